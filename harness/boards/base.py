@@ -1,0 +1,209 @@
+"""What a board can do, whatever link and runtime stand behind it: the seam between measuring and driving.
+
+`harness.boards.linux` implements it with the agent over a link, `harness.boards.mcu` with frames over a serial line.
+Boards know nothing of training; they get files, and give raw numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from harness.errors import HarnessError
+from harness.results.record import Fingerprint
+from harness.variants.artifact import TensorIo
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+#: where in a cell a worker ended
+Phase = Literal["start", "load", "first_invoke", "evaluate", "bench", "placement"]
+#: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
+FailureKind = Literal["exception", "signal", "deadline", "exit"]
+
+
+class WorkerFailure(HarnessError):
+    """The worker of one cell ended badly, while the board and the link are fine. The caller decides the outcome.
+
+    Attributes:
+        kind: how it ended.
+        phase: in which request.
+        signal: the signal's name, such as `SIGSEGV`, for kind `signal`.
+        board_log: the last lines the worker printed.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        kind: FailureKind,
+        phase: Phase,
+        signal: str | None = None,
+        board_log: str = "",
+        where: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where)
+        self.kind = kind
+        self.phase = phase
+        self.signal = signal
+        self.board_log = board_log
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSpec:
+    """Where ops run on a device, as its profile says.
+
+    Attributes:
+        kernels: `reference` (BUILTIN_REF), `default` (with XNNPACK where the runtime has it) or `no-default-delegate`.
+        threads: interpreter threads.
+        affinity: CPU numbers the worker is bound to; empty means not bound.
+        delegate_path: the external delegate's library on the board.
+        delegate_options: passed to the delegate as text.
+        env: environment variables set in the worker before the delegate loads.
+    """
+
+    name: str
+    kernels: Literal["reference", "default", "no-default-delegate"] = "default"
+    threads: int = 1
+    affinity: tuple[int, ...] = ()
+    delegate_path: str | None = None
+    delegate_name: str | None = None
+    delegate_options: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadlines:
+    """Seconds a request may take before the worker is killed. The first invoke has its own: an NPU compiles there."""
+
+    load_s: float = 60.0
+    first_invoke_s: float = 120.0
+    evaluate_s: float = 900.0
+    bench_s: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """What the runtime said of the loaded model. `load_ns` covers interpreter creation, delegate and allocation."""
+
+    load_ns: int
+    inputs: tuple[TensorIo, ...]
+    outputs: tuple[TensorIo, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """Outputs of `count` invokes in file order.
+
+    Attributes:
+        outputs: one array per model output, [count, ...] without the batch axis, in the model's output dtype.
+        invoke_ns: int64 [count], `perf_counter_ns` around `invoke` alone.
+        elapsed_ns: the whole loop on the device.
+    """
+
+    outputs: tuple[np.ndarray, ...]
+    invoke_ns: np.ndarray
+    elapsed_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchPlan:
+    """How long to time: warm up until stable, then at least `min_samples` and `min_ns`, never over `max_ns`."""
+
+    min_samples: int = 200
+    min_ns: int = 1_000_000_000
+    max_ns: int = 15_000_000_000
+    warmup_max_ns: int = 3_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchResult:
+    """Raw samples, int64 nanoseconds, warm-up apart."""
+
+    samples_ns: np.ndarray
+    warmup_ns: np.ndarray
+    warmup_stable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePlace:
+    """Where one node of the model ran: `cpu`, `xnnpack` or the delegate's name."""
+
+    node: int
+    op: str
+    ran_on: str
+    partition: int | None = None
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementResult:
+    """Measured from the interpreter's node list before and after allocation. None counts: the runtime does not tell."""
+
+    nodes: tuple[NodePlace, ...]
+    delegated_nodes: int | None
+    partitions: int | None
+    xnnpack_nodes: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerStats:
+    """What the board tells of the worker and itself; None where it does not."""
+
+    memory_peak_bytes: int | None = None
+    governor: str | None = None
+    frequency_hz: int | None = None
+    temperature_c: float | None = None
+
+
+class Worker(Protocol):
+    """One cell's process on the board. Every method may raise WorkerFailure, or DeviceError when the link is gone."""
+
+    def load(self, model_sha256: str) -> LoadResult: ...
+    def first_invoke(self, input_sha256s: Sequence[str]) -> int:
+        """Nanoseconds of the first invoke, on the first row of the input files."""
+        ...
+
+    def evaluate(
+        self, input_sha256s: Sequence[str], count: int, *, start: int = 0, progress: Progress | None = None
+    ) -> EvalResult: ...
+    def bench(self, plan: BenchPlan) -> BenchResult: ...
+    def placement(self) -> PlacementResult: ...
+    def stats(self) -> WorkerStats: ...
+    def close(self) -> str:
+        """Ends the worker; returns its board log (stderr and stray prints, bounded)."""
+        ...
+
+
+class Board(Protocol):
+    """A connected board."""
+
+    name: str
+
+    def connect(self) -> Fingerprint: ...
+    def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
+        """Makes a file of this hash present on the board; returns False when it was there already.
+
+        Model files are .tflite; samples are .npy, [N, ...] without the batch axis, in the model's input dtype.
+        """
+        ...
+
+    def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> Worker: ...
+    def close(self) -> None: ...
+    def interrupt(self) -> None:
+        """Ends, from another thread, whatever the board is asked for now; that call raises TransientDeviceError."""
+        ...
+
+
+
+def summary(board: Board, fingerprint: Fingerprint) -> dict[str, Any]:
+    """The board's line in a run's environment sheet."""
+    from dataclasses import asdict
+
+    return {"device": board.name, **{k: v for k, v in asdict(fingerprint).items() if v is not None}}

@@ -1,0 +1,352 @@
+"""A Linux board: the agent over a link, as the `Board` and `Worker` of `harness.boards.base`.
+
+Not for use by two threads at once: host and agent take turns. Any error of the link ends the session; `connect` starts
+a new one, with the board's cache as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import __version__
+from harness.boards.base import (
+    BackendSpec,
+    BenchPlan,
+    BenchResult,
+    Deadlines,
+    EvalResult,
+    LoadResult,
+    NodePlace,
+    Phase,
+    PlacementResult,
+    Progress,
+    WorkerFailure,
+    WorkerStats,
+)
+from harness.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
+from harness.links.base import CHUNK_BYTES, Link, LinkSettings, make_link
+from harness.links.bootstrap import refusal, start_agent
+from harness.links.framing import Frame, FrameStream
+from harness.results.record import Fingerprint
+from harness.variants.artifact import TensorIo
+
+RUNTIME_MODULES = ("ai_edge_litert", "tflite_runtime")
+#: how much longer than a request's own deadline the host waits for the supervisor to say so
+_GRACE_S = 15.0
+#: a slow board hashes and stores at least this many bytes a second
+_SLOWEST_BYTES_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions:
+    """How the agent is kept and watched.
+
+    Attributes:
+        directory: its folder on the board; None lets the board choose ($HARNESS_AGENT_DIR, else the login's cache).
+        cache_limit_bytes: what model and sample files may take there; those unused for longest go first.
+        operation_timeout_s: seconds for a short request, and for every step of the start.
+        silence_timeout_s: the board sends signs of life; this long without one means that the link is dead.
+    """
+
+    directory: str | None = None
+    cache_limit_bytes: int = 1 << 30
+    operation_timeout_s: float = 30.0
+    silence_timeout_s: float = 20.0
+
+
+class LinuxBoard:
+    """A board that runs models in the agent's workers."""
+
+    def __init__(
+        self, *, name: str, link: LinkSettings | Link, runtime_module: str, python: str = "python3",
+        options: AgentOptions | None = None,
+    ) -> None:
+        if runtime_module not in RUNTIME_MODULES:
+            raise UserInputError(f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}")
+        self.name = name
+        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[arg-type, assignment]
+        self._module = runtime_module
+        self._python = python
+        self._options = options or AgentOptions()
+        self._frames: FrameStream | None = None
+        self._present: set[str] = set()
+
+    def connect(self) -> Fingerprint:
+        """Opens the link, starts the agent, and asks what the board is. After a lost connection, call it again.
+
+        Raises:
+            StableDeviceError: key refused or changed, no Python, runtime or numpy missing, no space for the agent.
+            TransientDeviceError: unreachable, or nothing heard in time.
+        """
+        self.close()
+        options = self._options
+        try:
+            self._link.open()
+            self._frames = start_agent(
+                self._link, self._python, agent_dir=options.directory, deadline_s=options.operation_timeout_s, where=self.name
+            )
+            request = {
+                "verb": "hello", "module": self._module, "cache_limit_bytes": options.cache_limit_bytes,
+                "heartbeat_s": options.silence_timeout_s / 4,
+            }
+            facts = self.request(request).header["facts"]
+            return Fingerprint(**facts, harness_version=__version__)
+        except BaseException:
+            self.close()
+            raise
+
+    def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
+        """Makes a file of this hash present on the board; returns False when it was there already.
+
+        Raises:
+            UserInputError: the file cannot be read, or changed since it was hashed.
+            StableDeviceError: no space left on the board.
+            TransientDeviceError: the connection was lost; nothing half-written stays.
+        """
+        if sha256 in self._present:
+            return False
+        try:
+            size = source.stat().st_size
+        except OSError as error:
+            raise UserInputError(f"cannot be read: {error.strerror}", where=str(source)) from error
+        deadline_s = self._options.operation_timeout_s + size / _SLOWEST_BYTES_PER_S
+        if not self.request({"verb": "have", "sha256": sha256}, deadline_s=deadline_s).header["have"]:
+            self.request({"verb": "put", "sha256": sha256, "size": size})
+            self._send_file(source, size, progress)
+            self.request(None, deadline_s=deadline_s)
+            self._present.add(sha256)
+            return True
+        self._present.add(sha256)
+        return False
+
+    def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> LinuxWorker:
+        """Starts the process of one cell.
+
+        Raises:
+            WorkerFailure: it crashed or hung while it imported the runtime.
+            StableDeviceError: the runtime does not import, or the board lacks a CPU that the backend names.
+        """
+        request = {"verb": "open", "backend": asdict(backend), "deadline_s": deadlines.load_s}
+        answer = self.request(request, deadline_s=deadlines.load_s + _GRACE_S)
+        return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
+
+    def close(self) -> None:
+        """Ends the session. The agent ends with its stdin, and kills its workers."""
+        frames, self._frames = self._frames, None
+        self._present.clear()
+        if frames is not None:
+            frames.channel.close()
+        self._link.close()
+
+    def interrupt(self) -> None:
+        """Ends, from another thread, what the board is asked for now; that request raises TransientDeviceError."""
+        frames = self._frames
+        if frames is not None:
+            frames.channel.interrupt()
+        else:
+            self._link.close()  # it is connecting
+
+    def request(
+        self, request: dict[str, Any] | None, *, deadline_s: float | None = None,
+        on_frame: Callable[[Frame], None] | None = None,
+    ) -> Frame:
+        """Sends a request and returns its answer; None waits for another answer to the last one.
+
+        Args:
+            request: the header.
+            deadline_s: seconds for all of it; silence ends it sooner.
+            on_frame: given each frame of type `rows` and `progress` that comes before the answer.
+
+        Raises:
+            WorkerFailure: the worker ended badly.
+            DeviceError: the board said no, or the link is gone; the session is closed then.
+        """
+        frames = self._session()
+        silence_s = self._options.silence_timeout_s
+        ends = time.monotonic() + (self._options.operation_timeout_s if deadline_s is None else deadline_s)
+        try:
+            if request is not None:
+                frames.send(request, deadline_s=min(silence_s, self._options.operation_timeout_s))
+            while True:
+                frame = frames.receive(max(min(silence_s, ends - time.monotonic()), 0.0))
+                kind = frame.header.get("type")
+                if kind in ("rows", "progress"):
+                    if on_frame:
+                        on_frame(frame)
+                elif kind != "alive":
+                    break
+        except DeviceError as error:
+            raise self._lost(frames, error) from error
+        except BaseException:
+            self.close()  # interrupted between request and answer: the next answer would be that of the last request
+            raise
+        if kind == "ok":
+            return frame
+        if kind == "failure":
+            raise self._failure(frame)
+        raise refusal(str(frame.header.get("code")), str(frame.header.get("message")), self.name)
+
+    def _session(self) -> FrameStream:
+        if self._frames is None:
+            raise TransientDeviceError("not connected", where=self.name, hint="the connection was lost or closed")
+        return self._frames
+
+    def _send_file(self, source: Path, size: int, progress: Progress | None) -> None:
+        frames, sent = self._session(), 0
+        try:
+            with open(source, "rb") as file:
+                while sent < size:
+                    piece = file.read(min(CHUNK_BYTES, size - sent))
+                    if not piece:
+                        raise UserInputError("the file became shorter while it was sent", where=str(source))
+                    frames.send({"verb": "data"}, piece, deadline_s=self._options.operation_timeout_s)
+                    sent += len(piece)
+                    if progress:
+                        progress(sent, size)
+        except DeviceError as error:
+            raise self._lost(frames, error) from error
+        except OSError as error:
+            self.close()
+            raise UserInputError(f"cannot be read: {error.strerror}", where=str(source)) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _lost(self, frames: FrameStream, error: DeviceError) -> DeviceError:
+        """Closes the session and returns the error to raise, with the agent's last words when it has any."""
+        words = [line for line in frames.channel.stderr_tail().splitlines() if line.strip()]
+        self.close()
+        what = f"connection lost: {error.what}" + (f"; the agent's last words: {words[-1][:300]}" if words else "")
+        kind = StableDeviceError if isinstance(error, StableDeviceError) else TransientDeviceError
+        return kind(what, where=self.name, hint=error.hint or "check the board and its link, then try again")
+
+    def _failure(self, frame: Frame) -> WorkerFailure:
+        header = frame.header
+        return WorkerFailure(
+            header["message"], kind=header["kind"], phase=header["phase"], signal=header.get("signal"),
+            board_log=bytes(frame.payload).decode("utf-8", "replace"), where=self.name,
+        )
+
+
+class LinuxWorker:
+    """One cell's process on a Linux board."""
+
+    def __init__(self, *, board: LinuxBoard, ident: int, backend: BackendSpec, deadlines: Deadlines) -> None:
+        self._board = board
+        self._ident = ident
+        self._backend = backend
+        self._deadlines = deadlines
+        self._log = ""
+        self._ended = False
+
+    def load(self, model_sha256: str) -> LoadResult:
+        """Creates the interpreter with the backend's delegate and threads, and allocates its tensors."""
+        answer = self._ask("load", self._deadlines.load_s, model=model_sha256).header
+        return LoadResult(
+            load_ns=answer["load_ns"], inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"])
+        )
+
+    def first_invoke(self, input_sha256s: Sequence[str]) -> int:
+        """Nanoseconds of the first invoke, on the first row of the input files (one per input, in the model's order)."""
+        answer = self._ask("first_invoke", self._deadlines.first_invoke_s, inputs=list(input_sha256s))
+        return answer.header["first_invoke_ns"]
+
+    def evaluate(
+        self, input_sha256s: Sequence[str], count: int, *, start: int = 0, progress: Progress | None = None
+    ) -> EvalResult:
+        """Runs `count` samples from row `start`."""
+        rows: dict[int, bytearray] = {}
+
+        def collect(frame: Frame) -> None:
+            if frame.header["type"] == "rows":
+                rows.setdefault(frame.header["output"], bytearray()).extend(frame.payload)
+            elif progress:
+                progress(frame.header["done"], frame.header["total"])
+
+        answer = self._ask(
+            "evaluate", self._deadlines.evaluate_s, collect, inputs=list(input_sha256s), count=count, start=start,
+            progress=progress is not None,
+        ).header
+        if progress:
+            progress(count, count)
+        outputs = tuple(
+            _array(rows.get(number, b""), spec["dtype"], (count, *spec["shape"]), self._board.name)
+            for number, spec in enumerate(answer["outputs"])
+        )
+        times = _array(rows.get(-1, b""), "<i8", (count,), self._board.name)
+        return EvalResult(outputs=outputs, invoke_ns=times, elapsed_ns=answer["elapsed_ns"])
+
+    def bench(self, plan: BenchPlan) -> BenchResult:
+        """Times invokes on the sample that was set last by `first_invoke` or `evaluate`."""
+        rows: dict[int, bytearray] = {}
+
+        def collect(frame: Frame) -> None:
+            rows.setdefault(frame.header["output"], bytearray()).extend(frame.payload)
+
+        answer = self._ask("bench", self._deadlines.bench_s, collect, **asdict(plan)).header
+        return BenchResult(
+            samples_ns=_array(rows.get(-1, b""), "<i8", (answer["samples"],), self._board.name),
+            warmup_ns=_array(rows.get(-2, b""), "<i8", (answer["warmup"],), self._board.name),
+            warmup_stable=answer["stable"],
+        )
+
+    def placement(self) -> PlacementResult:
+        """Which nodes the delegate and XNNPACK took."""
+        answer = self._ask("placement", self._deadlines.load_s).header
+        if answer["nodes"] is None:
+            return PlacementResult(nodes=(), delegated_nodes=None, partitions=None, note=answer["note"])
+        names = {"cpu": "cpu", "xnnpack": "xnnpack", "external": self._backend.delegate_name or "delegate"}
+        nodes = tuple(
+            NodePlace(
+                node=row["node"], op=row["op"], ran_on=names[row["on"]], partition=row["partition"],
+                inputs=tuple(row["inputs"]), outputs=tuple(row["outputs"]),
+            )
+            for row in answer["nodes"]
+        )
+        kinds = [row["on"] for row in answer["nodes"]]
+        return PlacementResult(
+            nodes=nodes, delegated_nodes=kinds.count("external"), partitions=answer["external_partitions"],
+            xnnpack_nodes=kinds.count("xnnpack"),
+        )
+
+    def stats(self) -> WorkerStats:
+        """The worker's peak memory so far, and the board's governor, frequency and temperature now."""
+        header = self._ask("stats", self._deadlines.load_s).header
+        return WorkerStats(**{k: v for k, v in header.items() if k != "type"})
+
+    def close(self) -> str:
+        """Ends the worker; returns its board log. After a failure it returns that failure's log."""
+        if not self._ended:
+            self._ended = True
+            answer = self._board.request({"verb": "close", "worker": self._ident})
+            self._log = bytes(answer.payload).decode("utf-8", "replace")
+        return self._log
+
+    def _ask(self, verb: Phase | str, deadline_s: float, on_frame: Callable[[Frame], None] | None = None, **values: Any) -> Frame:
+        if self._ended:
+            raise TransientDeviceError("the worker has ended", where=self._board.name)
+        request = {"verb": verb, "worker": self._ident, "deadline_s": deadline_s, **values}
+        try:
+            return self._board.request(request, deadline_s=deadline_s + _GRACE_S, on_frame=on_frame)
+        except WorkerFailure as failure:
+            if failure.kind != "exception":  # the process is gone; only its log is left
+                self._ended, self._log = True, failure.board_log
+            raise
+
+
+def _tensors(rows: list[dict[str, Any]]) -> tuple[TensorIo, ...]:
+    return tuple(TensorIo(**{**row, "shape": tuple(row["shape"])}) for row in rows)
+
+
+def _array(data: bytes | bytearray, dtype: str, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """Raw bytes of the board as an array; the count was promised in the answer."""
+    kind = np.dtype(dtype)
+    if len(data) != kind.itemsize * int(np.prod(shape)):
+        raise TransientDeviceError(f"{len(data)} bytes came for an array of {dtype} {list(shape)}", where=where)
+    return np.frombuffer(data, kind).reshape(shape)

@@ -1,0 +1,226 @@
+"""`harness devices`: list, check, add and enroll boards."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.coverage import coverage_command
+
+if TYPE_CHECKING:
+    from harness.boards.profile import Profile
+    from harness.boards.resolve import ProfileEntry
+    from harness.links.base import SshLink
+    from harness.links.hostkeys import HostKey
+
+_DEVICES_DIR = click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")
+
+
+@click.group("devices")
+def command() -> None:
+    """List, check, add and enroll devices. A device is one YAML file: see docs/adding-a-board.md."""
+
+
+command.add_command(coverage_command)
+
+
+@command.command("list")
+@_DEVICES_DIR
+@click.option("--json", "json_file", type=click.Path(), help="Also write the list as JSON to this file (- is stdout).")
+def list_command(devices_dir: str | None, json_file: str | None) -> int:
+    """Every device that can be found, and whether it can be tried."""
+    from harness.boards.resolve import list_profiles
+
+    rows = [_row(entry) for entry in list_profiles(devices_dir)]
+    if json_file:
+        _write_json(rows, json_file)
+    if json_file != "-":
+        _print_table(rows)
+    return 0
+
+
+@command.command("check")
+@click.argument("name")
+@_DEVICES_DIR
+@click.option("--emulated", is_flag=True, help="Check the device's emulated twin.")
+def check_command(name: str, devices_dir: str | None, emulated: bool) -> int:
+    """Connect to a device and run a tiny model on each of its backends; exit code 2 when anything fails."""
+    from harness.boards.check import check_device
+    from harness.boards.resolve import get_profile
+
+    profile = get_profile(name, devices_dir, emulated=emulated)
+    click.echo(f"{profile.name}: {profile.title} ({profile.origin.path if profile.origin else ''})")
+    failed = False
+    for step in check_device(profile, progress=lambda line: click.echo(f"       {line}", err=True)):
+        click.echo(f"  {'ok  ' if step.ok else 'FAIL'} {step.name}: {step.detail}")
+        failed = failed or not step.ok
+    return 2 if failed else 0
+
+
+@command.command("enroll")
+@click.argument("name")
+@_DEVICES_DIR
+@click.option("--fingerprint", help="The host key's fingerprint (SHA256:...), for use without a terminal.")
+@click.option("--jump-fingerprint", help="The same for the jump host of the device.")
+@click.option("--replace", "replace_changed", is_flag=True, help="A changed key may replace the pinned one.")
+def enroll_command(
+    name: str, devices_dir: str | None, fingerprint: str | None, jump_fingerprint: str | None, replace_changed: bool
+) -> int:
+    """Pin the host key of a device, after you compared its fingerprint."""
+    from harness.boards.connect import link_settings
+    from harness.boards.resolve import get_profile
+    from harness.errors import UserInputError
+    from harness.links.base import SshLink
+
+    settings = link_settings(get_profile(name, devices_dir))
+    if not isinstance(settings, SshLink):
+        raise UserInputError(f"{name} is not reached over SSH and has no host key", hint="there is nothing to enroll")
+    _enroll(settings, fingerprint, jump_fingerprint, replace_changed)
+    click.echo(f"next: harness devices check {name}")
+    return 0
+
+
+@command.command("add")
+@click.argument("address")
+@click.option("--name", help="The device's name. Default: made of the board's model.")
+@click.option("--user", help="The login on the board; also as USER@ADDRESS. Default: your own login name.")
+@click.option("--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="Its SSH port.")
+@click.option("--key", "keys", multiple=True, type=click.Path(), help="A private key file; repeatable.")
+@click.option("--jump", help="A host on the way: [USER@]HOST[:PORT].")
+@click.option("--python", default="python3", show_default=True, help="The interpreter on the board to use.")
+@click.option("--fingerprint", help="The host key's fingerprint (SHA256:...), for use without a terminal.")
+@click.option("--jump-fingerprint", help="The same for the jump host.")
+@click.option("--write", "folder", type=click.Path(), help="Folder for the profile. Default: ./devices, else yours.")
+@click.option("--force", is_flag=True, help="Replace a profile of that name.")
+def add_command(address: str, name: str | None, keys: tuple[str, ...], jump: str | None, **options) -> int:
+    """Look at a board over SSH and write its profile: Python, runtime, cores and delegates that are really there."""
+    from harness.boards.add import add_board, ssh_link
+
+    link = ssh_link(address, user=options["user"], port=options["port"], keys=keys, jump=jump)
+    _enroll(link, options["fingerprint"], options["jump_fingerprint"], False)
+    added = add_board(link, name=name, python=options["python"], folder=options["folder"], force=options["force"])
+    facts = added.facts
+    click.echo(f"{facts.board_model or facts.hostname}: {facts.machine}, {facts.cpu_count} cores, {facts.system}")
+    for module, fact in facts.runtimes.items():
+        click.echo(f"  {module} {fact.version or 'does not import: ' + str(fact.error)}")
+    for delegate in facts.delegates:
+        click.echo(f"  {delegate.path}: {delegate.title}")
+    click.echo(f"wrote {added.path}")
+    for note in added.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"next: harness devices check {added.name}")
+    return 0
+
+
+def _enroll(
+    settings: SshLink, fingerprint: str | None, jump_fingerprint: str | None, replace_changed: bool
+) -> None:
+    """Pins what is not pinned yet, with a question on a terminal."""
+    from harness.boards.enroll import enroll_link
+    from harness.links.hostkeys import host_name
+
+    done = enroll_link(
+        settings, fingerprint=fingerprint, jump_fingerprint=jump_fingerprint, replace_changed=replace_changed,
+        confirm=_ask if sys.stdin.isatty() else None,
+    )
+    for host in done:
+        key = host.key
+        state = f"pinned in {host.pinned_in}" if host.pinned_in else "already known"
+        click.echo(f"{host_name(key.host, key.port)}: {key.key_type} {key.fingerprint} ({state})")
+
+
+def _ask(key: HostKey) -> bool:
+    from harness.links.hostkeys import host_name
+
+    click.echo(f"{host_name(key.host, key.port)} shows the host key {key.key_type} {key.fingerprint}")
+    kind = key.key_type.removeprefix("ssh-").split("-")[0]
+    click.echo(f"Compare it with what the board itself says: ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub")
+    return click.confirm("Is it the same?", default=False)
+
+
+def _row(entry: ProfileEntry) -> dict[str, object]:
+    """One device as plain JSON values."""
+    from harness.boards.connect import availability
+    from harness.boards.lease import holder_of
+
+    row: dict[str, object] = {"name": entry.name, "path": str(entry.path)}
+    if entry.profile is None:
+        return {**row, "available": False, "reason": str(entry.error)}
+    profile = entry.profile
+    state, holder = availability(profile), holder_of(profile)
+    return {
+        **row, "title": profile.title, "kind": profile.kind, "link": _link_text(profile),
+        "runtime": profile.runtime.package or profile.runtime.module, "backends": list(profile.backends),
+        "samples": profile.samples, "time_basis": profile.time_basis, "exclusive": profile.exclusive,
+        "emulated_twin": profile.emulation is not None, "power": profile.power.note,
+        "available": state.ok, "reason": state.reason, "host_key_known": _host_key_known(profile),
+        "in_use_by": str(holder) if holder else None,
+    }
+
+
+def _ssh_settings(profile: Profile) -> SshLink | None:
+    """How to reach the board over SSH; None for a local device and for one without an address."""
+    from harness.boards.connect import link_settings
+    from harness.errors import HarnessError
+    from harness.links.base import SshLink
+
+    try:
+        settings = link_settings(profile)
+    except HarnessError:
+        return None
+    return settings if isinstance(settings, SshLink) else None
+
+
+def _link_text(profile: Profile) -> str:
+    settings = _ssh_settings(profile)
+    if settings is None:
+        return profile.link.type
+    return f"ssh {settings.user + '@' if settings.user else ''}{settings.host}:{settings.port}"
+
+
+def _host_key_known(profile: Profile) -> bool | None:
+    """Whether a key is pinned for the board's address; None where there is no address or no SSH."""
+    settings = _ssh_settings(profile)
+    if settings is None:
+        return None
+    from harness.links.hostkeys import known_keys
+
+    return bool(known_keys(settings.host, settings.port))
+
+
+def _write_json(rows: list[dict[str, object]], target: str) -> None:
+    import json
+    from pathlib import Path
+
+    from harness.errors import UserInputError
+    from harness.files import write_json_atomic
+
+    value = {"schema": 1, "devices": rows}
+    if target == "-":
+        click.echo(json.dumps(value, indent=1))
+        return
+    try:
+        write_json_atomic(Path(target), value)
+    except OSError as error:
+        raise UserInputError(f"the list cannot be written: {error.strerror or error}", where=target) from None
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    """Aligned columns; reasons, which are sentences, stand under their device."""
+    if not rows:
+        click.echo("no device profiles were found")
+        return
+    width = max(len(str(row["name"])) for row in rows)
+    for row in rows:
+        state = "ready      " if row["available"] else "unavailable"
+        backends = ", ".join(row.get("backends", ()))  # type: ignore[arg-type]
+        details = " | ".join(str(part) for part in (row.get("title"), row.get("link"), backends) if part)
+        click.echo(f"{row['name']:<{width}}  {state}  {details or row['path']}")
+        if row["reason"]:
+            click.echo(f"{'':<{width}}  unavailable: {row['reason']}")
+        if row.get("host_key_known") is False:
+            click.echo(f"{'':<{width}}  its host key is not pinned yet: harness devices enroll {row['name']}")
+        if row.get("in_use_by"):
+            click.echo(f"{'':<{width}}  in use by {row['in_use_by']}")

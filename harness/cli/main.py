@@ -1,0 +1,89 @@
+"""The `harness` command. Subcommands load when they are called, so that `harness --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError
+
+#: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "nightly": ("nightly", "Build every core variant and run it on the devices that exist without hardware."),
+    "build": ("build", "Build the quantized variants of a workload or of your own model."),
+    "run": ("run", "Run variants on devices and print the tables."),
+    "measure": ("measure", "Measure one finished .tflite on a device."),
+    "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
+    "audit": ("audit", "Explain what a model's quantization really is."),
+    "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
+    "devices": ("devices", "List, check, add and enroll devices."),
+    "emulator": ("emulator", "Build, start, stop and list emulated boards."),
+    "data": ("data", "Show, fetch and check datasets."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand's module only when that subcommand is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"harness.cli.{COMMANDS[cmd_name][0]}").command
+
+    def resolve_command(self, ctx, args):
+        from harness.errors import unknown_name
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise unknown_name("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    """Which quantized variant of my model is right for this board?
+
+    Builds PTQ and QAT variants of TensorFlow models, runs them on real boards over SSH or serial (or on this machine, or
+    emulated), and answers with tables in which accuracy, latency, memory and placement stand in the same row.
+
+    Exit codes: 0 done, 1 wrong input, 2 a device or link failed, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Entry point of the `harness` script: runs a command and turns every error into one clear message."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`); nothing is wrong. Point stdout at nothing so that exit stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except HarnessError as error:
+        click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
+        if error.hint:
+            click.echo(f"  what to do: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

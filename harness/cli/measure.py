@@ -1,0 +1,49 @@
+"""`harness measure`: one finished .tflite of the user's own on a device."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.options import data_options, parse_samples, run_options, tolerance_option
+
+
+@click.command("measure")
+@click.argument("model", type=click.Path())
+@click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
+@click.option("--backend", "backends", multiple=True, help="Only these backends of the devices.")
+@run_options
+@data_options
+@tolerance_option
+def command(
+    model, devices, backends, samples, budget, emulated, devices_dir, results, json_file, data_dir, data, tolerances
+) -> int:
+    """Measure one finished .tflite on a device.
+
+    Without --data the inputs are random, in the model's own input types, and agreement with the reference runtime takes
+    the place of accuracy.
+
+    \b
+    harness measure my_model.tflite --device host-litert
+    harness measure my_model.tflite --device imx8mp --data samples.npz --samples 1000
+    """
+    from harness.cli.running import run_and_report
+    from harness.paths import results_dir
+    from harness.run.budget import parse_duration
+    from harness.run.measured import RANDOM_SAMPLES, measure_plan
+    from harness.run.session import RunOptions
+
+    options = RunOptions(
+        workloads=(model,),
+        recipes=(),
+        devices=devices,
+        backends=backends,
+        samples=parse_samples(samples),
+        budget_s=parse_duration(budget) if budget else None,
+        emulated=emulated,
+        data_dir=data_dir,
+        data=data,
+        devices_dir=devices_dir,
+        tolerances=tolerances,
+    )
+    plan = measure_plan(options, RANDOM_SAMPLES)
+    return run_and_report(options, results_dir(results), plan=plan, json_file=json_file).exit_code

@@ -1,0 +1,68 @@
+"""`harness nightly`: everything that needs no hardware, within a time budget."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.options import data_options, matrix_options, parse_samples, run_options
+
+#: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
+HOST_DEVICES = ("host-tflite", "host-litert")
+
+
+@click.command("nightly")
+@matrix_options
+@run_options
+@data_options
+@click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+def command(
+    workloads,
+    recipes,
+    devices,
+    backends,
+    samples,
+    budget,
+    emulated,
+    devices_dir,
+    results,
+    json_file,
+    data_dir,
+    data,
+    jobs,
+) -> int:
+    """Build every core variant of the published networks and run it on the devices that exist without hardware.
+
+    The default budget is 6 minutes, building included: it shrinks samples, never cells.
+
+    Exit code 2 where a device or link failed.
+    """
+    from harness.boards.connect import availability
+    from harness.boards.resolve import get_profile
+    from harness.cli.running import run_and_report
+    from harness.errors import MissingPartError
+    from harness.paths import results_dir
+    from harness.run.budget import parse_duration
+    from harness.run.session import RunOptions
+
+    if not devices:
+        states = {name: availability(get_profile(name, devices_dir, emulated=False)) for name in HOST_DEVICES}
+        for name, state in states.items():
+            if not state.ok:
+                click.echo(f"left out: {name}: {state.reason}", err=True)
+        devices = tuple(name for name, state in states.items() if state.ok)
+        if not devices:
+            raise MissingPartError("no device on this machine can run", hint="see `harness devices list`")
+    options = RunOptions(
+        workloads=workloads,
+        recipes=recipes or ("core",),
+        devices=devices,
+        backends=backends,
+        samples=parse_samples(samples),
+        budget_s=parse_duration(budget or "6m"),
+        emulated=emulated,
+        data_dir=data_dir,
+        data=data,
+        devices_dir=devices_dir,
+        jobs=jobs,
+    )
+    return run_and_report(options, results_dir(results), json_file=json_file).exit_code

@@ -1,0 +1,103 @@
+"""Options that several subcommands share, each written once."""
+
+from __future__ import annotations
+
+import click
+
+
+def data_options(function):
+    """`--data-dir` and `--data`: where samples come from."""
+    function = click.option(
+        "--data-dir", envvar="HARNESS_DATA_DIR", type=click.Path(), help="Folder with mnist.npz, cifar10*.npz."
+    )(function)
+    return click.option(
+        "--data",
+        type=click.Path(),
+        help="Samples for your own model file: an .npz with x_test, y_test (and x_train, y_train).",
+    )(function)
+
+
+def matrix_options(function):
+    """`--workload --recipe --device --backend`, all repeatable."""
+    for decorator in reversed(
+        (
+            click.option(
+                "--workload",
+                "workloads",
+                multiple=True,
+                help="A workload, or your own .keras/.h5/SavedModel/.tflite. Default: the published three.",
+            ),
+            click.option(
+                "--recipe",
+                "recipes",
+                multiple=True,
+                help="A recipe, a glob, `core` or `all`. Default: core.",
+            ),
+            click.option("--device", "devices", multiple=True, help="A device profile."),
+            click.option("--backend", "backends", multiple=True, help="Only these backends of the devices."),
+        )
+    ):
+        function = decorator(function)
+    return function
+
+
+def run_options(function):
+    """What every command that runs cells takes."""
+    for decorator in reversed(
+        (
+            click.option(
+                "--samples",
+                default=None,
+                help="Samples per cell: a number (stratified) or `all`. Default: as the device's profile says.",
+            ),
+            click.option(
+                "--budget", default=None, help="Time for the whole command, such as 8m: shrinks samples, never cells."
+            ),
+            click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices."),
+            click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first."),
+            click.option(
+                "--results",
+                type=click.Path(),
+                envvar="HARNESS_RESULTS_DIR",
+                help="Where runs land. Default: ./results.",
+            ),
+            click.option("--json", "json_file", type=click.Path(), help="Also write the cells as JSON to this file."),
+        )
+    ):
+        function = decorator(function)
+    return function
+
+
+def tolerance_option(function):
+    """`--tolerance NAME=VALUE`, repeatable."""
+    return click.option(
+        "--tolerance",
+        "tolerances",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change a bound of the outcome `wrong` (docs/outcomes.md), such as integer_lsb=4.",
+    )(function)
+
+
+def parse_samples(text: str | None) -> int | None:
+    """None for "as the profile says", 0 for `all`, else the number.
+
+    Raises:
+        UserInputError: for anything else.
+    """
+    from harness.errors import UserInputError
+
+    if text is None:
+        return None
+    if text == "all":
+        return 0
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
+
+
+def command_line() -> list[str]:
+    """How the user called, for the record of the run."""
+    import sys
+
+    return ["harness", *sys.argv[1:]]

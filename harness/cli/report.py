@@ -1,0 +1,189 @@
+"""`harness report`: tables of finished runs, on a machine with neither TensorFlow nor a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from harness.reports.report import Report
+    from harness.results.record import CellKey, CellRecord
+    from harness.results.store import Store
+
+FORMATS = ("console", "markdown", "csv", "xlsx", "json")
+
+
+def _filter_option(name: str):
+    return click.option(f"--{name}", f"{name}s", multiple=True, help=f"Only these {name}s; names or globs.")
+
+
+@click.command("report")
+@click.argument("run", default="latest")
+@click.option("--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to make.")
+@click.option("--output", type=click.Path(), help="File to write (csv: a folder; `-`: stdout). Default: stdout; "
+              "for xlsx comparison-RUN.xlsx in the current folder.")
+@click.option("--json", "json_file", type=click.Path(), help="Also write the cells as JSON to this file (`-`: stdout).")
+@_filter_option("workload")
+@_filter_option("recipe")
+@_filter_option("device")
+@_filter_option("backend")
+@click.option("--all-runs", is_flag=True, help="The newest record of each cell over all runs, instead of one run.")
+@click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
+@click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
+def command(run: str, results: str | None, format_: str, output: str | None, json_file: str | None, **choice: Any) -> None:
+    """Tables of a finished or interrupted RUN: an id, the unique beginning of one, or `latest`.
+
+    Reads records only; needs neither TensorFlow nor a board.
+    """
+    from harness.errors import UserInputError
+    from harness.paths import results_dir
+    from harness.results.store import Store
+
+    folder = results_dir(results)
+    if choice["export"]:
+        _export(folder, run, choice)
+        return
+    with Store.open(folder, create=False) as store:
+        if choice["list_runs"]:
+            _list(store, json_file)
+            return
+        report = _load(store, None if choice["all_runs"] else run, choice)
+    if not report.records and not report.planned:
+        hint = "`harness report --list` shows the runs; check the filters"
+        raise UserInputError("no cell matches", where=str(folder), hint=hint)
+    if json_file != "-":  # stdout is the JSON's alone then
+        _write(report, format_, output)
+    if json_file:
+        from harness.reports.jsonout import write_json
+
+        write_json(json_file, report.run, report.records)
+
+
+def _filters(choice: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: choice[f"{name}s"] for name in ("workload", "recipe", "device", "backend") if choice[f"{name}s"]}
+
+
+def _load(store: Store, run: str | None, choice: dict[str, Any]) -> Report:
+    """The chosen cells, of one run with its plan, or the newest of all runs (`run` None)."""
+    from harness.reports.report import Report
+
+    filters = _filters(choice)
+    if run is None:
+        return Report.of(store.cells(latest=True, **filters))
+    info = store.run(run)
+    _check_names(filters, info.planned, store.cells(run=info.run))
+    planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
+    return Report.of(store.cells(run=info.run, **filters), info, planned)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """As the store's own filters: names, or globs in which brackets are literal."""
+    import fnmatch
+
+    return any(name == p or ("*" in p or "?" in p) and fnmatch.fnmatchcase(name, p.replace("[", "[[]")) for p in patterns)
+
+
+def _check_names(filters: dict[str, tuple[str, ...]], planned: list[CellKey], records: list[CellRecord]) -> None:
+    """A filter that matches nothing is a mistake, and near names are suggested.
+
+    Raises:
+        UserInputError: naming the filter.
+    """
+    from harness.errors import unknown_name
+
+    for kind, patterns in filters.items():
+        names = {getattr(key, kind) for key in [*planned, *(r.key for r in records)]}
+        for pattern in patterns:
+            if not any(_matches(name, (pattern,)) for name in names):
+                raise unknown_name(f"{kind} in this run", pattern, names)
+
+
+def _write(report: Report, format_: str, output: str | None) -> None:
+    """Makes one form of the report."""
+    from harness.reports import jsonout
+
+    target = output or "-"
+    if format_ == "console":
+        _print(report, output)
+    elif format_ == "markdown":
+        from harness.reports.markdown import markdown
+
+        jsonout.write_text(target, markdown(report))
+    elif format_ == "json":
+        jsonout.write_json(target, report.run, report.records)
+    elif format_ == "csv":
+        from harness.reports import csvs
+
+        if target == "-":
+            click.echo(csvs.frame_csv(report.frames["Cells"]), nl=False)
+            return
+        for path in csvs.write_csvs(report, Path(target)):
+            click.echo(str(path))
+    else:
+        _workbook(report, output)
+
+
+def _print(report: Report, output: str | None) -> None:
+    import io
+
+    from harness.reports.console import make_console, print_report
+    from harness.reports.jsonout import write_text
+
+    if output in (None, "-"):
+        print_report(report)
+        return
+    console = make_console(file=io.StringIO(), width=120)
+    print_report(report, console=console)
+    write_text(output, console.file.getvalue())
+
+
+def _workbook(report: Report, output: str | None) -> None:
+    from harness.errors import UserInputError
+    from harness.reports.workbook import write_workbook
+
+    if output == "-":
+        raise UserInputError("a workbook cannot be written to stdout", hint="give a file with --output")
+    path = Path(output or f"comparison-{report.run or 'all-runs'}.xlsx")
+    if path.is_dir():
+        path = path / "comparison.xlsx"
+    write_workbook(report, path)
+    click.echo(str(path))
+
+
+def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
+    from harness.errors import UserInputError
+    from harness.reports.export import export_run
+    from harness.results.store import Store
+
+    if _filters(choice) or choice["all_runs"]:
+        raise UserInputError("--export makes the tables of a whole run", hint="leave the filters out, or use --output")
+    Store.open(folder, create=False).close()  # a wrong folder is an error, not a new store
+    with Store.open(folder) as store:
+        click.echo(str(export_run(store, run, folder)))
+
+
+def _list(store: Store, json_file: str | None) -> None:
+    """All runs, oldest first, with the outcomes of their cells."""
+    import json
+
+    from harness.reports.console import print_runs
+    from harness.reports.jsonout import write_text
+    from harness.reports.report import Report
+
+    runs = [(info, Report.of(store.cells(run=info.run), info)) for info in store.runs()]
+    if json_file:
+        rows = [
+            {"run": i.run, "started_utc": i.started_utc, "finished_utc": i.finished_utc, "state": i.state,
+             "command": i.command, "planned": len(i.planned), "cells": len(r.records), "not_run": r.not_run}
+            for i, r in runs
+        ]
+        write_text(json_file, json.dumps({"schema": 1, "runs": rows}, indent=1) + "\n")
+        if json_file == "-":
+            return
+    if not runs:
+        click.echo("there are no runs yet; `harness nightly` makes one")
+        return
+    print_runs((info, report.counts_text) for info, report in runs)

@@ -1,0 +1,81 @@
+"""What `run`, `measure` and `nightly` share: run a session under a progress display, then print and export."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from harness.run.session import Plan, RunOptions, RunResult, run_session
+
+
+def run_and_report(
+    options: RunOptions,
+    results: Path,
+    *,
+    resume: str | None = None,
+    plan: Plan | None = None,
+    json_file: str | None = None,
+) -> RunResult:
+    """Runs, prints the tables, writes the JSON if asked for, and says where everything is.
+
+    Raises:
+        HarnessError: for wrong input or failing results folder; KeyboardInterrupt after saying how to resume.
+    """
+    import click
+
+    from harness.cli.options import command_line
+    from harness.cli.progress import RunProgress
+
+    with RunProgress() as progress:
+        try:
+            result = run_session(
+                options,
+                results,
+                watcher=progress.watcher(),
+                say=progress.say,
+                command=command_line(),
+                resume=resume,
+                plan=plan,
+                planned=lambda count: setattr(progress, "total_cells", count),
+            )
+        except KeyboardInterrupt:
+            click.echo(
+                "interrupted; every finished cell is stored. Continue with:\n"
+                f"  harness run --resume --results {shlex.quote(str(results))}",
+                err=True,
+            )
+            raise
+    print_result(result, json_file)
+    return result
+
+
+def print_result(result: RunResult, json_file: str | None) -> None:
+    """The tables of a finished run on stdout, and where they are."""
+    import click
+
+    from harness.reports.console import make_console, print_report
+    from harness.reports.report import Report
+
+    # With JSON on stdout the tables go beside it, so that a pipe gets JSON and nothing else.
+    to_stderr = json_file == "-"
+    print_report(Report.of(result.records, result.info), console=make_console(stderr=to_stderr))
+    if json_file:
+        from harness.reports.jsonout import write_json
+
+        write_json("-" if to_stderr else Path(json_file), result.run, list(result.records))
+        click.echo(f"JSON: {json_file}", err=True)
+    click.echo(f"run {result.run}: {counted(result)}", err=to_stderr)
+    if result.export:
+        click.echo(f"tables: {result.export}", err=to_stderr)
+
+
+def counted(result: RunResult) -> str:
+    """`38 ok, 2 unsupported, 1 failed, 3 not run`."""
+    counts: dict[str, Any] = {}
+    for record in result.records:
+        counts[record.outcome] = counts.get(record.outcome, 0) + 1
+    if result.not_run:
+        counts["not run"] = result.not_run
+    order = ("ok", "wrong", "unsupported", "failed", "not run")
+    return ", ".join(f"{counts[name]} {name}" for name in order if name in counts) or "no cells"

@@ -1,0 +1,124 @@
+"""Charts of a summary sheet: accuracy against latency, one per time basis, and accuracy against size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.reports.summary import Column, Summary
+from harness.reports.values import BASIS_TEXT, placement_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from xlsxwriter import Workbook
+    from xlsxwriter.worksheet import Worksheet
+
+POINT_COLUMNS = [
+    "workload", "dataset_name", "device_backend", "time_basis", "recipe", "outcome", "accuracy", "latency_median_us",
+    "latency_samples", "placement", "size_bytes", "dataset",
+]
+_COLOURS = ("#1F77B4", "#D95F02", "#1B9E77", "#7570B3", "#E7298A", "#66A61E", "#A6761D", "#666666")
+_MARKERS = ("circle", "diamond", "square", "triangle", "x", "plus", "star", "long_dash")
+#: height of a chart with the gap below it, in rows of 20 pixels
+_CHART_ROWS = 24
+#: from this ratio of the slowest to the fastest on, the latency axis is logarithmic
+_LOG_RATIO = 15
+
+
+def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
+    """What the charts show: one row per cell that is ok and has an accuracy, those of one series next to each other."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for summary in summaries:
+        for position, column in enumerate(summary.columns):
+            for row in summary.rows:
+                record = row.cells[position]
+                if record is None or record.outcome != "ok" or record.accuracy is None:
+                    continue
+                median = record.latency_median_ns
+                rows.append({
+                    "workload": summary.workload, "dataset_name": summary.dataset_name, "device_backend": column.text,
+                    "time_basis": column.time_basis, "recipe": row.recipe, "outcome": record.outcome,
+                    "accuracy": record.accuracy, "latency_median_us": None if median is None else median / 1000,
+                    "latency_samples": record.latency_samples, "placement": placement_text(record),
+                    "size_bytes": record.size_bytes, "dataset": summary.dataset,
+                })
+    return pd.DataFrame(rows, columns=POINT_COLUMNS, dtype=object)
+
+
+def add_charts(
+    book: Workbook, sheet: Worksheet, summary: Summary, points: pd.DataFrame, points_sheet: str, *, top_row: int
+) -> None:
+    """Puts the charts of a summary below its table.
+
+    Args:
+        points: the frame of `chart_points`, which stands in `points_sheet` below one note and the head.
+    """
+    mine = points[(points["workload"] == summary.workload) & (points["dataset"] == summary.dataset)]
+    plots = []
+    for basis in dict.fromkeys(c.time_basis for c in summary.columns if c.time_basis):
+        timed = mine[(mine["time_basis"] == basis) & mine["latency_median_us"].notna()]
+        axis = f"median latency (µs, {BASIS_TEXT[basis]})"
+        plots.append((timed, "latency_median_us", f"Accuracy against {axis}", axis))
+    plots.append((mine[mine["size_bytes"].notna()], "size_bytes", "Accuracy against model size", "size (bytes)"))
+    for frame, x, title, axis in plots:
+        if len(frame):
+            chart = _scatter(book, summary.columns, frame, points_sheet, x, title, axis)
+            sheet.insert_chart(top_row, 2, chart, {"object_position": 3})
+            top_row += _CHART_ROWS
+
+
+def _scatter(
+    book: Workbook, columns: Sequence[Column], points: pd.DataFrame, points_sheet: str, x: str, title: str, axis: str
+) -> Any:
+    """One series per device and backend; those points are labelled that no other of the series beats on both axes."""
+    chart = book.add_chart({"type": "scatter"})
+    for number, column in enumerate(columns):
+        mine = points[points["device_backend"] == column.text]
+        if not len(mine):
+            continue
+        first, last = int(mine.index[0]) + 2, int(mine.index[-1]) + 2  # one note and the head stand above the points
+        colour = _COLOURS[number % len(_COLOURS)]
+        # Devices mostly run the same files: against size, the labels of the first series serve for all.
+        quiet = x == "size_bytes" and number > 0
+        best = _undominated([(float(a), float(b)) for a, b in zip(mine[x], mine["accuracy"], strict=True)])
+        labels = [{"value": r} if keep else {"delete": True} for r, keep in zip(mine["recipe"], best, strict=True)]
+        chart.add_series({
+            "name": column.text,
+            "categories": [points_sheet, first, POINT_COLUMNS.index(x), last, POINT_COLUMNS.index(x)],
+            "values": [points_sheet, first, POINT_COLUMNS.index("accuracy"), last, POINT_COLUMNS.index("accuracy")],
+            "marker": {
+                "type": _MARKERS[number % len(_MARKERS)], "size": 7, "border": {"color": colour}, "fill": {"color": colour}
+            },
+            **({} if quiet else {"data_labels": {
+                "custom": labels, "value": True, "position": "above", "font": {"size": 8, "color": colour}
+            }}),
+        })
+    numbers = [float(v) for v in points[x]]
+    log = min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_RATIO
+    scores = [float(v) for v in points["accuracy"]]
+    chart.set_title({"name": title, "name_font": {"size": 11}})
+    chart.set_x_axis({
+        "name": axis + (", logarithmic" if log else ""), "num_format": "#,##0", "major_gridlines": {"visible": True,
+        "line": {"color": "#E0E0E0"}}, **({"log_base": 10} if log else {"min": 0}),
+    })
+    low, high = _rounded(min(scores), max(scores))
+    chart.set_y_axis({"name": "accuracy", "min": low, "max": high, "num_format": "0.000",
+                      "major_gridlines": {"visible": True, "line": {"color": "#E0E0E0"}}})
+    chart.set_legend({"position": "bottom"})
+    chart.set_size({"width": 840, "height": 20 * (_CHART_ROWS - 1)})
+    return chart
+
+
+def _undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """For every (cost, accuracy): True where no other point costs no more and is no less accurate, and better in one."""
+    return [
+        not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points) for cost, accuracy in points
+    ]
+
+
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """Axis ends a little beyond the data, within 0..1."""
+    margin = max((high - low) * 0.15, 0.005)
+    return max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))

@@ -1,0 +1,69 @@
+"""One CSV file per sheet, for tools that read no workbook. UTF-8, numbers in the record's units."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.files import write_bytes_atomic
+from harness.reports.report import Report
+from harness.reports.summary import Summary
+from harness.reports.tables import summary_table
+from harness.results.faults import storage_faults
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def safe_text(value: Any) -> Any:
+    """A text that spreadsheets would take for a formula gets an apostrophe in front; numbers stay numbers."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value
+
+
+def file_name(text: str) -> str:
+    """A text as part of a file name: letters, digits, dots and dashes."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed"
+
+
+def frame_csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV text with a header line and no index."""
+    safe = frame.copy()
+    for name in safe.columns:
+        if safe[name].dtype == object or str(safe[name].dtype).startswith("str"):
+            safe[name] = safe[name].map(safe_text, na_action="ignore").astype(object)
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def summary_csv(summary: Summary) -> str:
+    """The summary's numbers; one header line: `DEVICE / BACKEND (THREADS, BASIS): VALUE`."""
+    frame = summary_table(summary)
+    frame.columns = [f"{device}: {value}" for device, value in frame.columns]
+    frame = frame.reset_index()
+    frame["dataset_name"], frame["dataset_note"] = summary.dataset_name, summary.dataset_note
+    return frame_csv(frame)
+
+
+def csv_texts(report: Report) -> dict[str, str]:
+    """Every file's name and content."""
+    files: dict[str, str] = {}
+    for summary in report.summaries:
+        name = f"summary-{file_name(summary.workload)}"
+        if f"{name}.csv" in files:  # the same workload on another dataset
+            name = f"{name}-{summary.dataset[:8]}"
+        files[f"{name}.csv"] = summary_csv(summary)
+    for sheet, frame in report.frames.items():
+        files[f"{sheet.lower()}.csv"] = frame_csv(frame)
+    return files
+
+
+def write_csvs(report: Report, folder: Path) -> list[Path]:
+    """Writes every CSV file into a folder, each atomically; returns their paths."""
+    paths = []
+    with storage_faults(folder):
+        for name, text in csv_texts(report).items():
+            write_bytes_atomic(folder / name, text.encode("utf-8", errors="backslashreplace"))
+            paths.append(folder / name)
+    return paths

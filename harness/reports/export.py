@@ -1,0 +1,97 @@
+"""Writes everything about a run into results/RUN/: workbook, Markdown, CSV, JSON and the raw latency samples."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.reports import csvs, jsonout, markdown
+from harness.reports.csvs import file_name
+from harness.reports.report import Report
+from harness.results.faults import storage_faults
+from harness.results.layout import point_latest, run_dir
+from harness.results.objects import ObjectStore
+from harness.results.record import CellRecord
+from harness.results.store import Store
+
+WORKBOOK_NAME, MARKDOWN_NAME, JSON_NAME, RAW_NAME = "comparison.xlsx", "summary.md", "run.json", "raw"
+
+
+def export_run(store: Store, run: str, results_dir: Path) -> Path:
+    """Exports a run, finished or not, and makes `results/latest` lead to it.
+
+    Everything is made in a folder beside first; the files then take their places one rename each, so a full disk or a
+    kill leaves the previous export as it was. Raw samples that cannot be read any more are listed in raw/missing.txt.
+
+    Args:
+        run: a run's id, unique beginning or `latest`.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserInputError: unknown run, or a folder that cannot be written.
+        HarnessError: the disk is full.
+    """
+    from harness.reports.workbook import write_workbook
+
+    info = store.run(run)
+    report = Report.of(store.cells(run=info.run), info)
+    target = run_dir(results_dir, info.run)
+    with storage_faults(target):
+        Path(results_dir).mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=".tmp-export-"))
+        try:
+            write_workbook(report, temporary / WORKBOOK_NAME)
+            jsonout.write_text(temporary / MARKDOWN_NAME, markdown.markdown(report))
+            jsonout.write_json(temporary / JSON_NAME, info.run, report.records)
+            csvs.write_csvs(report, temporary)
+            write_raw(report.records, ObjectStore(results_dir), temporary / RAW_NAME)
+            _move_files(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    point_latest(Path(results_dir), info.run)
+    return target
+
+
+def _move_files(source: Path, target: Path) -> None:
+    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, place)
+
+
+def raw_name(record: CellRecord) -> str:
+    """The file of a cell's raw samples, such as `mnist-cnn__ptq-int8__host-litert__cpu__seed0__3f2a9c.npz`."""
+    key = record.key
+    parts = [file_name(text) for text in (key.workload, key.recipe, key.device, key.backend)]
+    return "__".join([*parts, f"seed{key.seed}", key.dataset[:6] or "none"]) + ".npz"
+
+
+def write_raw(records: Iterable[CellRecord], objects: ObjectStore, folder: Path) -> None:
+    """One file per cell with its raw latency samples, int64 nanoseconds in the order they were taken.
+
+    A fast model gives a hundred thousand samples a second, so the files are not text; they are links to the stored
+    objects where the file system has links, and cost no space twice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for record in records:
+        if record.latency_object is None:
+            continue
+        try:
+            objects.get_arrays(record.latency_object)  # proves that the object is whole
+        except HarnessError as error:
+            missing.append(f"{record.key.text} seed {record.key.seed}: {error}")
+            continue
+        source, place = objects.path(record.latency_object), folder / raw_name(record)
+        try:
+            os.link(source, place)
+        except OSError:
+            shutil.copyfile(source, place)
+    if missing:
+        (folder / "missing.txt").write_text("\n".join(missing) + "\n", encoding="utf-8")

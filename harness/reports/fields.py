@@ -1,0 +1,110 @@
+"""Every field of a cell in the published JSON and in the Cells table: its type, what it means, how it is got.
+
+One table of data behind schema.json, docs/json-schema.md and the workbook's About sheet, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "text", "count", "ns", "bytes", "hz", "share", "number", "sha256", "outcome", "time_basis", "integers",
+    "fingerprint", "fallback", "ops", "compiled", "prediction", "findings",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field. `null` says when it does not apply; empty for a field that is always there."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    null: str = ""
+
+
+def _field(name: str, kind: Kind, meaning: str, null: str = "") -> Field:
+    return Field(name=name, kind=kind, meaning=meaning, null=null)
+
+
+_NOT_RUN = "the cell did not get that far"
+_NO_LABELS = "there are no labels, or " + _NOT_RUN
+_NO_REFERENCE = "no reference was compared with"
+_BOARD = "the board does not tell"
+
+FIELDS: tuple[Field, ...] = (
+    _field("run", "text", "The run the cell belongs to.", "the document describes no run (audit, build)"),
+    _field("workload", "text", "The trained model with its dataset and metric.", "an audited file belongs to none"),
+    _field("recipe", "text", "How it is quantized: training and conversion.", "an audited file has none"),
+    _field("device", "text", "The device profile's name.", "nothing ran (audit, build)"),
+    _field("backend", "text", "Where on the device ops were to run.", "nothing ran (audit, build)"),
+    _field("dataset", "text", "SHA-256 digest of the dataset; part of the cell's identity.", "no dataset was used"),
+    _field("dataset_name", "text", "The dataset's name.", "no dataset was used"),
+    _field("dataset_note", "text", "What the dataset is and where it came from.", "no dataset was used"),
+    _field("seed", "count", "Seed of the training.", "not trained by the harness"),
+    _field("samples", "count", "Test samples evaluated on the device.", _NOT_RUN),
+    _field("outcome", "outcome", "ok; unsupported (see reason); wrong (ran, but its outputs are not the reference's); "
+           "failed (board or link, not the model)."),
+    _field("reason", "text", "Why the outcome is not ok.", "the outcome is ok"),
+    _field("time_basis", "time_basis", "What every time in the row is: the device's own clock, counted guest "
+           "instructions, an emulator's time on its host, or an estimate. Different bases are not comparable.", _NOT_RUN),
+    _field("accuracy", "share", "Share of samples answered rightly, on the device.", _NO_LABELS),
+    _field("accuracy_low", "share", "Lower end of the 95 % Wilson interval.", _NO_LABELS),
+    _field("accuracy_high", "share", "Upper end of the 95 % Wilson interval.", _NO_LABELS),
+    _field("accuracy_delta", "number", "Accuracy minus that of the LiteRT float32 model on the same samples.",
+           "there is no float model to compare with, or " + _NO_LABELS),
+    _field("mcnemar_p", "share", "Exact McNemar test of that difference (two-sided p).", "as accuracy_delta"),
+    _field("only_float_right", "count", "Samples that only the float model got right.", "as accuracy_delta"),
+    _field("only_cell_right", "count", "Samples that only this cell got right.", "as accuracy_delta"),
+    _field("artifact_sha256", "sha256", "The .tflite file that ran.", "it could not be built"),
+    _field("size_bytes", "bytes", "Size of the .tflite file.", "it could not be built"),
+    _field("input_dtype", "text", "The model's first input.", "it could not be built"),
+    _field("output_dtype", "text", "The model's first output.", "it could not be built"),
+    _field("load_ns", "ns", "Interpreter creation, delegate and allocation.", _NOT_RUN),
+    _field("first_invoke_ns", "ns", "The first invoke, in which an NPU compiles its graph.", _NOT_RUN),
+    _field("latency_median_ns", "ns", "Median of the steady samples: invoke alone, after warm-up.", _NOT_RUN),
+    _field("latency_median_low_ns", "ns", "Lower end of the median's 95 % bootstrap interval.", _NOT_RUN),
+    _field("latency_median_high_ns", "ns", "Upper end of the median's 95 % bootstrap interval.", _NOT_RUN),
+    _field("latency_p90_ns", "ns", "90th percentile of the steady samples.", _NOT_RUN),
+    _field("latency_p99_ns", "ns", "99th percentile of the steady samples.", _NOT_RUN),
+    _field("latency_samples", "count", "Number of steady samples.", _NOT_RUN),
+    _field("memory_peak_bytes", "bytes", "Peak memory of the worker process, runtime included.", _BOARD),
+    _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
+    _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
+    _field("governor", "text", "CPU frequency governor.", _BOARD),
+    _field("frequency_hz", "hz", "CPU frequency.", _BOARD),
+    _field("temperature_c", "number", "Temperature in degrees Celsius.", _BOARD),
+    _field("delegate_name", "text", "The delegate that was there.", "none was there"),
+    _field("delegated_nodes", "count", "Nodes the delegate took.", "the runtime does not tell"),
+    _field("total_nodes", "count", "Nodes of the model.", "the runtime does not tell"),
+    _field("partitions", "count", "Parts into which the delegated nodes fell.", "the runtime does not tell"),
+    _field("fallback", "fallback", "Nodes the delegate did not take: node, op, the reason where it is known, and whether "
+           "the coverage table had predicted it."),
+    _field("ops", "ops", "One entry per node: node, op, where it ran, its tensors."),
+    _field("compiled", "compiled", "What an offline compiler made of the model before it travelled: compiler, options, the "
+           "original file, estimates.", "the model ran as it was built"),
+    _field("prediction", "prediction", "What was expected before the push: whether the runtime loads it and computes it "
+           "rightly, whether it fits, what the delegate takes, and why not.", "it could not be built, or it failed"),
+    _field("reference", "text", "Identity of the reference the outputs were compared with.", _NO_REFERENCE),
+    _field("reference_rule", "text", "The rule between ok and wrong, with its bounds.", _NO_REFERENCE),
+    _field("reference_samples", "count", "Samples compared with the reference.", _NO_REFERENCE),
+    _field("max_lsb_diff", "number", "Largest output difference in quantization steps.",
+           "the outputs are floats, or " + _NO_REFERENCE),
+    _field("mismatch_share", "share", "Share of outputs off by more steps than the rule's bound.",
+           "the outputs are floats, or " + _NO_REFERENCE),
+    _field("agreement", "share", "Share of samples with the reference's top-1 answer.", _NO_REFERENCE),
+    _field("nrmse", "number", "RMS output difference over the reference's RMS.", _NO_REFERENCE),
+    _field("started_utc", "text", "When the cell started.", "it never started"),
+    _field("duration_ns", "ns", "How long the whole cell took, upload included.", _NOT_RUN),
+    _field("attempts", "count", "How often it was tried."),
+    _field("fingerprint", "fingerprint", "What the cell ran on: runtime, delegate, kernel, board. A changed fingerprint "
+           "starts a new epoch.", "the device was never reached"),
+    _field("sample_ids_object", "sha256", "Stored ids of the evaluated samples (results/objects).", _NOT_RUN),
+    _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
+    _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),
+    _field("board_log", "text", "Last lines that the worker printed on the board.", "it printed nothing"),
+    _field("findings", "findings", "What a reader should know: code, severity, where, what, fix."),
+)
+
+NAMES: tuple[str, ...] = tuple(field.name for field in FIELDS)

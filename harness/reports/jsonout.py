@@ -1,0 +1,79 @@
+"""The published JSON: `{"schema": 1, "run": ..., "cells": [...]}`, described by schema.json and docs/json-schema.md."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from harness.files import atomic_file
+from harness.reports.fields import FIELDS
+from harness.results.codec import plain_json, record_to_json
+from harness.results.faults import storage_faults
+from harness.results.record import SCHEMA_VERSION, CellRecord
+
+_LISTS = {"fallback", "ops", "findings"}
+
+
+def cell_json(record: CellRecord) -> dict[str, Any]:
+    """A record as a flat JSON object with every field, null where a value does not apply; never NaN."""
+    nested = record_to_json(record)
+    flat = {**nested.pop("key"), **nested}
+    return {field.name: flat[field.name] for field in FIELDS}
+
+
+def partial_cell(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell of which only some fields are known (`harness build`, `harness audit`): the others are null or empty.
+
+    Args:
+        values: known fields by their published names; further names are kept behind them.
+    """
+    known = plain_json(dict(values))
+    empty: dict[str, Any] = {f.name: [] if f.name in _LISTS else None for f in FIELDS}
+    return {**empty, "outcome": "ok", "attempts": 1, **known}
+
+
+def document(run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> dict[str, Any]:
+    """The whole document. Cells are records, or objects made by `partial_cell`."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "run": run,
+        "cells": [cell_json(c) if isinstance(c, CellRecord) else dict(c) for c in cells],
+    }
+
+
+def dumps(run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> str:
+    """The document as text: ASCII, one indent, final newline."""
+    return json.dumps(document(run, cells), indent=1, allow_nan=False) + "\n"
+
+
+def write_json(path: Path | str, run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> None:
+    """Writes the document atomically; `-` means stdout.
+
+    Raises:
+        UserInputError: the place cannot be written.
+        HarnessError: the disk is full.
+    """
+    write_text(path, dumps(run, cells))
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a report to a file, atomically, or to stdout for `-`; a pipe or device is written to, never replaced."""
+    path = Path(path)
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    with storage_faults(path):
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        with atomic_file(path) as file:
+            file.write(text.encode("utf-8", errors="backslashreplace"))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the document, as shipped in the package."""
+    return json.loads(resources.files("harness.reports").joinpath("schema.json").read_text(encoding="utf-8"))

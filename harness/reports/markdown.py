@@ -1,0 +1,116 @@
+"""summary.md: first the answer, then the tables, then what failed and what was found, then what it ran on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_frame
+from harness.reports.summary import Summary
+from harness.reports.tables import summary_text
+from harness.reports.values import clean, duration_text, is_missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def escape(text: object) -> str:
+    """A text inside a table cell: no pipe, tag, link or emphasis of its own; newlines become line breaks."""
+    lines = [clean(line) for line in str(text).split("\n")]
+    # An underscore inside a word and brackets without a link behind them mean nothing to Markdown and stay readable.
+    safe = [re.sub(r"([\\|*`~]|(?<!\w)_|_(?!\w)|\](?=[(\[:])|!(?=\[))", r"\\\1", line) for line in lines]
+    return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in safe)
+
+
+def frame_table(frame: pd.DataFrame) -> str:
+    """A frame of texts as a Markdown table, the index first if it has a name."""
+    if frame.index.name:
+        frame = frame.reset_index()
+    head = "| " + " | ".join(escape(name) for name in frame.columns) + " |"
+    rule = "|" + "---|" * len(frame.columns)
+    rows = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join([head, rule, *rows])
+
+
+def _cell(value: object) -> str:
+    return "" if is_missing(value) else escape(f"{value:.4f}" if isinstance(value, float) else value)
+
+
+def summary_section(summary: Summary) -> list[str]:
+    """Headline, table and notes of one workload."""
+    lines = [f"## {escape(summary.title)}", ""]
+    if summary.dataset_note:
+        lines += [f"Data: {escape(summary.dataset_note)}", ""]
+    answers = answers_frame(summary)
+    lines += [NO_ANSWER] if answers.empty else [f"{ANSWER_TITLE}:", "", frame_table(answers)]
+    lines += ["", "All cells:", "", frame_table(summary_text(summary)), ""]
+    for note in summary.notes:
+        lines += [escape(note), ""]
+    return lines
+
+
+def markdown(report: Report) -> str:
+    """The whole summary as Markdown text."""
+    title = f"# Run {report.run}" if report.run else "# Latest cells of every run"
+    lines = [title, "", f"{report.counts_text}.", ""]
+    if report.info and report.info.state != "finished":
+        lines += [f"This run is {report.info.state}; what is missing is shown as not run.", ""]
+    for summary in report.summaries:
+        lines += summary_section(summary)
+    lines += _problems(report) + _seeds(report) + _fallback(report) + _findings(report)
+    lines += ["## Environment", "", frame_table(report.frames["Environment"]), "", "## How to read this", "", *_LEGEND, ""]
+    return "\n".join(lines)
+
+
+def _problems(report: Report) -> list[str]:
+    frame = report.frames["Problems"]
+    lines = ["## What did not work", "", *_data(report)]
+    lines.append("Every cell that ran is ok." if frame.empty else frame_table(frame.drop(columns=["dataset_name"])))
+    if report.not_run:
+        lines += ["", f"{report.not_run} planned cell{' has' if report.not_run == 1 else 's have'} no record: not run."]
+    return [*lines, ""]
+
+
+def _data(report: Report) -> list[str]:
+    """The head of a table that spans workloads."""
+    return [line for note in report.dataset_notes for line in (f"Data of {escape(note)}", "")]
+
+
+def _seeds(report: Report) -> list[str]:
+    frame = report.frames["Seeds"].copy()
+    if frame.empty:
+        return []
+    for name in ("latency_median_ns_min", "latency_median_ns_max"):
+        frame[name.replace("_ns", "")] = frame.pop(name).map(duration_text, na_action="ignore")
+    columns = ["workload", "recipe", "device", "backend", "seeds", "ok", "accuracy_min", "accuracy_mean", "accuracy_max",
+               "accuracy_sd", "latency_median_min", "latency_median_max", "latency_samples", "time_basis", "placement"]
+    return ["## Spread over seeds", "", "A difference within this spread shows nothing.", "", *_data(report),
+            frame_table(frame[columns]), ""]
+
+
+def _fallback(report: Report) -> list[str]:
+    frame = report.frames["Fallback"]
+    if frame.empty:
+        return []
+    keys = ["workload", "recipe", "device", "backend", "delegate"]
+    rows = frame.assign(left=frame["node"].map(str) + " " + frame["op"] + ": " + frame["reason"])
+    joined = rows.groupby(keys, sort=False, dropna=False)["left"].agg("\n".join).reset_index()
+    joined = joined.rename(columns={"left": "nodes left on the CPU"})
+    return ["## Fallback", "", *_data(report), frame_table(joined), ""]
+
+
+def _findings(report: Report) -> list[str]:
+    frame = report.frames["Findings"]
+    if frame.empty:
+        return []
+    return ["## Findings", "", *_data(report),
+            frame_table(frame[["severity", "workload", "recipe", "where", "what", "fix"]]), ""]
+
+
+_LEGEND = (
+    "- `ok`, `X` (unsupported: this runtime, delegate or converter refuses it), `WRONG` (it ran, but its outputs are not the "
+    "reference's), `FAILED` (the board or the link, not the model).",
+    "- Accuracy is measured on the device; brackets: 95 % Wilson interval; n: test samples.",
+    "- Latency is the median of steady samples around invoke alone; n: their number; then where the nodes ran.",
+    "- Raw latency samples are in `raw/`, every field of every cell in `cells.csv` and `run.json`.",
+)

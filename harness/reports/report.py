@@ -1,0 +1,116 @@
+"""One report: the records of a run (or any choice of cells) with everything that is said about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.reports import tables
+from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
+from harness.reports.values import (
+    OUTCOME_ORDER,
+    clean,
+    delta_text,
+    latency_text,
+    score_text,
+    size_text,
+)
+from harness.results.record import CellKey, CellRecord, RunInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ANSWER_COLUMNS = ["device / backend", "choice", "recipe", "accuracy", "Δ float32", "median latency", "size (bytes)"]
+ANSWER_TITLE = f"Which recipe to take, within {100 * HEADLINE_MARGIN:.0f} point of the best accuracy"
+NO_ANSWER = "No cell ended ok with outputs to judge, so there is nothing to recommend."
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """Records with their run's plan; every form of report (console, Markdown, CSV, workbook) reads one of these.
+
+    Attributes:
+        records: one per cell key, oldest first.
+        info: the run they belong to; None when they are of several.
+        planned: what was to run; cells missing from the records are shown as not run.
+    """
+
+    records: tuple[CellRecord, ...]
+    info: RunInfo | None = None
+    planned: tuple[CellKey, ...] = field(default=())
+
+    @staticmethod
+    def of(records: Iterable[CellRecord], info: RunInfo | None = None, planned: Iterable[CellKey] | None = None) -> Report:
+        """A report on records; of several records of a key the last one counts."""
+        keys = planned if planned is not None else (info.planned if info else ())
+        return Report(records=tuple(newest(records)), info=info, planned=tuple(keys))
+
+    @property
+    def run(self) -> str | None:
+        """The run's id, where all records are of one run."""
+        if self.info:
+            return self.info.run
+        runs = {record.run for record in self.records}
+        return runs.pop() if len(runs) == 1 else None
+
+    @cached_property
+    def summaries(self) -> list[Summary]:
+        return summaries(self.records, self.planned)
+
+    @cached_property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """The long tables by their sheet's name, in the order of sheets."""
+        return {
+            "Cells": tables.cells_table(self.records),
+            "Problems": tables.problems_table(self.records),
+            "Seeds": tables.seeds_table(self.records),
+            "Ops": tables.ops_table(self.records),
+            "Fallback": tables.fallback_table(self.records),
+            **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
+            "Findings": tables.findings_table(self.records),
+            "Environment": tables.environment_table(self.records, self.info),
+        }
+
+    @property
+    def dataset_notes(self) -> list[str]:
+        """One line per workload and dataset, for the head of tables that span workloads."""
+        notes = {}
+        for s in self.summaries:
+            notes.setdefault(clean(s.dataset_note) or s.dataset_name, []).append(s.workload)
+        return [f"{', '.join(dict.fromkeys(workloads))}: {note}" for note, workloads in notes.items() if note]
+
+    @property
+    def not_run(self) -> int:
+        """Planned cells without a record."""
+        return len(set(self.planned) - {record.key for record in self.records})
+
+    @property
+    def counts_text(self) -> str:
+        """`38 ok, 1 wrong, 2 unsupported, 3 not run`."""
+        counts = Counter(record.outcome for record in self.records)
+        parts = [f"{counts[name]} {name}" for name in OUTCOME_ORDER if counts[name]]
+        if self.not_run:
+            parts.append(f"{self.not_run} not run")
+        return ", ".join(parts) or "no cells"
+
+
+def answers_frame(summary: Summary) -> pd.DataFrame:
+    """The headline as texts: which recipe to take on each device and backend, with everything a latency needs beside it."""
+    import pandas as pd
+
+    rows = []
+    for answer in answers(summary):
+        r = answer.record
+        rows.append({
+            "device / backend": answer.column.text,
+            "choice": ", ".join(answer.merits),
+            "recipe": r.key.recipe,
+            "accuracy": score_text(r),
+            "Δ float32": delta_text(r.accuracy_delta),
+            "median latency": latency_text(r),
+            "size (bytes)": size_text(r.size_bytes),
+        })
+    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object)

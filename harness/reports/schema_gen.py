@@ -1,0 +1,129 @@
+"""Makes schema.json and the table of docs/json-schema.md from the field table.
+
+`python -m harness.reports.schema_gen` rewrites both in a checkout; a test holds them to what this module makes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from harness.reports.fields import FIELDS, Field
+from harness.results.record import SCHEMA_VERSION, Fingerprint, Outcome, Severity, TimeBasis
+
+#: marks in docs/json-schema.md between which the table stands
+BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+
+
+def _object(required: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": required, "required": list(required)}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_KINDS: dict[str, dict[str, Any]] = {
+    "text": _TEXT,
+    "count": _COUNT,
+    "ns": _COUNT,
+    "bytes": _COUNT,
+    "hz": _COUNT,
+    "share": {"type": "number", "minimum": 0, "maximum": 1},
+    "number": {"type": "number"},
+    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "outcome": {"enum": list(get_args(Outcome))},
+    "time_basis": {"enum": list(get_args(TimeBasis))},
+    "integers": {"type": "array", "items": _COUNT},
+    "fingerprint": _object(
+        {
+            f.name: _TEXT if f.name == "runtime" else _nullable(_COUNT if f.name == "cpu_count" else _TEXT)
+            for f in dataclasses.fields(Fingerprint)
+        }
+    ),
+    "fallback": {
+        "type": "array",
+        "items": _object(
+            {"node": _COUNT, "op": _TEXT, "reason": _nullable(_TEXT), "predicted": _nullable({"type": "boolean"})}
+        ),
+    },
+    "ops": {"type": "array", "items": _object({"node": _COUNT, "op": _TEXT, "ran_on": _TEXT})},
+    "prediction": {"type": "object"},
+    "compiled": _object(
+        {
+            "compiler": _TEXT,
+            "options": {"type": "object"},
+            "source_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "source_size_bytes": _COUNT,
+            "npu_operators": _COUNT,
+            "cpu_operators": _COUNT,
+            "partitions": _COUNT,
+            "inference_ns": _nullable(_COUNT),
+            "cycles_total": _COUNT,
+        }
+    ),
+    "findings": {
+        "type": "array",
+        "items": _object(
+            {"code": _TEXT, "severity": {"enum": list(get_args(Severity))}, "where": _TEXT, "what": _TEXT, "fix": _TEXT}
+        ),
+    },
+}
+
+_KIND_TEXT = {
+    "text": "string", "count": "integer", "ns": "integer, nanoseconds", "bytes": "integer, bytes", "hz": "integer, hertz",
+    "share": "number, 0 to 1", "number": "number", "sha256": "string, SHA-256", "integers": "list of integers",
+    "outcome": "`ok`, `unsupported`, `wrong`, `failed`",
+    "time_basis": "`device`, `guest-instructions`, `host-emulated`, `estimate`",
+    "fingerprint": "object", "fallback": "list of objects", "ops": "list of objects", "compiled": "object",
+    "prediction": "object", "findings": "list of objects",
+}
+
+
+def kind_text(field: Field) -> str:
+    """The field's type in words, for documents and the About sheet."""
+    return _KIND_TEXT[field.kind]
+
+
+def build_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the published document. Unknown fields are allowed: readers skip them."""
+    properties = {}
+    for field in FIELDS:
+        kind = _nullable(_KINDS[field.kind]) if field.null else dict(_KINDS[field.kind])
+        properties[field.name] = {"description": field.meaning, **kind}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Cells of a tflite-hil-harness run",
+        **_object(
+            {
+                "schema": {"const": SCHEMA_VERSION},
+                "run": _nullable(_TEXT),
+                "cells": {"type": "array", "items": _object(properties)},
+            }
+        ),
+    }
+
+
+def field_table() -> str:
+    """The Markdown table of all fields."""
+    lines = ["| Field | Type | Meaning | `null` when |", "|---|---|---|---|"]
+    lines += [f"| `{f.name}` | {kind_text(f)} | {f.meaning} | {f.null or 'never'} |" for f in FIELDS]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Rewrites the two files of a checkout."""
+    package = Path(__file__).resolve().parent
+    (package / "schema.json").write_text(json.dumps(build_schema(), indent=1) + "\n", encoding="utf-8")
+    page = package.parent.parent / "docs" / "json-schema.md"
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{field_table()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The summary of a workload: recipes down, devices and backends across; the model behind every form of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from harness.reports.values import BASIS_MEANING, BASIS_TEXT, agreement_share, threads_text
+from harness.results.record import CellKey, CellRecord
+from harness.variants.recipe import ALL
+
+#: a recipe within this much of the best accuracy counts as equally accurate in the headline
+HEADLINE_MARGIN = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A device's backend with one time basis. Latencies of two bases never share a column."""
+
+    device: str
+    backend: str
+    time_basis: str | None
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.device} / {self.backend}"
+
+    @property
+    def detail(self) -> str:
+        """What the latencies below mean: `1 thread, device clock`."""
+        # The profile's threads mean nothing where nothing ran.
+        parts = [threads_text(self.threads)] if self.threads and self.time_basis != "estimate" else []
+        if self.time_basis:
+            parts.append(BASIS_TEXT[self.time_basis])
+        return ", ".join(parts)
+
+    @property
+    def text(self) -> str:
+        return f"{self.name} ({self.detail})" if self.detail else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One recipe: its size, and its cell in each column; None where nothing ran."""
+
+    recipe: str
+    cells: tuple[CellRecord | None, ...]
+    #: how many seeds of each cell ended otherwise than the one shown, such as "1 of 4 seeds wrong"
+    seed_notes: tuple[str, ...]
+
+    @property
+    def sizes_bytes(self) -> list[int]:
+        return sorted({c.size_bytes for c in self.cells if c is not None and c.size_bytes is not None})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """All cells of one workload on one dataset."""
+
+    workload: str
+    dataset: str
+    dataset_name: str
+    dataset_note: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def title(self) -> str:
+        return f"{self.workload} on {self.dataset_name}" if self.dataset_name else self.workload
+
+    def records(self) -> list[CellRecord]:
+        """The cells shown."""
+        return [cell for row in self.rows for cell in row.cells if cell is not None]
+
+
+def recipe_order(recipe: str) -> tuple[int, str]:
+    """Sorts recipes as the recipe table lists them, others after it by name."""
+    return (_ORDER.get(recipe, len(_ORDER)), recipe)
+
+
+_ORDER = {name: position for position, name in enumerate(ALL)}
+
+
+def newest(records: Iterable[CellRecord]) -> list[CellRecord]:
+    """One record per cell key, the last one given: records come oldest first."""
+    return list({record.key: record for record in records}.values())
+
+
+def summaries(records: Iterable[CellRecord], planned: Iterable[CellKey] = ()) -> list[Summary]:
+    """One summary per workload and dataset, in the order of first appearance.
+
+    Args:
+        records: cells, oldest first; of several records of a key the last one counts.
+        planned: cells that were to run; those without a record are shown as not run.
+    """
+    groups: dict[tuple[str, str], tuple[list[CellRecord], list[CellKey]]] = {}
+    for key in planned:
+        groups.setdefault((key.workload, key.dataset), ([], []))[1].append(key)
+    for record in newest(records):
+        groups.setdefault((record.key.workload, record.key.dataset), ([], []))[0].append(record)
+    return [_summary(name, digest, *group) for (name, digest), group in groups.items()]
+
+
+def _summary(workload: str, dataset: str, records: list[CellRecord], planned: list[CellKey]) -> Summary:
+    columns = _columns(records, planned)
+    recipes = sorted({r.key.recipe for r in records} | {k.recipe for k in planned}, key=recipe_order)
+    rows = []
+    for recipe in recipes:
+        cells, notes = [], []
+        for column in columns:
+            several = sorted(_of_column(records, column, columns, recipe), key=lambda r: r.key.seed)
+            cells.append(several[0] if several else None)
+            notes.append(_seed_note(several))
+        rows.append(Row(recipe=recipe, cells=tuple(cells), seed_notes=tuple(notes)))
+    named = next((r for r in records if r.dataset_name), None)
+    return Summary(
+        workload=workload,
+        dataset=dataset,
+        dataset_name=(named.dataset_name if named else "") or "",
+        dataset_note=next((r.dataset_note for r in records if r.dataset_note), "") or "",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=tuple(_notes(records, columns)),
+    )
+
+
+def _columns(records: Sequence[CellRecord], planned: Sequence[CellKey]) -> list[Column]:
+    """Device and backend pairs in planned order; a pair with latencies of two bases gives two columns."""
+    pairs = dict.fromkeys([(k.device, k.backend) for k in planned] + [(r.key.device, r.key.backend) for r in records])
+    columns = []
+    for device, backend in pairs:
+        here = [r for r in records if (r.key.device, r.key.backend) == (device, backend)]
+        bases = list(dict.fromkeys(r.time_basis for r in here if r.time_basis)) or [None]
+        threads = {r.threads for r in here if r.threads}
+        common = threads.pop() if len(threads) == 1 else None
+        for basis in bases:
+            columns.append(Column(device=device, backend=backend, time_basis=basis, threads=common))
+    return columns
+
+
+def _of_column(
+    records: Iterable[CellRecord], column: Column, columns: Sequence[Column], recipe: str
+) -> list[CellRecord]:
+    """The recipe's cells of a column, all seeds. A cell without any time basis stands in the pair's first column."""
+    first = next(c for c in columns if (c.device, c.backend) == (column.device, column.backend))
+    return [
+        r for r in records
+        if r.key.recipe == recipe and (r.key.device, r.key.backend) == (column.device, column.backend)
+        and (r.time_basis == column.time_basis or (r.time_basis is None and column is first))
+    ]
+
+
+def _seed_note(seeds: Sequence[CellRecord]) -> str:
+    """Tells of seeds that ended otherwise than the one shown."""
+    others = [r.outcome for r in seeds if r.outcome != seeds[0].outcome]
+    words = [f"{others.count(outcome)} of {len(seeds)} seeds {outcome}" for outcome in dict.fromkeys(others)]
+    return ", ".join(words)
+
+
+def _notes(records: Sequence[CellRecord], columns: Sequence[Column]) -> list[str]:
+    notes = []
+    bases = list(dict.fromkeys(c.time_basis for c in columns if c.time_basis))
+    if len(bases) > 1:
+        meanings = "; ".join(f"{BASIS_TEXT[b]}: {BASIS_MEANING[b]}" for b in bases)
+        notes.append(f"Latencies of different time bases stand in this table and must not be compared. {meanings}.")
+    elif bases and bases[0] != "device":
+        notes.append(f"Every latency here is: {BASIS_MEANING[bases[0]]}.")
+    seeds = sorted({r.key.seed for r in records})
+    if len(seeds) > 1:
+        notes.append(f"Seed {seeds[0]} of {len(seeds)} is shown; the spread over seeds stands in the table of seeds.")
+    elif seeds and seeds[0] != 0:
+        notes.append(f"Seed {seeds[0]}.")
+    return notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A recipe to take in one column, and for what: `fastest`, `smallest`, `most accurate`, or several of them."""
+
+    column: Column
+    merits: tuple[str, ...]
+    record: CellRecord
+
+
+def answers(summary: Summary) -> list[Answer]:
+    """The headline: per column, among the recipes within HEADLINE_MARGIN of the best, the fastest and the smallest.
+
+    Only cells with the outcome ok count. Without labels the agreement with the reference stands for the accuracy. A
+    column in which no cell is ok gives no answer.
+    """
+    found = []
+    for position, column in enumerate(summary.columns):
+        cells = [row.cells[position] for row in summary.rows]
+        good = [c for c in cells if c is not None and c.outcome == "ok" and _score(c) is not None]
+        if not good:
+            continue
+        best = max(good, key=lambda c: (_score(c), -(c.latency_median_ns or 0), -(c.size_bytes or 0)))
+        close = [c for c in good if _score(c) >= _score(best) - HEADLINE_MARGIN]
+        timed = [c for c in close if c.latency_median_ns is not None]
+        sized = [c for c in close if c.size_bytes is not None]
+        merits: dict[CellKey, list[str]] = {}
+        chosen = {c.key: c for c in close}
+        if timed:
+            fastest = min(timed, key=lambda c: (c.latency_median_ns, c.size_bytes or 0))
+            merits.setdefault(fastest.key, []).append("fastest")
+        if sized:
+            smallest = min(sized, key=lambda c: (c.size_bytes, c.latency_median_ns or 0))
+            merits.setdefault(smallest.key, []).append("smallest")
+        merits.setdefault(best.key, []).append("most accurate")
+        found += [Answer(column=column, merits=tuple(words), record=chosen[key]) for key, words in merits.items()]
+    return found
+
+
+def _score(record: CellRecord) -> float | None:
+    """Accuracy, or the agreement with the reference where there are no labels."""
+    return record.accuracy if record.accuracy is not None else agreement_share(record)

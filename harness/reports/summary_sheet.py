@@ -1,0 +1,150 @@
+"""The first sheets: which recipe to take, and per workload recipes down with a block of columns for every device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_frame
+from harness.reports.sheets import OUTCOME_COLOURS, Styles, colour_words, fit_row, write_lines, write_value
+from harness.reports.summary import Summary
+from harness.reports.tables import NOT_RUN, row_size_text
+from harness.reports.values import accuracy_text, clean, placement_text, score_text
+from harness.results.record import CellRecord
+
+if TYPE_CHECKING:
+    from xlsxwriter.worksheet import Worksheet
+
+#: head, width and number format of the columns in a device's block
+BLOCK = (
+    ("outcome", 12, "centre"),
+    ("accuracy", 9, "share"),
+    ("95 % interval, test samples", 22, "text"),
+    ("Δ to float32", 9, "delta"),
+    ("median latency (µs)", 11, "us"),
+    ("p90 (µs)", 10, "us"),
+    ("latency samples", 9, "count"),
+    ("placement; why not ok", 40, "wrap"),
+)
+#: an accuracy loss from which on a cell turns amber, and red
+LOSS_AMBER, LOSS_RED = 0.01, 0.03
+#: rows above the recipes: title, data, two of heads
+_TOP = 4
+
+
+def write_summary(sheet: Worksheet, styles: Styles, summary: Summary, run: str | None) -> int:
+    """Writes the sheet, the notes below its table; returns the next free row."""
+    sheet.write_string(0, 0, clean(summary.title) + (f"   (run {run})" if run else ""), styles.title)
+    if summary.dataset_note:
+        sheet.write_string(1, 0, f"Data: {clean(summary.dataset_note)}", styles.note)
+    _write_heads(sheet, styles, summary, _TOP - 2)
+    for offset, line in enumerate(summary.rows):
+        _write_row(sheet, styles, line, _TOP + offset)
+    last = _TOP + len(summary.rows) - 1
+    _colour(sheet, styles, summary, _TOP, last)
+    sheet.set_column(0, 0, max([len(line.recipe) for line in summary.rows] + [12]) + 2)
+    sheet.set_column(1, 1, 11)
+    sheet.freeze_panes(_TOP, 2)
+    _set_up_page(sheet, summary)
+    return write_lines(sheet, styles, summary.notes, row=last + 2)
+
+
+def _set_up_page(sheet: Worksheet, summary: Summary) -> None:
+    """On paper, one page per device and backend, each with the recipes beside it."""
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.set_print_scale(58)
+    sheet.repeat_columns(0, 1)
+    sheet.repeat_rows(0, _TOP - 1)
+    breaks = [2 + position * len(BLOCK) for position in range(1, len(summary.columns))]
+    if breaks:
+        sheet.set_v_pagebreaks(breaks)
+
+
+def write_answers(sheet: Worksheet, styles: Styles, report: Report) -> None:
+    """The first sheet: which recipe to take, per workload and device."""
+    title = f"Run {report.run}: {report.counts_text}" if report.run else f"Latest cells: {report.counts_text}"
+    sheet.write_string(0, 0, title, styles.title)
+    sheet.write_string(1, 0, f"{ANSWER_TITLE}. Latencies of different time bases are not comparable.", styles.note)
+    row = 3
+    for summary in report.summaries:
+        sheet.write_string(row, 0, clean(summary.title), styles.bold)
+        row = write_lines(sheet, styles, [f"Data: {summary.dataset_note}"] if summary.dataset_note else [], row + 1)
+        frame = answers_frame(summary)
+        if frame.empty:
+            row = write_lines(sheet, styles, [NO_ANSWER], row) + 1
+            continue
+        for column, name in enumerate(frame.columns):
+            sheet.write_string(row, column, name, styles.head)
+        for offset, values in enumerate(frame.itertuples(index=False, name=None), start=1):
+            for column, value in enumerate(values):
+                write_value(sheet, row + offset, column, clean(value), styles.text)
+        row += len(frame) + 2
+    sheet.ignore_errors({"number_stored_as_text": "A1:G10000"})
+    for column, width in enumerate((48, 22, 30, 30, 10, 40, 14)):
+        sheet.set_column(column, column, width)
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+
+
+def _write_heads(sheet: Worksheet, styles: Styles, summary: Summary, row: int) -> None:
+    sheet.set_row(row, 32)
+    sheet.set_row(row + 1, 44)
+    for column, name in enumerate(("recipe", "size (bytes)")):
+        sheet.merge_range(row, column, row + 1, column, name, styles.head)
+    for position, column in enumerate(summary.columns):
+        left = 2 + position * len(BLOCK)
+        text = f"{clean(column.name)}\n{column.detail}"
+        sheet.merge_range(row, left, row, left + len(BLOCK) - 1, text, styles.group)
+        for offset, (name, width, _) in enumerate(BLOCK):
+            sheet.write_string(row + 1, left + offset, name, styles.head)
+            sheet.set_column(left + offset, left + offset, width)
+
+
+def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int) -> None:
+    sheet.write_string(row, 0, line.recipe, styles.bold)
+    sizes = line.sizes_bytes
+    size = sizes[0] if len(sizes) == 1 else row_size_text(line) or None
+    write_value(sheet, row, 1, size, styles.text, styles.numbers["count"])
+    wrapped = []
+    for position, (record, seeds) in enumerate(zip(line.cells, line.seed_notes, strict=True)):
+        left = 2 + position * len(BLOCK)
+        for offset, (value, (_, width, kind)) in enumerate(zip(_values(record, seeds), BLOCK, strict=True)):
+            style = {"centre": styles.centre, "wrap": styles.wrap}.get(kind, styles.text)
+            write_value(sheet, row, left + offset, value, style, styles.numbers.get(kind))
+            if kind == "wrap" and value:
+                wrapped.append((value, width))
+    fit_row(sheet, row, wrapped)
+
+
+def _values(record: CellRecord | None, seed_note: str) -> list[Any]:
+    """The block of one cell, in the order of BLOCK."""
+    if record is None:
+        return [NOT_RUN, *[None] * (len(BLOCK) - 1)]
+    reason = "" if record.outcome == "ok" else clean(record.reason) or "no reason was recorded"
+    placement = placement_text(record) if record.latency_median_ns is not None else ""
+    score = score_text(record)
+    return [
+        record.outcome, record.accuracy,
+        score.removeprefix(accuracy_text(record.accuracy)).strip() if record.accuracy is not None else score or None,
+        record.accuracy_delta, _us(record.latency_median_ns), _us(record.latency_p90_ns), record.latency_samples,
+        "; ".join(part for part in (placement, reason, seed_note) if part) or None,
+    ]
+
+
+def _us(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1000
+
+
+def _colour(sheet: Worksheet, styles: Styles, summary: Summary, first: int, last: int) -> None:
+    """Outcomes by word, accuracy losses by size."""
+    heads = [name for name, _, _ in BLOCK]
+    for position in range(len(summary.columns)):
+        left = 2 + position * len(BLOCK)
+        outcome, delta = left + heads.index("outcome"), left + heads.index("Δ to float32")
+        colour_words(sheet, styles, OUTCOME_COLOURS, first, outcome, last, outcome)
+        rules = (("blanks", None, None), ("<=", -LOSS_RED, "wrong"), ("<=", -LOSS_AMBER, "failed"), (">", -LOSS_AMBER, "ok"))
+        for criteria, value, word in rules:
+            rule = {"type": "blanks", "stop_if_true": True} if value is None else {
+                "type": "cell", "criteria": criteria, "value": value, "format": styles.colours[word], "stop_if_true": True
+            }
+            sheet.conditional_format(first, delta, last, delta, rule)

@@ -1,0 +1,301 @@
+"""The tables as pandas frames, from records alone. Every report is one of these frames in another dress.
+
+Numbers keep the record's units (ns, bytes, shares of 1); a value that does not apply is missing, never 0. No frame has
+a latency without its outcome, placement and sample count in the same row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.reports.fields import FIELDS, Field
+from harness.reports.jsonout import cell_json
+from harness.reports.summary import Row, Summary, newest, recipe_order
+from harness.reports.values import (
+    clean,
+    latency_text,
+    outcome_word,
+    placement_text,
+    score_text,
+    size_text,
+)
+from harness.results.record import CellRecord, RunInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: what every row says of its cell; the dataset's name is there because no figure means anything without it
+KEY = ["workload", "dataset_name", "recipe", "device", "backend", "seed"]
+NOT_RUN = "not run"
+_MODEL = ("workload", "dataset_name", "recipe", "seed")
+_INTEGER_KINDS = {"count", "ns", "bytes", "hz"}
+_NUMBER_KINDS = {"share", "number"}
+_SEVERITIES = ("error", "warning", "info")
+
+
+def _sorted(records: Iterable[CellRecord]) -> list[CellRecord]:
+    """Workloads in order of appearance, recipes in table order, then devices in order of appearance."""
+    records = list(records)
+    workloads = list(dict.fromkeys(r.key.workload for r in records))
+    devices = list(dict.fromkeys((r.key.device, r.key.backend) for r in records))
+    return sorted(
+        records,
+        key=lambda r: (
+            workloads.index(r.key.workload), recipe_order(r.key.recipe), devices.index((r.key.device, r.key.backend)), r.key.seed
+        ),
+    )
+
+
+def _key(record: CellRecord) -> dict[str, Any]:
+    return {name: record.dataset_name if name == "dataset_name" else getattr(record.key, name) for name in KEY}
+
+
+def cell_text(
+    record: CellRecord | None, seed_note: str = "", *, reason_limit: int | None = 120, narrow: bool = False
+) -> str:
+    """One cell of a summary in words, its lines apart by newlines. The rule of honesty is kept here.
+
+    A latency always stands with its outcome, sample count and placement; an X always with its reason. `narrow` leaves
+    out spaces and the interval's last digit, for terminals.
+    """
+    if record is None:
+        return NOT_RUN
+    first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
+    lines = [first, latency_text(record, narrow=narrow)]
+    if record.outcome != "ok":
+        lines.append(clean(record.reason, reason_limit) or "no reason was recorded")
+    lines.append(seed_note)
+    return "\n".join(line for line in lines if line)
+
+
+def row_size_text(row: Row) -> str:
+    """The recipe's size in bytes; several where devices got different files."""
+    return " / ".join(size_text(size) for size in row.sizes_bytes)
+
+
+def summary_text(summary: Summary, *, reason_limit: int | None = 120) -> pd.DataFrame:
+    """The summary as texts: index `recipe`, columns `size (bytes)` and one per device and backend (basis in its head)."""
+    import pandas as pd
+
+    data: dict[str, list[str]] = {"size (bytes)": [row_size_text(row) for row in summary.rows]}
+    for position, column in enumerate(summary.columns):
+        data[column.text] = [
+            cell_text(row.cells[position], row.seed_notes[position], reason_limit=reason_limit) for row in summary.rows
+        ]
+    return pd.DataFrame(data, index=pd.Index([row.recipe for row in summary.rows], name="recipe"), dtype=object)
+
+
+def summary_table(summary: Summary) -> pd.DataFrame:
+    """The summary as numbers: index `recipe`, columns (device / backend (threads, basis), value).
+
+    Values of each device and backend: outcome, accuracy, accuracy_low, accuracy_high, accuracy_delta, samples,
+    latency_median_ns, latency_p90_ns, latency_samples, placement, size_bytes, reason.
+    """
+    import pandas as pd
+
+    rows = []
+    for row in summary.rows:
+        values: dict[tuple[str, str], Any] = {}
+        for column, record in zip(summary.columns, row.cells, strict=True):
+            for name, value in _summary_values(record).items():
+                values[(column.text, name)] = value
+        rows.append(values)
+    frame = pd.DataFrame(rows, index=pd.Index([row.recipe for row in summary.rows], name="recipe"), dtype=object)
+    frame.columns = pd.MultiIndex.from_tuples(frame.columns, names=["device", "value"])
+    return frame
+
+
+def _summary_values(record: CellRecord | None) -> dict[str, Any]:
+    names = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_delta", "samples", "latency_median_ns", "latency_p90_ns",
+             "latency_samples")
+    return {
+        "outcome": NOT_RUN if record is None else record.outcome,
+        **{name: getattr(record, name, None) for name in names},
+        "placement": None if record is None or record.latency_median_ns is None else placement_text(record),
+        "size_bytes": getattr(record, "size_bytes", None),
+        "reason": None if record is None else clean(record.reason) or None,
+    }
+
+
+def cells_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per cell with every published field: lists and `compiled` as JSON text, the fingerprint as `fingerprint_*`."""
+    import pandas as pd
+
+    rows = [cell_json(record) for record in _sorted(records)]
+    columns: dict[str, Any] = {}
+    for field in FIELDS:
+        values = [row[field.name] for row in rows]
+        if field.kind == "fingerprint":
+            names = list(dict.fromkeys(name for value in values if value for name in value))
+            for name in names:
+                columns[f"fingerprint_{name}"] = pd.Series([(v or {}).get(name) for v in values], dtype=object)
+        else:
+            columns[field.name] = _series(field, values)
+    return pd.DataFrame(columns)
+
+
+def _series(field: Field, values: list[Any]) -> pd.Series:
+    """A column of the type that the field promises, also when every value is missing."""
+    import pandas as pd
+
+    if field.kind in _INTEGER_KINDS:
+        return pd.Series(values, dtype="Int64")
+    if field.kind in _NUMBER_KINDS:
+        return pd.Series(values, dtype="Float64")
+    return pd.Series([json.dumps(v) if isinstance(v, list | dict) else v for v in values], dtype=object)
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per node of every cell: where it ran, and what an offline compiler estimates for it where one was used."""
+    columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns"]
+    rows = [{**_key(r), **{name: op.get(name) for name in columns}} for r in _sorted(records) for op in r.ops]
+    frame = _frame(rows, [*KEY, *columns])
+    return frame.astype({name: "Int64" for name in ("partition", "cycles", "estimate_ns")})
+
+
+def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per cell whose model went through an offline compiler: placement, size before and after, estimates.
+
+    The estimates are the compiler's, for the NPU's part alone, also where the cell itself was measured on a board.
+    """
+    estimates = [
+        "inference_ns", "cycles_total", "cycles_npu", "sram_used_bytes", "dram_used_bytes", "on_chip_flash_used_bytes",
+        "off_chip_flash_used_bytes", "macs", "weights_original_bytes", "weights_encoded_bytes",
+    ]
+    names = {name: f"estimate_{name}" if name.startswith(("inference", "cycles")) else name for name in estimates}
+    rows = [
+        {
+            **_key(r), "outcome": r.outcome, "placement": placement_text(r), "partitions": r.compiled.get("partitions"),
+            "compiler": r.compiled.get("compiler"), "original_bytes": r.compiled.get("source_size_bytes"),
+            "size_bytes": r.size_bytes, **{names[name]: r.compiled.get(name) for name in estimates},
+        }
+        for r in _sorted(records) if r.compiled
+    ]
+    heads = ["outcome", "placement", "partitions", "compiler", "original_bytes", "size_bytes", *names.values()]
+    return _frame(rows, [*KEY, *heads])
+
+
+def fallback_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per node that a delegate left on the CPU, and why."""
+    rows = [
+        {**_key(r), "delegate": r.delegate_name, "node": op.node, "op": op.op,
+         "reason": clean(op.reason) or "the runtime does not tell",
+         "predicted": {True: "yes", False: "no", None: "no table"}[op.predicted]}
+        for r in _sorted(records) for op in r.fallback
+    ]
+    return _frame(rows, [*KEY, "delegate", "node", "op", "reason", "predicted"])
+
+
+def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per finding, gravest first. A model's finding comes with each of its cells: it is listed once, with them."""
+    seen: dict[tuple[Any, ...], list[str]] = {}
+    for record in _sorted(records):
+        model = (record.key.workload, record.dataset_name, record.key.recipe, record.key.seed)
+        for finding in record.findings:
+            seen.setdefault((*model, finding), []).append(f"{record.key.device}/{record.key.backend}")
+    rows = [
+        {**dict(zip(_MODEL, model, strict=True)), "severity": f.severity, "code": f.code, "where": clean(f.where),
+         "what": clean(f.what), "fix": clean(f.fix), "seen_on": ", ".join(dict.fromkeys(cells))}
+        for (*model, f), cells in seen.items()
+    ]
+    rows.sort(key=lambda row: _SEVERITIES.index(row["severity"]))
+    return _frame(rows, ["severity", *_MODEL, "code", "where", "what", "fix", "seen_on"])
+
+
+def problems_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per cell that is not ok, with its full reason: wrong first, then failed, then unsupported."""
+    order = ("wrong", "failed", "unsupported")
+    bad = sorted((r for r in _sorted(records) if r.outcome != "ok"), key=lambda r: order.index(r.outcome))
+    rows = [{"outcome": r.outcome, **_key(r), "reason": clean(r.reason) or "no reason was recorded"} for r in bad]
+    return _frame(rows, ["outcome", *KEY, "reason"])
+
+
+def environment_table(records: Iterable[CellRecord], info: RunInfo | None = None) -> pd.DataFrame:
+    """What everything ran on: one row per item of the run, and per device, backend and fingerprint field."""
+    rows: list[dict[str, Any]] = []
+    if info is not None:
+        rows += [{"device": "", "backend": "", "item": name, "value": value} for name, value in _run_items(info)]
+    records = list(records)
+    rows += [{"device": "", "backend": "", "item": n, "value": v} for n, v in _dataset_items(records)]
+    groups: dict[tuple[str, str], list[CellRecord]] = {}
+    for record in _sorted(records):
+        groups.setdefault((record.key.device, record.key.backend), []).append(record)
+    for (device, backend), cells in groups.items():
+        rows += [{"device": device, "backend": backend, "item": n, "value": v} for n, v in _device_items(cells)]
+    return _frame(rows, ["device", "backend", "item", "value"])
+
+
+def _run_items(info: RunInfo) -> list[tuple[str, str]]:
+    items = [("run", info.run), ("started (UTC)", info.started_utc), ("finished (UTC)", info.finished_utc or ""),
+             ("state", info.state), ("command", clean(" ".join(info.command))), ("planned cells", str(len(info.planned)))]
+    items += [(clean(str(k)), clean(v if isinstance(v, str) else json.dumps(v))) for k, v in info.environment.items()]
+    return [(name, value) for name, value in items if value]
+
+
+def _dataset_items(records: list[CellRecord]) -> list[tuple[str, str]]:
+    """What every workload was measured on."""
+    notes = {
+        (r.key.workload, r.key.dataset): f"{clean(r.dataset_name) or 'unnamed'}: {clean(r.dataset_note)} "
+        f"(digest {r.key.dataset[:12]})"
+        for r in records
+    }
+    return [(f"dataset of {workload}", note) for (workload, _), note in notes.items()]
+
+
+def _device_items(cells: list[CellRecord]) -> list[tuple[str, str]]:
+    """Every fingerprint seen on a device's backend; several values of one item mean that it changed during the run."""
+    values: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        fields: Mapping[str, Any] = vars(cell.fingerprint) if cell.fingerprint else {}
+        told = {**fields, "threads": cell.threads, "affinity": cell.affinity, "time_basis": cell.time_basis,
+                "cell_governor": cell.governor, "frequency_hz": cell.frequency_hz}
+        for name, value in told.items():
+            if value is not None:
+                values.setdefault(name, {})[clean(str(value))] = None
+    items = [(name, " | ".join(several)) for name, several in values.items()]
+    heat = [cell.temperature_c for cell in cells if cell.temperature_c is not None]
+    if heat:
+        items.append(("temperature_c", f"{min(heat):.1f} to {max(heat):.1f}"))
+    return [*items, ("cells", str(len(cells)))]
+
+
+def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """The spread over seeds of every cell that ran with more than one: a difference within it shows nothing.
+
+    Statistics are over the cells with the outcome ok, from each cell's own median; medians are never averaged.
+    """
+    import numpy as np
+
+    groups: dict[tuple[str, ...], list[CellRecord]] = {}
+    for r in newest(_sorted(records)):
+        groups.setdefault((r.key.workload, r.key.recipe, r.key.device, r.key.backend, r.key.dataset), []).append(r)
+    rows = []
+    for (workload, recipe, device, backend, _), cells in groups.items():
+        if len({c.key.seed for c in cells}) < 2:
+            continue
+        good = [c for c in cells if c.outcome == "ok"]
+        scores = [c.accuracy for c in good if c.accuracy is not None]
+        medians = [c.latency_median_ns for c in good if c.latency_median_ns is not None]
+        rows.append({
+            "workload": workload, "dataset_name": cells[0].dataset_name, "recipe": recipe, "device": device,
+            "backend": backend, "seeds": ", ".join(str(c.key.seed) for c in cells), "ok": len(good), "cells": len(cells),
+            "accuracy_min": min(scores, default=None), "accuracy_mean": float(np.mean(scores)) if scores else None,
+            "accuracy_max": max(scores, default=None),
+            "accuracy_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+            "latency_median_ns_min": min(medians, default=None), "latency_median_ns_max": max(medians, default=None),
+            "latency_samples": sum(c.latency_samples or 0 for c in good if c.latency_median_ns is not None) or None,
+            "time_basis": ", ".join(dict.fromkeys(c.time_basis for c in good if c.time_basis)) or None,
+            "placement": "; ".join(dict.fromkeys(placement_text(c) for c in good)) or None,
+        })
+    return _frame(rows, [
+        *(name for name in KEY if name != "seed"), "seeds", "ok", "cells", "accuracy_min", "accuracy_mean", "accuracy_max",
+        "accuracy_sd", "latency_median_ns_min", "latency_median_ns_max", "latency_samples", "time_basis", "placement",
+    ])

@@ -1,0 +1,142 @@
+"""How numbers and texts are written in every table: one rule each, so that no report says the same thing in two ways."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from harness.results.record import CellRecord
+
+#: what a latency of each basis is, for column heads and notes
+BASIS_TEXT = {
+    "device": "device clock",
+    "guest-instructions": "guest instructions",
+    "host-emulated": "emulated on the host",
+    "estimate": "estimate",
+}
+
+BASIS_MEANING = {
+    "device": "measured on the device by its own clock, around invoke alone",
+    "guest-instructions": "instructions that the emulated processor executed, written as a time; not a real board's time",
+    "host-emulated": "an emulator's time on the host that ran it; says nothing about a real board",
+    "estimate": "computed by a tool, never run",
+}
+
+OUTCOME_ORDER = ("ok", "wrong", "unsupported", "failed")
+
+
+def is_missing(value: object) -> bool:
+    """None, NaN or pandas' NA, told apart without loading pandas."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def accuracy_text(value: float | None) -> str:
+    """`.9577`; a full 1 as `1.000`."""
+    if value is None:
+        return ""
+    text = f"{value:.4f}"
+    return text[1:] if text.startswith("0.") else f"{value:.3f}"
+
+
+def delta_text(value: float | None) -> str:
+    """`+.0012`, `-.0310`, `±.0000` for no difference."""
+    if value is None:
+        return ""
+    sign = "±" if round(value, 4) == 0 else "+" if value > 0 else "-"
+    return sign + accuracy_text(abs(value))
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """`[.9536, .9615]`."""
+    return "" if low is None or high is None else f"[{accuracy_text(low)}, {accuracy_text(high)}]"
+
+
+def duration_text(ns: float | None) -> str:
+    """Three significant digits in the unit that suits: `850 ns`, `24.1 µs`, `1.05 ms`, `2.30 s`."""
+    if ns is None:
+        return ""
+    for limit, scale, unit in ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms"), (float("inf"), 1e9, "s")):
+        if ns < limit * 0.9995 or limit == float("inf"):
+            value = ns / scale
+            digits = 0 if scale == 1 or value >= 99.95 else 1 if value >= 9.995 else 2
+            return f"{value:.{digits}f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def size_text(size_bytes: int | None) -> str:
+    """`23,560`: bytes, exactly, because published sizes are compared to the byte."""
+    return "" if size_bytes is None else f"{size_bytes:,}"
+
+
+def clean(text: str | None, limit: int | None = None) -> str:
+    """A text from a board or a converter as one line without control characters, cut to `limit` characters."""
+    if not text:
+        return ""
+    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
+    line = re.sub(r"\s+", " ", visible).strip()
+    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def placement_text(record: CellRecord) -> str:
+    """Where the nodes ran: `XNNPACK 5/6 nodes`, `vx 0/6 nodes`, `no delegate` (all on the runtime's own kernels)."""
+    if record.delegate_name is None:
+        return "no delegate"
+    total = "?" if record.total_nodes is None else str(record.total_nodes)
+    if record.delegated_nodes is None:
+        return f"{clean(record.delegate_name)} ?/{total} nodes (not told)"
+    parts = f" in {record.partitions} parts" if (record.partitions or 0) > 1 else ""
+    return f"{clean(record.delegate_name)} {record.delegated_nodes}/{total} nodes{parts}"
+
+
+def threads_text(threads: int) -> str:
+    return f"{threads} thread" + ("" if threads == 1 else "s")
+
+
+def outcome_word(record: CellRecord) -> str:
+    """The outcome as tables show it: the X stands for unsupported, and what is bad is in capitals."""
+    return {"ok": "ok", "unsupported": "X", "wrong": "WRONG", "failed": "FAILED"}[record.outcome]
+
+
+def score_text(record: CellRecord, *, narrow: bool = False) -> str:
+    """Accuracy with its interval and sample count; without labels, the agreement with the reference."""
+    if record.accuracy is not None:
+        interval = interval_text(record.accuracy_low, record.accuracy_high)
+        if narrow and interval:
+            interval = f"[{record.accuracy_low:.3f},{record.accuracy_high:.3f}]".replace("0.", ".")
+        return " ".join(p for p in (accuracy_text(record.accuracy), interval, f"n={record.samples}") if p)
+    if record.agreement is not None:
+        return f"agreement {accuracy_text(record.agreement)} n={record.reference_samples}"
+    if record.max_lsb_diff is not None and record.mismatch_share is not None:
+        share = accuracy_text(1 - record.mismatch_share)
+        return f"agreement {share}, at most {record.max_lsb_diff:g} LSB off, n={record.reference_samples}"
+    if record.nrmse is not None:
+        return f"NRMSE {record.nrmse:.2g} to the reference n={record.reference_samples}"
+    return ""
+
+
+def agreement_share(record: CellRecord) -> float | None:
+    """How far a cell without labels agrees with its reference, 0 to 1: top-1 answers, outputs within the rule, or 1 - NRMSE."""
+    if record.agreement is not None:
+        return record.agreement
+    if record.mismatch_share is not None:
+        return 1 - record.mismatch_share
+    return None if record.nrmse is None else max(0.0, 1 - record.nrmse)
+
+
+def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
+    """Median with its sample count and placement: a latency is never shown without them.
+
+    An estimate has no samples and says so. Where a compiler could estimate only the part on the NPU, that part stands
+    here under its own name, because it is not the cell's latency.
+    """
+    latency_ns, source, part = record.latency_median_ns, f"n={record.latency_samples}", ""
+    if record.time_basis == "estimate":
+        source = "estimate"
+        if latency_ns is None and record.outcome == "ok":
+            latency_ns, part = (record.compiled or {}).get("inference_ns"), "NPU part "
+    if latency_ns is None:
+        return ""
+    duration, placement = f"{part}{duration_text(latency_ns)}", placement_text(record)
+    if narrow:
+        return f"{duration} {source} {placement.replace(' nodes', '')}"
+    return f"{duration} ({source}), {placement}"

@@ -1,0 +1,111 @@
+"""The SQLite engine behind the store: a write-ahead log where the file system allows it, one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from harness.errors import HarnessError, UserInputError
+from harness.results.faults import StoreBusyError, storage_faults
+from harness.results.schema import HEAD_REVISION
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+#: how long a writer waits for another one
+BUSY_TIMEOUT_S = 60.0
+_WRITE = {"harness_begin": "IMMEDIATE"}
+
+T = TypeVar("T")
+
+
+def make_engine(path: Path, *, read_only: bool) -> Engine:
+    """An engine over the database file; nothing is opened yet."""
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import QueuePool
+
+    if read_only:
+        # SQLite cannot make its shared-memory file in a read-only folder; `immutable` does without when nobody writes.
+        mine = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+        writable = os.access(path.parent, os.W_OK, **mine) and os.access(path, os.W_OK, **mine)
+        wal = path.with_name(path.name + "-wal")
+        still = not writable and not (wal.exists() and wal.stat().st_size)
+        uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if still else ''}"
+    else:
+        uri = f"file:{quote(str(path))}?mode=rwc"
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level None: SQLAlchemy's begin event below opens transactions, not the driver behind our back.
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            with contextlib.suppress(sqlite3.OperationalError):  # some network file systems have no shared memory
+                connection.execute("PRAGMA journal_mode = WAL")
+            # A cell is on disk when add_cell returns, also after a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=2, max_overflow=8)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("harness_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine
+
+
+@contextlib.contextmanager
+def reading(engine: Engine, path: Path) -> Iterator[Connection]:
+    """A connection that sees one state of the store."""
+    with storage_faults(path), engine.connect() as connection:
+        yield connection
+
+
+def write(engine: Engine, path: Path, work: Callable[[Connection], T]) -> T:
+    """Runs `work` in one transaction that is on disk when this returns; on any error nothing of it stays.
+
+    SQLite gives up at once, without waiting, in the moment in which another process closes or recovers the log; such
+    refusals are tried again until the busy timeout is over.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    pause_s = 0.01
+    while True:
+        try:
+            with storage_faults(path), engine.connect().execution_options(**_WRITE) as connection:
+                with connection.begin():
+                    return work(connection)
+        except StoreBusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.5)
+
+
+def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
+    """Makes or upgrades the schema of a writable store; checks that of a read-only one."""
+    from harness.results import upgrade
+
+    with reading(engine, path) as connection:
+        revision = upgrade.revision_of(connection, path)
+    if revision == HEAD_REVISION:
+        return
+    if revision is not None:
+        upgrade.check_known(revision, path)
+    if read_only:
+        if revision is None:
+            raise UserInputError("the results store is empty", where=str(path), hint="run `harness nightly` first")
+        raise HarnessError(
+            f"this results store is of an older schema ({revision}) and cannot be upgraded here: it is read-only",
+            where=str(path), hint="copy the results folder to a writable place",
+        )
+    # Whoever gets the write lock first does the work; for the others it is a no-op.
+    write(engine, path, upgrade.upgrade)

@@ -1,0 +1,302 @@
+"""The results store: every run and cell in one SQLite file, each cell committed as it ends.
+
+Works without TensorFlow and without a board. Two harness processes may write into one store at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError, UserInputError, unknown_name
+from harness.files import sha256_json
+from harness.results import codec
+from harness.results.layout import STORE_NAME, ensure_writable, new_run_id, store_path, utc_now
+from harness.results.record import CellKey, CellRecord, RunInfo
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Store", "new_run_id", "utc_now"]
+
+Filter = str | int | Iterable[str | int] | None
+
+#: how a run can end; `running` is its state until then
+STATES = ("running", "finished", "interrupted")
+
+_COLUMN_FIELDS = (
+    "outcome", "time_basis", "started_utc", "samples", "accuracy", "accuracy_delta", "size_bytes", "latency_median_ns",
+    "latency_samples", "artifact_sha256",
+)
+
+
+class Store:
+    """Runs and cells of one results folder. Use `Store.open`; usable as a context manager."""
+
+    def __init__(self, results_dir: Path, engine: Any) -> None:
+        self.results_dir = results_dir
+        self.path = store_path(results_dir)
+        self._engine = engine
+
+    @classmethod
+    def open(cls, results_dir: Path, *, create: bool = True) -> Store:
+        """Opens the store of a results folder and brings its schema up to date.
+
+        Args:
+            create: makes folder and store when missing, and proves at once that they can be written. With False an
+                existing store is needed; it may lie in a read-only folder.
+
+        Raises:
+            UserInputError: read-only or no folder, no store there, or one made by a newer harness.
+            CorruptStoreError: the file is damaged or something else.
+            HarnessError: the disk is full.
+        """
+        from harness.results import engine as engines
+
+        results_dir = Path(results_dir).absolute()
+        path = store_path(results_dir)
+        if create:
+            ensure_writable(results_dir, STORE_NAME)
+        elif not path.is_file():
+            raise UserInputError("there is no results store here", where=str(results_dir),
+                                 hint="run `harness nightly` first, or name the folder with --results")
+        engine = engines.make_engine(path, read_only=not create)
+        try:
+            engines.prepare(engine, path, read_only=not create)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(results_dir, engine)
+
+    def close(self) -> None:
+        """Lets go of the file. Everything is on disk before, too."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def begin_run(self, info: RunInfo) -> None:
+        """Adds a new run with everything it plans.
+
+        Raises:
+            HarnessError: a run of this id exists already.
+        """
+        from sqlalchemy import insert, select
+
+        from harness.results import schema
+
+        data = codec.run_to_json(info)
+        row = {name: data[name] for name in ("run", "started_utc", "finished_utc", "state")}
+        row |= {name: codec.dumps(data[name]) for name in ("command", "environment")}
+
+        def work(connection: Connection) -> None:
+            if connection.execute(select(schema.run.c.run).where(schema.run.c.run == info.run)).first():
+                raise HarnessError(f"run {info.run} exists already", where=str(self.path),
+                                   hint="resume it with `harness run --resume`, or start a new one")
+            connection.execute(insert(schema.run), row)
+            if data["planned"]:
+                connection.execute(
+                    insert(schema.planned_cell),
+                    [{"run": info.run, "position": i, **key} for i, key in enumerate(data["planned"])],
+                )
+
+        self._write(work)
+
+    def resume_run(self, run: str) -> RunInfo:
+        """Marks an interrupted run as running again and returns it."""
+        info = self.run(run)
+        self._update_run(info.run, state="running", finished_utc=None)
+        return dataclasses.replace(info, state="running", finished_utc=None)
+
+    def finish_run(self, run: str, state: str = "finished") -> None:
+        """Notes how a run ended: `finished` or `interrupted`."""
+        if state not in STATES:
+            raise unknown_name("run state", state, STATES)
+        self._update_run(run, state=state, finished_utc=None if state == "running" else utc_now())
+
+    def set_environment(self, run: str, environment: dict[str, Any]) -> None:
+        """Replaces what a run knows of its host and devices; boards tell only once they are connected."""
+        self._update_run(run, environment=codec.dumps(codec.plain_json(environment)))
+
+    def _update_run(self, run: str, **values: Any) -> None:
+        from sqlalchemy import update
+
+        from harness.results import schema
+
+        def work(connection: Connection) -> None:
+            done = connection.execute(update(schema.run).where(schema.run.c.run == run).values(**values))
+            if done.rowcount == 0:
+                raise unknown_name("run", run, self._run_ids(connection))
+
+        self._write(work)
+
+    def runs(self) -> list[RunInfo]:
+        """Every run, oldest first."""
+        with self._reading() as connection:
+            return self._load_runs(connection, self._run_ids(connection))
+
+    def run(self, name: str) -> RunInfo:
+        """The run of an id, of an id's unique beginning, or the newest one for `latest`.
+
+        Raises:
+            UserInputError: no such run, or several begin like this.
+        """
+        with self._reading() as connection:
+            return self._load_runs(connection, [self._resolve(connection, name)])[0]
+
+    def pending(self, run: str) -> list[CellKey]:
+        """The planned cells that have no record yet or failed, in planned order: what a resumed run has to do."""
+        with self._reading() as connection:
+            info = self._load_runs(connection, [self._resolve(connection, run)])[0]
+            done = {r.key for r in self._load_cells(connection, run=info.run) if r.outcome != "failed"}
+        return [key for key in info.planned if key not in done]
+
+    # -- cells --------------------------------------------------------------------------------------------------------
+
+    def add_cell(self, record: CellRecord) -> None:
+        """Stores one finished cell; it is on disk when this returns. A retried cell of the same run is replaced.
+
+        Raises:
+            UserInputError: the record's run was never begun.
+            HarnessError: the disk is full or the store damaged; nothing of the record is stored then.
+        """
+        from sqlalchemy import select
+        from sqlalchemy.dialects.sqlite import insert
+
+        from harness.results import schema
+
+        data = codec.record_to_json(record)
+        row = {"run": record.run, **data["key"], **{name: data[name] for name in _COLUMN_FIELDS}}
+        row["fingerprint_sha256"] = sha256_json(data["fingerprint"]) if data["fingerprint"] else None
+        row["record"] = codec.dumps(data)
+        statement = insert(schema.cell).values(row).on_conflict_do_update(
+            index_elements=["run", *schema.KEY_FIELDS],
+            set_={name: value for name, value in row.items() if name not in ("run", *schema.KEY_FIELDS)},
+        )
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(select(schema.run.c.run).where(schema.run.c.run == record.run)).first():
+                raise unknown_name("run", record.run, self._run_ids(connection))
+            connection.execute(statement)
+
+        self._write(work)
+
+    def cells(
+        self, *, run: str | None = None, latest: bool = False, workload: Filter = None, recipe: Filter = None,
+        device: Filter = None, backend: Filter = None, dataset: Filter = None, seed: Filter = None,
+        outcome: Filter = None,
+    ) -> list[CellRecord]:
+        """Stored cells, oldest first.
+
+        Args:
+            run: a run's id, unique beginning or `latest`; None for all runs.
+            latest: only the newest record of each cell key.
+            workload, recipe, device, backend, dataset, seed, outcome: a value or several; texts may be globs (`*`, `?`;
+                brackets are literal).
+
+        Raises:
+            UserInputError: for an unknown run.
+        """
+        filters = {"workload": workload, "recipe": recipe, "device": device, "backend": backend, "dataset": dataset,
+                   "seed": seed, "outcome": outcome}
+        with self._reading() as connection:
+            chosen = self._resolve(connection, run) if run is not None else None
+            records = self._load_cells(connection, run=chosen, filters=filters)
+        if latest:
+            newest = {record.key: record for record in records}
+            records = [record for record in records if newest[record.key] is record]
+        return records
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _write(self, work: Any) -> Any:
+        from harness.results.engine import write
+
+        return write(self._engine, self.path, work)
+
+    def _reading(self) -> Any:
+        from harness.results.engine import reading
+
+        return reading(self._engine, self.path)
+
+    def _run_ids(self, connection: Connection) -> list[str]:
+        from sqlalchemy import select
+
+        from harness.results import schema
+
+        return list(connection.scalars(select(schema.run.c.run).order_by(schema.run.c.started_utc, schema.run.c.run)))
+
+    def _resolve(self, connection: Connection, name: str) -> str:
+        ids = self._run_ids(connection)
+        if name in ids:
+            return name
+        if name == "latest":
+            if not ids:
+                raise UserInputError("there are no runs yet", where=str(self.path), hint="run `harness nightly` first")
+            return ids[-1]
+        matches = [run for run in ids if name and run.startswith(name)]
+        if not matches:
+            raise unknown_name("run", name, [*ids[-20:], "latest"])
+        if len(matches) > 1:
+            raise UserInputError(f"several runs begin with '{name}'", hint=f"say which: {', '.join(matches)}")
+        return matches[0]
+
+    def _load_runs(self, connection: Connection, ids: list[str]) -> list[RunInfo]:
+        from sqlalchemy import select
+
+        from harness.results import schema
+
+        rows = {row.run: row for row in connection.execute(select(schema.run))}
+        planned: dict[str, list[CellKey]] = {run: [] for run in ids}
+        table = schema.planned_cell
+        chosen = select(table).where(table.c.run.in_(ids)) if len(ids) == 1 else select(table)
+        for row in connection.execute(chosen.order_by(table.c.run, table.c.position)):
+            if row.run in planned:
+                planned[row.run].append(CellKey(**{name: getattr(row, name) for name in schema.KEY_FIELDS}))
+        return [
+            RunInfo(
+                run=run, started_utc=rows[run].started_utc, finished_utc=rows[run].finished_utc, state=rows[run].state,
+                command=json.loads(rows[run].command), environment=json.loads(rows[run].environment),
+                planned=planned[run],
+            )
+            for run in ids
+        ]
+
+    def _load_cells(
+        self, connection: Connection, *, run: str | None, filters: dict[str, Filter] | None = None,
+    ) -> list[CellRecord]:
+        from sqlalchemy import select
+
+        from harness.results import schema
+
+        statement = select(schema.cell.c.record).join(schema.run).order_by(
+            schema.run.c.started_utc, schema.run.c.run, schema.cell.c.id
+        )
+        if run is not None:
+            statement = statement.where(schema.cell.c.run == run)
+        for name, values in (filters or {}).items():
+            if values is not None:
+                statement = statement.where(_matches(schema.cell.c[name], values))
+        return [codec.record_from_json(json.loads(text)) for text in connection.scalars(statement)]
+
+
+def _matches(column: Any, values: Filter) -> Any:
+    """The SQL condition for one value or several, where texts with `*` or `?` are globs."""
+    from sqlalchemy import false, or_
+
+    several = [values] if isinstance(values, str | int) else list(values or ())
+    conditions = []
+    for value in several:
+        if isinstance(value, str) and ("*" in value or "?" in value):
+            conditions.append(column.op("GLOB")(value.replace("[", "[[]")))
+        else:
+            conditions.append(column == value)
+    return or_(*conditions) if conditions else false()

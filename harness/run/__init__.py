@@ -1,0 +1,1 @@
+"""The matrix: plan cells, prepare what every device needs, lease boards, run, retry, resume."""

@@ -1,0 +1,96 @@
+"""`--budget 8m` shrinks samples, never cells: how much time the next cell may take."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.boards.base import BenchPlan
+from harness.errors import UserInputError
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+#: below these a latency or an accuracy says nothing, so a budget never goes lower
+MIN_BENCH_SAMPLES = 30
+MIN_BENCH_NS = 50_000_000
+MIN_EVAL_SAMPLES = 256
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `8m`, `1.5h` or `1h30m`.
+
+    Raises:
+        UserInputError: for anything else, or zero.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    seconds = sum(float(number) * _UNITS.get(unit, 1.0) for number, unit in parts)
+    if "".join(n + u for n, u in parts) != text.strip() or seconds <= 0:
+        raise UserInputError(f"'{text}' is not a duration", hint="write it like 90s, 8m or 1h30m")
+    return seconds
+
+
+@dataclass
+class Budget:
+    """Shares what is left of a time budget among the cells that are left.
+
+    Without a total, every cell gets its full plan. Fixed costs (starting the worker, loading) are learned as cells end,
+    so that only what can shrink is shrunk.
+    """
+
+    total_s: float | None
+    cells: int
+    clock: Callable[[], float] = time.monotonic
+    _started: float = field(init=False)
+    _done: int = 0
+    _overhead_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+
+    def cell_done(self, *, overhead_s: float) -> None:
+        """Notes a finished cell and the part of its time that samples had no share in."""
+        self._done += 1
+        self._overhead_s += 0.2 * (overhead_s - self._overhead_s)
+
+    def waited(self, seconds: float) -> None:
+        """Takes time that went by before a device could be had out of the account."""
+        self._started += seconds
+
+    def cell_skipped(self) -> None:
+        """Notes a cell that ended without sampling; it says nothing about what the others cost."""
+        self._done += 1
+
+    def sampling_s(self) -> float | None:
+        """Seconds the next cell may spend on timing and evaluation together; None for no limit."""
+        if self.total_s is None:
+            return None
+        left = self.total_s - (self.clock() - self._started)
+        return max(0.0, left / max(1, self.cells - self._done) - self._overhead_s)
+
+    def bench_plan(self) -> BenchPlan:
+        """The timing plan of the next cell: the full one, or 40 % of what the cell may spend."""
+        share = self.sampling_s()
+        full = BenchPlan()
+        if share is None:
+            return full
+        allowed_ns = int(share * 0.4e9)
+        if allowed_ns >= full.min_ns * 2:
+            return BenchPlan(
+                max_ns=min(full.max_ns, allowed_ns), warmup_max_ns=min(full.warmup_max_ns, allowed_ns // 2)
+            )
+        return BenchPlan(
+            min_samples=MIN_BENCH_SAMPLES,
+            min_ns=max(MIN_BENCH_NS, min(full.min_ns, allowed_ns * 2 // 3)),
+            max_ns=max(4 * MIN_BENCH_NS, allowed_ns),
+            warmup_max_ns=max(MIN_BENCH_NS, allowed_ns // 3),
+        )
+
+    def eval_samples(self, wanted: int, sample_ns: float) -> int:
+        """How many samples to evaluate, given the measured time per invoke."""
+        share = self.sampling_s()
+        if share is None:
+            return wanted
+        affordable = int(share * 0.6e9 / max(1.0, sample_ns))
+        return min(wanted, max(MIN_EVAL_SAMPLES, affordable))

@@ -1,0 +1,309 @@
+"""Runs the planned cells on their devices: lease, connect, run, retry, store; stops cleanly at any moment."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from harness.boards.base import Board, Fingerprint, Progress, WorkerFailure
+from harness.boards.connect import backend_spec, connect
+from harness.boards.lease import lease
+from harness.boards.profile import Profile
+from harness.errors import DeviceError, HarnessError, TransientDeviceError
+from harness.prepare import PreparedModel
+from harness.results.objects import ObjectStore
+from harness.results.record import CellKey, CellRecord
+from harness.results.store import Store
+from harness.run.budget import Budget
+from harness.run.cell import CellContext, new_record, note_failure, refused_record, run_cell
+from harness.run.compiled import run_compiled
+from harness.run.predicted import note_prediction
+
+#: a cell whose link broke or whose worker died from outside is tried this often in all
+ATTEMPTS = 2
+
+
+@dataclass(kw_only=True)
+class Watcher:
+    """Who wants to know how a run goes. Every call may come from a device's own thread."""
+
+    cell_started: Callable[[CellKey], None] = lambda key: None
+    stage: Callable[[CellKey, str], None] = lambda key, text: None
+    progress: Callable[[CellKey, int, int], None] = lambda key, done, total: None
+    cell_finished: Callable[[CellRecord], None] = lambda record: None
+    note: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCell:
+    """A cell to run: its key and its prepared model."""
+
+    key: CellKey
+    model: PreparedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceJob:
+    """All cells of one device, in order."""
+
+    profile: Profile
+    device: str
+    cells: tuple[PlannedCell, ...]
+    #: the command line's samples per cell: None as the profile says, 0 for all
+    samples: int | None
+
+
+@dataclass(kw_only=True)
+class Execution:
+    """The state that the device threads of one run share."""
+
+    run: str
+    store: Store
+    objects: ObjectStore
+    watcher: Watcher = field(default_factory=Watcher)
+    #: a folder of the user's own profiles and delegate tables, searched first
+    devices_dir: str | None = None
+    lease_wait_s: float = 3600.0
+    stop: threading.Event = field(default_factory=threading.Event)
+    _store_lock: threading.Lock = field(default_factory=threading.Lock)
+    _boards: dict[str, Board] = field(default_factory=dict)
+
+    def save(self, record: CellRecord) -> None:
+        """Commits a finished cell before anything else is said about it."""
+        with self._store_lock:
+            self.store.add_cell(record)
+        self.watcher.cell_finished(record)
+
+    def interrupt(self) -> None:
+        """Stops every device: no new cell starts, and what is under way ends at once."""
+        self.stop.set()
+        for board in list(self._boards.values()):
+            board.interrupt()
+
+
+def execute(jobs: Sequence[DeviceJob], execution: Execution, *, budget_s: float | None = None) -> None:
+    """Runs all jobs. Devices that share a machine (`exclusive` in the profile) run one after the other, others at once.
+
+    Every cell ends in the store, whatever happens to its device.
+
+    Raises:
+        KeyboardInterrupt: after the links are closed and the finished cells are safe.
+    """
+    groups: dict[str, list[DeviceJob]] = {}
+    for job in jobs:
+        groups.setdefault(job.profile.lock_name, []).append(job)
+    if not groups:
+        return
+    pool = ThreadPoolExecutor(max_workers=len(groups), thread_name_prefix="device")
+    futures = {pool.submit(_run_group, group, execution, budget_s) for group in groups.values()}
+    try:
+        pending = futures
+        while pending:
+            # A bounded wait: Ctrl-C must reach this thread while the devices work.
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+    except BaseException:
+        execution.interrupt()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_group(jobs: Sequence[DeviceJob], execution: Execution, budget_s: float | None) -> None:
+    budget = Budget(total_s=budget_s, cells=sum(len(job.cells) for job in jobs))
+    for job in jobs:
+        if execution.stop.is_set():
+            return
+        DeviceRunner(job=job, execution=execution, budget=budget).run()
+
+
+@dataclass(kw_only=True)
+class DeviceRunner:
+    """Drives one device through its cells. `run` does all of it; `open`, `run_one`, `close` are its parts."""
+
+    job: DeviceJob
+    execution: Execution
+    budget: Budget
+    board: Board | None = None
+    fingerprint: Fingerprint | None = None
+    _lease: ExitStack = field(default_factory=ExitStack)
+
+    def run(self) -> None:
+        """Leases the device, runs its cells, and gives it back. A device that cannot be had fails all its cells."""
+        try:
+            self.open()
+            for cell in self.job.cells:
+                if self.execution.stop.is_set():
+                    return
+                self.run_one(cell)
+        except HarnessError as error:
+            if not self.execution.stop.is_set():
+                self._fail_rest(error)
+        finally:
+            self.close()
+
+    def open(self) -> None:
+        """Leases and connects.
+
+        Raises:
+            HarnessError: when the device is held by somebody else for too long, or cannot be reached.
+        """
+        begun_s = self.budget.clock()
+        self._lease.enter_context(
+            lease(
+                self.job.profile,
+                self.execution.lease_wait_s,
+                self.execution.watcher.note,
+                run=self.execution.run,
+                stop=self.execution.stop,
+            )
+        )
+        self.budget.waited(self.budget.clock() - begun_s)
+        self._connect()
+
+    def close(self) -> None:
+        """Disconnects and ends the lease; may be called more than once."""
+        try:
+            self._disconnect()
+        finally:
+            self._lease.close()
+
+    def _connect(self) -> None:
+        self._disconnect()
+        self.board = connect(self.job.profile, progress=self.execution.watcher.note)
+        self.execution._boards[self.job.device] = self.board
+        self.fingerprint = self.board.connect()
+
+    def _disconnect(self) -> None:
+        if self.board is not None:
+            self.execution._boards.pop(self.job.device, None)
+            board, self.board = self.board, None
+            board.close()
+
+    def _context(self, backend: str) -> CellContext:
+        profile = self.job.profile
+        spec = backend_spec(profile, backend)
+        fingerprint = self.fingerprint or Fingerprint(runtime="not connected")
+        return CellContext(
+            run=self.execution.run,
+            device=self.job.device,
+            backend=spec,
+            deadlines=profile.deadlines_spec(),
+            fingerprint=replace(fingerprint, delegate=spec.delegate_path),
+            time_basis=profile.time_basis,
+            samples=self._samples(backend),
+            objects=self.execution.objects,
+        )
+
+    def _samples(self, backend: str) -> int | None:
+        """Samples per cell: the command line's, else the backend's, else the device's; None for all."""
+        profile = self.job.profile
+        if self.job.samples is not None:
+            return self.job.samples or None
+        own = profile.backends[backend].samples
+        return profile.samples_count if own is None else None if own == "all" else own
+
+    def run_one(self, cell: PlannedCell) -> CellRecord | None:
+        """One cell with its retries; ends in a saved record, or None when the run was interrupted.
+
+        Raises:
+            DeviceError: when the device is gone for good; the cell's record is saved before.
+        """
+        watcher = self.execution.watcher
+        watcher.cell_started(cell.key)
+        context = self._context(cell.key.backend)
+        if cell.model.artifact.path is None:
+            self.budget.cell_skipped()
+            record: CellRecord | None = refused_record(context, cell.key, cell.model)
+        elif compiler := self.job.profile.backends[cell.key.backend].compile:
+            record = run_compiled(cell, context, compiler, self.budget, run=self._attempt_all, say=watcher.note)
+        else:
+            record = self._attempt_all(cell, context)
+        if record is not None:
+            if self.job.profile.backends[cell.key.backend].compile is None:
+                note_prediction(
+                    record, cell.model, self.job.profile, context.backend, devices_dir=self.execution.devices_dir
+                )
+            self.execution.save(record)
+        return record
+
+    def _attempt_all(self, cell: PlannedCell, context: CellContext) -> CellRecord | None:
+        stage: Callable[[str], None] = lambda text: self.execution.watcher.stage(cell.key, text)  # noqa: E731
+        progress: Progress = lambda done, total: self.execution.watcher.progress(cell.key, done, total)  # noqa: E731
+        record = new_record(context, cell.key, cell.model)
+        previous: WorkerFailure | None = None
+        for attempt in range(1, ATTEMPTS + 1):
+            record = new_record(context, cell.key, cell.model)
+            record.attempts = attempt
+            try:
+                record = run_cell(
+                    self.board, context, cell.key, cell.model, self.budget, stage=stage, progress=progress
+                )
+                record.attempts = attempt
+                return record
+            except WorkerFailure as failure:
+                repeated = (
+                    previous is not None and previous.signal == failure.signal and previous.phase == failure.phase
+                )
+                note_failure(record, failure, repeated=repeated)
+                record.attempts = attempt
+                if failure.kind == "exception":
+                    break
+                previous = failure
+            except DeviceError as error:
+                record.outcome, record.reason, record.attempts = "failed", str(error), attempt
+                if self.execution.stop.is_set():
+                    return None
+                if not isinstance(error, TransientDeviceError) or attempt == ATTEMPTS:
+                    self.budget.cell_skipped()
+                    self._reconnect_or_give_up(record)
+                    return record
+                self.execution.watcher.note(f"{cell.key.text}: {error}; connecting again")
+                self._reconnect_or_give_up(record)
+                context = self._context(cell.key.backend)
+            except HarnessError as error:
+                # Of this cell alone, such as a file that cannot be read: the device goes on with the next one.
+                record.outcome, record.reason = "failed", str(error)
+                break
+            except Exception as error:
+                # A defect of the harness must cost one cell, not the night's run; it is told in full.
+                record.outcome, record.reason = "failed", f"internal error: {type(error).__name__}: {error}"
+                record.board_log = traceback.format_exc()
+                break
+            if self.execution.stop.is_set():
+                return None
+        self.budget.cell_skipped()
+        return record
+
+    def _reconnect_or_give_up(self, record: CellRecord) -> None:
+        """After a lost device: a fresh connection, or the cell's record is saved and the device is given up.
+
+        Raises:
+            HarnessError: it cannot be reached again.
+        """
+        try:
+            self._connect()
+        except HarnessError:
+            self.execution.save(record)
+            raise
+
+    def fail(self, cell: PlannedCell, error: HarnessError) -> CellRecord:
+        """Saves a cell that its device could not run, with the reason."""
+        record = new_record(self._context(cell.key.backend), cell.key, cell.model)
+        record.reason = str(error)
+        self.budget.cell_skipped()
+        self.execution.save(record)
+        return record
+
+    def _fail_rest(self, error: HarnessError) -> None:
+        """Marks every cell of this device that has no record in this run as failed, with the reason."""
+        with self.execution._store_lock:
+            finished = {r.key for r in self.execution.store.cells(run=self.execution.run)}
+        for cell in self.job.cells:
+            if cell.key not in finished:
+                self.fail(cell, error)

@@ -1,0 +1,54 @@
+"""The plan of `harness measure`: one finished model, with the user's data or with random inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.errors import UserInputError
+from harness.files import sha256_file, sha256_json
+from harness.prepare import PreparedModel
+from harness.run.plan import AS_IS, prepare_without_data
+from harness.run.session import Plan, RunOptions, choose_devices, key_of, make_plan
+from harness.variants.build import artifact_from_file
+from harness.workloads.base import Tolerance
+from harness.workloads.registry import get_workload
+
+#: how many random inputs stand in for data; the reference is asked about all of them
+RANDOM_SAMPLES = 256
+
+
+def measure_plan(options: RunOptions, random_samples: int) -> Plan:
+    """One model on the chosen devices.
+
+    Args:
+        options: `workloads` holds the model's path, `data` the samples' path or None, `tolerances` the changed bounds.
+        random_samples: how many random inputs to make when there is no data.
+
+    Raises:
+        UserInputError: when the model or the data cannot be read, or do not fit each other.
+    """
+    path = Path(options.workloads[0])
+    if path.suffix != ".tflite":
+        raise UserInputError(
+            "`measure` takes a finished .tflite",
+            where=str(path),
+            hint="quantize a float model with `harness run --workload MODEL --data samples.npz`",
+        )
+    artifact = artifact_from_file(path)
+    devices = choose_devices(options)
+    if options.data is not None:
+        return make_plan(options, devices)
+    count = options.samples or random_samples
+    base = PreparedModel(
+        workload=get_workload(str(path)).name,
+        task="none",
+        tolerance=Tolerance(),
+        recipe=AS_IS,
+        seed=0,
+        artifact=artifact,
+        dataset_name="random",
+        dataset_note=f"{count} random inputs in the model's input types; agreement with the reference instead of accuracy",
+        dataset_digest=sha256_json(["random", sha256_file(path), count]),
+    )
+    keys = tuple(key_of(base, c.device, backend) for c in devices for backend in c.backends)
+    return Plan(keys=keys, prepare=lambda say: [prepare_without_data(path, samples=count, seed=0, base=base, say=say)])

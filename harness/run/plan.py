@@ -1,0 +1,146 @@
+"""From what a user asked for to prepared models: build, convert the samples, ask the references.
+
+Everything here happens before a board is touched, and everything is cached by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.measure.reference import LITERT_FLOAT, References
+from harness.prepare import FLOAT_RECIPE, PreparedModel, Say, prepare_model, random_inputs, with_graph_facts
+from harness.results.record import CellKey
+from harness.variants.artifact import AS_IS, Artifact
+from harness.variants.recipe import Recipe, parse_recipe
+from harness.workloads.base import Dataset, Workload
+from harness.workloads.datasets import DataSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """One workload x recipe x seed that a run wants."""
+
+    workload: Workload
+    recipe: str
+    seed: int
+
+
+def expand(workloads: Sequence[Workload], recipes: Sequence[Recipe], seeds: Sequence[int]) -> list[ModelRequest]:
+    """The matrix in table order: workloads, then recipes, then seeds. A finished .tflite has the one recipe `as-is`."""
+    requests = []
+    for workload in workloads:
+        names = [r.name for r in recipes] if workload.build_model is not None else [AS_IS]
+        requests += [
+            ModelRequest(workload=workload, recipe=name, seed=seed)
+            for name in names
+            for seed in (seeds if workload.build_model is not None else [0])
+        ]
+    return requests
+
+
+def cell_keys(
+    requests: Sequence[ModelRequest], source: DataSource, devices: Sequence[tuple[str, Sequence[str]]]
+) -> list[CellKey]:
+    """The identity of every cell: requests x devices x backends, without building or connecting."""
+    digests = {r.workload.name: r.workload.dataset_digest(source) for r in requests}
+    return [
+        CellKey(
+            workload=r.workload.name,
+            recipe=r.recipe,
+            device=device,
+            backend=backend,
+            dataset=digests[r.workload.name],
+            seed=r.seed,
+        )
+        for device, backends in devices
+        for r in requests
+        for backend in backends
+    ]
+
+
+def prepare_requests(
+    requests: Sequence[ModelRequest], source: DataSource, *, jobs: int | None = None, say: Say | None = None
+) -> list[PreparedModel]:
+    """Builds what is not built yet and adds samples, references and the float model's answers. Order is kept.
+
+    Refused combinations come back as models whose artifact holds the refusal.
+    """
+    from harness.variants.build import BuildRequest, build_artifacts
+
+    say = say or (lambda what, done, total: None)
+    buildable = [r for r in requests if r.workload.build_model is not None]
+    # The float model is every accuracy's baseline, also where the user did not ask for its row.
+    floats = {(r.workload.name, r.seed): replace(r, recipe=FLOAT_RECIPE) for r in buildable}
+    wanted = {(r.workload.name, r.recipe, r.seed): r for r in [*buildable, *floats.values()]}
+    built = build_artifacts(
+        [
+            BuildRequest(workload=r.workload, recipe=parse_recipe(r.recipe), source=source, seed=r.seed)
+            for r in wanted.values()
+        ],
+        jobs=jobs,
+        progress=lambda *a: say("building", *a[-2:]) if len(a) >= 2 else None,
+    )
+    artifacts = dict(zip(wanted, built, strict=True))
+    return _prepare(requests, artifacts, source, say)
+
+
+def _prepare(
+    requests: Sequence[ModelRequest], artifacts: dict[tuple[str, str, int], Artifact], source: DataSource, say: Say
+) -> list[PreparedModel]:
+    datasets: dict[str, Dataset] = {}
+    baselines: dict[tuple[str, int], np.ndarray | None] = {}
+    prepared = []
+    with References() as references:
+        for done, request in enumerate(requests):
+            say("preparing samples and references", done, len(requests))
+            workload = request.workload
+            dataset = datasets.setdefault(workload.name, None) or workload.load_dataset(source)  # type: ignore[arg-type]
+            datasets[workload.name] = dataset
+            model = prepare_model(workload, request.recipe, _artifact(request, artifacts), dataset)
+            baseline = (workload.name, request.seed)
+            if baseline not in baselines:
+                baselines[baseline] = _float_right(
+                    workload, artifacts.get((workload.name, FLOAT_RECIPE, request.seed)), dataset, references
+                )
+            model = references.add_reference(model)
+            if baselines[baseline] is not None:
+                model = replace(model, float_right=baselines[baseline], float_identity=LITERT_FLOAT.identity)
+            prepared.append(model)
+        say("preparing samples and references", len(requests), len(requests))
+    return prepared
+
+
+def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artifact]) -> Artifact:
+    if request.recipe == AS_IS:
+        from harness.variants.build import artifact_from_file
+
+        return artifact_from_file(Path(request.workload.model_path))
+    return artifacts[(request.workload.name, request.recipe, request.seed)]
+
+
+def _float_right(
+    workload: Workload, artifact: Artifact | None, dataset: Dataset, references: References
+) -> np.ndarray | None:
+    if artifact is None or artifact.path is None:
+        return None
+    return references.float_answers(prepare_model(workload, FLOAT_RECIPE, artifact, dataset))
+
+
+def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say) -> PreparedModel:
+    """A finished .tflite without data: random inputs in its input types, agreement with the reference only."""
+    from harness.variants.build import artifact_from_file
+
+    artifact = artifact_from_file(path)
+    inputs = random_inputs(artifact.inputs, samples, seed)
+    model = with_graph_facts(
+        replace(base, artifact=artifact, inputs=inputs, sample_ids=np.arange(samples, dtype=np.int64))
+    )
+    say("asking the references", 0, 1)
+    with References() as references:
+        model = references.add_reference(model)
+    say("asking the references", 1, 1)
+    return model

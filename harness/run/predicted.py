@@ -1,0 +1,58 @@
+"""What was predicted of a cell, beside what happened to it: predictions are stored, compared, and contradictions told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.boards.base import BackendSpec
+from harness.boards.profile import Profile
+from harness.errors import UserInputError
+from harness.prepare import PreparedModel
+from harness.results.record import CellRecord
+
+
+def note_prediction(
+    record: CellRecord, model: PreparedModel, profile: Profile, backend: BackendSpec, *, devices_dir: str | None = None
+) -> None:
+    """Adds the prediction, the findings where it was wrong, and a reason to each op that fell back.
+
+    A fallback's reason is the delegate's own where its log tells, else the coverage table's. The prediction is for the
+    runtime that the board said it has. A runtime or delegate that no data file describes predicts nothing.
+    """
+    from harness.tflite.delegate_log import parse_delegate_log
+    from harness.tflite.graph import read_graph
+    from harness.tflite.prediction import compare_prediction, predict
+
+    artifact = model.artifact
+    if artifact.path is None or record.outcome == "failed":
+        return
+    runtime = record.fingerprint.runtime if record.fingerprint else None
+    try:
+        graph = read_graph(artifact.path)
+        prediction = predict(
+            graph, artifact.size_bytes or 0, profile, backend, runtime=runtime, devices_option=devices_dir
+        )
+    except UserInputError as error:
+        record.prediction = {"unknown": str(error)}
+        return
+    record.prediction = {
+        "runtime": prediction.runtime,
+        "loads": prediction.loads,
+        "right": prediction.right,
+        "fits": prediction.fits,
+        "delegated_nodes": prediction.taken,
+        "partitions": prediction.partitions,
+        "reasons": list(prediction.reasons),
+    }
+    logged = parse_delegate_log(record.board_log or "").refused
+    tabled = {node.node: node.reason for node in prediction.fallback}
+    known = prediction.nodes is not None
+    record.fallback = [
+        replace(
+            op,
+            reason=op.reason or logged.get(op.node) or tabled.get(op.node),
+            predicted=(op.node in tabled) if known else None,
+        )
+        for op in record.fallback
+    ]
+    record.findings.extend(compare_prediction(prediction, record))

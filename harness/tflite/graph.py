@@ -1,0 +1,323 @@
+"""Reads a .tflite file without running it, without TensorFlow and without trusting it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import UserInputError
+from harness.tflite import schema
+from harness.tflite.flatbuffer import Buffer, CorruptBuffer, Table
+from harness.tflite.unpack import unpack_elements
+from harness.variants.artifact import TensorIo
+
+_IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One tensor as stored.
+
+    Attributes:
+        shape: as stored, dynamic dimensions as 1; `shape_signature` has -1 in their place (empty: the same as `shape`).
+        scales, zero_points: one per tensor, or one per channel along `quantized_dimension`; empty when not quantized.
+        recorded_min, recorded_max: the ranges a converter left in the file; mostly empty.
+        details: `blockwise` or `custom` where the quantization is not the affine one.
+        buffer_bytes: bytes of constant data in the file.
+    """
+
+    index: int
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    shape_signature: tuple[int, ...] = ()
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    quantized_dimension: int = 0
+    recorded_min: tuple[float, ...] = ()
+    recorded_max: tuple[float, ...] = ()
+    details: str | None = None
+    buffer_bytes: int = 0
+    is_variable: bool = False
+    is_sparse: bool = False
+    raw: memoryview | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.buffer_bytes > 0
+
+    @property
+    def is_quantized(self) -> bool:
+        return bool(self.scales) and any(scale != 0 for scale in self.scales)
+
+    @property
+    def per_channel(self) -> bool:
+        return len(self.scales) > 1
+
+    @property
+    def is_dynamic(self) -> bool:
+        return any(size < 0 for size in (*self.shape_signature, *self.shape))
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of one stored element; None for strings, resources and types this harness does not know."""
+        return schema.TYPE_BITS.get(self.dtype)
+
+    @property
+    def element_count(self) -> int:
+        return math.prod(max(size, 0) for size in self.shape)
+
+    def data(self) -> np.ndarray:
+        """The constant's values, read-only, in `shape`; int4 and int2 unpacked to int8, bfloat16 widened to float32.
+
+        Raises:
+            UserInputError: when the tensor is no constant, is sparse, or its bytes do not fill its shape.
+        """
+        where = f"tensor {self.index} '{self.name}'"
+        if self.raw is None or not self.is_constant:
+            raise UserInputError("it has no constant data", where=where)
+        if self.is_sparse:
+            raise UserInputError("it is stored sparse, which this harness does not expand", where=where)
+        try:
+            return unpack_elements(self.raw, self.dtype, self.element_count).reshape(self.shape)
+        except ValueError as error:
+            raise UserInputError(f"corrupt model: {error}", where=where) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One operator. `inputs` holds -1 for an optional input that is absent; `custom_name` is set for custom ops."""
+
+    index: int
+    op: str
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    custom_name: str | None = None
+    code: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """The main subgraph of a model; `subgraph_count` above 1 tells of control flow or of several signatures."""
+
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    schema_version: int
+    description: str
+    size_bytes: int
+    subgraph_count: int = 1
+    #: operators of the other subgraphs, which a runtime must know as well
+    other_nodes: tuple[Node, ...] = ()
+    source: str | None = None
+
+    @cached_property
+    def producers(self) -> dict[int, Node]:
+        """Tensor index -> the node that writes it."""
+        return {tensor: node for node in self.nodes for tensor in node.outputs}
+
+    @cached_property
+    def consumers(self) -> dict[int, tuple[Node, ...]]:
+        """Tensor index -> the nodes that read it."""
+        found: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            for tensor in dict.fromkeys(node.inputs):
+                found.setdefault(tensor, []).append(node)
+        return {tensor: tuple(nodes) for tensor, nodes in found.items()}
+
+    def node_inputs(self, node: Node) -> Iterator[Tensor]:
+        """The tensors a node reads, absent optional ones left out."""
+        return (self.tensors[i] for i in node.inputs if i >= 0)
+
+    def node_outputs(self, node: Node) -> Iterator[Tensor]:
+        return (self.tensors[i] for i in node.outputs if i >= 0)
+
+    def input_at(self, node: Node, position: int) -> Tensor | None:
+        """The tensor at an input position; None when absent."""
+        if position >= len(node.inputs) or node.inputs[position] < 0:
+            return None
+        return self.tensors[node.inputs[position]]
+
+
+def read_graph(source: str | os.PathLike[str] | bytes | memoryview) -> Graph:
+    """Reads a .tflite.
+
+    Args:
+        source: a path, or the file's bytes.
+
+    Returns:
+        The graph. Constants are views into the bytes: nothing is copied until `Tensor.data` has to unpack.
+
+    Raises:
+        UserInputError: the file cannot be read, is no .tflite, or is damaged.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data, where = memoryview(source), None
+    else:
+        where = str(source)
+        try:
+            data = memoryview(Path(source).read_bytes())
+        except OSError as error:
+            raise UserInputError(f"cannot be read: {error.strerror}", where=where) from None
+    if len(data) < 8 or bytes(data[4:8]) != _IDENTIFIER:
+        raise UserInputError(
+            "is not a .tflite file: the identifier TFL3 is missing" if len(data) else "is empty", where=where,
+            hint="a .tflite file comes from `harness build`, TFLiteConverter or AI Edge Quantizer",
+        )
+    try:
+        return _read_model(Buffer(data), where)
+    except CorruptBuffer as error:
+        raise UserInputError(
+            f"is a truncated or corrupt .tflite file: {error}", where=where, hint="build or download the file again"
+        ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OpCode:
+    op: str
+    code: int
+    version: int
+    custom_name: str | None
+
+
+def _read_model(buffer: Buffer, where: str | None) -> Graph:
+    """Schema slots of Model: 0 version, 1 operator_codes, 2 subgraphs, 3 description, 4 buffers."""
+    model = buffer.root()
+    codes = [_read_op_code(table) for table in model.tables(1)]
+    subgraphs = model.tables(2)
+    if not subgraphs:
+        raise CorruptBuffer("it has no subgraph")
+    buffers = model.tables(4)
+    tensors = [_read_tensor(i, table, buffers) for i, table in enumerate(subgraphs[0].tables(0))]
+    nodes = _read_nodes(subgraphs[0], codes, len(tensors))
+    others: list[Node] = []
+    for table in subgraphs[1:]:
+        others.extend(_read_nodes(table, codes, len(table.tables(0))))
+    return Graph(
+        tensors=tuple(tensors), nodes=nodes, other_nodes=tuple(others),
+        inputs=_indices(subgraphs[0], 1, len(tensors), "an input of the model"),
+        outputs=_indices(subgraphs[0], 2, len(tensors), "an output of the model"),
+        schema_version=model.scalar(0, "uint32"), description=model.text(3), size_bytes=buffer.size,
+        subgraph_count=len(subgraphs), source=where,
+    )
+
+
+def _read_op_code(table: Table) -> _OpCode:
+    """Slots of OperatorCode: 0 deprecated_builtin_code (int8), 1 custom_code, 2 version, 3 builtin_code (int32).
+
+    Writers of before 2021 fill only the first; newer ones put 127 there when the code does not fit. The larger counts.
+    """
+    code = max(table.scalar(0, "int8"), table.scalar(3, "int32"))
+    name = schema.op_name(code)
+    custom_name = table.text(1) if name == "CUSTOM" else None
+    return _OpCode(op=name, code=code, version=table.scalar(2, "int32", 1), custom_name=custom_name)
+
+
+def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tuple[Node, ...]:
+    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 11/12 builtin_options_2."""
+    nodes = []
+    for index, table in enumerate(subgraph.tables(3)):
+        code_index = table.scalar(0, "uint32")
+        if code_index >= len(codes):
+            raise CorruptBuffer(f"node {index} has operator code {code_index} of {len(codes)}")
+        options: dict[str, Any] = {}
+        for kind_slot, table_slot, second in ((3, 4, False), (11, 12, True)):
+            class_name = schema.options_class(table.scalar(kind_slot, "uint8"), second=second)
+            child = table.child(table_slot) if class_name else None
+            if child is not None and class_name is not None:
+                options |= schema.read_options(child, class_name)
+        code = codes[code_index]
+        nodes.append(Node(
+            index=index, op=code.op, code=code.code, version=code.version, custom_name=code.custom_name,
+            options=options,
+            inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
+            outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),
+        ))
+    return tuple(nodes)
+
+
+def _indices(table: Table, slot: int, count: int, what: str, *, optional: bool = False) -> tuple[int, ...]:
+    values = table.array(slot, "int32")
+    if values is None:
+        return ()
+    lowest = -1 if optional else 0
+    if values.size and (values.min() < lowest or values.max() >= count):
+        raise CorruptBuffer(f"{what} refers to a tensor that does not exist (there are {count})")
+    return tuple(values.tolist())
+
+
+def _read_tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
+    """Slots: 0 shape, 1 type, 2 buffer, 3 name, 4 quantization, 5 is_variable, 6 sparsity, 7 shape_signature."""
+    shape, signature = table.array(0, "int32"), table.array(7, "int32")
+    if shape is not None and shape.size and shape.min() < -1:
+        raise CorruptBuffer(f"tensor {index} has a negative shape")
+    buffer_index = table.scalar(2, "uint32")
+    if buffer_index >= len(buffers) and buffer_index != 0:
+        raise CorruptBuffer(f"tensor {index} has buffer {buffer_index} of {len(buffers)}")
+    raw = _read_buffer(buffers[buffer_index]) if buffer_index else None
+    return Tensor(
+        index=index, name=table.text(3), dtype=schema.type_name(table.scalar(1, "int8")),
+        shape=() if shape is None else tuple(shape.tolist()),
+        shape_signature=() if signature is None else tuple(signature.tolist()),
+        is_variable=table.scalar(5, "bool", False), is_sparse=table.child(6) is not None,
+        raw=raw, buffer_bytes=0 if raw is None else len(raw), **_read_quantization(index, table.child(4)),
+    )
+
+
+def _read_buffer(table: Table) -> memoryview | None:
+    """Slots of Buffer: 0 data, or 1 offset and 2 size of bytes that lie after the FlatBuffer (models over 2 GB)."""
+    offset, size = table.scalar(1, "uint64"), table.scalar(2, "uint64")
+    if offset > 1:
+        table.buffer.check(offset, size)
+        return table.buffer.data[offset : offset + size]
+    return table.raw(0)
+
+
+def _read_quantization(index: int, table: Table | None) -> dict[str, Any]:
+    """Slots of QuantizationParameters: 0 min, 1 max, 2 scale, 3 zero_point, 4 details_type, 6 quantized_dimension."""
+    if table is None:
+        return {}
+    found: dict[str, Any] = {}
+    for name, slot, dtype in (
+        ("recorded_min", 0, "float32"), ("recorded_max", 1, "float32"), ("scales", 2, "float32"),
+        ("zero_points", 3, "int64"),
+    ):
+        values = table.array(slot, dtype)
+        if values is not None and values.size:
+            if not np.isfinite(values).all():
+                raise CorruptBuffer(f"tensor {index} has a quantization parameter that is not a finite number")
+            found[name] = tuple(values.tolist())
+    scales, zero_points = found.get("scales", ()), found.get("zero_points", ())
+    if scales and not zero_points:
+        found["zero_points"] = (0,) * len(scales)
+    elif scales and len(zero_points) == 1:
+        found["zero_points"] = zero_points * len(scales)
+    elif len(zero_points) != len(scales) and scales:
+        raise CorruptBuffer(f"tensor {index} has {len(scales)} scales and {len(zero_points)} zero points")
+    found["quantized_dimension"] = table.scalar(6, "int32")
+    details = table.scalar(4, "uint8")
+    found["details"] = {0: None, 1: "custom", 2: "blockwise"}.get(details, f"details_{details}")
+    return found
+
+
+def model_io(graph: Graph) -> tuple[tuple[TensorIo, ...], tuple[TensorIo, ...]]:
+    """The model's inputs and outputs, in the order of the file."""
+
+    def describe(index: int) -> TensorIo:
+        tensor = graph.tensors[index]
+        return TensorIo(
+            name=tensor.name, dtype=tensor.dtype, shape=tensor.shape, scale=tensor.scales[0] if tensor.scales else 0.0,
+            zero_point=tensor.zero_points[0] if tensor.zero_points else 0,
+        )
+
+    return tuple(describe(i) for i in graph.inputs), tuple(describe(i) for i in graph.outputs)

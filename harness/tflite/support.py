@@ -1,0 +1,137 @@
+"""Will a runtime load a model, and will it get it right? Answered from data files, one per runtime version.
+
+A runtime can accept every op version of a model and still compute it wrongly: tflite-runtime 2.14.0 reads per-channel
+FULLY_CONNECTED weights with float activations as if the first channel's scale held for all. Each file in `runtimes/` lists
+the op versions that a runtime registers (made by `harness.tflite.probe`, which asks the runtime itself) and rules found by
+running one-op models against numpy (tests/test_features.py runs them again).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import unknown_name
+from harness.tflite.arithmetic import NodeTypes, node_types
+from harness.tflite.graph import Graph, Node
+
+#: as in `harness.boards.base.BackendSpec.kernels`
+Kernels = Literal["reference", "default", "no-default-delegate"]
+
+_FOLDER = Path(__file__).parent / "runtimes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Support:
+    """A prediction.
+
+    Attributes:
+        loads: will the interpreter be created and its tensors allocated; None when the data cannot tell.
+        right: will its outputs be those of the model's definition (to rounding); None when it does not load or the data
+            cannot tell.
+        reasons: what speaks against it, a sentence each, with op and node.
+    """
+
+    loads: bool | None
+    right: bool | None
+    reasons: list[str]
+
+
+def known_runtimes() -> tuple[tuple[str, str], ...]:
+    """(name, version) of every runtime there is a data file for."""
+    return tuple(sorted((data["runtime"], data["version"]) for data in map(_read, _FOLDER.glob("*.json"))))
+
+
+def runtime_supports(runtime_name: str, version: str, graph: Graph, *, kernels: Kernels = "reference") -> Support:
+    """Predicts what a runtime makes of a model.
+
+    Args:
+        runtime_name: `tflite-runtime` or `ai-edge-litert`.
+        version: such as `2.14.0`. A version without a data file gives a Support that says nothing.
+        graph: the model.
+        kernels: the op resolver. `reference` (BUILTIN_REF) registers fewer op versions than the others in old runtimes;
+            `default` adds XNNPACK.
+
+    Raises:
+        UserInputError: for a runtime name without any data file.
+    """
+    names = {name for name, _ in known_runtimes()}
+    if runtime_name not in names:
+        raise unknown_name("runtime", runtime_name, names)
+    path = _FOLDER / f"{runtime_name}-{version}.json"
+    if not path.is_file():
+        known = ", ".join(v for n, v in known_runtimes() if n == runtime_name)
+        return Support(loads=None, right=None, reasons=[f"no data about {runtime_name} {version} (there is for {known})"])
+    data = _read(path)
+    refusals, unknowns = _op_refusals(data, graph, kernels)
+    refusals += [
+        f"tensor {t.index} '{t.name}': the runtime does not know the type {t.dtype}"
+        for t in graph.tensors if t.dtype not in data["tensor_types"]
+    ]
+    wrongs: list[str] = []
+    for node in graph.nodes:
+        types = node_types(graph, node)
+        for rule in data["rules"] if types else ():
+            if types and _matches(rule, types, kernels):
+                reasons = refusals if rule["effect"] == "refused" else wrongs
+                reasons.append(f"node {node.index} {node.op}: {rule['why']}")
+                break
+        else:
+            if types and types.constant and not _proven(data, types):
+                unknowns.append(f"node {node.index} {node.op}: nothing is known of {types.weight} weights here")
+    if refusals:
+        return Support(loads=False, right=None, reasons=refusals + wrongs)
+    if wrongs:
+        return Support(loads=None if unknowns else True, right=False, reasons=wrongs + unknowns)
+    if unknowns:
+        return Support(loads=None, right=None, reasons=unknowns)
+    return Support(loads=True, right=True, reasons=[])
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[list[str], list[str]]:
+    """Ops and versions that the resolver does not register, and custom ops that only the board can tell about."""
+    table = data["op_versions"]["reference" if kernels == "reference" else "builtin"]
+    refusals, unknowns = [], []
+    seen: set[tuple[str, int]] = set()
+    nodes: tuple[Node, ...] = (*graph.nodes, *graph.other_nodes)
+    for node in nodes:
+        key = (node.custom_name or node.op, node.version)
+        if key in seen:
+            continue
+        seen.add(key)
+        if node.op == "CUSTOM":
+            if node.custom_name not in data.get("custom_ops", []):
+                unknowns.append(f"custom op {node.custom_name}: only a delegate or a runtime built with it can run it")
+            continue
+        lowest, highest = table.get(node.op, (0, 0))
+        if not highest:
+            refusals.append(f"{node.op}: this runtime has no such op")
+        elif not lowest <= node.version <= highest:
+            span = f"versions {lowest} to {highest}" if highest > lowest else f"version {highest} only"
+            refusals.append(f"{node.op} version {node.version}: this runtime has {span}")
+    return refusals, unknowns
+
+
+def _proven(data: dict[str, Any], types: NodeTypes) -> bool:
+    proven = data["proven_weights"]
+    return types.weight in proven["*"] or types.weight in proven.get(types.op, ())
+
+
+def _matches(rule: dict[str, Any], types: NodeTypes, kernels: Kernels) -> bool:
+    """Does a rule speak of this node? A key that a rule leaves out does not matter to it."""
+    return (
+        kernels in rule.get("kernels", (kernels,))
+        and types.op in rule["ops"]
+        and types.weight in rule.get("weight", (types.weight,))
+        and types.activation in rule.get("activation", (types.activation,))
+        and rule.get("per_channel", types.per_channel) == types.per_channel
+        and rule.get("weight_zero_point", types.weight_zero_point) == types.weight_zero_point
+    )

@@ -1,0 +1,42 @@
+"""The artifact: a built .tflite and its manifest, or the reason why the converter refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: the recipe name of a finished .tflite: nobody quantized it here
+AS_IS = "as-is"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorIo:
+    """One input or output of a model. `scale` is 0 when it is not quantized; shapes are as stored, with the batch."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A built variant as it lies in the cache, content-addressed by `key`.
+
+    Exactly one of `path` and `refused` is set. `manifest` is the JSON manifest as stored beside the file: provenance
+    (package versions, weights, data, seed), reproducibility note, parameter counts, audit findings.
+    """
+
+    key: str
+    workload: str
+    recipe: str
+    seed: int
+    path: Path | None
+    refused: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    inputs: tuple[TensorIo, ...] = ()
+    outputs: tuple[TensorIo, ...] = ()
+    manifest: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,316 @@
+"""Recipes: one way to quantize a model = training x conversion, as one table of data.
+
+A recipe is named `TRAINING-CONVERSION`, such as `ptq-int8-io`, `qat-dense-default`, `qat-q[allvalues-pc,w4]-int8-io` or
+`ptq-int8-io-dynbatch`. Nothing here imports TensorFlow; `harness.variants.ptq` and `harness.variants.qat` read these
+tables and do what they say.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.errors import UserInputError, unknown_name
+
+QuantizerKind = Literal["last", "allvalues", "movavg", "allvalues-pc"]
+IoType = Literal["float32", "int8", "uint8", "int16"]
+#: what the arithmetic of a model is expected to be once converted
+Arithmetic = Literal["float", "hybrid", "integer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantizer:
+    """A named QAT quantizer and its settings, as written inside `qat-q[...]`.
+
+    `allvalues-pc` is this project's per-axis AllValues quantizer; the other kinds are TFMOT's. Defaults are those of
+    TFMOT's 8-bit scheme: per-tensor, symmetric weights, narrow range, 8-bit weights and activations.
+    """
+
+    kind: QuantizerKind
+    per_channel: bool = False
+    symmetric: bool = True
+    narrow_range: bool = True
+    weight_bits: int = 8
+    activation_bits: int = 8
+
+    @property
+    def text(self) -> str:
+        """The canonical form between the brackets; defaults are left out."""
+        default = Quantizer(kind=self.kind, per_channel=self.kind == "allvalues-pc")
+        words: list[str] = [self.kind]
+        if self.per_channel != default.per_channel:
+            words.append("per-channel" if self.per_channel else "per-tensor")
+        if self.symmetric != default.symmetric:
+            words.append("asymmetric")
+        if self.narrow_range != default.narrow_range:
+            words.append("full")
+        if self.weight_bits != 8:
+            words.append(f"w{self.weight_bits}")
+        if self.activation_bits != 8:
+            words.append(f"a{self.activation_bits}")
+        return ",".join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the weights come about.
+
+    `base`: `float` (the float model as trained), `finetune` (the control: the float model trained on with exactly the
+    steps that QAT gets) or `qat`. `scope`: which layers QAT annotates.
+    """
+
+    name: str
+    base: Literal["float", "finetune", "qat"]
+    scope: Literal["none", "model", "dense"] = "none"
+    quantizer: Quantizer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """How trained weights become a .tflite file.
+
+    Attributes:
+        converter: `tflite` (TFLiteConverter) or `aeq` (AI Edge Quantizer over the float .tflite).
+        optimize: TFLiteConverter's `Optimize.DEFAULT`.
+        representative: a representative dataset calibrates activations.
+        integer_only: only integer kernels are allowed (`TFLITE_BUILTINS_INT8`, or the 16x8 set).
+        per_channel_dense: False asks for per-tensor FULLY_CONNECTED weights.
+        per_channel: False asks for per-tensor weights everywhere.
+        aeq_recipe: the name of AI Edge Quantizer's own recipe.
+        arithmetic: what a float-trained model is promised to compute in; the audit checks the promise.
+    """
+
+    name: str
+    converter: Literal["tflite", "aeq"] = "tflite"
+    optimize: bool = False
+    representative: bool = False
+    integer_only: bool = False
+    float16: bool = False
+    int16_activations: bool = False
+    io_type: IoType = "float32"
+    per_channel: bool = True
+    per_channel_dense: bool = True
+    aeq_recipe: str | None = None
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Training x conversion; `dynamic_batch` converts without a fixed batch of 1, to show what that costs."""
+
+    training: Training
+    conversion: Conversion
+    dynamic_batch: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.training.name}-{self.conversion.name}" + ("-dynbatch" if self.dynamic_batch else "")
+
+    @property
+    def promised_arithmetic(self) -> Arithmetic:
+        """What this recipe promises. QAT with Optimize.DEFAULT promises the integer model: its ranges are trained."""
+        if self.training.base == "qat" and self.conversion.name in ("default", "default-pt"):
+            return "integer"
+        return self.conversion.arithmetic
+
+
+TRAININGS: dict[str, Training] = {
+    t.name: t
+    for t in (
+        Training(name="ptq", base="float"),
+        Training(name="ft", base="finetune"),
+        Training(name="qat", base="qat", scope="model"),
+        Training(name="qat-dense", base="qat", scope="dense"),
+    )
+}
+
+CONVERSIONS: dict[str, Conversion] = {
+    c.name: c
+    for c in (
+        Conversion(name="float32"),
+        Conversion(name="default", optimize=True, arithmetic="hybrid"),
+        Conversion(name="default-pt", optimize=True, per_channel_dense=False, arithmetic="hybrid"),
+        Conversion(name="float16", optimize=True, float16=True),
+        Conversion(name="int8", optimize=True, representative=True, integer_only=True, arithmetic="integer"),
+        Conversion(
+            name="int8-io", optimize=True, representative=True, integer_only=True, io_type="int8", arithmetic="integer"
+        ),
+        Conversion(
+            name="uint8-io",
+            optimize=True,
+            representative=True,
+            integer_only=True,
+            io_type="uint8",
+            arithmetic="integer",
+        ),
+        Conversion(
+            name="int8-pt-io",
+            optimize=True,
+            representative=True,
+            integer_only=True,
+            io_type="int8",
+            per_channel=False,
+            per_channel_dense=False,
+            arithmetic="integer",
+        ),
+        Conversion(
+            name="int16x8",
+            optimize=True,
+            representative=True,
+            integer_only=True,
+            int16_activations=True,
+            arithmetic="integer",
+        ),
+        Conversion(name="wo8", converter="aeq", aeq_recipe="weight_only_wi8_afp32"),
+        Conversion(name="aeq-dyn8", converter="aeq", aeq_recipe="dynamic_wi8_afp32", arithmetic="hybrid"),
+        Conversion(name="aeq-dyn4", converter="aeq", aeq_recipe="dynamic_wi4_afp32", arithmetic="hybrid"),
+        Conversion(
+            name="aeq-static8",
+            converter="aeq",
+            aeq_recipe="static_wi8_ai8",
+            representative=True,
+            io_type="int8",
+            arithmetic="integer",
+        ),
+    )
+}
+
+CORE = (
+    "ptq-float32",
+    "ptq-default",
+    "ptq-default-pt",
+    "ptq-float16",
+    "ptq-wo8",
+    "ptq-int8",
+    "ptq-int8-io",
+    "ptq-int16x8",
+    "ptq-aeq-dyn8",
+    "ft-float32",
+    "ft-int8-io",
+    "qat-default",
+    "qat-int8-io",
+    "qat-dense-default",
+    "qat-dense-int8-io",
+)
+
+#: beyond `core`: the rest of the published matrix, the per-axis question, 4-bit QAT, and what a dynamic batch costs
+_MORE = (
+    "ptq-uint8-io",
+    "ptq-int8-pt-io",
+    "ptq-aeq-dyn4",
+    "ptq-aeq-static8",
+    "ptq-float32-dynbatch",
+    "ptq-int8-io-dynbatch",
+    "ft-default",
+    "ft-int8",
+    "ft-float16",
+    "qat-float32",
+    "qat-float16",
+    "qat-int8",
+    "qat-int16x8",
+    "qat-default-pt",
+    "qat-dense-float32",
+    "qat-dense-float16",
+    "qat-dense-int8",
+    "qat-dense-int16x8",
+    "qat-q[last]-int8-io",
+    "qat-q[last,per-channel]-int8-io",
+    "qat-q[movavg]-int8-io",
+    "qat-q[movavg,per-channel]-int8-io",
+    "qat-q[allvalues]-int8-io",
+    "qat-q[allvalues,per-channel]-int8-io",
+    "qat-q[allvalues,asymmetric]-default",
+    "qat-q[allvalues-pc]-int8-io",
+    "qat-q[allvalues-pc,w4]-int8-io",
+)
+
+ALL = CORE + _MORE
+
+_SUITES = {"core": CORE, "all": ALL}
+_QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")
+
+
+def parse_quantizer(text: str) -> Quantizer:
+    """Reads what stands inside `qat-q[...]`: a kind, then options in any order, separated by commas.
+
+    Options: `per-tensor | per-channel`, `symmetric | asymmetric`, `narrow | full`, `wN` and `aN` (bits, 2 to 16).
+
+    Raises:
+        UserInputError: for an unknown kind or option.
+    """
+    kind, *options = [word.strip() for word in text.split(",")]
+    kinds = ("last", "allvalues", "movavg", "allvalues-pc")
+    if kind not in kinds:
+        raise unknown_name("quantizer", kind, kinds)
+    quantizer = Quantizer(kind=kind, per_channel=kind == "allvalues-pc")  # type: ignore[arg-type]
+    flags = {
+        "per-tensor": {"per_channel": False},
+        "per-channel": {"per_channel": True},
+        "symmetric": {"symmetric": True},
+        "asymmetric": {"symmetric": False},
+        "narrow": {"narrow_range": True},
+        "full": {"narrow_range": False},
+    }
+    for option in options:
+        bits = re.fullmatch(r"([wa])(\d+)", option)
+        if option in flags:
+            quantizer = replace(quantizer, **flags[option])
+        elif bits and 2 <= int(bits[2]) <= 16:
+            field = "weight_bits" if bits[1] == "w" else "activation_bits"
+            quantizer = replace(quantizer, **{field: int(bits[2])})
+        else:
+            raise unknown_name("quantizer option", option, [*flags, "w4", "w8", "a8", "a16"])
+    if quantizer.kind == "allvalues-pc" and not quantizer.per_channel:
+        raise UserInputError("quantizer 'allvalues-pc' is per-channel by definition", hint="use allvalues,per-tensor")
+    return quantizer
+
+
+def parse_recipe(name: str) -> Recipe:
+    """The recipe of one exact name.
+
+    Raises:
+        UserInputError: when training, conversion or quantizer is unknown; the nearest names are suggested.
+    """
+    base, dynamic_batch = (name[: -len("-dynbatch")], True) if name.endswith("-dynbatch") else (name, False)
+    match = _QUANTIZER_NAME.match(base)
+    if match:
+        quantizer = parse_quantizer(match[1])
+        training = Training(name=f"qat-q[{quantizer.text}]", base="qat", scope="model", quantizer=quantizer)
+        rest = match[2]
+    else:
+        # Longest training name first: `qat-dense-int8` is qat-dense + int8, not qat + dense-int8.
+        prefixes = sorted((t for t in TRAININGS if base.startswith(t + "-")), key=len, reverse=True)
+        if not prefixes:
+            raise unknown_name("recipe", name, ALL)
+        training, rest = TRAININGS[prefixes[0]], base[len(prefixes[0]) + 1 :]
+    if rest not in CONVERSIONS:
+        raise unknown_name("recipe", name, ALL)
+    return Recipe(training=training, conversion=CONVERSIONS[rest], dynamic_batch=dynamic_batch)
+
+
+def select_recipes(patterns: Iterable[str]) -> list[Recipe]:
+    """The recipes that names, globs (`*`, `?`) and the sets `core` and `all` stand for, in table order, each once.
+
+    Globs match the names of `all`; any valid exact name may be asked for beyond that. Brackets are literal.
+
+    Raises:
+        UserInputError: for a name or glob that matches nothing.
+    """
+    chosen: dict[str, Recipe] = {}
+    for pattern in patterns:
+        if pattern in _SUITES:
+            names: Iterable[str] = _SUITES[pattern]
+        elif "*" in pattern or "?" in pattern:
+            names = [n for n in ALL if fnmatch.fnmatchcase(n, pattern.replace("[", "[[]"))]
+            if not names:
+                raise unknown_name("recipe", pattern, ALL)
+        else:
+            names = [pattern]
+        for name in names:
+            recipe = parse_recipe(name)
+            chosen.setdefault(recipe.name, recipe)
+    order = {name: position for position, name in enumerate(ALL)}
+    return sorted(chosen.values(), key=lambda r: (order.get(r.name, len(order)), r.name))

@@ -1,0 +1,142 @@
+"""What a workload and a dataset are. No TensorFlow here: models are built inside build workers only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from harness.workloads.datasets import DataSource
+
+#: multiclass: softmax or logits, top-1; binary: one sigmoid output, threshold .5; none: no labels, agreement only
+Task = Literal["multiclass", "binary", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Samples as the float model wants them.
+
+    Attributes:
+        name: such as `mnist` or `digits-28x28`.
+        note: what it is and where it came from, in words; shown under every table.
+        digest: SHA-256 over names, shapes, dtypes and bytes of all arrays; part of the cell's identity.
+        x_train, x_test: float32, [N, ...], already normalised.
+        y_train, y_test: int64, [N]; None where there are no labels.
+        origin: the file or package it was read from, for a reader.
+    """
+
+    name: str
+    note: str
+    digest: str
+    x_train: np.ndarray | None
+    y_train: np.ndarray | None
+    x_test: np.ndarray
+    y_test: np.ndarray | None
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a workload trains: the published steps. `None` samples means all.
+
+    `epochs` is what was published, for the published dataset. `min_steps` raises it on a small one (the bundled digits
+    are a fiftieth of MNIST: one epoch would be 41 steps and leave the network untrained); `epochs_for` says the result.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str = "adam"
+    train_samples: int | None = None
+    finetune_epochs: int = 1
+    finetune_batch_size: int = 500
+    finetune_samples: int | None = 1000
+    finetune_learning_rate: float = 0.001
+    #: how many training samples calibrate activations
+    representative_samples: int = 200
+    #: the float training takes at least this many optimizer steps
+    min_steps: int = 0
+
+    def epochs_for(self, available_samples: int) -> int:
+        """How many epochs the float training takes on a dataset of this many training samples."""
+        samples = min(available_samples, self.train_samples or available_samples)
+        steps_per_epoch = max(1, math.ceil(samples / self.batch_size))
+        return max(self.epochs, math.ceil(self.min_steps / steps_per_epoch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """When outputs count as those of the reference (the outcome `wrong` otherwise). See docs/outcomes.md.
+
+    Integer models on `cpu*`: at least `integer_share` of outputs within `integer_lsb` quantization steps.
+    On an NPU: top-1 agreement at least `npu_agreement`. Float outputs: normalised RMSE at most `float_nrmse` and top-1
+    agreement at least `float_agreement`.
+    """
+
+    integer_lsb: int = 1
+    integer_share: float = 0.99
+    npu_agreement: float = 0.98
+    float_nrmse: float = 0.05
+    float_agreement: float = 0.97
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A trained float model (or a finished .tflite), its data and its metric.
+
+    Attributes:
+        load_dataset: reads the data from a source (option, cache, bundled digits); never downloads.
+        dataset_digest: the digest of what `load_dataset` would return, cheap (cached by file identity).
+        build_model: builds the untrained Keras model; imports TensorFlow, so only build workers call it. None for a
+            finished .tflite.
+        architecture_version: goes into the training key; raise it when `build_model` changes.
+        model_path: the user's own model file (.keras, .h5, SavedModel folder, .tflite), for workloads made of one.
+        data_path: the user's own .npz, for workloads made of one.
+        from_logits: the model's outputs are logits; False when it ends in softmax or sigmoid. Losses need to know.
+    """
+
+    name: str
+    title: str
+    task: Task
+    load_dataset: Callable[[DataSource], Dataset]
+    dataset_digest: Callable[[DataSource], str]
+    build_model: Callable[[], object] | None
+    schedule: Schedule
+    architecture_version: int = 1
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    model_path: str | None = None
+    data_path: str | None = None
+    from_logits: bool = False
+    #: the largest accuracy loss against float that the workload's suite accepts
+    max_accuracy_drop: float = 0.03
+
+
+def stratified_order(labels: np.ndarray | None, count: int, seed: int = 0) -> np.ndarray:
+    """An order of samples in which every prefix is a stratified sample.
+
+    Any N first entries hold each class in its overall proportion (to within one sample), so that "the first N" is the
+    one way to shrink an evaluation, and smaller evaluations are subsets of larger ones.
+
+    Args:
+        labels: int, [count], or None when there are none (then a seeded shuffle).
+        count: number of samples.
+        seed: fixed by the harness; another seed gives another order.
+
+    Returns:
+        int64, [count]: a permutation of 0..count-1.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(count)
+    if labels is None:
+        return shuffled
+    # Each class spreads its samples evenly over 0..1 at (rank + a jitter per class) / class size; sorting by that place
+    # interleaves the classes in proportion.
+    place = np.empty(count, dtype=np.float64)
+    for value in np.unique(labels):
+        members = shuffled[labels[shuffled] == value]
+        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return np.argsort(place, kind="stable").astype(np.int64)

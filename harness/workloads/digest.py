@@ -1,0 +1,56 @@
+"""Digests of datasets: exact, over every byte, and remembered per file so that asking again costs nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from harness import paths
+from harness.errors import UserInputError
+from harness.files import sha256_json, write_json_atomic
+
+
+def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Hex SHA-256 over names, dtypes, shapes and bytes of arrays, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {list(array.shape)}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def cached_digest(path: Path, kind: str, compute: Callable[[], str]) -> str:
+    """The digest of a file's content, computed once per (path, size, modification time).
+
+    Args:
+        path: the data file.
+        kind: names the computation, with its version; another kind has an entry of its own.
+        compute: reads the file and returns the digest.
+
+    Raises:
+        UserInputError: when the file cannot be looked at, and whatever `compute` raises.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserInputError(f"not readable ({error.strerror})", where=str(path)) from error
+    identity = {"kind": kind, "path": str(path.resolve()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    entry = paths.cache_dir() / "digests" / f"{sha256_json(identity)}.json"
+    # Not there yet, or damaged: computed again below.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        stored = json.loads(entry.read_bytes())
+        if stored["identity"] == identity and len(stored["digest"]) == 64:
+            return stored["digest"]
+    digest = compute()
+    after = path.stat()
+    if (after.st_size, after.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        # A read-only or full cache costs time, not correctness.
+        with contextlib.suppress(OSError):
+            write_json_atomic(entry, {"identity": identity, "digest": digest})
+    return digest

@@ -1,0 +1,74 @@
+"""Samples as a model's input wants them: shape and dtype, quantized by the input's own scale and zero point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.errors import UserInputError
+from harness.variants.artifact import TensorIo
+
+#: samples converted at a time: bounds the memory of intermediate float arrays
+_CHUNK = 1024
+
+
+def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
+    """Converts samples to a model input's dtype and shape.
+
+    Integer inputs: round(x / scale) + zero_point in float32, half away from zero, clipped to the dtype's range: what
+    the runtime's own QUANTIZE kernel does, so that a float-input and an integer-input model see the same integers.
+
+    Args:
+        x: numbers, [N, ...], as the float model takes them.
+        io: the model's input. Its first axis is the batch (-1 when dynamic); other axes may be -1, which fits any size.
+
+    Returns:
+        [N, *io.shape[1:]] in `io.dtype`. A trailing channel axis of 1 is added or dropped where that makes the shapes fit.
+
+    Raises:
+        UserInputError: the shapes do not fit, or the input's dtype or quantization cannot take these samples.
+    """
+    shaped = x.reshape(fitting_shape(x.shape, io))
+    if io.dtype in ("float32", "float16"):
+        return shaped.astype(io.dtype, copy=False)
+    if io.dtype not in ("int8", "uint8", "int16"):
+        raise UserInputError(
+            f"the input has dtype {io.dtype}, which samples are not converted to", where=f"input '{io.name}'",
+            hint="inputs of float32, float16, int8, uint8 and int16 are supported",
+        )
+    if not io.scale > 0:
+        raise UserInputError(
+            f"the {io.dtype} input carries no quantization scale", where=f"input '{io.name}'",
+            hint="convert the model with quantized inputs, or with float inputs",
+        )
+    dtype = np.dtype(io.dtype)
+    limits = np.iinfo(dtype)
+    out = np.empty(shaped.shape, dtype=dtype)
+    for start in range(0, len(shaped), _CHUNK):
+        steps = _round(shaped[start : start + _CHUNK].astype(np.float32) / np.float32(io.scale)) + io.zero_point
+        out[start : start + _CHUNK] = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return out
+
+
+def _round(x: np.ndarray) -> np.ndarray:
+    """Rounds half away from zero, as C's `round` does; numpy's rounds half to even."""
+    whole = np.trunc(x)
+    return whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0).astype(x.dtype)
+
+
+def fitting_shape(have: tuple[int, ...], io: TensorIo) -> tuple[int, ...]:
+    """The shape, with the batch, under which samples of shape `have` (with the batch) fit a model's input.
+
+    Raises:
+        UserInputError: no way to see the samples fits.
+    """
+    want = io.shape[1:]
+    count, sample = have[0] if have else 0, have[1:]
+    candidates = [sample, (*sample, 1)] + ([sample[:-1]] if sample[-1:] == (1,) else [])
+    for candidate in candidates:
+        if len(candidate) == len(want) and all(w in (-1, c) for w, c in zip(want, candidate, strict=True)):
+            return (count, *candidate)
+    expected = ", ".join("any" if axis == -1 else str(axis) for axis in want)
+    raise UserInputError(
+        f"samples have shape {list(sample)}, the model takes [{expected}]", where=f"input '{io.name}'",
+        hint="reshape the samples (first axis: sample number), or use the model that belongs to them",
+    )

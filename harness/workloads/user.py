@@ -1,0 +1,290 @@
+"""A model of the user's own as a workload: a .keras, .h5 or .tflite file, or a SavedModel folder, with an .npz of samples."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from harness.errors import UserInputError
+from harness.files import sha256_json
+from harness.variants.artifact import TensorIo
+from harness.workloads.base import Dataset, Schedule, Task, Workload
+from harness.workloads.datasets import DataSource
+from harness.workloads.digest import arrays_digest, cached_digest
+from harness.workloads.npz import check_labels, check_samples, npz_keys, read_arrays
+from harness.workloads.prepare import fitting_shape, quantize_samples
+
+#: raise it when samples are read differently: part of the digest
+_READ_VERSION = 1
+_RANDOM_SAMPLES = 256
+#: an already trained model is only trained on gently, and on at most this many samples
+_SCHEDULE = Schedule(
+    epochs=0, batch_size=32, learning_rate=0.001,
+    finetune_epochs=1, finetune_batch_size=32, finetune_samples=5000, finetune_learning_rate=0.0001,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEnds:
+    """What is known about the user's model without running it.
+
+    `input` has -1 where any size fits; None when the file does not say. `output_units` is None when it does not say.
+    """
+
+    kind: Literal["keras", "tflite"]
+    input: TensorIo | None
+    output_units: int | None
+    from_logits: bool
+
+
+def model_ends(path: Path) -> ModelEnds:
+    """Reads what a model file says about its one input and its output.
+
+    Raises:
+        UserInputError: missing, damaged or unsafe file, or a model with several inputs.
+    """
+    if path.suffix.lower() == ".tflite":
+        return _tflite_ends(path)
+    from harness.workloads.keras_file import is_qat, read_keras_file
+    from harness.workloads.keras_graph import keras_ends
+
+    file = read_keras_file(path)
+    if is_qat(file):
+        raise UserInputError(
+            "the model is wrapped for quantization-aware training already", where=str(path),
+            hint="give the float model it was made from; `harness audit` explains this one",
+        )
+    ends = keras_ends(file)
+    shape = ends.input_shape
+    io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
+    return ModelEnds(kind="keras", input=io, output_units=ends.output_units, from_logits=ends.from_logits)
+
+
+def _tflite_ends(path: Path) -> ModelEnds:
+    from harness.tflite.graph import read_graph
+
+    graph = read_graph(path)
+    if len(graph.inputs) != 1 or not graph.outputs:
+        what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
+        raise UserInputError(what, where=str(path), hint="models with several inputs are not supported")
+    tensor, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    shape = tensor.shape_signature or tensor.shape
+    scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
+    io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=(-1, *shape[1:]), scale=scale, zero_point=zero_point)
+    last = graph.producers.get(graph.outputs[0])
+    while last is not None and last.op in ("QUANTIZE", "DEQUANTIZE"):
+        last = graph.producers.get(last.inputs[0])
+    squashed = last is not None and last.op in ("SOFTMAX", "LOGISTIC")
+    units = output.shape[-1] if output.shape else None
+    return ModelEnds(kind="tflite", input=io, output_units=units, from_logits=not squashed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """The user's .npz as the model wants it. `x_test`/`y_test` (and `x_train`/`y_train`), or `x`/`y`, or `x` alone.
+
+    Two numbers may stand beside them: `scale` and `offset`, applied as x * scale + offset. Without them values go in as
+    they are (uint8 pixels as 0..255). Where the dtype of `x` is the integer dtype of a .tflite's input, the values are
+    the tensor's own and reach the model unchanged.
+    """
+
+    path: Path
+    ends: ModelEnds
+    task: Task
+
+    def digest(self, source: DataSource) -> str:
+        """The digest of what `load` returns; remembered per file."""
+        raw = cached_digest(self.path, f"user {_READ_VERSION}", self._raw_digest)
+        io = self.ends.input
+        rules = [self.ends.kind, self.task, io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
+        return sha256_json([raw, rules])
+
+    def _raw_digest(self) -> str:
+        keys = npz_keys(self.path)
+        return arrays_digest(read_arrays(self.path, [k for k in keys if k in _KNOWN_KEYS]))
+
+    def load(self, source: DataSource) -> Dataset:
+        """Reads, checks and converts the samples.
+
+        Raises:
+            UserInputError: naming file, key and what was expected.
+        """
+        keys = npz_keys(self.path)
+        split = "x_test" in keys
+        x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
+        train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
+        arrays = read_arrays(self.path, [x_key], [y_key, *train_keys, "scale", "offset"])
+        x_test = self._samples(arrays, x_key)
+        y_test = self._labels(arrays, y_key, len(x_test))
+        x_train = y_train = None
+        if "x_train" in arrays:
+            x_train = self._samples(arrays, "x_train")
+            y_train = self._labels(arrays, "y_train", len(x_train))
+        elif source.parts == "all":
+            x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
+        return Dataset(
+            name=self.path.stem, note=self._note(keys, arrays[x_key], len(x_test)), digest=self.digest(source),
+            x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, origin=str(self.path),
+        )
+
+    def _samples(self, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
+        """float32 [N, *the model's input shape]."""
+        x, io = arrays[key], self.ends.input
+        check_samples(x, path=self.path, key=key)
+        if io is not None:
+            try:
+                x = x.reshape(fitting_shape(x.shape, io))
+            except UserInputError as error:
+                what = f"array '{key}' does not fit the model: {error.what}"
+                raise UserInputError(what, where=str(self.path), hint=error.hint) from error
+            if _are_tensor_values(x, io):
+                return (x.astype(np.float32) - np.float32(io.zero_point)) * np.float32(io.scale)
+        scale, offset = (self._number(arrays, name, default) for name, default in (("scale", 1.0), ("offset", 0.0)))
+        return (x.astype(np.float32) * np.float32(scale) + np.float32(offset)).astype(np.float32, copy=False)
+
+    def _number(self, arrays: dict[str, np.ndarray], key: str, default: float) -> float:
+        if key not in arrays:
+            return default
+        if arrays[key].size != 1 or arrays[key].dtype.kind not in "uif" or not np.isfinite(arrays[key]).all():
+            what = f"array '{key}' is {arrays[key].dtype} of shape {list(arrays[key].shape)}, expected one finite number"
+            raise UserInputError(what, where=str(self.path))
+        return float(arrays[key].reshape(()))
+
+    def _labels(self, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray | None:
+        if self.task == "none" or key not in arrays:
+            return None
+        classes = 2 if self.task == "binary" else self.ends.output_units
+        return check_labels(arrays[key], count=count, path=self.path, key=key, classes=classes)
+
+    def _note(self, keys: list[str], x: np.ndarray, count: int) -> str:
+        words = [f"{self.path.name}, {count:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
+        io = self.ends.input
+        if io is not None and _are_tensor_values(x, io):
+            words.append(f"values of the {io.dtype} input as they are")
+        elif "scale" in keys or "offset" in keys:
+            words.append("scaled by the file's scale and offset")
+        else:
+            words.append("values as they are")
+        if self.ends.kind == "keras" and "x_train" not in keys:
+            words.append("the evaluated samples calibrate activations too, and nothing is trained on")
+        if self.task == "none":
+            words.append("no labels: agreement with the reference only")
+        return "; ".join(words)
+
+
+_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset")
+
+
+def _are_tensor_values(x: np.ndarray, io: TensorIo) -> bool:
+    return io.dtype in ("int8", "uint8", "int16") and x.dtype == io.dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomInputs:
+    """Random inputs for a .tflite without data: uniform over an integer input's range, or over 0..1 for a float input."""
+
+    io: TensorIo
+    count: int = _RANDOM_SAMPLES
+
+    def digest(self, source: DataSource) -> str:
+        return arrays_digest({"x": self._inputs()})
+
+    def load(self, source: DataSource) -> Dataset:
+        note = f"{self.count} random inputs, uniform over {self._range_text()}, seed 0; agreement with the reference only"
+        return Dataset(
+            name="random", note=note, digest=self.digest(source),
+            x_train=None, y_train=None, x_test=self._inputs(), y_test=None, origin="generated",
+        )
+
+    def _range_text(self) -> str:
+        return "0..1" if self.io.dtype.startswith("float") else f"the range of {self.io.dtype}"
+
+    def _inputs(self) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.shape[1:]))
+        if self.io.dtype.startswith("float"):
+            return rng.random(shape, dtype=np.float32)
+        limits = np.iinfo(self.io.dtype)
+        steps = rng.integers(limits.min, limits.max, size=shape, endpoint=True)
+        return ((steps - self.io.zero_point) * np.float32(self.io.scale)).astype(np.float32)
+
+
+def user_workload(path: Path, data: Path | None) -> Workload:
+    """A workload made of the user's model and samples.
+
+    Args:
+        path: .keras, .h5, .tflite or a SavedModel folder.
+        data: an .npz (see `Samples`); a .tflite does without, then its inputs are random.
+
+    Raises:
+        UserInputError: a file is missing or damaged, the model carries code, or model and samples do not fit.
+    """
+    path = path.expanduser().absolute()
+    if not path.exists():
+        known = "a known workload, or a .keras, .h5 or .tflite file or SavedModel folder"
+        raise UserInputError("no such file or folder", where=str(path), hint=f"expected {known}")
+    ends = model_ends(path)
+    if data is None:
+        if ends.kind == "keras":
+            raise UserInputError(
+                "a model of your own needs samples: they calibrate activations and measure accuracy", where=str(path),
+                hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
+            )
+        assert ends.input is not None
+        quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.shape[1:])), np.float32), ends.input)
+        samples: Samples | RandomInputs = RandomInputs(io=ends.input)
+        task: Task = "none"
+    else:
+        data = data.expanduser().absolute()
+        task = _task(data, ends)
+        samples = Samples(path=data, ends=ends, task=task)
+    build_model = None
+    if ends.kind == "keras":
+        from harness.workloads.keras_load import load_keras_model
+
+        build_model = functools.partial(load_keras_model, path)
+    return Workload(
+        name=_workload_name(path), title=f"{path.name} (a model of your own)", task=task,
+        load_dataset=samples.load, dataset_digest=samples.digest, build_model=build_model, schedule=_SCHEDULE,
+        model_path=str(path), data_path=str(data) if data else None, from_logits=ends.from_logits,
+    )
+
+
+def _workload_name(path: Path) -> str:
+    """The file's stem in the characters of a test id; a published workload's name is never taken."""
+    from harness.workloads.registry import workload_names
+
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model"
+    return f"user-{stem}" if stem in workload_names() else stem
+
+
+def _task(data: Path, ends: ModelEnds) -> Task:
+    """The task that labels and output shape say: none without labels, binary for one sigmoid output, else multiclass."""
+    keys = npz_keys(data)
+    if "x_test" not in keys and "x" not in keys:
+        found = ", ".join(keys) or "none"
+        raise UserInputError(
+            f"has neither 'x_test' nor 'x'; found the keys: {found}", where=str(data),
+            hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
+        )
+    y_key = "y_test" if "x_test" in keys else "y"
+    if y_key not in keys:
+        return "none"
+    y = read_arrays(data, [y_key])[y_key]
+    if len(y.shape) == 0 or y.size == 0:
+        raise UserInputError(f"array '{y_key}' is empty", where=str(data), hint="leave it out when there are no labels")
+    if ends.output_units == 1:
+        check_labels(y, count=len(y), path=data, key=y_key, classes=2)
+        if ends.from_logits:
+            raise UserInputError(
+                "the model has one output without a sigmoid, so labels 0 and 1 cannot be compared with it", where=str(data),
+                hint="end the model in a sigmoid, or leave the labels out to measure agreement only",
+            )
+        return "binary"
+    check_labels(y, count=len(y), path=data, key=y_key, classes=ends.output_units)
+    return "multiclass"

@@ -1,0 +1,141 @@
+"""Builds .tflite models of a single op, without TensorFlow, for differential tests against a real runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite
+
+_TYPES = {"int8": tflite.TensorType.INT8, "uint8": tflite.TensorType.UINT8, "int32": tflite.TensorType.INT32,
+          "float32": tflite.TensorType.FLOAT32}
+_ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
+_PADDINGS = {"SAME": 0, "VALID": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One tensor of the model: a constant where `data` is given, else an input or output of the graph.
+
+    Scales and zero points have one entry (per-tensor) or one per index of `quantized_dimension`; none for float and index
+    tensors.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    scales: Sequence[float] = ()
+    zero_points: Sequence[int] = ()
+    quantized_dimension: int = 0
+    data: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Op:
+    """A builtin op: its name in the schema, the schema's options table, and the fields set in it."""
+
+    name: str
+    options_table: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+
+def build_model(op: Op, inputs: Sequence[Tensor], output: Tensor) -> bytes:
+    """A model with one subgraph and one op; its inputs are the tensors without data, in order.
+
+    The schema defines each table; fields are written with the generated code of the `tflite` package.
+    """
+    builder = flatbuffers.Builder(1024)
+    tensors = [*inputs, output]
+    buffers = [_buffer(builder, None)]
+    tensor_offsets = []
+    for tensor in tensors:
+        if tensor.data is not None:
+            buffers.append(_buffer(builder, np.ascontiguousarray(tensor.data)))
+        tensor_offsets.append(_tensor(builder, tensor, len(buffers) - 1 if tensor.data is not None else 0))
+    operator = _operator(builder, op, len(inputs))
+    graph_inputs = [i for i, tensor in enumerate(inputs) if tensor.data is None]
+    subgraph = _subgraph(builder, tensor_offsets, graph_inputs, len(inputs), operator)
+    code = _table(builder, tflite, "OperatorCode", {
+        "DeprecatedBuiltinCode": min(getattr(tflite.BuiltinOperator, op.name), 127),
+        "BuiltinCode": getattr(tflite.BuiltinOperator, op.name), "Version": op.version})
+    codes = _offsets(builder, [code])
+    subgraphs = _offsets(builder, [subgraph])
+    buffer_vector = _offsets(builder, buffers)
+    model = _table(builder, tflite, "Model", {"Version": 3, "OperatorCodes": codes, "Subgraphs": subgraphs,
+                                              "Buffers": buffer_vector})
+    builder.Finish(model, b"TFL3")
+    return bytes(builder.Output())
+
+
+def activation_code(name: str) -> int:
+    return _ACTIVATIONS[name]
+
+
+def padding_code(name: str) -> int:
+    return _PADDINGS[name]
+
+
+def _table(builder: flatbuffers.Builder, module: Any, name: str, fields: Mapping[str, Any]) -> int:
+    start: Callable = getattr(module, f"{name}Start")
+    start(builder)
+    for key, value in fields.items():
+        getattr(module, f"{name}Add{key}")(builder, value)
+    return getattr(module, f"{name}End")(builder)
+
+
+def _offsets(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _vector(builder: flatbuffers.Builder, values: Sequence, dtype: type) -> int:
+    return builder.CreateNumpyVector(np.asarray(values, dtype))
+
+
+def _buffer(builder: flatbuffers.Builder, data: np.ndarray | None) -> int:
+    fields = {}
+    if data is not None:
+        raw = np.frombuffer(data.tobytes(), np.uint8)
+        builder.StartVector(1, len(raw), 16)
+        builder.head -= len(raw)
+        builder.Bytes[builder.head:builder.head + len(raw)] = raw.tobytes()
+        builder.vectorNumElems = len(raw)
+        fields["Data"] = builder.EndVector()
+    return _table(builder, tflite, "Buffer", fields)
+
+
+def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
+    shape = _vector(builder, tensor.shape, np.int32)
+    fields = {"Shape": shape, "Type": _TYPES[tensor.dtype], "Buffer": buffer}
+    if tensor.scales:
+        scales = _vector(builder, tensor.scales, np.float32)
+        zero_points = _vector(builder, tensor.zero_points, np.int64)
+        fields["Quantization"] = _table(builder, tflite, "QuantizationParameters", {
+            "Scale": scales, "ZeroPoint": zero_points, "QuantizedDimension": tensor.quantized_dimension})
+    return _table(builder, tflite, "Tensor", fields)
+
+
+def _operator(builder: flatbuffers.Builder, op: Op, inputs: int) -> int:
+    input_vector = _vector(builder, range(inputs), np.int32)
+    output_vector = _vector(builder, [inputs], np.int32)
+    fields: dict[str, Any] = {"OpcodeIndex": 0, "Inputs": input_vector, "Outputs": output_vector}
+    if op.options_table:
+        values = {key: _vector(builder, value, np.int32) if isinstance(value, list) else value
+                  for key, value in op.options.items()}
+        fields["BuiltinOptions"] = _table(builder, tflite, op.options_table, values)
+        fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, op.options_table)
+    return _table(builder, tflite, "Operator", fields)
+
+
+def _subgraph(builder: flatbuffers.Builder, tensors: Sequence[int], inputs: Sequence[int], output: int, operator: int) -> int:
+    tensor_vector = _offsets(builder, tensors)
+    input_vector = _vector(builder, inputs, np.int32)
+    output_vector = _vector(builder, [output], np.int32)
+    operators = _offsets(builder, [operator])
+    return _table(builder, tflite, "SubGraph", {"Tensors": tensor_vector, "Inputs": input_vector, "Outputs": output_vector,
+                                                "Operators": operators})
