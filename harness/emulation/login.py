@@ -8,13 +8,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import StableDeviceError, TransientDeviceError
+
+if TYPE_CHECKING:
+    import paramiko
 
 HOST = "127.0.0.1"
 USER = "root"
 _POLL_S = 0.02
 _FIRST_PATIENCE_S, _MOST_PATIENCE_S = 0.3, 5.0
+#: a board that has just resumed may drop a connection before the login; nothing has been run by then
+_LOGIN_TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,23 +78,18 @@ def wait_for_banner(port: int, timeout_s: float, alive: Callable[[], bool]) -> N
 def run_on_board(access: Access, command: str, timeout_s: float) -> CommandResult:
     """Logs in and runs one command of the harness's own. For making and checking images; cells go over harness.links.
 
+    A connection that is dropped before the login is tried again; a command is never run twice.
+
     Raises:
         StableDeviceError: the board has another host key, or refuses the login.
         TransientDeviceError: the connection failed, or the command did not end in time.
     """
     import paramiko
 
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    kind, encoded = access.host_key_line.split()
     name = f"[{access.host}]:{access.port}"
-    client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, _decode(encoded)))
+    client = None
     try:
-        client.connect(
-            access.host, port=access.port, username=access.user, key_filename=str(access.key_file), allow_agent=False,
-            look_for_keys=False, timeout=timeout_s, banner_timeout=timeout_s, auth_timeout=timeout_s,
-        )
-        client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = _log_in(access, name, timeout_s)
         _, stdout, stderr = client.exec_command(command, timeout=timeout_s)
         out, err = stdout.read(), stderr.read()
         return CommandResult(
@@ -97,9 +98,37 @@ def run_on_board(access: Access, command: str, timeout_s: float) -> CommandResul
     except (paramiko.BadHostKeyException, paramiko.AuthenticationException) as error:
         raise StableDeviceError(f"the emulated board is not the one that was built: {error}", where=name) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise TransientDeviceError(f"the emulated board could not be used: {error}", where=name) from error
+        what = f"the emulated board could not be used: {error or 'connection closed'}"
+        raise TransientDeviceError(what, where=name) from error
     finally:
-        client.close()
+        if client is not None:
+            client.close()
+
+
+def _log_in(access: Access, name: str, timeout_s: float) -> paramiko.SSHClient:
+    import paramiko
+
+    kind, encoded = access.host_key_line.split()
+    for tries_left in reversed(range(_LOGIN_TRIES)):
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, _decode(encoded)))
+        try:
+            client.connect(
+                access.host, port=access.port, username=access.user, key_filename=str(access.key_file), allow_agent=False,
+                look_for_keys=False, timeout=timeout_s, banner_timeout=timeout_s, auth_timeout=timeout_s,
+            )
+            client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return client
+        except (paramiko.BadHostKeyException, paramiko.AuthenticationException):
+            client.close()
+            raise
+        except (paramiko.SSHException, OSError, EOFError):
+            client.close()
+            if not tries_left:
+                raise
+            time.sleep(_FIRST_PATIENCE_S)
+    raise AssertionError("unreachable")
 
 
 def _decode(encoded: str) -> bytes:

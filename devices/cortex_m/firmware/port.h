@@ -1,0 +1,46 @@
+/* What a board must give the firmware: one struct of facts and five functions. docs/adding-an-mcu-board.md walks through them. */
+#ifndef CORTEX_M_PORT_H
+#define CORTEX_M_PORT_H
+
+#include <stdint.h>
+
+typedef struct {
+    const char *board; /* "mps2-an386" */
+    const char *core;  /* "cortex-m4" */
+    uint32_t clock_hz;
+    uint32_t tick_hz;  /* of port_ticks */
+    uint8_t tick_unit; /* 1 timer ticks, 2 core cycles */
+    uint8_t *model;    /* where a model is kept; a multiple of 16 */
+    uint32_t model_bytes;
+    uint8_t *arena; /* a multiple of 16 */
+    uint32_t arena_bytes;
+    uint8_t *samples; /* may be NULL with 0 bytes */
+    uint32_t sample_bytes;
+} port_facts;
+
+/* Clocks, the serial line with a receive interrupt that fills a ring buffer, the counter. Called once, before everything else here. */
+const port_facts *port_init(void);
+
+/* The next received byte, or -1 when there is none; may sleep until an interrupt before it returns -1. */
+int port_read(void);
+
+/* Sends all bytes; returns when they are in the hardware's hands. Used from fault handlers too: it must work without interrupts. */
+void port_write(const uint8_t *data, uint32_t count);
+
+/* A counter that never goes back, in units of tick_hz. */
+uint64_t port_ticks(void);
+
+/* Resets the chip. Does not return. */
+void port_reset(void) __attribute__((noreturn));
+
+/* ---- optional: weak defaults are in port_defaults.c ---------------------------------------------------------- */
+
+/* Writes into the model's memory; the default is memcpy. A port whose model lies in flash erases and programs here. `erase` is called once, with the
+ * size, before the first write. Return 1, or 0 when the storage refuses. */
+int port_store_erase(uint32_t bytes);
+int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count);
+
+/* Ends an inference that takes longer than `ms` (0: disarm) in firmware_fault(FAULT_WATCHDOG). Returns 0 where the port has none. */
+int port_watchdog(uint32_t ms);
+
+#endif
