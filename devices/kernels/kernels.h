@@ -148,7 +148,8 @@ void kn_sub(const kn_add_params *params, const kn_broadcast *broadcast, const in
 void kn_mul(const kn_mul_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
             int8_t *output);
 
-/* MAXIMUM and MINIMUM of the stored values: the three tensors share scale and zero point. */
+/* MAXIMUM and MINIMUM of the stored values: the three tensors share scale and zero point. The output may be the buffer of
+ * an input that is not repeated. */
 void kn_maximum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output);
 void kn_minimum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output);
 
@@ -230,6 +231,20 @@ typedef struct {
 } kn_view;
 
 void kn_gather(const kn_view *view, const int8_t *input, int8_t *output);
+
+/* ---- resize.c ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int32_t batches;
+    int32_t input_height, input_width;
+    int32_t output_height, output_width;
+    int32_t channels;
+} kn_resize_shape;
+
+/* RESIZE_NEAREST_NEIGHBOR: output row y is input row rows[y], output column x is input column columns[x]. Which row and
+ * column that is takes floating point, and is worked out on the host (docs/kernels.md). */
+void kn_resize_nearest(const kn_resize_shape *shape, const int32_t *rows, const int32_t *columns, const int8_t *input,
+                       int8_t *output);
 
 /* ---- quantize.c ---------------------------------------------------------------------------------------------- */
 
