@@ -20,6 +20,9 @@ from harness.variants.artifact import TensorIo
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
+#: in a backend's environment and delegate options: the agent's own folder for compiled graphs
+CACHE_DIR = "{cache_dir}"
+
 #: where in a cell a worker ended
 Phase = Literal["start", "load", "first_invoke", "evaluate", "bench", "placement"]
 #: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
@@ -64,6 +67,7 @@ class BackendSpec:
         delegate_path: the external delegate's library on the board.
         delegate_options: passed to the delegate as text.
         env: environment variables set in the worker before the delegate loads.
+        cache: what a worker finds in its delegate's graph cache, where `uses_cache`: nothing, or what the last one left.
     """
 
     name: str
@@ -74,6 +78,26 @@ class BackendSpec:
     delegate_name: str | None = None
     delegate_options: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    cache: Literal["empty", "kept"] = "empty"
+
+    @property
+    def uses_cache(self) -> bool:
+        """True when the delegate keeps compiled graphs in a folder of the agent's (`{cache_dir}` in a value)."""
+        return any(CACHE_DIR in value for value in (*self.env.values(), *self.delegate_options.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphCacheUse:
+    """What a worker's delegate left in its graph cache.
+
+    Attributes:
+        files, size_bytes: how much it is.
+        problem: why the agent emptied it, such as its size; None: it stays for the next worker.
+    """
+
+    files: int
+    size_bytes: int
+    problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +112,26 @@ class Deadlines:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
-    """What the runtime said of the loaded model. `load_ns` covers interpreter creation, delegate and allocation."""
+    """What the runtime said of the loaded model. `load_ns` covers interpreter creation, delegate and allocation; None where the
+    board tells no time.
+    """
 
-    load_ns: int
+    load_ns: int | None
     inputs: tuple[TensorIo, ...]
     outputs: tuple[TensorIo, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counts:
+    """Exact work per invoke, on boards that count it.
+
+    Attributes:
+        unit: `instructions` of an emulated core, `cycles` of a real one.
+        values: int64 [count].
+    """
+
+    unit: Literal["instructions", "cycles"]
+    values: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +140,15 @@ class EvalResult:
 
     Attributes:
         outputs: one array per model output, [count, ...] without the batch axis, in the model's output dtype.
-        invoke_ns: int64 [count], `perf_counter_ns` around `invoke` alone.
+        invoke_ns: int64 [count], `perf_counter_ns` around `invoke` alone; empty where the board tells no time.
         elapsed_ns: the whole loop on the device.
+        counts: where the board counts instead.
     """
 
     outputs: tuple[np.ndarray, ...]
     invoke_ns: np.ndarray
     elapsed_ns: int
+    counts: Counts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +163,19 @@ class BenchPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """Raw samples, int64 nanoseconds, warm-up apart."""
+    """Raw samples, int64 nanoseconds, warm-up apart.
+
+    Attributes:
+        samples_ns: empty where the board tells no time.
+        counts: where the board counts: the same sample over and over.
+        pace_ns: how long an invoke keeps the host waiting, where that is something else than the latency.
+    """
 
     samples_ns: np.ndarray
     warmup_ns: np.ndarray
     warmup_stable: bool
+    counts: Counts | None = None
+    pace_ns: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,17 +206,25 @@ class WorkerStats:
     """What the board tells of the worker and itself; None where it does not."""
 
     memory_peak_bytes: int | None = None
+    arena_bytes: int | None = None
+    stack_peak_bytes: int | None = None
+    model_bytes: int | None = None
+    code_bytes: int | None = None
     governor: str | None = None
     frequency_hz: int | None = None
     temperature_c: float | None = None
 
 
 class Worker(Protocol):
-    """One cell's process on the board. Every method may raise WorkerFailure, or DeviceError when the link is gone."""
+    """One cell's process on the board. Every method may raise WorkerFailure, or DeviceError when the link is gone.
+
+    Workers of boards with delegates also have `cache_use`: the `GraphCacheUse` after `close`, None for a backend without
+    a graph cache.
+    """
 
     def load(self, model_sha256: str) -> LoadResult: ...
-    def first_invoke(self, input_sha256s: Sequence[str]) -> int:
-        """Nanoseconds of the first invoke, on the first row of the input files."""
+    def first_invoke(self, input_sha256s: Sequence[str]) -> int | None:
+        """Nanoseconds of the first invoke, on the first row of the input files; None where the board tells no time."""
         ...
 
     def evaluate(
@@ -182,7 +239,7 @@ class Worker(Protocol):
 
 
 class Board(Protocol):
-    """A connected board."""
+    """A connected board. Those with delegates also have `delegate_text(path)`: the library's path with its hash."""
 
     name: str
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.reports.summary import Column, Summary
-from harness.reports.values import BASIS_TEXT, placement_text
+from harness.reports.values import BASIS_TEXT, count_of, placement_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 POINT_COLUMNS = [
     "workload", "dataset_name", "device_backend", "time_basis", "recipe", "outcome", "accuracy", "latency_median_us",
-    "latency_samples", "placement", "size_bytes", "dataset",
+    "latency_samples", "placement", "size_bytes", "dataset", "count_per_inference", "counted_inferences",
 ]
 _COLOURS = ("#1F77B4", "#D95F02", "#1B9E77", "#7570B3", "#E7298A", "#66A61E", "#A6761D", "#666666")
 _MARKERS = ("circle", "diamond", "square", "triangle", "x", "plus", "star", "long_dash")
@@ -43,6 +43,7 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                     "accuracy": record.accuracy, "latency_median_us": None if median is None else median / 1000,
                     "latency_samples": record.latency_samples, "placement": placement_text(record),
                     "size_bytes": record.size_bytes, "dataset": summary.dataset,
+                    "count_per_inference": count_of(record), "counted_inferences": record.counted_inferences,
                 })
     return pd.DataFrame(rows, columns=POINT_COLUMNS, dtype=object)
 
@@ -58,6 +59,9 @@ def add_charts(
     mine = points[(points["workload"] == summary.workload) & (points["dataset"] == summary.dataset)]
     plots = []
     for basis in dict.fromkeys(c.time_basis for c in summary.columns if c.time_basis):
+        counted = mine[(mine["time_basis"] == basis) & mine["count_per_inference"].notna()]
+        unit = BASIS_TEXT[basis]
+        plots.append((counted, "count_per_inference", f"Accuracy against {unit} per inference", f"{unit} per inference"))
         timed = mine[(mine["time_basis"] == basis) & mine["latency_median_us"].notna()]
         axis = f"median latency (µs, {BASIS_TEXT[basis]})"
         plots.append((timed, "latency_median_us", f"Accuracy against {axis}", axis))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from harness.reports import fallback
 from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report
 from harness.reports.summary import Answer, Column, Summary, answers
 from harness.reports.tables import NOT_RUN, cell_text, row_size_text
@@ -42,6 +43,7 @@ def print_report(report: Report | Iterable[CellRecord], *, console: Console | No
     for summary in report.summaries:
         _print_summary(console, summary)
     _print_problems(console, report)
+    _print_fallback(console, report)
     _print_findings(console, report)
 
 
@@ -135,6 +137,26 @@ def _print_problems(console: Console, report: Report) -> None:
     for (outcome, reason), cells in grouped.items():
         console.print(Text.assemble((outcome, _STYLES[outcome]), " ", reason))
         console.print(Text("    " + "\n    ".join(cells), style="dim"))
+
+
+def _print_fallback(console: Console, report: Report) -> None:
+    """Cells with an external delegate, those with the same placement and reasons together."""
+    from rich.text import Text
+
+    grouped: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for cell in fallback.cells(report.sorted_records):
+        key = cell.record.key
+        if cell.record.ops:  # what did not run stands under "What did not work"
+            name = f"{key.workload}/{key.recipe}/{key.device}/{key.backend}" + (f" seed {key.seed}" if key.seed else "")
+            grouped.setdefault((cell.placement, cell.lines), []).append(name)
+    if not grouped:
+        return
+    console.print(Text("\nWhere the nodes ran", style="bold"))
+    for (placement, lines), names in grouped.items():
+        console.print(Text(placement + ("" if lines else ": nothing fell back")))
+        for line in lines:
+            console.print(Text(f"    {line}"))
+        console.print(Text("    " + "\n    ".join(names), style="dim"))
 
 
 def _print_findings(console: Console, report: Report) -> None:

@@ -29,9 +29,13 @@ def _field(name: str, kind: Kind, meaning: str, null: str = "") -> Field:
 
 
 _NOT_RUN = "the cell did not get that far"
+_NO_CACHE = "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
 _NO_LABELS = "there are no labels, or " + _NOT_RUN
 _NO_REFERENCE = "no reference was compared with"
 _BOARD = "the board does not tell"
+_NO_COUNT = "the board tells a time instead, or " + _NOT_RUN
+_NO_CYCLES = "the board counts no cycles, or " + _NOT_RUN
+_NO_MCU = "not a microcontroller, or " + _NOT_RUN
 
 FIELDS: tuple[Field, ...] = (
     _field("run", "text", "The run the cell belongs to.", "the document describes no run (audit, build)"),
@@ -47,8 +51,9 @@ FIELDS: tuple[Field, ...] = (
     _field("outcome", "outcome", "ok; unsupported (see reason); wrong (ran, but its outputs are not the reference's); "
            "failed (board or link, not the model)."),
     _field("reason", "text", "Why the outcome is not ok.", "the outcome is ok"),
-    _field("time_basis", "time_basis", "What every time in the row is: the device's own clock, counted guest "
-           "instructions, an emulator's time on its host, or an estimate. Different bases are not comparable.", _NOT_RUN),
+    _field("time_basis", "time_basis", "What every time or count in the row is: the device's own clock, its core's "
+           "cycles, counted guest instructions, an emulator's time on its host, or an estimate. Different bases are not "
+           "comparable.", _NOT_RUN),
     _field("accuracy", "share", "Share of samples answered rightly, on the device.", _NO_LABELS),
     _field("accuracy_low", "share", "Lower end of the 95 % Wilson interval.", _NO_LABELS),
     _field("accuracy_high", "share", "Upper end of the 95 % Wilson interval.", _NO_LABELS),
@@ -62,13 +67,29 @@ FIELDS: tuple[Field, ...] = (
     _field("input_dtype", "text", "The model's first input.", "it could not be built"),
     _field("output_dtype", "text", "The model's first output.", "it could not be built"),
     _field("load_ns", "ns", "Interpreter creation, delegate and allocation.", _NOT_RUN),
-    _field("first_invoke_ns", "ns", "The first invoke, in which an NPU compiles its graph.", _NOT_RUN),
+    _field("first_invoke_ns", "ns", "The first invoke, in which an NPU compiles its graph; cold: the delegate's graph "
+           "cache is empty.", _NOT_RUN),
+    _field("load_cached_ns", "ns", "As load_ns, in a fresh worker that finds the graph cache as the first one left it.",
+           _NO_CACHE),
+    _field("first_invoke_cached_ns", "ns", "The first invoke of that worker: the compiled graph comes from the cache.",
+           _NO_CACHE),
     _field("latency_median_ns", "ns", "Median of the steady samples: invoke alone, after warm-up.", _NOT_RUN),
     _field("latency_median_low_ns", "ns", "Lower end of the median's 95 % bootstrap interval.", _NOT_RUN),
     _field("latency_median_high_ns", "ns", "Upper end of the median's 95 % bootstrap interval.", _NOT_RUN),
     _field("latency_p90_ns", "ns", "90th percentile of the steady samples.", _NOT_RUN),
     _field("latency_p99_ns", "ns", "99th percentile of the steady samples.", _NOT_RUN),
     _field("latency_samples", "count", "Number of steady samples.", _NOT_RUN),
+    _field("instructions", "count", "Instructions per inference, exact: of the first sample.", _NO_COUNT),
+    _field("instructions_min", "count", "The fewest of all inferences counted (kernels may branch on data).", _NO_COUNT),
+    _field("instructions_max", "count", "The most of all inferences counted.", _NO_COUNT),
+    _field("cycles", "count", "Cycles of the core per inference: median over repeats of the first sample.", _NO_CYCLES),
+    _field("cycles_min", "count", "The fewest of all inferences counted.", _NO_CYCLES),
+    _field("cycles_max", "count", "The most of all inferences counted.", _NO_CYCLES),
+    _field("counted_inferences", "count", "Inferences whose instructions or cycles were counted.", _NO_COUNT),
+    _field("arena_bytes", "bytes", "Memory for tensors on a microcontroller, planned or as its runtime says.", _NO_MCU),
+    _field("stack_peak_bytes", "bytes", "The most stack that the firmware has used since it started.", _NO_MCU),
+    _field("model_bytes", "bytes", "The model as it lies on a microcontroller (a plan, or the .tflite).", _NO_MCU),
+    _field("code_bytes", "bytes", "The firmware's code, constants and initialised data: flash without the model.", _NO_MCU),
     _field("memory_peak_bytes", "bytes", "Peak memory of the worker process, runtime included.", _BOARD),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
@@ -103,6 +124,7 @@ FIELDS: tuple[Field, ...] = (
     _field("sample_ids_object", "sha256", "Stored ids of the evaluated samples (results/objects).", _NOT_RUN),
     _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
     _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),
+    _field("counts_object", "sha256", "Stored raw counts per evaluated sample (results/objects).", _NO_COUNT),
     _field("board_log", "text", "Last lines that the worker printed on the board.", "it printed nothing"),
     _field("findings", "findings", "What a reader should know: code, severity, where, what, fix."),
 )

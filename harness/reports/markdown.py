@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness.reports import fallback
 from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_frame
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_text
@@ -57,7 +58,7 @@ def markdown(report: Report) -> str:
         lines += [f"This run is {report.info.state}; what is missing is shown as not run.", ""]
     for summary in report.summaries:
         lines += summary_section(summary)
-    lines += _problems(report) + _seeds(report) + _fallback(report) + _findings(report)
+    lines += _problems(report) + _seeds(report) + _microcontrollers(report) + _fallback(report) + _findings(report)
     lines += ["## Environment", "", frame_table(report.frames["Environment"]), "", "## How to read this", "", *_LEGEND, ""]
     return "\n".join(lines)
 
@@ -83,20 +84,37 @@ def _seeds(report: Report) -> list[str]:
     for name in ("latency_median_ns_min", "latency_median_ns_max"):
         frame[name.replace("_ns", "")] = frame.pop(name).map(duration_text, na_action="ignore")
     columns = ["workload", "recipe", "device", "backend", "seeds", "ok", "accuracy_min", "accuracy_mean", "accuracy_max",
-               "accuracy_sd", "latency_median_min", "latency_median_max", "latency_samples", "time_basis", "placement"]
+               "accuracy_sd", "latency_median_min", "latency_median_max", "latency_samples", "count_min", "count_max", "time_basis",
+               "placement"]
     return ["## Spread over seeds", "", "A difference within this spread shows nothing.", "", *_data(report),
             frame_table(frame[columns]), ""]
 
 
-def _fallback(report: Report) -> list[str]:
-    frame = report.frames["Fallback"]
-    if frame.empty:
+def _microcontrollers(report: Report) -> list[str]:
+    frame = report.frames.get("Microcontrollers")
+    if frame is None:
         return []
-    keys = ["workload", "recipe", "device", "backend", "delegate"]
-    rows = frame.assign(left=frame["node"].map(str) + " " + frame["op"] + ": " + frame["reason"])
-    joined = rows.groupby(keys, sort=False, dropna=False)["left"].agg("\n".join).reset_index()
-    joined = joined.rename(columns={"left": "nodes left on the CPU"})
-    return ["## Fallback", "", *_data(report), frame_table(joined), ""]
+    columns = ["workload", "recipe", "device", "outcome", "accuracy", "instructions", "cycles", "counted_inferences", "placement",
+               "arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes"]
+    shown = frame[[name for name in columns if name in _ALWAYS or frame[name].notna().any()]]
+    return ["## Microcontrollers", "", "Counts are exact and per inference; flash is model_bytes and code_bytes together.", "",
+            *_data(report), frame_table(shown), ""]
+
+
+_ALWAYS = ("workload", "recipe", "device", "outcome", "placement")
+
+
+def _fallback(report: Report) -> list[str]:
+    import pandas as pd
+
+    rows = [
+        {"workload": r.key.workload, "recipe": r.key.recipe, "device": r.key.device, "backend": r.key.backend,
+         "placement": cell.placement, "nodes left, why, and where they ran": "\n".join(cell.lines)}
+        for cell in fallback.cells(report.sorted_records) for r in [cell.record]
+    ]
+    if not rows:
+        return []
+    return ["## Fallback", "", *_data(report), frame_table(pd.DataFrame(rows, dtype=object)), ""]
 
 
 def _findings(report: Report) -> list[str]:

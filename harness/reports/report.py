@@ -61,6 +61,11 @@ class Report:
         return summaries(self.records, self.planned)
 
     @cached_property
+    def sorted_records(self) -> list[CellRecord]:
+        """Workloads in order of appearance, recipes in table order, then devices."""
+        return tables.in_order(self.records)
+
+    @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
         """The long tables by their sheet's name, in the order of sheets."""
         return {
@@ -70,6 +75,7 @@ class Report:
             "Ops": tables.ops_table(self.records),
             "Fallback": tables.fallback_table(self.records),
             **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
+            **({"Microcontrollers": tables.mcu_table(self.records)} if any(map(tables.is_mcu, self.records)) else {}),
             "Findings": tables.findings_table(self.records),
             "Environment": tables.environment_table(self.records, self.info),
         }

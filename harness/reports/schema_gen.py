@@ -79,7 +79,7 @@ _KIND_TEXT = {
     "text": "string", "count": "integer", "ns": "integer, nanoseconds", "bytes": "integer, bytes", "hz": "integer, hertz",
     "share": "number, 0 to 1", "number": "number", "sha256": "string, SHA-256", "integers": "list of integers",
     "outcome": "`ok`, `unsupported`, `wrong`, `failed`",
-    "time_basis": "`device`, `guest-instructions`, `host-emulated`, `estimate`",
+    "time_basis": ", ".join(f"`{basis}`" for basis in get_args(TimeBasis)),
     "fingerprint": "object", "fallback": "list of objects", "ops": "list of objects", "compiled": "object",
     "prediction": "object", "findings": "list of objects",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from harness.reports.values import BASIS_MEANING, BASIS_TEXT, agreement_share, threads_text
+from harness.reports.values import BASIS_MEANING, BASIS_TEXT, agreement_share, count_of, threads_text
 from harness.results.record import CellKey, CellRecord
 from harness.variants.recipe import ALL
 
@@ -166,7 +166,8 @@ def _notes(records: Sequence[CellRecord], columns: Sequence[Column]) -> list[str
         meanings = "; ".join(f"{BASIS_TEXT[b]}: {BASIS_MEANING[b]}" for b in bases)
         notes.append(f"Latencies of different time bases stand in this table and must not be compared. {meanings}.")
     elif bases and bases[0] != "device":
-        notes.append(f"Every latency here is: {BASIS_MEANING[bases[0]]}.")
+        what = "count" if any(count_of(r) is not None for r in records) else "latency"
+        notes.append(f"Every {what} here is: {BASIS_MEANING[bases[0]]}.")
     seeds = sorted({r.key.seed for r in records})
     if len(seeds) > 1:
         notes.append(f"Seed {seeds[0]} of {len(seeds)} is shown; the spread over seeds stands in the table of seeds.")
@@ -177,7 +178,9 @@ def _notes(records: Sequence[CellRecord], columns: Sequence[Column]) -> list[str
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A recipe to take in one column, and for what: `fastest`, `smallest`, `most accurate`, or several of them."""
+    """A recipe to take in one column, and for what: `fastest` (`fewest instructions` or `cycles` where those are counted),
+    `smallest`, `most accurate`, or several of them.
+    """
 
     column: Column
     merits: tuple[str, ...]
@@ -196,21 +199,29 @@ def answers(summary: Summary) -> list[Answer]:
         good = [c for c in cells if c is not None and c.outcome == "ok" and _score(c) is not None]
         if not good:
             continue
-        best = max(good, key=lambda c: (_score(c), -(c.latency_median_ns or 0), -(c.size_bytes or 0)))
+        best = max(good, key=lambda c: (_score(c), -(_cost(c) or 0), -(c.size_bytes or 0)))
         close = [c for c in good if _score(c) >= _score(best) - HEADLINE_MARGIN]
-        timed = [c for c in close if c.latency_median_ns is not None]
+        timed = [c for c in close if _cost(c) is not None]
         sized = [c for c in close if c.size_bytes is not None]
         merits: dict[CellKey, list[str]] = {}
         chosen = {c.key: c for c in close}
         if timed:
-            fastest = min(timed, key=lambda c: (c.latency_median_ns, c.size_bytes or 0))
-            merits.setdefault(fastest.key, []).append("fastest")
+            fastest = min(timed, key=lambda c: (_cost(c), c.size_bytes or 0))
+            counted = count_of(fastest) is not None
+            unit = "cycles" if fastest.instructions is None else "instructions"
+            merits.setdefault(fastest.key, []).append(f"fewest {unit}" if counted else "fastest")
         if sized:
-            smallest = min(sized, key=lambda c: (c.size_bytes, c.latency_median_ns or 0))
+            smallest = min(sized, key=lambda c: (c.size_bytes, _cost(c) or 0))
             merits.setdefault(smallest.key, []).append("smallest")
         merits.setdefault(best.key, []).append("most accurate")
         found += [Answer(column=column, merits=tuple(words), record=chosen[key]) for key, words in merits.items()]
     return found
+
+
+def _cost(record: CellRecord) -> int | None:
+    """What an inference costs, in the unit that all cells of one column share: a count where there is one, else time."""
+    count = count_of(record)
+    return record.latency_median_ns if count is None else count
 
 
 def _score(record: CellRecord) -> float | None:

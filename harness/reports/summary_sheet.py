@@ -8,7 +8,7 @@ from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_fram
 from harness.reports.sheets import OUTCOME_COLOURS, Styles, colour_words, fit_row, write_lines, write_value
 from harness.reports.summary import Summary
 from harness.reports.tables import NOT_RUN, row_size_text
-from harness.reports.values import accuracy_text, clean, placement_text, score_text
+from harness.reports.values import accuracy_text, clean, count_of, placement_text, score_text
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ BLOCK = (
     ("latency samples", 9, "count"),
     ("placement; why not ok", 40, "wrap"),
 )
+#: the same block for a microcontroller, which counts, and whose memory decides; as many columns, so that blocks line up
+COUNT_BLOCK = (
+    *BLOCK[:4],
+    ("{unit} per inference", 14, "count"),
+    ("arena (bytes)", 10, "count"),
+    ("stack (bytes)", 9, "count"),
+    ("flash: firmware + model (bytes); placement; why not ok", 40, "wrap"),
+)
 #: an accuracy loss from which on a cell turns amber, and red
 LOSS_AMBER, LOSS_RED = 0.01, 0.03
 #: rows above the recipes: title, data, two of heads
@@ -37,8 +45,9 @@ def write_summary(sheet: Worksheet, styles: Styles, summary: Summary, run: str |
     if summary.dataset_note:
         sheet.write_string(1, 0, f"Data: {clean(summary.dataset_note)}", styles.note)
     _write_heads(sheet, styles, summary, _TOP - 2)
+    blocks = [_block(summary, position) for position in range(len(summary.columns))]
     for offset, line in enumerate(summary.rows):
-        _write_row(sheet, styles, line, _TOP + offset)
+        _write_row(sheet, styles, line, _TOP + offset, blocks)
     last = _TOP + len(summary.rows) - 1
     _colour(sheet, styles, summary, _TOP, last)
     sheet.set_column(0, 0, max([len(line.recipe) for line in summary.rows] + [12]) + 2)
@@ -95,12 +104,12 @@ def _write_heads(sheet: Worksheet, styles: Styles, summary: Summary, row: int) -
         left = 2 + position * len(BLOCK)
         text = f"{clean(column.name)}\n{column.detail}"
         sheet.merge_range(row, left, row, left + len(BLOCK) - 1, text, styles.group)
-        for offset, (name, width, _) in enumerate(BLOCK):
+        for offset, (name, width, _) in enumerate(_block(summary, position)):
             sheet.write_string(row + 1, left + offset, name, styles.head)
             sheet.set_column(left + offset, left + offset, width)
 
 
-def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int) -> None:
+def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int, blocks: list[Any]) -> None:
     sheet.write_string(row, 0, line.recipe, styles.bold)
     sizes = line.sizes_bytes
     size = sizes[0] if len(sizes) == 1 else row_size_text(line) or None
@@ -108,7 +117,9 @@ def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int) -> None:
     wrapped = []
     for position, (record, seeds) in enumerate(zip(line.cells, line.seed_notes, strict=True)):
         left = 2 + position * len(BLOCK)
-        for offset, (value, (_, width, kind)) in enumerate(zip(_values(record, seeds), BLOCK, strict=True)):
+        block = blocks[position]
+        values = _values(record, seeds, counted=block is not BLOCK)
+        for offset, (value, (_, width, kind)) in enumerate(zip(values, block, strict=True)):
             style = {"centre": styles.centre, "wrap": styles.wrap}.get(kind, styles.text)
             write_value(sheet, row, left + offset, value, style, styles.numbers.get(kind))
             if kind == "wrap" and value:
@@ -116,19 +127,37 @@ def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int) -> None:
     fit_row(sheet, row, wrapped)
 
 
-def _values(record: CellRecord | None, seed_note: str) -> list[Any]:
-    """The block of one cell, in the order of BLOCK."""
+def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list[Any]:
+    """The block of one cell, in the order of BLOCK, or of COUNT_BLOCK when `counted`."""
     if record is None:
         return [NOT_RUN, *[None] * (len(BLOCK) - 1)]
     reason = "" if record.outcome == "ok" else clean(record.reason) or "no reason was recorded"
-    placement = placement_text(record) if record.latency_median_ns is not None else ""
+    measured = record.latency_median_ns is not None or count_of(record) is not None
+    placement = placement_text(record) if measured else ""
     score = score_text(record)
+    figures = [_us(record.latency_median_ns), _us(record.latency_p90_ns), record.latency_samples]
+    flash = ""
+    if counted:
+        figures = [count_of(record), record.arena_bytes, record.stack_peak_bytes]
+        if record.code_bytes is not None and record.model_bytes is not None:
+            flash = f"{record.code_bytes:,} + {record.model_bytes:,}"
+        placement = f"{placement} (n={record.counted_inferences})" if placement else ""
     return [
         record.outcome, record.accuracy,
         score.removeprefix(accuracy_text(record.accuracy)).strip() if record.accuracy is not None else score or None,
-        record.accuracy_delta, _us(record.latency_median_ns), _us(record.latency_p90_ns), record.latency_samples,
-        "; ".join(part for part in (placement, reason, seed_note) if part) or None,
+        record.accuracy_delta, *figures,
+        "; ".join(part for part in (flash, placement, reason, seed_note) if part) or None,
     ]
+
+
+def _block(summary: Summary, position: int) -> tuple[tuple[str, int, str], ...]:
+    """The columns of one device: latency, or the count in its unit where the cells of the column count."""
+    cells = [row.cells[position] for row in summary.rows if row.cells[position] is not None]
+    counted = [cell for cell in cells if count_of(cell) is not None]
+    if not counted:
+        return BLOCK
+    unit = "cycles" if counted[0].instructions is None else "instructions"
+    return tuple((name.format(unit=unit), width, kind) for name, width, kind in COUNT_BLOCK)
 
 
 def _us(ns: int | None) -> float | None:

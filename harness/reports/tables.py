@@ -10,12 +10,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from harness.reports import fallback
 from harness.reports.fields import FIELDS, Field
 from harness.reports.jsonout import cell_json
 from harness.reports.summary import Row, Summary, newest, recipe_order
 from harness.reports.values import (
     clean,
+    count_of,
     latency_text,
+    memory_text,
     outcome_word,
     placement_text,
     score_text,
@@ -35,7 +38,7 @@ _NUMBER_KINDS = {"share", "number"}
 _SEVERITIES = ("error", "warning", "info")
 
 
-def _sorted(records: Iterable[CellRecord]) -> list[CellRecord]:
+def in_order(records: Iterable[CellRecord]) -> list[CellRecord]:
     """Workloads in order of appearance, recipes in table order, then devices in order of appearance."""
     records = list(records)
     workloads = list(dict.fromkeys(r.key.workload for r in records))
@@ -63,7 +66,7 @@ def cell_text(
     if record is None:
         return NOT_RUN
     first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
-    lines = [first, latency_text(record, narrow=narrow)]
+    lines = [first, latency_text(record, narrow=narrow), memory_text(record)]
     if record.outcome != "ok":
         lines.append(clean(record.reason, reason_limit) or "no reason was recorded")
     lines.append(seed_note)
@@ -91,7 +94,8 @@ def summary_table(summary: Summary) -> pd.DataFrame:
     """The summary as numbers: index `recipe`, columns (device / backend (threads, basis), value).
 
     Values of each device and backend: outcome, accuracy, accuracy_low, accuracy_high, accuracy_delta, samples,
-    latency_median_ns, latency_p90_ns, latency_samples, placement, size_bytes, reason.
+    latency_median_ns, latency_p90_ns, latency_samples, instructions, cycles, arena_bytes, stack_peak_bytes, model_bytes,
+    code_bytes, placement, size_bytes, reason.
     """
     import pandas as pd
 
@@ -109,11 +113,12 @@ def summary_table(summary: Summary) -> pd.DataFrame:
 
 def _summary_values(record: CellRecord | None) -> dict[str, Any]:
     names = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_delta", "samples", "latency_median_ns", "latency_p90_ns",
-             "latency_samples")
+             "latency_samples", "instructions", "cycles", "arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes")
+    measured = record is not None and (record.latency_median_ns is not None or count_of(record) is not None)
     return {
         "outcome": NOT_RUN if record is None else record.outcome,
         **{name: getattr(record, name, None) for name in names},
-        "placement": None if record is None or record.latency_median_ns is None else placement_text(record),
+        "placement": placement_text(record) if measured else None,
         "size_bytes": getattr(record, "size_bytes", None),
         "reason": None if record is None else clean(record.reason) or None,
     }
@@ -123,7 +128,7 @@ def cells_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per cell with every published field: lists and `compiled` as JSON text, the fingerprint as `fingerprint_*`."""
     import pandas as pd
 
-    rows = [cell_json(record) for record in _sorted(records)]
+    rows = [cell_json(record) for record in in_order(records)]
     columns: dict[str, Any] = {}
     for field in FIELDS:
         values = [row[field.name] for row in rows]
@@ -156,9 +161,31 @@ def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per node of every cell: where it ran, and what an offline compiler estimates for it where one was used."""
     columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns"]
-    rows = [{**_key(r), **{name: op.get(name) for name in columns}} for r in _sorted(records) for op in r.ops]
+    rows = [{**_key(r), **{name: op.get(name) for name in columns}} for r in in_order(records) for op in r.ops]
     frame = _frame(rows, [*KEY, *columns])
     return frame.astype({name: "Int64" for name in ("partition", "cycles", "estimate_ns")})
+
+
+def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
+    """One row per cell of a microcontroller: what an inference costs, counted, and what it needs of RAM and flash."""
+    costs = ["instructions", "instructions_min", "instructions_max", "cycles", "cycles_min", "cycles_max", "counted_inferences"]
+    sizes = ["arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes", "size_bytes"]
+    rows = [
+        {
+            **_key(r), "outcome": r.outcome, "accuracy": r.accuracy, "samples": r.samples,
+            "runtime": r.fingerprint.runtime if r.fingerprint else None, "time_basis": r.time_basis,
+            "placement": placement_text(r) if count_of(r) is not None else None,
+            **{name: getattr(r, name) for name in (*costs, *sizes)},
+        }
+        for r in in_order(records) if is_mcu(r)
+    ]
+    heads = ["outcome", "accuracy", "samples", "runtime", "time_basis", "placement", *costs, *sizes]
+    return _frame(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
+
+
+def is_mcu(record: CellRecord) -> bool:
+    """Whether a cell is a microcontroller's: those tell what the firmware takes, or count, and nothing else does."""
+    return record.code_bytes is not None or record.arena_bytes is not None or count_of(record) is not None
 
 
 def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
@@ -177,27 +204,23 @@ def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
             "compiler": r.compiled.get("compiler"), "original_bytes": r.compiled.get("source_size_bytes"),
             "size_bytes": r.size_bytes, **{names[name]: r.compiled.get(name) for name in estimates},
         }
-        for r in _sorted(records) if r.compiled
+        for r in in_order(records) if r.compiled
     ]
     heads = ["outcome", "placement", "partitions", "compiler", "original_bytes", "size_bytes", *names.values()]
     return _frame(rows, [*KEY, *heads])
 
 
 def fallback_table(records: Iterable[CellRecord]) -> pd.DataFrame:
-    """One row per node that a delegate left on the CPU, and why."""
-    rows = [
-        {**_key(r), "delegate": r.delegate_name, "node": op.node, "op": op.op,
-         "reason": clean(op.reason) or "the runtime does not tell",
-         "predicted": {True: "yes", False: "no", None: "no table"}[op.predicted]}
-        for r in _sorted(records) for op in r.fallback
-    ]
-    return _frame(rows, [*KEY, "delegate", "node", "op", "reason", "predicted"])
+    """One row per node of every cell with an external delegate: where it ran, why not there, and whether it was predicted."""
+    rows = [{**_key(r), **row} for r in in_order(records) if fallback.has_delegate(r) for row in fallback.rows_of(r)]
+    frame = _frame(rows, [*KEY, *fallback.COLUMNS])
+    return frame.astype({name: "Int64" for name in ("delegated", "nodes", "partitions", "node", "partition")})
 
 
 def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per finding, gravest first. A model's finding comes with each of its cells: it is listed once, with them."""
     seen: dict[tuple[Any, ...], list[str]] = {}
-    for record in _sorted(records):
+    for record in in_order(records):
         model = (record.key.workload, record.dataset_name, record.key.recipe, record.key.seed)
         for finding in record.findings:
             seen.setdefault((*model, finding), []).append(f"{record.key.device}/{record.key.backend}")
@@ -213,7 +236,7 @@ def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
 def problems_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per cell that is not ok, with its full reason: wrong first, then failed, then unsupported."""
     order = ("wrong", "failed", "unsupported")
-    bad = sorted((r for r in _sorted(records) if r.outcome != "ok"), key=lambda r: order.index(r.outcome))
+    bad = sorted((r for r in in_order(records) if r.outcome != "ok"), key=lambda r: order.index(r.outcome))
     rows = [{"outcome": r.outcome, **_key(r), "reason": clean(r.reason) or "no reason was recorded"} for r in bad]
     return _frame(rows, ["outcome", *KEY, "reason"])
 
@@ -226,7 +249,7 @@ def environment_table(records: Iterable[CellRecord], info: RunInfo | None = None
     records = list(records)
     rows += [{"device": "", "backend": "", "item": n, "value": v} for n, v in _dataset_items(records)]
     groups: dict[tuple[str, str], list[CellRecord]] = {}
-    for record in _sorted(records):
+    for record in in_order(records):
         groups.setdefault((record.key.device, record.key.backend), []).append(record)
     for (device, backend), cells in groups.items():
         rows += [{"device": device, "backend": backend, "item": n, "value": v} for n, v in _device_items(cells)]
@@ -275,7 +298,7 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     import numpy as np
 
     groups: dict[tuple[str, ...], list[CellRecord]] = {}
-    for r in newest(_sorted(records)):
+    for r in newest(in_order(records)):
         groups.setdefault((r.key.workload, r.key.recipe, r.key.device, r.key.backend, r.key.dataset), []).append(r)
     rows = []
     for (workload, recipe, device, backend, _), cells in groups.items():
@@ -284,6 +307,7 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         good = [c for c in cells if c.outcome == "ok"]
         scores = [c.accuracy for c in good if c.accuracy is not None]
         medians = [c.latency_median_ns for c in good if c.latency_median_ns is not None]
+        counts = [count for count in map(count_of, good) if count is not None]
         rows.append({
             "workload": workload, "dataset_name": cells[0].dataset_name, "recipe": recipe, "device": device,
             "backend": backend, "seeds": ", ".join(str(c.key.seed) for c in cells), "ok": len(good), "cells": len(cells),
@@ -291,11 +315,13 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
             "accuracy_max": max(scores, default=None),
             "accuracy_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
             "latency_median_ns_min": min(medians, default=None), "latency_median_ns_max": max(medians, default=None),
+            "count_min": min(counts, default=None), "count_max": max(counts, default=None),
             "latency_samples": sum(c.latency_samples or 0 for c in good if c.latency_median_ns is not None) or None,
             "time_basis": ", ".join(dict.fromkeys(c.time_basis for c in good if c.time_basis)) or None,
             "placement": "; ".join(dict.fromkeys(placement_text(c) for c in good)) or None,
         })
     return _frame(rows, [
         *(name for name in KEY if name != "seed"), "seeds", "ok", "cells", "accuracy_min", "accuracy_mean", "accuracy_max",
-        "accuracy_sd", "latency_median_ns_min", "latency_median_ns_max", "latency_samples", "time_basis", "placement",
+        "accuracy_sd", "latency_median_ns_min", "latency_median_ns_max", "latency_samples", "count_min", "count_max",
+        "time_basis", "placement",
     ])

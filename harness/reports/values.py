@@ -10,6 +10,7 @@ from harness.results.record import CellRecord
 #: what a latency of each basis is, for column heads and notes
 BASIS_TEXT = {
     "device": "device clock",
+    "device-cycles": "core cycles",
     "guest-instructions": "guest instructions",
     "host-emulated": "emulated on the host",
     "estimate": "estimate",
@@ -17,7 +18,9 @@ BASIS_TEXT = {
 
 BASIS_MEANING = {
     "device": "measured on the device by its own clock, around invoke alone",
-    "guest-instructions": "instructions that the emulated processor executed, written as a time; not a real board's time",
+    "device-cycles": "cycles that the board's own core counted around invoke alone; as a time, at the clock the board names",
+    "guest-instructions": "instructions that the emulated processor executed, as a count or written as a time; not a real "
+    "board's time",
     "host-emulated": "an emulator's time on the host that ran it; says nothing about a real board",
     "estimate": "computed by a tool, never run",
 }
@@ -78,13 +81,13 @@ def clean(text: str | None, limit: int | None = None) -> str:
 
 
 def placement_text(record: CellRecord) -> str:
-    """Where the nodes ran: `XNNPACK 5/6 nodes`, `vx 0/6 nodes`, `no delegate` (all on the runtime's own kernels)."""
+    """Where the nodes ran: `XNNPACK 5/6 nodes in 1 part`, `vx 0/6 nodes`, `no delegate` (all on the runtime's own kernels)."""
     if record.delegate_name is None:
         return "no delegate"
     total = "?" if record.total_nodes is None else str(record.total_nodes)
     if record.delegated_nodes is None:
         return f"{clean(record.delegate_name)} ?/{total} nodes (not told)"
-    parts = f" in {record.partitions} parts" if (record.partitions or 0) > 1 else ""
+    parts = f" in {record.partitions} part{'' if record.partitions == 1 else 's'}" if record.partitions else ""
     return f"{clean(record.delegate_name)} {record.delegated_nodes}/{total} nodes{parts}"
 
 
@@ -123,12 +126,35 @@ def agreement_share(record: CellRecord) -> float | None:
     return None if record.nrmse is None else max(0.0, 1 - record.nrmse)
 
 
+def count_of(record: CellRecord) -> int | None:
+    """Instructions or cycles per inference; None where the board tells a time instead."""
+    return record.instructions if record.instructions is not None else record.cycles
+
+
+def count_text(record: CellRecord) -> str:
+    """`1,304,210 instructions`: to the last digit, because it is exact."""
+    count = count_of(record)
+    return "" if count is None else f"{count:,} {'cycles' if record.instructions is None else 'instructions'}"
+
+
+def memory_text(record: CellRecord) -> str:
+    """What a microcontroller needs: `arena 9,216 B, stack 620 B, flash 52,004 B`, flash being firmware and model together."""
+    flash = None if record.code_bytes is None or record.model_bytes is None else record.code_bytes + record.model_bytes
+    parts = (("arena", record.arena_bytes), ("stack", record.stack_peak_bytes), ("flash", flash))
+    return ", ".join(f"{name} {size_text(size)} B" for name, size in parts if size is not None)
+
+
 def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
     """Median with its sample count and placement: a latency is never shown without them.
 
     An estimate has no samples and says so. Where a compiler could estimate only the part on the NPU, that part stands
-    here under its own name, because it is not the cell's latency.
+    here under its own name, because it is not the cell's latency. Counted instructions or cycles stand as what they are.
     """
+    if count := count_text(record):
+        source, placement = f"n={record.counted_inferences}", placement_text(record)
+        if record.latency_median_ns is not None:
+            count = f"{count}, {duration_text(record.latency_median_ns)}"
+        return f"{count} {source} {placement.replace(' nodes', '')}" if narrow else f"{count} ({source}), {placement}"
     latency_ns, source, part = record.latency_median_ns, f"n={record.latency_samples}", ""
     if record.time_basis == "estimate":
         source = "estimate"

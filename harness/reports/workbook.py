@@ -77,8 +77,9 @@ _EXPLAINED = {
     "Problems": "Cells whose outcome is not ok, with the full reason.",
     "Seeds": "The spread over seeds of training. A difference within it shows nothing.",
     "Ops": "Where every node of every model ran.",
-    "Fallback": "Nodes that a delegate left on the CPU, and why.",
+    "Fallback": "Cells with an external delegate: where every node ran, why not on the delegate, and whether that was predicted.",
     "Compiled": "What an offline compiler made of the models before they travelled; its estimates are for the NPU's part alone.",
+    "Microcontrollers": "Exact counts per inference, and memory: the arena holds tensors; flash is model_bytes and code_bytes together.",
     "Findings": "What the audits and the measurements found, gravest first.",
 }
 

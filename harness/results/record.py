@@ -12,7 +12,7 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 
 Outcome = Literal["ok", "unsupported", "wrong", "failed"]
-TimeBasis = Literal["device", "guest-instructions", "host-emulated", "estimate"]
+TimeBasis = Literal["device", "device-cycles", "guest-instructions", "host-emulated", "estimate"]
 Severity = Literal["info", "warning", "error"]
 
 
@@ -108,13 +108,31 @@ class CellRecord:
 
     load_ns: int | None = None
     first_invoke_ns: int | None = None
+    #: the same in a fresh worker that finds the delegate's graph cache as the first one left it
+    load_cached_ns: int | None = None
+    first_invoke_cached_ns: int | None = None
     latency_median_ns: int | None = None
     latency_median_low_ns: int | None = None
     latency_median_high_ns: int | None = None
     latency_p90_ns: int | None = None
     latency_p99_ns: int | None = None
     latency_samples: int | None = None
+    #: exact counts per inference, on microcontrollers: instructions of an emulated core, cycles of a real one. The count is of the
+    #: first sample; least and most are over all that were counted, because kernels may branch on data.
+    instructions: int | None = None
+    instructions_min: int | None = None
+    instructions_max: int | None = None
+    cycles: int | None = None
+    cycles_min: int | None = None
+    cycles_max: int | None = None
+    counted_inferences: int | None = None
     memory_peak_bytes: int | None = None
+    #: memory of a microcontroller: what tensors take as planned, the stack's high-water mark, the model as it lies on the board,
+    #: the firmware's code and constants
+    arena_bytes: int | None = None
+    stack_peak_bytes: int | None = None
+    model_bytes: int | None = None
+    code_bytes: int | None = None
     threads: int | None = None
     affinity: list[int] | None = None
     frequency_hz: int | None = None
@@ -153,6 +171,8 @@ class CellRecord:
     sample_ids_object: str | None = None
     outputs_object: str | None = None
     latency_object: str | None = None
+    #: raw counts per inference, in the order of the samples
+    counts_object: str | None = None
     board_log: str | None = None
     findings: list[Finding] = field(default_factory=list)
 
