@@ -57,7 +57,7 @@ COLUMNS = {
     ("host-litert", "cpu"): (HOST, "device", 1.0, "XNNPACK", 6, 1),
     ("host-tflite", "cpu"): (OLD, "device", 4.1, None, 0, 1),
     ("imx8mp", "npu"): (IMX, "device", 61.0, "vx", 5, 4),
-    ("imx8mp@qemu", "npu"): (TWIN, "host-emulated", 160.0, "vx-standin", 5, 4),
+    ("imx8mp@qemu", "npu"): (TWIN, "host-emulated", 160.0, "npu-standin", 5, 4),
 }
 DENSE_TRAP = Finding(
     code="float-op-in-integer-recipe", severity="error", where="node 4 FULLY_CONNECTED",

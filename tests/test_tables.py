@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.reports import tables
+from harness.reports import fallback, tables
 from harness.reports.fields import NAMES
 from harness.reports.report import Report, answers_frame
 from harness.reports.summary import answers, summaries
@@ -192,9 +192,30 @@ def test_the_ops_table_tells_where_each_node_ran(records):
     assert npu["ran_on"].tolist() == ["vx"] * 5 + ["cpu"]
 
 
-def test_the_fallback_table_has_a_reason_in_every_row():
+def test_the_fallback_table_has_every_node_and_a_reason_for_each_that_was_left():
     frame = tables.fallback_table(make_records(with_twin=True))
-    assert set(frame["reason"]) == {"output scale is not 1/256", "the runtime does not tell"}
+    assert set(frame["delegate"].dropna()) == {"vx", "npu-standin"}
+    left = frame[frame["ran_on"] == "cpu"]
+    assert set(left["reason"]) == {"output scale is not 1/256", "the runtime does not tell"}
+    assert frame[frame["ran_on"].isin(["vx", "npu-standin"])]["reason"].isna().all()
+    one = frame[(frame["device"] == "imx8mp") & (frame["recipe"] == "ptq-int8-io")]
+    assert one["node"].tolist() == list(range(6)) and set(one["delegated"]) == {5} and set(one["partitions"]) == {1}
+
+
+def test_a_cell_that_did_not_run_stands_in_the_fallback_table_with_its_reason():
+    records = [r for r in make_records() if r.key.backend == "npu" and r.outcome == "unsupported"]
+    assert records
+    frame = tables.fallback_table(records)
+    assert frame["node"].isna().all() and set(frame["ran_on"]) == {"nowhere"} and frame["reason"].str.len().gt(0).all()
+
+
+def test_what_was_predicted_of_a_node_that_the_delegate_took():
+    record = next(r for r in make_records() if r.key.backend == "npu" and r.outcome == "ok")
+    surprised = replace(record, prediction={"left_nodes": [0, 5]})
+    told = tables.fallback_table([surprised]).set_index("node")["predicted"]
+    assert told[0] == "no" and told[1] == "yes"
+    (cell,) = fallback.cells([surprised])
+    assert cell.lines[-1] == "0 RESHAPE: delegated, although predicted to stay"
 
 
 def test_a_models_finding_is_listed_once_with_the_devices_it_was_seen_on(records):

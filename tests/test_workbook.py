@@ -52,7 +52,7 @@ def test_the_answer_stands_first_with_all_that_a_latency_needs(book):
     answer = table_of(book["Answer"], "device / backend")[3]
     assert answer["device / backend"] == "host-litert / cpu (1 thread, device clock)"
     assert (answer["choice"], answer["recipe"]) == ("fastest", "ptq-int8-io")
-    assert answer["median latency"] == "5.94 µs (n=1200), XNNPACK 6/6 nodes"
+    assert answer["median latency"] == "5.94 µs (n=1200), XNNPACK 6/6 nodes in 1 part"
 
 
 def test_a_summary_has_a_block_per_device_with_accuracy_latency_outcome_and_placement(book):

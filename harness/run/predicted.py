@@ -47,6 +47,8 @@ def note_prediction(
     logged = parse_delegate_log(record.board_log or "").refused
     tabled = {node.node: node.reason for node in prediction.fallback}
     known = prediction.nodes is not None
+    if known and backend.delegate_path is not None:
+        record.prediction["left_nodes"] = sorted(tabled)
     record.fallback = [
         replace(
             op,
