@@ -4,7 +4,7 @@
 cell runs in a worker, a fresh interpreter in a session of its own: delegates crash, hang and print on stdout. The
 supervisor never imports a runtime. It owns deadlines, notices when the host is gone, and leaves nothing but its cache.
 
-Sections: frames, the file store, facts about the board, the worker, the supervisor.
+Sections: frames, the file store, graph caches, facts about the board, the worker, the supervisor.
 """
 
 import array
@@ -20,6 +20,7 @@ import platform
 import re
 import resource
 import selectors
+import shutil
 import signal
 import struct
 import subprocess
@@ -226,6 +227,115 @@ class Store:
                 os.unlink(temporary)
 
 
+# ---------------------------------------------------------------------------------------------------- graph caches
+
+#: stands in a backend's environment and delegate options where the folder's path goes
+CACHE_DIR = "{cache_dir}"
+#: how often a folder is measured while a delegate may be writing into it
+MEASURE_S = 1.0
+
+
+class GraphCaches:
+    """Folders in which delegates keep compiled graphs: this session's own, mode 0700, gone when it ends.
+
+    They lie in `graphs/SESSION/N` under the agent's folder. A session holds a lock on its folder, so that one left behind by
+    an agent that was killed is recognised, and removed, by the next one. `graphs` itself is locked while that happens.
+    """
+
+    def __init__(self, root):
+        self.base = os.path.join(root, "graphs")
+        self.limit_bytes = 256 << 20
+        self.session = self.session_lock = None
+        self.count = 0
+        #: the folder made last
+        self.last = None
+        if os.path.isdir(self.base):
+            self.remove_abandoned()
+
+    @contextlib.contextmanager
+    def base_locked(self):
+        fd = os.open(self.base, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def remove_abandoned(self):
+        with self.base_locked():
+            for name in os.listdir(self.base):
+                path = os.path.join(self.base, name)
+                with contextlib.suppress(OSError):
+                    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                    try:
+                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        shutil.rmtree(path, ignore_errors=True)
+                    finally:
+                        os.close(fd)
+
+    def fresh(self, in_use):
+        """A new, empty folder. Earlier ones go, but for those `in_use`."""
+        if self.session is None:
+            os.makedirs(self.base, mode=0o700, exist_ok=True)
+            with self.base_locked():
+                self.session = tempfile.mkdtemp(dir=self.base)
+                self.session_lock = os.open(self.session, os.O_RDONLY | os.O_CLOEXEC)
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self.session_lock, fcntl.LOCK_EX)
+        for name in os.listdir(self.session):
+            path = os.path.join(self.session, name)
+            if path not in in_use:
+                shutil.rmtree(path, ignore_errors=True)
+        self.count += 1
+        self.last = os.path.join(self.session, str(self.count))
+        os.mkdir(self.last, 0o700)
+        return self.last
+
+    def kept(self):
+        """The folder made last, with what a worker left in it."""
+        if self.last is None:
+            raise Refused("protocol", "there is no graph cache to keep: no worker has had one")
+        return self.last
+
+    @staticmethod
+    def measure(path):
+        """(files, bytes) in a folder, without following links."""
+        files = size = 0
+        for folder, _, names in os.walk(path):
+            for name in names:
+                with contextlib.suppress(OSError):  # renamed or removed meanwhile
+                    size += os.lstat(os.path.join(folder, name)).st_size
+                    files += 1
+        return files, size
+
+    @staticmethod
+    def empty(path):
+        shutil.rmtree(path, ignore_errors=True)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def close(self):
+        """Removes all that this session made."""
+        if self.session is not None:
+            shutil.rmtree(self.session, ignore_errors=True)
+            os.close(self.session_lock)
+            self.session = self.session_lock = self.last = None
+
+
+def wants_cache(backend):
+    """True when a backend names the folder anywhere."""
+    return any(CACHE_DIR in value for value in list(backend["env"].values()) + list(backend["delegate_options"].values()))
+
+
+def with_cache(backend, folder):
+    """The backend with the folder's path in place of `{cache_dir}`."""
+    filled = {
+        name: {key: value.replace(CACHE_DIR, folder) for key, value in backend[name].items()}
+        for name in ("env", "delegate_options")
+    }
+    return dict(backend, **filled)
+
+
 # -------------------------------------------------------------------------------------------- facts about the board
 
 #: distributions that provide a runtime's module
@@ -315,6 +425,22 @@ def installed_version(module):
             [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         return ran.stderr.decode().strip() if ran.returncode == 0 else "unknown"
+
+
+def library_facts(path, tick):
+    """What a delegate's library is: its hash, and the name of the file behind the links, which often holds a version.
+
+    None when it cannot be read; loading it then says why.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            for piece in iter(lambda: file.read(PIECE_BYTES), b""):
+                digest.update(piece)
+                tick()
+    except OSError:
+        return None
+    return {"sha256": digest.hexdigest(), "file": os.path.basename(os.path.realpath(path))}
 
 
 def board_facts(module, agent_sha256):
@@ -720,6 +846,8 @@ class Child:
         self.silent = False
         self.log = bytearray()
         self.dropped = 0
+        #: the folder of its delegate's compiled graphs, or None
+        self.cache = None
 
     def add_log(self, data):
         self.log += data
@@ -752,6 +880,7 @@ class Supervisor:
     def __init__(self, frames, root, agent_sha256):
         self.frames = frames
         self.store = Store(root)
+        self.caches = GraphCaches(root)
         self.agent_sha256 = agent_sha256
         self.buffer = FrameBuffer()
         self.children = {}
@@ -823,8 +952,8 @@ class Supervisor:
     def serve(self):
         verbs = {
             "hello": self.hello, "have": self.have, "put": self.put, "open": self.open, "close": self.close,
-            "load": self.forward, "first_invoke": self.forward, "evaluate": self.forward, "bench": self.forward,
-            "placement": self.forward, "stats": self.forward,
+            "library": self.library, "load": self.forward, "first_invoke": self.forward, "evaluate": self.forward,
+            "bench": self.forward, "placement": self.forward, "stats": self.forward,
         }
         while True:
             request = self.next_frame()[0]
@@ -846,6 +975,7 @@ class Supervisor:
     def hello(self, request):
         self.heartbeat_s = float(request["heartbeat_s"])
         self.store.limit_bytes = int(request["cache_limit_bytes"])
+        self.caches.limit_bytes = int(request.get("graph_cache_limit_bytes", self.caches.limit_bytes))
         facts = board_facts(request["module"], self.agent_sha256)
         self.module = request["module"]
         self.reply({"type": "ok", "facts": facts})
@@ -876,7 +1006,7 @@ class Supervisor:
         """Starts a worker. Its environment is set before the interpreter starts, so that it holds for libraries too."""
         if self.module is None:
             raise Refused("protocol", "open before hello")
-        backend = request["backend"]
+        backend, folder = self.place_cache(request["backend"])
         environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
         environment.update(backend["env"])
         process = subprocess.Popen(
@@ -887,6 +1017,7 @@ class Supervisor:
         ident = self.next_worker
         self.next_worker += 1
         self.children[ident] = Child(process)
+        self.children[ident].cache = folder
         self.watch(self.children[ident])
         start = {"verb": "start", "module": self.module, "backend": backend}
         try:
@@ -896,6 +1027,35 @@ class Supervisor:
                 self.remove(ident)
             raise
         self.reply({"type": "ok", "worker": ident})
+
+    def library(self, request):
+        self.reply({"type": "ok", "library": library_facts(request["path"], self.tick)})
+
+    def place_cache(self, backend):
+        """The backend with its graph cache's folder filled in, and that folder; None for a backend that names none."""
+        if not wants_cache(backend):
+            return backend, None
+        in_use = {child.cache for child in self.children.values()}
+        folder = self.caches.kept() if backend.get("cache") == "kept" else self.caches.fresh(in_use)
+        return with_cache(backend, folder), folder
+
+    def enforce_limit(self, ident, phase):
+        """Ends a worker whose graph cache is too large, and empties the cache."""
+        child = self.children[ident]
+        problem = self.over_limit(child)
+        if problem:
+            try:
+                self.fail(ident, phase, "exit", problem)
+            finally:
+                self.caches.empty(child.cache)
+
+    def over_limit(self, child):
+        """What is wrong with the size of a worker's graph cache, or None."""
+        size = self.caches.measure(child.cache)[1] if child.cache else 0
+        if size <= self.caches.limit_bytes:
+            return None
+        what = "the delegate's graph cache grew to %d bytes; limits.graph_cache_bytes of the profile allows %d"
+        return what % (size, self.caches.limit_bytes)
 
     def forward(self, request):
         """Hands a request to a worker, with file hashes made into paths."""
@@ -911,8 +1071,15 @@ class Supervisor:
         self.reply(header, payload)
 
     def close(self, request):
-        log = self.remove(request["worker"]) if request["worker"] in self.children else b""
-        self.reply({"type": "ok"}, log)
+        child = self.children.get(request["worker"])
+        log = self.remove(request["worker"]) if child else b""
+        answer = {"type": "ok"}
+        if child and child.cache:
+            answer["cache_files"], answer["cache_bytes"] = self.caches.measure(child.cache)
+            answer["cache_problem"] = self.over_limit(child)  # a delegate may write when it is unloaded
+            if answer["cache_problem"]:
+                self.caches.empty(child.cache)
+        self.reply(answer, log)
 
     # -- workers
 
@@ -925,6 +1092,7 @@ class Supervisor:
         """
         child = self.children[ident]
         ends = time.monotonic() + deadline_s
+        measured = time.monotonic()
         with contextlib.suppress(BrokenPipeError):
             write_frame(child.process.stdin.fileno(), request)
         while True:
@@ -938,6 +1106,8 @@ class Supervisor:
                     self.reply(header, payload)
                     continue
                 if header["type"] != "error":
+                    if phase in ("load", "first_invoke"):
+                        self.enforce_limit(ident, phase)
                     return frame
                 if header["code"] != "exception":
                     raise Refused(header["code"], header["message"])
@@ -952,6 +1122,9 @@ class Supervisor:
                 self.drain(child, 0.2)
                 if not self.complete(child):  # a last answer may have come with the end
                     self.fail(ident, phase, None, None)
+            if child.cache and time.monotonic() - measured >= MEASURE_S:
+                measured = time.monotonic()  # while it writes, not only when the board's disk is full
+                self.enforce_limit(ident, phase)
             self.tick()
 
     @staticmethod
@@ -1028,6 +1201,7 @@ def supervise(root, agent_sha256):
         sys.stderr.write("the host sent something that is no frame: %s\n" % error)
     finally:
         supervisor.kill_all()
+        supervisor.caches.close()
 
 
 def main():

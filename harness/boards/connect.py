@@ -78,6 +78,7 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
     options = AgentOptions(
         directory=profile.agent.directory, cache_limit_bytes=profile.limits.cache_bytes,
         operation_timeout_s=profile.agent.operation_timeout_s, silence_timeout_s=profile.agent.silence_timeout_s,
+        graph_cache_limit_bytes=profile.limits.graph_cache_bytes,
     )
     return LinuxBoard(
         name=profile.name, link=link, runtime_module=profile.runtime.module, python=python, options=options

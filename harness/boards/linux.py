@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from harness.boards.base import (
     BenchResult,
     Deadlines,
     EvalResult,
+    GraphCacheUse,
     LoadResult,
     NodePlace,
     Phase,
@@ -52,12 +53,14 @@ class AgentOptions:
         cache_limit_bytes: what model and sample files may take there; those unused for longest go first.
         operation_timeout_s: seconds for a short request, and for every step of the start.
         silence_timeout_s: the board sends signs of life; this long without one means that the link is dead.
+        graph_cache_limit_bytes: what a delegate's compiled graphs may take there during a cell.
     """
 
     directory: str | None = None
     cache_limit_bytes: int = 1 << 30
     operation_timeout_s: float = 30.0
     silence_timeout_s: float = 20.0
+    graph_cache_limit_bytes: int = 256 << 20
 
 
 class LinuxBoard:
@@ -76,6 +79,7 @@ class LinuxBoard:
         self._options = options or AgentOptions()
         self._frames: FrameStream | None = None
         self._present: set[str] = set()
+        self._libraries: dict[str, str] = {}
 
     def connect(self) -> Fingerprint:
         """Opens the link, starts the agent, and asks what the board is. After a lost connection, call it again.
@@ -93,7 +97,7 @@ class LinuxBoard:
             )
             request = {
                 "verb": "hello", "module": self._module, "cache_limit_bytes": options.cache_limit_bytes,
-                "heartbeat_s": options.silence_timeout_s / 4,
+                "heartbeat_s": options.silence_timeout_s / 4, "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
             }
             facts = self.request(request).header["facts"]
             return Fingerprint(**facts, harness_version=__version__)
@@ -136,10 +140,28 @@ class LinuxBoard:
         answer = self.request(request, deadline_s=deadlines.load_s + _GRACE_S)
         return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
 
+    def delegate_text(self, path: str) -> str:
+        """A delegate's identity: path, start of the file's SHA-256, and the file's own name where the path is a link.
+
+        The path alone when the board cannot read it; loading it says why. The file is hashed once per connection.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
+        if path not in self._libraries:
+            deadline_s = self._options.operation_timeout_s * 4
+            library = self.request({"verb": "library", "path": path}, deadline_s=deadline_s).header["library"]
+            self._libraries[path] = path
+            if library is not None:
+                own_name = "" if library["file"] == PurePosixPath(path).name else f", file {library['file']}"
+                self._libraries[path] = f"{path} (sha256 {library['sha256'][:12]}{own_name})"
+        return self._libraries[path]
+
     def close(self) -> None:
         """Ends the session. The agent ends with its stdin, and kills its workers."""
         frames, self._frames = self._frames, None
         self._present.clear()
+        self._libraries.clear()
         if frames is not None:
             frames.channel.close()
         self._link.close()
@@ -238,6 +260,8 @@ class LinuxWorker:
     """One cell's process on a Linux board."""
 
     def __init__(self, *, board: LinuxBoard, ident: int, backend: BackendSpec, deadlines: Deadlines) -> None:
+        #: after `close`: what is in the graph cache; None without one, or when the worker failed
+        self.cache_use: GraphCacheUse | None = None
         self._board = board
         self._ident = ident
         self._backend = backend
@@ -326,6 +350,11 @@ class LinuxWorker:
             self._ended = True
             answer = self._board.request({"verb": "close", "worker": self._ident})
             self._log = bytes(answer.payload).decode("utf-8", "replace")
+            header = answer.header
+            if "cache_files" in header:
+                self.cache_use = GraphCacheUse(
+                    files=header["cache_files"], size_bytes=header["cache_bytes"], problem=header["cache_problem"]
+                )
         return self._log
 
     def _ask(self, verb: Phase | str, deadline_s: float, on_frame: Callable[[Frame], None] | None = None, **values: Any) -> Frame:

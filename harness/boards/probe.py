@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import paths
+from harness.boards.base import CACHE_DIR
 from harness.boards.profile import Profile
 from harness.boards.profile_errors import validate
 from harness.boards.profile_yaml import parse_yaml
@@ -41,7 +42,7 @@ class KnownDelegate:
 KNOWN_DELEGATES = (
     KnownDelegate(
         path="/usr/lib/libvx_delegate.so", name="vx", title="VeriSilicon VX delegate",
-        env=(("VIV_VX_ENABLE_CACHE_GRAPH_BINARY", "1"), ("VIV_VX_CACHE_BINARY_GRAPH_DIR", "/tmp")),
+        env=(("VIV_VX_ENABLE_CACHE_GRAPH_BINARY", "1"), ("VIV_VX_CACHE_BINARY_GRAPH_DIR", CACHE_DIR)),
     ),
     KnownDelegate(path="/usr/lib/libvx_delegate.so.2", name="vx", title="VeriSilicon VX delegate (STM32MP2)"),
     KnownDelegate(path="/usr/lib/libethosu_delegate.so", name="ethos-u", title="Arm Ethos-U delegate (i.MX 93)"),

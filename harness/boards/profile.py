@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.boards.base import Deadlines
+from harness.boards.base import CACHE_DIR, Deadlines
 from harness.boards.hostenv import parse_package
 from harness.boards.profile_compile import CompileProfile
 from harness.errors import UserInputError
@@ -74,6 +74,15 @@ def _check_affinity(value: tuple[int, ...]) -> tuple[int, ...]:
     return value
 
 
+def _check_placeholders(value: str) -> str:
+    """`{name}` stands for something that only the board knows; other braces are plain text, such as JSON's."""
+    unknown = [name for name in re.findall(r"\{[A-Za-z_][A-Za-z0-9_]*\}", value) if name != CACHE_DIR]
+    if unknown:
+        words = f"no placeholder but {CACHE_DIR}, the agent's own folder for compiled graphs; {unknown[0]} is unknown"
+        raise PydanticCustomError("not_allowed", "{words}", {"words": words})
+    return value
+
+
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _NAME_WORDS = "1 to 63 small letters, digits, '.', '_' and '-', starting with a letter or digit"
 _BOARD_PATH_WORDS = "an absolute path of letters, digits and ._+@-, without '..'"
@@ -89,7 +98,10 @@ BoardPath = Annotated[str, _text(r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@-]+)+", _BOAR
 LocalPath = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,4096}", "a path without control characters")]
 EnvName = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "an environment variable's name: letters, digits, '_'")]
 OptionName = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,128}", "an option's name: letters, digits, '_', '.' and '-'")]
-Value = Annotated[str, BeforeValidator(_number_to_text), _text(r"[^\x00-\x1f\x7f]{0,4096}", "one line of text")]
+Value = Annotated[
+    str, BeforeValidator(_number_to_text), _text(r"[^\x00-\x1f\x7f]{0,4096}", "one line of text"),
+    AfterValidator(_check_placeholders),
+]
 Line = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,200}", "one line of text, 1 to 200 characters")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 CpuNumber = Annotated[int, Field(ge=0, le=1023)]
@@ -217,6 +229,8 @@ class LimitsProfile(_Part):
     """What the harness may take of the board: bytes of models and samples kept in the agent's folder, and of memory."""
 
     cache_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
+    #: graphs that a delegate compiled (`{cache_dir}`), kept for the length of a cell; a cell that writes more fails
+    graph_cache_bytes: Annotated[int, Field(ge=1 << 10)] = 256 << 20
     #: memory that a model may need; only `harness check` uses it. None: nobody has said
     ram_bytes: Annotated[int, Field(ge=1 << 10)] | None = None
 

@@ -17,6 +17,8 @@ from harness.prepare import REFERENCE_SAMPLES, PreparedModel
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fingerprint, TimeBasis
 from harness.run.budget import Budget
+from harness.run.cached import measure_cached
+from harness.run.counted import note_evaluated, note_repeats
 
 Stage = Callable[[str], None]
 """Called with what the cell is doing now, for the progress line."""
@@ -102,6 +104,9 @@ def run_cell(
         _note_stats(record, worker)
     finally:
         record.board_log = worker.close() or None
+    if context.backend.uses_cache:
+        stage("cached start")
+        measure_cached(board, context.backend, context.deadlines, record, model, getattr(worker, "cache_use", None))
     record.duration_ns = time.perf_counter_ns() - started_ns
     budget.cell_done(overhead_s=max(0.0, (record.duration_ns - sampling_ns) / 1e9))
     return record
@@ -128,12 +133,10 @@ def _measure_steady(
     begun_ns = time.perf_counter_ns()
     stage("timing")
     timed = worker.bench(budget.bench_plan())
-    stats = latency_stats(timed.samples_ns)
-    record.latency_median_ns = stats.median_ns
-    record.latency_median_low_ns, record.latency_median_high_ns = stats.median_low_ns, stats.median_high_ns
-    record.latency_p90_ns, record.latency_p99_ns = stats.p90_ns, stats.p99_ns
-    record.latency_samples = stats.samples
-    record.latency_object = context.objects.put_array(np.asarray(timed.samples_ns, dtype=np.int64))
+    if len(timed.samples_ns):
+        _note_latency(record, timed.samples_ns, context.objects)
+    if timed.counts is not None:
+        note_repeats(record, timed.counts)
     if not timed.warmup_stable:
         record.findings.append(
             Finding(
@@ -147,11 +150,23 @@ def _measure_steady(
     stage("evaluating")
     available = min(i.count for i in model.inputs)
     wanted = min(available, context.samples or available)
-    count = budget.eval_samples(wanted, stats.mean_ns)
+    pace_ns = timed.pace_ns if timed.pace_ns is not None else float(np.mean(timed.samples_ns))
+    count = budget.eval_samples(wanted, pace_ns)
     result = worker.evaluate(hashes, count, progress=progress)
+    if result.counts is not None:
+        note_evaluated(record, result.counts, context.objects)
     sampling_ns = time.perf_counter_ns() - begun_ns
     _judge(record, result.outputs, count, context, model)
     return sampling_ns
+
+
+def _note_latency(record: CellRecord, samples_ns: np.ndarray, objects: ObjectStore) -> None:
+    stats = latency_stats(samples_ns)
+    record.latency_median_ns = stats.median_ns
+    record.latency_median_low_ns, record.latency_median_high_ns = stats.median_low_ns, stats.median_high_ns
+    record.latency_p90_ns, record.latency_p99_ns = stats.p90_ns, stats.p99_ns
+    record.latency_samples = stats.samples
+    record.latency_object = objects.put_array(np.asarray(samples_ns, dtype=np.int64))
 
 
 def _judge(
@@ -248,6 +263,8 @@ def _note_placement(record: CellRecord, placement: PlacementResult, backend: Bac
 def _note_stats(record: CellRecord, worker: Worker) -> None:
     stats = worker.stats()
     record.memory_peak_bytes = stats.memory_peak_bytes
+    record.arena_bytes, record.stack_peak_bytes = stats.arena_bytes, stats.stack_peak_bytes
+    record.model_bytes, record.code_bytes = stats.model_bytes, stats.code_bytes
     record.governor, record.frequency_hz, record.temperature_c = stats.governor, stats.frequency_hz, stats.temperature_c
 
 

@@ -194,11 +194,21 @@ class DeviceRunner:
             device=self.job.device,
             backend=spec,
             deadlines=profile.deadlines_spec(),
-            fingerprint=replace(fingerprint, delegate=spec.delegate_path),
+            fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
             time_basis=profile.time_basis,
             samples=self._samples(backend),
             objects=self.execution.objects,
         )
+
+    def _delegate_text(self, path: str | None) -> str | None:
+        """The delegate's path, with the library's hash where the board can tell."""
+        describe = getattr(self.board, "delegate_text", None)
+        if path is None or describe is None:
+            return path
+        try:
+            return describe(path)
+        except DeviceError:
+            return path  # the link broke: the cell's own next request says so, and is tried again
 
     def _samples(self, backend: str) -> int | None:
         """Samples per cell: the command line's, else the backend's, else the device's; None for all."""
