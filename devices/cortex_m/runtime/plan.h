@@ -17,6 +17,7 @@
 #define PLAN_CONSTANT 0x80000000u /* set: the rest is an offset from the start of the plan; clear: an offset into the arena */
 
 #define PLAN_MAX_INPUTS 32 /* of one CONCATENATION */
+#define PLAN_MAX_IO 64     /* inputs of a plan, and outputs */
 
 typedef struct {
     uint32_t magic, version;

@@ -1,0 +1,96 @@
+/* Validation of a plan, part 2: each field on its own. */
+#include <stddef.h>
+
+#include "plan_check.h"
+
+/* One letter for each kind of field. */
+typedef struct {
+    char letter;
+    int32_t low, high;
+    const char *why;
+} field_range;
+
+static const field_range ranges[] = {
+    {'c', 1, INT32_MAX, "a size or count is not positive"},
+    {'w', 1, 32767, "a filter size, stride or dilation is not in 1..32767"},
+    {'p', 0, 32767, "a padding is not in 0..32767"},
+    {'o', -127, 128, "an input or weights offset is not in -127..128"},
+    {'z', -128, 127, "a zero point or value is not in -128..127"},
+    {'l', -128, 127, "an activation minimum is not in -128..127"},
+    {'h', -128, 127, "an activation maximum is not in -128..127"},
+    {'m', 0, INT32_MAX, "a multiplier is negative"},
+    {'e', -31, 30, "a shift is not in -31..30"},
+    {'f', 0, 1, "a flag is neither 0 nor 1"},
+    {'r', 1, KN_MAX_RANK, "a rank is not in 1..6"},
+    {'d', 0, INT32_MAX, "a dimension or stride is negative"},
+    {'x', 20, 20, "the left shift of an addition is not 20"},
+    {'k', 0, 32767, "a multiplier of HARD_SWISH is not in 0..32767"},
+    {'j', -15, 0, "the output shift of HARD_SWISH is not in -15..0"},
+    {'g', -15, 15, "the relu shift of HARD_SWISH is not in -15..15"},
+    {'q', 1, 4095, "the depth of SOFTMAX is not in 1..4095"},
+    {'u', 0, 31, "the shift of SOFTMAX is not in 0..31"},
+    {'v', INT32_MIN, 0, "the smallest difference of SOFTMAX is positive"},
+    {'n', 1, PLAN_MAX_INPUTS, "a CONCATENATION of no or of too many inputs"},
+};
+
+/* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range of its own. */
+#define CONV_WORDS ".........fwwwwppoozlhfccccwwcccc"
+#define POOL_WORDS "..ccccccwwwwpplhf"
+#define BROADCAST_WORDS "...rdddddddddddddddddd"
+static const char *const layouts[PLAN_OPS] = {
+    [PLAN_CONV_2D] = CONV_WORDS,
+    [PLAN_DEPTHWISE_CONV_2D] = CONV_WORDS,
+    [PLAN_FULLY_CONNECTED] = ".........fcccoozlhf",
+    [PLAN_MAX_POOL_2D] = POOL_WORDS,
+    [PLAN_AVERAGE_POOL_2D] = POOL_WORDS,
+    [PLAN_MEAN] = "..rddddddffffffzzmef",
+    [PLAN_ADD] = BROADCAST_WORDS "xomeomezmelhf",
+    [PLAN_SUB] = BROADCAST_WORDS "xomeomezmelhf",
+    [PLAN_MUL] = BROADCAST_WORDS "oozmelhf",
+    [PLAN_MAXIMUM] = BROADCAST_WORDS,
+    [PLAN_MINIMUM] = BROADCAST_WORDS,
+    [PLAN_CONCATENATION] = ".cn",
+    [PLAN_COPY] = "..c",
+    [PLAN_PAD] = "..rddddddppppppppppppz",
+    [PLAN_SOFTMAX] = "..cqmuv",
+    [PLAN_LOOKUP] = "..c.",
+    [PLAN_RESCALE] = "..czzmelhf",
+    [PLAN_LEAKY_RELU] = "..czzme.e",
+    [PLAN_HARD_SWISH] = "..czzkjkg",
+    [PLAN_GATHER] = "..rdddddd......d",
+    [PLAN_RESIZE_NEAREST] = "....cccccc",
+    [PLAN_QUANTIZE] = "..cz.",
+    [PLAN_DEQUANTIZE] = "..cz.",
+    [PLAN_FLIP_SIGN] = "..c",
+};
+
+static const field_range *range_of(char letter)
+{
+    const field_range *range = ranges;
+    while (range->letter != letter)
+        ++range;
+    return range;
+}
+
+void plan_check_fields(plan_checker *check, const uint32_t *record)
+{
+    const char *const layout = layouts[record[0] & 0xFFFFu];
+    const uint32_t words = record[0] >> 16;
+    uint32_t at = 1;
+    for (; layout[at - 1] != '\0'; ++at) {
+        const char letter = layout[at - 1];
+        if (at >= words)
+            break;
+        if (letter == '.')
+            continue;
+        const field_range *const range = range_of(letter);
+        const int32_t value = (int32_t)record[at];
+        plan_require(check, value >= range->low && value <= range->high, range->why);
+        if (letter == 'h')
+            plan_require(check, (int32_t)record[at - 1] <= value, "an activation range ends before it begins");
+    }
+    plan_require(check, layout[at - 1] == '\0', "a node is shorter than its op needs");
+    if (!check->why && (record[0] & 0xFFFFu) == PLAN_CONCATENATION)
+        at += 3u * record[offsetof(plan_concatenation, inputs) / 4u];
+    plan_require(check, at == words, "a node's length is not that of its op");
+}

@@ -1,0 +1,211 @@
+/* Validation of a plan, part 5: the other ops. Fields are in their ranges already. */
+#include <stddef.h>
+#include <string.h>
+
+#include "plan_check.h"
+
+/* Elements of a tensor; dimensions behind the rank do not count. */
+static uint32_t elements(plan_checker *check, int32_t rank, const int32_t *dims)
+{
+    uint32_t count = 1;
+    for (int32_t d = 0; d < rank; ++d) {
+        plan_require(check, dims[d] > 0, "a dimension is 0");
+        count = plan_times(count, (uint32_t)dims[d]);
+    }
+    return count;
+}
+
+/* Elements from the first to the last one that a walk by `strides` >= 0 meets. */
+static uint32_t extent(int32_t rank, const int32_t *dims, const int32_t *strides)
+{
+    uint32_t last = 0;
+    for (int32_t d = 0; d < rank; ++d) {
+        const uint32_t step = plan_times((uint32_t)dims[d] - 1u, (uint32_t)strides[d]);
+        if (step == PLAN_TOO_MANY || last + step > PLAN_LIMIT)
+            return PLAN_TOO_MANY;
+        last += step;
+    }
+    return last + 1u;
+}
+
+/* Whether a walk by `strides` meets the elements one after the other: nothing repeated, nothing left out. */
+static int is_dense(int32_t rank, const int32_t *dims, const int32_t *strides)
+{
+    uint32_t stride = 1;
+    for (int32_t d = rank - 1; d >= 0; --d) {
+        if (dims[d] > 1 && (uint32_t)strides[d] != stride)
+            return 0;
+        stride = plan_times(stride, (uint32_t)dims[d]);
+    }
+    return 1;
+}
+
+static void check_pair(plan_checker *check, const plan_pair *node)
+{
+    const kn_broadcast *const b = &node->broadcast;
+    plan_check_output(check, node->output, elements(check, b->rank, b->dims), 1);
+    plan_check_input(check, node->input1, extent(b->rank, b->dims, b->strides1), 1,
+                     is_dense(b->rank, b->dims, b->strides1) ? PLAN_IN_PLACE : PLAN_APART);
+    plan_check_input(check, node->input2, extent(b->rank, b->dims, b->strides2), 1,
+                     is_dense(b->rank, b->dims, b->strides2) ? PLAN_IN_PLACE : PLAN_APART);
+}
+
+static void check_mean(plan_checker *check, const plan_mean *node)
+{
+    const kn_mean_params *const p = &node->params;
+    uint32_t kept = 1;
+    for (int32_t d = 0; d < p->rank; ++d)
+        if (!p->reduced[d])
+            kept = plan_times(kept, (uint32_t)p->dims[d]);
+    plan_check_output(check, node->output, kept, 1);
+    plan_check_input(check, node->input, elements(check, p->rank, p->dims), 1, PLAN_APART);
+}
+
+static void check_concatenation(plan_checker *check, const plan_concatenation *node)
+{
+    const uint32_t count = (uint32_t)node->inputs;
+    const uint32_t *const inputs = (const uint32_t *)(const void *)(node + 1);
+    const uint32_t *const tables = inputs + count;
+    const uint32_t *const sizes = tables + count;
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+        plan_require(check, sizes[i] > 0, "a CONCATENATION of an input of size 0");
+        row = sizes[i] > PLAN_LIMIT - row ? PLAN_LIMIT : row + sizes[i];
+    }
+    plan_check_output(check, node->output, plan_times((uint32_t)node->outer, row), 1);
+    for (uint32_t i = 0; i < count; ++i) {
+        plan_check_input(check, inputs[i], plan_times((uint32_t)node->outer, sizes[i]), 1, PLAN_APART);
+        if (tables[i] != PLAN_NONE)
+            plan_check_input(check, tables[i], 256, 1, PLAN_APART);
+    }
+}
+
+static void check_pad(plan_checker *check, const plan_pad *node)
+{
+    const kn_pad_params *const p = &node->params;
+    uint32_t padded = 1;
+    for (int32_t d = 0; d < p->rank; ++d)
+        padded = plan_times(padded, (uint32_t)p->before[d] + (uint32_t)p->input_dims[d] + (uint32_t)p->after[d]);
+    plan_check_output(check, node->output, padded, 1);
+    plan_check_input(check, node->input, elements(check, p->rank, p->input_dims), 1, PLAN_APART);
+}
+
+static void check_gather(plan_checker *check, const plan_gather *node)
+{
+    const kn_view *const view = &node->view;
+    int64_t lowest = view->start;
+    int64_t highest = view->start;
+    for (int32_t d = 0; d < view->rank; ++d) {
+        const int64_t reach = ((int64_t)view->dims[d] - 1) * view->strides[d];
+        if (reach > PLAN_LIMIT || reach < -(int64_t)PLAN_LIMIT) {
+            plan_complain(check, "a view reads outside its input");
+            return;
+        }
+        lowest += reach < 0 ? reach : 0;
+        highest += reach > 0 ? reach : 0;
+    }
+    plan_require(check, lowest >= 0, "a view reads before its input's first element");
+    plan_check_output(check, node->output, elements(check, view->rank, view->dims), 1);
+    plan_check_input(check, node->input, highest < PLAN_LIMIT ? (uint32_t)highest + 1u : PLAN_TOO_MANY, 1, PLAN_APART);
+}
+
+static void check_resize(plan_checker *check, const plan_resize *node)
+{
+    const kn_resize_shape *const s = &node->shape;
+    const uint32_t images = plan_times((uint32_t)s->batches, (uint32_t)s->channels);
+    const uint32_t input = plan_times((uint32_t)s->input_height, (uint32_t)s->input_width);
+    const uint32_t output = plan_times((uint32_t)s->output_height, (uint32_t)s->output_width);
+    plan_check_output(check, node->output, plan_times(images, output), 1);
+    plan_check_input(check, node->input, plan_times(images, input), 1, PLAN_APART);
+    plan_check_table(check, node->rows, (uint32_t)s->output_height, 0, s->input_height - 1,
+                     "a row of a resized image is not a row of the input");
+    plan_check_table(check, node->columns, (uint32_t)s->output_width, 0, s->input_width - 1,
+                     "a column of a resized image is not a column of the input");
+}
+
+static void check_float(plan_checker *check, const plan_quantize *node, int from_float)
+{
+    const uint32_t count = (uint32_t)node->count;
+    const uint32_t floats = plan_times(count, 4);
+    uint32_t bits;
+    memcpy(&bits, &node->scale, sizeof bits);
+    plan_require(check, bits >= 0x00800000u && bits < 0x7F800000u, "a scale is not a positive, finite, normal number");
+    plan_check_output(check, node->output, from_float ? count : floats, from_float ? 1u : 4u);
+    plan_check_input(check, node->input, from_float ? floats : count, from_float ? 4u : 1u, PLAN_APART);
+}
+
+/* Ops whose record begins with head, input, output, count. */
+static void check_elementwise(plan_checker *check, const plan_copy *node, int overlap)
+{
+    plan_check_output(check, node->output, (uint32_t)node->count, 1);
+    plan_check_input(check, node->input, (uint32_t)node->count, 1, overlap);
+}
+
+static void check_softmax(plan_checker *check, const plan_softmax *node)
+{
+    const uint32_t count = plan_times((uint32_t)node->params.rows, (uint32_t)node->params.depth);
+    plan_check_output(check, node->output, count, 1);
+    plan_check_input(check, node->input, count, 1, PLAN_APART);
+}
+
+void plan_check_node(plan_checker *check, const uint32_t *record)
+{
+    const void *const node = record;
+    switch (record[0] & 0xFFFFu) {
+    case PLAN_CONV_2D:
+    case PLAN_DEPTHWISE_CONV_2D:
+        plan_check_conv(check, record);
+        break;
+    case PLAN_FULLY_CONNECTED:
+        plan_check_fully_connected(check, record);
+        break;
+    case PLAN_MAX_POOL_2D:
+    case PLAN_AVERAGE_POOL_2D:
+        plan_check_pool(check, record);
+        break;
+    case PLAN_MEAN:
+        check_mean(check, node);
+        break;
+    case PLAN_ADD:
+    case PLAN_SUB:
+    case PLAN_MUL:
+    case PLAN_MAXIMUM:
+    case PLAN_MINIMUM:
+        check_pair(check, node);
+        break;
+    case PLAN_CONCATENATION:
+        check_concatenation(check, node);
+        break;
+    case PLAN_COPY:
+        check_elementwise(check, node, PLAN_ANY_OVERLAP);
+        break;
+    case PLAN_PAD:
+        check_pad(check, node);
+        break;
+    case PLAN_SOFTMAX:
+        check_softmax(check, node);
+        break;
+    case PLAN_LOOKUP:
+        check_elementwise(check, node, PLAN_IN_PLACE);
+        plan_check_input(check, ((const plan_lookup *)node)->table, 256, 1, PLAN_APART);
+        break;
+    case PLAN_RESCALE:
+    case PLAN_LEAKY_RELU:
+    case PLAN_HARD_SWISH:
+    case PLAN_FLIP_SIGN:
+        check_elementwise(check, node, PLAN_IN_PLACE);
+        break;
+    case PLAN_GATHER:
+        check_gather(check, node);
+        break;
+    case PLAN_RESIZE_NEAREST:
+        check_resize(check, node);
+        break;
+    case PLAN_QUANTIZE:
+        check_float(check, node, 1);
+        break;
+    default: /* PLAN_DEQUANTIZE: the op is known to be one of enum plan_op */
+        check_float(check, node, 0);
+        break;
+    }
+}

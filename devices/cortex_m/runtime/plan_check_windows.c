@@ -1,0 +1,79 @@
+/* Validation of a plan, part 4: ops with weights, and windows that slide over an image. */
+#include "plan_check.h"
+
+static uint32_t volume(int32_t a, int32_t b, int32_t c, int32_t d)
+{
+    return plan_times(plan_times((uint32_t)a, (uint32_t)b), plan_times((uint32_t)c, (uint32_t)d));
+}
+
+/* Every window starts before the input's end and ends behind its start, along one dimension. */
+static void check_window(plan_checker *check, int32_t input, int32_t filter, int32_t stride, int32_t dilation, int32_t pad,
+                         int32_t output)
+{
+    const int32_t span = (filter - 1) * dilation + 1; /* below 2^30: both fit in 15 bits */
+    plan_require(check, pad < span, "a window lies wholly in the padding before the input");
+    plan_require(check, plan_times((uint32_t)output - 1u, (uint32_t)stride) < (uint32_t)input + (uint32_t)pad,
+                 "the output is larger than the windows that fit on the input");
+}
+
+/* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common, given the elements of their tensors. */
+static void check_weighted(plan_checker *check, const plan_weighted *at, uint32_t input, uint32_t weights, int32_t channels,
+                           uint32_t output)
+{
+    const uint32_t scales = at->per_channel ? (uint32_t)channels : 1u;
+    const uint32_t bias_bytes = plan_times((uint32_t)channels, 4);
+    plan_check_output(check, at->output, output, 1);
+    plan_check_scratch(check, at->scratch, at->scratch_bytes);
+    plan_check_input(check, at->input, input, 1, PLAN_APART);
+    plan_check_input(check, at->weights, weights, 1, PLAN_APART);
+    if (at->bias != PLAN_NONE)
+        plan_check_input(check, at->bias, bias_bytes, 4, PLAN_APART);
+    if (at->folded != PLAN_NONE)
+        plan_check_input(check, at->folded, bias_bytes, 4, PLAN_APART);
+    plan_check_table(check, at->multipliers, scales, 0, INT32_MAX, "a multiplier of a channel is negative");
+    plan_check_table(check, at->shifts, scales, -31, 30, "a shift of a channel is not in -31..30");
+}
+
+void plan_check_conv(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv *const node = (const plan_conv *)(const void *)record;
+    const kn_conv_params *const p = &node->params;
+    const kn_conv_shape *const s = &node->shape;
+    const uint32_t input = volume(s->batches, s->input_height, s->input_width, s->input_channels);
+    const uint32_t output = volume(s->batches, s->output_height, s->output_width, s->output_channels);
+    uint32_t weights;
+    if ((record[0] & 0xFFFFu) == PLAN_CONV_2D) {
+        weights = volume(s->output_channels, s->filter_height, s->filter_width, s->filter_channels);
+        const int divides = s->input_channels % s->filter_channels == 0;
+        plan_require(check, divides && s->output_channels % (s->input_channels / s->filter_channels) == 0,
+                     "the channels of CONV_2D do not divide into groups");
+    } else {
+        weights = volume(1, s->filter_height, s->filter_width, s->output_channels);
+        plan_require(check, plan_times((uint32_t)s->input_channels, (uint32_t)s->filter_channels) == (uint32_t)s->output_channels,
+                     "the channels of DEPTHWISE_CONV_2D are not the input's times the depth multiplier");
+    }
+    check_window(check, s->input_height, s->filter_height, p->stride_height, p->dilation_height, p->pad_top, s->output_height);
+    check_window(check, s->input_width, s->filter_width, p->stride_width, p->dilation_width, p->pad_left, s->output_width);
+    check_weighted(check, &node->at, input, weights, s->output_channels, output);
+}
+
+void plan_check_fully_connected(plan_checker *check, const uint32_t *record)
+{
+    const plan_fully_connected *const node = (const plan_fully_connected *)(const void *)record;
+    const kn_fully_connected_params *const p = &node->params;
+    check_weighted(check, &node->at, plan_times((uint32_t)p->batches, (uint32_t)p->inputs),
+                   plan_times((uint32_t)p->outputs, (uint32_t)p->inputs), p->outputs,
+                   plan_times((uint32_t)p->batches, (uint32_t)p->outputs));
+}
+
+void plan_check_pool(plan_checker *check, const uint32_t *record)
+{
+    const plan_pool *const node = (const plan_pool *)(const void *)record;
+    const kn_pool_params *const p = &node->params;
+    check_window(check, p->input_height, p->filter_height, p->stride_height, 1, p->pad_top, p->output_height);
+    check_window(check, p->input_width, p->filter_width, p->stride_width, 1, p->pad_left, p->output_width);
+    plan_require(check, plan_times((uint32_t)p->input_height, (uint32_t)p->input_width) <= 1u << 23,
+                 "a pooled image has more than 2^23 pixels: sums of a window would not fit");
+    plan_check_output(check, node->output, volume(p->batches, p->output_height, p->output_width, p->channels), 1);
+    plan_check_input(check, node->input, volume(p->batches, p->input_height, p->input_width, p->channels), 1, PLAN_APART);
+}

@@ -1,0 +1,296 @@
+/* The plan runtime: runs what plan_check.c has let in, and checks nothing again. */
+#include <stddef.h>
+
+#include "fast.h"
+#include "plan_check.h"
+
+/* The loaded plan; NULL where there is none. */
+static struct {
+    const uint8_t *plan;
+    uint8_t *arena;
+} model;
+
+static const plan_header *header(void)
+{
+    return (const plan_header *)(const void *)model.plan;
+}
+
+static const void *at(uint32_t operand)
+{
+    if (operand == PLAN_NONE)
+        return NULL;
+    return operand & PLAN_CONSTANT ? model.plan + (operand & ~PLAN_CONSTANT) : model.arena + operand;
+}
+
+static void *out(uint32_t operand)
+{
+    return model.arena + operand;
+}
+
+static kn_channel_scales scales_of(const plan_weighted *node)
+{
+    const kn_channel_scales scales = {at(node->multipliers), at(node->shifts), node->per_channel};
+    return scales;
+}
+
+static int8_t *scratch_of(const plan_weighted *node)
+{
+    return node->scratch == PLAN_NONE ? NULL : out(node->scratch);
+}
+
+static void run_conv(const plan_conv *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    const int depthwise = (w->head & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D;
+    if (w->folded != PLAN_NONE &&
+        (depthwise ? fast_depthwise_conv_2d : fast_conv_2d)(&node->params, &node->shape, &scales, at(w->input), at(w->weights),
+                                                            at(w->folded), scratch_of(w), w->scratch_bytes, out(w->output)))
+        return;
+    (depthwise ? kn_depthwise_conv_2d : kn_conv_2d)(&node->params, &node->shape, &scales, at(w->input), at(w->weights),
+                                                    at(w->bias), out(w->output));
+}
+
+static void run_fully_connected(const plan_fully_connected *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    if (w->folded != PLAN_NONE &&
+        fast_fully_connected(&node->params, &scales, at(w->input), at(w->weights), at(w->folded), out(w->output)))
+        return;
+    kn_fully_connected(&node->params, &scales, at(w->input), at(w->weights), at(w->bias), out(w->output));
+}
+
+static void run_pair(uint32_t op, const plan_pair *node)
+{
+    const kn_broadcast *const b = &node->broadcast;
+    const kn_add_params *const add = &((const plan_add *)(const void *)node)->params;
+    const int8_t *const input1 = at(node->input1);
+    const int8_t *const input2 = at(node->input2);
+    int8_t *const output = out(node->output);
+    if (op == PLAN_ADD)
+        kn_add(add, b, input1, input2, output);
+    else if (op == PLAN_SUB)
+        kn_sub(add, b, input1, input2, output);
+    else if (op == PLAN_MUL)
+        kn_mul(&((const plan_mul *)(const void *)node)->params, b, input1, input2, output);
+    else if (op == PLAN_MAXIMUM)
+        kn_maximum(b, input1, input2, output);
+    else
+        kn_minimum(b, input1, input2, output);
+}
+
+static void run_concatenation(const plan_concatenation *node)
+{
+    const int32_t count = node->inputs;
+    const uint32_t *const operands = (const uint32_t *)(const void *)(node + 1);
+    const int8_t *inputs[PLAN_MAX_INPUTS];
+    const int8_t *tables[PLAN_MAX_INPUTS];
+    for (int32_t i = 0; i < count; ++i) {
+        inputs[i] = at(operands[i]);
+        tables[i] = at(operands[count + i]);
+    }
+    kn_concatenation(node->outer, count, (const int32_t *)(const void *)(operands + 2 * count), inputs, tables, out(node->output));
+}
+
+/* Ops that map `count` values to as many; their records begin like plan_copy. */
+static void run_elementwise(uint32_t op, const plan_copy *front)
+{
+    const void *const node = front;
+    const int32_t count = front->count;
+    const void *const input = at(front->input);
+    void *const output = out(front->output);
+    const plan_quantize *const quantize = node;
+    switch (op) {
+    case PLAN_COPY:
+        kn_reshape(count, input, output);
+        break;
+    case PLAN_LOOKUP:
+        kn_lookup(at(((const plan_lookup *)node)->table), count, input, output);
+        break;
+    case PLAN_RESCALE:
+        kn_rescale(&((const plan_rescale *)node)->params, count, input, output);
+        break;
+    case PLAN_LEAKY_RELU:
+        kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output);
+        break;
+    case PLAN_HARD_SWISH:
+        kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output);
+        break;
+    case PLAN_QUANTIZE:
+        kn_quantize(quantize->scale, quantize->zero_point, count, input, output);
+        break;
+    case PLAN_DEQUANTIZE:
+        kn_dequantize(quantize->scale, quantize->zero_point, count, input, output);
+        break;
+    default: /* PLAN_FLIP_SIGN */
+        kn_flip_sign(count, input, output);
+        break;
+    }
+}
+
+/* Ops with one input, one output and a struct of parameters: their records begin like plan_pool. */
+static void run_shaped(uint32_t op, const void *node)
+{
+    const plan_pool *const front = node;
+    const plan_resize *const resize = node;
+    const int8_t *const input = at(front->input);
+    int8_t *const output = out(front->output);
+    switch (op) {
+    case PLAN_MAX_POOL_2D:
+        kn_max_pool_2d(&front->params, input, output);
+        break;
+    case PLAN_AVERAGE_POOL_2D:
+        kn_average_pool_2d(&front->params, input, output);
+        break;
+    case PLAN_MEAN:
+        kn_mean(&((const plan_mean *)node)->params, input, output);
+        break;
+    case PLAN_PAD:
+        kn_pad(&((const plan_pad *)node)->params, input, output);
+        break;
+    case PLAN_SOFTMAX:
+        kn_softmax(&((const plan_softmax *)node)->params, input, output);
+        break;
+    case PLAN_GATHER:
+        kn_gather(&((const plan_gather *)node)->view, input, output);
+        break;
+    default: /* PLAN_RESIZE_NEAREST */
+        kn_resize_nearest(&resize->shape, at(resize->rows), at(resize->columns), input, output);
+        break;
+    }
+}
+
+static void run_node(const uint32_t *record)
+{
+    const void *const node = record;
+    const uint32_t op = record[0] & 0xFFFFu;
+    switch (op) {
+    case PLAN_CONV_2D:
+    case PLAN_DEPTHWISE_CONV_2D:
+        run_conv(node);
+        break;
+    case PLAN_FULLY_CONNECTED:
+        run_fully_connected(node);
+        break;
+    case PLAN_ADD:
+    case PLAN_SUB:
+    case PLAN_MUL:
+    case PLAN_MAXIMUM:
+    case PLAN_MINIMUM:
+        run_pair(op, node);
+        break;
+    case PLAN_CONCATENATION:
+        run_concatenation(node);
+        break;
+    case PLAN_MAX_POOL_2D:
+    case PLAN_AVERAGE_POOL_2D:
+    case PLAN_MEAN:
+    case PLAN_PAD:
+    case PLAN_SOFTMAX:
+    case PLAN_GATHER:
+    case PLAN_RESIZE_NEAREST:
+        run_shaped(op, node);
+        break;
+    default:
+        run_elementwise(op, node);
+        break;
+    }
+}
+
+const char *rt_name(void)
+{
+    return "plan 1";
+}
+
+uint32_t rt_model_kind(void)
+{
+    return RT_MODEL_PLAN;
+}
+
+uint32_t rt_plan_version(void)
+{
+    return PLAN_VERSION;
+}
+
+uint32_t rt_kernels(void)
+{
+    return fast_kernels();
+}
+
+uint64_t rt_ops(void)
+{
+    return ((uint64_t)1 << PLAN_OPS) - 2u; /* every op from 1 on */
+}
+
+int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)
+{
+    rt_unload();
+    if (((uintptr_t)plan | (uintptr_t)arena) % 16u != 0) {
+        error->detail = PLAN_NO_NODE;
+        error->text = "the port keeps models or the arena at an address that is not a multiple of 16";
+        return RT_BAD_MODEL;
+    }
+    const int code = plan_check(plan, plan_bytes, arena_bytes, error);
+    if (code == RT_OK) {
+        model.plan = plan;
+        model.arena = arena;
+    }
+    return code;
+}
+
+void rt_unload(void)
+{
+    model.plan = NULL;
+}
+
+uint32_t rt_arena_used(void)
+{
+    return model.plan ? header()->arena_bytes : 0;
+}
+
+uint32_t rt_input_count(void)
+{
+    return model.plan ? header()->input_count : 0;
+}
+
+uint32_t rt_output_count(void)
+{
+    return model.plan ? header()->output_count : 0;
+}
+
+static rt_tensor tensor(uint32_t index, uint32_t first, uint32_t count)
+{
+    rt_tensor found = {NULL, 0};
+    if (index < count) {
+        const plan_io *const io = (const plan_io *)(const void *)(model.plan + header()->io_offset) + first + index;
+        found.data = model.arena + io->arena_offset;
+        found.bytes = io->bytes;
+    }
+    return found;
+}
+
+rt_tensor rt_input(uint32_t index)
+{
+    return tensor(index, 0, rt_input_count());
+}
+
+rt_tensor rt_output(uint32_t index)
+{
+    return tensor(index, rt_input_count(), rt_output_count());
+}
+
+int rt_invoke(rt_error *error)
+{
+    if (!model.plan) {
+        error->detail = PLAN_NO_NODE;
+        error->text = "no plan is loaded";
+        return RT_RUN_FAILED;
+    }
+    const uint32_t *record = (const uint32_t *)(const void *)(model.plan + header()->nodes_offset);
+    for (uint32_t left = header()->node_count; left > 0; --left) {
+        run_node(record);
+        record += record[0] >> 16;
+    }
+    return RT_OK;
+}
