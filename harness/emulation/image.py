@@ -22,19 +22,19 @@ from harness import paths
 from harness.boards.hostenv import TextProgress
 from harness.emulation import rootfs
 from harness.emulation.fdt import set_model
-from harness.emulation.initrd import build_initrd
+from harness.emulation.initrd import INIT, MODULES, build_initrd
 from harness.emulation.keys import new_key_pair, write_private
 from harness.emulation.login import Access, run_on_board, wait_for_banner
 from harness.emulation.machine import Machine
 from harness.emulation.migrate import save_state
 from harness.emulation.pins import PackageStore, Pins
-from harness.emulation.qemu import BootFiles, machine_arguments, option_value
+from harness.emulation.qemu import ICOUNT, BootFiles, machine_arguments, option_value
 from harness.emulation.spec import EmulationSpec
 from harness.emulation.tools import RUN_TOOLS, find_tool, require_tools, run_tool
 from harness.errors import MissingPartError, TransientDeviceError, UserInputError
 from harness.files import sha256_json, write_json_atomic
 
-#: raised whenever the making of an image changes
+#: raised whenever the layout of an image's folder changes
 RECIPE = 2
 PYTHON = "/usr/bin/python3"
 
@@ -133,7 +133,8 @@ def _images() -> Path:
 def _key(spec: EmulationSpec, pins: Pins) -> str:
     qemu = os.stat(find_tool("qemu-system-aarch64"))
     return sha256_json({
-        "recipe": RECIPE, "spec": spec.identity(), "packages": pins.digest, "qemu": [qemu.st_size, qemu.st_mtime_ns],
+        "recipe": [RECIPE, rootfs.recipe(), INIT, MODULES, ICOUNT if spec.icount else None],
+        "spec": spec.identity(), "packages": pins.digest, "qemu": [qemu.st_size, qemu.st_mtime_ns],
     })[:16]
 
 

@@ -17,7 +17,7 @@ from harness.errors import MissingPartError
 #: everything the board's disk, network and random numbers need; built into some kernels, so a missing file is no error
 MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng")
 
-_INIT = """#!/bin/busybox sh
+INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 for module in {modules}; do /bin/busybox insmod /modules/$module.ko; done
 tries=0
@@ -52,7 +52,7 @@ def build_initrd(kernel_tree: Path, busybox: Path) -> bytes:
         *((name, stat.S_IFDIR | 0o755, b"") for name in ("bin", "dev", "modules", "root")),
         ("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes()),
         *((f"modules/{name}.ko", stat.S_IFREG | 0o644, data) for name, data in modules.items()),
-        ("init", stat.S_IFREG | 0o755, _INIT.format(modules=" ".join(modules)).encode()),
+        ("init", stat.S_IFREG | 0o755, INIT.format(modules=" ".join(modules)).encode()),
     ]
     return cpio_newc(entries)
 

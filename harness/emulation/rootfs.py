@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.emulation.keys import KeyPair, write_private
 from harness.emulation.spec import BOARD_PYTHON, EmulationSpec
@@ -42,10 +43,9 @@ UseDNS no
 PrintMotd no
 PidFile none
 X11Forwarding no
-# Under icount the guest's clock leaps while it waits for the host, so no limit may depend on it; and the host's first
-# tries while the board still resumes count as logins under way.
+# A board gets little of a busy host's processor while its clock runs on, so no login may depend on that clock; and tries
+# that the host gave up while the board booted count as logins under way.
 LoginGraceTime 0
-TCPKeepAlive no
 MaxStartups 200
 Subsystem sftp internal-sftp
 """
@@ -61,8 +61,6 @@ hostname -F /etc/hostname
 ip link set lo up
 ip addr add {_ADDRESS} dev eth0
 ip link set eth0 up
-echo 255 > /proc/sys/net/ipv4/tcp_retries2
-echo 255 > /proc/sys/net/ipv4/tcp_synack_retries
 """
 # -r: no exec per connection, which saves linking sshd anew at each login, a good part of a second under emulation
 _INITTAB = """::sysinit:/etc/start
@@ -84,6 +82,13 @@ _APPLETS = (
     "rmdir", "sed", "sh", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "test", "time", "timeout",
     "top", "touch", "tr", "true", "umount", "uname", "uptime", "usleep", "vi", "wc", "which", "whoami", "xargs",
 )
+
+
+def recipe() -> list[Any]:
+    """Every text and list that a board's file system is made with: part of an image's key, so that no change is forgotten."""
+    return [
+        PACKAGES, KERNEL_META_PACKAGE, _EXCLUDED, _SSHD_CONFIG, _START, _INITTAB, _SSHRC, _APPLETS,
+    ]
 
 
 def unpack_debs(debs: Sequence[Path], root: Path) -> None:

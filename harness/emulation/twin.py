@@ -41,6 +41,8 @@ _OVERRIDES: dict[str, Any] = {
     "deadlines": DeadlinesProfile,
     "limits": LimitsProfile,
 }
+#: an emulated processor computes a key exchange for a second, on a busy machine for several
+_CONNECT_S = 30.0
 #: the interpreter of the image; `RunningBoard.python` says the same once it runs
 _PYTHON = "/usr/bin/python3"
 
@@ -128,18 +130,23 @@ class EmulatedLink:
         from harness.links.base import SshLink, make_link
 
         self.close()
-        self._machine = EmulatedBoard.start(twin_spec(self._profile), progress=self._progress)
+        machine = self._machine = EmulatedBoard.start(twin_spec(self._profile), progress=self._progress)
         settings = SshLink(
-            host=self._machine.host,
-            port=self._machine.port,
-            user=self._machine.user,
-            key_files=(str(self._machine.key_file),),
+            host=machine.host,
+            port=machine.port,
+            user=machine.user,
+            key_files=(str(machine.key_file),),
             use_agent=False,
             device=self._profile.name,
-            known_hosts_file=str(self._machine.known_hosts_file),
+            known_hosts_file=str(machine.known_hosts_file),
+            connect_timeout_s=_CONNECT_S,
         )
         self._ssh = make_link(settings)
-        self._ssh.open()
+        try:
+            self._ssh.open()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self, argv: Sequence[str]) -> Channel:
         """Starts a program on the board."""

@@ -29,7 +29,7 @@ from harness.links.base import (
     chunks,
     command_line,
 )
-from harness.links.ssh_login import log_in
+from harness.links.ssh_login import ConnectionDropped, log_in
 
 if TYPE_CHECKING:
     import paramiko
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _TCP_USER_TIMEOUT_MS = 20_000
 #: paramiko sends packets of at most 32 KiB; larger slices would only be copied again
 _SLICE_BYTES = 32 << 10
+#: a server that has just started, or has too many logins under way, drops connections before the login: tried again after these
+_DROPPED_PAUSES_S = (0.3, 1.0)
 _QUIET = logging.NullHandler()
 
 
@@ -75,23 +77,36 @@ class SshConnection:
         #: the jump host's first, where there is one
         self._transports: list[paramiko.Transport] = []
         self._ready = False
+        #: False once somebody has called `close`, also from another thread: then nothing is tried again
+        self._wanted = False
         self.description = f"ssh {self._user}@{settings.host}:{settings.port}"
 
     def open(self) -> None:
-        """Connects, checks the host's key, logs in.
+        """Connects, checks the host's key, logs in. A connection that is dropped before the login is tried again, twice.
 
         Raises:
             StableDeviceError: unknown or changed host key; key refused; a key file cannot be used.
             TransientDeviceError: unreachable, no SSH server, or nothing heard in time.
         """
-        self.close()
+        self._wanted = True
+        for pause_s in _DROPPED_PAUSES_S:
+            try:
+                return self._open_once()
+            except ConnectionDropped:
+                if not self._wanted:
+                    raise
+                time.sleep(pause_s)
+        self._open_once()
+
+    def _open_once(self) -> None:
+        self._drop()
         try:
             with self._abort_after(self._settings.connect_timeout_s * 3):
                 self._connect_jump()
                 self._connect(self._settings.host, self._settings.port, self._user)
             self._ready = True
         except BaseException:
-            self.close()
+            self._drop()
             raise
 
     def start(self, argv: Sequence[str]) -> SshChannel:
@@ -122,6 +137,10 @@ class SshConnection:
 
     def close(self) -> None:
         """Drops the connection; the server ends what ran in it. Never blocks: no message is sent."""
+        self._wanted = False
+        self._drop()
+
+    def _drop(self) -> None:
         self._ready = False
         # The jump host first: the inner connection's last words would wait for it.
         for transport in list(self._transports):
@@ -157,13 +176,15 @@ class SshConnection:
         options = transport.get_security_options()
         options.key_types = hostkeys.algorithms(known, options.key_types)
         self._transports.append(transport)
+        begun_s = time.monotonic()
         try:
             transport.start_client(timeout=timeout_s)
             transport.get_remote_server_key()
         except (paramiko.SSHException, OSError, EOFError) as error:
             what = f"no SSH connection to {hostkeys.host_name(host, port)}: {error or 'connection closed'}"
             hint = "is an SSH server listening there, and is it alive?"
-            raise TransientDeviceError(what, where=self.description, hint=hint) from error
+            kind = ConnectionDropped if time.monotonic() - begun_s < timeout_s else TransientDeviceError
+            raise kind(what, where=self.description, hint=hint) from error
         return transport
 
     def _dial(self, host: str, port: int) -> socket.socket | paramiko.Channel:
@@ -200,7 +221,7 @@ class SshConnection:
             ChannelTimeout: it took longer.
         """
         fired = threading.Event()
-        timer = threading.Timer(seconds, lambda: (fired.set(), self.close()))
+        timer = threading.Timer(seconds, lambda: (fired.set(), self._drop()))
         timer.daemon = True
         timer.start()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,17 @@ _USUAL_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 _MAX_KEYS = 5
 
 
+class ConnectionDropped(TransientDeviceError):
+    """The other side closed the connection before anybody was logged in, so nothing has run there."""
+
+
 def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where: str) -> None:
     """Authenticates with the first key that the server takes.
 
     Raises:
         StableDeviceError: all keys refused, a named key file cannot be used, or the password variable is not set.
-        TransientDeviceError: the connection was lost meanwhile.
+        ConnectionDropped: the connection was lost before the server had refused any key.
+        TransientDeviceError: the server did not answer in time.
     """
     import paramiko
 
@@ -35,6 +41,7 @@ def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where
             if len(tried) == _MAX_KEYS:
                 break
             tried.append(name)
+            begun_s = time.monotonic()
             try:
                 if not transport.auth_publickey(user, key):
                     return
@@ -43,8 +50,13 @@ def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where
                 if "publickey" not in error.allowed_types:
                     tried.append(f"(the server takes {', '.join(error.allowed_types)} only)")
                     break
-            except paramiko.AuthenticationException:
-                continue
+            except paramiko.AuthenticationException as error:
+                # paramiko's word for three things: a refusal, a connection that was lost, and an answer that never came.
+                if time.monotonic() - begun_s >= transport.auth_timeout:
+                    what = f"no answer to the login for {transport.auth_timeout:g} s"
+                    raise TransientDeviceError(what, where=where) from error
+                if not transport.is_active() and len(tried) == 1:
+                    raise ConnectionDropped("the connection was lost during the login", where=where) from error
         if wants_password:
             tried.append(f"password from ${settings.password_env}")
             if not transport.auth_password(user, password):
@@ -53,10 +65,10 @@ def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where
         pass  # the password was refused; told below
     except (paramiko.SSHException, OSError, EOFError) as error:
         # A server that has had enough of refused keys closes the connection.
-        if transport.is_active() or not tried:
-            raise TransientDeviceError(f"the login was cut off: {error or 'connection closed'}", where=where) from error
+        if transport.is_active() or len(tried) <= 1:
+            raise ConnectionDropped(f"the login was cut off: {error or 'connection closed'}", where=where) from error
     if not transport.is_active() and not tried:
-        raise TransientDeviceError("the connection was lost during the login", where=where)
+        raise ConnectionDropped("the connection was lost during the login", where=where)
     offered = ", ".join(tried) or "no key: none is named, no SSH agent runs, and there is none in ~/.ssh"
     raise StableDeviceError(
         f"the login of {user} was refused; offered: {offered}", where=where,
