@@ -120,13 +120,15 @@ def _log_in(access: Access, name: str, timeout_s: float) -> paramiko.SSHClient:
             )
             client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return client
-        except (paramiko.BadHostKeyException, paramiko.AuthenticationException):
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            transport = client.get_transport()
+            # paramiko calls a connection that was lost during the login a failed login, too; a server that refuses keeps it.
+            refused = isinstance(error, paramiko.AuthenticationException) and transport is not None and transport.is_active()
             client.close()
-            raise
-        except (paramiko.SSHException, OSError, EOFError):
-            client.close()
-            if not tries_left:
+            if refused or isinstance(error, paramiko.BadHostKeyException):
                 raise
+            if not tries_left:
+                raise TransientDeviceError(f"the login was cut off: {error or 'connection closed'}", where=name) from error
             time.sleep(_FIRST_PATIENCE_S)
     raise AssertionError("unreachable")
 
