@@ -9,10 +9,6 @@
 
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define SP_VERSION 1
 
 /* The largest payload, either way: 8 bytes of WRITE's own and 1 KiB. Boards with little memory define less (at least 264). */
@@ -81,7 +77,7 @@ typedef struct {
 typedef struct {
     uint16_t error;   /* enum sp_code; SP_OK: the answer is data and length */
     uint16_t detail;  /* of an error */
-    const char *text; /* of an error, may be NULL: what happened, in words a user can act on; at most 120 bytes are sent */
+    const char *text; /* of an error, may be NULL: what happened, in words a user can act on; at most 120 bytes are sent; not in `space` */
     uint8_t *space;   /* SP_ANSWER_BYTES bytes at a multiple of 8, for the handler to write an answer into; data points there at first */
     const uint8_t *data; /* a handler of READ may point it to where the bytes are instead (they are sent before sp_receive returns) */
     uint32_t length;     /* 0 at first; at most SP_MAX_PAYLOAD, and SP_ANSWER_BYTES for all types but READ */
@@ -118,6 +114,7 @@ typedef struct {
     uint8_t broken;    /* 1: too long; skip to the next zero byte */
     uint8_t out_count; /* encoder: bytes in `out`, the code byte counted */
     uint32_t count;    /* bytes in `frame` */
+    uint32_t out_crc;
     uint8_t out[255];
     _Alignas(8) uint8_t kept[SP_ANSWER_BYTES];
     _Alignas(8) uint8_t frame[SP_FRAME_BYTES];
@@ -158,9 +155,5 @@ static inline uint8_t *sp_put16(uint8_t *at, uint32_t value) {
 }
 static inline uint8_t *sp_put32(uint8_t *at, uint32_t value) { return sp_put16(sp_put16(at, value), value >> 16); }
 static inline uint8_t *sp_put64(uint8_t *at, uint64_t value) { return sp_put32(sp_put32(at, (uint32_t)value), (uint32_t)(value >> 32)); }
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif
