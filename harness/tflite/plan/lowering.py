@@ -1,0 +1,285 @@
+"""From the nodes of a .tflite to the steps of a plan: the walk over the graph, and what the rules for single ops stand on.
+
+Every node is looked at even when an earlier one cannot run, so that a user sees all reasons at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.errors import HarnessError, UnsupportedError
+from harness.tflite.graph import Graph, Node, Tensor
+from harness.tflite.plan.base import KernelSet, Unsupported
+from harness.tflite.plan.fold import fold
+from harness.tflite.plan.reasons import refuse_arithmetic, refuse_op, refuse_type
+from harness.tflite.plan.values import (
+    EIGHT_BITS,
+    Buffer,
+    Operand,
+    Step,
+    Value,
+    check_quantization,
+    constant_values,
+    describe,
+    int8_zero_points,
+    operand_of,
+)
+
+_MOST_ELEMENTS = 2**31 - 1
+_IO_TYPES = (*EIGHT_BITS, "float32")
+
+
+class Lowering:
+    """Makes the steps of one model. Use: `run()`, then read `steps`, `inputs`, `outputs`, `problems`.
+
+    Attributes:
+        inputs, outputs: the buffers of the model's inputs and outputs, in its order.
+        problems: why it cannot run; the steps are of no use then.
+        folded: nodes of the .tflite that became constants or other names for memory.
+    """
+
+    def __init__(self, graph: Graph, kernels: KernelSet, rules: Mapping[str, Callable[[NodeRule], None]]) -> None:
+        self.graph, self.kernels, self._rules = graph, kernels, rules
+        self.steps: list[Step] = []
+        self.inputs: list[Buffer] = []
+        self.outputs: list[Buffer] = []
+        self.problems: list[Unsupported] = []
+        self.folded: list[int] = []
+        self._values: dict[int, Value] = {}
+
+    def run(self) -> None:
+        for index in self.graph.inputs:
+            self._guard(None, "model", lambda index=index: self._take_input(self.graph.tensors[index]))
+        for node in live_nodes(self.graph):
+            if not self._guard(node.index, node.custom_name or node.op, lambda node=node: self._lower(node)):
+                for index in node.outputs:
+                    self._values.setdefault(index, self._placeholder(self.graph.tensors[index]))
+        if not self.graph.outputs:
+            self.problems.append(Unsupported(node=None, op="model", reason="it has no output"))
+        for index in self.graph.outputs:
+            self._guard(None, "model", lambda index=index: self._give_output(self.graph.tensors[index]))
+        self._drop_unread()
+
+    def value(self, index: int) -> Value:
+        """The value of a tensor: written by an earlier node, an input, or a constant."""
+        if index not in self._values:
+            tensor = self.graph.tensors[index]
+            if tensor.is_variable:
+                raise UnsupportedError(f"'{tensor.name}' keeps its values between inferences", hint="a plan has no variables")
+            if not tensor.is_constant:
+                raise UnsupportedError(f"{describe(tensor)} is read before anything writes it", hint="the model is damaged")
+            self._values[index] = replace(declared(tensor), data=constant_values(tensor))
+        return self._values[index]
+
+    def set_value(self, index: int, value: Value) -> None:
+        self._values[index] = value
+        if value.buffer is not None:
+            value.buffer.tensors.append(index)
+
+    def _guard(self, node: int | None, op: str, action: Callable[[], None]) -> bool:
+        """Runs `action`; a refusal becomes a problem."""
+        try:
+            action()
+        except HarnessError as error:
+            self.problems.append(Unsupported(node=node, op=op, reason=error.what, hint=error.hint))
+            return False
+        return True
+
+    def _lower(self, node: Node) -> None:
+        refuse_op(node)
+        rule = NodeRule(self, node)
+        sources = [self.value(i) if i >= 0 else None for i in node.inputs]
+        if len(node.outputs) == 1:
+            target = declared(self.graph.tensors[node.outputs[0]])
+            data = fold(node.op, node.options, sources, target)
+            if data is not None:
+                self.set_value(node.outputs[0], replace(target, shape=data.shape, data=np.ascontiguousarray(data)))
+                self.folded.append(node.index)
+                return
+        refuse_arithmetic(self.graph, node)
+        before = len(self.steps)
+        lower = self._rules.get(node.op)
+        if lower is None:
+            raise UnsupportedError("this runtime has no such op", hint=f"it has: {', '.join(sorted(self._rules))}")
+        lower(rule)
+        if len(self.steps) == before:
+            self.folded.append(node.index)
+
+    def _take_input(self, tensor: Tensor) -> None:
+        refuse_type(tensor, "the input", _IO_TYPES)
+        value = declared(tensor)
+        check_shape(value)
+        if any(size < 0 for size in tensor.shape_signature[1:]):
+            raise UnsupportedError(f"the input '{tensor.name}' has the shape {list(tensor.shape_signature)}",
+                                   hint="only the batch may be -1, and counts as 1: convert with fixed shapes")
+        buffer = Buffer(name=tensor.name or f"input_{tensor.index}", size_bytes=value.size_bytes, is_input=True)
+        self.inputs.append(buffer)
+        if tensor.index in self._values:
+            raise UnsupportedError(f"{describe(tensor)} is an input twice")
+        if tensor.dtype == "uint8":
+            buffer.tensors.append(tensor.index)
+            flipped = Buffer(name=f"{buffer.name} as int8", size_bytes=value.size_bytes)
+            self.flip(buffer, flipped)
+            self.set_value(tensor.index, replace(value, buffer=flipped))
+        else:
+            self.set_value(tensor.index, replace(value, buffer=buffer))
+
+    def _give_output(self, tensor: Tensor) -> None:
+        """Brings an output into memory of its own, in the type that the .tflite has."""
+        refuse_type(tensor, "the output", _IO_TYPES)
+        value = self.value(tensor.index)
+        source, size = operand_of(value), value.size_bytes
+        if value.data is not None:
+            check_shape(value)
+            source = (value.data.view(np.uint8) ^ np.uint8(0x80)) if tensor.dtype == "uint8" else value.data
+        elif tensor.dtype != "uint8" and not (value.buffer.is_input or value.buffer.is_output):
+            value.buffer.is_output = True
+            self.outputs.append(value.buffer)
+            return
+        buffer = Buffer(name=tensor.name or f"output_{tensor.index}", size_bytes=size, is_output=True, tensors=[tensor.index])
+        self.outputs.append(buffer)
+        if tensor.dtype == "uint8" and value.data is None:
+            self.flip(value.buffer, buffer)
+        else:
+            self.steps.append(Step(op="COPY", operands={"input": source, "output": buffer}, fields={"count": size},
+                                   writes=buffer, in_place=(source,) if isinstance(source, Buffer) else ()))
+
+    def flip(self, source: Buffer, target: Buffer) -> None:
+        """uint8 to int8 of the same meaning, or back."""
+        self.steps.append(Step(op="FLIP_SIGN", operands={"input": source, "output": target},
+                               fields={"count": source.size_bytes}, writes=target, in_place=(source,)))
+
+    @staticmethod
+    def _placeholder(tensor: Tensor) -> Value:
+        """What stands for the output of a node that cannot run, so that the nodes behind it can be looked at."""
+        return replace(declared(tensor), buffer=Buffer(name=tensor.name, size_bytes=0))
+
+    def _drop_unread(self) -> None:
+        """Steps whose result nobody reads, such as the flip of an unused input."""
+        read = {id(buffer) for buffer in self.outputs}
+        kept = []
+        for step in reversed(self.steps):
+            if id(step.writes) in read:
+                kept.append(step)
+                read.update(id(buffer) for buffer in step.reads)
+        self.steps = kept[::-1]
+
+
+class NodeRule:
+    """What the rule for one op sees of its node; refusals are raised as UnsupportedError."""
+
+    def __init__(self, lowering: Lowering, node: Node) -> None:
+        self.node, self._lowering, self._graph = node, lowering, lowering.graph
+        self.kernels = lowering.kernels
+
+    @property
+    def input_count(self) -> int:
+        return len(self.node.inputs)
+
+    def option(self, name: str, default: Any) -> Any:
+        """A field of the node's options table; `default` is the schema's."""
+        return self.node.options.get(name, default)
+
+    def input(self, position: int) -> Value:
+        found = self.optional(position)
+        if found is None:
+            raise UnsupportedError(f"its input {position} is missing", hint="the model is damaged")
+        return found
+
+    def optional(self, position: int) -> Value | None:
+        tensor = self._graph.input_at(self.node, position)
+        return None if tensor is None else self._lowering.value(tensor.index)
+
+    def activation(self, position: int) -> Value:
+        """An 8-bit input with one scale."""
+        found = self.input(position)
+        check_quantization(found)
+        check_shape(found)
+        return found
+
+    def integers(self, position: int, what: str) -> list[int]:
+        """A constant input of indices, flattened."""
+        found = self.input(position)
+        if found.data is None or found.data.dtype.kind != "i" or found.dtype in EIGHT_BITS:
+            raise UnsupportedError(f"its {what} is not constant" if found.data is None else f"its {what} is {found.dtype}",
+                                   hint="a plan has fixed shapes; convert with a fixed input shape")
+        return [int(v) for v in found.data.reshape(-1)]
+
+    def target(self, shape: Sequence[int], position: int = 0) -> Value:
+        """An output as the .tflite declares it, checked against the shape that follows from the inputs."""
+        if position >= len(self.node.outputs):
+            raise UnsupportedError(f"its output {position} is missing", hint="the model is damaged")
+        tensor = self._graph.tensors[self.node.outputs[position]]
+        made = replace(declared(tensor), shape=tuple(int(size) for size in shape))
+        check_shape(made)
+        stored = tuple(abs(size) for size in tensor.shape)
+        fixed = tensor.shape_signature or tensor.shape
+        dynamic = len(fixed) == len(made.shape) and all(f in (-1, s) for f, s in zip(fixed, made.shape, strict=True))
+        if stored != made.shape and tensor.shape and not dynamic:
+            raise UnsupportedError(f"its output {describe(tensor)} is declared as {list(tensor.shape)}, and {list(made.shape)} "
+                                   "follows from its inputs", hint="convert again with a fixed input shape")
+        return made
+
+    def write(self, target: Value, position: int = 0) -> Buffer:
+        """New memory for an output; successors read it."""
+        buffer = Buffer(name=target.name or f"tensor_{self.node.outputs[position]}", size_bytes=target.size_bytes)
+        self._lowering.set_value(self.node.outputs[position], replace(target, buffer=buffer))
+        return buffer
+
+    def alias(self, source: Value, target: Value, position: int = 0) -> None:
+        """The output is the input's memory, or the input's constant, under another name and shape."""
+        data = None if source.data is None else source.data.reshape(target.shape)
+        self._lowering.set_value(self.node.outputs[position], replace(target, buffer=source.buffer, data=data))
+
+    def emit(self, op: str, target: Value, operands: Mapping[str, Operand | Sequence[Operand]],
+             fields: Mapping[str, int | float | Sequence[int]], *, in_place: Sequence[Value] = (), scratch_bytes: int = 0,
+             position: int = 0) -> None:
+        """Adds a step that writes an output.
+
+        Args:
+            operands: without `output` and `scratch`.
+            in_place: inputs that the output may lie on.
+            scratch_bytes: memory during this step, for records that have `scratch`.
+        """
+        operands, fields = dict(operands), dict(fields)
+        scratch = None
+        if "weights" in operands:
+            if scratch_bytes:
+                scratch = Buffer(name=f"scratch of node {self.node.index}", size_bytes=scratch_bytes, is_scratch=True)
+            operands["scratch"] = scratch
+            fields["scratch_bytes"] = scratch_bytes
+        buffer = self.write(target, position)
+        operands["output"] = buffer
+        self._lowering.steps.append(Step(
+            op=op, operands=operands, fields=fields, writes=buffer, scratch=scratch, node=self.node.index,
+            tflite_op=self.node.op, in_place=tuple(value.buffer for value in in_place if value.buffer is not None)))
+
+
+def declared(tensor: Tensor) -> Value:
+    """A tensor as the .tflite declares it, dynamic dimensions as 1."""
+    return Value(name=tensor.name, dtype=tensor.dtype, shape=tuple(1 if size < 0 else size for size in tensor.shape),
+                 scales=tensor.scales, zero_points=int8_zero_points(tensor), quantized_dimension=tensor.quantized_dimension)
+
+
+def check_shape(value: Value) -> None:
+    """Refuses tensors without elements and those that 31 bits cannot count."""
+    if any(size < 1 for size in value.shape):
+        raise UnsupportedError(f"'{value.name}' has the shape {list(value.shape)}: nothing in it")
+    if math.prod(value.shape) * 4 > _MOST_ELEMENTS:
+        raise UnsupportedError(f"'{value.name}' has the shape {list(value.shape)}, more than a microcontroller's memory can hold")
+
+
+def live_nodes(graph: Graph) -> list[Node]:
+    """The nodes that the outputs depend on, in the model's order."""
+    needed = set(graph.outputs)
+    live = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            live.append(node)
+            needed.update(i for i in node.inputs if i >= 0)
+    return live[::-1]

@@ -1,0 +1,140 @@
+"""From a .tflite to a plan, or to every reason why there is none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from harness.errors import UnsupportedError, UserInputError, unknown_name
+from harness.tflite.graph import Graph, model_io, read_graph
+from harness.tflite.plan import ops_move, ops_simple, ops_weighted
+from harness.tflite.plan.arena import plan_arena
+from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsupported
+from harness.tflite.plan.layout import PlanIo, write_plan
+from harness.tflite.plan.lowering import Lowering, NodeRule, declared
+from harness.tflite.plan.values import Buffer
+from harness.variants.artifact import TensorIo
+
+#: op of the .tflite -> what makes steps of it; ops on constants alone are in fold.py
+RULES: dict[str, Callable[[NodeRule], None]] = {
+    "CONV_2D": ops_weighted.conv_2d,
+    "DEPTHWISE_CONV_2D": ops_weighted.depthwise_conv_2d,
+    "FULLY_CONNECTED": ops_weighted.fully_connected,
+    "MAX_POOL_2D": ops_simple.pool,
+    "AVERAGE_POOL_2D": ops_simple.pool,
+    "MEAN": ops_simple.mean,
+    "ADD": ops_simple.add_or_sub,
+    "SUB": ops_simple.add_or_sub,
+    "MUL": ops_simple.mul,
+    "MAXIMUM": ops_simple.maximum_or_minimum,
+    "MINIMUM": ops_simple.maximum_or_minimum,
+    "RELU": ops_simple.relu,
+    "RELU6": ops_simple.relu,
+    "RELU_N1_TO_1": ops_simple.relu,
+    "LEAKY_RELU": ops_simple.leaky_relu,
+    "HARD_SWISH": ops_simple.hard_swish,
+    "LOGISTIC": ops_simple.logistic_or_tanh,
+    "TANH": ops_simple.logistic_or_tanh,
+    "SOFTMAX": ops_simple.softmax,
+    "QUANTIZE": ops_simple.quantize,
+    "DEQUANTIZE": ops_simple.dequantize,
+    "RESHAPE": ops_move.reshape,
+    "SQUEEZE": ops_move.reshape,
+    "EXPAND_DIMS": ops_move.reshape,
+    "CONCATENATION": ops_move.concatenation,
+    "PACK": ops_move.pack,
+    "UNPACK": ops_move.unpack,
+    "PAD": ops_move.pad,
+    "PADV2": ops_move.pad,
+    "TRANSPOSE": ops_move.transpose,
+    "SLICE": ops_move.slice_,
+    "STRIDED_SLICE": ops_move.strided_slice,
+    "SPLIT": ops_move.split,
+    "SPLIT_V": ops_move.split_v,
+    "RESIZE_NEAREST_NEIGHBOR": ops_move.resize_nearest_neighbor,
+}
+
+
+class PlanUnsupported(UnsupportedError):
+    """A model that the plan runtime cannot run. `reasons` has all of them."""
+
+    def __init__(self, reasons: list[Unsupported]) -> None:
+        more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        first = reasons[0]
+        where = first.op if first.node is None else f"node {first.node} {first.op}"
+        super().__init__(f"{where}: {first.reason}{more}", hint=first.hint)
+        self.reasons = tuple(reasons)
+
+
+def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
+    """Everything that the firmware needs to run a model: the same bytes for the same model, on every machine.
+
+    Args:
+        model: a .tflite, or its path.
+        kernels: of the firmware's build; decides scratch memory and whether the biases of the fast kernels are in.
+
+    Raises:
+        PlanUnsupported: the model holds something that the runtime does not run; with all reasons.
+        UserInputError: the file cannot be read or is damaged, or there is no such kernel set.
+    """
+    data = _read(model)
+    lowering = _lower(read_graph(data), kernels)
+    if lowering.problems:
+        raise PlanUnsupported(lowering.problems)
+    arena = plan_arena(lowering.steps, lowering.inputs, lowering.outputs)
+    graph = lowering.graph
+    in_table = _table(graph, graph.inputs, lowering.inputs, arena.offsets)
+    out_table = _table(graph, graph.outputs, lowering.outputs, arena.offsets)
+    written, constants_bytes = write_plan(lowering.steps, arena.offsets, in_table, out_table, arena.arena_bytes)
+    inputs, outputs = model_io(graph)
+    return Plan(
+        data=written, arena_bytes=arena.arena_bytes, model_sha256=hashlib.sha256(data).hexdigest(), kernels=kernels,
+        inputs=tuple(_fixed(one) for one in inputs), outputs=tuple(_fixed(one) for one in outputs),
+        ops=tuple(PlanOp(op=step.op, node=step.node, tflite_op=step.tflite_op, output=step.writes.name)
+                  for step in lowering.steps),
+        tensors=arena.spans, folded_nodes=tuple(lowering.folded), constants_bytes=constants_bytes,
+        lower_bound_bytes=arena.lower_bound_bytes,
+    )
+
+
+def check(model: bytes | Path) -> list[Unsupported]:
+    """Every reason why the plan runtime cannot run a model; empty when it can.
+
+    Raises:
+        UserInputError: the file cannot be read or is damaged.
+    """
+    return _lower(read_graph(_read(model)), "portable").problems
+
+
+def _read(model: bytes | Path) -> bytes:
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return bytes(model)
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise UserInputError(f"cannot be read: {error.strerror}", where=str(model)) from None
+
+
+def _lower(graph: Graph, kernels: str) -> Lowering:
+    if kernels not in KERNEL_SETS:
+        raise unknown_name("kernel set", kernels, KERNEL_SETS)
+    lowering = Lowering(graph, cast(KernelSet, kernels), RULES)
+    lowering.run()
+    return lowering
+
+
+def _table(graph: Graph, indices: tuple[int, ...], buffers: list[Buffer], offsets: dict[int, int]) -> list[PlanIo]:
+    table = []
+    for index, buffer in zip(indices, buffers, strict=True):
+        tensor = declared(graph.tensors[index])
+        item_bytes = 4 if tensor.dtype == "float32" else 1
+        table.append(PlanIo(arena_offset=offsets[id(buffer)], size_bytes=buffer.size_bytes, dtype=tensor.dtype,
+                            elements=buffer.size_bytes // item_bytes))
+    return table
+
+
+def _fixed(io: TensorIo) -> TensorIo:
+    return replace(io, shape=tuple(1 if size < 0 else size for size in io.shape))

@@ -1,0 +1,70 @@
+"""Why a node cannot run on the plan runtime, in words that a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.errors import UnsupportedError
+from harness.tflite.arithmetic import WEIGHTED_OPS, node_arithmetic
+from harness.tflite.graph import Graph, Node, Tensor
+from harness.tflite.plan.values import describe
+
+_INT8_RECIPES = "a microcontroller with this runtime runs int8 models: use a recipe such as ptq-int8-io"
+_CONTROL_FLOW = {"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
+_STATE = {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM",
+          "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"}
+_SMALL_TYPES = {"int4", "uint4", "int2"}
+
+
+def refuse_op(node: Node) -> None:
+    """Ops that no rule could be written for.
+
+    Raises:
+        UnsupportedError: custom ops, control flow, ops with state.
+    """
+    if node.op == "CUSTOM":
+        hint = ("a model that Vela compiled runs on an Ethos-U only: push the original" if node.custom_name == "ethos-u"
+                else "convert without custom ops")
+        raise UnsupportedError(f"a custom op, '{node.custom_name or '?'}'", hint=hint)
+    if node.op in _CONTROL_FLOW:
+        raise UnsupportedError("control flow: a plan is a list of kernel calls", hint="unroll the model before it is converted")
+    if node.op in _STATE:
+        raise UnsupportedError("it keeps state between time steps, and a plan has none",
+                               hint="replace the recurrent layer by a convolution, or unroll it")
+
+
+def refuse_arithmetic(graph: Graph, node: Node) -> None:
+    """Nodes that compute in something else than 8-bit integers.
+
+    Raises:
+        UnsupportedError: float, hybrid, 16-bit, 4-bit and sparse.
+    """
+    positions = WEIGHTED_OPS.get(node.op)
+    weights = graph.input_at(node, positions[1]) if positions else None
+    kind = node_arithmetic(graph, node)
+    if kind == "hybrid" and weights is not None:
+        raise UnsupportedError(f"hybrid: float activations with {weights.dtype} weights", hint=_INT8_RECIPES)
+    if kind == "weight-only":
+        raise UnsupportedError("float arithmetic on weights that are only stored smaller", hint=_INT8_RECIPES)
+    for tensor in (*graph.node_inputs(node), *graph.node_outputs(node)):
+        if tensor.is_sparse:
+            raise UnsupportedError(f"{describe(tensor)} is stored sparse", hint="convert without sparsity (the zeros may stay)")
+        if tensor.dtype in _SMALL_TYPES:
+            raise UnsupportedError(f"{describe(tensor)} is {tensor.dtype}", hint="the kernels take int8: use an 8-bit recipe")
+        if tensor.dtype == "int16" and tensor.is_quantized:
+            raise UnsupportedError(f"{describe(tensor)} is int16 (16x8 quantization)", hint=_INT8_RECIPES)
+        if tensor.details is not None:
+            raise UnsupportedError(f"{describe(tensor)} has {tensor.details} quantization", hint=_INT8_RECIPES)
+    if kind == "float" and node.op not in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
+        raise UnsupportedError("float arithmetic", hint=_INT8_RECIPES)
+
+
+def refuse_type(tensor: Tensor, role: str, allowed: Sequence[str]) -> None:
+    """Inputs and outputs of types that the runtime does not hand over.
+
+    Raises:
+        UnsupportedError: any type that is not in `allowed`.
+    """
+    if tensor.dtype not in allowed:
+        raise UnsupportedError(f"{role} '{tensor.name}' is {tensor.dtype}",
+                               hint=f"inputs and outputs are {', '.join(allowed)}: convert with another input or output type")

@@ -1,0 +1,151 @@
+"""What the lowering works with: values (what a tensor is while the plan is made), buffers (memory), steps (nodes of the plan)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.errors import UnsupportedError
+from harness.tflite.graph import Tensor
+
+EIGHT_BITS = ("int8", "uint8")
+_ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4}
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory in the arena that steps write and read; compared by identity.
+
+    Attributes:
+        tensors: tensors of the .tflite that live in it.
+        is_input, is_output: filled by the caller before the first node, read after the last one.
+    """
+
+    name: str
+    size_bytes: int
+    tensors: list[int] = field(default_factory=list)
+    is_input: bool = False
+    is_output: bool = False
+    is_scratch: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Value:
+    """A tensor while the plan is made.
+
+    Either `buffer` or `data` is set. 8-bit values and zero points are those of int8: a uint8 tensor has its sign bits
+    flipped and its zero points lowered by 128 (`dtype` remembers that it was one).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    quantized_dimension: int = 0
+    buffer: Buffer | None = None
+    data: np.ndarray | None = None
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.elements * _ITEM_BYTES[self.dtype]
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def scale(self) -> float:
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        return self.zero_points[0]
+
+    def same_quantization(self, other: Value) -> bool:
+        return (self.dtype, self.scales, self.zero_points) == (other.dtype, other.scales, other.zero_points)
+
+
+#: what stands at an operand: memory, constant bytes, or nothing
+Operand = Buffer | np.ndarray | None
+
+
+@dataclass(kw_only=True, eq=False)
+class Step:
+    """One node of the plan, before memory is planned.
+
+    Attributes:
+        op: name in `words.RECORDS`.
+        operands: by the record's names; lists of operands for CONCATENATION.
+        fields: numbers by the record's names.
+        reads, writes: the buffers among the operands; `scratch` is alive during this step only.
+        in_place: buffers among `reads` that `writes` may lie on.
+        node: of the .tflite.
+    """
+
+    op: str
+    operands: Mapping[str, Operand | Sequence[Operand]]
+    fields: Mapping[str, int | float | Sequence[int]]
+    writes: Buffer
+    in_place: tuple[Buffer, ...] = ()
+    scratch: Buffer | None = None
+    node: int | None = None
+    tflite_op: str | None = None
+
+    @property
+    def reads(self) -> list[Buffer]:
+        flat: list[Operand] = []
+        for operand in self.operands.values():
+            flat.extend(operand if isinstance(operand, (list, tuple)) else [operand])
+        return [one for one in flat if isinstance(one, Buffer) and one is not self.writes and one is not self.scratch]
+
+
+def operand_of(value: Value | None) -> Operand:
+    """Memory or constant bytes of a value."""
+    if value is None:
+        return None
+    return value.buffer if value.data is None else value.data
+
+
+def describe(tensor: Tensor) -> str:
+    return f"tensor {tensor.index} '{tensor.name}'"
+
+
+def int8_zero_points(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(z - 128 for z in tensor.zero_points) if tensor.dtype == "uint8" else tensor.zero_points
+
+
+def constant_values(tensor: Tensor) -> np.ndarray:
+    """A constant as the lowering keeps it: uint8 as int8 with the sign bits flipped, everything else as stored.
+
+    Raises:
+        UserInputError: sparse or damaged.
+    """
+    values = np.ascontiguousarray(tensor.data())
+    return (values ^ np.uint8(0x80)).view(np.int8) if tensor.dtype == "uint8" else values
+
+
+def check_quantization(value: Value) -> None:
+    """Refuses an 8-bit activation that is not quantized by one positive scale and a zero point of its type.
+
+    Raises:
+        UnsupportedError: with the tensor's name.
+    """
+    if value.dtype not in EIGHT_BITS:
+        raise UnsupportedError(f"'{value.name}' is {value.dtype}, not int8 or uint8")
+    if not value.scales:
+        raise UnsupportedError(f"'{value.name}' is {value.dtype} without a scale", hint="convert with calibration data")
+    if len(value.scales) > 1:
+        raise UnsupportedError(f"the activation '{value.name}' is quantized per channel", hint="activations must have one scale")
+    if not (math.isfinite(value.scale) and value.scale >= float(np.finfo(np.float32).tiny)):
+        raise UnsupportedError(f"the scale {value.scale:g} of '{value.name}' is not a positive, normal number",
+                               hint="calibrate on data in which this tensor is not always 0")
+    if not -128 <= value.zero_point <= 127:
+        raise UnsupportedError(f"the zero point of '{value.name}' is outside {value.dtype}")

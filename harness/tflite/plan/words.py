@@ -1,0 +1,185 @@
+"""The records of a plan word by word: devices/cortex_m/runtime/plan.h in Python (a test reads the header and compares).
+
+Writing and reading of one record; `layout.py` has the file around it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+#: kn_* arrays: KN_MAX_RANK
+MAX_RANK = 6
+MAX_CONCATENATION_INPUTS = 32
+NONE = 0xFFFFFFFF
+CONSTANT = 0x80000000
+
+Kind = Literal["operand", "int", "array", "float"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One field: `array` is MAX_RANK words, everything else one."""
+
+    name: str
+    kind: Kind
+
+    @property
+    def count(self) -> int:
+        return MAX_RANK if self.kind == "array" else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The words after the head, in order. `listed`: CONCATENATION's three lists follow."""
+
+    number: int
+    words: tuple[Word, ...]
+    listed: bool = False
+
+    @property
+    def length(self) -> int:
+        """Words with the head, without lists."""
+        return 1 + sum(word.count for word in self.words)
+
+
+def _words(*parts: str) -> tuple[Word, ...]:
+    """Names as in plan.h: `@name` an operand, `name[]` an array, `name:f` a float, else an int32."""
+    made = []
+    for name in " ".join(parts).split():
+        if name.startswith("@"):
+            made.append(Word(name=name[1:], kind="operand"))
+        elif name.endswith("[]"):
+            made.append(Word(name=name[:-2], kind="array"))
+        elif name.endswith(":f"):
+            made.append(Word(name=name[:-2], kind="float"))
+        else:
+            made.append(Word(name=name, kind="int"))
+    return tuple(made)
+
+
+_WEIGHTED = "@input @weights @bias @folded @multipliers @shifts @scratch @output scratch_bytes per_channel"
+_CONV = (_WEIGHTED, "stride_height stride_width dilation_height dilation_width pad_top pad_left input_offset weights_offset "
+         "output_offset activation_min activation_max rounding batches input_height input_width input_channels filter_height "
+         "filter_width filter_channels output_height output_width output_channels")
+_UNARY = "@input @output"
+_COUNTED = "@input @output count"
+_POOL = (_UNARY, "batches channels input_height input_width output_height output_width filter_height filter_width stride_height "
+         "stride_width pad_top pad_left activation_min activation_max is_uint8")
+_PAIR = "@input1 @input2 @output rank dims[] strides1[] strides2[]"
+_SUM = (_PAIR, "left_shift input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift "
+        "output_offset output_multiplier output_shift activation_min activation_max rounding")
+
+RECORDS: dict[str, Record] = {
+    "CONV_2D": Record(number=1, words=_words(*_CONV)),
+    "DEPTHWISE_CONV_2D": Record(number=2, words=_words(*_CONV)),
+    "FULLY_CONNECTED": Record(number=3, words=_words(
+        _WEIGHTED, "batches inputs outputs input_offset weights_offset output_offset activation_min activation_max rounding")),
+    "MAX_POOL_2D": Record(number=4, words=_words(*_POOL)),
+    "AVERAGE_POOL_2D": Record(number=5, words=_words(*_POOL)),
+    "MEAN": Record(number=6, words=_words(
+        _UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multiplier shift rounding")),
+    "ADD": Record(number=7, words=_words(*_SUM)),
+    "SUB": Record(number=8, words=_words(*_SUM)),
+    "MUL": Record(number=9, words=_words(
+        _PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding")),
+    "MAXIMUM": Record(number=10, words=_words(_PAIR)),
+    "MINIMUM": Record(number=11, words=_words(_PAIR)),
+    "CONCATENATION": Record(number=12, words=_words("@output outer inputs"), listed=True),
+    "COPY": Record(number=13, words=_words(_COUNTED)),
+    "PAD": Record(number=14, words=_words(_UNARY, "rank input_dims[] before[] after[] value")),
+    "SOFTMAX": Record(number=15, words=_words(_UNARY, "rows depth multiplier shift difference_min")),
+    "LOOKUP": Record(number=16, words=_words(_COUNTED, "@table")),
+    "RESCALE": Record(number=17, words=_words(
+        _COUNTED, "input_zero_point output_zero_point multiplier shift activation_min activation_max rounding")),
+    "LEAKY_RELU": Record(number=18, words=_words(
+        _COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift")),
+    "HARD_SWISH": Record(number=19, words=_words(
+        _COUNTED, "input_zero_point output_zero_point output_multiplier output_shift relu_multiplier relu_shift")),
+    "GATHER": Record(number=20, words=_words(_UNARY, "rank dims[] strides[] start")),
+    "RESIZE_NEAREST": Record(number=21, words=_words(
+        _UNARY, "@rows @columns batches input_height input_width output_height output_width channels")),
+    "QUANTIZE": Record(number=22, words=_words(_COUNTED, "zero_point scale:f")),
+    "DEQUANTIZE": Record(number=23, words=_words(_COUNTED, "zero_point scale:f")),
+    "FLIP_SIGN": Record(number=24, words=_words(_COUNTED)),
+}
+NAMES = {record.number: name for name, record in RECORDS.items()}
+
+
+def pack_record(op: str, operands: Mapping[str, object], fields: Mapping[str, int | float | Sequence[int]],
+                address: Callable[[object], int]) -> bytes:
+    """One record.
+
+    Args:
+        operands, fields: exactly the names of `RECORDS[op]`; CONCATENATION has the lists `input`, `tables`, `inner_sizes`.
+        address: an operand's word.
+
+    Raises:
+        ValueError: a missing or unknown name, or a number that does not fit: a defect of the caller.
+    """
+    record = RECORDS[op]
+    names = {word.name: word for word in record.words}
+    lists = {"input", "tables", "inner_sizes"} if record.listed else set()
+    if set(operands) | set(fields) != set(names) | lists:
+        raise ValueError(f"{op}: got {sorted({*operands, *fields})}, the record has {sorted({*names, *lists})}")
+    body = bytearray()
+    for word in record.words:
+        if word.kind == "operand":
+            body += struct.pack("<I", address(operands[word.name]))
+        elif word.kind == "array":
+            values = [int(v) for v in fields[word.name]]  # type: ignore[union-attr]
+            body += struct.pack(f"<{MAX_RANK}i", *values, *[0] * (MAX_RANK - len(values)))
+        else:
+            body += struct.pack("<f" if word.kind == "float" else "<i", fields[word.name])
+    if record.listed:
+        for name in ("input", "tables"):
+            body += b"".join(struct.pack("<I", address(one)) for one in operands[name])  # type: ignore[attr-defined]
+        body += b"".join(struct.pack("<i", size) for size in fields["inner_sizes"])  # type: ignore[union-attr]
+    return struct.pack("<I", record.number | (1 + len(body) // 4) << 16) + bytes(body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadRecord:
+    """One record of a plan as read: `operands` and `fields` by name (lists for arrays and CONCATENATION)."""
+
+    op: str
+    operands: dict[str, int | list[int]]
+    fields: dict[str, int | float | list[int]]
+
+
+def unpack_record(data: bytes | memoryview) -> ReadRecord:
+    """The record that fills `data`, head included.
+
+    Raises:
+        ValueError: an unknown op, or a length that is not the op's.
+    """
+    head = struct.unpack_from("<I", data)[0]
+    op = NAMES.get(head & 0xFFFF)
+    if op is None:
+        raise ValueError(f"op {head & 0xFFFF} is none of this version")
+    record = RECORDS[op]
+    words = len(data) // 4
+    if words < record.length or (words != record.length and not record.listed):
+        raise ValueError(f"{op} of {words} words instead of {record.length}")
+    operands: dict[str, int | list[int]] = {}
+    fields: dict[str, int | float | list[int]] = {}
+    at = 4
+    for word in record.words:
+        if word.kind == "operand":
+            operands[word.name] = struct.unpack_from("<I", data, at)[0]
+        elif word.kind == "array":
+            fields[word.name] = list(struct.unpack_from(f"<{MAX_RANK}i", data, at))
+        else:
+            fields[word.name] = struct.unpack_from("<f" if word.kind == "float" else "<i", data, at)[0]
+        at += 4 * word.count
+    if record.listed:
+        count = fields["inputs"]
+        assert isinstance(count, int)
+        if not 1 <= count <= MAX_CONCATENATION_INPUTS or words != record.length + 3 * count:
+            raise ValueError(f"{op} of {count} inputs in {words} words")
+        operands["input"] = list(struct.unpack_from(f"<{count}I", data, at))
+        operands["tables"] = list(struct.unpack_from(f"<{count}I", data, at + 4 * count))
+        fields["inner_sizes"] = list(struct.unpack_from(f"<{count}i", data, at + 8 * count))
+    return ReadRecord(op=op, operands=operands, fields=fields)
