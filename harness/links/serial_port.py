@@ -1,0 +1,329 @@
+"""Serial ports: devices such as /dev/serial/by-id/..., ptys, and pyserial's socket:// and rfc2217://.
+
+Every read and write has a deadline, and another thread can end them. What can go wrong when a port is opened is told
+in words that say what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from harness.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
+from harness.links.base import Buffer, ChannelClosed, ChannelTimeout
+
+if TYPE_CHECKING:
+    import serial
+
+_READ_BYTES = 1 << 16
+#: how often a port without a file descriptor (rfc2217) looks whether it was interrupted
+_SLICE_S = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class SerialSettings:
+    """How to open a serial port.
+
+    Attributes:
+        port: a device's path, or a URL: `socket://host:port`, `rfc2217://host:port`.
+        baud: bits per second; 10 of them carry a byte. `socket://` has no rate of its own and takes this for its deadlines.
+        dtr, rts: the levels of the control lines while the port is open. An operating system raises both when it opens a port, so
+            True changes nothing; boards whose reset hangs on one of them say which level lets them run.
+        open_timeout_s: how long a missing port (a board that is just coming back) or a network address is waited for.
+    """
+
+    port: str
+    baud: int = 115_200
+    dtr: bool = True
+    rts: bool = True
+    open_timeout_s: float = 3.0
+
+
+class BytePort(Protocol):
+    """What a session needs of a port."""
+
+    #: what stands in errors
+    description: str
+    baud: int
+
+    def read_some(self, deadline_s: float) -> bytes: ...
+    def write(self, data: Buffer, deadline_s: float) -> None: ...
+    def now(self) -> float: ...
+
+
+class SerialPort:
+    """A serial port. One thread reads and writes; `interrupt` and `close` may be called from others."""
+
+    def __init__(self, settings: SerialSettings) -> None:
+        if settings.baud <= 0:
+            raise UserInputError(f"a baud rate of {settings.baud}", where=settings.port, hint="give bits per second, such as 115200")
+        self._settings = settings
+        self._serial: serial.SerialBase | None = None
+        self._fd: int | None = None
+        self._interrupted = False
+        #: a byte in this pipe ends a wait
+        self._wake: tuple[int, int] | None = None
+        self.description = f"serial {settings.port}"
+        self.baud = settings.baud
+
+    def open(self) -> None:
+        """Opens the port anew and drops what it had received. May be called again, after a cable was pulled and put back.
+
+        Raises:
+            UserInputError: the port's URL or baud rate cannot be used.
+            StableDeviceError: no such port, or not allowed, or no serial port.
+            TransientDeviceError: the port is in use, or the network address does not answer.
+        """
+        self.close()
+        ends = time.monotonic() + self._settings.open_timeout_s
+        while True:
+            try:
+                self._open_once()
+                break
+            except OSError as error:  # pyserial's SerialException is one
+                # A board that resets its USB vanishes and comes back; its permissions arrive a little later than itself.
+                gone = _cause(error).errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EIO)
+                left = ends - time.monotonic()
+                if left <= 0 or not gone:
+                    raise self._explain(error) from error
+                time.sleep(min(0.1, left))
+            except ValueError as error:
+                hint = "a device's path, socket://host:port or rfc2217://host:port, and a baud rate that the port can do"
+                raise UserInputError(f"the port cannot be used: {error}", where=self.description, hint=hint) from error
+        self._interrupted = False
+        self._wake = os.pipe()
+
+    def read_some(self, deadline_s: float) -> bytes:
+        """What has come, at least one byte; b"" when nothing came within `deadline_s`.
+
+        Raises:
+            ChannelClosed: the port is gone (cable pulled, other side closed), not open, or was interrupted.
+        """
+        try:
+            if self._fd is None:
+                return self._read_slices(deadline_s)
+            if not self._wait(self._fd, None, deadline_s):
+                return b""
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return b""
+        except (OSError, ValueError, TypeError) as error:
+            raise self._lost(error) from error
+        if not data:  # readable without data: hung up
+            raise self._lost(None)
+        return data
+
+    def write(self, data: Buffer, deadline_s: float) -> None:
+        """Hands all bytes to the system.
+
+        Raises:
+            ChannelClosed: as for `read_some`.
+            ChannelTimeout: the port took no data in time, for example because flow control holds it.
+        """
+        ends = time.monotonic() + deadline_s
+        view = memoryview(data).cast("B")
+        try:
+            if self._fd is None:
+                port = self._check_open()
+                port.write_timeout = deadline_s
+                port.write(bytes(view))
+                return
+            while view:
+                if not self._wait(None, self._fd, max(ends - time.monotonic(), 0.0)):
+                    raise ChannelTimeout(f"the port took no data for {deadline_s:.3g} s", where=self.description)
+                with contextlib.suppress(BlockingIOError):
+                    view = view[os.write(self._fd, view) :]
+        except (OSError, ValueError, TypeError) as error:
+            raise self._lost(error) from error
+
+    def now(self) -> float:
+        """The clock of this port's deadlines, seconds."""
+        return time.monotonic()
+
+    def interrupt(self) -> None:
+        """From another thread: what waits in `read_some` or `write`, now or later, raises ChannelClosed until `open`."""
+        self._interrupted = True
+        if self._wake is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._wake[1], b"!")
+
+    def close(self) -> None:
+        """Gives the port back. Safe to call twice."""
+        port, self._serial, self._fd = self._serial, None, None
+        wake, self._wake = self._wake, None
+        if port is not None:
+            with contextlib.suppress(Exception):  # a port whose cable was pulled
+                port.close()
+        for fd in wake or ():
+            os.close(fd)
+
+    def __enter__(self) -> SerialPort:
+        self.open()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _open_once(self) -> None:
+        import serial
+
+        settings = self._settings
+        _check_address(settings.port)
+        options: dict[str, Any] = {"baudrate": settings.baud, "timeout": 0, "write_timeout": 5.0, "do_not_open": True}
+        port = serial.serial_for_url(settings.port, **options)
+        native = hasattr(port, "set_low_latency_mode")
+        if native:
+            port.exclusive = True
+        port.dtr, port.rts = settings.dtr, settings.rts
+        try:
+            port.open()
+            if native:
+                _keep_lines(port)
+            port.reset_input_buffer()
+        except Exception:
+            with contextlib.suppress(Exception):
+                port.close()
+            raise
+        self._serial = port
+        try:
+            self._fd = port.fileno()
+        except (AttributeError, OSError):  # rfc2217: a thread of pyserial's reads the socket
+            self._fd = None
+
+    def _read_slices(self, deadline_s: float) -> bytes:
+        ends = time.monotonic() + deadline_s
+        while True:
+            port = self._check_open()
+            waiting = port.in_waiting
+            if waiting:
+                return port.read(waiting)
+            left = ends - time.monotonic()
+            port.timeout = max(min(left, _SLICE_S), 0)
+            data = port.read(1)
+            if data:
+                return data + port.read(port.in_waiting)
+            if left <= 0:
+                return b""
+
+    def _wait(self, readable: int | None, writable: int | None, seconds: float) -> bool:
+        """True when the descriptor is ready, False when the time is over."""
+        self._check_open()
+        assert self._wake is not None
+        reads = [self._wake[0]] if readable is None else [readable, self._wake[0]]
+        ready, can_write, _ = select.select(reads, [] if writable is None else [writable], [], max(seconds, 0.0))
+        self._check_open()
+        return readable in ready or bool(can_write)
+
+    def _check_open(self) -> Any:
+        if self._interrupted:
+            raise ChannelClosed("the port was closed from outside", where=self.description)
+        if self._serial is None:
+            raise ChannelClosed("the port is not open", where=self.description)
+        return self._serial
+
+    def _lost(self, error: Exception | None) -> ChannelClosed:
+        if self._interrupted or self._serial is None:
+            return ChannelClosed("the port was closed from outside", where=self.description)
+        why = "the other side has closed it" if error is None else str(getattr(error, "strerror", None) or error)
+        return ChannelClosed(f"the port is gone: {why}", where=self.description, hint="check the cable and the board's power")
+
+    def _explain(self, error: OSError) -> DeviceError:
+        """The error of `open` in words a user can act on."""
+        path, where, cause = self._settings.port, self.description, _cause(error)
+        number = cause.errno
+        if "://" in path:
+            if isinstance(cause, socket.gaierror):
+                what, hint = f"the address cannot be resolved: {cause.strerror}", "check the port of the device"
+            else:
+                said = "no answer in time" if isinstance(cause, TimeoutError) else cause.strerror or str(cause)
+                what, hint = f"the address cannot be reached: {said}", "is the board on, and does something listen there?"
+            return TransientDeviceError(what, where=where, hint=hint)
+        if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+            return StableDeviceError("there is no such port", where=where, hint=f"is the board plugged in? {_known_ports()}")
+        if number in (errno.EACCES, errno.EPERM):
+            return StableDeviceError("this user may not open the port", where=where, hint=_how_to_be_allowed(path))
+        if number in (errno.EBUSY, errno.EAGAIN):
+            return TransientDeviceError("the port is in use by another program", where=where, hint=_users_of(path))
+        if number in (errno.ENOTTY, errno.EINVAL, errno.EISDIR):
+            return StableDeviceError("this is no serial port, or it cannot be set up as one", where=where, hint=_known_ports())
+        return TransientDeviceError(f"the port cannot be opened: {cause.strerror or cause}", where=where)
+
+
+def _check_address(port: str) -> None:
+    """Raises ValueError where a network address lacks its host or port, which pyserial would tell as a failed connection."""
+    if port.startswith(("socket://", "rfc2217://")):
+        parts = urlsplit(port)
+        if not parts.hostname or parts.port is None:
+            raise ValueError("the address lacks its host or its port number")
+
+
+def _keep_lines(port: Any) -> None:
+    """Nobody else may open the port, closing it leaves DTR as it is (a board may reset by it), and answers come at once.
+
+    A pty or a driver that can do none of it works all the same.
+    """
+    import fcntl
+    import termios
+
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+    with contextlib.suppress(termios.error):
+        modes = termios.tcgetattr(port.fileno())
+        modes[2] &= ~termios.HUPCL
+        termios.tcsetattr(port.fileno(), termios.TCSANOW, modes)
+    with contextlib.suppress(OSError, ValueError):
+        port.set_low_latency_mode(True)  # USB adapters hold received bytes back for 16 ms otherwise
+
+
+def _cause(error: BaseException) -> OSError:
+    """The system's own error behind pyserial's, which keeps its number only sometimes."""
+    import termios
+
+    import serial
+
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and not isinstance(link, serial.SerialException):
+            return link
+        if isinstance(link, termios.error):
+            return OSError(*link.args)
+        link = link.__cause__ or link.__context__
+    assert isinstance(error, OSError)
+    return error
+
+
+def _known_ports() -> str:
+    folder = "/dev/serial/by-id"
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return "ports here: " + ", ".join(f"{folder}/{name}" for name in names) if names else "no USB serial port is plugged in here"
+
+
+def _how_to_be_allowed(path: str) -> str:
+    import grp
+
+    try:
+        group = grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (OSError, KeyError):
+        return "its owner must allow it"
+    return f"join its group: sudo usermod -aG {group} $USER, then log in again"
+
+
+def _users_of(path: str) -> str:
+    """Which programs of this user have the port open, as far as the system tells."""
+    found = []
+    with contextlib.suppress(OSError):
+        target = os.path.realpath(path)
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                folder = f"/proc/{pid}/fd"
+                if any(os.path.realpath(f"{folder}/{fd}") == target for fd in os.listdir(folder)):
+                    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                        found.append(f"{file.read().strip()} (process {pid})")
+    return f"close {', '.join(found)}" if found else "close the terminal program or run that uses it"
