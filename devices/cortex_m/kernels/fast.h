@@ -2,7 +2,8 @@
  *
  * Chosen at build time: __ARM_FEATURE_MVE (fast_mve.c), else __ARM_FEATURE_DSP (fast_dsp.c), else none. Each function returns 1, or 0
  * where it does not take this shape or these parameters (or has too little scratch): nothing has been written then, and the caller uses the
- * portable kernel. `folded[c]` is bias[c] (0 without one) + input_offset * (sum of the weights of output channel c), modulo 2^32. `scratch` is a multiple of 4.
+ * portable kernel. `folded[c]` is bias[c] (0 without one) + input_offset * (sum of the stored weights of output channel c, without
+ * weights_offset), modulo 2^32. `scratch` is a multiple of 4; nothing is kept in it between calls.
  */
 #ifndef CORTEX_M_FAST_H
 #define CORTEX_M_FAST_H

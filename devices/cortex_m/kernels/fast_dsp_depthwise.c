@@ -1,0 +1,106 @@
+/* DEPTHWISE_CONV_2D for cores with the DSP extension: four channels at a time.
+ *
+ * Each tap is one word of inputs and one of weights, widened to pairs of 16 bits and multiplied half by half. The weights' offset goes
+ * into the widening (SXTAB16) at no cost. */
+#include "fast.h"
+
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+
+#include "fast_dsp.h"
+
+typedef struct {
+    const int8_t *taps; /* the window's first tap, first of the four channels */
+    int32_t row_bytes;  /* from one row of taps to the next */
+} window;
+
+/* sums[c] += window * weights over a filter of shape->filter_height rows. All columns of a row lie `channels` bytes apart, in both. */
+static inline __attribute__((always_inline)) void multiply(window from, int32_t rows, int32_t columns, int32_t channels,
+                                                           const int8_t *weights, int32_t offset_pair, int32_t sums[4])
+{
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    const int32_t end = columns * channels;
+    for (; rows > 0; --rows, from.taps += from.row_bytes, weights += end) {
+        int32_t at = 0;
+        do {
+            const uint32_t values = fast_load(from.taps + at), factors = fast_load(weights + at);
+            const int32_t evens = dsp_even(values), odds = dsp_odd(values);
+            const int32_t even_factors = __sxtab16(offset_pair, (int8x4_t)factors);
+            const int32_t odd_factors = __sxtab16(offset_pair, (int8x4_t)(factors >> 8 | factors << 24));
+            s0 = __smlabb(evens, even_factors, s0);
+            s2 = __smlatt(evens, even_factors, s2);
+            s1 = __smlabb(odds, odd_factors, s1);
+            s3 = __smlatt(odds, odd_factors, s3);
+            at += channels;
+        } while (at < end);
+    }
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+
+static __attribute__((optimize("O2"))) void multiply_channels(const dsp_ending *ending, const kn_conv_shape *shape,
+                                                              const kn_channel_scales *scales, window from, const int8_t *weights,
+                                                              const int32_t *folded, int32_t weights_offset, uint32_t constant,
+                                                              int8_t *output)
+{
+    const int32_t channels = shape->output_channels;
+    const int32_t taps = shape->filter_height * shape->filter_width;
+    const int32_t offset_pair = (int32_t)(((uint32_t)weights_offset << 16) | ((uint32_t)weights_offset & 0xFFFFu));
+    const int8_t *const start = from.taps;
+    for (int32_t channel = 0; channel < channels; channel += 4) {
+        int32_t sums[4];
+        /* The last four end with the last channel: some are computed twice. */
+        if (channel > channels - 4)
+            channel = channels - 4;
+        for (int32_t i = 0; i < 4; ++i)
+            sums[i] = (int32_t)((uint32_t)folded[channel + i] + constant);
+        from.taps = start + channel;
+        multiply(from, shape->filter_height, shape->filter_width, channels, weights + channel, offset_pair, sums);
+        for (int32_t i = 0; i < 4; ++i) {
+            const int32_t at = scales->per_channel ? channel + i : 0;
+            const dsp_scale scale = dsp_make_scale(ending, scales->multipliers[at], scales->shifts[at], folded[channel + i], taps);
+            output[channel + i] = dsp_finish(ending, &scale, sums[i]);
+        }
+    }
+}
+
+uint32_t fast_depthwise_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)
+{
+    return fast_lies_inside(params, shape) && shape->filter_channels == 1 && params->dilation_width == 1
+               ? 0
+               : fast_column_bytes(shape, shape->output_channels);
+}
+
+int fast_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                           const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
+                           uint32_t scratch_bytes, int8_t *output)
+{
+    const dsp_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
+    const int32_t channels = shape->input_channels, row_bytes = shape->input_width * channels;
+    const int32_t span_y = (shape->filter_height - 1) * params->dilation_height;
+    const int32_t span_x = (shape->filter_width - 1) * params->dilation_width;
+    /* The inputs' offset times the weights' offset, for every tap; the rest is in the folded bias and in the widened weights. */
+    const uint32_t constant = (uint32_t)params->input_offset * (uint32_t)params->weights_offset *
+                              (uint32_t)(shape->filter_height * shape->filter_width);
+    if (shape->output_channels < 4 || scratch_bytes < fast_depthwise_conv_2d_scratch(params, shape))
+        return 0;
+    for (int32_t batch = 0; batch < shape->batches; ++batch, input += shape->input_height * row_bytes) {
+        for (int32_t y = 0; y < shape->output_height; ++y) {
+            const int32_t origin_y = y * params->stride_height - params->pad_top;
+            const int inside_y = origin_y >= 0 && origin_y + span_y < shape->input_height;
+            for (int32_t x = 0; x < shape->output_width; ++x, output += shape->output_channels) {
+                const int32_t origin_x = x * params->stride_width - params->pad_left;
+                window from = {scratch, shape->filter_width * shape->output_channels};
+                if (inside_y && origin_x >= 0 && origin_x + span_x < shape->input_width && shape->filter_channels == 1 &&
+                    params->dilation_width == 1) {
+                    from.taps = input + origin_y * row_bytes + origin_x * channels;
+                    from.row_bytes = params->dilation_height * row_bytes;
+                } else {
+                    fast_gather(params, shape, shape->filter_channels, origin_y, origin_x, input, scratch);
+                }
+                multiply_channels(&ending, shape, scales, from, weights, folded, params->weights_offset, constant, output);
+            }
+        }
+    }
+    return 1;
+}
+
+#endif

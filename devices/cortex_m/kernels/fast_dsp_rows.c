@@ -1,0 +1,95 @@
+/* Four rows of weights at a time against one column of inputs, for cores with the DSP extension: FULLY_CONNECTED, and convolutions
+ * whose columns are too long for more scratch. */
+#include "fast.h"
+
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+
+#include "fast_dsp.h"
+
+uint32_t fast_kernels(void)
+{
+    return 2;
+}
+
+__attribute__((noinline)) int8_t dsp_finish(const dsp_ending *ending, const dsp_scale *scale, int32_t value)
+{
+    return (int8_t)kn_clamp(dsp_requantize(ending, scale, value), ending->low, ending->high);
+}
+
+uint32_t dsp_offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps)
+{
+    int32_t sum = 0;
+    if (weights_offset == 0)
+        return 0;
+    for (int32_t i = 0; i < taps; ++i)
+        sum += input[i];
+    return (uint32_t)weights_offset * ((uint32_t)sum + (uint32_t)taps * (uint32_t)input_offset);
+}
+
+/* Four taps: one word of the input, widened once, with one word of each row. The fourth row's pointer moves for itself; the first's moves last. */
+#define LOAD_INPUT "ldr r4, [%[in]], #4\n\tsxtb16 r3, r4\n\tsxtb16 r4, r4, ror #8\n\t"
+#define ROW(load, sum)                                                                                                               \
+    load "\n\tsxtb16 r6, r5\n\tsxtb16 r5, r5, ror #8\n\tsmlad %[" sum "], r6, r3, %[" sum "]\n\tsmlad %[" sum "], r5, r4, %[" sum    \
+         "]\n\t"
+#define FOUR_TAPS                                                                                                                    \
+    LOAD_INPUT ROW("ldr r5, [%[w], %[stride]]", "s1") ROW("ldr r5, [%[w], %[stride], lsl #1]", "s2") ROW("ldr r5, [%[w3]], #4", "s3") \
+        ROW("ldr r5, [%[w]], #4", "s0")
+
+/* sums[r] += input * row r of weights, `blocks` >= 1 times four taps. */
+static inline __attribute__((always_inline)) void multiply(int32_t blocks, int32_t stride, const int8_t *input, const int8_t *weights,
+                                                           int32_t sums[4])
+{
+    const int8_t *last = weights + 3 * stride;
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    __asm__ volatile("lsrs %[n], #1\n\t"
+                     "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
+                     "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
+                     "bne 2b\n"
+                     "3:"
+                     : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(input), [w] "+r"(weights), [w3] "+r"(last),
+                       [n] "+l"(blocks)
+                     : [stride] "r"(stride)
+                     : "r3", "r4", "r5", "r6", "cc", "memory");
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+
+__attribute__((optimize("O2"))) void dsp_rows(const dsp_ending *ending, const kn_channel_scales *scales, int32_t rows, int32_t taps,
+                                              const int8_t *input, const int8_t *weights, const int32_t *folded, uint32_t offset_sum,
+                                              int8_t *output)
+{
+    const int32_t whole = taps & ~3;
+    for (int32_t row = 0; row < rows; row += 4) {
+        int32_t sums[4];
+        /* The last block ends with the last row: some rows are computed twice, none goes beyond the weights. */
+        if (row > rows - 4)
+            row = rows - 4;
+        const int8_t *base = weights + row * taps;
+        for (int32_t i = 0; i < 4; ++i)
+            sums[i] = (int32_t)((uint32_t)folded[row + i] + offset_sum);
+        if (whole)
+            multiply(taps >> 2, taps, input, base, sums);
+        for (int32_t tap = whole; tap < taps; ++tap) {
+            for (int32_t i = 0; i < 4; ++i)
+                sums[i] = kn_wrap_add(sums[i], input[tap] * base[i * taps + tap]);
+        }
+        for (int32_t i = 0; i < 4; ++i) {
+            const int32_t at = scales->per_channel ? row + i : 0;
+            const dsp_scale scale = dsp_make_scale(ending, scales->multipliers[at], scales->shifts[at], folded[row + i], taps);
+            output[row + i] = dsp_finish(ending, &scale, sums[i]);
+        }
+    }
+}
+
+int fast_fully_connected(const kn_fully_connected_params *params, const kn_channel_scales *scales, const int8_t *input,
+                         const int8_t *weights, const int32_t *folded, int8_t *output)
+{
+    const dsp_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
+    if (params->outputs < 4)
+        return 0;
+    for (int32_t batch = 0; batch < params->batches; ++batch, input += params->inputs, output += params->outputs)
+        dsp_rows(&ending, scales, params->outputs, params->inputs, input, weights, folded,
+                 dsp_offset_sum(params->input_offset, params->weights_offset, input, params->inputs), output);
+    return 1;
+}
+
+#endif

@@ -1,0 +1,142 @@
+/* Fast kernels against the portable ones on random layers. Command line: seed, cases per kind.
+ *
+ * Prints, per kind, the cases and how many of them the fast kernel took. Ends with code 1 at the first difference or damaged byte around a
+ * buffer, with code 3 at an access beyond the fence. One buffer of each case, chosen by chance, ends at the fence. */
+#include "bare.h"
+#include "cases.h"
+
+enum { LIMIT = 24000, GUARD = 32, POISON = 0x5A };
+
+typedef struct {
+    int8_t before[GUARD], data[LIMIT], after[GUARD];
+} guarded;
+
+static guarded input_memory, weights_memory, output_memory, scratch_memory;
+static int8_t expected[LIMIT];
+static layer_case layer;
+static int8_t *fence;
+
+static void fill(int8_t *to, uint32_t count, int value)
+{
+    while (count-- > 0)
+        *to++ = (int8_t)value;
+}
+
+static int differs(const int8_t *bytes, int32_t count, const int8_t *from, int value)
+{
+    for (int32_t i = 0; i < count; ++i) {
+        if (bytes[i] != (from ? from[i] : (int8_t)value))
+            return i + 1;
+    }
+    return 0;
+}
+
+/* A place for `bytes`: between guards, or ending at the fence. Any alignment, but for a multiple of 4 where `aligned`. */
+static int8_t *place(guarded *memory, int32_t bytes, int at_fence, int aligned)
+{
+    const int32_t offset = aligned ? 0 : cases_between(0, 3);
+    fill(memory->before, sizeof *memory, POISON);
+    if (!at_fence)
+        return memory->data + offset;
+    fill(fence - bytes - GUARD, (uint32_t)(bytes + GUARD), POISON);
+    return fence - bytes;
+}
+
+static int run_fast(const int8_t *input, const int8_t *weights, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
+{
+    if (layer.kind == CASE_CONV)
+        return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch, scratch_bytes, output);
+    if (layer.kind == CASE_DEPTHWISE)
+        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch, scratch_bytes,
+                                      output);
+    return fast_fully_connected(&layer.dense, &layer.scales, input, weights, layer.folded, output);
+}
+
+static void run_portable(const int8_t *input, const int8_t *weights)
+{
+    const int32_t *bias = layer.with_bias ? layer.bias : 0;
+    if (layer.kind == CASE_CONV)
+        kn_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, bias, expected);
+    else if (layer.kind == CASE_DEPTHWISE)
+        kn_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, bias, expected);
+    else
+        kn_fully_connected(&layer.dense, &layer.scales, input, weights, bias, expected);
+}
+
+static void fail(const char *what, int32_t number, int32_t detail)
+{
+    static const char *const kinds[CASE_KINDS] = {"conv", "depthwise", "fully_connected"};
+    const int32_t *words = (const int32_t *)&layer.params;
+    bare_text(kinds[layer.kind]);
+    bare_text(" case ");
+    bare_number(number);
+    bare_text(": ");
+    bare_text(what);
+    bare_text(" ");
+    bare_number(detail);
+    bare_text("; params, shape, dense:");
+    for (uint32_t i = 0; i < (sizeof layer.params + sizeof layer.shape + sizeof layer.dense) / 4; ++i) {
+        bare_text(" ");
+        bare_number(words[i]);
+    }
+    bare_text("\n");
+    bare_exit(1);
+}
+
+static int check(int kind, int32_t number)
+{
+    cases_layer(&layer, kind, LIMIT - 4);
+    uint32_t wanted = 0;
+    if (kind == CASE_CONV)
+        wanted = fast_conv_2d_scratch(&layer.params, &layer.shape);
+    else if (kind == CASE_DEPTHWISE)
+        wanted = fast_depthwise_conv_2d_scratch(&layer.params, &layer.shape);
+    if (wanted > LIMIT || wanted % 4)
+        fail("scratch", number, (int32_t)wanted);
+    /* Sometimes less than wanted: then the kernel may refuse, or use a slower way. */
+    const uint32_t given = cases_between(1, 8) == 1 ? (uint32_t)cases_between(0, (int32_t)wanted / 4) * 4u : wanted;
+    const int32_t fenced = cases_between(0, 3);
+    int8_t *input = place(&input_memory, layer.input_bytes, fenced == 0, 0);
+    int8_t *weights = place(&weights_memory, layer.weights_bytes, fenced == 1, 0);
+    int8_t *output = place(&output_memory, layer.output_bytes, fenced == 2, 0);
+    int8_t *scratch = place(&scratch_memory, (int32_t)given, fenced == 3, 1);
+    cases_fill(input, layer.input_bytes);
+    cases_fill(weights, layer.weights_bytes);
+    cases_fold(&layer, weights);
+    run_portable(input, weights);
+    const int taken = run_fast(input, weights, scratch, given, output);
+    if (!taken && differs(output, layer.output_bytes, 0, POISON))
+        fail("refused and wrote output", number, 0);
+    if (!taken && given >= wanted && fast_kernels() != 1 && layer.shape.output_channels >= 4 && kind == CASE_FULLY_CONNECTED)
+        fail("refused", number, 0);
+    const int32_t wrong = taken ? differs(output, layer.output_bytes, expected, 0) : 0;
+    if (wrong)
+        fail("differs at", number, wrong - 1);
+    if (differs(output - GUARD + 4, GUARD - 4, 0, POISON) || (fenced != 2 && differs(output + layer.output_bytes, GUARD, 0, POISON)))
+        fail("wrote around the output", number, 0);
+    if (differs(scratch - GUARD, GUARD, 0, POISON) || (fenced != 3 && differs(scratch + given, GUARD, 0, POISON)))
+        fail("wrote around the scratch", number, (int32_t)given);
+    return taken;
+}
+
+int main(void)
+{
+    static const char *const kinds[CASE_KINDS] = {"conv ", "depthwise ", "fully_connected "};
+    const uint32_t seed = bare_argument(1, 1), count = bare_argument(2, 100);
+    fence = bare_fence();
+    cases_seed(seed);
+    bare_text("kernels ");
+    bare_number(fast_kernels());
+    bare_text("\n");
+    for (int kind = 0; kind < CASE_KINDS; ++kind) {
+        int32_t taken = 0;
+        for (uint32_t i = 0; i < count; ++i)
+            taken += check(kind, (int32_t)i);
+        bare_text(kinds[kind]);
+        bare_number(count);
+        bare_text(" ");
+        bare_number(taken);
+        bare_text("\n");
+    }
+    return 0;
+}
