@@ -165,7 +165,26 @@ def test_a_board_that_is_gone_fails_all_its_cells_with_the_reason(rig, tmp_path)
     assert all("no route to host" in r.reason for r in records)
 
 
-def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path):
+def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute_module, "_BACK_PAUSE_S", 0.0)
+    lost = TransientDeviceError("connection lost")
+    board = FakeBoard("b", OUTPUTS, faults=[{"load": lost}], connects=[None, lost, lost, lost, None])
+    records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert [(r.outcome, r.attempts) for r in records] == [("ok", 2), ("ok", 1)]
+
+
+def test_a_board_that_comes_back_as_another_is_not_waited_for(rig, tmp_path):
+    changed = StableDeviceError("the host key of board has changed")
+    board = FakeBoard(
+        "b", OUTPUTS, faults=[{"load": TransientDeviceError("connection lost")}], connects=[None, changed, changed]
+    )
+    first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert (first.outcome, second.outcome, board.connected) == ("failed", "failed", 2)
+    assert "connection lost" in first.reason and "has changed" in second.reason
+
+
+def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute_module, "BACK_S", 0.0)
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{}, {"load": lost}], connects=[None, lost, lost])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"), model(tmp_path, recipe="ptq-int8"))
@@ -234,11 +253,11 @@ def test_a_defect_of_the_harness_costs_one_cell_and_is_told(rig, tmp_path):
     assert second.outcome == "ok"
 
 
-def test_a_missing_delegate_library_is_the_boards_lack_not_the_models(rig, tmp_path):
-    what = "OSError: /usr/lib/libvx_delegate.so: cannot open shared object file: No such file or directory"
-    fault = WorkerFailure(what, kind="exception", phase="load")
+def test_a_delegate_that_does_not_load_is_the_boards_lack_not_the_models(rig, tmp_path):
+    what = "there is no /usr/lib/libvx_delegate.so on the board"
+    fault = WorkerFailure(what, kind="exception", phase="delegate")
     (record,) = rig(FakeBoard("b", OUTPUTS, faults=[{"load": fault}]), model(tmp_path))
-    assert (record.outcome, record.reason) == ("failed", f"load: {what}")
+    assert (record.outcome, record.reason, record.attempts) == ("failed", f"the delegate does not load: {what}", 1)
 
 
 def test_a_wrong_output_shape_is_wrong(rig, tmp_path):

@@ -220,16 +220,16 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(any_board, mnist, standi
     worker = any_board.open_worker(npu(standin, **options), Deadlines())
     with pytest.raises(WorkerFailure, match=re.escape(words)) as caught:
         worker.load(mnist[0].sha256)
-    assert (caught.value.kind, caught.value.phase) == ("exception", "load")
+    assert (caught.value.kind, caught.value.phase) == ("exception", "delegate")
     assert "npu-standin" in caught.value.what
     worker.close()
 
 
 def test_a_missing_library_is_told_as_one(any_board, mnist, tmp_path):
     worker = any_board.open_worker(npu(tmp_path / "libnone.so"), Deadlines())
-    with pytest.raises(WorkerFailure, match="libnone.so") as caught:
+    with pytest.raises(WorkerFailure, match="there is no .*libnone.so on the board") as caught:
         worker.load(mnist[0].sha256)
-    assert caught.value.phase == "load"
+    assert caught.value.phase == "delegate"
 
 
 def test_a_library_for_another_processor_is_told_as_one(board, mnist, tmp_path, standin):
@@ -239,9 +239,20 @@ def test_a_library_for_another_processor_is_told_as_one(board, mnist, tmp_path, 
         file.seek(18)
         file.write((243).to_bytes(2, "little"))
     worker = board.open_worker(npu(foreign), Deadlines())
-    with pytest.raises(WorkerFailure, match="libnpu_standin.so") as caught:
+    words = r"libnpu_standin.so is for RISC-V \(64 bits\), the board's Python is for .+ \(64 bits\)"
+    with pytest.raises(WorkerFailure, match=words) as caught:
         worker.load(mnist[0].sha256)
-    assert caught.value.phase == "load"
+    assert caught.value.phase == "delegate"
+
+
+@pytest.mark.parametrize("content, words", [(b"no library at all", "is no shared library"), (None, "Is a directory")])
+def test_what_is_no_library_is_told_as_such(board, mnist, tmp_path, content, words):
+    path = tmp_path / "libnpu_standin.so"
+    path.mkdir() if content is None else path.write_bytes(content)
+    worker = board.open_worker(npu(path), Deadlines())
+    with pytest.raises(WorkerFailure, match=words) as caught:
+        worker.load(mnist[0].sha256)
+    assert caught.value.phase == "delegate"
 
 
 def test_the_cross_compiled_library_is_for_aarch64():

@@ -52,6 +52,10 @@ class Refused(Exception):
     """An answer of type `error`: a code of docs/agent-protocol.md and a message."""
 
 
+class NoDelegate(Exception):
+    """The delegate's library did not load, or would not start: nothing of the model has been seen by then."""
+
+
 class FrameBuffer:
     """Cuts a stream of bytes into frames."""
 
@@ -443,6 +447,35 @@ def library_facts(path, tick):
     return {"sha256": digest.hexdigest(), "file": os.path.basename(os.path.realpath(path))}
 
 
+#: machines in an ELF header (e_machine), as far as boards are made of them
+ELF_MACHINES = {3: "32-bit x86", 8: "MIPS", 40: "32-bit Arm", 62: "x86-64", 183: "64-bit Arm", 243: "RISC-V"}
+
+
+def elf_machine(path):
+    """(bits, machine number) of a program or library, or None when it is none."""
+    with open(path, "rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return None
+    return {1: 32, 2: 64}.get(head[4]), int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
+
+
+def library_problem(path):
+    """Why the dynamic linker cannot take a library, where it does not say so itself: it calls a foreign one absent."""
+    try:
+        found, own = elf_machine(path), elf_machine("/proc/self/exe")
+    except FileNotFoundError:
+        return "there is no %s on the board" % path
+    except OSError as error:
+        return "%s cannot be read: %s" % (path, error.strerror)
+    if found is None:
+        return "%s is no shared library: it does not begin with an ELF header" % path
+    if own is not None and found != own:
+        names = ["%s (%s bits)" % (ELF_MACHINES.get(number, "machine %d" % number), bits) for bits, number in (found, own)]
+        return "%s is for %s, the board's Python is for %s" % (path, names[0], names[1])
+    return None
+
+
 def board_facts(module, agent_sha256):
     """Everything of the host's `Fingerprint` that the board knows."""
     if module not in ("tflite_runtime", "ai_edge_litert"):
@@ -506,6 +539,10 @@ class Worker:
                 write_frame(self.frames, dict(answer, type="ok"))
             except Refused as error:
                 write_frame(self.frames, {"type": "error", "code": error.args[0], "message": error.args[1]})
+            except NoDelegate as error:
+                write_frame(
+                    self.frames, {"type": "error", "code": "exception", "message": str(error), "phase": "delegate"}
+                )
             except Exception as error:  # whatever the runtime or a delegate raises is the cell's outcome
                 plain = isinstance(error, (RuntimeError, ValueError)) and str(error).strip()
                 message = str(error).strip() if plain else "%s: %s" % (type(error).__name__, error)
@@ -546,7 +583,7 @@ class Worker:
         began = time.perf_counter_ns()
         delegates = None
         if backend["delegate_path"]:
-            delegates = [runtime.load_delegate(backend["delegate_path"], backend["delegate_options"])]
+            delegates = [self.load_delegate(backend["delegate_path"], backend["delegate_options"])]
         interpreter = runtime.Interpreter(
             model_path=request["path"], num_threads=backend["threads"], experimental_delegates=delegates,
             experimental_op_resolver_type=getattr(runtime.OpResolverType, resolver),
@@ -563,6 +600,13 @@ class Worker:
             "inputs": [self.tensor_io(d) for d in interpreter.get_input_details()],
             "outputs": [self.tensor_io(d) for d in interpreter.get_output_details()],
         }
+
+    def load_delegate(self, path, options):
+        try:
+            return self.runtime.load_delegate(path, options)
+        except Exception as error:
+            problem = library_problem(path) if isinstance(error, OSError) else None
+            raise NoDelegate(problem or str(error).strip() or type(error).__name__)
 
     def tensor_io(self, details):
         scale, zero_point = details["quantization"]
@@ -1112,7 +1156,9 @@ class Supervisor:
                 if header["code"] != "exception":
                     raise Refused(header["code"], header["message"])
                 self.drain(child, 0.05)
-                failure = {"type": "failure", "kind": "exception", "phase": phase, "message": header["message"]}
+                failure = {
+                    "type": "failure", "kind": "exception", "phase": header.get("phase", phase), "message": header["message"],
+                }
                 raise WorkerEnded(failure, child.log_bytes())
             left_s = ends - time.monotonic()
             if left_s <= 0:

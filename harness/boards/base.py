@@ -23,8 +23,8 @@ Progress = Callable[[int, int], None]
 #: in a backend's environment and delegate options: the agent's own folder for compiled graphs
 CACHE_DIR = "{cache_dir}"
 
-#: where in a cell a worker ended
-Phase = Literal["start", "load", "first_invoke", "evaluate", "bench", "placement"]
+#: where in a cell a worker ended; `delegate` is the part of `load` in which the delegate's library loads, before the model does
+Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement"]
 #: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
 FailureKind = Literal["exception", "signal", "deadline", "exit"]
 

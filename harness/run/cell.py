@@ -56,7 +56,7 @@ def new_record(context: CellContext, key: CellKey, model: PreparedModel) -> Cell
         size_bytes=artifact.size_bytes,
         input_dtype=artifact.inputs[0].dtype if artifact.inputs else None,
         output_dtype=artifact.outputs[0].dtype if artifact.outputs else None,
-        threads=context.backend.threads,
+        threads=context.backend.threads or None,
         affinity=list(context.backend.affinity) or None,
         total_nodes=model.node_count,
         findings=list(model.findings),
@@ -272,19 +272,16 @@ def _note_stats(record: CellRecord, worker: Worker) -> None:
 _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 
 
-#: how the dynamic linker says that a delegate's library is not on the board: the board's lack, not the model's
-_NO_LIBRARY = "cannot open shared object file"
-
-
 def note_failure(record: CellRecord, failure: WorkerFailure, *, repeated: bool) -> None:
     """Turns how a worker ended into the cell's outcome (docs/outcomes.md).
 
     The runtime said no: `unsupported`. It crashed twice the same way: `unsupported` too, because the model brings it
-    down each time. It hung, or was killed from outside: `failed`, which is never held against the model.
+    down each time. It hung, or was killed from outside, or the delegate itself did not load: `failed`, which is never held
+    against the model.
     """
     record.board_log = failure.board_log or None
-    if failure.kind == "exception" and failure.phase == "load" and _NO_LIBRARY in failure.what:
-        record.outcome, record.reason = "failed", f"{failure.phase}: {failure.what}"
+    if failure.kind == "exception" and failure.phase == "delegate":
+        record.outcome, record.reason = "failed", f"the delegate does not load: {failure.what}"
     elif failure.kind == "exception":
         record.outcome, record.reason = "unsupported", f"{failure.phase}: {failure.what}"
     elif failure.kind == "signal" and failure.signal in _CRASHES and repeated:

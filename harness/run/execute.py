@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from harness.boards.base import Board, Fingerprint, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
+from harness.boards.mcu import McuBoard
 from harness.boards.profile import Profile
 from harness.errors import DeviceError, HarnessError, TransientDeviceError
 from harness.prepare import PreparedModel
@@ -21,10 +23,14 @@ from harness.results.store import Store
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record, note_failure, refused_record, run_cell
 from harness.run.compiled import run_compiled
+from harness.run.planned import run_planned
 from harness.run.predicted import note_prediction
 
 #: a cell whose link broke or whose worker died from outside is tried this often in all
 ATTEMPTS = 2
+#: how long a board that was lost may take to be back: the time of a reboot
+BACK_S = 120.0
+_BACK_PAUSE_S = 2.0
 
 
 @dataclass(kw_only=True)
@@ -195,7 +201,7 @@ class DeviceRunner:
             backend=spec,
             deadlines=profile.deadlines_spec(),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
-            time_basis=profile.time_basis,
+            time_basis=self.board.time_basis if isinstance(self.board, McuBoard) and self.fingerprint else profile.time_basis,
             samples=self._samples(backend),
             objects=self.execution.objects,
         )
@@ -232,6 +238,8 @@ class DeviceRunner:
             record: CellRecord | None = refused_record(context, cell.key, cell.model)
         elif compiler := self.job.profile.backends[cell.key.backend].compile:
             record = run_compiled(cell, context, compiler, self.budget, run=self._attempt_all, say=watcher.note)
+        elif isinstance(self.board, McuBoard):
+            record = run_planned(cell, context, self.board, self.budget, run=self._attempt_all)
         else:
             record = self._attempt_all(cell, context)
         if record is not None:
@@ -242,7 +250,10 @@ class DeviceRunner:
             self.execution.save(record)
         return record
 
-    def _attempt_all(self, cell: PlannedCell, context: CellContext) -> CellRecord | None:
+    def _attempt_all(
+        self, cell: PlannedCell, context: CellContext, before: Callable[[Board], None] = lambda board: None
+    ) -> CellRecord | None:
+        """Tries a cell up to ATTEMPTS times; `before` is told the board of each try, which may be a new one."""
         stage: Callable[[str], None] = lambda text: self.execution.watcher.stage(cell.key, text)  # noqa: E731
         progress: Progress = lambda done, total: self.execution.watcher.progress(cell.key, done, total)  # noqa: E731
         record = new_record(context, cell.key, cell.model)
@@ -251,6 +262,7 @@ class DeviceRunner:
             record = new_record(context, cell.key, cell.model)
             record.attempts = attempt
             try:
+                before(self.board)
                 record = run_cell(
                     self.board, context, cell.key, cell.model, self.budget, stage=stage, progress=progress
                 )
@@ -293,14 +305,27 @@ class DeviceRunner:
     def _reconnect_or_give_up(self, record: CellRecord) -> None:
         """After a lost device: a fresh connection, or the cell's record is saved and the device is given up.
 
+        A board that reboots is away for a while, so it is tried for `BACK_S` seconds.
+
         Raises:
             HarnessError: it cannot be reached again.
         """
-        try:
-            self._connect()
-        except HarnessError:
-            self.execution.save(record)
-            raise
+        ends_s = time.monotonic() + BACK_S
+        told = False
+        while True:
+            try:
+                return self._connect()
+            except HarnessError as error:
+                if self.execution.stop.is_set():
+                    raise  # without a record: a resumed run has this cell to do
+                if not isinstance(error, TransientDeviceError) or time.monotonic() >= ends_s:
+                    self.execution.save(record)
+                    raise
+                if not told:
+                    self.execution.watcher.note(f"{error}; waiting for it to come back")
+                    told = True
+                if self.execution.stop.wait(_BACK_PAUSE_S):
+                    raise
 
     def fail(self, cell: PlannedCell, error: HarnessError) -> CellRecord:
         """Saves a cell that its device could not run, with the reason."""
