@@ -1,4 +1,4 @@
-"""Builds .tflite models of a single op, without TensorFlow, for differential tests against a real runtime."""
+"""Builds .tflite models of one op or a few, without TensorFlow, for differential tests against a real runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import tflite
 
 _TYPES = {"int8": tflite.TensorType.INT8, "uint8": tflite.TensorType.UINT8, "int32": tflite.TensorType.INT32,
-          "float32": tflite.TensorType.FLOAT32}
+          "float32": tflite.TensorType.FLOAT32, "int16": tflite.TensorType.INT16, "float16": tflite.TensorType.FLOAT16,
+          "int64": tflite.TensorType.INT64}
 _ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 _PADDINGS = {"SAME": 0, "VALID": 1}
 
@@ -30,6 +31,8 @@ class Tensor:
     zero_points: Sequence[int] = ()
     quantized_dimension: int = 0
     data: np.ndarray | None = None
+    #: with -1 for dynamic dimensions; empty: `shape` is all there is
+    shape_signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,25 +46,39 @@ class Op:
 
 
 def build_model(op: Op, inputs: Sequence[Tensor], output: Tensor) -> bytes:
-    """A model with one subgraph and one op; its inputs are the tensors without data, in order.
+    """A model with one subgraph and one op; its inputs are the tensors without data, in order."""
+    node = Node(op=op, inputs=range(len(inputs)), outputs=[len(inputs)])
+    model_inputs = [i for i, tensor in enumerate(inputs) if tensor.data is None]
+    return build_graph([*inputs, output], [node], model_inputs, [len(inputs)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """An op over tensor indices; -1 for an optional input that is absent."""
+
+    op: Op
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+
+
+def build_graph(tensors: Sequence[Tensor], nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+    """A model with one subgraph.
 
     The schema defines each table; fields are written with the generated code of the `tflite` package.
     """
     builder = flatbuffers.Builder(1024)
-    tensors = [*inputs, output]
     buffers = [_buffer(builder, None)]
     tensor_offsets = []
     for tensor in tensors:
         if tensor.data is not None:
             buffers.append(_buffer(builder, np.ascontiguousarray(tensor.data)))
         tensor_offsets.append(_tensor(builder, tensor, len(buffers) - 1 if tensor.data is not None else 0))
-    operator = _operator(builder, op, len(inputs))
-    graph_inputs = [i for i, tensor in enumerate(inputs) if tensor.data is None]
-    subgraph = _subgraph(builder, tensor_offsets, graph_inputs, len(inputs), operator)
-    code = _table(builder, tflite, "OperatorCode", {
-        "DeprecatedBuiltinCode": min(getattr(tflite.BuiltinOperator, op.name), 127),
-        "BuiltinCode": getattr(tflite.BuiltinOperator, op.name), "Version": op.version})
-    codes = _offsets(builder, [code])
+    kinds = list(dict.fromkeys((node.op.name, node.op.version) for node in nodes))
+    operators = [_operator(builder, node, kinds.index((node.op.name, node.op.version))) for node in nodes]
+    subgraph = _subgraph(builder, tensor_offsets, inputs, outputs, operators)
+    codes = _offsets(builder, [_table(builder, tflite, "OperatorCode", {
+        "DeprecatedBuiltinCode": min(getattr(tflite.BuiltinOperator, name), 127),
+        "BuiltinCode": getattr(tflite.BuiltinOperator, name), "Version": version}) for name, version in kinds])
     subgraphs = _offsets(builder, [subgraph])
     buffer_vector = _offsets(builder, buffers)
     model = _table(builder, tflite, "Model", {"Version": 3, "OperatorCodes": codes, "Subgraphs": subgraphs,
@@ -112,6 +129,8 @@ def _buffer(builder: flatbuffers.Builder, data: np.ndarray | None) -> int:
 def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
     shape = _vector(builder, tensor.shape, np.int32)
     fields = {"Shape": shape, "Type": _TYPES[tensor.dtype], "Buffer": buffer}
+    if tensor.shape_signature:
+        fields["ShapeSignature"] = _vector(builder, tensor.shape_signature, np.int32)
     if tensor.scales:
         scales = _vector(builder, tensor.scales, np.float32)
         zero_points = _vector(builder, tensor.zero_points, np.int64)
@@ -120,10 +139,11 @@ def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
     return _table(builder, tflite, "Tensor", fields)
 
 
-def _operator(builder: flatbuffers.Builder, op: Op, inputs: int) -> int:
-    input_vector = _vector(builder, range(inputs), np.int32)
-    output_vector = _vector(builder, [inputs], np.int32)
-    fields: dict[str, Any] = {"OpcodeIndex": 0, "Inputs": input_vector, "Outputs": output_vector}
+def _operator(builder: flatbuffers.Builder, node: Node, opcode: int) -> int:
+    op = node.op
+    input_vector = _vector(builder, node.inputs, np.int32)
+    output_vector = _vector(builder, node.outputs, np.int32)
+    fields: dict[str, Any] = {"OpcodeIndex": opcode, "Inputs": input_vector, "Outputs": output_vector}
     if op.options_table:
         values = {key: _vector(builder, value, np.int32) if isinstance(value, list) else value
                   for key, value in op.options.items()}
@@ -132,10 +152,11 @@ def _operator(builder: flatbuffers.Builder, op: Op, inputs: int) -> int:
     return _table(builder, tflite, "Operator", fields)
 
 
-def _subgraph(builder: flatbuffers.Builder, tensors: Sequence[int], inputs: Sequence[int], output: int, operator: int) -> int:
+def _subgraph(builder: flatbuffers.Builder, tensors: Sequence[int], inputs: Sequence[int], outputs: Sequence[int],
+              nodes: Sequence[int]) -> int:
     tensor_vector = _offsets(builder, tensors)
     input_vector = _vector(builder, inputs, np.int32)
-    output_vector = _vector(builder, [output], np.int32)
-    operators = _offsets(builder, [operator])
+    output_vector = _vector(builder, outputs, np.int32)
+    operators = _offsets(builder, nodes)
     return _table(builder, tflite, "SubGraph", {"Tensors": tensor_vector, "Inputs": input_vector, "Outputs": output_vector,
                                                 "Operators": operators})
