@@ -6,13 +6,13 @@ import zlib
 
 import numpy as np
 
-from tests import kernel_cases_conv, kernel_cases_pairs, kernel_cases_simple
+from tests import kernel_cases_conv, kernel_cases_pairs, kernel_cases_resize, kernel_cases_simple
 from tests.kernel_cases import Case, Generator
 
 #: "conv" -> conv_case, ...
 GENERATORS: dict[str, Generator] = {
     name.removesuffix("_case"): getattr(module, name)
-    for module in (kernel_cases_conv, kernel_cases_pairs, kernel_cases_simple)
+    for module in (kernel_cases_conv, kernel_cases_pairs, kernel_cases_simple, kernel_cases_resize)
     for name in sorted(vars(module)) if name.endswith("_case") and not name.startswith("_")
 }
 
