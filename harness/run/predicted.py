@@ -30,7 +30,8 @@ def note_prediction(
     try:
         graph = read_graph(artifact.path)
         prediction = predict(
-            graph, artifact.size_bytes or 0, profile, backend, runtime=runtime, devices_option=devices_dir
+            graph, artifact.size_bytes or 0, profile, backend, runtime=runtime, devices_option=devices_dir,
+            machine=record.fingerprint.machine if record.fingerprint else None,
         )
     except UserInputError as error:
         record.prediction = {"unknown": str(error)}

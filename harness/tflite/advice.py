@@ -40,7 +40,7 @@ def advise(
     """
     lines: list[str] = []
     if support.loads is False or support.right is False:
-        lines += _for_runtime(found)
+        lines += support.advice or _for_runtime(found)
         better = _better_runtimes(graph, runtime, kernels)
         if better:
             lines.append(f"as it is, the model runs on {', '.join(better)}")

@@ -7,6 +7,7 @@ take (harness.tflite.coverage), and will it fit.
 from __future__ import annotations
 
 import os
+import platform
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Prediction:
 
 def predict(
     graph: Graph, artifact_size: int, profile: Profile, backend: BackendSpec, *, runtime: str | None = None,
-    devices_option: str | os.PathLike[str] | None = None,
+    machine: str | None = None, devices_option: str | os.PathLike[str] | None = None,
 ) -> Prediction:
     """What is expected of a model on one backend of a device.
 
@@ -85,13 +86,21 @@ def predict(
         backend: one of the profile's, from `harness.boards.connect.backend_spec`.
         runtime: `NAME VERSION` as a board's fingerprint says, or `NAME==VERSION`. Without it the profile's package, else
             the newest version of the profile's runtime that is known here, marked as assumed.
+        machine: the board's processor family as its fingerprint says. Without it this machine's where the profile's board
+            is this machine, else unknown: what is known of one family alone is then not predicted.
         devices_option: a folder to look for delegate tables in first.
 
     Raises:
         UserInputError: an unknown runtime, a faulty delegate table.
     """
+    if profile.kind == "mcu":
+        from harness.boards.mcu_predict import predict_mcu
+
+        return predict_mcu(graph, artifact_size, profile, backend, runtime=runtime)
     name, version, assumed = _runtime(profile, runtime)
-    support = runtime_supports(name, version, graph, kernels=backend.kernels)
+    if machine is None and profile.link.type == "local":
+        machine = platform.machine()
+    support = runtime_supports(name, version, graph, kernels=backend.kernels, machine=machine)
     reasons = list(support.reasons)
     loads = support.loads
     nodes: tuple[NodeCoverage, ...] | None = None

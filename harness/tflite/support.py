@@ -17,6 +17,7 @@ from typing import Any, Literal
 from harness.errors import unknown_name
 from harness.tflite.arithmetic import NodeTypes, node_types
 from harness.tflite.graph import Graph, Node
+from harness.tflite.row_sums import overflowing_rows
 
 #: as in `harness.boards.base.BackendSpec.kernels`
 Kernels = Literal["reference", "default", "no-default-delegate"]
@@ -33,11 +34,13 @@ class Support:
         right: will its outputs be those of the model's definition (to rounding); None when it does not load or the data
             cannot tell.
         reasons: what speaks against it, a sentence each, with op and node.
+        advice: what helps, where a rule knows better than its node's features.
     """
 
     loads: bool | None
     right: bool | None
     reasons: list[str]
+    advice: tuple[str, ...] = ()
 
 
 def known_runtimes() -> tuple[tuple[str, str], ...]:
@@ -45,7 +48,9 @@ def known_runtimes() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((data["runtime"], data["version"]) for data in map(_read, _FOLDER.glob("*.json"))))
 
 
-def runtime_supports(runtime_name: str, version: str, graph: Graph, *, kernels: Kernels = "reference") -> Support:
+def runtime_supports(
+    runtime_name: str, version: str, graph: Graph, *, kernels: Kernels = "reference", machine: str | None = None
+) -> Support:
     """Predicts what a runtime makes of a model.
 
     Args:
@@ -54,6 +59,7 @@ def runtime_supports(runtime_name: str, version: str, graph: Graph, *, kernels: 
         graph: the model.
         kernels: the op resolver. `reference` (BUILTIN_REF) registers fewer op versions than the others in old runtimes;
             `default` adds XNNPACK.
+        machine: the board's processor family as `uname -m` says it; rules of one family are left out where it is None.
 
     Raises:
         UserInputError: for a runtime name without any data file.
@@ -72,12 +78,18 @@ def runtime_supports(runtime_name: str, version: str, graph: Graph, *, kernels: 
         for t in graph.tensors if t.dtype not in data["tensor_types"]
     ]
     wrongs: list[str] = []
+    advice: dict[str, None] = {}
     for node in graph.nodes:
         types = node_types(graph, node)
         for rule in data["rules"] if types else ():
-            if types and _matches(rule, types, kernels):
+            if types and _matches(rule, types, kernels, machine):
+                rows = overflowing_rows(graph, node) if rule.get("row_sums_overflow") else None
+                if rows == ():
+                    continue
                 reasons = refusals if rule["effect"] == "refused" else wrongs
-                reasons.append(f"node {node.index} {node.op}: {rule['why']}")
+                which = f" ({len(rows)} of its outputs: {_numbers(rows)})" if rows else ""
+                advice.update({rule["advice"]: None} if "advice" in rule else {})
+                reasons.append(f"node {node.index} {node.op}: {rule['why']}{which}")
                 break
         else:
             if types and types.constant and not _proven(data, types):
@@ -85,7 +97,7 @@ def runtime_supports(runtime_name: str, version: str, graph: Graph, *, kernels: 
     if refusals:
         return Support(loads=False, right=None, reasons=refusals + wrongs)
     if wrongs:
-        return Support(loads=None if unknowns else True, right=False, reasons=wrongs + unknowns)
+        return Support(loads=None if unknowns else True, right=False, reasons=wrongs + unknowns, advice=tuple(advice))
     if unknowns:
         return Support(loads=None, right=None, reasons=unknowns)
     return Support(loads=True, right=True, reasons=[])
@@ -125,10 +137,15 @@ def _proven(data: dict[str, Any], types: NodeTypes) -> bool:
     return types.weight in proven["*"] or types.weight in proven.get(types.op, ())
 
 
-def _matches(rule: dict[str, Any], types: NodeTypes, kernels: Kernels) -> bool:
+def _numbers(rows: tuple[int, ...]) -> str:
+    return ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+
+
+def _matches(rule: dict[str, Any], types: NodeTypes, kernels: Kernels, machine: str | None) -> bool:
     """Does a rule speak of this node? A key that a rule leaves out does not matter to it."""
     return (
         kernels in rule.get("kernels", (kernels,))
+        and machine in rule.get("machines", (machine,))
         and types.op in rule["ops"]
         and types.weight in rule.get("weight", (types.weight,))
         and types.activation in rule.get("activation", (types.activation,))
