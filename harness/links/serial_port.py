@@ -63,7 +63,7 @@ class SerialPort:
 
     def __init__(self, settings: SerialSettings) -> None:
         if settings.baud <= 0:
-            raise UserInputError(f"a baud rate of {settings.baud}", where=settings.port, hint="give bits per second, such as 115200")
+            raise UserInputError(f"a baud rate of {settings.baud}", where=settings.port, hint="give bits per second: 115200")
         self._settings = settings
         self._serial: serial.SerialBase | None = None
         self._fd: int | None = None
