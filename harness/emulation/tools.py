@@ -13,6 +13,7 @@ from harness.errors import MissingPartError, TransientDeviceError
 #: program -> the Debian package that brings it
 PACKAGES = {
     "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-arm": "qemu-system-arm",
     "zstd": "zstd",
     "mke2fs": "e2fsprogs",
     "dpkg-deb": "dpkg",

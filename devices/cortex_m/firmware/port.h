@@ -43,4 +43,8 @@ int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count);
 /* Ends an inference that takes longer than `ms` (0: disarm) in firmware_fault(FAULT_WATCHDOG). Returns 0 where the port has none. */
 int port_watchdog(uint32_t ms);
 
+/* 1 right before an inference is timed, 0 right after: a port whose line waits for it (flow control, an emulated UART) holds back its receive
+ * interrupt, so that no count has foreign instructions in it. The default does nothing: the ring buffer goes on filling. */
+void port_quiet(int on);
+
 #endif

@@ -1,0 +1,24 @@
+/* Time without interrupts: 64 bits out of counters of 32, and the core's own cycle counter where there is a real one. */
+#ifndef CORTEX_M_COUNTER_H
+#define CORTEX_M_COUNTER_H
+
+#include <stdint.h>
+
+/* Starts the DWT cycle counter; returns 1 if it really advances. Cores without one, and emulators that only pretend, give 0. */
+int cycle_counter_start(void);
+uint32_t cycle_counter(void);
+
+/* A fine counter of 32 bits and a coarse one, 2^coarse_shift times slower, that says how often the fine one went round. */
+typedef struct {
+    uint32_t coarse_shift;
+    uint32_t coarse_last, coarse_high; /* the coarse one is widened by being read at least once in a round of its own */
+    uint32_t fine_offset;
+} wide_counter;
+
+/* Both counters at one moment. */
+void wide_counter_start(wide_counter *counter, uint32_t fine, uint32_t coarse);
+
+/* Units of the fine counter since the start. Exact while the two drift apart by less than half a round of the fine one. */
+uint64_t wide_counter_read(wide_counter *counter, uint32_t fine, uint32_t coarse);
+
+#endif

@@ -1,0 +1,8 @@
+/* Where the chip goes on a fault, and where a port may send its watchdog's interrupt. */
+#ifndef CORTEX_M_FAULT_VECTOR_H
+#define CORTEX_M_FAULT_VECTOR_H
+
+/* Ends in a FAULT frame and a reset. Reached by NMI or an interrupt of the port it means the watchdog. */
+void fault_vector(void);
+
+#endif

@@ -1,0 +1,26 @@
+/* The loaded model: its tensors as two rows of bytes, its inference as one measured call. */
+#ifndef FIRMWARE_MODEL_H
+#define FIRMWARE_MODEL_H
+
+#include "../protocol/protocol.h"
+
+/* Makes the model in the port's model memory ready. Returns SP_OK or fills in the error. */
+uint16_t model_load(uint32_t model_bytes, sp_answer *answer);
+void model_unload(void);
+int model_loaded(void);
+
+/* The answer to COMMIT. Returns 0 when there are too many tensors for it. */
+int model_tell(sp_answer *answer);
+
+/* All inputs, or all outputs, one after the other. */
+uint32_t model_input_bytes(void);
+uint32_t model_output_bytes(void);
+
+/* The caller has checked the range against the sums above. */
+void model_set_inputs(uint32_t offset, const uint8_t *data, uint32_t count);
+void model_get_outputs(uint32_t offset, uint8_t *data, uint32_t count);
+
+/* One inference; `ticks` is the time of rt_invoke alone. Ends in a reset when it takes longer than `deadline_ms` (0: no limit). */
+uint16_t model_run(uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer);
+
+#endif

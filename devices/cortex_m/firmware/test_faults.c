@@ -1,0 +1,32 @@
+/* Only in builds for tests (FW_TEST_FAULTS): a request that breaks the firmware in the way it names. No other build has it. */
+#include "firmware.h"
+
+#ifdef FW_TEST_FAULTS
+
+enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4, SMALL_OVERFLOW = 5 };
+
+/* Beyond all memory of the boards that QEMU knows. */
+#define NOWHERE 0xA0000000u
+
+__attribute__((noinline)) static uint32_t deeper(uint32_t depth) {
+    volatile uint8_t frame[64];
+    frame[depth % sizeof frame] = (uint8_t)depth;
+    return depth == 0 ? 0 : deeper(depth - 1) + frame[depth % sizeof frame];
+}
+
+void test_fault(const sp_request *request, sp_answer *answer) {
+    switch (sp_get32(request->payload)) {
+        case UNDEFINED_INSTRUCTION: __builtin_trap();
+        case BAD_ADDRESS: *(volatile uint32_t *)(uintptr_t)NOWHERE = 1; break;
+        case STACK_OVERFLOW: sp_put32(answer->space, deeper(1u << 20)); break;
+        case HANG:
+            port_watchdog(1);
+            for (;;) {
+            }
+        default: answer_error(answer, SP_BAD_ARGUMENT, 0, "no such test fault");
+    }
+}
+
+#else
+typedef int test_faults_are_not_in_this_build;
+#endif
