@@ -154,10 +154,10 @@ def test_a_runtime_package_with_an_address_that_is_not_this_machine_is_refused(d
 
 
 def test_a_kind_that_cannot_be_driven_yet_is_unavailable_with_the_reason(devices_dir: Path, write_profile):
-    write_profile("board", MINIMAL.replace("title: a board", "title: a board\nkind: mcu"))
+    write_profile("board", MINIMAL.replace("title: a board", "title: a board\nkind: mlperf-tiny"))
     state = availability(get_profile("board", devices_dir))
     assert not state.ok
-    assert "boards of kind mcu cannot be driven" in str(state.reason)
+    assert "boards of kind mlperf-tiny cannot be driven" in str(state.reason)
 
 
 def test_emulated_is_ignored_for_host_devices(devices_dir: Path):

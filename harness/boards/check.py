@@ -14,7 +14,9 @@ from harness.boards.check_model import CheckModel, check_model
 from harness.boards.connect import backend_spec, connect, link_of
 from harness.boards.hostenv import TextProgress
 from harness.boards.lease import lease
+from harness.boards.mcu_check import check_mcu
 from harness.boards.profile import Profile
+from harness.boards.profile_mcu import McuProfile
 from harness.errors import DeviceError, HarnessError, StableDeviceError
 from harness.files import sha256_bytes, write_bytes_atomic
 from harness.tflite.vela import compile_model
@@ -48,11 +50,15 @@ def check_device(profile: Profile, *, progress: TextProgress | None = None) -> I
     try:
         board = connect(profile, progress=progress)
         runtime = profile.runtime
-        yield CheckStep(name=step, ok=True, detail=runtime.package or f"{runtime.module} of {runtime.python}")
+        yield CheckStep(name=step, ok=True, detail=runtime.package or f"{runtime.module} of {runtime.python or 'the firmware'}")
         step = "lease"
         with lease(profile, 0.0, progress):
             yield CheckStep(name=step, ok=True, detail=f"{profile.lock_name} is free")
             try:
+                if isinstance(profile, McuProfile):
+                    step = "board"
+                    yield from check_mcu(profile, board)
+                    return
                 for step, action in (("login", _login), ("agent", _agent)):
                     yield CheckStep(name=step, ok=True, detail=action(profile, board))
                 step = "upload"

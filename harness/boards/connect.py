@@ -15,6 +15,7 @@ from harness.boards.base import BackendSpec, Board
 from harness.boards.estimate import EstimateBoard, compiler_packages
 from harness.boards.hostenv import TextProgress, ensure_runtime_env, env_unavailable_reason
 from harness.boards.profile import LocalLinkProfile, Profile, SshLinkProfile, is_loopback
+from harness.boards.profile_mcu import McuProfile
 from harness.emulation.twin import is_qemu_twin
 from harness.errors import HarnessError, MissingPartError, UserInputError, unknown_name
 
@@ -34,6 +35,11 @@ def availability(profile: Profile) -> Availability:
     """A cheap look: kind, address, key files, a Python for the runtime. The board itself is not asked."""
     try:
         _require_driven(profile)
+        if isinstance(profile, McuProfile):
+            from harness.boards.mcu_lines import mcu_unavailable_reason
+
+            reason = mcu_unavailable_reason(profile)
+            return Availability(ok=reason is None, reason=reason)
         link_settings(profile)
     except HarnessError as error:
         return Availability(ok=False, reason=str(error))
@@ -70,6 +76,11 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
     _require_driven(profile)
     if profile.estimated:
         return EstimateBoard(profile)
+    if isinstance(profile, McuProfile):
+        from harness.boards.mcu import McuBoard
+        from harness.boards.mcu_lines import line_of
+
+        return McuBoard(profile, line_of(profile, progress=progress))
     link = link_of(profile, progress=progress)
     if profile.runtime.package:
         python = str(ensure_runtime_env(profile.runtime.package, progress=progress).python)
@@ -116,7 +127,23 @@ def link_settings(profile: Profile, environ: Mapping[str, str] | None = None) ->
 
     if isinstance(profile.link, LocalLinkProfile):
         return LocalLink()
+    if isinstance(profile, McuProfile):
+        raise UserInputError("a microcontroller has a serial line and nothing to log in to", where=profile.name)
     return _ssh_settings(profile, profile.link, os.environ if environ is None else environ)
+
+
+def require_address(profile: Profile) -> None:
+    """Ends a command before anything is built when a device has no address or port.
+
+    Raises:
+        UserInputError: says which variable to set, or which line to write where.
+    """
+    if not isinstance(profile, McuProfile):
+        link_settings(profile)
+    elif not profile.emulated:
+        from harness.boards.mcu_lines import serial_address
+
+        serial_address(profile)
 
 
 def _ssh_settings(profile: Profile, link: SshLinkProfile, environ: Mapping[str, str]) -> SshLink:
@@ -181,5 +208,5 @@ def _where(profile: Profile) -> str:
 
 
 def _require_driven(profile: Profile) -> None:
-    if profile.kind != "linux":
+    if profile.kind not in ("linux", "mcu"):
         raise MissingPartError(f"boards of kind {profile.kind} cannot be driven by this version", where=profile.name)

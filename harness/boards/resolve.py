@@ -11,6 +11,7 @@ from harness import paths
 from harness.boards.estimate import ESTIMATE_MACHINE, estimate_twin
 from harness.boards.profile import ESTIMATE_SUFFIX, TWIN_SUFFIX, Origin, Profile
 from harness.boards.profile_errors import validate
+from harness.boards.profile_mcu import McuProfile, profile_model
 from harness.boards.profile_yaml import LocatedData, load_yaml, overlay
 from harness.errors import HarnessError, UserInputError, unknown_name
 
@@ -87,7 +88,8 @@ def packaged_profile(name: str) -> Profile:
     path = folder / f"{name}{_SUFFIX}"
     if not path.is_file():
         raise unknown_name("packaged device", name, [p.stem for p in folder.glob(f"*{_SUFFIX}")])
-    return validate(Profile, load_yaml(path)).from_file(Origin(path=path, local_path=folder / LOCAL_FILE))
+    located = load_yaml(path)
+    return validate(profile_model(located.data), located).from_file(Origin(path=path, local_path=folder / LOCAL_FILE))
 
 
 def local_file_for(devices_option: DevicesOption = None) -> Path:
@@ -122,7 +124,7 @@ def _load(name: str, path: Path, devices_option: DevicesOption) -> Profile:
         what = f"name: found '{located.data['name']}', but the file is called {path.name}"
         raise UserInputError(what, where=where, hint=f"write `name: {name}` or rename the file")
     _apply_local(name, located, devices_option)
-    return validate(Profile, located).from_file(Origin(path=path, local_path=local_file_for(devices_option)))
+    return validate(profile_model(located.data), located).from_file(Origin(path=path, local_path=local_file_for(devices_option)))
 
 
 def _apply_local(name: str, located: LocatedData, devices_option: DevicesOption) -> None:
@@ -166,6 +168,10 @@ def _twin(profile: Profile, devices_option: DevicesOption, suffix: str | None) -
         raise UserInputError(f"unknown device '{profile.name}{suffix}'", hint=f"its twin is called {profile.name}{own}")
     if own == ESTIMATE_SUFFIX:
         return estimate_twin(profile)
+    if isinstance(profile, McuProfile):
+        from harness.boards.mcu_twin import mcu_twin
+
+        return mcu_twin(profile)
     from harness.emulation.twin import qemu_twin
 
     return qemu_twin(profile)

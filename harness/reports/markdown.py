@@ -84,8 +84,8 @@ def _seeds(report: Report) -> list[str]:
     for name in ("latency_median_ns_min", "latency_median_ns_max"):
         frame[name.replace("_ns", "")] = frame.pop(name).map(duration_text, na_action="ignore")
     columns = ["workload", "recipe", "device", "backend", "seeds", "ok", "accuracy_min", "accuracy_mean", "accuracy_max",
-               "accuracy_sd", "latency_median_min", "latency_median_max", "latency_samples", "count_min", "count_max", "time_basis",
-               "placement"]
+               "accuracy_sd", "latency_median_min", "latency_median_max", "latency_samples", "count_min", "count_max",
+               "time_basis", "placement"]
     return ["## Spread over seeds", "", "A difference within this spread shows nothing.", "", *_data(report),
             frame_table(frame[columns]), ""]
 

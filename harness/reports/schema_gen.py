@@ -42,7 +42,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "integers": {"type": "array", "items": _COUNT},
     "fingerprint": _object(
         {
-            f.name: _TEXT if f.name == "runtime" else _nullable(_COUNT if f.name == "cpu_count" else _TEXT)
+            f.name: _TEXT if f.name == "runtime" else _nullable(_COUNT if f.name in ("cpu_count", "clock_hz") else _TEXT)
             for f in dataclasses.fields(Fingerprint)
         }
     ),

@@ -79,7 +79,7 @@ _EXPLAINED = {
     "Ops": "Where every node of every model ran.",
     "Fallback": "Cells with an external delegate: where every node ran, why not on the delegate, and whether that was predicted.",
     "Compiled": "What an offline compiler made of the models before they travelled; its estimates are for the NPU's part alone.",
-    "Microcontrollers": "Exact counts per inference, and memory: the arena holds tensors; flash is model_bytes and code_bytes together.",
+    "Microcontrollers": "Exact counts per inference, and memory: the arena holds tensors, flash model_bytes and code_bytes.",
     "Findings": "What the audits and the measurements found, gravest first.",
 }
 

@@ -69,6 +69,9 @@ class Fingerprint:
     bsp: str | None = None
     governor: str | None = None
     agent_sha256: str | None = None
+    #: a microcontroller's firmware: its build and compiler, and the clock of its core
+    firmware: str | None = None
+    clock_hz: int | None = None
     harness_version: str | None = None
 
 

@@ -119,9 +119,9 @@ def choose_devices(options: RunOptions) -> list[ChosenDevice]:
 
 def _require_available(profile: Profile) -> None:
     """Ends the command before anything is built when a device cannot even be tried: no address, no runtime here."""
-    from harness.boards.connect import availability, link_settings
+    from harness.boards.connect import availability, require_address
 
-    link_settings(profile)
+    require_address(profile)
     state = availability(profile)
     if not state.ok:
         raise MissingPartError(f"unavailable: {state.reason}", where=profile.name, hint="see `harness devices list`")

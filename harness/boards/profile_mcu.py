@@ -1,0 +1,113 @@
+"""Profiles of microcontrollers (`kind: mcu`): a serial port, a core, a runtime. Field by field in docs/devices.md.
+
+What the firmware really has (board, core, memory, ops, clock) it says itself when it is connected; what stands here is how to
+reach it, and what `harness check` assumes as long as nobody has asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from harness.boards.profile import (
+    TWIN_SUFFIX,
+    BackendName,
+    BackendProfile,
+    EnvName,
+    LimitsProfile,
+    Line,
+    Profile,
+    _Part,
+)
+
+#: the one backend of a microcontroller
+BACKEND = "cpu"
+#: cores that the firmware is built for, and the kernel set that its build chooses (`KERNELS_*` of docs/serial-protocol.md)
+CORE_KERNELS = {"cortex-m0": 1, "cortex-m3": 1, "cortex-m4": 2, "cortex-m7": 2, "cortex-m33": 2, "cortex-m55": 3}
+#: kernel sets by the number that HELLO gives
+KERNEL_NAMES = {1: "portable", 2: "dsp", 3: "mve"}
+
+_PORT = re.compile(r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@:,=-]+)+|COM[0-9]{1,3}|(socket|rfc2217)://[A-Za-z0-9_.\[\]:-]+:[0-9]{1,5}")
+PORT_WORDS = "an absolute path such as /dev/serial/by-id/..., COM3, socket://HOST:PORT or rfc2217://HOST:PORT"
+
+
+def _check_port(value: str) -> str:
+    if not is_port(value):
+        raise PydanticCustomError("not_allowed", "{words}", {"words": PORT_WORDS})
+    return value
+
+
+def is_port(text: str) -> bool:
+    """Whether a text can be a serial port: a device's path, or a URL of a kind that carries a serial line."""
+    return _PORT.fullmatch(text) is not None
+
+
+class SerialLinkProfile(_Part):
+    """The board hangs on a serial line. `port_env` names an environment variable that, when set, wins over `port`."""
+
+    type: Literal["serial"]
+    port: Annotated[str, AfterValidator(_check_port)] | None = None
+    port_env: EnvName | None = None
+    baud: Annotated[int, Field(ge=300, le=12_000_000)] = 115_200
+
+
+class McuRuntimeProfile(_Part):
+    """Which runtime the firmware is expected to have: `harness check` believes it, a connected board says it itself."""
+
+    module: Literal["plan", "tflite-micro"] = "plan"
+
+    @property
+    def package(self) -> None:
+        """No environment on this machine belongs to it."""
+        return None
+
+    @property
+    def python(self) -> None:
+        """There is no Python on the board."""
+        return None
+
+
+class McuLimitsProfile(LimitsProfile):
+    """Memory of the board, for `harness check`; None: ask the board."""
+
+    arena_bytes: Annotated[int, Field(ge=64)] | None = None
+    model_bytes: Annotated[int, Field(ge=64)] | None = None
+
+
+class McuProfile(Profile):
+    """One microcontroller board."""
+
+    kind: Literal["mcu"]
+    link: SerialLinkProfile
+    runtime: McuRuntimeProfile = Field(default_factory=McuRuntimeProfile)
+    backends: dict[BackendName, BackendProfile] = Field(default_factory=lambda: {BACKEND: BackendProfile()})
+    limits: McuLimitsProfile = Field(default_factory=McuLimitsProfile)
+    core: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
+    #: the name that the firmware must give itself, so that a run never lands on another board that hangs on the same port
+    board: Line | None = None
+
+    @model_validator(mode="after")
+    def _one_plain_backend(self) -> McuProfile:
+        plain = {name: backend.model_copy(update={"samples": None}) for name, backend in self.backends.items()}
+        if plain != {BACKEND: BackendProfile()}:
+            words = f"a microcontroller has the one backend `{BACKEND}`, with nothing to set but `samples`"
+            raise PydanticCustomError("inconsistent", "{words}", {"words": words})
+        return self
+
+    @property
+    def emulated(self) -> bool:
+        """True for a twin: the firmware runs in QEMU."""
+        return self.name.endswith(TWIN_SUFFIX)
+
+    @property
+    def kernels(self) -> int:
+        """The kernel set that a build for this core has."""
+        return CORE_KERNELS[self.core]
+
+
+def profile_model(data: dict[str, Any]) -> type[Profile]:
+    """The model that a profile file is checked against, by its `kind`."""
+    return McuProfile if data.get("kind") == "mcu" else Profile
