@@ -62,7 +62,7 @@ class BackendSpec:
 
     Attributes:
         kernels: `reference` (BUILTIN_REF), `default` (with XNNPACK where the runtime has it) or `no-default-delegate`.
-        threads: interpreter threads.
+        threads: interpreter threads; 0 where the runtime has none to set.
         affinity: CPU numbers the worker is bound to; empty means not bound.
         delegate_path: the external delegate's library on the board.
         delegate_options: passed to the delegate as text.

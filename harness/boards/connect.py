@@ -89,7 +89,7 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
     options = AgentOptions(
         directory=profile.agent.directory, cache_limit_bytes=profile.limits.cache_bytes,
         operation_timeout_s=profile.agent.operation_timeout_s, silence_timeout_s=profile.agent.silence_timeout_s,
-        graph_cache_limit_bytes=profile.limits.graph_cache_bytes,
+        graph_cache_limit_bytes=profile.limits.graph_cache_bytes, vendor_benchmark=profile.vendor_benchmark,
     )
     return LinuxBoard(
         name=profile.name, link=link, runtime_module=profile.runtime.module, python=python, options=options
@@ -107,7 +107,7 @@ def backend_spec(profile: Profile, name: str) -> BackendSpec:
     backend = profile.backends[name]
     delegate = backend.delegate
     return BackendSpec(
-        name=name, kernels=backend.kernels, threads=backend.threads, affinity=backend.affinity,
+        name=name, kernels=backend.kernels, threads=0 if isinstance(profile, McuProfile) else backend.threads, affinity=backend.affinity,
         delegate_path=delegate.path if delegate else None, delegate_name=delegate.name if delegate else None,
         delegate_options=dict(delegate.options) if delegate else {}, env=dict(backend.env),
     )

@@ -54,6 +54,7 @@ class AgentOptions:
         operation_timeout_s: seconds for a short request, and for every step of the start.
         silence_timeout_s: the board sends signs of life; this long without one means that the link is dead.
         graph_cache_limit_bytes: what a delegate's compiled graphs may take there during a cell.
+        vendor_benchmark: TensorFlow Lite's own benchmark on the board; None: where vendors keep it; `none`: not used.
     """
 
     directory: str | None = None
@@ -61,6 +62,15 @@ class AgentOptions:
     operation_timeout_s: float = 30.0
     silence_timeout_s: float = 20.0
     graph_cache_limit_bytes: int = 256 << 20
+    vendor_benchmark: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramRun:
+    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last 64 KiB it printed."""
+
+    code: int | None
+    output: str
 
 
 class LinuxBoard:
@@ -80,6 +90,8 @@ class LinuxBoard:
         self._frames: FrameStream | None = None
         self._present: set[str] = set()
         self._libraries: dict[str, str] = {}
+        #: the vendor's benchmark program that is there, once connected
+        self.vendor_benchmark: str | None = None
 
     def connect(self) -> Fingerprint:
         """Opens the link, starts the agent, and asks what the board is. After a lost connection, call it again.
@@ -99,8 +111,10 @@ class LinuxBoard:
                 "verb": "hello", "module": self._module, "cache_limit_bytes": options.cache_limit_bytes,
                 "heartbeat_s": options.silence_timeout_s / 4, "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
             }
-            facts = self.request(request).header["facts"]
-            return Fingerprint(**facts, harness_version=__version__)
+            answer = self.request(request).header
+            wanted = options.vendor_benchmark
+            self.vendor_benchmark = None if wanted == "none" else wanted or answer["vendor_benchmark"]
+            return Fingerprint(**answer["facts"], harness_version=__version__)
         except BaseException:
             self.close()
             raise
@@ -139,6 +153,21 @@ class LinuxBoard:
         request = {"verb": "open", "backend": asdict(backend), "deadline_s": deadlines.load_s}
         answer = self.request(request, deadline_s=deadlines.load_s + _GRACE_S)
         return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
+
+    def run_vendor_benchmark(
+        self, model_sha256: str, backend: BackendSpec, arguments: Sequence[str], deadline_s: float
+    ) -> ProgramRun:
+        """Runs the vendor's benchmark program on a model that is on the board, with a backend's CPUs and environment.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
+        request = {
+            "verb": "vendor_benchmark", "program": self.vendor_benchmark, "model": model_sha256, "backend": asdict(backend),
+            "arguments": list(arguments), "deadline_s": deadline_s,
+        }
+        answer = self.request(request, deadline_s=deadline_s + _GRACE_S)
+        return ProgramRun(code=answer.header["code"], output=bytes(answer.payload).decode("utf-8", "replace"))
 
     def delegate_text(self, path: str) -> str:
         """A delegate's identity: path, start of the file's SHA-256, and the file's own name where the path is a link.

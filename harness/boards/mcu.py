@@ -22,7 +22,9 @@ from harness.errors import DeviceError, StableDeviceError, TransientDeviceError,
 from harness.results.record import Fingerprint, TimeBasis
 
 if TYPE_CHECKING:
-    from harness.links.serial_session import Hello, SerialSession
+    from harness.links.serial_messages import Hello
+    from harness.links.serial_port import SerialPort
+    from harness.links.serial_session import SerialSession
 
 Result = TypeVar("Result")
 #: `model_kind` of HELLO
@@ -61,6 +63,7 @@ class McuBoard:
         self.name = profile.name
         self._profile = profile
         self._line = line
+        self._port: SerialPort | None = None
         self._session: SerialSession | None = None
         self._hello: Hello | None = None
         self._files: dict[str, Path] = {}
@@ -80,18 +83,21 @@ class McuBoard:
             TransientDeviceError: the port is busy, or nothing answers in time.
             MissingPartError: QEMU or a compiler for the emulated board is missing.
         """
+        from harness.links.serial_port import SerialPort, SerialSettings
         from harness.links.serial_session import SerialSession
 
         self.close()
+        link = self._profile.link
         try:
-            port = self._line.open()
-            self._session = SerialSession.open(port, self._profile.link.baud, where=self.name)
-            self._hello = self._session.hello
-            self._require_expected(self._hello)
+            address = self._line.open()
+            self._port = SerialPort(SerialSettings(port=address.port, baud=address.baud, dtr=link.dtr, rts=link.rts))
+            self._port.open()
+            self._session = SerialSession(self._port)
+            self._greet()
         except BaseException:
             self.close()
             raise
-        return self._fingerprint(self._hello)
+        return self._fingerprint(self.hello)
 
     def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
         """Notes where a file lies on this machine: a board has room for one model and one batch of samples, so that each
@@ -107,26 +113,29 @@ class McuBoard:
 
     def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> McuWorker:
         """A cell's part of the session, greeting the board again when the last cell ended with a fault and a reset."""
-        self.session.ensure()
-        self._hello = self.session.hello
-        self._require_expected(self._hello)
+        from harness.links.serial_messages import BoardLost
+
+        try:
+            self._hello = self.session.board
+        except BoardLost:
+            self._greet()
         return McuWorker(self, deadlines)
 
     def close(self) -> None:
         """Lets go of the line, and ends the machine behind it. Safe to call twice."""
-        session, self._session = self._session, None
+        port, self._port, self._session = self._port, None, None
         self._arrays.clear()
         try:
-            if session is not None:
-                session.close()
+            if port is not None:
+                port.close()
         finally:
             self._line.close()
 
     def interrupt(self) -> None:
         """Ends, from another thread, what the board is asked for now; that request raises TransientDeviceError."""
-        session = self._session
-        if session is not None:
-            session.interrupt()
+        port = self._port
+        if port is not None:
+            port.interrupt()
         else:
             self._line.close()
 
@@ -236,6 +245,11 @@ class McuBoard:
 
     # ------------------------------------------------------------------------------------------------ inside
 
+    def _greet(self) -> None:
+        """Opens a session with the board and makes sure that it is the right one."""
+        self._hello = self.session.hello()
+        self._require_expected(self._hello)
+
     def _require_expected(self, hello: Hello) -> None:
         """Refuses a board that is another one than the profile means, or whose plans are of another version."""
         wanted = self._profile.board
@@ -259,6 +273,7 @@ class McuBoard:
         kernels = KERNEL_NAMES.get(hello.kernels, f"kernels {hello.kernels}")
         return Fingerprint(
             runtime=f"{hello.runtime} ({kernels})" if hello.model_kind == _PLAN else hello.runtime, machine="arm",
-            cpu_model=hello.core, cpu_count=1, board_model=hello.board, firmware=hello.firmware, clock_hz=hello.clock_hz,
+            cpu_model=hello.core, cpu_count=1, board_model=hello.board, clock_hz=hello.clock_hz,
+            firmware=", ".join(part for part in (hello.firmware, self._line.compiler) if part),
             harness_version=__version__,
         )

@@ -28,6 +28,7 @@ from harness.boards.base import (
 )
 from harness.boards.mcu_model import McuModel
 from harness.errors import StableDeviceError, UserInputError
+from harness.links.serial_messages import Target
 from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class McuWorker:
         """Pushes the model, unless the board has it already, and lets the firmware check and prepare it."""
         model = self._board.expected(model_sha256)
         data = self._read(model.path)
-        answer = self._ask("load", lambda: self._board.session.load_model(data, timeout_s=self._deadlines.load_s))
+        answer = self._ask("load", lambda: self._board.session.upload(Target.MODEL, data)).loaded
+        assert answer is not None
         self._require_sizes("input", model.inputs, answer.input_bytes)
         self._require_sizes("output", model.outputs, answer.output_bytes)
         self._model = model
@@ -165,7 +167,7 @@ class McuWorker:
         if count < 1:
             return False
         data = interleave([a[row : row + count] for a in arrays])
-        self._ask("evaluate", lambda: self._board.session.load_samples(data))
+        self._ask("evaluate", lambda: self._board.session.upload(Target.SAMPLES, data))
         self._batch = Batch(sha256s=hashes, first=row, count=count)
         return True
 
@@ -190,9 +192,9 @@ class McuWorker:
         """Runs samples of the board's memory: uint8 [count, output bytes] and int64 [count] ticks."""
         session, each_s = self._board.session, limit_s or self._deadlines.evaluate_s
         self._ask(phase, lambda: session.run(
-            first, count, repeat=repeat, deadline_ms=_ms(each_s), timeout_s=self._patience_s(count, each_s)
+            first=first, count=count, repeat=repeat, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(count, each_s)
         ))
-        data = self._ask(phase, lambda: session.read_results(count * self._result_bytes()))
+        data = self._ask(phase, lambda: session.read(Target.RESULTS, 0, count * self._result_bytes()))
         records = np.frombuffer(data, np.uint8).reshape(count, self._result_bytes())
         ticks = np.ascontiguousarray(records[:, :8]).view("<i8")[:, 0]
         return records[:, 8:], ticks.astype(np.int64)
@@ -206,10 +208,10 @@ class McuWorker:
         data = interleave([a[row : row + 1] for a in arrays])
         self._ask(phase, lambda: session.write_inputs(data))
         done = self._ask(phase, lambda: session.run(
-            0, 1, direct=True, deadline_ms=_ms(each_s), timeout_s=self._patience_s(1, each_s)
+            direct=True, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)
         ))
         sizes = _bytes(self._loaded().outputs)
-        raw = self._ask(phase, lambda: session.read_outputs(sizes))
+        raw = self._ask(phase, lambda: session.read(Target.OUTPUTS, 0, sizes))
         padded = np.zeros((1, self._result_bytes() - 8), np.uint8)
         padded[0, :sizes] = np.frombuffer(raw, np.uint8)
         return padded, np.array([done.total_ticks], np.int64)

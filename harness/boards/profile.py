@@ -85,6 +85,7 @@ def _check_placeholders(value: str) -> str:
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _NAME_WORDS = "1 to 63 small letters, digits, '.', '_' and '-', starting with a letter or digit"
+_BOARD_PATH = r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@-]+)+"
 _BOARD_PATH_WORDS = "an absolute path of letters, digits and ._+@-, without '..'"
 
 DeviceName = Annotated[str, _text(_NAME, _NAME_WORDS)]
@@ -93,7 +94,8 @@ Host = Annotated[str, AfterValidator(_check_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 User = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "a login name of letters, digits, '_', '.' and '-'")]
 #: a path on the board; it is part of what runs there
-BoardPath = Annotated[str, _text(r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@-]+)+", _BOARD_PATH_WORDS)]
+BoardPath = Annotated[str, _text(_BOARD_PATH, _BOARD_PATH_WORDS)]
+VendorBenchmark = Annotated[str, _text(rf"none|{_BOARD_PATH}", f"`none`, or {_BOARD_PATH_WORDS}")]
 #: a path on this machine; `~` is expanded where it is used
 LocalPath = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,4096}", "a path without control characters")]
 EnvName = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "an environment variable's name: letters, digits, '_'")]
@@ -269,6 +271,8 @@ class Profile(_Part):
     agent: AgentProfile = Field(default_factory=AgentProfile)
     limits: LimitsProfile = Field(default_factory=LimitsProfile)
     power: PowerProfile = Field(default_factory=PowerProfile)
+    #: TensorFlow Lite's `benchmark_model` on the board; without it looked for where vendors keep it, `none`: not run
+    vendor_benchmark: VendorBenchmark | None = None
     time_basis: TimeBasis = "device"
     #: devices that share a machine name the same lock here, so that only one of them is used at a time
     exclusive: DeviceName | None = None

@@ -46,12 +46,17 @@ def is_port(text: str) -> bool:
 
 
 class SerialLinkProfile(_Part):
-    """The board hangs on a serial line. `port_env` names an environment variable that, when set, wins over `port`."""
+    """The board hangs on a serial line. `port_env` names an environment variable that, when set, wins over `port`.
+
+    `dtr` and `rts` are the control lines' levels while the port is open: some boards reset by one of them.
+    """
 
     type: Literal["serial"]
     port: Annotated[str, AfterValidator(_check_port)] | None = None
     port_env: EnvName | None = None
     baud: Annotated[int, Field(ge=300, le=12_000_000)] = 115_200
+    dtr: bool = True
+    rts: bool = True
 
 
 class McuRuntimeProfile(_Part):
