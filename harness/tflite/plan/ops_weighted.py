@@ -38,7 +38,7 @@ def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
     if not fits:
         raise UnsupportedError(f"weights of shape {list(weights.shape)} do not fit an input of {inputs} channels")
     strides = (rule.option("stride_h", 0), rule.option("stride_w", 0))
-    dilations = (rule.option("dilation_h_factor", 1), rule.option("dilation_w_factor", 1))
+    dilations = (rule.option("dilation_hfactor", 1), rule.option("dilation_wfactor", 1))
     places = [place_window(rule, source.shape[1 + i], weights.shape[1 + i], strides[i], dilations[i]) for i in range(2)]
     target = rule.target((batches, places[0].output, places[1].output, channels))
     _check_pair(source, target)
