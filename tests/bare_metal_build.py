@@ -21,6 +21,7 @@ class BareBoard:
     Attributes:
         code, data: where its memory lies.
         end_of_memory: the end of another memory behind which nothing lies; 0: the MPU makes a fence.
+        float_abi: the compiler offers MVE with `hard` (or softfp) only.
     """
 
     core: str
@@ -28,13 +29,19 @@ class BareBoard:
     code: int
     data: int
     end_of_memory: int = 0
+    float_abi: str = "soft"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """For the compiler and the linker."""
+        return (f"-mcpu={self.core}", f"-mfloat-abi={self.float_abi}", *_FLAGS)
 
 
 BOARDS = {board.core: board for board in (
     BareBoard("cortex-m3", "mps2-an385", 0, 0x20000000),
     BareBoard("cortex-m4", "mps2-an386", 0, 0x20000000),
     BareBoard("cortex-m7", "mps2-an500", 0, 0x20000000),
-    BareBoard("cortex-m55", "mps3-an547", 0x10000000, 0x31000000, 0x30080000),
+    BareBoard("cortex-m55", "mps3-an547", 0x10000000, 0x31000000, 0x30080000, "hard"),
 )}
 
 
@@ -46,7 +53,7 @@ def compile_kernels(board: BareBoard, folder: Path, options: Sequence[str] = ("-
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = sorted(FAST.glob("*.c")) + sorted(path for path in PORTABLE.glob("*.c") if path.name != "prepare.c")
-    _run(["arm-none-eabi-gcc", f"-mcpu={board.core}", *_FLAGS, *options, f"-I{FAST}", f"-I{PORTABLE}", "-c", *map(str, sources)], folder)
+    _run(["arm-none-eabi-gcc", *board.flags, *options, f"-I{FAST}", f"-I{PORTABLE}", "-c", *map(str, sources)], folder)
     return [folder / f"{source.stem}.o" for source in sources]
 
 
@@ -58,7 +65,7 @@ def link_program(board: BareBoard, folder: Path, sources: Sequence[Path], object
         RuntimeError: the compiler's or linker's messages.
     """
     program = folder / f"{sources[0].stem}-{board.core}.elf"
-    _run(["arm-none-eabi-gcc", f"-mcpu={board.core}", *_FLAGS, "-O2", f"-I{FAST}", f"-I{PORTABLE}", f"-I{PROGRAMS}", *options, "-nostartfiles",
+    _run(["arm-none-eabi-gcc", *board.flags, "-O2", f"-I{FAST}", f"-I{PORTABLE}", f"-I{PROGRAMS}", *options, "-nostartfiles",
           "--specs=nosys.specs", "-Wl,--gc-sections", f"-Wl,--defsym=CODE={board.code:#x},--defsym=DATA={board.data:#x},--defsym=END_OF_MEMORY={board.end_of_memory:#x}",
           "-T", str(PROGRAMS / "bare.ld"), "-o", str(program), str(PROGRAMS / "bare.c"), *map(str, sources), *map(str, objects)], folder)
     return program

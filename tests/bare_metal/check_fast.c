@@ -1,4 +1,5 @@
-/* Fast kernels against the portable ones on random layers. Command line: seed, cases per kind.
+/* Fast kernels against the portable ones on random layers. Command line: seed, cases per kind; a third word of 1 for a list of what scratch
+ * they want instead: kind, bytes, and the words of kn_conv_params and kn_conv_shape, one line per case.
  *
  * Prints, per kind, the cases and how many of them the fast kernel took. Ends with code 1 at the first difference or damaged byte around a
  * buffer, with code 3 at an access beyond the fence. One buffer of each case, chosen by chance, ends at the fence. */
@@ -83,14 +84,34 @@ static void fail(const char *what, int32_t number, int32_t detail)
     bare_exit(1);
 }
 
+static uint32_t scratch_wanted(void)
+{
+    if (layer.kind == CASE_FULLY_CONNECTED)
+        return 0;
+    return layer.kind == CASE_CONV ? fast_conv_2d_scratch(&layer.params, &layer.shape)
+                                   : fast_depthwise_conv_2d_scratch(&layer.params, &layer.shape);
+}
+
+static void list_scratch(uint32_t count)
+{
+    const int32_t *words = (const int32_t *)&layer.params;
+    for (uint32_t i = 0; i < count; ++i) {
+        cases_layer(&layer, i % 2 ? CASE_CONV : CASE_DEPTHWISE, LIMIT);
+        bare_number(layer.kind);
+        bare_text(" ");
+        bare_number(scratch_wanted());
+        for (uint32_t at = 0; at < (sizeof layer.params + sizeof layer.shape) / 4; ++at) {
+            bare_text(" ");
+            bare_number(words[at]);
+        }
+        bare_text("\n");
+    }
+}
+
 static int check(int kind, int32_t number)
 {
     cases_layer(&layer, kind, LIMIT - 4);
-    uint32_t wanted = 0;
-    if (kind == CASE_CONV)
-        wanted = fast_conv_2d_scratch(&layer.params, &layer.shape);
-    else if (kind == CASE_DEPTHWISE)
-        wanted = fast_depthwise_conv_2d_scratch(&layer.params, &layer.shape);
+    const uint32_t wanted = scratch_wanted();
     if (wanted > LIMIT || wanted % 4)
         fail("scratch", number, (int32_t)wanted);
     /* Sometimes less than wanted: then the kernel may refuse, or use a slower way. */
@@ -125,6 +146,10 @@ int main(void)
     const uint32_t seed = bare_argument(1, 1), count = bare_argument(2, 100);
     fence = bare_fence();
     cases_seed(seed);
+    if (bare_argument(3, 0)) {
+        list_scratch(count);
+        return 0;
+    }
     bare_text("kernels ");
     bare_number(fast_kernels());
     bare_text("\n");

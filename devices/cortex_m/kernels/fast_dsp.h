@@ -8,46 +8,62 @@
 
 /* What every output of a layer goes through behind its scale. */
 typedef struct {
-    int32_t rounding, output_offset, low, high;
+    int32_t rounding, output_offset;
+    uint32_t low, high; /* of the activation, in each of four bytes */
 } dsp_ending;
 
-/* The scale of one output channel. `plain`: the short sequence below gives the right number for it. */
-typedef struct {
-    int32_t multiplier, shift, plain;
-    int32_t nudge;
-} dsp_scale;
+dsp_ending dsp_make_ending(int32_t rounding, int32_t output_offset, int32_t activation_min, int32_t activation_max);
 
-/* The short sequence needs one rounding after the other, 1 <= -shift <= 20 (a real multiplier from 2^-21 to under a half, as real layers
- * have), and an accumulator that stays below 2^30: the sum of 2^13 products of bytes is at most 2^27, what a weights' offset adds to it
- * at most 2^28, and the folded bias is looked at here. `taps` is the length of the sum. */
-static inline dsp_scale dsp_make_scale(const dsp_ending *ending, int32_t multiplier, int32_t shift, int32_t folded, int32_t taps)
+/* The short sequence of dsp_requantize is for one rounding after the other and for -20 <= shift <= -1: real multipliers from 2^-21
+ * to under a half, as nearly all layers have. */
+static inline int dsp_is_short(const dsp_ending *ending, int32_t shift)
 {
-    const uint32_t bound = (uint32_t)1 << 29;
-    dsp_scale scale = {multiplier, shift, 0, 0};
-    if (ending->rounding == KN_ROUND_DOUBLE && (uint32_t)(-shift - 1) < 20u && (uint32_t)folded + bound < 2 * bound &&
-        taps <= FAST_MAX_TAPS) {
-        scale.plain = 1;
-        scale.nudge = (ending->output_offset << -shift) + (1 << (-shift - 1));
-    }
-    return scale;
+    return ending->rounding == KN_ROUND_DOUBLE && (uint32_t)~shift < 20u;
 }
 
-/* kn_requantize plus the output offset. With a plain scale: SMMULR of 2a and b is (2ab + 2^31) >> 32, which is the
- * doubling high multiply; adding the sign (0 or -1) before the final shift turns ties away from zero; the output offset goes
- * through the shift unchanged as a multiple of 2^-shift. */
-static inline int32_t dsp_requantize(const dsp_ending *ending, const dsp_scale *scale, int32_t value)
+/* kn_requantize plus the output offset, for a short shift and an accumulator whose double, `twice`, fits in 32 bits. SMMULR of 2a and b is
+ * (2ab + 2^31) >> 32: the doubling high multiply. Adding the sign (0 or -1) before the final shift turns ties away from zero. The output offset
+ * goes through that shift unchanged, as a multiple of 2^-shift beside the half that rounds: `nudge`. Nothing overflows: 2^30 + 128 * 2^20 + 2^19. */
+static inline int32_t dsp_requantize(int32_t twice, int32_t multiplier, int32_t shift, int32_t nudge)
 {
-    if (scale->plain) {
-        int32_t high;
-        __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"((int32_t)((uint32_t)value << 1)), "r"(scale->multiplier));
-        high += high >> 31;
-        return (high + scale->nudge) >> -scale->shift;
-    }
-    return kn_wrap_add(kn_requantize(value, scale->multiplier, scale->shift, ending->rounding), ending->output_offset);
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(twice), "r"(multiplier));
+    return ((high + (high >> 31)) + nudge) >> -shift;
 }
 
-/* One output of `ending->low` to `ending->high` from an accumulator. For places where speed does not matter. */
-int8_t dsp_finish(const dsp_ending *ending, const dsp_scale *scale, int32_t value);
+static inline int32_t dsp_nudge(const dsp_ending *ending, int32_t shift)
+{
+    return (2 * ending->output_offset + 1) << ~shift;
+}
+
+/* The same for any scale and accumulator: the portable arithmetic, not in line. */
+int32_t dsp_requantize_any(const dsp_ending *ending, int32_t value, int32_t multiplier, int32_t shift);
+
+/* Four outputs as bytes, a in the lowest, each saturated to 8 bits and clamped to the activation range. */
+static inline uint32_t dsp_pack(const dsp_ending *ending, int32_t a, int32_t b, int32_t c, int32_t d)
+{
+    uint32_t bytes, flags;
+    __asm__("ssat %[a], #8, %[a]\n\t"
+            "ssat %[b], #8, %[b]\n\t"
+            "ssat %[c], #8, %[c]\n\t"
+            "ssat %[d], #8, %[d]\n\t"
+            "pkhbt %[a], %[a], %[c], lsl #16\n\t"
+            "pkhbt %[b], %[b], %[d], lsl #16\n\t"
+            "uxtb16 %[a], %[a]\n\t"
+            "uxtb16 %[b], %[b]\n\t"
+            "orr %[bytes], %[a], %[b], lsl #8\n\t"
+            "ssub8 %[flags], %[bytes], %[low]\n\t"
+            "sel %[bytes], %[bytes], %[low]\n\t"
+            "ssub8 %[flags], %[bytes], %[high]\n\t"
+            "sel %[bytes], %[high], %[bytes]"
+            : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [bytes] "=&r"(bytes), [flags] "=&r"(flags)
+            : [low] "r"(ending->low), [high] "r"(ending->high)
+            : "cc");
+    return bytes;
+}
+
+/* The outputs of four accumulators that belong to the channels from `first` on. */
+uint32_t dsp_finish_channels(const dsp_ending *ending, const kn_channel_scales *scales, int32_t first, const int32_t sums[4]);
 
 /* The last 1 to 3 bytes of a run of weights or inputs as a word that is 0 behind them. */
 static inline uint32_t dsp_load_tail(const int8_t *from, int32_t count)
@@ -68,7 +84,9 @@ static inline int32_t dsp_even(uint32_t word)
 
 static inline int32_t dsp_odd(uint32_t word)
 {
-    return __sxtb16((int8x4_t)(word >> 8 | word << 24));
+    int32_t pair; /* the compiler has no rotation within SXTB16 */
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    return pair;
 }
 
 /* One dense row of outputs: output[r] from sum(input * weights[r]) for each of `rows` >= 4 rows of `taps` >= 1 bytes. A fully connected

@@ -14,19 +14,52 @@ enum {
     WIDE_LIMIT = 8192         /* bytes of scratch: longer columns are not worth that much memory */
 };
 
-/* Widens one column of `taps` bytes into its place among the four that start at `to`. */
-static void widen(const int8_t *column, int32_t taps, int32_t *to)
+static inline __attribute__((always_inline)) int32_t *widen_word(int32_t *to, uint32_t word)
 {
-    for (; taps >= 4; taps -= 4, column += 4, to += BLOCK_WORDS) {
-        const uint32_t word = fast_load(column);
-        to[0] = dsp_even(word);
-        to[PIXELS] = dsp_odd(word);
+    to[0] = dsp_even(word);
+    to[PIXELS] = dsp_odd(word);
+    return to + BLOCK_WORDS;
+}
+
+/* A run of whole words, widened. */
+static inline __attribute__((always_inline)) void *take_wide(void *to, const int8_t *from, int32_t count, uint32_t zero)
+{
+    int32_t *at = to;
+    if (!from) {
+        for (; count > 0; count -= 4)
+            at = widen_word(at, zero);
+        return at;
     }
-    if (taps) {
-        const uint32_t word = dsp_load_tail(column, taps);
-        to[0] = dsp_even(word);
-        to[PIXELS] = dsp_odd(word);
+    if (count & 4) {
+        at = widen_word(at, fast_load(from));
+        from += 4;
     }
+    for (count &= ~7; count > 0; count -= 8, from += 8)
+        at = widen_word(widen_word(at, fast_load(from)), fast_load(from + 4));
+    return at;
+}
+
+/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes. */
+static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y, int32_t origin_x,
+                                    const int8_t *image, int8_t *bytes, int32_t taps, int32_t *to)
+{
+    if (shape->input_channels % 4 == 0) {
+        fast_walk_window(params, shape, origin_y, origin_x, image, take_wide, to);
+        return;
+    }
+    fast_gather(params, shape, 1, origin_y, origin_x, image, bytes);
+    to = take_wide(to, bytes, taps & ~3, 0);
+    if (taps & 3)
+        widen_word(to, dsp_load_tail(bytes + (taps & ~3), taps & 3));
+}
+
+/* weights_offset * (sum of a widened column's inputs and their offsets): what a weights' offset adds to every sum over it. */
+static uint32_t wide_offset_sum(const kn_conv_params *params, int32_t taps, const int32_t *column)
+{
+    int32_t sum = 0;
+    for (int32_t tap = 0; tap < taps; tap += 4, column += BLOCK_WORDS)
+        sum = __smlad(column[0], 0x00010001, __smlad(column[PIXELS], 0x00010001, sum));
+    return (uint32_t)params->weights_offset * ((uint32_t)sum + (uint32_t)taps * (uint32_t)params->input_offset);
 }
 
 #define HALF(widened)                                                                                                                \
@@ -36,10 +69,11 @@ static void widen(const int8_t *column, int32_t taps, int32_t *to)
 #define FOUR_TAPS                                                                                                                    \
     "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]") HALF("%[word]")
 
-/* sums[p] += columns[p] * weights over `taps` taps. */
-static inline __attribute__((always_inline)) void multiply(int32_t taps, const int32_t *columns, const int8_t *weights, int32_t sums[4])
+/* One channel of four pixels: sums[p] += columns[p] * weights over `taps` taps. */
+static inline __attribute__((always_inline)) void multiply(int32_t taps, const int32_t *columns, const int8_t *weights, int32_t *sum0,
+                                                           int32_t *sum1, int32_t *sum2, int32_t *sum3)
 {
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    int32_t s0 = *sum0, s1 = *sum1, s2 = *sum2, s3 = *sum3;
     int32_t blocks = taps >> 2;
     uint32_t word, even;
     if (blocks)
@@ -49,7 +83,7 @@ static inline __attribute__((always_inline)) void multiply(int32_t taps, const i
                          "bne 2b\n"
                          "3:"
                          : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(columns), [w] "+r"(weights),
-                           [n] "+l"(blocks), [word] "=&r"(word), [even] "=&r"(even)
+                           [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
                          :
                          : "r3", "r4", "r5", "r6", "cc", "memory");
     if (taps & 3) {
@@ -60,29 +94,61 @@ static inline __attribute__((always_inline)) void multiply(int32_t taps, const i
         s2 = __smlad(columns[6], odds, __smlad(columns[2], evens, s2));
         s3 = __smlad(columns[7], odds, __smlad(columns[3], evens, s3));
     }
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    *sum0 = s0, *sum1 = s1, *sum2 = s2, *sum3 = s3;
 }
 
-/* All channels of four pixels that lie one after the other in the output; only the first `pixels` are written. */
-static __attribute__((optimize("O2"))) void multiply_channels(const dsp_ending *ending, const kn_channel_scales *scales, int32_t channels,
-                                                              int32_t taps, const int32_t *columns, const int8_t *weights,
-                                                              const int32_t *folded, const uint32_t offset_sums[PIXELS],
-                                                              int32_t pixels, int8_t *output)
+/* What a convolution is made of, for the loops below. */
+typedef struct {
+    const kn_conv_params *params;
+    const kn_conv_shape *shape;
+    const kn_channel_scales *scales;
+    const int8_t *weights;
+    const int32_t *folded;
+    int32_t taps; /* of one window */
+    dsp_ending ending;
+} convolution;
+
+/* All channels of four pixels that lie one after the other in the output; only the first `pixels` are written. `offset_sums` is NULL where the
+ * weights have no offset. */
+static __attribute__((optimize("O2"))) void multiply_channels(const convolution *conv, const int32_t *columns,
+                                                              const uint32_t *offset_sums, int32_t pixels, int8_t *output)
 {
-    for (int32_t channel = 0; channel < channels; ++channel, weights += taps, ++output) {
-        const int32_t at = scales->per_channel ? channel : 0;
-        const dsp_scale scale = dsp_make_scale(ending, scales->multipliers[at], scales->shifts[at], folded[channel], taps);
-        int32_t sums[PIXELS];
-        for (int32_t p = 0; p < PIXELS; ++p)
-            sums[p] = (int32_t)((uint32_t)folded[channel] + offset_sums[p]);
-        multiply(taps, columns, weights, sums);
-        if (scale.plain && pixels == PIXELS) {
-            for (int32_t p = 0; p < PIXELS; ++p)
-                output[p * channels] = (int8_t)kn_clamp(dsp_requantize(ending, &scale, sums[p]), ending->low, ending->high);
-        } else {
-            for (int32_t p = 0; p < pixels; ++p)
-                output[p * channels] = dsp_finish(ending, &scale, sums[p]);
+    const dsp_ending ending = conv->ending;
+    const int32_t channels = conv->shape->output_channels, step = conv->scales->per_channel ? 1 : 0;
+    const int32_t *multipliers = conv->scales->multipliers, *shifts = conv->scales->shifts, *folded = conv->folded;
+    const int8_t *weights = conv->weights;
+    for (int8_t *const end = output + channels; output < end; ++output, weights += conv->taps, multipliers += step, shifts += step) {
+        const int32_t multiplier = *multipliers, shift = *shifts;
+        int32_t a = *folded++, b = a, c = a, d = a;
+        int32_t twice_a, twice_b, twice_c, twice_d;
+        if (offset_sums) {
+            a = kn_wrap_add(a, (int32_t)offset_sums[0]);
+            b = kn_wrap_add(b, (int32_t)offset_sums[1]);
+            c = kn_wrap_add(c, (int32_t)offset_sums[2]);
+            d = kn_wrap_add(d, (int32_t)offset_sums[3]);
         }
+        multiply(conv->taps, columns, weights, &a, &b, &c, &d);
+        if (dsp_is_short(&ending, shift) && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
+            !__builtin_add_overflow(c, c, &twice_c) && !__builtin_add_overflow(d, d, &twice_d)) {
+            const int32_t nudge = dsp_nudge(&ending, shift);
+            a = dsp_requantize(twice_a, multiplier, shift, nudge);
+            b = dsp_requantize(twice_b, multiplier, shift, nudge);
+            c = dsp_requantize(twice_c, multiplier, shift, nudge);
+            d = dsp_requantize(twice_d, multiplier, shift, nudge);
+        } else {
+            a = dsp_requantize_any(&conv->ending, a, multiplier, shift);
+            b = dsp_requantize_any(&conv->ending, b, multiplier, shift);
+            c = dsp_requantize_any(&conv->ending, c, multiplier, shift);
+            d = dsp_requantize_any(&conv->ending, d, multiplier, shift);
+        }
+        const uint32_t bytes = dsp_pack(&ending, a, b, c, d);
+        output[0] = (int8_t)bytes;
+        if (pixels > 1)
+            output[channels] = (int8_t)(bytes >> 8);
+        if (pixels > 2)
+            output[2 * channels] = (int8_t)(bytes >> 16);
+        if (pixels > 3)
+            output[3 * channels] = (int8_t)(bytes >> 24);
     }
 }
 
@@ -92,52 +158,64 @@ static uint32_t narrow_bytes(const kn_conv_params *params, const kn_conv_shape *
     return fast_is_column(params, shape) ? 0 : fast_column_bytes(shape, shape->input_channels);
 }
 
+/* Windows of whole words are widened on the way; others become bytes first. */
 static uint32_t wide_bytes(const kn_conv_shape *shape)
 {
-    return fast_column_bytes(shape, shape->input_channels) * (sizeof(int16_t) * PIXELS);
+    const uint32_t column = fast_column_bytes(shape, shape->input_channels);
+    return column * (uint32_t)sizeof(int16_t) * PIXELS + (shape->input_channels % 4 ? column : 0);
 }
 
 uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)
 {
-    const uint32_t narrow = narrow_bytes(params, shape), both = narrow + wide_bytes(shape);
+    const uint32_t wide = wide_bytes(shape);
     if (shape->filter_channels != shape->input_channels)
         return 0;
-    return both <= WIDE_LIMIT ? both : narrow;
+    return wide <= WIDE_LIMIT ? wide : narrow_bytes(params, shape);
+}
+
+/* One pixel at a time, with little scratch. */
+static int8_t *convolve_pixel(const convolution *conv, int32_t y, int32_t x, const int8_t *input, int8_t *scratch, int8_t *output)
+{
+    const int8_t *column = scratch;
+    if (fast_is_column(conv->params, conv->shape))
+        column = input + (y * conv->shape->input_width + x) * conv->shape->input_channels;
+    else
+        fast_gather(conv->params, conv->shape, 1, y, x, input, scratch);
+    dsp_rows(&conv->ending, conv->scales, conv->shape->output_channels, conv->taps, column, conv->weights, conv->folded,
+             dsp_offset_sum(conv->params->input_offset, conv->params->weights_offset, column, conv->taps), output);
+    return output + conv->shape->output_channels;
 }
 
 int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales, const int8_t *input,
                  const int8_t *weights, const int32_t *folded, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
 {
-    const dsp_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
-    const int32_t channels = shape->output_channels;
-    const int32_t taps = shape->filter_height * shape->filter_width * shape->input_channels;
-    const uint32_t narrow = narrow_bytes(params, shape);
-    const int wide = scratch_bytes >= narrow + wide_bytes(shape);
-    int32_t *columns = (int32_t *)(void *)(scratch + narrow);
+    const convolution conv = {
+        params, shape, scales, weights, folded, shape->filter_height * shape->filter_width * shape->input_channels,
+        dsp_make_ending(params->rounding, params->output_offset, params->activation_min, params->activation_max)};
+    const int wide = scratch_bytes >= wide_bytes(shape);
+    int32_t *const columns = (int32_t *)(void *)scratch;
+    int8_t *const bytes = scratch + fast_column_bytes(shape, shape->input_channels) * (uint32_t)sizeof(int16_t) * PIXELS;
     uint32_t offset_sums[PIXELS] = {0};
+    const uint32_t *const sums = params->weights_offset ? offset_sums : 0;
     int32_t waiting = 0;
-    if (shape->filter_channels != shape->input_channels || scratch_bytes < narrow || (!wide && channels < 4))
+    if (shape->filter_channels != shape->input_channels ||
+        (!wide && (scratch_bytes < narrow_bytes(params, shape) || shape->output_channels < 4)))
         return 0;
     for (int32_t batch = 0; batch < shape->batches; ++batch) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             const int32_t origin_y = y * params->stride_height - params->pad_top;
             for (int32_t x = 0; x < shape->output_width; ++x) {
                 const int32_t origin_x = x * params->stride_width - params->pad_left;
-                const int8_t *column = scratch;
-                if (narrow)
-                    fast_gather(params, shape, 1, origin_y, origin_x, input, scratch);
-                else
-                    column = input + (origin_y * shape->input_width + origin_x) * shape->input_channels;
-                offset_sums[waiting] = dsp_offset_sum(params->input_offset, params->weights_offset, column, taps);
                 if (!wide) {
-                    dsp_rows(&ending, scales, channels, taps, column, weights, folded, offset_sums[0], output);
-                    output += channels;
+                    output = convolve_pixel(&conv, origin_y, origin_x, input, scratch, output);
                     continue;
                 }
-                widen(column, taps, columns + waiting);
+                widen_window(params, shape, origin_y, origin_x, input, bytes, conv.taps, columns + waiting);
+                if (sums)
+                    offset_sums[waiting] = wide_offset_sum(params, conv.taps, columns + waiting);
                 if (++waiting == PIXELS) {
-                    multiply_channels(&ending, scales, channels, taps, columns, weights, folded, offset_sums, PIXELS, output);
-                    output += PIXELS * channels;
+                    multiply_channels(&conv, columns, sums, PIXELS, output);
+                    output += PIXELS * shape->output_channels;
                     waiting = 0;
                 }
             }
@@ -145,7 +223,7 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
         input += shape->input_height * shape->input_width * shape->input_channels;
     }
     if (waiting)
-        multiply_channels(&ending, scales, channels, taps, columns, weights, folded, offset_sums, waiting, output);
+        multiply_channels(&conv, columns, sums, waiting, output);
     return 1;
 }
 

@@ -25,7 +25,8 @@ static inline __attribute__((always_inline)) void multiply(window from, int32_t 
             const uint32_t values = fast_load(from.taps + at), factors = fast_load(weights + at);
             const int32_t evens = dsp_even(values), odds = dsp_odd(values);
             const int32_t even_factors = __sxtab16(offset_pair, (int8x4_t)factors);
-            const int32_t odd_factors = __sxtab16(offset_pair, (int8x4_t)(factors >> 8 | factors << 24));
+            int32_t odd_factors;
+            __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd_factors) : "r"(offset_pair), "r"(factors));
             s0 = __smlabb(evens, even_factors, s0);
             s2 = __smlatt(evens, even_factors, s2);
             s1 = __smlabb(odds, odd_factors, s1);
@@ -42,7 +43,6 @@ static __attribute__((optimize("O2"))) void multiply_channels(const dsp_ending *
                                                               int8_t *output)
 {
     const int32_t channels = shape->output_channels;
-    const int32_t taps = shape->filter_height * shape->filter_width;
     const int32_t offset_pair = (int32_t)(((uint32_t)weights_offset << 16) | ((uint32_t)weights_offset & 0xFFFFu));
     const int8_t *const start = from.taps;
     for (int32_t channel = 0; channel < channels; channel += 4) {
@@ -54,44 +54,32 @@ static __attribute__((optimize("O2"))) void multiply_channels(const dsp_ending *
             sums[i] = (int32_t)((uint32_t)folded[channel + i] + constant);
         from.taps = start + channel;
         multiply(from, shape->filter_height, shape->filter_width, channels, weights + channel, offset_pair, sums);
-        for (int32_t i = 0; i < 4; ++i) {
-            const int32_t at = scales->per_channel ? channel + i : 0;
-            const dsp_scale scale = dsp_make_scale(ending, scales->multipliers[at], scales->shifts[at], folded[channel + i], taps);
-            output[channel + i] = dsp_finish(ending, &scale, sums[i]);
-        }
+        fast_store(output + channel, dsp_finish_channels(ending, scales, channel, sums));
     }
 }
 
 uint32_t fast_depthwise_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)
 {
-    return fast_lies_inside(params, shape) && shape->filter_channels == 1 && params->dilation_width == 1
-               ? 0
-               : fast_column_bytes(shape, shape->output_channels);
+    return fast_has_windows(params, shape) && fast_lies_inside(params, shape) ? 0 : fast_column_bytes(shape, shape->output_channels);
 }
 
 int fast_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
                            const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
                            uint32_t scratch_bytes, int8_t *output)
 {
-    const dsp_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
-    const int32_t channels = shape->input_channels, row_bytes = shape->input_width * channels;
-    const int32_t span_y = (shape->filter_height - 1) * params->dilation_height;
-    const int32_t span_x = (shape->filter_width - 1) * params->dilation_width;
-    /* The inputs' offset times the weights' offset, for every tap; the rest is in the folded bias and in the widened weights. */
-    const uint32_t constant = (uint32_t)params->input_offset * (uint32_t)params->weights_offset *
-                              (uint32_t)(shape->filter_height * shape->filter_width);
+    const dsp_ending ending = dsp_make_ending(params->rounding, params->output_offset, params->activation_min, params->activation_max);
+    const int32_t row_bytes = shape->input_width * shape->input_channels;
+    const uint32_t constant = fast_offset_product(params, shape);
     if (shape->output_channels < 4 || scratch_bytes < fast_depthwise_conv_2d_scratch(params, shape))
         return 0;
     for (int32_t batch = 0; batch < shape->batches; ++batch, input += shape->input_height * row_bytes) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             const int32_t origin_y = y * params->stride_height - params->pad_top;
-            const int inside_y = origin_y >= 0 && origin_y + span_y < shape->input_height;
             for (int32_t x = 0; x < shape->output_width; ++x, output += shape->output_channels) {
                 const int32_t origin_x = x * params->stride_width - params->pad_left;
                 window from = {scratch, shape->filter_width * shape->output_channels};
-                if (inside_y && origin_x >= 0 && origin_x + span_x < shape->input_width && shape->filter_channels == 1 &&
-                    params->dilation_width == 1) {
-                    from.taps = input + origin_y * row_bytes + origin_x * channels;
+                if (fast_has_windows(params, shape) && fast_window_inside(params, shape, origin_y, origin_x)) {
+                    from.taps = input + origin_y * row_bytes + origin_x * shape->input_channels;
                     from.row_bytes = params->dilation_height * row_bytes;
                 } else {
                     fast_gather(params, shape, shape->filter_channels, origin_y, origin_x, input, scratch);

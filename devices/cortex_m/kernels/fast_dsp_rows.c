@@ -6,26 +6,6 @@
 
 #include "fast_dsp.h"
 
-uint32_t fast_kernels(void)
-{
-    return 2;
-}
-
-__attribute__((noinline)) int8_t dsp_finish(const dsp_ending *ending, const dsp_scale *scale, int32_t value)
-{
-    return (int8_t)kn_clamp(dsp_requantize(ending, scale, value), ending->low, ending->high);
-}
-
-uint32_t dsp_offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps)
-{
-    int32_t sum = 0;
-    if (weights_offset == 0)
-        return 0;
-    for (int32_t i = 0; i < taps; ++i)
-        sum += input[i];
-    return (uint32_t)weights_offset * ((uint32_t)sum + (uint32_t)taps * (uint32_t)input_offset);
-}
-
 /* Four taps: one word of the input, widened once, with one word of each row. The fourth row's pointer moves for itself; the first's moves last. */
 #define LOAD_INPUT "ldr r4, [%[in]], #4\n\tsxtb16 r3, r4\n\tsxtb16 r4, r4, ror #8\n\t"
 #define ROW(load, sum)                                                                                                               \
@@ -72,18 +52,14 @@ __attribute__((optimize("O2"))) void dsp_rows(const dsp_ending *ending, const kn
             for (int32_t i = 0; i < 4; ++i)
                 sums[i] = kn_wrap_add(sums[i], input[tap] * base[i * taps + tap]);
         }
-        for (int32_t i = 0; i < 4; ++i) {
-            const int32_t at = scales->per_channel ? row + i : 0;
-            const dsp_scale scale = dsp_make_scale(ending, scales->multipliers[at], scales->shifts[at], folded[row + i], taps);
-            output[row + i] = dsp_finish(ending, &scale, sums[i]);
-        }
+        fast_store(output + row, dsp_finish_channels(ending, scales, row, sums));
     }
 }
 
 int fast_fully_connected(const kn_fully_connected_params *params, const kn_channel_scales *scales, const int8_t *input,
                          const int8_t *weights, const int32_t *folded, int8_t *output)
 {
-    const dsp_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
+    const dsp_ending ending = dsp_make_ending(params->rounding, params->output_offset, params->activation_min, params->activation_max);
     if (params->outputs < 4)
         return 0;
     for (int32_t batch = 0; batch < params->batches; ++batch, input += params->inputs, output += params->outputs)

@@ -18,32 +18,82 @@ static inline void fast_store(int8_t *to, uint32_t word)
     __builtin_memcpy(to, &word, 4);
 }
 
-/* Sum over one channel's products must stay in 28 bits for the fast requantization; see there. */
-enum { FAST_MAX_TAPS = 8192 };
-
 /* Bytes of a column with its end rounded up to whole words. */
 static inline uint32_t fast_column_bytes(const kn_conv_shape *shape, int32_t channels)
 {
     return ((uint32_t)(shape->filter_height * shape->filter_width * channels) + 3u) & ~3u;
 }
 
-/* Whether all windows lie inside the input. */
+/* Whether the window whose first tap lies at (y, x) is inside the input. */
+static inline int fast_window_inside(const kn_conv_params *params, const kn_conv_shape *shape, int32_t y, int32_t x)
+{
+    return y >= 0 && y + (shape->filter_height - 1) * params->dilation_height < shape->input_height && x >= 0 &&
+           x + (shape->filter_width - 1) * params->dilation_width < shape->input_width;
+}
+
+/* Whether all windows are. */
 static inline int fast_lies_inside(const kn_conv_params *params, const kn_conv_shape *shape)
 {
     return params->pad_top == 0 && params->pad_left == 0 &&
-           (shape->output_height - 1) * params->stride_height + (shape->filter_height - 1) * params->dilation_height < shape->input_height &&
-           (shape->output_width - 1) * params->stride_width + (shape->filter_width - 1) * params->dilation_width < shape->input_width;
+           fast_window_inside(params, shape, (shape->output_height - 1) * params->stride_height,
+                              (shape->output_width - 1) * params->stride_width);
 }
 
-/* Whether the window of every output pixel already lies in the input as a column: nothing to gather. */
+/* CONV_2D: whether the window of every output pixel already lies in the input as a column; nothing to gather. */
 static inline int fast_is_column(const kn_conv_params *params, const kn_conv_shape *shape)
 {
     return shape->filter_height == 1 && shape->filter_width == 1 && fast_lies_inside(params, shape);
 }
 
-/* Gathers the window whose first tap lies at (origin_y, origin_x) of `image`. Every input channel is written `repeat` times (the
- * depth multiplier of DEPTHWISE_CONV_2D; 1 otherwise). */
+/* DEPTHWISE_CONV_2D: whether windows inside the input can be used where they lie: rows of taps, side by side as the weights are. */
+static inline int fast_has_windows(const kn_conv_params *params, const kn_conv_shape *shape)
+{
+    return shape->filter_channels == 1 && params->dilation_width == 1;
+}
+
+/* DEPTHWISE_CONV_2D: the inputs' offset times the weights' offset, for every tap. The rest of the product of the sums is in the folded bias and
+ * in weights that have their offset added. */
+static inline uint32_t fast_offset_product(const kn_conv_params *params, const kn_conv_shape *shape)
+{
+    return (uint32_t)params->input_offset * (uint32_t)params->weights_offset * (uint32_t)(shape->filter_height * shape->filter_width);
+}
+
+/* Takes one run of a column: `count` bytes from `from`, or, where that is NULL, `count` times the input's zero point (in each byte of `zero`).
+ * Returns where the next run goes. */
+typedef void *fast_take_run(void *to, const int8_t *from, int32_t count, uint32_t zero);
+
+/* Walks the window whose first tap lies at (origin_y, origin_x) of `image`, run by run. */
+static inline __attribute__((always_inline)) void fast_walk_window(const kn_conv_params *params, const kn_conv_shape *shape,
+                                                                   int32_t origin_y, int32_t origin_x, const int8_t *image,
+                                                                   fast_take_run *take, void *to)
+{
+    const int32_t channels = shape->input_channels, width = shape->input_width, dilation = params->dilation_width;
+    const uint32_t zero = ((uint32_t)-params->input_offset & 0xFFu) * 0x01010101u;
+    int32_t y = origin_y;
+    for (int32_t rows = shape->filter_height; rows > 0; --rows, y += params->dilation_height) {
+        int32_t x = origin_x, left = shape->filter_width;
+        if (y < 0 || y >= shape->input_height) {
+            to = take(to, 0, left * channels, zero);
+            continue;
+        }
+        const int8_t *row = image + y * width * channels;
+        while (left > 0) {
+            /* Taps from here on that lie side by side in the input, or outside alike. */
+            const int inside = x >= 0 && x < width;
+            const int32_t border = x < 0 ? -x : width - x;
+            const int32_t taps = dilation != 1 ? 1 : border > 0 && border < left ? border : left;
+            to = take(to, inside ? row + x * channels : 0, taps * channels, zero);
+            x += taps * dilation;
+            left -= taps;
+        }
+    }
+}
+
+/* Gathers the window as bytes. Every input channel is written `repeat` times (the depth multiplier of DEPTHWISE_CONV_2D; 1 otherwise). */
 void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y, int32_t origin_x,
                  const int8_t *image, int8_t *column);
+
+/* For functions with loops over runs, which are short: unrolled calls of memset and memcpy would cost more than the loops. */
+#define FAST_LOOPS __attribute__((optimize("O2", "no-tree-loop-distribute-patterns")))
 
 #endif

@@ -23,13 +23,15 @@ def conv_2d_scratch(kernels: KernelSet, params: Mapping[str, int], shape: Mappin
         params: kn_conv_params by field names.
         shape: kn_conv_shape by field names.
     """
-    if kernels != "dsp" or shape["filter_channels"] != shape["input_channels"]:
+    if kernels == "portable" or shape["filter_channels"] != shape["input_channels"]:
         return 0
     column = _column_bytes(shape, shape["input_channels"])
     is_column = shape["filter_height"] == shape["filter_width"] == 1 and _lies_inside(params, shape)
     narrow = 0 if is_column else column
-    # Four columns of 16-bit values beside the one of bytes that is gathered.
-    wide = narrow + 8 * column
+    if kernels == "mve":
+        return narrow
+    # Four columns of 16-bit values, beside one of bytes where channels are not whole words.
+    wide = 8 * column + (column if shape["input_channels"] % 4 else 0)
     return wide if wide <= _DSP_WIDE_LIMIT else narrow
 
 
