@@ -107,7 +107,8 @@ def backend_spec(profile: Profile, name: str) -> BackendSpec:
     backend = profile.backends[name]
     delegate = backend.delegate
     return BackendSpec(
-        name=name, kernels=backend.kernels, threads=0 if isinstance(profile, McuProfile) else backend.threads, affinity=backend.affinity,
+        name=name, kernels=backend.kernels, threads=0 if isinstance(profile, McuProfile) else backend.threads,
+        affinity=backend.affinity,
         delegate_path=delegate.path if delegate else None, delegate_name=delegate.name if delegate else None,
         delegate_options=dict(delegate.options) if delegate else {}, env=dict(backend.env),
     )

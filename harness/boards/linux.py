@@ -67,7 +67,7 @@ class AgentOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramRun:
-    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last 64 KiB it printed."""
+    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last MiB it printed."""
 
     code: int | None
     output: str

@@ -43,7 +43,7 @@ def predict_mcu(
         made = mcu_model(graph, Path(graph.source) if graph.source else None, facts)
     except UnsupportedError as error:
         loads = False
-        reasons.append(str(error))
+        reasons += map(str, getattr(error, "reasons", (error,)))
         advice.append(_INTEGER)
     else:
         memory = made.memory

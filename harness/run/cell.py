@@ -19,6 +19,7 @@ from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fin
 from harness.run.budget import Budget
 from harness.run.cached import measure_cached
 from harness.run.counted import note_evaluated, note_repeats
+from harness.run.vendor import measure_vendor
 
 Stage = Callable[[str], None]
 """Called with what the cell is doing now, for the progress line."""
@@ -107,6 +108,9 @@ def run_cell(
     if context.backend.uses_cache:
         stage("cached start")
         measure_cached(board, context.backend, context.deadlines, record, model, getattr(worker, "cache_use", None))
+    if getattr(board, "vendor_benchmark", None):
+        stage("vendor's benchmark")
+        measure_vendor(board, context.backend, context.deadlines, record)
     record.duration_ns = time.perf_counter_ns() - started_ns
     budget.cell_done(overhead_s=max(0.0, (record.duration_ns - sampling_ns) / 1e9))
     return record

@@ -143,7 +143,7 @@ class DeviceRunner:
         """Leases the device, runs its cells, and gives it back. A device that cannot be had fails all its cells."""
         try:
             self.open()
-            for cell in self.job.cells:
+            for cell in self._ordered():
                 if self.execution.stop.is_set():
                     return
                 self.run_one(cell)
@@ -152,6 +152,16 @@ class DeviceRunner:
                 self._fail_rest(error)
         finally:
             self.close()
+
+    def _ordered(self) -> list[PlannedCell]:
+        """The cells in the order in which they run: on a board that holds one set of samples at a time, those with the same
+        samples one after the other, so that they travel once.
+        """
+        cells = list(self.job.cells)
+        if not isinstance(self.board, McuBoard):
+            return cells
+        inputs = [tuple(file.sha256 for file in cell.model.inputs) for cell in cells]
+        return [cells[i] for i in sorted(range(len(cells)), key=lambda i: inputs.index(inputs[i]))]
 
     def open(self) -> None:
         """Leases and connects.

@@ -367,13 +367,15 @@ def _jobs(
 def add_cross_findings(store: Store, run: str) -> None:
     """Adds to the run's cells what they say together; safe to repeat after a resume."""
     from harness.measure.crosscheck import CROSS_CODES, cross_checks
+    from harness.measure.crosscheck_cores import CORE_CODES, core_checks
 
     records = {r.key: r for r in store.cells(run=run)}
+    objects = ObjectStore(store.results_dir)
     found: dict[CellKey, list[Finding]] = {key: [] for key in records}
-    for cross in cross_checks(records.values()):
+    for cross in (*cross_checks(records.values()), *core_checks(records.values(), objects.get_arrays)):
         found[cross.key].append(cross.finding)
     for key, record in records.items():
-        kept = [f for f in record.findings if f.code not in CROSS_CODES]
+        kept = [f for f in record.findings if f.code not in CROSS_CODES | CORE_CODES]
         if kept + found[key] != record.findings:
             record.findings = kept + found[key]
             store.add_cell(record)

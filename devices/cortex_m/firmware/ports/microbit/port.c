@@ -3,12 +3,12 @@
  * watchdog. nRF51 Series Reference Manual 3.0. */
 #include "../../port.h"
 
-#include "../../cortex_m/counter.h"
 #include "../../cortex_m/fault_vector.h"
 #include "../../cortex_m/layout.h"
 #include "../../cortex_m/registers.h"
 #include "../../cortex_m/startup.h"
 #include "../../ring.h"
+#include "../../wide_counter.h"
 
 #define TIMER_HZ 16000000u
 #define SAMPLE_BYTES 1024u
@@ -182,12 +182,14 @@ int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count) {
 int port_watchdog(uint32_t ms) {
     interrupt_disable(TIMER2_INTERRUPT);
     TIMER2->stop = 1;
-    TIMER2->compared[0] = 0;
     TIMER2->interrupt_clear = 1u << 16;
     if (ms == 0) return 1;
-    timer_start(TIMER2, 8);
     const uint64_t ticks = (uint64_t)ms * (TIMER_HZ >> 8) / 1000u;
+    /* Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits. */
+    TIMER2->bits = 3;
     TIMER2->compare[0] = ticks > 0xFFFFFFFFu ? 0xFFFFFFFFu : (uint32_t)ticks;
+    timer_start(TIMER2, 8);
+    TIMER2->compared[0] = 0;
     TIMER2->interrupt_set = 1u << 16;
     interrupt_enable(TIMER2_INTERRUPT);
     return 1;
