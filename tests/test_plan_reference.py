@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.tflite.plan import KERNEL_SETS, make_plan
+from harness.tflite.plan import KERNEL_SETS, check, make_plan
 from tests import plan_models
+from tests.fixtures_audit import AuditModels
 from tests.fixtures_kernels import ReferenceRuntime
 from tests.kernel_cases import Case
 from tests.kernel_catalog import GENERATORS, make_cases
@@ -133,3 +134,26 @@ def test_a_whole_model_gives_the_same_bytes(name: str, runtime: HostRuntime, ref
     own = plan_models.NETWORKS.get(name)
     model = own() if own else (Path(_SHARED or "") / "models" / name).read_bytes()
     check_whole_model(name, model, runtime, reference_runtime)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["ptq-int8-io", "ptq-uint8-io", "ptq-int8-io-dynbatch", "ft-int8-io", "qat-int8-io", "qat-default"])
+def test_a_built_variant_gives_the_same_bytes(recipe: str, built: dict, runtime: HostRuntime,
+                                              reference_runtime: ReferenceRuntime) -> None:
+    """mnist-cnn as the harness builds it: int8, uint8 and float inputs and outputs, a fixed and a dynamic batch."""
+    check_whole_model(recipe, built[recipe].path.read_bytes(), runtime, reference_runtime)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workload", "recipe"), [("sensor-cnn", "qat-default"), ("mnist-cnn", "qat-dense-int8-io")])
+def test_other_published_networks_give_the_same_bytes(workload: str, recipe: str, audit_models: AuditModels, runtime: HostRuntime,
+                                                      reference_runtime: ReferenceRuntime) -> None:
+    check_whole_model(workload, audit_models.path(workload, recipe).read_bytes(), runtime, reference_runtime, count=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["ptq-float32", "ptq-default", "ptq-wo8", "ptq-aeq-dyn8"])
+def test_a_built_variant_that_computes_in_floats_is_refused_with_a_way_out(recipe: str, built: dict) -> None:
+    reasons = check(built[recipe].path)
+    assert {reason.op for reason in reasons} >= {"CONV_2D", "FULLY_CONNECTED"}
+    assert all("ptq-int8-io" in str(reason) for reason in reasons)

@@ -74,10 +74,16 @@ def _dequantize(source: Value) -> np.ndarray | None:
         return None
     if source.dtype in ("float16", "bfloat16", "float32"):
         return source.data.astype(np.float32)
-    if source.dtype not in EIGHT_BITS or len(source.scales) != 1:
+    axis = source.quantized_dimension
+    if source.dtype not in EIGHT_BITS or not source.scales:
         return None
-    steps = source.data.astype(np.int32) - np.int32(source.zero_point)
-    return (np.float32(source.scale) * steps.astype(np.float32)).astype(np.float32)
+    per_channel = len(source.scales) > 1
+    if per_channel and not (0 <= axis < source.data.ndim and source.data.shape[axis] == len(source.scales)):
+        return None
+    along = [-1 if d == axis else 1 for d in range(source.data.ndim)] if per_channel else []
+    scales = np.array(source.scales, np.float32).reshape(along)
+    steps = source.data.astype(np.int32) - np.array(source.zero_points, np.int32).reshape(along)
+    return np.asarray(scales * steps.astype(np.float32), np.float32)
 
 
 def _quantize(source: Value, target: Value) -> np.ndarray | None:

@@ -112,6 +112,8 @@ def _weights(rule: NodeRule) -> Value:
                                hint="both must be int8, or both uint8")
     if not weights.scales:
         raise UnsupportedError("its weights have no scale", hint="the model is damaged, or was not quantized")
+    if not all(-128 <= zero_point <= 127 for zero_point in weights.zero_points):
+        raise UnsupportedError(f"a zero point of its weights is outside {weights.dtype}", hint="the model is damaged")
     if any(size < 1 for size in weights.shape):
         raise UnsupportedError(f"weights of shape {list(weights.shape)}")
     return weights

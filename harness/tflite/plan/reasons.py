@@ -52,7 +52,7 @@ def refuse_arithmetic(graph: Graph, node: Node) -> None:
         if tensor.dtype in _SMALL_TYPES:
             raise UnsupportedError(f"{describe(tensor)} is {tensor.dtype}", hint="the kernels take int8: use an 8-bit recipe")
         if tensor.dtype == "int16" and tensor.is_quantized:
-            raise UnsupportedError(f"{describe(tensor)} is int16 (16x8 quantization)", hint=_INT8_RECIPES)
+            raise UnsupportedError("int16 activations (16x8 quantization)", hint=_INT8_RECIPES)
         if tensor.details is not None:
             raise UnsupportedError(f"{describe(tensor)} has {tensor.details} quantization", hint=_INT8_RECIPES)
     if kind == "float" and node.op not in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
