@@ -10,11 +10,23 @@ uint32_t fast_kernels(void)
     return 2;
 }
 
-dsp_ending dsp_make_ending(int32_t rounding, int32_t output_offset, int32_t activation_min, int32_t activation_max)
+dsp_ending dsp_make_ending(const kn_channel_scales *scales, int32_t channels, int32_t rounding, int32_t output_offset,
+                           int32_t activation_min, int32_t activation_max)
 {
     const uint32_t bytes = 0x01010101u;
-    return (dsp_ending){rounding, output_offset, ((uint32_t)activation_min & 0xFFu) * bytes,
-                        ((uint32_t)activation_max & 0xFFu) * bytes};
+    dsp_ending ending = {scales,
+                         scales->per_channel ? 1 : 0,
+                         rounding == KN_ROUND_DOUBLE,
+                         rounding,
+                         output_offset,
+                         2 * output_offset + 1,
+                         ((uint32_t)activation_min & 0xFFu) * bytes,
+                         ((uint32_t)activation_max & 0xFFu) * bytes};
+    for (int32_t i = ending.step ? channels - 1 : 0; i >= 0; --i) {
+        if ((uint32_t)~scales->shifts[i] >= 20u)
+            ending.is_short = 0;
+    }
+    return ending;
 }
 
 __attribute__((noinline)) int32_t dsp_requantize_any(const dsp_ending *ending, int32_t value, int32_t multiplier, int32_t shift)
@@ -22,21 +34,25 @@ __attribute__((noinline)) int32_t dsp_requantize_any(const dsp_ending *ending, i
     return kn_wrap_add(kn_requantize(value, multiplier, shift, ending->rounding), ending->output_offset);
 }
 
-__attribute__((optimize("O2"))) uint32_t dsp_finish_channels(const dsp_ending *ending, const kn_channel_scales *scales, int32_t first,
-                                                             const int32_t sums[4])
+__attribute__((optimize("O2"))) uint32_t dsp_finish_channels(const dsp_ending *ending, int32_t first, int32_t a, int32_t b, int32_t c,
+                                                             int32_t d)
 {
-    const int32_t step = scales->per_channel ? 1 : 0;
-    const int32_t *multipliers = scales->multipliers + first * step, *shifts = scales->shifts + first * step;
-    int32_t values[4];
-#pragma GCC unroll 4
-    for (int32_t i = 0; i < 4; ++i, multipliers += step, shifts += step) {
-        int32_t twice;
-        if (dsp_is_short(ending, *shifts) && !__builtin_add_overflow(sums[i], sums[i], &twice))
-            values[i] = dsp_requantize(twice, *multipliers, *shifts, dsp_nudge(ending, *shifts));
-        else
-            values[i] = dsp_requantize_any(ending, sums[i], *multipliers, *shifts);
+    const int32_t step = ending->step, nudge = ending->nudge;
+    const int32_t *multipliers = ending->scales->multipliers + first * step, *shifts = ending->scales->shifts + first * step;
+    int32_t twice_a, twice_b, twice_c, twice_d;
+    if (ending->is_short && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
+        !__builtin_add_overflow(c, c, &twice_c) && !__builtin_add_overflow(d, d, &twice_d)) {
+        a = dsp_requantize(twice_a, multipliers[0], shifts[0], nudge);
+        b = dsp_requantize(twice_b, multipliers[step], shifts[step], nudge);
+        c = dsp_requantize(twice_c, multipliers[2 * step], shifts[2 * step], nudge);
+        d = dsp_requantize(twice_d, multipliers[3 * step], shifts[3 * step], nudge);
+    } else {
+        a = dsp_requantize_any(ending, a, multipliers[0], shifts[0]);
+        b = dsp_requantize_any(ending, b, multipliers[step], shifts[step]);
+        c = dsp_requantize_any(ending, c, multipliers[2 * step], shifts[2 * step]);
+        d = dsp_requantize_any(ending, d, multipliers[3 * step], shifts[3 * step]);
     }
-    return dsp_pack(ending, values[0], values[1], values[2], values[3]);
+    return dsp_pack(ending, a, b, c, d);
 }
 
 uint32_t dsp_offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps)

@@ -69,7 +69,7 @@ static uint32_t wide_offset_sum(const kn_conv_params *params, int32_t taps, cons
 #define FOUR_TAPS                                                                                                                    \
     "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]") HALF("%[word]")
 
-/* One channel of four pixels: sums[p] += columns[p] * weights over `taps` taps. */
+/* One channel of four pixels: each sum += its column * weights, over `taps` taps. */
 static inline __attribute__((always_inline)) void multiply(int32_t taps, const int32_t *columns, const int8_t *weights, int32_t *sum0,
                                                            int32_t *sum1, int32_t *sum2, int32_t *sum3)
 {
@@ -101,7 +101,6 @@ static inline __attribute__((always_inline)) void multiply(int32_t taps, const i
 typedef struct {
     const kn_conv_params *params;
     const kn_conv_shape *shape;
-    const kn_channel_scales *scales;
     const int8_t *weights;
     const int32_t *folded;
     int32_t taps; /* of one window */
@@ -113,12 +112,11 @@ typedef struct {
 static __attribute__((optimize("O2"))) void multiply_channels(const convolution *conv, const int32_t *columns,
                                                               const uint32_t *offset_sums, int32_t pixels, int8_t *output)
 {
-    const dsp_ending ending = conv->ending;
-    const int32_t channels = conv->shape->output_channels, step = conv->scales->per_channel ? 1 : 0;
-    const int32_t *multipliers = conv->scales->multipliers, *shifts = conv->scales->shifts, *folded = conv->folded;
+    const dsp_ending *ending = &conv->ending;
+    const int32_t channels = conv->shape->output_channels, step = ending->step, nudge = ending->nudge;
+    const int32_t *multipliers = ending->scales->multipliers, *shifts = ending->scales->shifts, *folded = conv->folded;
     const int8_t *weights = conv->weights;
     for (int8_t *const end = output + channels; output < end; ++output, weights += conv->taps, multipliers += step, shifts += step) {
-        const int32_t multiplier = *multipliers, shift = *shifts;
         int32_t a = *folded++, b = a, c = a, d = a;
         int32_t twice_a, twice_b, twice_c, twice_d;
         if (offset_sums) {
@@ -128,27 +126,32 @@ static __attribute__((optimize("O2"))) void multiply_channels(const convolution 
             d = kn_wrap_add(d, (int32_t)offset_sums[3]);
         }
         multiply(conv->taps, columns, weights, &a, &b, &c, &d);
-        if (dsp_is_short(&ending, shift) && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
+        const int32_t multiplier = *multipliers, shift = *shifts;
+        if (ending->is_short && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
             !__builtin_add_overflow(c, c, &twice_c) && !__builtin_add_overflow(d, d, &twice_d)) {
-            const int32_t nudge = dsp_nudge(&ending, shift);
             a = dsp_requantize(twice_a, multiplier, shift, nudge);
             b = dsp_requantize(twice_b, multiplier, shift, nudge);
             c = dsp_requantize(twice_c, multiplier, shift, nudge);
             d = dsp_requantize(twice_d, multiplier, shift, nudge);
         } else {
-            a = dsp_requantize_any(&conv->ending, a, multiplier, shift);
-            b = dsp_requantize_any(&conv->ending, b, multiplier, shift);
-            c = dsp_requantize_any(&conv->ending, c, multiplier, shift);
-            d = dsp_requantize_any(&conv->ending, d, multiplier, shift);
+            a = dsp_requantize_any(ending, a, multiplier, shift);
+            b = dsp_requantize_any(ending, b, multiplier, shift);
+            c = dsp_requantize_any(ending, c, multiplier, shift);
+            d = dsp_requantize_any(ending, d, multiplier, shift);
         }
-        const uint32_t bytes = dsp_pack(&ending, a, b, c, d);
+        const uint32_t bytes = dsp_pack(ending, a, b, c, d);
+        int8_t *const third = output + 2 * channels;
         output[0] = (int8_t)bytes;
-        if (pixels > 1)
+        if (pixels == PIXELS) {
             output[channels] = (int8_t)(bytes >> 8);
-        if (pixels > 2)
-            output[2 * channels] = (int8_t)(bytes >> 16);
-        if (pixels > 3)
-            output[3 * channels] = (int8_t)(bytes >> 24);
+            third[0] = (int8_t)(bytes >> 16);
+            third[channels] = (int8_t)(bytes >> 24);
+        } else {
+            if (pixels > 1)
+                output[channels] = (int8_t)(bytes >> 8);
+            if (pixels > 2)
+                third[0] = (int8_t)(bytes >> 16);
+        }
     }
 }
 
@@ -181,7 +184,7 @@ static int8_t *convolve_pixel(const convolution *conv, int32_t y, int32_t x, con
         column = input + (y * conv->shape->input_width + x) * conv->shape->input_channels;
     else
         fast_gather(conv->params, conv->shape, 1, y, x, input, scratch);
-    dsp_rows(&conv->ending, conv->scales, conv->shape->output_channels, conv->taps, column, conv->weights, conv->folded,
+    dsp_rows(&conv->ending, conv->shape->output_channels, conv->taps, column, conv->weights, conv->folded,
              dsp_offset_sum(conv->params->input_offset, conv->params->weights_offset, column, conv->taps), output);
     return output + conv->shape->output_channels;
 }
@@ -190,8 +193,9 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
                  const int8_t *weights, const int32_t *folded, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
 {
     const convolution conv = {
-        params, shape, scales, weights, folded, shape->filter_height * shape->filter_width * shape->input_channels,
-        dsp_make_ending(params->rounding, params->output_offset, params->activation_min, params->activation_max)};
+        params, shape, weights, folded, shape->filter_height * shape->filter_width * shape->input_channels,
+        dsp_make_ending(scales, shape->output_channels, params->rounding, params->output_offset, params->activation_min,
+                        params->activation_max)};
     const int wide = scratch_bytes >= wide_bytes(shape);
     int32_t *const columns = (int32_t *)(void *)scratch;
     int8_t *const bytes = scratch + fast_column_bytes(shape, shape->input_channels) * (uint32_t)sizeof(int16_t) * PIXELS;

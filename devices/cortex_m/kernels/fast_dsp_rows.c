@@ -15,55 +15,48 @@
     LOAD_INPUT ROW("ldr r5, [%[w], %[stride]]", "s1") ROW("ldr r5, [%[w], %[stride], lsl #1]", "s2") ROW("ldr r5, [%[w3]], #4", "s3") \
         ROW("ldr r5, [%[w]], #4", "s0")
 
-/* sums[r] += input * row r of weights, `blocks` >= 1 times four taps. */
-static inline __attribute__((always_inline)) void multiply(int32_t blocks, int32_t stride, const int8_t *input, const int8_t *weights,
-                                                           int32_t sums[4])
-{
-    const int8_t *last = weights + 3 * stride;
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-    __asm__ volatile("lsrs %[n], #1\n\t"
-                     "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
-                     "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
-                     "bne 2b\n"
-                     "3:"
-                     : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(input), [w] "+r"(weights), [w3] "+r"(last),
-                       [n] "+l"(blocks)
-                     : [stride] "r"(stride)
-                     : "r3", "r4", "r5", "r6", "cc", "memory");
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
-}
-
-__attribute__((optimize("O2"))) void dsp_rows(const dsp_ending *ending, const kn_channel_scales *scales, int32_t rows, int32_t taps,
-                                              const int8_t *input, const int8_t *weights, const int32_t *folded, uint32_t offset_sum,
-                                              int8_t *output)
+__attribute__((optimize("O2"))) void dsp_rows(const dsp_ending *ending, int32_t rows, int32_t taps, const int8_t *input,
+                                              const int8_t *weights, const int32_t *folded, uint32_t offset_sum, int8_t *output)
 {
     const int32_t whole = taps & ~3;
     for (int32_t row = 0; row < rows; row += 4) {
-        int32_t sums[4];
         /* The last block ends with the last row: some rows are computed twice, none goes beyond the weights. */
         if (row > rows - 4)
             row = rows - 4;
-        const int8_t *base = weights + row * taps;
-        for (int32_t i = 0; i < 4; ++i)
-            sums[i] = (int32_t)((uint32_t)folded[row + i] + offset_sum);
-        if (whole)
-            multiply(taps >> 2, taps, input, base, sums);
-        for (int32_t tap = whole; tap < taps; ++tap) {
-            for (int32_t i = 0; i < 4; ++i)
-                sums[i] = kn_wrap_add(sums[i], input[tap] * base[i * taps + tap]);
+        const int8_t *first = weights + row * taps, *last = first + 3 * taps, *from = input;
+        int32_t s0 = kn_wrap_add(folded[row], (int32_t)offset_sum), s1 = kn_wrap_add(folded[row + 1], (int32_t)offset_sum);
+        int32_t s2 = kn_wrap_add(folded[row + 2], (int32_t)offset_sum), s3 = kn_wrap_add(folded[row + 3], (int32_t)offset_sum);
+        if (whole) {
+            int32_t blocks = taps >> 2;
+            __asm__ volatile("lsrs %[n], #1\n\t"
+                             "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
+                             "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
+                             "bne 2b\n"
+                             "3:"
+                             : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(from), [w] "+r"(first),
+                               [w3] "+r"(last), [n] "+r"(blocks)
+                             : [stride] "r"(taps)
+                             : "r3", "r4", "r5", "r6", "cc", "memory");
         }
-        fast_store(output + row, dsp_finish_channels(ending, scales, row, sums));
+        for (int32_t left = taps - whole; left > 0; --left, ++from, ++first) {
+            s0 = kn_wrap_add(s0, *from * first[0]);
+            s1 = kn_wrap_add(s1, *from * first[taps]);
+            s2 = kn_wrap_add(s2, *from * first[2 * taps]);
+            s3 = kn_wrap_add(s3, *from * first[3 * taps]);
+        }
+        fast_store(output + row, dsp_finish_channels(ending, row, s0, s1, s2, s3));
     }
 }
 
 int fast_fully_connected(const kn_fully_connected_params *params, const kn_channel_scales *scales, const int8_t *input,
                          const int8_t *weights, const int32_t *folded, int8_t *output)
 {
-    const dsp_ending ending = dsp_make_ending(params->rounding, params->output_offset, params->activation_min, params->activation_max);
+    const dsp_ending ending = dsp_make_ending(scales, params->outputs, params->rounding, params->output_offset, params->activation_min,
+                                              params->activation_max);
     if (params->outputs < 4)
         return 0;
     for (int32_t batch = 0; batch < params->batches; ++batch, input += params->inputs, output += params->outputs)
-        dsp_rows(&ending, scales, params->outputs, params->inputs, input, weights, folded,
+        dsp_rows(&ending, params->outputs, params->inputs, input, weights, folded,
                  dsp_offset_sum(params->input_offset, params->weights_offset, input, params->inputs), output);
     return 1;
 }
