@@ -162,7 +162,7 @@ title: this machine with the stand-in
 link: {{type: local}}
 runtime: {{module: tflite_runtime, package: tflite-runtime==2.14.0}}
 agent: {{directory: {folder}/agent}}
-exclusive: host-cpu
+exclusive: cache-test
 backends:
   cpu: {{}}
   npu:

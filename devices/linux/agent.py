@@ -331,6 +331,10 @@ def wants_cache(backend):
     return any(CACHE_DIR in value for value in list(backend["env"].values()) + list(backend["delegate_options"].values()))
 
 
+def with_cache_text(text, folder):
+    return text.replace(CACHE_DIR, folder) if CACHE_DIR in text else text
+
+
 def with_cache(backend, folder):
     """The backend with the folder's path in place of `{cache_dir}`."""
     filled = {
@@ -429,6 +433,16 @@ def installed_version(module):
             [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         return ran.stderr.decode().strip() if ran.returncode == 0 else "unknown"
+
+
+#: where vendors' images keep TensorFlow Lite's own benchmark (NXP's Yocto)
+VENDOR_BENCHMARKS = "/usr/bin/tensorflow-lite-*/examples/benchmark_model"
+
+
+def vendor_benchmark():
+    """The newest of them, by the numbers in its path, or None."""
+    found = [path for path in glob.glob(VENDOR_BENCHMARKS) if os.access(path, os.X_OK)]
+    return max(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path)], default=None)
 
 
 def library_facts(path, tick):
@@ -871,6 +885,8 @@ def prepare_worker_process(parent):
 # ------------------------------------------------------------------------------------------------------ supervisor
 
 LOG_BYTES = 64 << 10
+#: of a program's own output, whose table has a line per node
+PROGRAM_BYTES = 1 << 20
 #: how long a worker may take to end by itself
 END_S = 5.0
 
@@ -889,13 +905,14 @@ class Child:
         #: True once its frames have ended: it can answer nothing more
         self.silent = False
         self.log = bytearray()
+        self.log_limit = LOG_BYTES
         self.dropped = 0
         #: the folder of its delegate's compiled graphs, or None
         self.cache = None
 
     def add_log(self, data):
         self.log += data
-        excess = len(self.log) - LOG_BYTES
+        excess = len(self.log) - self.log_limit
         if excess > 0:
             del self.log[:excess]
             self.dropped += excess
@@ -996,8 +1013,9 @@ class Supervisor:
     def serve(self):
         verbs = {
             "hello": self.hello, "have": self.have, "put": self.put, "open": self.open, "close": self.close,
-            "library": self.library, "load": self.forward, "first_invoke": self.forward, "evaluate": self.forward,
-            "bench": self.forward, "placement": self.forward, "stats": self.forward,
+            "library": self.library, "vendor_benchmark": self.vendor_benchmark, "load": self.forward,
+            "first_invoke": self.forward, "evaluate": self.forward, "bench": self.forward,
+            "placement": self.forward, "stats": self.forward,
         }
         while True:
             request = self.next_frame()[0]
@@ -1022,7 +1040,7 @@ class Supervisor:
         self.caches.limit_bytes = int(request.get("graph_cache_limit_bytes", self.caches.limit_bytes))
         facts = board_facts(request["module"], self.agent_sha256)
         self.module = request["module"]
-        self.reply({"type": "ok", "facts": facts})
+        self.reply({"type": "ok", "facts": facts, "vendor_benchmark": vendor_benchmark()})
 
     def have(self, request):
         self.reply({"type": "ok", "have": self.store.have(request["sha256"], self.tick)})
@@ -1074,6 +1092,44 @@ class Supervisor:
 
     def library(self, request):
         self.reply({"type": "ok", "library": library_facts(request["path"], self.tick)})
+
+    def vendor_benchmark(self, request):
+        """Runs a vendor's benchmark on a model: no shell, in a group of its own that ends with the request."""
+        backend, _ = self.place_cache(request["backend"])
+        command = [request["program"], "--graph=" + self.store.need(request["model"])]
+        command += [with_cache_text(word, self.caches.last) for word in request["arguments"]]
+        process = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), "exec", str(os.getpid()), json.dumps(backend["affinity"])] + command,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+            env=dict(os.environ, **backend["env"]), start_new_session=True,
+        )
+        child = Child(process)
+        child.open_pipes, child.log_limit = 1, PROGRAM_BYTES
+
+        def read():
+            data = os.read(process.stdout.fileno(), 1 << 18)
+            if data:
+                child.add_log(data)
+            else:
+                self.selector.unregister(process.stdout)
+                child.open_pipes = 0
+
+        self.selector.register(process.stdout, selectors.EVENT_READ, read)
+        ends = time.monotonic() + float(request["deadline_s"])
+        try:
+            while not child.has_exited() and time.monotonic() < ends:
+                self.pump(0.1)
+                self.tick()
+            late = not child.has_exited()
+            code = child.kill()
+            while child.open_pipes and self.pump(0.05):
+                pass
+        finally:
+            child.kill()
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(process.stdout)
+            process.stdout.close()
+        self.reply({"type": "ok", "code": None if late else code}, child.log_bytes())
 
     def place_cache(self, backend):
         """The backend with its graph cache's folder filled in, and that folder; None for a backend that names none."""
@@ -1255,6 +1311,15 @@ def main():
         frames = take_frame_descriptor()
         prepare_worker_process(int(sys.argv[2]))
         Worker(frames).serve()
+    elif sys.argv[1] == "exec":
+        # Becomes a vendor's program, bound to its CPUs, that ends when this agent does.
+        prepare_worker_process(int(sys.argv[2]))
+        try:
+            if json.loads(sys.argv[3]):
+                os.sched_setaffinity(0, json.loads(sys.argv[3]))
+            os.execv(sys.argv[4], sys.argv[4:])
+        except OSError as error:
+            sys.exit("%s cannot be run: %s" % (sys.argv[4], error.strerror))
     else:
         supervise(sys.argv[2], sys.argv[3])
 

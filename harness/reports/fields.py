@@ -11,6 +11,7 @@ from typing import Literal
 Kind = Literal[
     "text", "count", "ns", "bytes", "hz", "share", "number", "sha256", "outcome", "time_basis", "integers",
     "fingerprint", "fallback", "ops", "compiled", "prediction", "findings",
+    "vendor",
 ]
 
 
@@ -30,6 +31,7 @@ def _field(name: str, kind: Kind, meaning: str, null: str = "") -> Field:
 
 _NOT_RUN = "the cell did not get that far"
 _NO_CACHE = "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
+_NO_VENDOR = "the board has no such program, it cannot run this backend, or " + _NOT_RUN
 _NO_LABELS = "there are no labels, or " + _NOT_RUN
 _NO_REFERENCE = "no reference was compared with"
 _BOARD = "the board does not tell"
@@ -90,6 +92,9 @@ FIELDS: tuple[Field, ...] = (
     _field("stack_peak_bytes", "bytes", "The most stack that the firmware has used since it started.", _NO_MCU),
     _field("model_bytes", "bytes", "The model as it lies on a microcontroller (a plan, or the .tflite).", _NO_MCU),
     _field("code_bytes", "bytes", "The firmware's code, constants and initialised data: flash without the model.", _NO_MCU),
+    _field("vendor_latency_ns", "ns", "Mean of the vendor's own benchmark_model on the same board and backend.", _NO_VENDOR),
+    _field("vendor_first_invoke_ns", "ns", "Its first inference.", _NO_VENDOR),
+    _field("vendor_benchmark", "vendor", "All that it told: program, arguments, figures, time per op.", _NO_VENDOR),
     _field("memory_peak_bytes", "bytes", "Peak memory of the worker process, runtime included.", _BOARD),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),

@@ -54,6 +54,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     },
     "ops": {"type": "array", "items": _object({"node": _COUNT, "op": _TEXT, "ran_on": _TEXT})},
     "prediction": {"type": "object"},
+    "vendor": _object({"program": _TEXT, "mean_ns": _COUNT, "count": _COUNT, "ops": {"type": "array"}}),
     "compiled": _object(
         {
             "compiler": _TEXT,
@@ -81,7 +82,7 @@ _KIND_TEXT = {
     "outcome": "`ok`, `unsupported`, `wrong`, `failed`",
     "time_basis": ", ".join(f"`{basis}`" for basis in get_args(TimeBasis)),
     "fingerprint": "object", "fallback": "list of objects", "ops": "list of objects", "compiled": "object",
-    "prediction": "object", "findings": "list of objects",
+    "prediction": "object", "vendor": "object", "findings": "list of objects",
 }
 
 

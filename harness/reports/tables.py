@@ -159,11 +159,12 @@ def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
-    """One row per node of every cell: where it ran, and what an offline compiler estimates for it where one was used."""
-    columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns"]
+    """One row per node of every cell: where it ran, what an offline compiler estimates for it, and the time that the
+    vendor's benchmark measured for it, where there is one."""
+    columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns", "vendor_ns"]
     rows = [{**_key(r), **{name: op.get(name) for name in columns}} for r in in_order(records) for op in r.ops]
     frame = _frame(rows, [*KEY, *columns])
-    return frame.astype({name: "Int64" for name in ("partition", "cycles", "estimate_ns")})
+    return frame.astype({name: "Int64" for name in ("partition", "cycles", "estimate_ns", "vendor_ns")})
 
 
 def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:

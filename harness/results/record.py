@@ -129,6 +129,11 @@ class CellRecord:
     cycles_min: int | None = None
     cycles_max: int | None = None
     counted_inferences: int | None = None
+    #: what the vendor's own benchmark_model measured of the same model (docs/vendor-benchmark.md): its mean, its first
+    #: inference, and everything that it told
+    vendor_latency_ns: int | None = None
+    vendor_first_invoke_ns: int | None = None
+    vendor_benchmark: dict[str, Any] | None = None
     memory_peak_bytes: int | None = None
     #: memory of a microcontroller: what tensors take as planned, the stack's high-water mark, the model as it lies on the board,
     #: the firmware's code and constants
@@ -147,7 +152,8 @@ class CellRecord:
     total_nodes: int | None = None
     partitions: int | None = None
     fallback: list[FallbackOp] = field(default_factory=list)
-    #: one row per node of the model: {"node", "op", "ran_on", "inputs", "outputs"}; after an offline compiler also its
+    #: one row per node of the model: {"node", "op", "ran_on", "inputs", "outputs"}, and {"vendor_ns"} where the vendor's
+    #: benchmark timed the op; after an offline compiler also its
     #: estimates {"cycles", "estimate_ns"}, and the nodes are those of the model before it was compiled
     ops: list[dict[str, Any]] = field(default_factory=list)
     #: what an offline compiler made of the artifact before it travelled (docs/vela.md): compiler, options, the original's
