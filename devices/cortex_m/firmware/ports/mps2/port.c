@@ -3,10 +3,11 @@
  * Arm DAI 0385D, 0386D, 0400C (memory maps), DDI 0479 (peripherals). */
 #include "../../port.h"
 
-#include "../../cortex_m/counter.h"
+#include "../../cortex_m/cycle_counter.h"
 #include "../../cortex_m/layout.h"
 #include "../../cortex_m/registers.h"
 #include "../../cortex_m/startup.h"
+#include "../../wide_counter.h"
 #include "../cmsdk/timers.h"
 #include "../cmsdk/uart.h"
 

@@ -3,9 +3,10 @@
  * Arm DAI 0547B (memory map), 101773 (SSE-300). */
 #include "../../port.h"
 
-#include "../../cortex_m/counter.h"
+#include "../../cortex_m/cycle_counter.h"
 #include "../../cortex_m/registers.h"
 #include "../../cortex_m/startup.h"
+#include "../../wide_counter.h"
 #include "../cmsdk/timers.h"
 #include "../cmsdk/uart.h"
 

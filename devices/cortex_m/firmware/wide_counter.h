@@ -1,12 +1,8 @@
-/* Time without interrupts: 64 bits out of counters of 32, and the core's own cycle counter where there is a real one. */
-#ifndef CORTEX_M_COUNTER_H
-#define CORTEX_M_COUNTER_H
+/* Time without interrupts: 64 bits out of two counters of 32. */
+#ifndef FIRMWARE_WIDE_COUNTER_H
+#define FIRMWARE_WIDE_COUNTER_H
 
 #include <stdint.h>
-
-/* Starts the DWT cycle counter; returns 1 if it really advances. Cores without one, and emulators that only pretend, give 0. */
-int cycle_counter_start(void);
-uint32_t cycle_counter(void);
 
 /* A fine counter of 32 bits and a coarse one, 2^coarse_shift times slower, that says how often the fine one went round. */
 typedef struct {
