@@ -10,6 +10,7 @@
 
 enum {
     PIXELS = 4,
+    GROUP = 16, /* channels whose sums wait on the stack: 256 bytes */
     BLOCK_WORDS = 2 * PIXELS, /* of four taps: taps 0 and 2 of each pixel, then taps 1 and 3 */
     WIDE_LIMIT = 8192         /* bytes of scratch: longer columns are not worth that much memory */
 };
@@ -69,34 +70,6 @@ static uint32_t wide_offset_sum(const kn_conv_params *params, int32_t taps, cons
 #define FOUR_TAPS                                                                                                                    \
     "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]") HALF("%[word]")
 
-/* One channel of four pixels: each sum += its column * weights, over `taps` taps. */
-static inline __attribute__((always_inline)) void multiply(int32_t taps, const int32_t *columns, const int8_t *weights, int32_t *sum0,
-                                                           int32_t *sum1, int32_t *sum2, int32_t *sum3)
-{
-    int32_t s0 = *sum0, s1 = *sum1, s2 = *sum2, s3 = *sum3;
-    int32_t blocks = taps >> 2;
-    uint32_t word, even;
-    if (blocks)
-        __asm__ volatile("lsrs %[n], #1\n\t"
-                         "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
-                         "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
-                         "bne 2b\n"
-                         "3:"
-                         : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(columns), [w] "+r"(weights),
-                           [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
-                         :
-                         : "r3", "r4", "r5", "r6", "cc", "memory");
-    if (taps & 3) {
-        word = dsp_load_tail(weights, taps & 3);
-        const int32_t evens = dsp_even(word), odds = dsp_odd(word);
-        s0 = __smlad(columns[4], odds, __smlad(columns[0], evens, s0));
-        s1 = __smlad(columns[5], odds, __smlad(columns[1], evens, s1));
-        s2 = __smlad(columns[6], odds, __smlad(columns[2], evens, s2));
-        s3 = __smlad(columns[7], odds, __smlad(columns[3], evens, s3));
-    }
-    *sum0 = s0, *sum1 = s1, *sum2 = s2, *sum3 = s3;
-}
-
 /* What a convolution is made of, for the loops below. */
 typedef struct {
     const kn_conv_params *params;
@@ -107,26 +80,56 @@ typedef struct {
     dsp_ending ending;
 } convolution;
 
-/* All channels of four pixels that lie one after the other in the output; only the first `pixels` are written. `offset_sums` is NULL where the
- * weights have no offset. */
-static __attribute__((optimize("O2"))) void multiply_channels(const convolution *conv, const int32_t *columns,
-                                                              const uint32_t *offset_sums, int32_t pixels, int8_t *output)
+/* Accumulators of `count` channels of four pixels, from the channel on whose folded bias and weights are given: PIXELS words each. */
+static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count, const int32_t *columns, const int8_t *weights,
+                                                     const int32_t *folded, int32_t *sums)
 {
-    const dsp_ending *ending = &conv->ending;
-    const int32_t channels = conv->shape->output_channels, step = ending->step, nudge = ending->nudge;
-    const int32_t *multipliers = ending->scales->multipliers, *shifts = ending->scales->shifts, *folded = conv->folded;
-    const int8_t *weights = conv->weights;
-    for (int8_t *const end = output + channels; output < end; ++output, weights += conv->taps, multipliers += step, shifts += step) {
-        int32_t a = *folded++, b = a, c = a, d = a;
-        int32_t twice_a, twice_b, twice_c, twice_d;
-        if (offset_sums) {
-            a = kn_wrap_add(a, (int32_t)offset_sums[0]);
-            b = kn_wrap_add(b, (int32_t)offset_sums[1]);
-            c = kn_wrap_add(c, (int32_t)offset_sums[2]);
-            d = kn_wrap_add(d, (int32_t)offset_sums[3]);
+    for (; count > 0; --count, sums += PIXELS) {
+        int32_t s0 = *folded++, s1 = s0, s2 = s0, s3 = s0;
+        const int32_t *in = columns;
+        int32_t blocks = taps >> 2;
+        uint32_t word, even;
+        if (blocks)
+            __asm__ volatile("lsrs %[n], #1\n\t"
+                             "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
+                             "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
+                             "bne 2b\n"
+                             "3:"
+                             : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in), [w] "+r"(weights),
+                               [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
+                             :
+                             : "r3", "r4", "r5", "r6", "cc", "memory");
+        if (taps & 3) {
+            word = dsp_load_tail(weights, taps & 3);
+            weights += taps & 3;
+            const int32_t evens = dsp_even(word), odds = dsp_odd(word);
+            s0 = __smlad(in[4], odds, __smlad(in[0], evens, s0));
+            s1 = __smlad(in[5], odds, __smlad(in[1], evens, s1));
+            s2 = __smlad(in[6], odds, __smlad(in[2], evens, s2));
+            s3 = __smlad(in[7], odds, __smlad(in[3], evens, s3));
         }
-        multiply(conv->taps, columns, weights, &a, &b, &c, &d);
+        sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    }
+}
+
+/* `count` channels of outputs, from channel `first` on, of the first `pixels` of four pixels. */
+static __attribute__((optimize("O2"))) void finish(const dsp_ending *ending, int32_t channels, int32_t first, int32_t count,
+                                                   const int32_t *sums, int32_t pixels, int8_t *output)
+{
+    const int32_t step = ending->step, nudge = ending->nudge;
+    const int32_t *multipliers = ending->scales->multipliers + first * step, *shifts = ending->scales->shifts + first * step;
+    int8_t *second = output + channels, *third = second + channels, *fourth = third + channels;
+    /* Pixels that are not there go where a later one is written, or over the first before it is. */
+    if (pixels < 4)
+        fourth = output;
+    if (pixels < 3)
+        third = output;
+    if (pixels < 2)
+        second = output;
+    for (; count > 0; --count, sums += PIXELS, multipliers += step, shifts += step) {
         const int32_t multiplier = *multipliers, shift = *shifts;
+        int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+        int32_t twice_a, twice_b, twice_c, twice_d;
         if (ending->is_short && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
             !__builtin_add_overflow(c, c, &twice_c) && !__builtin_add_overflow(d, d, &twice_d)) {
             a = dsp_requantize(twice_a, multiplier, shift, nudge);
@@ -140,18 +143,28 @@ static __attribute__((optimize("O2"))) void multiply_channels(const convolution 
             d = dsp_requantize_any(ending, d, multiplier, shift);
         }
         const uint32_t bytes = dsp_pack(ending, a, b, c, d);
-        int8_t *const third = output + 2 * channels;
-        output[0] = (int8_t)bytes;
-        if (pixels == PIXELS) {
-            output[channels] = (int8_t)(bytes >> 8);
-            third[0] = (int8_t)(bytes >> 16);
-            third[channels] = (int8_t)(bytes >> 24);
-        } else {
-            if (pixels > 1)
-                output[channels] = (int8_t)(bytes >> 8);
-            if (pixels > 2)
-                third[0] = (int8_t)(bytes >> 16);
+        *fourth++ = (int8_t)(bytes >> 24);
+        *third++ = (int8_t)(bytes >> 16);
+        *second++ = (int8_t)(bytes >> 8);
+        *output++ = (int8_t)bytes;
+    }
+}
+
+/* All channels of four pixels that lie one after the other in the output; only the first `pixels` are written. Channels go through in groups:
+ * sums, then endings, each with the registers for itself. `offset_sums` is NULL where the weights have no offset. */
+static void multiply_channels(const convolution *conv, const int32_t *columns, const uint32_t *offset_sums, int32_t pixels,
+                              int8_t *output)
+{
+    const int32_t channels = conv->shape->output_channels;
+    int32_t sums[GROUP * PIXELS];
+    for (int32_t first = 0; first < channels; first += GROUP) {
+        const int32_t count = channels - first < GROUP ? channels - first : GROUP;
+        multiply(conv->taps, count, columns, conv->weights + first * conv->taps, conv->folded + first, sums);
+        if (offset_sums) {
+            for (int32_t i = 0; i < count * PIXELS; ++i)
+                sums[i] = kn_wrap_add(sums[i], (int32_t)offset_sums[i % PIXELS]);
         }
+        finish(&conv->ending, channels, first, count, sums, pixels, output + first);
     }
 }
 
