@@ -1,4 +1,4 @@
-"""The board's end by itself: each rule of docs/serial-protocol.md, "Sessions and sequence numbers"; a fuzzer under sanitizers; its size."""
+"""The board's end by itself: each rule of docs/serial-protocol.md on sessions, a fuzzer under sanitizers, its size."""
 
 from __future__ import annotations
 

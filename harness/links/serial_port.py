@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 16
 #: how often a port without a file descriptor (rfc2217) looks whether it was interrupted
 _SLICE_S = 0.05
+#: a board that resets its USB vanishes and comes back, its permissions a little later; a server may just be starting
+_MAY_COME = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EIO, errno.ECONNREFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +90,8 @@ class SerialPort:
                 self._open_once()
                 break
             except OSError as error:  # pyserial's SerialException is one
-                # A board that resets its USB vanishes and comes back; its permissions arrive a little later than itself.
-                gone = _cause(error).errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EIO)
                 left = ends - time.monotonic()
-                if left <= 0 or not gone:
+                if left <= 0 or _cause(error).errno not in _MAY_COME:
                     raise self._explain(error) from error
                 time.sleep(min(0.1, left))
             except ValueError as error:
@@ -131,9 +131,7 @@ class SerialPort:
         view = memoryview(data).cast("B")
         try:
             if self._fd is None:
-                port = self._check_open()
-                port.write_timeout = deadline_s
-                port.write(bytes(view))
+                self._write_network(bytes(view), deadline_s)
                 return
             while view:
                 if not self._wait(None, self._fd, max(ends - time.monotonic(), 0.0)):
@@ -176,7 +174,7 @@ class SerialPort:
 
         settings = self._settings
         _check_address(settings.port)
-        options: dict[str, Any] = {"baudrate": settings.baud, "timeout": 0, "write_timeout": 5.0, "do_not_open": True}
+        options: dict[str, Any] = {"baudrate": settings.baud, "timeout": _SLICE_S, "do_not_open": True}
         port = serial.serial_for_url(settings.port, **options)
         native = hasattr(port, "set_low_latency_mode")
         if native:
@@ -204,13 +202,24 @@ class SerialPort:
             waiting = port.in_waiting
             if waiting:
                 return port.read(waiting)
-            left = ends - time.monotonic()
-            port.timeout = max(min(left, _SLICE_S), 0)
+            if time.monotonic() >= ends:
+                return b""
+            # The limit stays as the port was opened with: rfc2217 settles every change with the other side.
             data = port.read(1)
             if data:
                 return data + port.read(port.in_waiting)
-            if left <= 0:
-                return b""
+
+    def _write_network(self, data: bytes, deadline_s: float) -> None:
+        port = self._check_open()
+        stream = getattr(port, "_socket", None)  # pyserial gives rfc2217 no limit of writing but the socket's
+        if stream is not None:
+            stream.settimeout(max(deadline_s, _SLICE_S))
+        try:
+            port.write(data)
+        except OSError as error:
+            if isinstance(_cause(error), TimeoutError):
+                raise ChannelTimeout(f"the port took no data for {deadline_s:.3g} s", where=self.description) from error
+            raise
 
     def _wait(self, readable: int | None, writable: int | None, seconds: float) -> bool:
         """True when the descriptor is ready, False when the time is over."""
@@ -244,6 +253,8 @@ class SerialPort:
             else:
                 said = "no answer in time" if isinstance(cause, TimeoutError) else cause.strerror or str(cause)
                 what, hint = f"the address cannot be reached: {said}", "is the board on, and does something listen there?"
+                if "waiting for option" in said:
+                    hint = "the server does not confirm all settings: try the address with ?ign_set_control at its end"
             return TransientDeviceError(what, where=where, hint=hint)
         if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             return StableDeviceError("there is no such port", where=where, hint=f"is the board plugged in? {_known_ports()}")
