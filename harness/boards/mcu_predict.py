@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from harness.tflite.graph import Graph
     from harness.tflite.prediction import Prediction
 
-_INTEGER = "the plan runtime takes integer models: a recipe such as ptq-int8-io (int8 weights, activations, inputs, outputs)"
 _SMALLER = "a model with smaller tensors or fewer weights, or a board with more memory"
 
 
@@ -43,8 +43,9 @@ def predict_mcu(
         made = mcu_model(graph, Path(graph.source) if graph.source else None, facts)
     except UnsupportedError as error:
         loads = False
-        reasons += map(str, getattr(error, "reasons", (error,)))
-        advice.append(_INTEGER)
+        each = getattr(error, "reasons", ())
+        reasons += [str(replace(reason, hint=None)) for reason in each] or [error.what]
+        advice += dict.fromkeys([reason.hint for reason in each if reason.hint] or ([error.hint] if error.hint else []))
     else:
         memory = made.memory
         if facts.plans:
@@ -65,7 +66,5 @@ def predict_mcu(
 
 def _facts(profile: McuProfile, runtime: str | None) -> McuFacts:
     """The profile's, or what is left of a connected board in its runtime's name."""
-    from dataclasses import replace
-
     facts = profile_facts(profile)
     return facts if runtime is None else replace(facts, plans=runtime.startswith("plan"))

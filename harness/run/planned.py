@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: runs a cell on the board, with retries, telling the board before each what comes; None when the run was interrupted
 RunOnBoard = Callable[["PlannedCell", CellContext, "Callable[[McuBoard], None]"], CellRecord | None]
+#: how many ops a reason names; `harness check` lists all
+_REASONS = 4
 #: the reference whose kernels the plan runtime equals to the bit (docs/kernels.md)
 EXACT_REFERENCE = "tflite-runtime 2.14.0 BUILTIN_REF"
 
@@ -39,7 +41,7 @@ def run_planned(
         made = mcu_model(read_graph(cell.model.artifact.path), cell.model.artifact.path, board.facts)
         why_not = "; ".join(too_large(made, board.facts))
     except UnsupportedError as error:
-        made, why_not = None, f"plan: {error}"
+        made, why_not = None, f"plan: {_told(error)}"
     except UserInputError as error:
         record = new_record(context, cell.key, cell.model)
         record.reason = str(error)
@@ -59,6 +61,13 @@ def run_planned(
         record.artifact_sha256, record.size_bytes = cell.model.artifact.sha256, cell.model.artifact.size_bytes
         _note_inexact(record, board)
     return record
+
+
+def _told(error: UnsupportedError) -> str:
+    """The first reasons, how many more there are, and what to do."""
+    reasons = [str(replace(reason, hint=None)) for reason in getattr(error, "reasons", ())] or [error.what]
+    shown = "; ".join(reasons[:_REASONS]) + (f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else "")
+    return f"{shown} ({error.hint})" if error.hint else shown
 
 
 def _ended(record: CellRecord, budget: Budget, started_ns: int) -> CellRecord:
