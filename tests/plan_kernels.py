@@ -20,7 +20,7 @@ _SHAPED = {"kn_max_pool_2d": "MAX_POOL_2D", "kn_average_pool_2d": "AVERAGE_POOL_
 _COUNTED = {"kn_rescale": "RESCALE", "kn_leaky_relu": "LEAKY_RELU", "kn_hard_swish": "HARD_SWISH"}
 _PAIRS = {"kn_add": "ADD", "kn_sub": "SUB", "kn_mul": "MUL", "kn_maximum": "MAXIMUM", "kn_minimum": "MINIMUM"}
 _WEIGHTED = {"kn_conv_2d": "CONV_2D", "kn_depthwise_conv_2d": "DEPTHWISE_CONV_2D", "kn_fully_connected": "FULLY_CONNECTED"}
-_SCRATCH_BYTES = 64
+_SCRATCH_BYTES = 1024
 
 
 class PlanKernels(Kernels):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.bare_metal_build import BOARDS, PROGRAMS, compile_kernels, link_program, run_program
 from tests.fixtures_plan import valid_plans
 from tests.plan_builder import OPS
-from tests.plan_runtime import DEVICES, FLAGS, INCLUDES, SANITIZERS, compile_host, sources
+from tests.plan_runtime import DEVICES, FLAGS, INCLUDES, RUNTIME, SANITIZERS, compile_host, sources
 
 _QUICK_CASES = 200_000
 #: one of each instruction set; the firmware's own tests build for M3 and M7 too
@@ -60,6 +61,27 @@ def test_the_fuzzer_notices_a_plan_that_changes_behind_the_checks(seed: str, fuz
     done = subprocess.run([str(fuzzer), str(seeds), "5000", seed, "--after-load"], capture_output=True, text=True)
     assert done.returncode != 0
     assert any(sign in done.stderr for sign in ("AddressSanitizer", "runtime error", "wrote beside its output"))
+
+
+@pytest.mark.parametrize(("core", "share"), [("cortex-m4", 50), ("cortex-m55", 250)])
+def test_mutated_plans_stay_inside_their_memory_with_the_fast_kernels(core: str, share: int, plan_library: Path,
+                                                                      tmp_path: Path) -> None:
+    """On an emulated core, for the fast kernels are machine code of that core. Arenas end at a fence in memory."""
+    found = valid_plans(plan_library, 80)
+    plans = [plan for op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") for plan in found[op]
+             if struct.unpack_from("<I", plan, 12)[0] % 16 == 0]
+    words = [word for plan in plans for word in (len(plan) // 4, *struct.unpack(f"<{len(plan) // 4}I", plan))]
+    (tmp_path / "seeds.c").write_text("#include <stdint.h>\nextern const uint32_t seed_words[];\nconst uint32_t seed_words[] = {"
+                                      + ",".join(f"{word}u" for word in (*words, 0)) + "};\n")
+    board = BOARDS[core]
+    program = link_program(board, tmp_path, [PROGRAMS / "fuzz_plan.c", tmp_path / "seeds.c", *sorted(RUNTIME.glob("plan_*.c"))],
+                           compile_kernels(board, tmp_path / "kernels"), [f"-I{RUNTIME}", f"-I{Path(__file__).parent}"])
+    output = run_program(board, program, 1, int(os.environ.get("HARNESS_PLAN_FUZZ", _QUICK_CASES)) // share)
+    kernels, seeds, ran, refused = map(int, output.splitlines()[-1].split())
+    assert (kernels, seeds) == ({"cortex-m4": 2, "cortex-m55": 3}[core], len(plans))
+    assert min(ran, refused) > (ran + refused) // 20 > 0
+    with pytest.raises(RuntimeError, match="fault|wrote be"):
+        run_program(board, program, 1, 1000, 1)
 
 
 def _compile(core: str, folder: Path) -> list[Path]:

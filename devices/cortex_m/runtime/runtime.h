@@ -17,7 +17,7 @@ enum { RT_MODEL_PLAN = 1, RT_MODEL_TFLITE = 2 };
 enum { RT_OK = 0, RT_TOO_LARGE = 6, RT_BAD_MODEL = 8, RT_UNSUPPORTED_OP = 9, RT_RUN_FAILED = 10 };
 
 typedef struct {
-    uint16_t detail;  /* the node */
+    uint16_t detail;  /* the node; 0xFFFF where no one node is meant */
     const char *text; /* a constant string, in words a user can act on */
 } rt_error;
 
