@@ -85,7 +85,8 @@ def test_a_chain_of_equal_tensors_takes_two_places_and_in_place_one() -> None:
 
 def test_a_takeover_that_would_cost_memory_is_left_out() -> None:
     """In place, the large old block would keep its size for as long as the small new one lives."""
-    blocks = [Block(size_bytes=1000, first=0, last=1), Block(size_bytes=4, first=1, last=5), Block(size_bytes=1000, first=3, last=5)]
+    blocks = [Block(size_bytes=1000, first=0, last=1), Block(size_bytes=4, first=1, last=5),
+              Block(size_bytes=1000, first=3, last=5)]
     assert place_blocks(blocks, [Takeover(old=0, new=1)]).arena_bytes == 1004
 
 

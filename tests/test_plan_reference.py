@@ -137,7 +137,8 @@ def test_a_whole_model_gives_the_same_bytes(name: str, runtime: HostRuntime, ref
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["ptq-int8-io", "ptq-uint8-io", "ptq-int8-io-dynbatch", "ft-int8-io", "qat-int8-io", "qat-default"])
+@pytest.mark.parametrize("recipe", ["ptq-int8-io", "ptq-uint8-io", "ptq-int8-io-dynbatch", "ft-int8-io", "qat-int8-io",
+                                    "qat-default"])
 def test_a_built_variant_gives_the_same_bytes(recipe: str, built: dict, runtime: HostRuntime,
                                               reference_runtime: ReferenceRuntime) -> None:
     """mnist-cnn as the harness builds it: int8, uint8 and float inputs and outputs, a fixed and a dynamic batch."""

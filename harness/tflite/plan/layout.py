@@ -115,11 +115,13 @@ def read_plan(data: bytes | memoryview) -> ReadPlan:
         raise UserInputError(f"has {len(view)} bytes, and its header says {total}", hint=_HINT)
     if zlib.crc32(view[_HEADER.size:]) != crc:
         raise UserInputError("is damaged: its CRC-32 is wrong", hint=_HINT)
-    io_bytes = _IO.size * (input_count + output_count)
-    for name, offset, size in (("nodes", nodes_offset, nodes_bytes), ("inputs and outputs", io_offset, io_bytes),
-                               ("constants", constants_offset, constants_bytes)):
-        if offset < _HEADER.size or offset + size > total:
-            raise UserInputError(f"is damaged: its {name} do not lie inside", hint=_HINT)
+    end = _HEADER.size
+    sections = (("nodes", nodes_offset, nodes_bytes), ("constants", constants_offset, constants_bytes),
+                ("inputs and outputs", io_offset, _IO.size * (input_count + output_count)))
+    for name, offset, size in sorted(sections, key=lambda section: (section[1], section[2])):
+        if offset < end or offset + size > total:
+            raise UserInputError(f"is damaged: its {name} lie outside, or on something else", hint=_HINT)
+        end = offset + size
     entries = [_IO.unpack_from(view, io_offset + i * _IO.size) for i in range(input_count + output_count)]
     if any(entry[2] >= len(IO_TYPES) for entry in entries):
         raise UserInputError("is damaged: an input or output of an unknown type", hint=_HINT)

@@ -54,7 +54,8 @@ class Lowering:
 
     def run(self) -> None:
         for index in self.graph.inputs:
-            self._guard(None, "model", lambda index=index: self._take_input(self.graph.tensors[index]))
+            if not self._guard(None, "model", lambda index=index: self._take_input(self.graph.tensors[index])):
+                self._values.setdefault(index, self._placeholder(self.graph.tensors[index]))
         for node in live_nodes(self.graph):
             if not self._guard(node.index, node.custom_name or node.op, lambda node=node: self._lower(node)):
                 for index in node.outputs:
@@ -156,7 +157,7 @@ class Lowering:
 
     @staticmethod
     def _placeholder(tensor: Tensor) -> Value:
-        """What stands for the output of a node that cannot run, so that the nodes behind it can be looked at."""
+        """What stands for an output or input that cannot be, so that the nodes behind it can be looked at."""
         return replace(declared(tensor), buffer=Buffer(name=tensor.name, size_bytes=0))
 
     def _drop_unread(self) -> None:

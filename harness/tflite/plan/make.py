@@ -61,11 +61,11 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
 class PlanUnsupported(UnsupportedError):
     """A model that the plan runtime cannot run. `reasons` has all of them."""
 
-    def __init__(self, reasons: list[Unsupported]) -> None:
+    def __init__(self, reasons: list[Unsupported], where: str | None = None) -> None:
         more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         first = reasons[0]
-        where = first.op if first.node is None else f"node {first.node} {first.op}"
-        super().__init__(f"{where}: {first.reason}{more}", hint=first.hint)
+        node = first.op if first.node is None else f"node {first.node} {first.op}"
+        super().__init__(f"{node}: {first.reason}{more}", where=where, hint=first.hint)
         self.reasons = tuple(reasons)
 
 
@@ -80,12 +80,11 @@ def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
         PlanUnsupported: the model holds something that the runtime does not run; with all reasons.
         UserInputError: the file cannot be read or is damaged, or there is no such kernel set.
     """
-    data = _read(model)
-    lowering = _lower(read_graph(data), kernels)
+    data, graph = _read(model)
+    lowering = _lower(graph, kernels)
     if lowering.problems:
-        raise PlanUnsupported(lowering.problems)
+        raise PlanUnsupported(lowering.problems, where=None if isinstance(model, bytes) else str(model))
     arena = plan_arena(lowering.steps, lowering.inputs, lowering.outputs)
-    graph = lowering.graph
     in_table = _table(graph, graph.inputs, lowering.inputs, arena.offsets)
     out_table = _table(graph, graph.outputs, lowering.outputs, arena.offsets)
     written, constants_bytes = write_plan(lowering.steps, arena.offsets, in_table, out_table, arena.arena_bytes)
@@ -106,16 +105,20 @@ def check(model: bytes | Path) -> list[Unsupported]:
     Raises:
         UserInputError: the file cannot be read or is damaged.
     """
-    return _lower(read_graph(_read(model)), "portable").problems
+    return _lower(_read(model)[1], "portable").problems
 
 
-def _read(model: bytes | Path) -> bytes:
+def _read(model: bytes | Path) -> tuple[bytes, Graph]:
     if isinstance(model, (bytes, bytearray, memoryview)):
-        return bytes(model)
+        return bytes(model), read_graph(model)
     try:
-        return Path(model).read_bytes()
+        data = Path(model).read_bytes()
     except OSError as error:
         raise UserInputError(f"cannot be read: {error.strerror}", where=str(model)) from None
+    try:
+        return data, read_graph(data)
+    except UserInputError as error:
+        raise UserInputError(error.what, where=str(model), hint=error.hint) from None
 
 
 def _lower(graph: Graph, kernels: str) -> Lowering:

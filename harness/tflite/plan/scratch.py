@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from harness.tflite.plan.base import KernelSet
 
-
 #: fast_dsp_conv.c: more scratch than this is not worth the speed
 _DSP_WIDE_LIMIT = 8192
 
