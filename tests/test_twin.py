@@ -95,3 +95,7 @@ def test_a_model_runs_on_all_backends_of_the_emulated_board(tmp_path, monkeypatc
     assert cells["cpu"].fingerprint.board_model == "NXP i.MX8MPlus EVK board"
     # The first invoke of the stand-in compiles its graph: 3 nodes at 20 ms each.
     assert cells["npu"].first_invoke_ns > 60_000_000
+    # A fresh worker finds it in the agent's own cache folder; the CPU backends have none.
+    assert cells["npu"].first_invoke_cached_ns > 0 and cells["npu"].load_cached_ns > 0
+    assert cells["cpu"].first_invoke_cached_ns is None
+    assert cells["npu"].fingerprint.delegate.startswith(f"{STANDIN_PATH} (sha256 ")
