@@ -247,3 +247,22 @@ def test_why_there_is_no_cached_figure_is_a_finding(use, faults, code, tmp_path)
     assert [f.code for f in record.findings] == ([code] if code else [])
     assert (record.first_invoke_cached_ns is None) == (code != "graph-cache-no-gain")
     assert record.outcome == "ok"
+
+
+def test_cold_cached_and_steady_are_columns_of_a_table_of_every_cell_with_a_time():
+    from harness.reports.starts import starts_table
+
+    def cell(backend, **more):
+        return CellRecord(key=CellKey(workload="w", recipe="r", device="d", backend=backend, dataset="x", seed=0), run="run",
+                          outcome="ok", time_basis="device", **more)
+
+    frame = starts_table([
+        cell("cpu", load_ns=1, first_invoke_ns=2, latency_median_ns=3, latency_samples=200),
+        cell("npu", load_ns=4, first_invoke_ns=900, load_cached_ns=5, first_invoke_cached_ns=6, latency_median_ns=7,
+             latency_samples=200),
+        cell("mcu"),
+    ])
+    assert frame["backend"].tolist() == ["cpu", "npu"]
+    npu_row = frame.iloc[1]
+    assert [npu_row[n] for n in ("first_invoke_ns", "first_invoke_cached_ns", "latency_median_ns")] == [900, 6, 7]
+    assert frame["first_invoke_cached_ns"].isna().tolist() == [True, False]

@@ -93,7 +93,8 @@ def test_a_hostile_text_stays_text_in_markdown():
 def test_there_is_one_csv_per_sheet(report, tmp_path):
     names = sorted(path.name for path in write_csvs(report, tmp_path))
     assert names == sorted([
-        "summary-mnist-cnn.csv", "summary-sensor-cnn.csv", "cells.csv", "problems.csv", "seeds.csv", "ops.csv", "fallback.csv",
+        "summary-mnist-cnn.csv", "summary-sensor-cnn.csv", "cells.csv", "problems.csv", "seeds.csv", "starts.csv",
+        "ops.csv", "fallback.csv",
         "findings.csv", "environment.csv",
     ])
     assert sorted(p.name for p in tmp_path.iterdir()) == names

@@ -21,7 +21,8 @@ from harness.results.store import Store
 from tests.fixtures_results import RUN, fill_store, make_info, make_records, raw_latency
 
 EXPORTED = {
-    "comparison.xlsx", "summary.md", "run.json", "cells.csv", "problems.csv", "seeds.csv", "ops.csv", "fallback.csv",
+    "comparison.xlsx", "summary.md", "run.json", "cells.csv", "problems.csv", "seeds.csv", "starts.csv", "ops.csv",
+    "fallback.csv",
     "findings.csv", "environment.csv", "summary-mnist-cnn.csv", "summary-sensor-cnn.csv", "raw",
 }
 

@@ -43,7 +43,8 @@ def table_of(sheet, first_head):
 
 def test_the_sheets_come_in_the_order_in_which_they_are_read(book):
     assert book.sheetnames == [
-        "Answer", "Summary mnist-cnn", "Summary sensor-cnn", "Cells", "Problems", "Seeds", "Ops", "Fallback", "Findings",
+        "Answer", "Summary mnist-cnn", "Summary sensor-cnn", "Cells", "Problems", "Seeds", "Starts", "Ops",
+        "Fallback", "Findings",
         "Environment", "Chart points", "About",
     ]
 

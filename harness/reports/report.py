@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.reports import tables
+from harness.reports.starts import starts_table
 from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
 from harness.reports.values import (
     OUTCOME_ORDER,
@@ -72,6 +73,7 @@ class Report:
             "Cells": tables.cells_table(self.records),
             "Problems": tables.problems_table(self.records),
             "Seeds": tables.seeds_table(self.records),
+            "Starts": starts_table(self.records),
             "Ops": tables.ops_table(self.records),
             "Fallback": tables.fallback_table(self.records),
             **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
