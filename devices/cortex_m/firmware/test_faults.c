@@ -3,10 +3,10 @@
 
 #ifdef FW_TEST_FAULTS
 
-enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4, SMALL_OVERFLOW = 5 };
+enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4 };
 
-/* Beyond all memory of the boards that QEMU knows. */
-#define NOWHERE 0xA0000000u
+/* No board that QEMU knows has anything here. */
+#define NOWHERE 0x2F000000u
 
 __attribute__((noinline)) static uint32_t deeper(uint32_t depth) {
     volatile uint8_t frame[64];

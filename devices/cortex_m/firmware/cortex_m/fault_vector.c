@@ -11,8 +11,9 @@ enum { FRAME_LR = 5, FRAME_PC = 6, FRAME_WORDS = 8 }; /* what the chip pushes: r
 __attribute__((noreturn, used)) static void fault_taken(const uint32_t *frame, uint32_t number) {
     sp_fault fault = {.kind = SP_FAULT_HARD};
     const uintptr_t at = (uintptr_t)frame;
+    /* Not at the very bottom: there Armv8-M leaves the pointer when its limit kept the frame from being written. */
     const int frame_lies_in_stack =
-        at % 4u == 0 && at >= (uintptr_t)__stack_bottom && at + FRAME_WORDS * 4u <= (uintptr_t)__stack_top;
+        at % 4u == 0 && at > (uintptr_t)__stack_bottom && at + FRAME_WORDS * 4u <= (uintptr_t)__stack_top;
     if (frame_lies_in_stack) {
         fault.pc = frame[FRAME_PC];
         fault.lr = frame[FRAME_LR];
