@@ -116,6 +116,67 @@ def moves(rng: np.random.Generator) -> Network:
     return Network(net=net, inputs=[source], outputs=[padded])
 
 
+def cuts(rng: np.random.Generator) -> Network:
+    """A STRIDED_SLICE with masks (open ends, single indices, new axes, an ellipsis), then UNPACK and PACK along random axes.
+
+    The slice's shape is numpy's own answer to the same index.
+    """
+    net = _net(rng)
+    shape = tuple(int(n) for n in rng.integers(1, 6, int(rng.integers(1, 5))))
+    source = net.tensor(shape)
+    index, rows, masks = _random_index(rng, shape)
+    result = np.empty(shape, np.int8)[index]
+    sliced = net.moved("STRIDED_SLICE", source, result.shape, rows, "StridedSliceOptions", **masks)
+    if not 1 <= result.ndim <= 4 or result.shape.count(0):
+        return Network(net=net, inputs=[source], outputs=[sliced])
+    axis, q = int(rng.integers(0, result.ndim)), net.quantized[source]
+    parts = [net.tensor(np.delete(result.shape, axis), q) for _ in range(result.shape[axis])]
+    net.node("UNPACK", [sliced], parts, "UnpackOptions", Num=len(parts), Axis=axis - result.ndim * int(rng.integers(0, 2)))
+    order = [parts[i] for i in rng.permutation(len(parts))]
+    to = int(rng.integers(0, result.ndim))
+    packed = net.tensor(np.insert(np.delete(result.shape, axis), to, len(parts)), q)
+    net.node("PACK", order, [packed], "PackOptions", ValuesCount=len(parts), Axis=to)
+    return Network(net=net, inputs=[source], outputs=[packed, sliced])
+
+
+def _random_index(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple, list[list[int]], dict[str, int]]:
+    """(numpy's index, begin/end/strides, masks) that take at least one element of each dimension."""
+    index: list = []
+    rows: list[list[int]] = [[], [], []]
+    masks = dict.fromkeys(("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"), 0)
+    skip = int(rng.integers(0, len(shape) + 1)) if rng.random() < 0.3 else None
+    axis = 0
+    while axis < len(shape):
+        bit, numbers = 1 << len(index), [0, 0, 1]
+        if axis == skip:
+            masks["EllipsisMask"] |= bit
+            index.append(Ellipsis)
+            axis += int(rng.integers(1, len(shape) - axis + 1))
+            skip = None
+        elif len(shape) < 4 and rng.random() < 0.1:
+            masks["NewAxisMask"] |= bit
+            index.append(None)
+        elif rng.random() < 0.2:
+            masks["ShrinkAxisMask"] |= bit
+            numbers[0] = int(rng.integers(-shape[axis], shape[axis]))
+            numbers[1] = numbers[0] + 1
+            index.append(numbers[0])
+            axis += 1
+        else:
+            low, high = sorted(int(n) for n in rng.integers(0, shape[axis], 2))
+            step = int(rng.integers(1, 3)) * int(rng.choice([1, -1]))
+            first, last = (low, high + 1) if step > 0 else (high, low - 1 if low else -shape[axis] - 1)
+            numbers = [first, last, step]
+            open_low, open_high = rng.random() < 0.3, rng.random() < 0.3
+            masks["BeginMask"] |= bit * open_low
+            masks["EndMask"] |= bit * open_high
+            index.append(slice(None if open_low else first, None if open_high else last, step))
+            axis += 1
+        for row, number in zip(rows, numbers, strict=True):
+            row.append(number)
+    return tuple(index), rows, masks
+
+
 def residual(rng: np.random.Generator, size: int = 8, channels: int = 4, edge: str | None = None) -> Network:
     """Three residual stages, pooling, dense, SOFTMAX; inputs and outputs in 8 bits or in float ('float')."""
     net = _net(rng)
@@ -154,7 +215,8 @@ def resnet_like() -> bytes:
 
 
 GENERATORS: dict[str, Callable[[np.random.Generator], Network]] = {
-    "random_graph": random_graph, "dynamic_batch": dynamic_batch, "moves": moves, "residual": residual, "edges": edges,
+    "random_graph": random_graph, "dynamic_batch": dynamic_batch, "moves": moves, "cuts": cuts, "residual": residual,
+    "edges": edges,
 }
 NETWORKS: dict[str, Callable[[], bytes]] = {"resnet_like": resnet_like}
 
