@@ -13,7 +13,7 @@ from tests import plan_models
 from tests.kernel_catalog import GENERATORS, make_cases
 from tests.plan_runtime import HostRuntime, build_runtime
 
-_DAMAGED = 2500
+_DAMAGED = 1500
 _NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 128, 255, 65536)
 
 
@@ -51,4 +51,4 @@ def test_a_damaged_model_is_an_error_or_a_plan_that_the_runtime_takes(runtime: H
         runtime.load(plan.data)
         runtime.run([np.zeros(entry.elements, entry.dtype) for entry in read_plan(plan.data).inputs])
         seen["plan"] += 1
-    assert min(seen[name] for name in ("plan", "UserInputError", "PlanUnsupported")) > 50, seen
+    assert min(seen[name] for name in ("plan", "UserInputError", "PlanUnsupported")) > 40, seen

@@ -147,7 +147,7 @@ def test_inputs_outputs_and_their_order_are_those_of_the_model() -> None:
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
 @pytest.mark.parametrize("name", sorted(plan_models.GENERATORS))
 def test_nothing_alive_lies_on_anything_else(name: str, kernels: str) -> None:
-    for case in plan_models.make_networks(name, 12):
+    for case in plan_models.make_networks(name, 6):
         plan = make_plan(case.network.model(), kernels)
         blocks = [Block(size_bytes=span.size_bytes, first=span.first, last=span.last) for span in plan.tensors]
         names = [span.name for span in plan.tensors]

@@ -38,7 +38,7 @@ def bytes_on_each_other(blocks: list[Block], placement: Placement) -> set[tuple[
     return found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(block_lists())
 def test_blocks_that_are_alive_together_never_share_a_byte(blocks: list[Block]) -> None:
     placement = place_blocks(blocks)
@@ -49,7 +49,7 @@ def test_blocks_that_are_alive_together_never_share_a_byte(blocks: list[Block]) 
     assert placement.arena_bytes >= placement.lower_bound_bytes
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(block_lists())
 def test_only_a_takeover_shares_bytes_and_only_at_the_step_where_it_happens(blocks: list[Block]) -> None:
     placement = place_blocks(blocks, possible_takeovers(blocks))

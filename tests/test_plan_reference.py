@@ -20,7 +20,7 @@ from tests.kernel_catalog import GENERATORS, make_cases
 from tests.op_models import build_graph
 from tests.plan_runtime import HostRuntime, build_runtime
 
-QUICK_CASES = 60
+QUICK_CASES = 40
 _SHARED = os.environ.get("HARNESS_SHARED")
 _PUBLISHED = ("ad01_int8.tflite", "mobilenet_v1_0.25_128_quant.tflite") if _SHARED else ()
 
