@@ -2,10 +2,11 @@
 
     python benchmarks/bench_kernels.py [--core cortex-m4 ...] [--model ic ...] [--options "-Os"] [--totals]
 
-Needs arm-none-eabi-gcc and qemu-system-arm, and no model files: the layers of four published networks stand here as data (MLPerf Tiny's
-ic, kws and ad, and the 0.25 MobileNet v1 of TensorFlow Lite Micro's person_detect). Only CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED are
-counted; the rest of a model (pooling, ADD, SOFTMAX, the runtime) comes on top. The same program gives the same counts, to the last
-digit, on every machine. They are instructions, not cycles. Exit status 1 when a target on Cortex-M4 is missed.
+Needs arm-none-eabi-gcc and qemu-system-arm, and no model files: the layers of four published networks stand here as data
+(MLPerf Tiny's ic, kws and ad, and the 0.25 MobileNet v1 of TensorFlow Lite Micro's person_detect). Only CONV_2D,
+DEPTHWISE_CONV_2D and FULLY_CONNECTED are counted; the rest of a model (pooling, ADD, SOFTMAX, the runtime) comes on top. The
+same program gives the same counts, to the last digit, on every machine. They are instructions, not cycles. Exit status 1 when
+a target on Cortex-M4 is missed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.bare_metal_build import BOARDS, PROGRAMS, BareBoard, compile_kernels,
 
 ICOUNT_SHIFT = 7
 _KINDS = {"conv": "CASE_CONV", "depthwise": "CASE_DEPTHWISE", "dense": "CASE_FULLY_CONNECTED"}
-#: million instructions of whole models on Cortex-M4, TensorFlow Lite Micro with reference kernels and with CMSIS-NN, measured elsewhere
+#: million instructions of whole models on Cortex-M4 with TensorFlow Lite Micro, measured elsewhere: reference kernels, CMSIS-NN
 TFLM_MILLIONS = {"ic": (107.5, 29.9), "kws": (43.1, 7.7), "ad": (1.95, 0.58), "vww": (95.89, 22.93)}
 #: million instructions on Cortex-M4 that the layers of a model may need
 TARGET_MILLIONS = {"ic": 29.9, "ad": 0.58}
@@ -30,7 +31,7 @@ TARGET_MILLIONS = {"ic": 29.9, "ad": 0.58}
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer with SAME padding: input height, width, channels, output channels, filter size, stride. `dense`: inputs in channels."""
+    """One layer with SAME padding. Of a `dense` one, `channels` are the inputs."""
 
     kind: str
     channels: int
@@ -57,8 +58,9 @@ class Layer:
     def __str__(self) -> str:
         if self.kind == "dense":
             return f"dense {self.channels} -> {self.outputs}"
-        return (f"{self.kind} {self.height}x{self.width}x{self.channels} -> {self.outputs}, {self.filter_height}x{self.filter_width}"
-                + (f" / {self.stride}" if self.stride > 1 else ""))
+        stride = f" / {self.stride}" if self.stride > 1 else ""
+        return (f"{self.kind} {self.height}x{self.width}x{self.channels} -> {self.outputs}, "
+                f"{self.filter_height}x{self.filter_width}{stride}")
 
     def c_initializer(self) -> str:
         """A counted_layer of layers.h."""
@@ -92,7 +94,8 @@ def _mobilenet() -> list[Layer]:
 MODELS: dict[str, list[Layer]] = {
     "ic": [_square("conv", 32, 3, 16, 3), _square("conv", 32, 16, 16, 3), _square("conv", 32, 16, 16, 3),
            _square("conv", 32, 16, 32, 3, 2), _square("conv", 16, 32, 32, 3), _square("conv", 32, 16, 32, 1, 2),
-           _square("conv", 16, 32, 64, 3, 2), _square("conv", 8, 64, 64, 3), _square("conv", 16, 32, 64, 1, 2), Layer("dense", 64, 10)],
+           _square("conv", 16, 32, 64, 3, 2), _square("conv", 8, 64, 64, 3), _square("conv", 16, 32, 64, 1, 2),
+           Layer("dense", 64, 10)],
     "ad": [Layer("dense", inputs, outputs) for inputs, outputs in
            ((640, 128), (128, 128), (128, 128), (128, 128), (128, 8), (8, 128), (128, 128), (128, 128), (128, 128), (128, 640))],
     "kws": [Layer("conv", 1, 64, 49, 10, 10, 4, 2),
@@ -123,8 +126,9 @@ def count_layers(board: BareBoard, layers: list[Layer], folder: Path, options: t
     (folder / "layers.h").write_text(
         f"#define COUNTER_CMSDK_TIMER {int(cmsdk)}\n#define COUNTER_HZ {25_000_000 if cmsdk else 32_000_000}u\n"
         f"#define ICOUNT_SHIFT {ICOUNT_SHIFT}\n"
-        "typedef struct {\n    int kind;\n    kn_conv_shape shape;\n    kn_conv_params params;\n    kn_fully_connected_params dense;\n"
-        f"    int32_t weights_bytes;\n}} counted_layer;\nstatic const counted_layer counted_layers[] = {{\n{rows}}};\n")
+        "typedef struct {\n    int kind;\n    kn_conv_shape shape;\n    kn_conv_params params;\n"
+        "    kn_fully_connected_params dense;\n    int32_t weights_bytes;\n} counted_layer;\n"
+        f"static const counted_layer counted_layers[] = {{\n{rows}}};\n")
     program = link_program(board, folder, [Path(__file__).with_name("count_kernels.c"), PROGRAMS / "cases.c"], objects,
                            (f"-I{folder}",))
     lines = run_program(board, program, icount_shift=ICOUNT_SHIFT).splitlines()
@@ -140,8 +144,8 @@ def _print_model(model: str, core: str, counts: list[Count], totals_only: bool) 
     if not totals_only:
         for layer, count in zip(layers, counts, strict=True):
             fast = "portable" if count.fast is None else f"{count.fast:,}"
-            print(f"  {str(layer):40} {layer.macs / 1e6:8.3f} M MAC {count.portable:12,} {fast:>12} {count.best / layer.macs:6.2f} per MAC"
-                  f" {count.scratch_bytes:6,} B scratch")
+            print(f"  {str(layer):40} {layer.macs / 1e6:8.3f} M MAC {count.portable:12,} {fast:>12}"
+                  f" {count.best / layer.macs:6.2f} per MAC {count.scratch_bytes:6,} B scratch")
     macs = sum(layer.macs for layer in layers)
     text = f"{core} {model}: {macs / 1e6:.3f} M MAC, portable {portable / 1e6:.3f} M, fast {total / 1e6:.3f} M instructions"
     text += f" ({total / macs:.2f} per MAC), largest scratch {max(count.scratch_bytes for count in counts):,} bytes"

@@ -1,5 +1,6 @@
-/* Exact instruction counts of the layers in layers.h (written by bench_kernels.py): the portable kernel's and the fast one's. To be run by
- * QEMU with -icount shift=ICOUNT_SHIFT. Prints "index portable fast scratch" per layer; fast is 0 where the fast kernel refuses. */
+/* Exact instruction counts of the layers in layers.h (written by bench_kernels.py): the portable kernel's and the
+ * fast one's. To be run by QEMU with -icount shift=ICOUNT_SHIFT. Prints "index portable fast scratch" per layer;
+ * fast is 0 where the fast kernel refuses. */
 #include "bare.h"
 #include "cases.h"
 #include "layers.h"
@@ -54,7 +55,8 @@ static int run(int fast, uint32_t scratch_bytes)
         kn_fully_connected(&layer.dense, &layer.scales, input, weights, bias, output);
         return 1;
     case CASE_CONV * 2 + 1:
-        return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch, scratch_bytes, output);
+        return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
+                            scratch_bytes, output);
     case CASE_DEPTHWISE * 2 + 1:
         return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
                                       scratch_bytes, output);

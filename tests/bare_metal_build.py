@@ -1,4 +1,4 @@
-"""Builds bare-metal programs over the kernels with arm-none-eabi-gcc and runs them on QEMU's Cortex-M boards, without the firmware."""
+"""Bare-metal programs over the kernels: built with arm-none-eabi-gcc, run on QEMU's Cortex-M boards, without the firmware."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(__file__).with_name("bare_metal")
 FAST = _ROOT / "devices" / "cortex_m" / "kernels"
 PORTABLE = _ROOT / "devices" / "kernels"
-_FLAGS = ("-std=c11", "-mthumb", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffunction-sections", "-fdata-sections", "-ffreestanding")
+_FLAGS = ("-std=c11", "-mthumb", "-ffreestanding", "-ffunction-sections", "-fdata-sections",
+          "-Wall", "-Wextra", "-Werror", "-Wconversion")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ def link_program(board: BareBoard, folder: Path, sources: Sequence[Path], object
         RuntimeError: the compiler's or linker's messages.
     """
     program = folder / f"{sources[0].stem}-{board.core}.elf"
+    places = {"CODE": board.code, "DATA": board.data, "END_OF_MEMORY": board.end_of_memory}
     _run(["arm-none-eabi-gcc", *board.flags, "-O2", f"-I{FAST}", f"-I{PORTABLE}", f"-I{PROGRAMS}", *options, "-nostartfiles",
-          "--specs=nosys.specs", "-Wl,--gc-sections", f"-Wl,--defsym=CODE={board.code:#x},--defsym=DATA={board.data:#x},--defsym=END_OF_MEMORY={board.end_of_memory:#x}",
-          "-T", str(PROGRAMS / "bare.ld"), "-o", str(program), str(PROGRAMS / "bare.c"), *map(str, sources), *map(str, objects)], folder)
+          "--specs=nosys.specs", "-Wl,--gc-sections", *(f"-Wl,--defsym={name}={address:#x}" for name, address in places.items()),
+          "-T", str(PROGRAMS / "bare.ld"), "-o", str(program),
+          str(PROGRAMS / "bare.c"), *map(str, sources), *map(str, objects)], folder)
     return program
 
 

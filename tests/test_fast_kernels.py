@@ -1,4 +1,4 @@
-"""The fast kernels of devices/cortex_m/kernels/ on emulated cores: the portable kernels' outputs to the bit, and nothing touched but buffers."""
+"""The fast kernels of devices/cortex_m/kernels/ on emulated cores: the portable kernels' outputs, and nothing but their buffers."""
 
 import functools
 import subprocess
@@ -16,10 +16,11 @@ CASES = {"cortex-m3": 100, "cortex-m4": 1500, "cortex-m7": 300, "cortex-m55": 40
 KERNEL_SET = {"cortex-m3": 1, "cortex-m4": 2, "cortex-m7": 2, "cortex-m55": 3}
 #: bytes of code that all fast kernels may have on Cortex-M4, compiled for size
 CODE_LIMIT = 6144
-_PARAMS = ("stride_height stride_width dilation_height dilation_width pad_top pad_left input_offset weights_offset output_offset "
-           "activation_min activation_max rounding").split()
-_SHAPE = ("batches input_height input_width input_channels filter_height filter_width filter_channels output_height output_width "
-          "output_channels").split()
+#: the words of kn_conv_params and kn_conv_shape, in order
+_PARAMS = ("stride_height", "stride_width", "dilation_height", "dilation_width", "pad_top", "pad_left", "input_offset",
+           "weights_offset", "output_offset", "activation_min", "activation_max", "rounding")
+_SHAPE = ("batches", "input_height", "input_width", "input_channels", "filter_height", "filter_width", "filter_channels",
+          "output_height", "output_width", "output_channels")
 
 Built = tuple[BareBoard, Path, list[Path]]
 

@@ -1,39 +1,8 @@
 /* CONV_2D. */
 #include "kernels.h"
+#include "taps.h"
 
-/* Sum of (input + input_offset) * (weight + weights_offset) over a run that is contiguous in both. */
-static uint32_t dot(const int8_t *input, const int8_t *weights, int32_t count, int32_t input_offset,
-                    int32_t weights_offset)
-{
-    uint32_t sum = 0;
-    if (weights_offset == 0) {
-        for (int32_t i = 0; i < count; ++i)
-            sum += (uint32_t)((input[i] + input_offset) * weights[i]);
-    } else {
-        for (int32_t i = 0; i < count; ++i)
-            sum += (uint32_t)((input[i] + input_offset) * (weights[i] + weights_offset));
-    }
-    return sum;
-}
-
-/* Taps [*first, *last) of a filter of `size` that fall into [0, limit) when the first tap lies at `origin`. */
-static void clip_taps(int32_t origin, int32_t size, int32_t dilation, int32_t limit, int32_t *first, int32_t *last)
-{
-    *first = origin < 0 ? (-origin + dilation - 1) / dilation : 0;
-    *last = origin >= limit ? 0 : (limit - origin + dilation - 1) / dilation;
-    if (*last > size)
-        *last = size;
-    if (*last < *first)
-        *last = *first;
-}
-
-/* The taps of one output pixel that lie inside the input. */
-typedef struct {
-    int32_t origin_y, origin_x;
-    int32_t first_y, last_y, first_x, last_x;
-} window;
-
-static uint32_t convolve_pixel(const kn_conv_params *params, const kn_conv_shape *shape, const window *taps,
+static uint32_t convolve_pixel(const kn_conv_params *params, const kn_conv_shape *shape, const kn_window *taps,
                                const int8_t *image, const int8_t *filter)
 {
     const int32_t channels = shape->filter_channels;
@@ -49,11 +18,11 @@ static uint32_t convolve_pixel(const kn_conv_params *params, const kn_conv_shape
         const int32_t input_x = taps->origin_x + taps->first_x * params->dilation_width;
         const int8_t *input = image + (input_y * shape->input_width + input_x) * shape->input_channels;
         if (contiguous) {
-            sum += dot(input, weights, columns * channels, params->input_offset, params->weights_offset);
+            sum += kn_dot(input, weights, columns * channels, params->input_offset, params->weights_offset);
             continue;
         }
         for (int32_t x = 0; x < columns; ++x) {
-            sum += dot(input, weights, channels, params->input_offset, params->weights_offset);
+            sum += kn_dot(input, weights, channels, params->input_offset, params->weights_offset);
             input += params->dilation_width * shape->input_channels;
             weights += channels;
         }
@@ -63,7 +32,7 @@ static uint32_t convolve_pixel(const kn_conv_params *params, const kn_conv_shape
 
 /* All output channels of one pixel; returns where the next pixel goes. */
 static int8_t *convolve_channels(const kn_conv_params *params, const kn_conv_shape *shape,
-                                 const kn_channel_scales *scales, const window *taps, const int8_t *image,
+                                 const kn_channel_scales *scales, const kn_window *taps, const int8_t *image,
                                  const int8_t *weights, const int32_t *bias, int8_t *output)
 {
     const int32_t groups = shape->input_channels / shape->filter_channels;
@@ -88,16 +57,16 @@ void kn_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const 
                 const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output)
 {
     const int32_t image_size = shape->input_height * shape->input_width * shape->input_channels;
-    window taps;
+    kn_window taps;
     for (int32_t batch = 0; batch < shape->batches; ++batch, input += image_size) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             taps.origin_y = y * params->stride_height - params->pad_top;
-            clip_taps(taps.origin_y, shape->filter_height, params->dilation_height, shape->input_height, &taps.first_y,
-                      &taps.last_y);
+            kn_clip_taps(taps.origin_y, shape->filter_height, params->dilation_height, shape->input_height, &taps.first_y,
+                         &taps.last_y);
             for (int32_t x = 0; x < shape->output_width; ++x) {
                 taps.origin_x = x * params->stride_width - params->pad_left;
-                clip_taps(taps.origin_x, shape->filter_width, params->dilation_width, shape->input_width,
-                          &taps.first_x, &taps.last_x);
+                kn_clip_taps(taps.origin_x, shape->filter_width, params->dilation_width, shape->input_width,
+                             &taps.first_x, &taps.last_x);
                 output = convolve_channels(params, shape, scales, &taps, input, weights, bias, output);
             }
         }

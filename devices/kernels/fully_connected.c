@@ -1,5 +1,6 @@
 /* FULLY_CONNECTED. */
 #include "kernels.h"
+#include "taps.h"
 
 void kn_fully_connected(const kn_fully_connected_params *params, const kn_channel_scales *scales, const int8_t *input,
                         const int8_t *weights, const int32_t *bias, int8_t *output)
@@ -8,13 +9,7 @@ void kn_fully_connected(const kn_fully_connected_params *params, const kn_channe
         const int8_t *row = weights;
         for (int32_t unit = 0; unit < params->outputs; ++unit, row += params->inputs) {
             uint32_t sum = bias ? (uint32_t)bias[unit] : 0u;
-            if (params->weights_offset == 0) {
-                for (int32_t i = 0; i < params->inputs; ++i)
-                    sum += (uint32_t)((input[i] + params->input_offset) * row[i]);
-            } else {
-                for (int32_t i = 0; i < params->inputs; ++i)
-                    sum += (uint32_t)((input[i] + params->input_offset) * (row[i] + params->weights_offset));
-            }
+            sum += kn_dot(input, row, params->inputs, params->input_offset, params->weights_offset);
             const int32_t scale = scales->per_channel ? unit : 0;
             *output++ = kn_requantize_to_int8((int32_t)sum, scales->multipliers[scale], scales->shifts[scale],
                                               params->rounding, params->output_offset, params->activation_min,

@@ -11,8 +11,8 @@ enum { SYS_WRITE0 = 0x04, SYS_GET_CMDLINE = 0x15, SYS_EXIT_EXTENDED = 0x20, APPL
 #define MPU_RASR REGISTER(0xE000EDA0u)
 
 extern uint32_t stack_top, bss_start, bss_end;
-/* From the linker's command line: the end of a memory behind which nothing lies, or 0 where the MPU makes the fence. (The MPU of ARMv8-M
- * cannot take memory from privileged code.) */
+/* From the linker's command line: the end of a memory behind which nothing lies, or 0 where the MPU makes the fence.
+ * (The MPU of ARMv8-M cannot take memory from privileged code.) */
 extern int8_t END_OF_MEMORY __attribute__((weak));
 int main(void);
 
@@ -103,6 +103,6 @@ __attribute__((noreturn, used)) void reset(void)
     bare_exit((uint32_t)main());
 }
 
-__attribute__((section(".vectors"), used)) const void *const vectors[16] = {
-    &stack_top, (const void *)reset, (const void *)fault, (const void *)fault, (const void *)fault, (const void *)fault, (const void *)fault,
-    (const void *)fault};
+__attribute__((section(".vectors"), used))
+const void *const vectors[16] = {&stack_top,          (const void *)reset, (const void *)fault, (const void *)fault,
+                                 (const void *)fault, (const void *)fault, (const void *)fault, (const void *)fault};

@@ -1,4 +1,5 @@
-/* A program without a board's firmware: start-up, the debugger's calls that QEMU answers (semihosting), and a fence in memory. */
+/* A program without a board's firmware: start-up, the debugger's calls that QEMU answers (semihosting), and a fence
+ * in memory. */
 #ifndef TESTS_BARE_H
 #define TESTS_BARE_H
 

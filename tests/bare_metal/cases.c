@@ -73,7 +73,8 @@ static void draw_ending(layer_case *layer)
 }
 
 /* Sizes and padding along one dimension. */
-static void draw_axis(int32_t *input, int32_t *filter, int32_t *output, int32_t *stride, int32_t *dilation, int32_t *pad)
+static void draw_axis(int32_t *input, int32_t *filter, int32_t *output, int32_t *stride, int32_t *dilation,
+                      int32_t *pad)
 {
     const int same = chance(2);
     int32_t span;
@@ -108,8 +109,8 @@ static void draw_window(layer_case *layer, int32_t limit)
         shape->batches = chance(4) ? cases_between(1, 3) : 1;
         draw_axis(&shape->input_height, &shape->filter_height, &shape->output_height, &params->stride_height,
                   &params->dilation_height, &params->pad_top);
-        draw_axis(&shape->input_width, &shape->filter_width, &shape->output_width, &params->stride_width, &params->dilation_width,
-                  &params->pad_left);
+        draw_axis(&shape->input_width, &shape->filter_width, &shape->output_width, &params->stride_width,
+                  &params->dilation_width, &params->pad_left);
         shape->input_channels = draw_channels(layer->kind == CASE_DEPTHWISE ? 40 : 70);
         if (layer->kind == CASE_DEPTHWISE) {
             shape->filter_channels = chance(3) ? cases_between(1, 3) : 1;
@@ -120,7 +121,8 @@ static void draw_window(layer_case *layer, int32_t limit)
             shape->filter_channels = shape->input_channels;
             shape->input_channels *= groups;
             shape->output_channels = draw_channels(36) * groups;
-            layer->weights_bytes = shape->filter_height * shape->filter_width * shape->filter_channels * shape->output_channels;
+            layer->weights_bytes =
+                shape->filter_height * shape->filter_width * shape->filter_channels * shape->output_channels;
         }
         layer->input_bytes = shape->batches * shape->input_height * shape->input_width * shape->input_channels;
         layer->output_bytes = shape->batches * shape->output_height * shape->output_width * shape->output_channels;
@@ -137,7 +139,8 @@ void cases_layer(layer_case *layer, int kind, int32_t limit)
         layer->input_bytes = batches * inputs;
         layer->weights_bytes = layer->shape.output_channels * inputs;
         layer->output_bytes = batches * layer->shape.output_channels;
-        layer->dense = (kn_fully_connected_params){.batches = batches, .inputs = inputs, .outputs = layer->shape.output_channels};
+        layer->dense =
+            (kn_fully_connected_params){.batches = batches, .inputs = inputs, .outputs = layer->shape.output_channels};
     } else {
         draw_window(layer, limit);
     }
@@ -159,6 +162,7 @@ void cases_fold(layer_case *layer, const int8_t *weights)
         int32_t sum = 0;
         for (int32_t tap = 0; tap < taps; ++tap)
             sum += weights[depthwise ? tap * channels + channel : channel * taps + tap];
-        layer->folded[channel] = (int32_t)((uint32_t)layer->bias[channel] + (uint32_t)layer->params.input_offset * (uint32_t)sum);
+        layer->folded[channel] =
+            (int32_t)((uint32_t)layer->bias[channel] + (uint32_t)layer->params.input_offset * (uint32_t)sum);
     }
 }

@@ -1,8 +1,10 @@
-/* Fast kernels against the portable ones on random layers. Command line: seed, cases per kind; a third word of 1 for a list of what scratch
- * they want instead: kind, bytes, and the words of kn_conv_params and kn_conv_shape, one line per case.
+/* Fast kernels against the portable ones on random layers. Command line: seed, cases per kind; a third word of 1 for a
+ * list of what scratch they want instead: kind, bytes, and the words of kn_conv_params and kn_conv_shape, one line per
+ * case.
  *
- * Prints, per kind, the cases and how many of them the fast kernel took. Ends with code 1 at the first difference or damaged byte around a
- * buffer, with code 3 at an access beyond the fence. One buffer of each case, chosen by chance, ends at the fence. */
+ * Prints, per kind, the cases and how many of them the fast kernel took. Ends with code 1 at the first difference or
+ * damaged byte around a buffer, with code 3 at an access beyond the fence. One buffer of each case, chosen by
+ * chance, ends at the fence. */
 #include "bare.h"
 #include "cases.h"
 
@@ -32,7 +34,8 @@ static int differs(const int8_t *bytes, int32_t count, const int8_t *from, int v
     return 0;
 }
 
-/* A place for `bytes`: between guards, or ending at the fence. Any alignment, but for a multiple of 4 where `aligned`. */
+/* A place for `bytes`: between guards, or ending at the fence. Any alignment, but for a multiple of 4 where
+ * `aligned`. */
 static int8_t *place(guarded *memory, int32_t bytes, int at_fence, int aligned)
 {
     const int32_t offset = aligned ? 0 : cases_between(0, 3);
@@ -46,10 +49,11 @@ static int8_t *place(guarded *memory, int32_t bytes, int at_fence, int aligned)
 static int run_fast(const int8_t *input, const int8_t *weights, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
 {
     if (layer.kind == CASE_CONV)
-        return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch, scratch_bytes, output);
+        return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
+                            scratch_bytes, output);
     if (layer.kind == CASE_DEPTHWISE)
-        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch, scratch_bytes,
-                                      output);
+        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
+                                      scratch_bytes, output);
     return fast_fully_connected(&layer.dense, &layer.scales, input, weights, layer.folded, output);
 }
 
@@ -128,12 +132,14 @@ static int check(int kind, int32_t number)
     const int taken = run_fast(input, weights, scratch, given, output);
     if (!taken && differs(output, layer.output_bytes, 0, POISON))
         fail("refused and wrote output", number, 0);
-    if (!taken && given >= wanted && fast_kernels() != 1 && layer.shape.output_channels >= 4 && kind == CASE_FULLY_CONNECTED)
+    if (!taken && given >= wanted && fast_kernels() != 1 && layer.shape.output_channels >= 4 &&
+        kind == CASE_FULLY_CONNECTED)
         fail("refused", number, 0);
     const int32_t wrong = taken ? differs(output, layer.output_bytes, expected, 0) : 0;
     if (wrong)
         fail("differs at", number, wrong - 1);
-    if (differs(output - GUARD + 4, GUARD - 4, 0, POISON) || (fenced != 2 && differs(output + layer.output_bytes, GUARD, 0, POISON)))
+    if (differs(output - GUARD + 4, GUARD - 4, 0, POISON) ||
+        (fenced != 2 && differs(output + layer.output_bytes, GUARD, 0, POISON)))
         fail("wrote around the output", number, 0);
     if (differs(scratch - GUARD, GUARD, 0, POISON) || (fenced != 3 && differs(scratch + given, GUARD, 0, POISON)))
         fail("wrote around the scratch", number, (int32_t)given);

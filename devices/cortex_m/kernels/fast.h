@@ -1,10 +1,10 @@
 /* Kernels that use what a core has beyond the portable C of devices/kernels/: same arguments, same outputs to the bit.
  *
- * Chosen at build time: __ARM_FEATURE_MVE (fast_mve.c), else __ARM_FEATURE_DSP (fast_dsp.c), else none. Each function returns 1, or 0
- * where it does not take this shape or these parameters (or has too little scratch): nothing has been written then, and the caller uses the
- * portable kernel. `folded[c]` is bias[c] (0 without one) + input_offset * (sum of the stored weights of output channel c, without
- * weights_offset), modulo 2^32. `scratch` is a multiple of 4; nothing is kept in it between calls.
- */
+ * Chosen at build time: __ARM_FEATURE_MVE (fast_mve.c), else __ARM_FEATURE_DSP (fast_dsp.c), else none. Each
+ * function returns 1, or 0 where it does not take this shape or these parameters (or has too little scratch):
+ * nothing has been written then, and the caller uses the portable kernel. `folded[c]` is bias[c] (0 without one) +
+ * input_offset * (sum of the stored weights of output channel c, without weights_offset), modulo 2^32. `scratch` is
+ * a multiple of 4; nothing is kept in it between calls. */
 #ifndef CORTEX_M_FAST_H
 #define CORTEX_M_FAST_H
 
@@ -17,8 +17,9 @@ uint32_t fast_kernels(void);
 uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape);
 uint32_t fast_depthwise_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape);
 
-int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales, const int8_t *input,
-                 const int8_t *weights, const int32_t *folded, int8_t *scratch, uint32_t scratch_bytes, int8_t *output);
+int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                 const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
+                 uint32_t scratch_bytes, int8_t *output);
 int fast_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
                            const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
                            uint32_t scratch_bytes, int8_t *output);

@@ -29,16 +29,18 @@ dsp_ending dsp_make_ending(const kn_channel_scales *scales, int32_t channels, in
     return ending;
 }
 
-__attribute__((noinline)) int32_t dsp_requantize_any(const dsp_ending *ending, int32_t value, int32_t multiplier, int32_t shift)
+__attribute__((noinline)) int32_t dsp_requantize_any(const dsp_ending *ending, int32_t value, int32_t multiplier,
+                                                     int32_t shift)
 {
     return kn_wrap_add(kn_requantize(value, multiplier, shift, ending->rounding), ending->output_offset);
 }
 
-__attribute__((optimize("O2"))) uint32_t dsp_finish_channels(const dsp_ending *ending, int32_t first, int32_t a, int32_t b, int32_t c,
-                                                             int32_t d)
+__attribute__((optimize("O2"))) uint32_t dsp_finish_channels(const dsp_ending *ending, int32_t first, int32_t a,
+                                                             int32_t b, int32_t c, int32_t d)
 {
     const int32_t step = ending->step, nudge = ending->nudge;
-    const int32_t *multipliers = ending->scales->multipliers + first * step, *shifts = ending->scales->shifts + first * step;
+    const int32_t *multipliers = ending->scales->multipliers + first * step,
+                  *shifts = ending->scales->shifts + first * step;
     int32_t twice_a, twice_b, twice_c, twice_d;
     if (ending->is_short && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
         !__builtin_add_overflow(c, c, &twice_c) && !__builtin_add_overflow(d, d, &twice_d)) {

@@ -9,20 +9,21 @@
 /* What the outputs of a layer go through behind their accumulators. */
 typedef struct {
     const kn_channel_scales *scales;
-    int32_t step;          /* of the scales from one channel to the next: 1 or 0 */
-    int32_t is_short;      /* every channel suits dsp_requantize */
+    int32_t step;     /* of the scales from one channel to the next: 1 or 0 */
+    int32_t is_short; /* every channel suits dsp_requantize */
     int32_t rounding, output_offset;
-    int32_t nudge;         /* 2 * output_offset + 1 */
-    uint32_t low, high;    /* of the activation, in each of four bytes */
+    int32_t nudge;      /* 2 * output_offset + 1 */
+    uint32_t low, high; /* of the activation, in each of four bytes */
 } dsp_ending;
 
 dsp_ending dsp_make_ending(const kn_channel_scales *scales, int32_t channels, int32_t rounding, int32_t output_offset,
                            int32_t activation_min, int32_t activation_max);
 
-/* kn_requantize plus the output offset, for an accumulator whose double, `twice`, fits in 32 bits, one rounding after the other and
- * -20 <= shift <= -1: real multipliers from 2^-21 to under a half, as nearly all layers have. SMMULR of 2a and b is (2ab + 2^31) >> 32: the
- * doubling high multiply. Adding the sign (0 or -1) before the final shift turns ties away from zero. The output offset goes through that
- * shift unchanged, as a multiple of 2^-shift beside the half that rounds: `nudge`. Nothing overflows: 2^30 + 128 * 2^20 + 2^19. */
+/* kn_requantize plus the output offset, for an accumulator whose double, `twice`, fits in 32 bits, one rounding
+ * after the other and -20 <= shift <= -1: real multipliers from 2^-21 to under a half, as nearly all layers have.
+ * SMMULR of 2a and b is (2ab + 2^31) >> 32: the doubling high multiply. Adding the sign (0 or -1) before the final
+ * shift turns ties away from zero. The output offset goes through that shift unchanged, as a multiple of 2^-shift
+ * beside the half that rounds: `nudge`. Nothing overflows: 2^30 + 128 * 2^20 + 2^19. */
 static inline int32_t dsp_requantize(int32_t twice, int32_t multiplier, int32_t shift, int32_t nudge)
 {
     int32_t high;
@@ -83,10 +84,11 @@ static inline int32_t dsp_odd(uint32_t word)
     return pair;
 }
 
-/* One dense row of outputs: output[r] from sum(input * weights[r]) for each of `rows` >= 4 rows of `taps` >= 1 bytes. A fully connected
- * layer, or one pixel of a convolution. folded[r] as in fast.h; `offset_sum` is added to each sum. */
-void dsp_rows(const dsp_ending *ending, int32_t rows, int32_t taps, const int8_t *input,
-              const int8_t *weights, const int32_t *folded, uint32_t offset_sum, int8_t *output);
+/* One dense row of outputs: output[r] from sum(input * weights[r]) for each of `rows` >= 4 rows of `taps` >= 1
+ * bytes. A fully connected layer, or one pixel of a convolution. folded[r] as in fast.h; `offset_sum` is added to
+ * each sum. */
+void dsp_rows(const dsp_ending *ending, int32_t rows, int32_t taps, const int8_t *input, const int8_t *weights,
+              const int32_t *folded, uint32_t offset_sum, int8_t *output);
 
 /* weights_offset * (sum of the inputs and their offsets): what a weights' offset adds to every sum over this column. */
 uint32_t dsp_offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps);

@@ -1,7 +1,8 @@
 /* CONV_2D for cores with the DSP extension: four output pixels at a time.
  *
- * The four columns of inputs are widened to 16 bits once and lie interleaved in scratch, so that one LDM brings the same taps of four
- * pixels; each word of weights is then loaded and widened once for sixteen multiplications. Per four taps: 13 instructions. */
+ * The four columns of inputs are widened to 16 bits once and lie interleaved in scratch, so that one LDM brings the
+ * same taps of four pixels; each word of weights is then loaded and widened once for sixteen multiplications. Per
+ * four taps: 13 instructions. */
 #include "fast.h"
 
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
@@ -10,7 +11,7 @@
 
 enum {
     PIXELS = 4,
-    GROUP = 16, /* channels whose sums wait on the stack: 256 bytes */
+    GROUP = 16,               /* channels whose sums wait on the stack: 256 bytes */
     BLOCK_WORDS = 2 * PIXELS, /* of four taps: taps 0 and 2 of each pixel, then taps 1 and 3 */
     WIDE_LIMIT = 8192         /* bytes of scratch: longer columns are not worth that much memory */
 };
@@ -41,8 +42,8 @@ static inline __attribute__((always_inline)) void *take_wide(void *to, const int
 }
 
 /* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes. */
-static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y, int32_t origin_x,
-                                    const int8_t *image, int8_t *bytes, int32_t taps, int32_t *to)
+static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y,
+                                    int32_t origin_x, const int8_t *image, int8_t *bytes, int32_t taps, int32_t *to)
 {
     if (shape->input_channels % 4 == 0) {
         fast_walk_window(params, shape, origin_y, origin_x, image, take_wide, to);
@@ -54,7 +55,8 @@ static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_
         widen_word(to, dsp_load_tail(bytes + (taps & ~3), taps & 3));
 }
 
-/* weights_offset * (sum of a widened column's inputs and their offsets): what a weights' offset adds to every sum over it. */
+/* weights_offset * (sum of a widened column's inputs and their offsets): what a weights' offset adds to every sum
+ * over it. */
 static uint32_t wide_offset_sum(const kn_conv_params *params, int32_t taps, const int32_t *column)
 {
     int32_t sum = 0;
@@ -63,12 +65,13 @@ static uint32_t wide_offset_sum(const kn_conv_params *params, int32_t taps, cons
     return (uint32_t)params->weights_offset * ((uint32_t)sum + (uint32_t)taps * (uint32_t)params->input_offset);
 }
 
-#define HALF(widened)                                                                                                                \
-    "ldmia %[in]!, {r3, r4, r5, r6}\n\t"                                                                                             \
-    "smlad %[s0], r3, " widened ", %[s0]\n\tsmlad %[s1], r4, " widened ", %[s1]\n\t"                                                 \
+#define HALF(widened)                                                                \
+    "ldmia %[in]!, {r3, r4, r5, r6}\n\t"                                             \
+    "smlad %[s0], r3, " widened ", %[s0]\n\tsmlad %[s1], r4, " widened ", %[s1]\n\t" \
     "smlad %[s2], r5, " widened ", %[s2]\n\tsmlad %[s3], r6, " widened ", %[s3]\n\t"
-#define FOUR_TAPS                                                                                                                    \
-    "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]") HALF("%[word]")
+#define FOUR_TAPS                                                                                               \
+    "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]") \
+        HALF("%[word]")
 
 /* What a convolution is made of, for the loops below. */
 typedef struct {
@@ -80,9 +83,10 @@ typedef struct {
     dsp_ending ending;
 } convolution;
 
-/* Accumulators of `count` channels of four pixels, from the channel on whose folded bias and weights are given: PIXELS words each. */
-static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count, const int32_t *columns, const int8_t *weights,
-                                                     const int32_t *folded, int32_t *sums)
+/* Accumulators of `count` channels of four pixels, from the channel on whose folded bias and weights are given:
+ * PIXELS words each. */
+static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count, const int32_t *columns,
+                                                     const int8_t *weights, const int32_t *folded, int32_t *sums)
 {
     for (; count > 0; --count, sums += PIXELS) {
         int32_t s0 = *folded++, s1 = s0, s2 = s0, s3 = s0;
@@ -95,8 +99,8 @@ static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count
                              "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
                              "bne 2b\n"
                              "3:"
-                             : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in), [w] "+r"(weights),
-                               [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
+                             : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in),
+                               [w] "+r"(weights), [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
                              :
                              : "r3", "r4", "r5", "r6", "cc", "memory");
         if (taps & 3) {
@@ -113,11 +117,12 @@ static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count
 }
 
 /* `count` channels of outputs, from channel `first` on, of the first `pixels` of four pixels. */
-static __attribute__((optimize("O2"))) void finish(const dsp_ending *ending, int32_t channels, int32_t first, int32_t count,
-                                                   const int32_t *sums, int32_t pixels, int8_t *output)
+static __attribute__((optimize("O2"))) void finish(const dsp_ending *ending, int32_t channels, int32_t first,
+                                                   int32_t count, const int32_t *sums, int32_t pixels, int8_t *output)
 {
     const int32_t step = ending->step, nudge = ending->nudge;
-    const int32_t *multipliers = ending->scales->multipliers + first * step, *shifts = ending->scales->shifts + first * step;
+    const int32_t *multipliers = ending->scales->multipliers + first * step,
+                  *shifts = ending->scales->shifts + first * step;
     int8_t *second = output + channels, *third = second + channels, *fourth = third + channels;
     /* Pixels that are not there go where a later one is written, or over the first before it is. */
     if (pixels < 4)
@@ -150,10 +155,11 @@ static __attribute__((optimize("O2"))) void finish(const dsp_ending *ending, int
     }
 }
 
-/* All channels of four pixels that lie one after the other in the output; only the first `pixels` are written. Channels go through in groups:
- * sums, then endings, each with the registers for itself. `offset_sums` is NULL where the weights have no offset. */
-static void multiply_channels(const convolution *conv, const int32_t *columns, const uint32_t *offset_sums, int32_t pixels,
-                              int8_t *output)
+/* All channels of four pixels that lie one after the other in the output; only the first `pixels` are written.
+ * Channels go through in groups: sums, then endings, each with the registers for itself. `offset_sums` is NULL where
+ * the weights have no offset. */
+static void multiply_channels(const convolution *conv, const int32_t *columns, const uint32_t *offset_sums,
+                              int32_t pixels, int8_t *output)
 {
     const int32_t channels = conv->shape->output_channels;
     int32_t sums[GROUP * PIXELS];
@@ -190,7 +196,8 @@ uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape 
 }
 
 /* One pixel at a time, with little scratch. */
-static int8_t *convolve_pixel(const convolution *conv, int32_t y, int32_t x, const int8_t *input, int8_t *scratch, int8_t *output)
+static int8_t *convolve_pixel(const convolution *conv, int32_t y, int32_t x, const int8_t *input, int8_t *scratch,
+                              int8_t *output)
 {
     const int8_t *column = scratch;
     if (fast_is_column(conv->params, conv->shape))
@@ -202,16 +209,21 @@ static int8_t *convolve_pixel(const convolution *conv, int32_t y, int32_t x, con
     return output + conv->shape->output_channels;
 }
 
-int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales, const int8_t *input,
-                 const int8_t *weights, const int32_t *folded, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
+int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                 const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
+                 uint32_t scratch_bytes, int8_t *output)
 {
-    const convolution conv = {
-        params, shape, weights, folded, shape->filter_height * shape->filter_width * shape->input_channels,
-        dsp_make_ending(scales, shape->output_channels, params->rounding, params->output_offset, params->activation_min,
-                        params->activation_max)};
+    const convolution conv = {params,
+                              shape,
+                              weights,
+                              folded,
+                              shape->filter_height * shape->filter_width * shape->input_channels,
+                              dsp_make_ending(scales, shape->output_channels, params->rounding, params->output_offset,
+                                              params->activation_min, params->activation_max)};
     const int wide = scratch_bytes >= wide_bytes(shape);
     int32_t *const columns = (int32_t *)(void *)scratch;
-    int8_t *const bytes = scratch + fast_column_bytes(shape, shape->input_channels) * (uint32_t)sizeof(int16_t) * PIXELS;
+    int8_t *const bytes =
+        scratch + fast_column_bytes(shape, shape->input_channels) * (uint32_t)sizeof(int16_t) * PIXELS;
     uint32_t offset_sums[PIXELS] = {0};
     const uint32_t *const sums = params->weights_offset ? offset_sums : 0;
     int32_t waiting = 0;

@@ -1,5 +1,5 @@
-/* FULLY_CONNECTED and CONV_2D for MVE: sixteen taps of four rows of weights at a time against one column of inputs. A column that does not
- * lie in the input as it is, is gathered in scratch. */
+/* FULLY_CONNECTED and CONV_2D for MVE: sixteen taps of four rows of weights at a time against one column of inputs.
+ * A column that does not lie in the input as it is, is gathered in scratch. */
 #include "fast.h"
 
 #if defined(__ARM_FEATURE_MVE)
@@ -25,9 +25,10 @@ static uint32_t offset_sum(int32_t input_offset, int32_t weights_offset, const i
 }
 
 /* output[r] from sum(input * weights[r]) for each of `rows` rows of `taps` bytes; `added` is added to each sum. */
-__attribute__((optimize("O2"))) static void multiply_rows(const mve_ending *ending, const kn_channel_scales *scales, int32_t rows,
-                                                          int32_t taps, const int8_t *input, const int8_t *weights,
-                                                          const int32_t *folded, uint32_t added, int8_t *output)
+__attribute__((optimize("O2"))) static void multiply_rows(const mve_ending *ending, const kn_channel_scales *scales,
+                                                          int32_t rows, int32_t taps, const int8_t *input,
+                                                          const int8_t *weights, const int32_t *folded, uint32_t added,
+                                                          int8_t *output)
 {
     for (int32_t row = 0; row < rows; row += 4) {
         /* Where rows are missing in the last block, its first one stands in: the result is not stored. */
@@ -38,7 +39,8 @@ __attribute__((optimize("O2"))) static void multiply_rows(const mve_ending *endi
         const int8_t *from = input;
         int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
         int32_t left = taps;
-        for (; left >= LANES; left -= LANES, from += LANES, row0 += LANES, row1 += LANES, row2 += LANES, row3 += LANES) {
+        for (; left >= LANES;
+             left -= LANES, from += LANES, row0 += LANES, row1 += LANES, row2 += LANES, row3 += LANES) {
             const int8x16_t values = vldrbq_s8(from);
             sum0 = vmladavaq_s8(sum0, values, vldrbq_s8(row0));
             sum1 = vmladavaq_s8(sum1, values, vldrbq_s8(row1));
@@ -76,8 +78,9 @@ uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape 
     return fast_column_bytes(shape, shape->input_channels);
 }
 
-int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales, const int8_t *input,
-                 const int8_t *weights, const int32_t *folded, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
+int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                 const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
+                 uint32_t scratch_bytes, int8_t *output)
 {
     const mve_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
     const int32_t taps = shape->filter_height * shape->filter_width * shape->input_channels;

@@ -11,10 +11,11 @@ typedef struct {
     int32_t rounding, output_offset, low, high;
 } mve_ending;
 
-/* The first `count` (1 to 4 count; more count as 4) outputs of channels `first` and on from their accumulators: scaled, clamped, stored as bytes.
+/* The first `count` (1 to 4 count; more count as 4) outputs of channels `first` and on from their accumulators: scaled,
+ * clamped, stored as bytes.
  *
- * VQRDMULH is the doubling high multiply. VRSHL rounds ties up; -1 added to a negative value that is going to be shifted turns them away from
- * zero. VSHL to the left wraps, as the portable arithmetic does. */
+ * VQRDMULH is the doubling high multiply. VRSHL rounds ties up; -1 added to a negative value that is going to be
+ * shifted turns them away from zero. VSHL to the left wraps, as the portable arithmetic does. */
 static inline void mve_finish(const mve_ending *ending, const kn_channel_scales *scales, int32_t first, int32_t count,
                               int32x4_t sums, int8_t *output)
 {
@@ -25,8 +26,8 @@ static inline void mve_finish(const mve_ending *ending, const kn_channel_scales 
         vst1q_s32(values, sums);
         for (int32_t i = 0; i < 4 && i < count; ++i) {
             const int32_t scale = scales->per_channel ? first + i : 0;
-            output[i] = kn_requantize_to_int8(values[i], scales->multipliers[scale], scales->shifts[scale], ending->rounding,
-                                              ending->output_offset, ending->low, ending->high);
+            output[i] = kn_requantize_to_int8(values[i], scales->multipliers[scale], scales->shifts[scale],
+                                              ending->rounding, ending->output_offset, ending->low, ending->high);
         }
         return;
     }

@@ -5,11 +5,12 @@
 
 #include "fast_mve.h"
 
-/* All channels of one pixel; `taps` is the window's first tap, `row_bytes` the way from one row of taps to the next. All columns
- * of a row lie output_channels bytes apart, in window and weights. */
+/* All channels of one pixel; `taps` is the window's first tap, `row_bytes` the way from one row of taps to the next.
+ * All columns of a row lie output_channels bytes apart, in window and weights. */
 static __attribute__((optimize("O2"))) void multiply_channels(const mve_ending *ending, const kn_conv_shape *shape,
-                                                              const kn_channel_scales *scales, const int8_t *taps, int32_t row_bytes,
-                                                              const int8_t *weights, const int32_t *folded, int32_t weights_offset,
+                                                              const kn_channel_scales *scales, const int8_t *taps,
+                                                              int32_t row_bytes, const int8_t *weights,
+                                                              const int32_t *folded, int32_t weights_offset,
                                                               int32_t constant, int8_t *output)
 {
     const int32_t channels = shape->output_channels;
@@ -30,7 +31,9 @@ static __attribute__((optimize("O2"))) void multiply_channels(const mve_ending *
 
 uint32_t fast_depthwise_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)
 {
-    return fast_has_windows(params, shape) && fast_lies_inside(params, shape) ? 0 : fast_column_bytes(shape, shape->output_channels);
+    return fast_has_windows(params, shape) && fast_lies_inside(params, shape)
+               ? 0
+               : fast_column_bytes(shape, shape->output_channels);
 }
 
 int fast_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
@@ -55,7 +58,8 @@ int fast_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *sh
                 } else {
                     fast_gather(params, shape, shape->filter_channels, origin_y, origin_x, input, scratch);
                 }
-                multiply_channels(&ending, shape, scales, taps, step, weights, folded, params->weights_offset, (int32_t)constant, output);
+                multiply_channels(&ending, shape, scales, taps, step, weights, folded, params->weights_offset,
+                                  (int32_t)constant, output);
             }
         }
     }

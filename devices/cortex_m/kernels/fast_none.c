@@ -22,8 +22,9 @@ uint32_t fast_depthwise_conv_2d_scratch(const kn_conv_params *params, const kn_c
     return 0;
 }
 
-int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales, const int8_t *input,
-                 const int8_t *weights, const int32_t *folded, int8_t *scratch, uint32_t scratch_bytes, int8_t *output)
+int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                 const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
+                 uint32_t scratch_bytes, int8_t *output)
 {
     (void)params;
     (void)shape;

@@ -8,7 +8,8 @@
 #if defined(__ARM_FEATURE_DSP) || defined(__ARM_FEATURE_MVE)
 
 #if defined(__ARM_FEATURE_MVE)
-static inline __attribute__((always_inline)) void *take_bytes(void *to, const int8_t *from, int32_t count, uint32_t zero)
+static inline __attribute__((always_inline)) void *take_bytes(void *to, const int8_t *from, int32_t count,
+                                                              uint32_t zero)
 {
     int8_t *at = to;
     for (; count > 0; count -= 16, at += 16, from += from ? 16 : 0) {
@@ -19,7 +20,8 @@ static inline __attribute__((always_inline)) void *take_bytes(void *to, const in
 }
 #else
 /* Word by word; a last word that is not whole overlaps the one before. */
-static inline __attribute__((always_inline)) void *take_bytes(void *to, const int8_t *from, int32_t count, uint32_t zero)
+static inline __attribute__((always_inline)) void *take_bytes(void *to, const int8_t *from, int32_t count,
+                                                              uint32_t zero)
 {
     int8_t *at = to;
     int8_t *const end = at + count;
@@ -40,8 +42,8 @@ static inline __attribute__((always_inline)) void *take_bytes(void *to, const in
 }
 #endif
 
-FAST_LOOPS void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y, int32_t origin_x,
-                            const int8_t *image, int8_t *column)
+FAST_LOOPS void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y,
+                            int32_t origin_x, const int8_t *image, int8_t *column)
 {
     fast_walk_window(params, shape, origin_y, origin_x, image, take_bytes, column);
     if (repeat == 1)

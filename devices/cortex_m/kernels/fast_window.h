@@ -1,5 +1,6 @@
-/* The input window of one output pixel as one dense column of int8: [filter_height, filter_width, channels], with the input's zero
- * point where the window hangs over the edge. That point plus the input offset is 0, so that sums with a folded offset need no clipping. */
+/* The input window of one output pixel as one dense column of int8: [filter_height, filter_width, channels], with
+ * the input's zero point where the window hangs over the edge. That point plus the input offset is 0, so that sums
+ * with a folded offset need no clipping. */
 #ifndef CORTEX_M_FAST_WINDOW_H
 #define CORTEX_M_FAST_WINDOW_H
 
@@ -24,19 +25,26 @@ static inline uint32_t fast_column_bytes(const kn_conv_shape *shape, int32_t cha
     return ((uint32_t)(shape->filter_height * shape->filter_width * channels) + 3u) & ~3u;
 }
 
-/* Whether the window whose first tap lies at (y, x) is inside the input. */
-static inline int fast_window_inside(const kn_conv_params *params, const kn_conv_shape *shape, int32_t y, int32_t x)
+/* Whether taps of which the first lies at `at` are all inside. Safe for any position, so that no shape, however hostile,
+ * makes a kernel read outside. */
+static inline int fast_taps_inside(int64_t at, int32_t filter, int32_t dilation, int32_t limit)
 {
-    return y >= 0 && y + (shape->filter_height - 1) * params->dilation_height < shape->input_height && x >= 0 &&
-           x + (shape->filter_width - 1) * params->dilation_width < shape->input_width;
+    return at >= 0 && at < limit && (filter - 1) * dilation < limit - (int32_t)at;
+}
+
+/* Whether the window whose first tap lies at (y, x) is inside the input. */
+static inline int fast_window_inside(const kn_conv_params *params, const kn_conv_shape *shape, int64_t y, int64_t x)
+{
+    return fast_taps_inside(y, shape->filter_height, params->dilation_height, shape->input_height) &&
+           fast_taps_inside(x, shape->filter_width, params->dilation_width, shape->input_width);
 }
 
 /* Whether all windows are. */
 static inline int fast_lies_inside(const kn_conv_params *params, const kn_conv_shape *shape)
 {
     return params->pad_top == 0 && params->pad_left == 0 &&
-           fast_window_inside(params, shape, (shape->output_height - 1) * params->stride_height,
-                              (shape->output_width - 1) * params->stride_width);
+           fast_window_inside(params, shape, (int64_t)(shape->output_height - 1) * params->stride_height,
+                              (int64_t)(shape->output_width - 1) * params->stride_width);
 }
 
 /* CONV_2D: whether the window of every output pixel already lies in the input as a column; nothing to gather. */
@@ -45,26 +53,29 @@ static inline int fast_is_column(const kn_conv_params *params, const kn_conv_sha
     return shape->filter_height == 1 && shape->filter_width == 1 && fast_lies_inside(params, shape);
 }
 
-/* DEPTHWISE_CONV_2D: whether windows inside the input can be used where they lie: rows of taps, side by side as the weights are. */
+/* DEPTHWISE_CONV_2D: whether windows inside the input can be used where they lie: rows of taps, side by side as the
+ * weights are. */
 static inline int fast_has_windows(const kn_conv_params *params, const kn_conv_shape *shape)
 {
     return shape->filter_channels == 1 && params->dilation_width == 1;
 }
 
-/* DEPTHWISE_CONV_2D: the inputs' offset times the weights' offset, for every tap. The rest of the product of the sums is in the folded bias and
- * in weights that have their offset added. */
+/* DEPTHWISE_CONV_2D: the inputs' offset times the weights' offset, for every tap. The rest of the product of the
+ * sums is in the folded bias and in weights that have their offset added. */
 static inline uint32_t fast_offset_product(const kn_conv_params *params, const kn_conv_shape *shape)
 {
-    return (uint32_t)params->input_offset * (uint32_t)params->weights_offset * (uint32_t)(shape->filter_height * shape->filter_width);
+    return (uint32_t)params->input_offset * (uint32_t)params->weights_offset *
+           (uint32_t)(shape->filter_height * shape->filter_width);
 }
 
-/* Takes one run of a column: `count` bytes from `from`, or, where that is NULL, `count` times the input's zero point (in each byte of `zero`).
- * Returns where the next run goes. */
+/* Takes one run of a column: `count` bytes from `from`, or, where that is NULL, `count` times the input's zero point
+ * (in each byte of `zero`). Returns where the next run goes. */
 typedef void *fast_take_run(void *to, const int8_t *from, int32_t count, uint32_t zero);
 
 /* Walks the window whose first tap lies at (origin_y, origin_x) of `image`, run by run. */
-static inline __attribute__((always_inline)) void fast_walk_window(const kn_conv_params *params, const kn_conv_shape *shape,
-                                                                   int32_t origin_y, int32_t origin_x, const int8_t *image,
+static inline __attribute__((always_inline)) void fast_walk_window(const kn_conv_params *params,
+                                                                   const kn_conv_shape *shape, int32_t origin_y,
+                                                                   int32_t origin_x, const int8_t *image,
                                                                    fast_take_run *take, void *to)
 {
     const int32_t channels = shape->input_channels, width = shape->input_width, dilation = params->dilation_width;
@@ -89,11 +100,13 @@ static inline __attribute__((always_inline)) void fast_walk_window(const kn_conv
     }
 }
 
-/* Gathers the window as bytes. Every input channel is written `repeat` times (the depth multiplier of DEPTHWISE_CONV_2D; 1 otherwise). */
-void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y, int32_t origin_x,
-                 const int8_t *image, int8_t *column);
+/* Gathers the window as bytes. Every input channel is written `repeat` times (the depth multiplier of
+ * DEPTHWISE_CONV_2D; 1 otherwise). */
+void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y,
+                 int32_t origin_x, const int8_t *image, int8_t *column);
 
-/* For functions with loops over runs, which are short: unrolled calls of memset and memcpy would cost more than the loops. */
+/* For functions with loops over runs, which are short: unrolled calls of memset and memcpy would cost more than the
+ * loops. */
 #define FAST_LOOPS __attribute__((optimize("O2", "no-tree-loop-distribute-patterns")))
 
 #endif

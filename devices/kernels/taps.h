@@ -1,0 +1,35 @@
+/* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED share: sums of products, and the part of a filter that meets
+ * the input. */
+#ifndef KERNELS_TAPS_H
+#define KERNELS_TAPS_H
+
+#include <stdint.h>
+
+/* Sum of (input + input_offset) * (weight + weights_offset) over `count` elements that lie side by side in both. */
+uint32_t kn_dot(const int8_t *input, const int8_t *weights, int32_t count, int32_t input_offset,
+                int32_t weights_offset);
+
+/* Taps [*first, *last) of a filter of `size` that fall into [0, limit) when the first tap lies at `origin`. */
+static inline void kn_clip_taps(int32_t origin, int32_t size, int32_t dilation, int32_t limit, int32_t *first,
+                                int32_t *last)
+{
+    *first = 0;
+    *last = size;
+    /* The usual case needs no division, which the smallest cores lack. */
+    if (origin >= 0 && origin < limit && (size - 1) * dilation < limit - origin)
+        return;
+    *first = origin < 0 ? (-origin + dilation - 1) / dilation : 0;
+    *last = origin >= limit ? 0 : (limit - origin + dilation - 1) / dilation;
+    if (*last > size)
+        *last = size;
+    if (*last < *first)
+        *last = *first;
+}
+
+/* The taps of one output pixel that lie inside the input. */
+typedef struct {
+    int32_t origin_y, origin_x;
+    int32_t first_y, last_y, first_x, last_x;
+} kn_window;
+
+#endif
