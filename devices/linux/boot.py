@@ -6,6 +6,7 @@ it has received the agent, or {"error", "message"}. Python 3.8, standard library
 See docs/agent-protocol.md.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -118,7 +119,8 @@ def main(config):
         say(json.dumps({"error": error.args[0], "message": error.args[1]}))
         sys.exit(1)
     except OSError as error:
-        say(json.dumps({"error": "no_space", "message": "the agent cannot be stored: %s" % error}))
+        code = "no_space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "setting"
+        say(json.dumps({"error": code, "message": "the agent cannot be stored: %s" % error}))
         sys.exit(1)
     sys.argv = [path, "supervise", root, config["sha256"]]
     scope = {"__name__": "__main__", "__file__": path}

@@ -396,6 +396,10 @@ class LinuxWorker:
             if failure.kind != "exception":  # the process is gone; only its log is left
                 self._ended, self._log = True, failure.board_log
             raise
+        except DeviceError:
+            # With its session the worker is gone, too; closing it must not hide why.
+            self._ended = self._ended or self._board._frames is None
+            raise
 
 
 def _tensors(rows: list[dict[str, Any]]) -> tuple[TensorIo, ...]:
