@@ -85,6 +85,7 @@ def test_nodes_that_no_output_needs_are_left_out() -> None:
     kept = net.unary("RELU6", source)
     plan = make_plan(net.build([source], [kept]))
     assert [(one.op, one.node) for one in plan.ops] == [("RESCALE", 2)]
+    assert plan.folded_nodes == (0, 1)
 
 
 def test_a_reshape_is_another_name_for_the_same_memory() -> None:

@@ -75,7 +75,8 @@ class Plan:
         inputs, outputs: as the .tflite says, in its order; dynamic dimensions are 1.
         ops: one entry per node of the plan.
         tensors: one entry per place in the arena.
-        folded_nodes: nodes of the .tflite that need no node in the plan: computed on the host, or only names for memory.
+        folded_nodes: nodes of the .tflite that need no node in the plan: computed on the host, only names for memory, or needed
+            by no output.
         lower_bound_bytes: no arrangement of these tensors in this order of nodes needs less arena.
     """
 

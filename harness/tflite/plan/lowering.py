@@ -40,7 +40,6 @@ class Lowering:
     Attributes:
         inputs, outputs: the buffers of the model's inputs and outputs, in its order.
         problems: why it cannot run; the steps are of no use then.
-        folded: nodes of the .tflite that became constants or other names for memory.
     """
 
     def __init__(self, graph: Graph, kernels: KernelSet, rules: Mapping[str, Callable[[NodeRule], None]]) -> None:
@@ -49,7 +48,6 @@ class Lowering:
         self.inputs: list[Buffer] = []
         self.outputs: list[Buffer] = []
         self.problems: list[Unsupported] = []
-        self.folded: list[int] = []
         self._values: dict[int, Value] = {}
 
     def run(self) -> None:
@@ -100,16 +98,12 @@ class Lowering:
             data = fold(node.op, node.options, sources, target)
             if data is not None:
                 self.set_value(node.outputs[0], replace(target, shape=data.shape, data=np.ascontiguousarray(data)))
-                self.folded.append(node.index)
                 return
         refuse_arithmetic(self.graph, node)
-        before = len(self.steps)
         lower = self._rules.get(node.op)
         if lower is None:
             raise UnsupportedError("this runtime has no such op", hint=f"it has: {', '.join(sorted(self._rules))}")
         lower(rule)
-        if len(self.steps) == before:
-            self.folded.append(node.index)
 
     def _take_input(self, tensor: Tensor) -> None:
         refuse_type(tensor, "the input", _IO_TYPES)

@@ -89,12 +89,14 @@ def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
     out_table = _table(graph, graph.outputs, lowering.outputs, arena.offsets)
     written, constants_bytes = write_plan(lowering.steps, arena.offsets, in_table, out_table, arena.arena_bytes)
     inputs, outputs = model_io(graph)
+    planned = {step.node for step in lowering.steps}
+    folded = tuple(node.index for node in graph.nodes if node.index not in planned)
     return Plan(
         data=written, arena_bytes=arena.arena_bytes, model_sha256=hashlib.sha256(data).hexdigest(), kernels=kernels,
         inputs=tuple(_fixed(one) for one in inputs), outputs=tuple(_fixed(one) for one in outputs),
         ops=tuple(PlanOp(op=step.op, node=step.node, tflite_op=step.tflite_op, output=step.writes.name)
                   for step in lowering.steps),
-        tensors=arena.spans, folded_nodes=tuple(lowering.folded), constants_bytes=constants_bytes,
+        tensors=arena.spans, folded_nodes=folded, constants_bytes=constants_bytes,
         lower_bound_bytes=arena.lower_bound_bytes,
     )
 
