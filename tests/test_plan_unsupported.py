@@ -198,5 +198,12 @@ def test_a_node_that_no_output_needs_is_not_complained_about() -> None:
     assert check(n.build([source], [n.unary("RELU", source)])) == []
 
 
+def test_a_model_beyond_what_a_plan_can_address_is_refused() -> None:
+    n = net()
+    inputs = [n.tensor((1, 500_000_000)) for _ in range(3)]
+    with pytest.raises(PlanUnsupported, match="model: it needs 1,500,000,000 bytes of arena.*smaller model"):
+        make_plan(n.build(inputs, [n.unary("RELU", one) for one in inputs]))
+
+
 def test_what_runs_has_no_reasons() -> None:
     assert check(tiny_model.mnist_cnn()) == []

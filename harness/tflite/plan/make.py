@@ -58,6 +58,10 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
 }
 
 
+#: of the arena, and of the constants; half of what 31 bits address, for what lies around them
+_MOST_BYTES = 1 << 30
+
+
 class PlanUnsupported(UnsupportedError):
     """A model that the plan runtime cannot run. `reasons` has all of them."""
 
@@ -85,6 +89,9 @@ def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
     if lowering.problems:
         raise PlanUnsupported(lowering.problems, where=None if isinstance(model, bytes) else str(model))
     arena = plan_arena(lowering.steps, lowering.inputs, lowering.outputs)
+    too_large = _too_large(lowering, arena.arena_bytes)
+    if too_large:
+        raise PlanUnsupported([too_large], where=None if isinstance(model, bytes) else str(model))
     in_table = _table(graph, graph.inputs, lowering.inputs, arena.offsets)
     out_table = _table(graph, graph.outputs, lowering.outputs, arena.offsets)
     written, constants_bytes = write_plan(lowering.steps, arena.offsets, in_table, out_table, arena.arena_bytes)
@@ -129,6 +136,16 @@ def _lower(graph: Graph, kernels: str) -> Lowering:
     lowering = Lowering(graph, cast(KernelSet, kernels), RULES)
     lowering.run()
     return lowering
+
+
+def _too_large(lowering: Lowering, arena_bytes: int) -> Unsupported | None:
+    """Addresses have 31 bits; nothing that fits a microcontroller comes near."""
+    constants = {id(one): one.nbytes for step in lowering.steps for one in step.constants}
+    for what, size in (("arena", arena_bytes), ("constants", sum(constants.values()))):
+        if size > _MOST_BYTES:
+            return Unsupported(node=None, op="model", reason=f"it needs {size:,} bytes of {what}",
+                               hint=f"a plan has at most {_MOST_BYTES:,}; use a smaller model")
+    return None
 
 
 def _table(graph: Graph, indices: tuple[int, ...], buffers: list[Buffer], offsets: dict[int, int]) -> list[PlanIo]:

@@ -101,10 +101,18 @@ class Step:
 
     @property
     def reads(self) -> list[Buffer]:
+        return [one for one in self._flat if isinstance(one, Buffer) and one is not self.writes and one is not self.scratch]
+
+    @property
+    def constants(self) -> list[np.ndarray]:
+        return [one for one in self._flat if isinstance(one, np.ndarray)]
+
+    @property
+    def _flat(self) -> list[Operand]:
         flat: list[Operand] = []
         for operand in self.operands.values():
             flat.extend(operand if isinstance(operand, (list, tuple)) else [operand])
-        return [one for one in flat if isinstance(one, Buffer) and one is not self.writes and one is not self.scratch]
+        return flat
 
 
 def operand_of(value: Value | None) -> Operand:
