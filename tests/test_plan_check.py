@@ -320,6 +320,19 @@ def test_a_wrong_entry_of_the_input_table_is_refused(first: tuple[int, ...], rea
     assert reason in _refusal(plan_runtime, with_crc(bytes(plan))).text
 
 
+@pytest.mark.parametrize("section", ["nodes", "constants"])
+def test_an_empty_section_has_a_place_too(section: str, plan_runtime: HostRuntime) -> None:
+    def plan(**header: int) -> bytes:
+        made = PlanBuilder(arena_bytes=4)
+        made.output(0, "int8", 4)
+        return made.build(**header)
+
+    plan_runtime.load(plan())
+    for offset in (0, 60, 84, 0xFFFFFFF0):
+        assert "inside the plan" in _refusal(plan_runtime, plan(**{f"{section}_offset": offset})).text
+    assert "not aligned" in _refusal(plan_runtime, plan(**{f"{section}_offset": 66})).text
+
+
 def test_inputs_that_overlap_are_refused(plan_runtime: HostRuntime) -> None:
     plan = PlanBuilder(arena_bytes=16)
     plan.input(0, "int8", 5)

@@ -22,14 +22,13 @@ typedef struct {
     uint32_t start, bytes, alignment;
 } section;
 
-/* Sections lie behind the header and inside the plan, at multiples of their alignment, and do not overlap. */
+/* Sections lie behind the header and inside the plan, at multiples of their alignment, and do not overlap. Empty ones too: their
+ * place becomes a pointer. */
 static void check_sections(plan_checker *check, const section *sections, uint32_t count)
 {
     const uint32_t end = check->header->bytes;
     for (uint32_t i = 0; i < count; ++i) {
         const section s = sections[i];
-        if (s.bytes == 0)
-            continue;
         plan_require(check, s.start >= sizeof(plan_header) && s.bytes <= end && s.start <= end - s.bytes,
                      "a section does not lie inside the plan");
         plan_require(check, s.start % s.alignment == 0, "a section is not aligned");
