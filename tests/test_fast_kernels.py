@@ -1,4 +1,4 @@
-"""The fast kernels of devices/cortex_m/kernels/ on emulated cores: the portable kernels' outputs, and nothing but their buffers."""
+"""The fast kernels of devices/cortex_m/kernels/ on emulated cores: the portable outputs, and only their buffers touched."""
 
 import functools
 import subprocess
