@@ -1,4 +1,4 @@
-"""The same firmware as a process of this machine, under sanitizers: whatever a host asks, it answers and stays inside its memory."""
+"""The same firmware as a process of this machine, under sanitizers: whatever is asked, it answers and stays inside its memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ TEST_FAULT = 0x70
 def running(firmware) -> Iterator[tuple[subprocess.Popen, socket.socket]]:
     mine, theirs = socket.socketpair()
     # Sanitizers that handle signals themselves would keep the firmware from telling its faults.
-    environment = {**os.environ, "FIRMWARE_FD": str(theirs.fileno()), "ASAN_OPTIONS": "handle_segv=0:handle_sigill=0:handle_sigbus=0"}
+    options = "handle_segv=0:handle_sigill=0:handle_sigbus=0"
+    environment = {**os.environ, "FIRMWARE_FD": str(theirs.fileno()), "ASAN_OPTIONS": options}
     process = subprocess.Popen([firmware.elf], pass_fds=[theirs.fileno()], env=environment, stderr=subprocess.PIPE)
     theirs.close()
     try:
@@ -142,17 +143,18 @@ def test_faults_and_resets_survive_the_restart_of_the_process(client):
     assert (facts.boots, facts.reset_reason) == (4, 1)
 
 
+ANY_WORD = st.integers(0, 2**32 - 1)
 REQUESTS = st.one_of(
     st.tuples(st.integers(2, 7), st.binary(max_size=64)),
     st.tuples(st.integers(0, 0x7C), st.binary(max_size=1032)).filter(lambda r: r[0] not in (Type.HELLO, Type.RESET, TEST_FAULT)),
     st.builds(lambda target, offset, data: (3, struct.pack("<B3xI", target, offset) + data),
-              st.integers(0, 6), st.integers(0, 2**32 - 1) | st.integers(0, 4000), st.binary(max_size=900)),
+              st.integers(0, 6), ANY_WORD | st.integers(0, 4000), st.binary(max_size=900)),
     st.builds(lambda *words: (5, struct.pack("<IIII", *words, 0)),
-              st.integers(0, 2**32 - 1) | st.integers(0, 4), st.integers(0, 4) | st.just(2**32 - 1), st.integers(0, 3)),
+              ANY_WORD | st.integers(0, 4), st.integers(0, 4) | st.just(2**32 - 1), st.integers(0, 3)),
     st.builds(lambda target, *words: (6, struct.pack("<B3xII", target, *words)),
-              st.integers(0, 6), st.integers(0, 2**32 - 1) | st.integers(0, 100), st.integers(0, 2**32 - 1) | st.integers(0, 1032)),
+              st.integers(0, 6), ANY_WORD | st.integers(0, 100), ANY_WORD | st.integers(0, 1032)),
     st.builds(lambda target, size: (2, struct.pack("<B3xI", target, size) + bytes(32)),
-              st.integers(0, 4), st.integers(0, 2**32 - 1) | st.integers(0, 2000)),
+              st.integers(0, 4), ANY_WORD | st.integers(0, 2000)),
     st.builds(lambda target: (4, struct.pack("<B3x", target)), st.integers(0, 4)),
 )
 

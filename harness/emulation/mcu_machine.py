@@ -29,8 +29,8 @@ _NS = 10**9
 def instructions(ticks: int, tick_hz: int, icount_shift: int) -> int:
     """Instructions between two readings of a board's counter, exactly.
 
-    Both readings are rounded down to ticks, so the difference is off by less than one tick; while an instruction takes longer than two
-    ticks, rounding to the nearest whole instruction takes that away.
+    Both readings are rounded down to ticks, so the difference is off by less than one tick; while an instruction takes longer
+    than two ticks, rounding to the nearest whole instruction takes that away.
 
     Args:
         ticks: the difference of two readings.
@@ -90,10 +90,11 @@ class McuMachine:
             os.close(lifeline)
 
     def _spawn(self, command: list[str], lifeline: int, listener: int) -> subprocess.Popen[bytes]:
-        with open(self._run.path / _QEMU_LOG, "wb") as log:
+        run = self._run
+        with open(run.path / _QEMU_LOG, "wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(lifeline), str(self._run.lock_fd), str(self._run.path), *command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lifeline, self._run.lock_fd, listener),
+                [sys.executable, "-I", "-S", guard.__file__, str(lifeline), str(run.lock_fd), str(run.path), *command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lifeline, run.lock_fd, listener),
                 # Ctrl-C in a terminal is for the harness, which then ends the board in good order.
                 start_new_session=True,
             )

@@ -1,6 +1,6 @@
-/* BBC micro:bit (nRF51822, Cortex-M0), real or QEMU's. The model lies in flash, written through the NVMC; the line is the UART behind the
+/* QEMU's BBC micro:bit (nRF51822, Cortex-M0). The model lies in flash, written through the NVMC; the line is the UART behind the
  * interface chip's USB port; TIMER0 (32 bits, 16 MHz) is the time, TIMER1, 256 times slower, counts its rounds, TIMER2 is the
- * watchdog. nRF51 Series Reference Manual 3.0. */
+ * watchdog. On the real chip TIMER1 and TIMER2 have 16 bits: there, take the RTC for both. nRF51 Series Reference Manual 3.0. */
 #include "../../port.h"
 
 #include "../../cortex_m/fault_vector.h"
@@ -82,7 +82,7 @@ PORT_VECTORS = {[UART_INTERRUPT] = {uart_interrupt}, [TIMER2_INTERRUPT] = {fault
 static void timer_start(nrf_timer *timer, uint32_t prescaler) {
     timer->stop = 1;
     timer->mode = 0;
-    timer->bits = 3; /* 32; on real chips TIMER1 and TIMER2 have 16, see the end of port_ticks */
+    timer->bits = 3; /* 32 */
     timer->prescaler = prescaler;
     timer->clear = 1;
     timer->start = 1;
