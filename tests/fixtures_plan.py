@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def flip_sign(kernels: PlanKernels) -> None:
     assert output.tolist() == [int(value) - 128 for value in values]
 
 
-def valid_plans(library: Path, cases: int) -> dict[str, list[bytes]]:
+def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GENERATORS)) -> dict[str, list[bytes]]:
     """Plans of one node by op: `cases` random ones of each generator, in every layout."""
     found: dict[str, list[bytes]] = {op: [] for op in OPS}
     names = {number: op for op, number in OPS.items()}
@@ -45,7 +46,7 @@ def valid_plans(library: Path, cases: int) -> dict[str, list[bytes]]:
 
     for layout in LAYOUTS:
         kernels = PlanKernels(library, keep=keep, **layout)
-        for name in GENERATORS:
+        for name in generators:
             for case in make_cases(name, cases, seed=3):
                 case.run(kernels)
         for _ in range(cases):
