@@ -21,28 +21,29 @@ class BareBoard:
 
     Attributes:
         code, data: where its memory lies.
+        core_flags: for the compiler and the linker, as in the board.toml of the firmware's port. GCC has MVE with the
+            floating-point ABI `hard` (or softfp) only.
         end_of_memory: the end of another memory behind which nothing lies; 0: the MPU makes a fence.
-        float_abi: the compiler offers MVE with `hard` (or softfp) only.
     """
 
     core: str
     machine: str
     code: int
     data: int
+    core_flags: tuple[str, ...]
     end_of_memory: int = 0
-    float_abi: str = "soft"
 
     @property
     def flags(self) -> tuple[str, ...]:
         """For the compiler and the linker."""
-        return (f"-mcpu={self.core}", f"-mfloat-abi={self.float_abi}", *_FLAGS)
+        return (f"-mcpu={self.core}", *self.core_flags, *_FLAGS)
 
 
 BOARDS = {board.core: board for board in (
-    BareBoard("cortex-m3", "mps2-an385", 0, 0x20000000),
-    BareBoard("cortex-m4", "mps2-an386", 0, 0x20000000),
-    BareBoard("cortex-m7", "mps2-an500", 0, 0x20000000),
-    BareBoard("cortex-m55", "mps3-an547", 0x10000000, 0x31000000, 0x30080000, "hard"),
+    BareBoard("cortex-m3", "mps2-an385", 0, 0x20000000, ("-mfloat-abi=soft",)),
+    BareBoard("cortex-m4", "mps2-an386", 0, 0x20000000, ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
+    BareBoard("cortex-m7", "mps2-an500", 0, 0x20000000, ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")),
+    BareBoard("cortex-m55", "mps3-an547", 0x10000000, 0x31000000, ("-mfloat-abi=hard",), 0x30080000),
 )}
 
 
