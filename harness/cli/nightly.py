@@ -8,6 +8,9 @@ from harness.cli.options import data_options, matrix_options, parse_samples, run
 
 #: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
 HOST_DEVICES = ("host-tflite", "host-litert")
+#: devices that `--emulated` adds, as their twins
+EMULATED_DEVICES = ("imx8mp", "cortex-m4")
+_BUDGET, _EMULATED_BUDGET = "6m", "15m"
 
 
 @click.command("nightly")
@@ -32,7 +35,9 @@ def command(
 ) -> int:
     """Build every core variant of the published networks and run it on the devices that exist without hardware.
 
-    The default budget is 6 minutes, building included: it shrinks samples, never cells.
+    With --emulated also on the emulated boards imx8mp@qemu and cortex-m4@qemu (QEMU and cross compilers are needed).
+
+    The default budget is 6 minutes, 15 with --emulated, building included: it shrinks samples, never cells.
 
     Exit code 2 where a device or link failed.
     """
@@ -45,7 +50,8 @@ def command(
     from harness.run.session import RunOptions
 
     if not devices:
-        states = {name: availability(get_profile(name, devices_dir, emulated=False)) for name in HOST_DEVICES}
+        wanted = (*HOST_DEVICES, *(EMULATED_DEVICES if emulated else ()))
+        states = {name: availability(get_profile(name, devices_dir, emulated=emulated)) for name in wanted}
         for name, state in states.items():
             if not state.ok:
                 click.echo(f"left out: {name}: {state.reason}", err=True)
@@ -58,7 +64,7 @@ def command(
         devices=devices,
         backends=backends,
         samples=parse_samples(samples),
-        budget_s=parse_duration(budget or "6m"),
+        budget_s=parse_duration(budget or (_EMULATED_BUDGET if emulated else _BUDGET)),
         emulated=emulated,
         data_dir=data_dir,
         data=data,
