@@ -116,6 +116,23 @@ def moves(rng: np.random.Generator) -> Network:
     return Network(net=net, inputs=[source], outputs=[padded])
 
 
+def padded(rng: np.random.Generator) -> Network:
+    """PAD in front of one or two windows with VALID padding, at times with more than a filter's width, or as an output too."""
+    net = _net(rng)
+    image = net.tensor((1, *(int(n) for n in rng.integers(3, 8, 2)), int(rng.integers(1, 5))))
+    before, after = rng.integers(0, 3, 2), rng.integers(0, 3, 2)
+    shape = np.array(net.shape(image)) + [0, *(before + after), 0]
+    pads = [[0, 0], [int(before[0]), int(after[0])], [int(before[1]), int(after[1])], [0, 0]]
+    source = net.unary("RELU", image) if rng.random() < 0.5 else image
+    wide = net.moved("PAD", source, shape, [pads], "PadOptions")
+    outputs = [net.conv(wide, int(rng.integers(1, 6)), kernel=int(rng.integers(1, 4)), stride=int(rng.integers(1, 3)),
+                        depthwise=bool(rng.integers(0, 2)), padding=str(rng.choice(["VALID", "VALID", "VALID", "SAME"])))
+               for _ in range(int(rng.integers(1, 3)))]
+    if rng.random() < 0.2:
+        outputs.append(wide)
+    return Network(net=net, inputs=[image], outputs=outputs)
+
+
 def cuts(rng: np.random.Generator) -> Network:
     """A STRIDED_SLICE with masks (open ends, single indices, new axes, an ellipsis), then UNPACK and PACK along random axes.
 
@@ -215,8 +232,8 @@ def resnet_like() -> bytes:
 
 
 GENERATORS: dict[str, Callable[[np.random.Generator], Network]] = {
-    "random_graph": random_graph, "dynamic_batch": dynamic_batch, "moves": moves, "cuts": cuts, "residual": residual,
-    "edges": edges,
+    "random_graph": random_graph, "dynamic_batch": dynamic_batch, "moves": moves, "cuts": cuts, "padded": padded,
+    "residual": residual, "edges": edges,
 }
 NETWORKS: dict[str, Callable[[], bytes]] = {"resnet_like": resnet_like}
 

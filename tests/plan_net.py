@@ -101,17 +101,17 @@ class Net:
         return [weights, bias], max(scales)
 
     def conv(self, source: int, channels: int, kernel: int = 3, stride: int = 1, activation: str = "RELU", *,
-             depthwise: bool = False) -> int:
+             depthwise: bool = False, padding: str = "SAME") -> int:
         batch, height, width, depth = self.shape(source)
         channels = depth if depthwise else channels
         shape = (1, kernel, kernel, channels) if depthwise else (channels, kernel, kernel, depth)
         parts, scale = self.weights(shape, source, channels, 3 if depthwise else 0)
-        places = [qp.window("SAME", size, kernel, stride) for size in (height, width)]
+        places = [qp.window(padding, size, kernel, stride) for size in (height, width)]
         taps = kernel * kernel * (1 if depthwise else depth)
         span = float(self.quantized[source].scale) * scale * 74.0 * 74.0 * 4.0 * np.sqrt(taps)
         target = self.tensor((batch, places[0].output, places[1].output, channels),
                              Quantized(scale=np.float32(span / 255.0), zero_point=int(self.rng.integers(-128, 20))))
-        options = {"Padding": padding_code("SAME"), "StrideW": stride, "StrideH": stride, "DilationWFactor": 1,
+        options = {"Padding": padding_code(padding), "StrideW": stride, "StrideH": stride, "DilationWFactor": 1,
                    "DilationHFactor": 1, "FusedActivationFunction": activation_code(activation)}
         if depthwise:
             self.node("DEPTHWISE_CONV_2D", [source, *parts], [target], "DepthwiseConv2DOptions", DepthMultiplier=1, **options)

@@ -99,6 +99,17 @@ def test_a_reshape_is_another_name_for_the_same_memory() -> None:
     assert flat in next(span for span in plan.tensors if len(span.tensors) == 2).tensors
 
 
+def test_padding_in_front_of_a_window_costs_no_memory() -> None:
+    net = Net(rng(), "int8")
+    image = net.tensor((1, 8, 8, 4))
+    wide = net.moved("PAD", image, (1, 9, 9, 4), [[[0, 0], [0, 1], [0, 1], [0, 0]]], "PadOptions")
+    small = net.conv(wide, 4, stride=2, depthwise=True, padding="VALID")
+    plan = make_plan(net.build([image], [small]))
+    assert ops(plan) == ["DEPTHWISE_CONV_2D"]
+    assert plan.arena_bytes == 8 * 8 * 4 + 4 * 4 * 4
+    assert ops(make_plan(net.build([image], [small, wide]))) == ["PAD", "DEPTHWISE_CONV_2D"]
+
+
 def test_a_uint8_model_is_flipped_at_its_edges_in_place() -> None:
     net = Net(rng(), "uint8")
     source = net.tensor((1, 16))

@@ -197,6 +197,16 @@ class NodeRule:
         check_shape(found)
         return found
 
+    def readers(self) -> tuple[Node, ...] | None:
+        """The nodes that read the first output; None when it is an output of the model."""
+        index = self.node.outputs[0]
+        return None if index in self._graph.outputs else self._graph.consumers.get(index, ())
+
+    def stored_shape(self, node: Node, position: int) -> tuple[int, ...]:
+        """The declared shape of another node's input; empty when absent."""
+        tensor = self._graph.input_at(node, position)
+        return () if tensor is None else tensor.shape
+
     def integers(self, position: int, what: str) -> list[int]:
         """A constant input of indices, flattened."""
         found = self.input(position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from harness.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box, row_strides, strided, transposed
-from harness.tflite.plan.values import EIGHT_BITS, Value, check_quantization, operand_of
+from harness.tflite.plan.values import EIGHT_BITS, Frame, Value, check_quantization, operand_of
 from harness.tflite.plan.words import MAX_CONCATENATION_INPUTS, MAX_RANK
 
 _SAME = "a move does not rescale: input and output must share scale and zero point"
@@ -110,9 +111,33 @@ def pad(rule: NodeRule) -> None:
         if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
             raise UnsupportedError("its padding value is not one constant of the output's scale", hint="pad with a constant")
         value = int(constant.data.reshape(-1)[0])
+    frame = _frame(rule, source, before, after) if value == target.zero_point else None
+    if frame is not None:
+        rule.alias(source, replace(target, frame=frame))
+        return
     dims, low, high = _merge_unpadded(source.shape, before, after)
     rule.emit("PAD", target, {"input": operand_of(source)},
               {"rank": len(dims), "input_dims": dims, "before": low, "after": high, "value": value})
+
+
+def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence[int]) -> Frame | None:
+    """PAD in front of convolutions with VALID padding becomes padding of theirs: no copy, no memory. None where it cannot.
+
+    What lies outside counts as the zero point there too; no window may lie outside as a whole (kernels.h, the runtime's check).
+    """
+    readers = rule.readers()
+    if not readers or len(before) != 4 or before[0] or after[0] or before[3] or after[3] or source.is_constant:
+        return None
+    for node in readers:
+        weights = rule.stored_shape(node, 1)
+        if node.op not in ("CONV_2D", "DEPTHWISE_CONV_2D") or node.options.get("padding") != "VALID" or len(weights) != 4:
+            return None
+        if node.inputs.count(rule.node.outputs[0]) != 1 or node.inputs[0] != rule.node.outputs[0]:
+            return None
+        spans = [(weights[1 + i] - 1) * node.options.get(f"dilation_{axis}factor", 1) + 1 for i, axis in enumerate("hw")]
+        if any(max(before[1 + i], after[1 + i]) >= span for i, span in enumerate(spans)):
+            return None
+    return Frame(top=before[1], left=before[2], height=before[1] + after[1], width=before[2] + after[2])
 
 
 def _merge_unpadded(shape: Sequence[int], before: Sequence[int], after: Sequence[int]) -> tuple[list[int], list[int], list[int]]:

@@ -16,6 +16,7 @@ from harness.tflite.plan.words import MAX_RANK
 
 #: kn_softmax: 12 bits for the sum of the exponentials
 _DEEPEST_SOFTMAX = 4095
+_MOST_POOLED_PIXELS = 1 << 23
 _SHARED = "input and output must share scale and zero point: convert again, or calibrate"
 
 
@@ -24,6 +25,8 @@ def pool(rule: NodeRule) -> None:
     source = rule.activation(0)
     if len(source.shape) != 4:
         raise UnsupportedError(f"an input of shape {list(source.shape)} does not have 4 dimensions")
+    if source.shape[1] * source.shape[2] > _MOST_POOLED_PIXELS:
+        raise UnsupportedError(f"pooling of {source.shape[1]} x {source.shape[2]}", hint="the sum of a window must fit 32 bits")
     filters = (rule.option("filter_height", 0), rule.option("filter_width", 0))
     strides = (rule.option("stride_h", 0), rule.option("stride_w", 0))
     places = [place_window(rule, source.shape[1 + i], filters[i], strides[i]) for i in range(2)]

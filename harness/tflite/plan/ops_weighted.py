@@ -10,7 +10,7 @@ from harness.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.lowering import NodeRule
 from harness.tflite.plan.scratch import conv_2d_scratch, depthwise_conv_2d_scratch
-from harness.tflite.plan.values import Operand, Value, check_quantization, operand_of
+from harness.tflite.plan.values import Frame, Operand, Value, check_quantization, operand_of
 
 #: the kernels hold sizes of filters, strides, dilations and paddings in 15 bits
 MOST_15_BITS = 32767
@@ -40,15 +40,17 @@ def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
     strides = (rule.option("stride_h", 0), rule.option("stride_w", 0))
     dilations = (rule.option("dilation_hfactor", 1), rule.option("dilation_wfactor", 1))
     places = [place_window(rule, source.shape[1 + i], weights.shape[1 + i], strides[i], dilations[i]) for i in range(2)]
+    frame = source.frame or Frame(top=0, left=0, height=0, width=0)
     target = rule.target((batches, places[0].output, places[1].output, channels))
     _check_pair(source, target)
     params = {
         "stride_height": strides[0], "stride_width": strides[1], "dilation_height": dilations[0],
-        "dilation_width": dilations[1], "pad_top": places[0].before, "pad_left": places[1].before,
+        "dilation_width": dilations[1], "pad_top": places[0].before + frame.top, "pad_left": places[1].before + frame.left,
         **_offsets(rule, source, weights, target),
     }
     shape = {
-        "batches": batches, "input_height": source.shape[1], "input_width": source.shape[2], "input_channels": inputs,
+        "batches": batches, "input_height": source.shape[1] - frame.height, "input_width": source.shape[2] - frame.width,
+        "input_channels": inputs,
         "filter_height": weights.shape[1], "filter_width": weights.shape[2], "filter_channels": depth,
         "output_height": places[0].output, "output_width": places[1].output, "output_channels": channels,
     }

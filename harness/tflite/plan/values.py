@@ -32,12 +32,25 @@ class Buffer:
     is_scratch: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Rows and columns of zero points around an image that is stored without them."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Value:
     """A tensor while the plan is made.
 
     Either `buffer` or `data` is set. 8-bit values and zero points are those of int8: a uint8 tensor has its sign bits
     flipped and its zero points lowered by 128 (`dtype` remembers that it was one).
+
+    `frame`: the memory holds less than `shape` says; only convolutions read such a value. `height` and `width` are what both
+    sides add.
     """
 
     name: str
@@ -48,6 +61,7 @@ class Value:
     quantized_dimension: int = 0
     buffer: Buffer | None = None
     data: np.ndarray | None = None
+    frame: Frame | None = None
 
     @property
     def elements(self) -> int:
