@@ -40,6 +40,10 @@ def availability(profile: Profile) -> Availability:
 
             reason = mcu_unavailable_reason(profile)
             return Availability(ok=reason is None, reason=reason)
+        if is_qemu_twin(profile):
+            from harness.emulation.tools import require_tools
+
+            require_tools()
         link_settings(profile)
     except HarnessError as error:
         return Availability(ok=False, reason=str(error))
