@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -64,6 +65,19 @@ def test_it_is_built_once(monkeypatch):
     first = build_firmware("mps2-an386")
     monkeypatch.setattr(mcu_firmware, "_compile", lambda *_: pytest.fail("it was compiled again"))
     assert build_firmware("mps2-an386") == first
+
+
+def test_whoever_asks_at_the_same_time_gets_the_same_one(copied_devices, monkeypatch):
+    compile_it, compiled = mcu_firmware._compile, []
+
+    def counting(*arguments):
+        compiled.append(arguments)
+        return compile_it(*arguments)
+
+    monkeypatch.setattr(mcu_firmware, "_compile", counting)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(build_firmware, ["microbit"] * 3))
+    assert len(compiled) == 1 and len(set(found)) == 1
 
 
 def test_another_source_is_another_firmware_and_an_error_is_quoted(copied_devices):
