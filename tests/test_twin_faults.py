@@ -35,7 +35,7 @@ name: {name}
 title: a board for this test
 link: {{type: ssh, host: 127.0.0.1, port: {port}, user: root, key_files: [{key}], use_agent: false}}
 runtime: {{module: tflite_runtime, python: {python}}}
-agent: {{directory: {agent}, silence_timeout_s: 4}}
+agent: {{directory: {agent}, silence_timeout_s: {silence_s}}}
 deadlines: {{first_invoke_s: 4}}
 time_basis: host-emulated
 backends:
@@ -73,20 +73,20 @@ def libraries(bench, aarch64_standin, tmp_path_factory) -> None:
 
 @pytest.fixture
 def profile(bench, tmp_path, monkeypatch) -> Callable[..., str]:
-    """profile(backends, name=..., host_key=...): a device at the board's address, with a pinned host key; returns its name."""
+    """profile(backends, host_key=..., silence_s=...): a device at the board's address, with a pinned host key; its name."""
     config = tmp_path / "config"
     config.mkdir()
     monkeypatch.setenv("HARNESS_CONFIG_DIR", str(config))
     (tmp_path / "devices").mkdir()
 
-    def write(backends: dict[str, str], *, name: str = "bench", host_key: str | None = None) -> str:
+    def write(backends: dict[str, str], *, host_key: str | None = None, silence_s: int = 20) -> str:
         text = PROFILE.format(
-            name=name, port=bench.port, key=bench.key_file, python=bench.python, agent=AGENT,
+            name="bench", port=bench.port, key=bench.key_file, python=bench.python, agent=AGENT, silence_s=silence_s,
             backends="\n".join(f"  {backend}: {{{settings}}}" for backend, settings in backends.items()),
         )
-        (tmp_path / "devices" / f"{name}.yaml").write_text(text)
+        (tmp_path / "devices" / "bench.yaml").write_text(text)
         (config / "known_hosts").write_text(f"[127.0.0.1]:{bench.port} {host_key or bench.host_key_line}\n")
-        return name
+        return "bench"
 
     return write
 
@@ -222,11 +222,11 @@ def test_a_board_that_reboots_in_a_cell_is_waited_for_and_the_cell_repeated(benc
             bench.run("sync")  # the disk has no journal: a reset must not find it half-written
             bench._machine.qmp.command("system_reset")
 
-    result = measure(profile({"cpu-ref": "kernels: reference", "cpu": "threads: 1"}),
+    result = measure(profile({"cpu-ref": "kernels: reference", "cpu": "threads: 1"}, silence_s=8),
                      watcher=Watcher(stage=reset, note=notes.append))
     told = {name: (c.outcome, c.attempts) for name, c in by_backend(result).items()}
     assert told == {"cpu-ref": ("ok", 2), "cpu": ("ok", 1)}
-    assert any("connection lost: no answer from the board" in note and "connecting again" in note for note in notes)
+    assert any("connection lost: " in note and "connecting again" in note for note in notes)
     assert bench.run(boot_id).stdout != before
     assert half_written(bench) == ""
 
