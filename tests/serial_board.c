@@ -231,7 +231,7 @@ void board_drain(owned *o, uint8_t *into) {
 }
 void board_count_from(owned *o, uint32_t sequence) {
     o->b.session.expected = (uint16_t)sequence;
-    o->b.session.last_acting = (uint16_t)(sequence - 0x4000);
+    o->b.session.last_acting = (uint16_t)(sequence - 0x7FF0); /* soon too far back to be told from one ahead */
 }
 uint32_t board_runs(const owned *o) { return o->b.runs; }
 uint32_t board_broken_rules(const owned *o) { return o->b.broken_rules; }

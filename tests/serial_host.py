@@ -119,6 +119,10 @@ class DamagingPort:
     def now(self) -> float:
         return self._time
 
+    def prepend(self, data: bytes) -> None:
+        """Lays bytes on the line to the host, before all that is there."""
+        self._down[:0] = data
+
     def write(self, data: bytes, deadline_s: float) -> None:
         self._time += len(data) * 10 / self.baud
         self._up += self._damaged("up", data)

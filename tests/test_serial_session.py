@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -231,6 +232,61 @@ def test_sequence_numbers_wrap(serial_board):
         port.damage = None
         assert session.stats().frames_repeated
     assert serial_board.broken_rules == 0
+
+
+class LosingPort(DamagingPort):
+    """Loses one whole frame, delimiters and all: the `number`th of those that go `way`."""
+
+    lost = ("up", -1)
+
+    def _damaged(self, way: str, data: bytes) -> bytes:
+        if way != self.lost[0]:
+            return data
+        kept = b""
+        for piece in filter(None, data.split(b"\0")):
+            kept += b"" if self.lost[1] == 0 else b"\0" + piece + b"\0"
+            self.lost = (way, self.lost[1] - 1)
+        return kept
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_a_lost_frame_is_noticed_by_the_next_one(serial_board, way):
+    times = []
+    for lost in (-1, 8):
+        serial_board.power_cycle(announce=False)
+        port = LosingPort(serial_board, random.Random(3))
+        session = SerialSession(port, rng=random.Random(3))
+        session.hello()
+        began, port.lost = port.now(), (way, lost)
+        session.upload(Target.SAMPLES, bytes(range(256)) * 80)
+        times.append(port.now() - began)
+    assert session.stats().frames_repeated or way == "up"
+    # Of the line's own clock: less than the shortest patience.
+    assert 0.01 < times[1] - times[0] < 0.4
+
+
+def test_a_lost_lone_frame_is_sent_again(serial_board):
+    for way in ("up", "down"):
+        port = LosingPort(serial_board, random.Random(4))
+        session = SerialSession(port, rng=random.Random(4))
+        session.hello()
+        port.lost = (way, 0)
+        assert session.stats().stack_bytes == 2048
+
+
+def test_what_an_older_session_left_on_the_line_is_not_an_answer(serial_board):
+    session, port = open_session(serial_board, 5)
+    old = SerialSession(port, rng=random.Random(99)).hello()
+    stale = [
+        SerialFrame(0x81, 0, 0, struct.pack("<HH", 1, old.session) + bytes(80)),
+        SerialFrame(Type.STATS + 0x80, old.session, 1, bytes(96)),
+        SerialFrame(Type.FAULT, old.session, 0, bytes(20)),
+        SerialFrame(Type.ERROR, old.session, 1, b"\1\0\0\0"),
+    ]
+    port.prepend(b"".join(map(encode_frame, stale)))
+    assert session.hello().session != old.session
+    port.prepend(b"".join(map(encode_frame, stale)))
+    assert session.stats().stack_bytes == 2048
 
 
 class Scripted:
