@@ -1,6 +1,6 @@
 /* Kernels that use what a core has beyond the portable C of devices/kernels/: same arguments, same outputs to the bit.
  *
- * Chosen at build time: __ARM_FEATURE_MVE (fast_mve.c), else __ARM_FEATURE_DSP (fast_dsp.c), else none. Each
+ * Chosen at build time: __ARM_FEATURE_MVE (fast_mve*.c), else __ARM_FEATURE_DSP (fast_dsp*.c), else none. Each
  * function returns 1, or 0 where it does not take this shape or these parameters (or has too little scratch):
  * nothing has been written then, and the caller uses the portable kernel. `folded[c]` is bias[c] (0 without one) +
  * input_offset * (sum of the stored weights of output channel c, without weights_offset), modulo 2^32. `scratch` is
