@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import pty
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def add_arguments(sshd: SshServer, tflite_python: str, ssh_client_key: Path) -> 
 def test_list_shows_every_device_with_its_state_and_reason(devices_dir: Path, runtime_cache: Path, harness_cli):
     result = harness_cli("devices", "list", "--devices-dir", devices_dir)
     assert result.code == 0
-    assert "host-litert  ready" in result.out
+    assert re.search(r"^host-litert +ready", result.out, re.M) and re.search(r"^imx8mp@qemu +ready", result.out, re.M)
     assert "unavailable: imx8mp: no address is known: HARNESS_IMX8MP_HOST is not set" in result.out
 
 

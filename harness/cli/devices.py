@@ -33,7 +33,7 @@ def list_command(devices_dir: str | None, json_file: str | None) -> int:
     """Every device that can be found, and whether it can be tried."""
     from harness.boards.resolve import list_profiles
 
-    rows = [_row(entry) for entry in list_profiles(devices_dir)]
+    rows = [row for entry in list_profiles(devices_dir) for row in _rows(entry, devices_dir)]
     if json_file:
         _write_json(rows, json_file)
     if json_file != "-":
@@ -140,18 +140,27 @@ def _ask(key: HostKey) -> bool:
     return click.confirm("Is it the same?", default=False)
 
 
-def _row(entry: ProfileEntry) -> dict[str, object]:
-    """One device as plain JSON values."""
+def _rows(entry: ProfileEntry, devices_dir: str | None) -> list[dict[str, object]]:
+    """A device and its emulated twin, where it has one, as plain JSON values."""
+    from harness.boards.resolve import get_profile, twin_suffix
+
+    place: dict[str, object] = {"path": str(entry.path)}
+    if entry.profile is None:
+        return [{"name": entry.name, **place, "available": False, "reason": str(entry.error)}]
+    rows = [_row(entry.profile, place)]
+    if entry.profile.emulation is not None:
+        twin = get_profile(entry.name + twin_suffix(entry.profile), devices_dir)
+        rows.append({**_row(twin, place), "link": "estimated, nothing runs" if twin.estimated else "emulated"})
+    return rows
+
+
+def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
     from harness.boards.connect import availability
     from harness.boards.lease import holder_of
 
-    row: dict[str, object] = {"name": entry.name, "path": str(entry.path)}
-    if entry.profile is None:
-        return {**row, "available": False, "reason": str(entry.error)}
-    profile = entry.profile
     state, holder = availability(profile), holder_of(profile)
     return {
-        **row, "title": profile.title, "kind": profile.kind, "link": _link_text(profile),
+        "name": profile.name, **place, "title": profile.title, "kind": profile.kind, "link": _link_text(profile),
         "runtime": profile.runtime.package or profile.runtime.module, "backends": list(profile.backends),
         "samples": profile.samples, "time_basis": profile.time_basis, "exclusive": profile.exclusive,
         "emulated_twin": profile.emulation is not None, "power": profile.power.note,
