@@ -83,7 +83,9 @@ class Lowering:
     def _guard(self, node: int | None, op: str, action: Callable[[], None]) -> bool:
         """Runs `action`; a refusal becomes a problem."""
         try:
-            action()
+            # Scales out of all proportion overflow to infinity, which is refused in words where a multiplier is made of it.
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                action()
         except HarnessError as error:
             self.problems.append(Unsupported(node=node, op=op, reason=error.what, hint=error.hint))
             return False
