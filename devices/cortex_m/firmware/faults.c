@@ -22,11 +22,15 @@ static void keep(void) {
     retained.check = checksum();
 }
 
+/* After power-on the block holds anything. */
+static void make_valid(void) {
+    if (retained.magic == MAGIC && retained.check == checksum()) return;
+    const retained_block empty = {.magic = MAGIC};
+    retained = empty;
+}
+
 void faults_start(void) {
-    if (retained.magic != MAGIC || retained.check != checksum()) {
-        const retained_block empty = {.magic = MAGIC};
-        retained = empty;
-    }
+    make_valid();
     reset_reason = retained.armed ? SP_RESET_WATCHDOG : retained.reason;
     retained.boots++;
     retained.reason = SP_RESET_POWER;
@@ -55,6 +59,7 @@ void fault_report(const sp_fault *fault) {
     /* A fault while a fault is told: the record is there, only the line failed. */
     if (!reporting) {
         reporting = 1;
+        make_valid();
         retained.fault = *fault;
         retained.reason = fault->kind == SP_FAULT_WATCHDOG ? SP_RESET_WATCHDOG : SP_RESET_FAULT;
         retained.armed = 0;
