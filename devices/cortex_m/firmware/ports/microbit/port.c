@@ -188,8 +188,8 @@ int port_watchdog(uint32_t ms) {
     /* Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits. */
     TIMER2->bits = 3;
     TIMER2->compare[0] = ticks > 0xFFFFFFFFu ? 0xFFFFFFFFu : (uint32_t)ticks;
-    timer_start(TIMER2, 8);
     TIMER2->compared[0] = 0;
+    timer_start(TIMER2, 8);
     TIMER2->interrupt_set = 1u << 16;
     interrupt_enable(TIMER2_INTERRUPT);
     return 1;
