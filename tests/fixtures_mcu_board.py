@@ -1,4 +1,4 @@
-"""Emulated microcontrollers for tests: a rig that runs cells of small models on real QEMU boards, and lines that inject faults."""
+"""Emulated microcontrollers for tests: a rig that runs cells of small models on QEMU boards, and lines that inject faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mcu_cache(tflite_python: str, litert_python: str, tmp_path: Path, monkeypatc
 
 @pytest.fixture
 def prepare_mcu(mcu_cache: Path, tmp_path: Path) -> Callable[..., PreparedModel]:
-    """`prepare(bytes, recipe, samples=, reference=)`: a model with random inputs, and the pinned reference's answers if wanted."""
+    """`prepare(bytes, recipe, samples=, reference=)`: a model with random inputs, and the reference's answers if wanted."""
 
     def prepare(data: bytes, recipe: str = "as-is", *, samples: int = 40, reference: bool = False) -> PreparedModel:
         path = tmp_path / f"{recipe}.tflite"

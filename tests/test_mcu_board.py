@@ -1,4 +1,4 @@
-"""The board seam on real emulated microcontrollers: right outputs, exact counts, batches, and every way in which a board can fail."""
+"""The board seam on emulated microcontrollers: right outputs, exact counts, batches, and the ways in which a board can fail."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ FIRST = "r0"
 def test_a_cell_is_exact_counted_and_the_same_again(mcu_run, prepare_mcu):
     model = prepare_mcu(tiny_model.mnist_cnn(), samples=8, reference=True)
     (record,) = mcu_run(model)
-    assert (record.outcome, record.attempts, record.samples, record.time_basis) == ("ok", 1, 8, "guest-instructions"), record.reason
+    assert (record.outcome, record.attempts, record.samples) == ("ok", 1, 8), record.reason
+    assert record.time_basis == "guest-instructions"
     assert record.reference == EXACT_REFERENCE and record.max_lsb_diff == 0 and record.reference_samples == 8
     assert record.latency_median_ns is None and record.first_invoke_ns is None and record.load_ns is None
     assert record.instructions_min <= record.instructions <= record.instructions_max and record.cycles is None
