@@ -14,6 +14,7 @@ from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, s
 from harness.reports.values import (
     OUTCOME_ORDER,
     clean,
+    count_of,
     delta_text,
     latency_text,
     score_text,
@@ -24,7 +25,8 @@ from harness.results.record import CellKey, CellRecord, RunInfo
 if TYPE_CHECKING:
     import pandas as pd
 
-ANSWER_COLUMNS = ["device / backend", "choice", "recipe", "accuracy", "Δ float32", "median latency", "size (bytes)"]
+_COST = "median latency"
+ANSWER_COLUMNS = ["device / backend", "choice", "recipe", "accuracy", "Δ float32", _COST, "size (bytes)"]
 ANSWER_TITLE = f"Which recipe to take, within {100 * HEADLINE_MARGIN:.0f} point of the best accuracy"
 NO_ANSWER = "No cell ended ok with outputs to judge, so there is nothing to recommend."
 
@@ -118,7 +120,15 @@ def answers_frame(summary: Summary) -> pd.DataFrame:
             "recipe": r.key.recipe,
             "accuracy": score_text(r),
             "Δ float32": delta_text(r.accuracy_delta),
-            "median latency": latency_text(r),
+            _COST: latency_text(r),
             "size (bytes)": size_text(r.size_bytes),
         })
-    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object)
+    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object).rename(columns={_COST: _cost_head(summary)})
+
+
+def _cost_head(summary: Summary) -> str:
+    """What the answers' costs are: a count is never called a latency."""
+    counted = {count_of(answer.record) is not None for answer in answers(summary)}
+    return {frozenset({True}): "count per inference", frozenset({True, False}): "median latency, or count"}.get(
+        frozenset(counted), _COST
+    )

@@ -19,7 +19,7 @@ BASIS_TEXT = {
 BASIS_MEANING = {
     "device": "measured on the device by its own clock, around invoke alone",
     "device-cycles": "cycles that the board's own core counted around invoke alone; as a time, at the clock the board names",
-    "guest-instructions": "instructions that the emulated processor executed, as a count or written as a time; not a real "
+    "guest-instructions": "instructions that the emulated processor executed (on Linux boards written as a time); not a real "
     "board's time",
     "host-emulated": "an emulator's time on the host that ran it; says nothing about a real board",
     "estimate": "computed by a tool, never run",
