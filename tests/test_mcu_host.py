@@ -135,6 +135,7 @@ def test_faults_and_resets_survive_the_restart_of_the_process(client):
     for request, kind in ((1, 4), (4, 5)):
         client.send(TEST_FAULT, struct.pack("<I", request))
         fault = parse_fault(client.wait_for(Type.FAULT).payload)
+        client.wait_for(Type.ERROR)
         facts = client.hello()
         assert fault.kind == kind and facts.last_fault == fault
     client.request(Type.RESET)

@@ -120,6 +120,7 @@ def test_an_inference_that_takes_too_long_is_ended_by_the_watchdog(board, mnist_
         client.send(Type.RUN, struct.pack("<IIII", 0, 1, 0, 1))
         fault = parse_fault(client.wait_for(Type.FAULT).payload)
         assert fault.is_watchdog and fault.pc != 0
+        client.wait_for(Type.ERROR)  # it is up again
         facts = client.hello()
         assert facts.last_fault == fault and facts.reset_reason == 3 and facts.boots == 2
         with pytest.raises(Refused) as refused:
@@ -137,6 +138,7 @@ def test_faults_are_told_and_kept_over_the_reset(board):
         for number, (request, kind) in enumerate(kinds.items()):
             client.send(TEST_FAULT, struct.pack("<I", request))
             fault = parse_fault(client.wait_for(Type.FAULT).payload)
+            client.wait_for(Type.ERROR)
             facts = client.hello()
             assert fault.kind == kind, request
             assert facts.last_fault == fault

@@ -7,10 +7,10 @@ enum { RX_PENDING = 2u };                                /* interrupt, cleared b
 void cmsdk_uart_start(cmsdk_uart *uart, uint32_t clock_hz, uint32_t baud) {
     uart->divider = (clock_hz + baud / 2u) / baud;
     uart->control = TX_ENABLE | RX_ENABLE | RX_INTERRUPT;
-    /* A byte that came while the receiver was off lies in the register without an interrupt (in QEMU it also stops the line for
-     * good): reading it away wakes the line. */
-    (void)uart->data;
     uart->interrupt = RX_PENDING;
+    /* A byte that came while the receiver was off lies in the register without an interrupt (in QEMU it also stops the line for good): reading it
+     * away wakes the line. Last of all: a byte that came before the line above has no interrupt either. */
+    (void)uart->data;
 }
 
 void cmsdk_uart_receive(cmsdk_uart *uart, byte_ring *ring) {

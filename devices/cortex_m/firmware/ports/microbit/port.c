@@ -67,6 +67,8 @@ enum { NVMC_READ = 0, NVMC_WRITE = 1, NVMC_ERASE = 2 };
 
 extern uint8_t __model_start[], __model_end[];
 
+enum { BITS_16 = 0, BITS_32 = 3 };
+
 static byte_ring received;
 static wide_counter counter = {.coarse_shift = 8};
 
@@ -79,13 +81,20 @@ static void uart_interrupt(void) {
 
 PORT_VECTORS = {[UART_INTERRUPT] = {uart_interrupt}, [TIMER2_INTERRUPT] = {fault_vector}};
 
-static void timer_start(nrf_timer *timer, uint32_t prescaler) {
+static void timer_start(nrf_timer *timer, uint32_t bits, uint32_t prescaler) {
     timer->stop = 1;
     timer->mode = 0;
-    timer->bits = 3; /* 32 */
+    timer->bits = bits;
     timer->prescaler = prescaler;
     timer->clear = 1;
     timer->start = 1;
+}
+
+/* Bytes that come while the receiver is off put QEMU's end of the line to sleep, and unlike other UARTs this one cannot wake it. Any timer that
+ * runs over does: TIMER2, while it is no watchdog, 8 times a second and without an interrupt. */
+static void keep_awake(void) {
+    TIMER2->compare[0] = 0;
+    timer_start(TIMER2, BITS_16, 5);
 }
 
 static uint32_t timer_now(nrf_timer *timer) {
@@ -100,12 +109,11 @@ static void uart_start(void) {
     UART->baud = 0x01D7E000u; /* 115200 */
     UART->enable = 4;
     UART->start_tx = 1;
-    UART->start_rx = 1;
-    /* What came too early neither interrupts nor, in QEMU, lets anything follow, until it is taken away. */
-    (void)UART->rx_data;
-    UART->rx_ready = 0;
+    UART->rx_ready = 0; /* not after the start: six bytes may have come by then, and none after them until they are taken */
     UART->interrupt_set = 1u << 2;
     interrupt_enable(UART_INTERRUPT);
+    UART->start_rx = 1;
+    keep_awake();
 }
 
 const port_facts *port_init(void) {
@@ -116,8 +124,8 @@ const port_facts *port_init(void) {
     facts.samples = __ram_free;
     facts.arena = __ram_free + SAMPLE_BYTES;
     facts.arena_bytes = (uint32_t)(__ram_end - __ram_free) - SAMPLE_BYTES;
-    timer_start(TIMER0, 0);
-    timer_start(TIMER1, 8);
+    timer_start(TIMER0, BITS_32, 0);
+    timer_start(TIMER1, BITS_32, 8);
     wide_counter_start(&counter, timer_now(TIMER0), timer_now(TIMER1));
     uart_start();
     return &facts;
@@ -189,7 +197,7 @@ int port_watchdog(uint32_t ms) {
     TIMER2->bits = 3;
     TIMER2->compare[0] = ticks > 0xFFFFFFFFu ? 0xFFFFFFFFu : (uint32_t)ticks;
     TIMER2->compared[0] = 0;
-    timer_start(TIMER2, 8);
+    timer_start(TIMER2, BITS_32, 8);
     TIMER2->interrupt_set = 1u << 16;
     interrupt_enable(TIMER2_INTERRUPT);
     return 1;
