@@ -101,7 +101,7 @@ def test_the_list_shows_microcontrollers_without_opening_anything(devices_dir: P
     write_profile("nucleo", NUCLEO)
     shown = harness_cli("devices", "list", "--devices-dir", devices_dir)
     line = next(line for line in shown.out.splitlines() if line.startswith("nucleo"))
-    assert "ready" in line and "serial" in line and "cpu" in line
+    assert "ready" in line and "serial /dev/serial/by-id/usb-ST" in line and "921600 baud" in line and "cpu" in line
     assert {e.name for e in list_profiles(devices_dir) if e.profile and e.profile.kind == "mcu"} == {*CORES, "nucleo"}
 
 

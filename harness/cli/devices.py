@@ -11,6 +11,7 @@ from harness.cli.coverage import coverage_command
 
 if TYPE_CHECKING:
     from harness.boards.profile import Profile
+    from harness.boards.profile_mcu import McuProfile
     from harness.boards.resolve import ProfileEntry
     from harness.links.base import SshLink
     from harness.links.hostkeys import HostKey
@@ -182,7 +183,22 @@ def _ssh_settings(profile: Profile) -> SshLink | None:
     return settings if isinstance(settings, SshLink) else None
 
 
+def _serial_text(profile: McuProfile) -> str:
+    from harness.boards.mcu_lines import serial_address
+    from harness.errors import HarnessError
+
+    try:
+        address = serial_address(profile)
+    except HarnessError:
+        return "serial"
+    return f"serial {address.port} at {address.baud} baud"
+
+
 def _link_text(profile: Profile) -> str:
+    from harness.boards.profile_mcu import McuProfile
+
+    if isinstance(profile, McuProfile):
+        return _serial_text(profile)
     settings = _ssh_settings(profile)
     if settings is None:
         return profile.link.type
