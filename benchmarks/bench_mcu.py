@@ -1,0 +1,106 @@
+"""Whole models on emulated Cortex-M cores: exact instructions, arena and code, beside TFLite Micro's published-firmware figures.
+
+    python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32]
+
+DIR holds `ad01_int8.tflite` and, for the residual network, `pretrainedResnet.h5` (MLPerf Tiny's); FILE has x_train, y_train, x_test, y_test
+of CIFAR-10 as uint8 or float. The residual network is quantized by the harness (recipe ptq-int8-io). Every model goes the way of any cell: plan,
+serial upload, inference on the board, outputs against tflite-runtime's reference kernels (0 LSB apart, or the benchmark fails).
+
+TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million instructions, 2,260
+bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4: ad01 at most 0.65 M, ResNet-8 at most 36 M, arenas at most those,
+code at most 32 KB. Exit status 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """TFLite Micro's figures for a model on Cortex-M4, and what is to be reached."""
+
+    reference_m: float
+    cmsis_nn_m: float
+    arena_bytes: int
+    target_m: float
+
+
+KNOWN = {
+    "ad01_int8": Known(reference_m=1.95, cmsis_nn_m=0.58, arena_bytes=2260, target_m=0.65),
+    "pretrainedResnet": Known(reference_m=107.5, cmsis_nn_m=29.9, arena_bytes=54340, target_m=36.0),
+}
+CODE_LIMIT_BYTES = 32 << 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--cifar", type=Path, help="CIFAR-10, for the residual network")
+    parser.add_argument("--core", action="append", choices=("m0", "m3", "m4", "m7", "m55"), help="default: m4")
+    parser.add_argument("--samples", type=int, default=32)
+    options = parser.parse_args()
+    devices = [word for core in options.core or ["m4"] for word in ("--device", f"cortex-{core}@qemu")]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cells = run(folder, ["measure", str(options.models / "ad01_int8.tflite"), *devices, "--samples", str(options.samples)])
+        if options.cifar:
+            data = float_images(options.cifar, folder / "cifar10.npz")
+            cells += run(folder, ["run", "--workload", str(options.models / "pretrainedResnet.h5"), "--data", str(data),
+                                  "--recipe", "ptq-int8-io", *devices, "--samples", str(options.samples)])
+    return report(cells)
+
+
+def float_images(source: Path, target: Path) -> Path:
+    """The file with float pixels of 0 to 255, as the residual network was trained."""
+    with np.load(source, allow_pickle=False) as data:
+        arrays = {name: data[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(target, x_train=arrays["x_train"][:500].astype(np.float32), y_train=arrays["y_train"][:500].ravel(),
+             x_test=arrays["x_test"].astype(np.float32), y_test=arrays["y_test"].ravel())
+    return target
+
+
+def run(folder: Path, arguments: list[str]) -> list[dict]:
+    """The cells of one harness command."""
+    environment = {**os.environ, "HARNESS_RESULTS_DIR": str(folder / "results")}
+    out = folder / "cells.json"
+    done = subprocess.run([sys.executable, "-m", "harness.cli.main", *arguments, "--json", str(out)],
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(f"harness {arguments[0]} ended with {done.returncode}:\n{done.stdout}")
+    return json.loads(out.read_text())["cells"]
+
+
+def report(cells: list[dict]) -> int:
+    """Prints the table; returns the exit status."""
+    print(f"{'model':18}{'core':16}{'instructions':>14}{'of TFLM ref':>12}{'of CMSIS-NN':>12}{'arena':>9}{'stack':>7}{'code':>8}"
+          f"{'model':>9}  outputs, targets")
+    missed = False
+    for cell in cells:
+        known, on_m4 = KNOWN[cell["workload"]], cell["device"] == "cortex-m4@qemu"
+        name = f"{cell['workload']:18}{cell['device']:16}"
+        if cell["outcome"] != "ok":
+            print(f"{name}{cell['outcome']}: {cell['reason']}")
+            missed |= on_m4 or cell["outcome"] != "unsupported"
+            continue
+        millions = cell["instructions"] / 1e6
+        met = (cell["max_lsb_diff"] == 0 and (not on_m4 or (
+            millions <= known.target_m and cell["arena_bytes"] <= known.arena_bytes and cell["code_bytes"] <= CODE_LIMIT_BYTES)))
+        missed |= not met
+        verdict = f"{cell['max_lsb_diff']:g} LSB off, n={cell['reference_samples']}{'' if met else ': MISSED'}"
+        print(f"{name}{cell['instructions']:>14,}{millions / known.reference_m:>12.3f}{millions / known.cmsis_nn_m:>12.3f}"
+              f"{cell['arena_bytes']:>9,}{cell['stack_peak_bytes']:>7,}{cell['code_bytes']:>8,}{cell['model_bytes']:>9,}  {verdict}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
