@@ -16,6 +16,7 @@ from harness.errors import HarnessError, UserInputError
 if TYPE_CHECKING:
     from harness.boards.mcu import Line
     from harness.emulation.mcu_machine import McuMachine
+    from harness.emulation.tflite_micro import TfliteMicro
 
 _QEMU, _QEMU_PACKAGE = "qemu-system-arm", "qemu-system-arm"
 _COMPILER, _COMPILER_PACKAGES = "arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"
@@ -63,19 +64,36 @@ def mcu_unavailable_reason(profile: McuProfile) -> str | None:
         for program, packages in ((_QEMU, _QEMU_PACKAGE), (_COMPILER, _COMPILER_PACKAGES)):
             if shutil.which(program) is None:
                 return f"{program} is not installed (apt-get install --no-install-recommends {packages})"
-        return None
     try:
+        if profile.emulated:
+            tflite_micro_of(profile)
+            return None
         serial_address(profile)
     except HarnessError as error:
         return str(error)
     return None
 
 
+def tflite_micro_of(profile: McuProfile) -> TfliteMicro | None:
+    """The TFLite Micro that the profile's firmware is built with; None: the plan runtime.
+
+    Raises:
+        UserInputError: none is named, or a part of it is not there.
+    """
+    if profile.runtime.module != "tflite-micro":
+        return None
+    from harness.emulation.tflite_micro import tflite_micro
+
+    said = profile.runtime.tflite_micro
+    parts = (said.include, said.library, said.defines) if said else ()
+    return tflite_micro(*parts, where=profile.name)
+
+
 def line_of(profile: McuProfile, *, progress: TextProgress | None = None) -> Line:
     """The line to a board, not yet open.
 
     Raises:
-        UserInputError: no port; a wrong `emulation:` block.
+        UserInputError: no port; a wrong `emulation:` block; a TFLite Micro that is not there.
     """
     if profile.emulated:
         return EmulatedLine(profile, progress)
@@ -112,6 +130,7 @@ class EmulatedLine:
 
         self.description = f"the emulated board {profile.name}"
         self._board = emulated_board(profile)
+        self._tflite_micro = tflite_micro_of(profile)
         self._baud = profile.link.baud
         self._progress = progress
         self._machine: McuMachine | None = None
@@ -133,7 +152,7 @@ class EmulatedLine:
         from harness.emulation.mcu_machine import McuMachine
 
         self.close()
-        firmware = build_firmware(self._board)
+        firmware = build_firmware(self._board, tflite_micro=self._tflite_micro)
         self.compiler = firmware.compiler
         self._machine = McuMachine(firmware)
         return SerialAddress(port=self._machine.url, baud=self._baud)

@@ -59,10 +59,31 @@ class SerialLinkProfile(_Part):
     rts: bool = True
 
 
+class TfliteMicroProfile(_Part):
+    """The user's own TFLite Micro, for firmware that the harness builds (docs/tflite-micro.md). What is not said here comes from
+    the environment: HARNESS_TFLM_INCLUDE, HARNESS_TFLM_LIBRARY, HARNESS_TFLM_DEFINES.
+    """
+
+    include: tuple[Line, ...] = ()
+    library: Line | None = None
+    defines: tuple[Line, ...] = ()
+
+
 class McuRuntimeProfile(_Part):
-    """Which runtime the firmware is expected to have: `harness check` believes it, a connected board says it itself."""
+    """Which runtime the firmware is expected to have: `harness check` believes it, a connected board says it itself.
+
+    Firmware that the harness builds for an emulated board is built with it.
+    """
 
     module: Literal["plan", "tflite-micro"] = "plan"
+    tflite_micro: TfliteMicroProfile | None = None
+
+    @model_validator(mode="after")
+    def _tflite_micro_where_it_is_used(self) -> McuRuntimeProfile:
+        if self.tflite_micro is not None and self.module != "tflite-micro":
+            words = "`runtime.tflite_micro` is of use with `runtime.module: tflite-micro` alone"
+            raise PydanticCustomError("inconsistent", "{words}", {"words": words})
+        return self
 
     @property
     def package(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import paths
 from harness.emulation.elf import load_bytes
@@ -18,22 +19,35 @@ from harness.emulation.mcu_board import HOST_CORE, McuBoard, load_board
 from harness.errors import MissingPartError, UserInputError
 from harness.files import sha256_bytes, sha256_json, write_json_atomic
 
+if TYPE_CHECKING:
+    from harness.emulation.tflite_micro import TfliteMicro
+
 ELF = "firmware.elf"
 _INFO = "firmware.json"
 _CROSS_COMPILER = "arm-none-eabi-gcc"
 _CROSS_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
+_CROSS_CXX = ("arm-none-eabi-g++", "gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib")
 _HOST_PACKAGES = "gcc libc6-dev"
+_HOST_CXX = ("c++", "g++")
 _TIMEOUT_S = 300.0
+_HINT = "a C11 compiler and its C library's headers are needed; does the port fit the memory?"
+_TFLITE_MICRO_HINT = (
+    "is the TFLite Micro library compiled for this core and floating-point ABI, and are its headers of the same version?"
+    f" docs/tflite-micro.md; its headers need {_CROSS_CXX[1]}"
+)
 _LOG_LINES = 12
 
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 #: a fused multiply-add would change the last bit of a rescaled value (docs/kernels.md)
-_COMMON = ("-std=c11", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", *_WARNINGS)
+_C_STANDARD = "-std=c11"
+_COMMON = (_C_STANDARD, "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", *_WARNINGS)
 _ARM_FLAGS = ("-mthumb", "-Os")
 _ARM_LINK = ("-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--fatal-warnings")
 _HOST_FLAGS = ("-O1", "-g")
-#: below devices/: what every board is made of, and what only Cortex-M boards are
-_FOLDERS = ("cortex_m/firmware", "cortex_m/protocol", "cortex_m/runtime", "cortex_m/kernels", "kernels")
+#: below devices/: what every board is made of, the two runtimes of which it has one, and what only Cortex-M boards are
+_FOLDERS = ("cortex_m/firmware", "cortex_m/protocol")
+_PLAN_FOLDERS = ("cortex_m/runtime", "cortex_m/kernels", "kernels")
+_TFLITE_MICRO_FOLDERS = ("cortex_m/adapters",)
 _ARM_FOLDERS = ("cortex_m/firmware/cortex_m",)
 #: makes parameters, with floating point and the C library's mathematics: the plan's maker does that on the host
 _NOT_ON_BOARDS = ("kernels/prepare.c",)
@@ -65,13 +79,42 @@ class _Unit:
     name: str
 
 
+class _Cxx:
+    """How the adapter to TFLite Micro is compiled, and what its library adds to the link."""
+
+    def __init__(self, compiler: str, tflite_micro: TfliteMicro, c_flags: Sequence[str]) -> None:
+        self._tflite_micro = tflite_micro
+        self._command = [compiler, *(flag for flag in c_flags if flag != _C_STANDARD), *tflite_micro.flags]
+        self.libraries = (str(tflite_micro.library), "-lm")
+
+    def command(self, includes: Sequence[str]) -> list[str]:
+        """The compiler with everything but what to make of which file."""
+        return [*self._command, *includes]
+
+    def key(self, units: Sequence[_Unit], includes: Sequence[str]) -> list[str]:
+        """What the adapter becomes once every header of TFLite Micro is read in, and the library.
+
+        Raises:
+            MissingPartError: the headers do not compile.
+        """
+        texts = [*self._tflite_micro.defines, self._tflite_micro.build]
+        for unit in units:
+            if unit.source.suffix == ".cc":
+                done = _run([*self.command(includes), "-E", "-P", unit.source.name], unit.source.parent)
+                _check(done, unit.name, _TFLITE_MICRO_HINT)
+                texts.append(sha256_bytes(done.stdout.encode()))
+        return texts
+
+
 def build_firmware(
-    board: str | os.PathLike[str] | McuBoard, *, test_faults: bool = False, extra_flags: Sequence[str] = ()
+    board: str | os.PathLike[str] | McuBoard, *, tflite_micro: TfliteMicro | None = None, test_faults: bool = False,
+    extra_flags: Sequence[str] = (),
 ) -> Firmware:
     """The firmware for a board, compiled now if it is not in the cache yet (about 3 s). Safe to call from several processes.
 
     Args:
         board: the name of a board that came with the harness, or the folder of another one (docs/adding-an-mcu-board.md).
+        tflite_micro: the runtime is this one, and models are .tflite files; without it the plan runtime.
         test_faults: with a request that breaks the firmware; for tests only.
         extra_flags: of compiler and linker, such as a sanitizer's; for tests only.
 
@@ -83,8 +126,9 @@ def build_firmware(
     compiler = _find_compiler(board)
     version = _run([compiler, "--version"], None).stdout.partition("\n")[0]
     flags = (*_flags(board, test_faults), *extra_flags)
-    units = _units(board)
-    build = _key(board, version, flags, units)
+    units = _units(board, tflite_micro)
+    cxx = _Cxx(_find_cxx(board), tflite_micro, flags) if tflite_micro else None
+    build = _key(board, version, flags, units, cxx)
     folder = paths.cache_dir() / "firmware" / f"{board.name}-{build}"
     found = _cached(board, folder)
     if found is not None:
@@ -96,7 +140,7 @@ def build_firmware(
         with FileLock(folder / "lock"):
             found = _cached(board, folder)
             if found is None:
-                code_bytes = _compile(board, compiler, [*flags, f'-DFW_BUILD="{build}"'], units, folder / ELF)
+                code_bytes = _compile(board, compiler, [*flags, f'-DFW_BUILD="{build}"'], units, folder / ELF, cxx)
                 write_json_atomic(folder / _INFO, {"code_bytes": code_bytes, "compiler": version, "build": build})
                 found = _cached(board, folder)
     except OSError as error:
@@ -117,9 +161,15 @@ def _cached(board: McuBoard, folder: Path) -> Firmware | None:
 
 
 def _find_compiler(board: McuBoard) -> str:
-    name, packages = (
-        (os.environ.get("CC") or "cc", _HOST_PACKAGES) if board.core == HOST_CORE else (_CROSS_COMPILER, _CROSS_PACKAGES)
-    )
+    host = (os.environ.get("CC") or "cc", _HOST_PACKAGES)
+    return _find(board, *(host if board.core == HOST_CORE else (_CROSS_COMPILER, _CROSS_PACKAGES)))
+
+
+def _find_cxx(board: McuBoard) -> str:
+    return _find(board, *(_HOST_CXX if board.core == HOST_CORE else _CROSS_CXX))
+
+
+def _find(board: McuBoard, name: str, packages: str) -> str:
     found = shutil.which(name)
     if found is None:
         raise MissingPartError(
@@ -137,18 +187,19 @@ def _flags(board: McuBoard, test_faults: bool) -> tuple[str, ...]:
     return (*board.flags, *_COMMON, *(_HOST_FLAGS if board.core == HOST_CORE else _ARM_FLAGS), *defines)
 
 
-def _units(board: McuBoard) -> list[_Unit]:
-    """The C files of a build in a fixed order, each with a name that does not depend on where this machine keeps it."""
+def _units(board: McuBoard, tflite_micro: TfliteMicro | None) -> list[_Unit]:
+    """The C and C++ files of a build in a fixed order, each with a name that does not depend on where this machine keeps it."""
     root = paths.packaged_devices_dir()
-    folders = (*_FOLDERS, *(() if board.core == HOST_CORE else _ARM_FOLDERS))
-    own = [f"{folder}/{path.name}" for folder in folders for path in sorted((root / folder).glob("*.c"))]
+    runtime = _TFLITE_MICRO_FOLDERS if tflite_micro else _PLAN_FOLDERS
+    folders = (*_FOLDERS, *runtime, *(() if board.core == HOST_CORE else _ARM_FOLDERS))
+    own = [f"{folder}/{path.name}" for folder in folders for path in sorted((root / folder).glob("*.c*"))]
     if not own:
         raise MissingPartError("the sources of the firmware are missing", where=str(root), hint="install the harness again")
     units = [_Unit(root / name, name) for name in own if name not in _NOT_ON_BOARDS]
     return units + [_Unit(path, f"port/{path.parent.name}/{path.name}") for path in board.sources]
 
 
-def _key(board: McuBoard, version: str, flags: Sequence[str], units: Sequence[_Unit]) -> str:
+def _key(board: McuBoard, version: str, flags: Sequence[str], units: Sequence[_Unit], cxx: _Cxx | None) -> str:
     """Of everything that the bytes depend on: sources, headers and linker scripts by content, flags, compiler."""
     folders = {unit.name.rpartition("/")[0]: unit.source.parent for unit in units}
     folders.update({name: paths.packaged_devices_dir() / name for name in (*_INCLUDES, *_ARM_FOLDERS)})
@@ -158,19 +209,28 @@ def _key(board: McuBoard, version: str, flags: Sequence[str], units: Sequence[_U
             contents[f"{name}/{path.name}"] = sha256_bytes(path.read_bytes())
     if board.memory is not None:
         contents["memory"] = sha256_bytes(board.memory.read_bytes())
-    return sha256_json([board.name, version, flags, _ARM_LINK, contents])[:16]
+    parts = [board.name, version, flags, _ARM_LINK, contents]
+    return sha256_json([*parts, *([cxx.key(units, _includes())] if cxx else [])])[:16]
 
 
-def _compile(board: McuBoard, compiler: str, flags: Sequence[str], units: Sequence[_Unit], elf: Path) -> int:
+def _includes() -> list[str]:
+    return [f"-I{paths.packaged_devices_dir() / name}" for name in _INCLUDES]
+
+
+def _compile(
+    board: McuBoard, compiler: str, flags: Sequence[str], units: Sequence[_Unit], elf: Path, cxx: _Cxx | None
+) -> int:
     """Writes the program and returns its code bytes."""
     root = paths.packaged_devices_dir()
-    includes = [f"-I{root / name}" for name in _INCLUDES]
+    includes = _includes()
+    hint = _TFLITE_MICRO_HINT if cxx else _HINT
     with tempfile.TemporaryDirectory(dir=elf.parent, prefix=".tmp-") as temporary:
         objects = [Path(temporary) / f"{number}.o" for number in range(len(units))]
 
         def one(unit: _Unit, target: Path) -> None:
             # From its own folder and by its bare name: what the compiler writes down of the source is the same on every machine.
-            _check(_run([compiler, *flags, *includes, "-c", unit.source.name, "-o", str(target)], unit.source.parent), unit.name)
+            command = cxx.command(includes) if cxx and unit.source.suffix == ".cc" else [compiler, *flags, *includes]
+            _check(_run([*command, "-c", unit.source.name, "-o", str(target)], unit.source.parent), unit.name, hint)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             list(pool.map(one, units, objects))
@@ -179,18 +239,18 @@ def _compile(board: McuBoard, compiler: str, flags: Sequence[str], units: Sequen
             sections = root / _ARM_FOLDERS[0] / "sections.ld"
             scripts = [*_ARM_LINK, "-T", str(board.memory), "-T", str(sections)]
         program = Path(temporary) / ELF
-        command = [compiler, *flags, *scripts, *[path.name for path in objects], "-o", ELF]
-        _check(_run(command, Path(temporary)), board.name)
+        libraries = cxx.libraries if cxx else ()
+        command = [compiler, *flags, *scripts, *[path.name for path in objects], *libraries, "-o", ELF]
+        _check(_run(command, Path(temporary)), board.name, hint)
         code_bytes = 0 if board.core == HOST_CORE else load_bytes(program)
         os.replace(program, elf)
         return code_bytes
 
 
-def _check(done: subprocess.CompletedProcess[str], what: str) -> None:
+def _check(done: subprocess.CompletedProcess[str], what: str, hint: str) -> None:
     if done.returncode:
         lines = "\n".join(done.stderr.strip().splitlines()[-_LOG_LINES:]) or f"exit status {done.returncode}"
-        raise MissingPartError(f"the firmware does not compile; the last lines on {what}:\n{lines}",
-                               hint="a C11 compiler and its C library's headers are needed; does the port fit the memory?")
+        raise MissingPartError(f"the firmware does not compile; the last lines on {what}:\n{lines}", hint=hint)
 
 
 def _run(command: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
