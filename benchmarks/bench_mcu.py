@@ -2,13 +2,14 @@
 
     python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32]
 
-DIR holds `ad01_int8.tflite` and, for the residual network, `pretrainedResnet.h5` (MLPerf Tiny's); FILE has x_train, y_train, x_test, y_test
-of CIFAR-10 as uint8 or float. The residual network is quantized by the harness (recipe ptq-int8-io). Every model goes the way of any cell: plan,
-serial upload, inference on the board, outputs against tflite-runtime's reference kernels (0 LSB apart, or the benchmark fails).
+DIR holds `ad01_int8.tflite` and, for the residual network, `pretrainedResnet.h5` (MLPerf Tiny's); FILE has x_train, y_train,
+x_test, y_test of CIFAR-10 as uint8 or float. The residual network is quantized by the harness (recipe ptq-int8-io). Every model goes
+the way of any cell: plan, serial upload, inference on the board, outputs against tflite-runtime's reference kernels (0 LSB apart, or
+the benchmark fails).
 
-TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million instructions, 2,260
-bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4: ad01 at most 0.65 M, ResNet-8 at most 36 M, arenas at most those,
-code at most 32 KB. Exit status 1 when one is missed.
+TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million
+instructions, 2,260 bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4: ad01 at most 0.65 M, ResNet-8 at most 36 M,
+arenas at most those, code at most 32 KB. Exit status 1 when one is missed.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ def main() -> int:
     devices = [word for core in options.core or ["m4"] for word in ("--device", f"cortex-{core}@qemu")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cells = run(folder, ["measure", str(options.models / "ad01_int8.tflite"), *devices, "--samples", str(options.samples)])
+        wanted = [*devices, "--samples", str(options.samples)]
+        cells = run(folder, ["measure", str(options.models / "ad01_int8.tflite"), *wanted])
         if options.cifar:
             data = float_images(options.cifar, folder / "cifar10.npz")
             cells += run(folder, ["run", "--workload", str(options.models / "pretrainedResnet.h5"), "--data", str(data),
-                                  "--recipe", "ptq-int8-io", *devices, "--samples", str(options.samples)])
+                                  "--recipe", "ptq-int8-io", *wanted])
     return report(cells)
 
 
@@ -94,7 +96,8 @@ def report(cells: list[dict]) -> int:
             continue
         millions = cell["instructions"] / 1e6
         met = (cell["max_lsb_diff"] == 0 and (not on_m4 or (
-            millions <= known.target_m and cell["arena_bytes"] <= known.arena_bytes and cell["code_bytes"] <= CODE_LIMIT_BYTES)))
+            millions <= known.target_m and cell["arena_bytes"] <= known.arena_bytes
+            and cell["code_bytes"] <= CODE_LIMIT_BYTES)))
         missed |= not met
         verdict = f"{cell['max_lsb_diff']:g} LSB off, n={cell['reference_samples']}{'' if met else ': MISSED'}"
         print(f"{name}{cell['instructions']:>14,}{millions / known.reference_m:>12.3f}{millions / known.cmsis_nn_m:>12.3f}"

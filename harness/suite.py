@@ -59,8 +59,13 @@ class Expectation:
     reason: str
 
 
+#: a drop whose McNemar test says more than this is what chance makes of so few samples; one of 32 is .03
+CHANCE = 0.05
+
+
 def check_record(record: CellRecord, max_accuracy_drop: float) -> None:
-    """Asserts what a suite promises of a finished cell.
+    """Asserts what a suite promises of a finished cell: its outcome is ok, and no drop of accuracy beyond the bound that
+    chance does not explain (McNemar's exact test on the same samples, p under `CHANCE`).
 
     Raises:
         CellUnsupported, CellWrong, CellFailed, AccuracyDrop: with the figures in the message.
@@ -72,7 +77,8 @@ def check_record(record: CellRecord, max_accuracy_drop: float) -> None:
         raise CellWrong(f"{record.key.text} computes wrong outputs: {reason}")
     if record.outcome == "failed":
         raise CellFailed(f"{record.key.text} failed: {reason}")
-    if record.accuracy_delta is not None and record.accuracy_delta < -max_accuracy_drop:
+    by_chance = record.mcnemar_p is not None and record.mcnemar_p >= CHANCE
+    if record.accuracy_delta is not None and record.accuracy_delta < -max_accuracy_drop and not by_chance:
         raise AccuracyDrop(
             f"{record.key.text} lost {-record.accuracy_delta:.4f} accuracy against the float model, more than the accepted "
             f"{max_accuracy_drop:g}: {record.accuracy:.4f} on {record.samples} samples; {record.only_float_right} only the "
