@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.boards.check_model import check_model
 from harness.boards.mcu_model import mcu_model
-from harness.boards.profile_mcu import BACKEND, KERNEL_NAMES, McuProfile
+from harness.boards.profile_mcu import BACKEND, McuProfile
 from harness.errors import StableDeviceError
 from harness.files import sha256_bytes, write_bytes_atomic
 
@@ -35,7 +35,7 @@ def check_mcu(profile: McuProfile, board: McuBoard) -> Iterator[CheckStep]:
     ))
     samples = f"{hello.sample_bytes:,} B for samples" if hello.sample_bytes else "no memory for samples: they go one by one"
     yield CheckStep(name="runtime", ok=True, detail=(
-        f"{hello.runtime}, kernels {KERNEL_NAMES.get(hello.kernels, hello.kernels)}; arena {hello.arena_bytes:,} B, model"
+        f"{fingerprint.runtime}; arena {hello.arena_bytes:,} B, model"
         f" {hello.model_bytes:,} B, {samples}; counts {board.clock.unit or 'nanoseconds'}"
     ))
     yield CheckStep(name=f"backend {BACKEND}", ok=True, detail=run_check_model(profile, board))

@@ -163,12 +163,17 @@ class RunAnswer:
     total_ticks: int
 
 
+#: the `detail` of an error of which no one node is the cause
+NO_NODE = 0xFFFF
+
+
 class BoardRefused(StableDeviceError):
     """The board answered a request with an error; line and board are fine. `code` says why, `detail` is a node where it fits."""
 
     def __init__(self, code: int, detail: int, text: str, *, request: str, where: str | None = None) -> None:
         name = Code(code).name.lower() if code in Code._value2member_map_ else f"error {code}"
         at = f" (node {detail})" if code in (Code.BAD_MODEL, Code.UNSUPPORTED_OP) else f" (detail {detail})" if detail else ""
+        at = "" if detail == NO_NODE else at
         super().__init__(f"the board refuses {request}: {name}{at}{': ' + text if text else ''}", where=where)
         self.code = code
         self.detail = detail
