@@ -1,11 +1,11 @@
-"""Whole models on emulated Cortex-M cores: exact instructions, arena and code, beside TFLite Micro's published-firmware figures.
+"""Whole models on emulated Cortex-M cores: exact instructions, arena and code, beside TFLite Micro's figures.
 
     python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32]
 
 DIR holds `ad01_int8.tflite` and, for the residual network, `pretrainedResnet.h5` (MLPerf Tiny's); FILE has x_train, y_train,
-x_test, y_test of CIFAR-10 as uint8 or float. The residual network is quantized by the harness (recipe ptq-int8-io). Every model goes
-the way of any cell: plan, serial upload, inference on the board, outputs against tflite-runtime's reference kernels (0 LSB apart, or
-the benchmark fails).
+x_test, y_test of CIFAR-10 as uint8 or float. The residual network is quantized by the harness (recipe ptq-int8-io). Every
+model goes the way of any cell: plan, serial upload, inference on the board, outputs against tflite-runtime's reference
+kernels (0 LSB apart, or the benchmark fails).
 
 TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million
 instructions, 2,260 bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4: ad01 at most 0.65 M, ResNet-8 at most 36 M,
@@ -100,8 +100,10 @@ def report(cells: list[dict]) -> int:
             and cell["code_bytes"] <= CODE_LIMIT_BYTES)))
         missed |= not met
         verdict = f"{cell['max_lsb_diff']:g} LSB off, n={cell['reference_samples']}{'' if met else ': MISSED'}"
-        print(f"{name}{cell['instructions']:>14,}{millions / known.reference_m:>12.3f}{millions / known.cmsis_nn_m:>12.3f}"
-              f"{cell['arena_bytes']:>9,}{cell['stack_peak_bytes']:>7,}{cell['code_bytes']:>8,}{cell['model_bytes']:>9,}  {verdict}")
+        memory = (("arena_bytes", 9), ("stack_peak_bytes", 7), ("code_bytes", 8), ("model_bytes", 9))
+        sizes = "".join(f"{cell[field]:>{width},}" for field, width in memory)
+        shares = f"{millions / known.reference_m:>12.3f}{millions / known.cmsis_nn_m:>12.3f}"
+        print(f"{name}{cell['instructions']:>14,}{shares}{sizes}  {verdict}")
     return 1 if missed else 0
 
 

@@ -1,4 +1,4 @@
-"""`pytest suites/ --device cortex-m4 --emulated`, as a user types it: real variants through plan, serial upload and emulated chip."""
+"""`pytest suites/ --device cortex-m4 --emulated`, as a user types it: real variants on emulated microcontrollers."""
 
 import json
 import os
@@ -20,8 +20,8 @@ def run_suite(results: Path, devices: tuple[str, ...], *options: str, recipes: t
     words = [word for name in devices for word in ("--device", name)] + [w for name in recipes for w in ("--recipe", name)]
     environment = {name: value for name, value in os.environ.items() if name != "HARNESS_DATA_DIR"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider", "--emulated", "--results", str(results), *words,
-         *options],
+        [sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider", "--emulated", "--results", str(results),
+         *words, *options],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
