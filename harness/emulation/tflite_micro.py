@@ -28,7 +28,7 @@ _DEFINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(=[A-Za-z0-9_.+-]*)?")
 _CMSIS_NN_SYMBOL = b"arm_fully_connected_s8"
 #: the library is compiled without exceptions and RTTI; TF_LITE_STATIC_MEMORY changes the layout of its structures
 _CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-unwind-tables",
-        "-fno-asynchronous-unwind-tables", "-DTF_LITE_STATIC_MEMORY")
+        "-fno-asynchronous-unwind-tables", "-DNDEBUG", "-DTF_LITE_STATIC_MEMORY")
 _HINT = "docs/tflite-micro.md shows how to build it and how to name its parts"
 
 

@@ -19,7 +19,8 @@ Status add_all(Resolver &ops) {
         ops.AddSoftmax(), ops.AddLogistic(), ops.AddTanh(), ops.AddHardSwish(),
         ops.AddRelu(), ops.AddRelu6(), ops.AddLeakyRelu(),
         ops.AddReshape(), ops.AddSqueeze(), ops.AddExpandDims(), ops.AddConcatenation(), ops.AddPad(), ops.AddPadV2(),
-        ops.AddTranspose(), ops.AddSplit(), ops.AddStridedSlice(), ops.AddPack(), ops.AddShape(),
+        ops.AddTranspose(), ops.AddSlice(), ops.AddStridedSlice(), ops.AddSplit(), ops.AddSplitV(), ops.AddPack(), ops.AddUnpack(),
+        ops.AddShape(),
         ops.AddResizeNearestNeighbor(), ops.AddQuantize(), ops.AddDequantize(),
     };
     for (const Status status : added)
@@ -27,7 +28,7 @@ Status add_all(Resolver &ops) {
     return kTfLiteOk;
 }
 
-constexpr unsigned kMost = 32;
+constexpr unsigned kMost = 35;
 using Resolver = tflite::MicroMutableOpResolver<kMost>;
 
 struct Place {};

@@ -39,13 +39,16 @@ class MicroMutableOpResolver : public MicroOpResolver {
     STAND_IN_OP(Reshape)
     STAND_IN_OP(ResizeNearestNeighbor)
     STAND_IN_OP(Shape)
+    STAND_IN_OP(Slice)
     STAND_IN_OP(Softmax)
     STAND_IN_OP(Split)
+    STAND_IN_OP(SplitV)
     STAND_IN_OP(Squeeze)
     STAND_IN_OP(StridedSlice)
     STAND_IN_OP(Sub)
     STAND_IN_OP(Tanh)
     STAND_IN_OP(Transpose)
+    STAND_IN_OP(Unpack)
 #undef STAND_IN_OP
 
  private:
