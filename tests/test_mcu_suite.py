@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-#: recipes of `core` that are integer models; the firmware's runtime takes no others
-INTEGER = {"ptq-int8", "ptq-int8-io", "ft-int8-io", "qat-default", "qat-int8-io", "qat-dense-int8-io"}
+#: one recipe of each kind, and whether the firmware's runtime takes it: integer models only
+KINDS = {
+    "ptq-float32": False, "ptq-default": False, "ptq-default-pt": False, "ptq-int8-io": True, "ptq-int16x8": False,
+    "ptq-aeq-dyn8": False, "qat-default": True, "qat-dense-default": False,
+}
 THREE = ("ptq-int8-io", "ptq-default-pt", "qat-default")
 OTHER_CORES = ("cortex-m0", "cortex-m3", "cortex-m7", "cortex-m55")
 
@@ -31,15 +34,15 @@ def run_suite(results: Path, devices: tuple[str, ...], *options: str, recipes: t
 @pytest.fixture(scope="module")
 def on_m4(tmp_path_factory) -> list[dict]:
     return run_suite(
-        tmp_path_factory.mktemp("m4"), ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "64", recipes=("core",)
+        tmp_path_factory.mktemp("m4"), ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "64", recipes=tuple(KINDS)
     )
 
 
 def test_every_integer_recipe_is_bit_exact_and_counted_and_every_other_refused_with_its_op(on_m4):
-    assert len(on_m4) == 15
+    assert len(on_m4) == len(KINDS)
     for cell in on_m4:
         assert cell["time_basis"] == "guest-instructions" and cell["latency_median_ns"] is None
-        if cell["recipe"] in INTEGER:
+        if KINDS[cell["recipe"]]:
             assert (cell["outcome"], cell["max_lsb_diff"], cell["samples"]) == ("ok", 0, 64), cell["recipe"]
             assert cell["instructions"] > 0 and cell["arena_bytes"] > 0 and cell["stack_peak_bytes"] > 0
             assert 0 < cell["code_bytes"] <= 32 << 10
