@@ -1,4 +1,4 @@
-"""`pytest suites/ --device imx8mp --emulated`, as a user types it: real variants on the emulated board, three backends, every node accounted for."""
+"""`pytest suites/ --device imx8mp --emulated`, as a user types it: real variants, three backends, every node accounted for."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-#: one recipe of each kind, with the nodes that the stand-in takes of nodes in all; a converter that builds other graphs shows here
+#: one recipe of each kind: nodes that the stand-in takes, nodes in all; a converter that builds other graphs shows here
 DELEGATED = {
     "ptq-float32": (0, 5), "ptq-default": None, "ptq-default-pt": (0, 5), "ptq-int8-io": (5, 5), "ptq-int16x8": (0, 7),
     "ptq-aeq-dyn8": (0, 5), "qat-default": (7, 7), "qat-dense-default": (2, 7),
