@@ -153,11 +153,10 @@ def test_a_runtime_package_with_an_address_that_is_not_this_machine_is_refused(d
         link_settings(get_profile("board", devices_dir), {"BOARD": "192.0.2.8"})
 
 
-def test_a_kind_that_cannot_be_driven_yet_is_unavailable_with_the_reason(devices_dir: Path, write_profile):
+def test_an_unknown_kind_is_refused_with_the_known_ones(devices_dir: Path, write_profile):
     write_profile("board", MINIMAL.replace("title: a board", "title: a board\nkind: mlperf-tiny"))
-    state = availability(get_profile("board", devices_dir))
-    assert not state.ok
-    assert "boards of kind mlperf-tiny cannot be driven" in str(state.reason)
+    with pytest.raises(UserInputError, match="kind: found \"mlperf-tiny\"; allowed: 'linux' or 'mcu'"):
+        get_profile("board", devices_dir)
 
 
 def test_emulated_is_ignored_for_host_devices(devices_dir: Path):

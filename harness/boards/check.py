@@ -15,8 +15,9 @@ from harness.boards.connect import backend_spec, connect, link_of
 from harness.boards.hostenv import TextProgress
 from harness.boards.lease import lease
 from harness.boards.mcu_check import check_mcu
+from harness.boards.mlperf_tiny_check import check_mlperf_tiny
 from harness.boards.profile import Profile
-from harness.boards.profile_mcu import McuProfile
+from harness.boards.profile_mcu import McuProfile, MlperfTinyProfile
 from harness.errors import DeviceError, HarnessError, StableDeviceError
 from harness.files import sha256_bytes, write_bytes_atomic
 from harness.tflite.vela import compile_model
@@ -55,6 +56,10 @@ def check_device(profile: Profile, *, progress: TextProgress | None = None) -> I
         with lease(profile, 0.0, progress):
             yield CheckStep(name=step, ok=True, detail=f"{profile.lock_name} is free")
             try:
+                if isinstance(profile, MlperfTinyProfile):
+                    step = "board"
+                    yield from check_mlperf_tiny(profile, board)
+                    return
                 if isinstance(profile, McuProfile):
                     step = "board"
                     yield from check_mcu(profile, board)

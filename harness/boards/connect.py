@@ -15,9 +15,9 @@ from harness.boards.base import BackendSpec, Board
 from harness.boards.estimate import EstimateBoard, compiler_packages
 from harness.boards.hostenv import TextProgress, ensure_runtime_env, env_unavailable_reason
 from harness.boards.profile import LocalLinkProfile, Profile, SshLinkProfile, is_loopback
-from harness.boards.profile_mcu import McuProfile
+from harness.boards.profile_mcu import McuProfile, MlperfTinyProfile, SerialProfile
 from harness.emulation.twin import is_qemu_twin
-from harness.errors import HarnessError, MissingPartError, UserInputError, unknown_name
+from harness.errors import HarnessError, UserInputError, unknown_name
 
 if TYPE_CHECKING:
     from harness.links.base import Link, LinkSettings, SshLink
@@ -34,8 +34,7 @@ class Availability:
 def availability(profile: Profile) -> Availability:
     """A cheap look: kind, address, key files, a Python for the runtime. The board itself is not asked."""
     try:
-        _require_driven(profile)
-        if isinstance(profile, McuProfile):
+        if isinstance(profile, SerialProfile):
             from harness.boards.mcu_lines import mcu_unavailable_reason
 
             reason = mcu_unavailable_reason(profile)
@@ -73,11 +72,10 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
 
     Raises:
         UserInputError: no address; a key file that is not there.
-        MissingPartError: the runtime cannot be had on this machine; a kind of board that this version cannot drive.
+        MissingPartError: the runtime cannot be had on this machine.
     """
     from harness.boards.linux import AgentOptions, LinuxBoard
 
-    _require_driven(profile)
     if profile.estimated:
         return EstimateBoard(profile)
     if isinstance(profile, McuProfile):
@@ -85,6 +83,11 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
         from harness.boards.mcu_lines import line_of
 
         return McuBoard(profile, line_of(profile, progress=progress))
+    if isinstance(profile, MlperfTinyProfile):
+        from harness.boards.mcu_lines import serial_address
+        from harness.boards.mlperf_tiny import MlperfTinyBoard
+
+        return MlperfTinyBoard(profile, serial_address(profile))
     link = link_of(profile, progress=progress)
     if profile.runtime.package:
         python = str(ensure_runtime_env(profile.runtime.package, progress=progress).python)
@@ -111,7 +114,7 @@ def backend_spec(profile: Profile, name: str) -> BackendSpec:
     backend = profile.backends[name]
     delegate = backend.delegate
     return BackendSpec(
-        name=name, kernels=backend.kernels, threads=0 if isinstance(profile, McuProfile) else backend.threads,
+        name=name, kernels=backend.kernels, threads=0 if isinstance(profile, SerialProfile) else backend.threads,
         affinity=backend.affinity,
         delegate_path=delegate.path if delegate else None, delegate_name=delegate.name if delegate else None,
         delegate_options=dict(delegate.options) if delegate else {}, env=dict(backend.env),
@@ -132,7 +135,7 @@ def link_settings(profile: Profile, environ: Mapping[str, str] | None = None) ->
 
     if isinstance(profile.link, LocalLinkProfile):
         return LocalLink()
-    if isinstance(profile, McuProfile):
+    if isinstance(profile, SerialProfile):
         raise UserInputError("a microcontroller has a serial line and nothing to log in to", where=profile.name)
     return _ssh_settings(profile, profile.link, os.environ if environ is None else environ)
 
@@ -143,7 +146,7 @@ def require_address(profile: Profile) -> None:
     Raises:
         UserInputError: says which variable to set, or which line to write where.
     """
-    if not isinstance(profile, McuProfile):
+    if not isinstance(profile, SerialProfile):
         link_settings(profile)
     elif not profile.emulated:
         from harness.boards.mcu_lines import serial_address
@@ -210,8 +213,3 @@ def _no_value(profile: Profile, what: str, variable: str | None, line: str) -> U
 
 def _where(profile: Profile) -> str:
     return str(profile.origin.path) if profile.origin else profile.name
-
-
-def _require_driven(profile: Profile) -> None:
-    if profile.kind not in ("linux", "mcu"):
-        raise MissingPartError(f"boards of kind {profile.kind} cannot be driven by this version", where=profile.name)

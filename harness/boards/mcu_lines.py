@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.boards.hostenv import TextProgress
-from harness.boards.profile_mcu import PORT_WORDS, McuProfile, is_port
+from harness.boards.profile_mcu import PORT_WORDS, McuProfile, SerialProfile, is_port
 from harness.errors import HarnessError, UserInputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class SerialAddress:
     baud: int
 
 
-def serial_address(profile: McuProfile, environ: Mapping[str, str] | None = None) -> SerialAddress:
+def serial_address(profile: SerialProfile, environ: Mapping[str, str] | None = None) -> SerialAddress:
     """The profile's port, the environment's value in place.
 
     Args:
@@ -58,7 +58,7 @@ def serial_address(profile: McuProfile, environ: Mapping[str, str] | None = None
     return SerialAddress(port=port, baud=link.baud)
 
 
-def mcu_unavailable_reason(profile: McuProfile) -> str | None:
+def mcu_unavailable_reason(profile: SerialProfile) -> str | None:
     """Why a board cannot even be tried; None when it can. Nothing is opened or built."""
     if profile.emulated:
         for program, packages in ((_QEMU, _QEMU_PACKAGE), (_COMPILER, _COMPILER_PACKAGES)):
@@ -152,7 +152,7 @@ class EmulatedLine:
         from harness.emulation.mcu_machine import McuMachine
 
         self.close()
-        firmware = build_firmware(self._board, tflite_micro=self._tflite_micro)
+        firmware = build_firmware(self._board, tflite_micro=self._tflite_micro, progress=self._progress)
         self.compiler = firmware.compiler
         self._machine = McuMachine(firmware)
         return SerialAddress(port=self._machine.url, baud=self._baud)

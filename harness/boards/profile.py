@@ -261,7 +261,7 @@ class Profile(_Part):
 
     name: DeviceName
     title: Line
-    kind: Literal["linux", "mcu", "mlperf-tiny"] = "linux"
+    kind: Literal["linux", "mcu"] = "linux"
     link: Annotated[LocalLinkProfile | SshLinkProfile, Field(discriminator="type")]
     runtime: RuntimeProfile
     backends: Annotated[dict[BackendName, BackendProfile], Field(min_length=1)]

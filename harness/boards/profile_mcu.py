@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.boards.profile import (
@@ -30,8 +30,14 @@ CORE_KERNELS = {"cortex-m0": 1, "cortex-m3": 1, "cortex-m4": 2, "cortex-m7": 2, 
 #: kernel sets by the number that HELLO gives
 KERNEL_NAMES = {1: "portable", 2: "dsp", 3: "mve"}
 
-_PORT = re.compile(r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@:,=-]+)+|COM[0-9]{1,3}|(socket|rfc2217)://[A-Za-z0-9_.\[\]:-]+:[0-9]{1,5}")
-PORT_WORDS = "an absolute path such as /dev/serial/by-id/..., COM3, socket://HOST:PORT or rfc2217://HOST:PORT"
+_PATH = re.compile(r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@:,=-]+)+|COM[0-9]{1,3}")
+#: `ign_set_control`: the one of pyserial's options that a terminal server may need (it does not confirm the control lines)
+_URL = re.compile(r"(socket://[A-Za-z0-9_.\[\]:-]+|rfc2217://[A-Za-z0-9_.\[\]:-]+):(?P<port>[0-9]{1,5})(?P<option>\?ign_set_control)?")
+_MOST_PORT = 65_535
+PORT_WORDS = (
+    "an absolute path such as /dev/serial/by-id/..., COM3, socket://HOST:PORT, rfc2217://HOST:PORT or "
+    f"rfc2217://HOST:PORT?ign_set_control, with a PORT of 1 to {_MOST_PORT}"
+)
 
 
 def _check_port(value: str) -> str:
@@ -42,7 +48,12 @@ def _check_port(value: str) -> str:
 
 def is_port(text: str) -> bool:
     """Whether a text can be a serial port: a device's path, or a URL of a kind that carries a serial line."""
-    return _PORT.fullmatch(text) is not None
+    if _PATH.fullmatch(text) is not None:
+        return True
+    url = _URL.fullmatch(text)
+    if url is None or (url["option"] and not text.startswith("rfc2217://")):
+        return False
+    return 1 <= int(url["port"]) <= _MOST_PORT
 
 
 class SerialLinkProfile(_Part):
@@ -134,6 +145,75 @@ class McuProfile(Profile):
         return CORE_KERNELS[self.core]
 
 
+#: models that MLPerf Tiny's reference firmware is published with, by the name it tells
+MlperfModel = Literal["ic01", "kws01", "vww01", "ad01"]
+#: the name that stands in `runtime`
+MLPERF_TINY = "mlperf-tiny"
+
+
+def _mlperf_in_short(value: Any) -> Any:
+    """`runtime: mlperf-tiny` is short for a mapping with that module."""
+    return {"module": value} if isinstance(value, str) else value
+
+
+class MlperfRuntimeProfile(_Part):
+    """MLPerf Tiny's reference firmware. It holds its model, so that the profile says which model of the host that is.
+
+    `models` maps a finished .tflite's name (without the ending), or `WORKLOAD/RECIPE`, to the firmware's name of the model.
+    """
+
+    module: Literal["mlperf-tiny"]
+    models: dict[Line, MlperfModel] = Field(default_factory=dict)
+
+    @property
+    def package(self) -> None:
+        """No environment on this machine belongs to it."""
+        return None
+
+    @property
+    def python(self) -> None:
+        """There is no Python on the board."""
+        return None
+
+
+class MlperfTinyProfile(Profile):
+    """One board with MLPerf Tiny's reference firmware (docs/mlperf-tiny.md)."""
+
+    kind: Literal["mcu"]
+    link: SerialLinkProfile
+    runtime: Annotated[MlperfRuntimeProfile, BeforeValidator(_mlperf_in_short)]
+    backends: dict[BackendName, BackendProfile] = Field(default_factory=lambda: {BACKEND: BackendProfile()})
+    #: the vendor's name that the firmware must tell, so that a run never lands on another board that hangs on the same port
+    board: Line | None = None
+
+    @model_validator(mode="after")
+    def _nothing_to_set(self) -> MlperfTinyProfile:
+        plain = {name: backend.model_copy(update={"samples": None}) for name, backend in self.backends.items()}
+        words = None
+        if plain != {BACKEND: BackendProfile()}:
+            words = f"a microcontroller has the one backend `{BACKEND}`, with nothing to set but `samples`"
+        elif self.emulation is not None:
+            words = "nothing emulates a board with MLPerf Tiny's firmware: leave `emulation` out"
+        elif self.time_basis != "device":
+            words = "MLPerf Tiny's firmware tells times of the board's timer: `time_basis` is `device`"
+        if words:
+            raise PydanticCustomError("inconsistent", "{words}", {"words": words})
+        return self
+
+    @property
+    def emulated(self) -> bool:
+        """Never."""
+        return False
+
+
+#: every board on a serial line
+SerialProfile = McuProfile | MlperfTinyProfile
+
+
 def profile_model(data: dict[str, Any]) -> type[Profile]:
-    """The model that a profile file is checked against, by its `kind`."""
-    return McuProfile if data.get("kind") == "mcu" else Profile
+    """The model that a profile file is checked against, by its `kind` and runtime."""
+    if data.get("kind") != "mcu":
+        return Profile
+    runtime = data.get("runtime")
+    module = runtime.get("module") if isinstance(runtime, dict) else runtime
+    return MlperfTinyProfile if module == MLPERF_TINY else McuProfile

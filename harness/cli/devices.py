@@ -11,7 +11,7 @@ from harness.cli.coverage import coverage_command
 
 if TYPE_CHECKING:
     from harness.boards.profile import Profile
-    from harness.boards.profile_mcu import McuProfile
+    from harness.boards.profile_mcu import SerialProfile
     from harness.boards.resolve import ProfileEntry
     from harness.links.base import SshLink
     from harness.links.hostkeys import HostKey
@@ -183,7 +183,7 @@ def _ssh_settings(profile: Profile) -> SshLink | None:
     return settings if isinstance(settings, SshLink) else None
 
 
-def _serial_text(profile: McuProfile) -> str:
+def _serial_text(profile: SerialProfile) -> str:
     from harness.boards.mcu_lines import serial_address
     from harness.errors import HarnessError
 
@@ -195,9 +195,9 @@ def _serial_text(profile: McuProfile) -> str:
 
 
 def _link_text(profile: Profile) -> str:
-    from harness.boards.profile_mcu import McuProfile
+    from harness.boards.profile_mcu import SerialProfile
 
-    if isinstance(profile, McuProfile):
+    if isinstance(profile, SerialProfile):
         return _serial_text(profile)
     settings = _ssh_settings(profile)
     if settings is None:

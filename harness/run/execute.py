@@ -14,6 +14,7 @@ from harness.boards.base import Board, Fingerprint, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
 from harness.boards.mcu import McuBoard
+from harness.boards.mlperf_tiny import MlperfTinyBoard
 from harness.boards.profile import Profile
 from harness.errors import DeviceError, HarnessError, TransientDeviceError
 from harness.prepare import PreparedModel
@@ -23,6 +24,7 @@ from harness.results.store import Store
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record, note_failure, refused_record, run_cell
 from harness.run.compiled import run_compiled
+from harness.run.held import run_held
 from harness.run.planned import run_planned
 from harness.run.predicted import note_prediction
 
@@ -250,12 +252,15 @@ class DeviceRunner:
             record = run_compiled(cell, context, compiler, self.budget, run=self._attempt_all, say=watcher.note)
         elif isinstance(self.board, McuBoard):
             record = run_planned(cell, context, self.board, self.budget, run=self._attempt_all)
+        elif isinstance(self.board, MlperfTinyBoard):
+            record = run_held(cell, context, self.board, self.budget, run=self._attempt_all)
         else:
             record = self._attempt_all(cell, context)
         if record is not None:
             if self.job.profile.backends[cell.key.backend].compile is None:
+                facts = self.board.facts if isinstance(self.board, McuBoard) else None
                 note_prediction(
-                    record, cell.model, self.job.profile, context.backend, devices_dir=self.execution.devices_dir
+                    record, cell.model, self.job.profile, context.backend, devices_dir=self.execution.devices_dir, board=facts
                 )
             self.execution.save(record)
         return record

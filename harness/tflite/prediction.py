@@ -25,6 +25,7 @@ from harness.tflite.support import known_runtimes, runtime_supports
 
 if TYPE_CHECKING:
     from harness.boards.base import BackendSpec
+    from harness.boards.mcu_model import McuFacts
     from harness.boards.profile import Profile
 
 
@@ -76,6 +77,7 @@ class Prediction:
 def predict(
     graph: Graph, artifact_size: int, profile: Profile, backend: BackendSpec, *, runtime: str | None = None,
     machine: str | None = None, devices_option: str | os.PathLike[str] | None = None,
+    board: McuFacts | None = None,
 ) -> Prediction:
     """What is expected of a model on one backend of a device.
 
@@ -89,14 +91,17 @@ def predict(
         machine: the board's processor family as its fingerprint says. Without it this machine's where the profile's board
             is this machine, else unknown: what is known of one family alone is then not predicted.
         devices_option: a folder to look for delegate tables in first.
+        board: what a connected microcontroller says of itself, in place of its profile's limits.
 
     Raises:
         UserInputError: an unknown runtime, a faulty delegate table.
     """
+    if profile.runtime.module == "mlperf-tiny":
+        return _held(graph, artifact_size, profile, backend, runtime)
     if profile.kind == "mcu":
         from harness.boards.mcu_predict import predict_mcu
 
-        return predict_mcu(graph, artifact_size, profile, backend, runtime=runtime)
+        return predict_mcu(graph, artifact_size, profile, backend, runtime=runtime, board=board)
     name, version, assumed = _runtime(profile, runtime)
     if machine is None and profile.link.type == "local":
         machine = platform.machine()
@@ -118,6 +123,16 @@ def predict(
         loads=loads, right=support.right, nodes=nodes, total_nodes=len(graph.nodes), partitions=partitions, fits=fits,
         memory=memory, reasons=(*reasons, *too_large),
         advice=tuple(advise(graph, features(graph), support, nodes, runtime=f"{name} {version}", kernels=backend.kernels)),
+    )
+
+
+def _held(graph: Graph, artifact_size: int, profile: Profile, backend: BackendSpec, runtime: str | None) -> Prediction:
+    """The firmware was built with its model: there is nothing to load, and only the outputs can say whether it is this one."""
+    reason = "the firmware holds a model of its own; whether it is this one, `runtime.models` says and the outputs show"
+    return Prediction(
+        device=profile.name, backend=backend.name, runtime=runtime or profile.runtime.module, runtime_assumed=runtime is None,
+        delegate=None, loads=None, right=None, nodes=None, total_nodes=len(graph.nodes), partitions=None, fits=None,
+        memory=estimate_memory(graph, artifact_size), reasons=(reason,), advice=(),
     )
 
 
