@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.boards.base import Counts
 from harness.emulation.mcu_machine import instructions
+from harness.links.serial_messages import MOST_TICKS, ProtocolError
 from harness.results.record import TimeBasis
 
 #: `tick_unit` of HELLO
@@ -49,16 +50,26 @@ class McuClock:
         if self.icount_shift is None:
             return Counts(unit="cycles", values=np.asarray(ticks, dtype=np.int64))
         values = [instructions(int(value), self.tick_hz, self.icount_shift) for value in ticks]
-        return Counts(unit="instructions", values=np.array(values, dtype=np.int64))
+        return Counts(unit="instructions", values=self._array(values))
 
     def ns(self, ticks: np.ndarray) -> np.ndarray:
         """Nanoseconds of int64 [n] ticks; empty in an emulator, whose clock says nothing of a real core's."""
         if self.icount_shift is not None:
             return np.zeros(0, np.int64)
         whole = np.asarray(ticks, dtype=np.int64).astype(object) * 1_000_000_000
-        return np.array([(2 * value + self.tick_hz) // (2 * self.tick_hz) for value in whole], dtype=np.int64)
+        return self._array([(2 * value + self.tick_hz) // (2 * self.tick_hz) for value in whole])
 
     def one_ns(self, ticks: int) -> int | None:
         """Nanoseconds of one interval; None in an emulator."""
         found = self.ns(np.array([ticks]))
         return int(found[0]) if len(found) else None
+
+    def _array(self, values: list[int]) -> np.ndarray:
+        """int64 [n] of nanoseconds or instructions.
+
+        Raises:
+            ProtocolError: ticks that would be centuries.
+        """
+        if max(values, default=0) > MOST_TICKS:
+            raise ProtocolError(f"the board's ticks, at a tick_hz of {self.tick_hz}, are longer than any board has run")
+        return np.array(values, dtype=np.int64)

@@ -85,9 +85,10 @@ def mcu_model(graph: Graph, tflite: Path | None, facts: McuFacts) -> McuModel:
         facts: the board.
 
     Raises:
-        UnsupportedError: the plan runtime cannot run it: every reason, with op and node.
+        UnsupportedError: the plan runtime cannot run it: every reason, with op and node; or it takes no single sample.
     """
     path = Path(tflite or graph.source or "")
+    _require_one_sample(graph)
     return _planned(graph, path, facts) if facts.plans else _as_it_is(graph, path)
 
 
@@ -117,7 +118,7 @@ def _planned(graph: Graph, tflite: Path, facts: McuFacts) -> McuModel:
     _require_ops(plan, facts)
     sha256 = sha256_bytes(plan.data)
     path = cache_dir() / "plans" / f"{sha256}.plan"
-    if not path.is_file():
+    if not _holds(path, plan.data, sha256):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(path, plan.data)
     return McuModel(
@@ -126,6 +127,29 @@ def _planned(graph: Graph, tflite: Path, facts: McuFacts) -> McuModel:
         memory=MemoryEstimate(file_bytes=len(plan.data), arena_bytes=plan.arena_bytes, complete=True),
         nodes=_nodes(graph, folded=plan.folded_nodes),
     )
+
+
+def _holds(path: Path, data: bytes, sha256: str) -> bool:
+    """Whether a file of the cache is what its name says: a full disk or somebody's hand may have left another one."""
+    return path.is_file() and path.stat().st_size == len(data) and sha256_file(path) == sha256
+
+
+def _require_one_sample(graph: Graph) -> None:
+    """Samples are rows of arrays [N, ...], and an inference takes one: axis 0 of every input and output is a batch of 1.
+
+    Raises:
+        UnsupportedError: naming each tensor with another first axis.
+    """
+    inputs, outputs = _model_io(graph)
+    other = [
+        f"the {what} '{io.name}' has the shape {list(io.shape)}"
+        for what, tensors in (("input", inputs), ("output", outputs)) for io in tensors if io.shape[:1] != (1,)
+    ]
+    if other:
+        raise UnsupportedError(
+            f"{'; '.join(other)}: the first axis must be a batch of 1",
+            hint="a microcontroller runs one sample at a time: convert the model with a first axis of 1, or of -1",
+        )
 
 
 def _kernel_set(facts: McuFacts) -> KernelSet:

@@ -20,7 +20,8 @@ _SMALLER = "a model with smaller tensors or fewer weights, or a board with more 
 
 
 def predict_mcu(
-    graph: Graph, artifact_size: int, profile: McuProfile, backend: BackendSpec, *, runtime: str | None = None
+    graph: Graph, artifact_size: int, profile: McuProfile, backend: BackendSpec, *, runtime: str | None = None,
+    board: McuFacts | None = None,
 ) -> Prediction:
     """The prediction for a microcontroller.
 
@@ -29,10 +30,11 @@ def predict_mcu(
         profile: the device.
         backend: its one backend.
         runtime: as a connected board says, such as `plan 1 (dsp)`; without it what the profile expects, marked as assumed.
+        board: what a connected board says of its memory, kernels and ops, by which the run decides; without it the profile's.
     """
     from harness.tflite.prediction import Prediction
 
-    facts = _facts(profile, runtime)
+    facts = board or _facts(profile, runtime)
     loads: bool | None = None
     right: bool | None = None
     reasons: list[str] = []

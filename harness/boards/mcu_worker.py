@@ -28,7 +28,7 @@ from harness.boards.base import (
 )
 from harness.boards.mcu_model import McuModel
 from harness.errors import StableDeviceError, UserInputError
-from harness.links.serial_messages import Target
+from harness.links.serial_messages import ProtocolError, RunAnswer, Target, checked_ticks
 from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 RUN_COUNT = 64
 #: repeats of the timed sample where instructions are counted: they only prove that the count does not change
 _COUNTED_REPEATS = 3
+#: the warm-up's rule of boards with Linux (devices/linux/agent.py): a window has so many samples and so much time, and medians of
+#: three windows lie so near to each other. It has fewer samples where they are long, and less time where they are very short: 64
+#: of them are one request over a slow line.
+_WINDOW_SAMPLES, _WINDOW_NS = 10, 20_000_000
+_WINDOW_MOST_SAMPLES, _WINDOW_MOST_NS = 192, 200_000_000
+_STABLE_SHARE, _STABLE_NS = 0.02, 100
 #: room that may be lost between samples and results when the board aligns the latter
 _ALIGNMENT_BYTES = 16
 
@@ -119,10 +125,14 @@ class McuWorker:
         )
 
     def bench(self, plan: BenchPlan) -> BenchResult:
-        """Times the first sample over and over. Where instructions are counted a few repeats do: they are all the same."""
-        clock, begun_s = self._board.clock, time.monotonic()
-        _, first = self._repeat(1)
-        count = _COUNTED_REPEATS
+        """Times the first sample over and over, after a warm-up until it has settled. Where instructions are counted a few
+        repeats do, without a warm-up: they are all the same.
+        """
+        clock, count, warm_up, stable = self._board.clock, _COUNTED_REPEATS, np.zeros(0, np.int64), True
+        if clock.icount_shift is None:
+            warm_up, stable = self._warm_up(plan.warmup_max_ns)
+        begun_s = time.monotonic()
+        first = self._repeat(1)[1]
         if clock.icount_shift is None:
             each_ns = max(1, clock.one_ns(int(first[0])) or 1)
             count = min(max(plan.min_samples, plan.min_ns // each_ns), max(1, plan.max_ns // each_ns))
@@ -132,9 +142,37 @@ class McuWorker:
         ticks = np.concatenate(parts)
         pace_ns = round((time.monotonic() - begun_s) / len(ticks) * 1e9)
         return BenchResult(
-            samples_ns=clock.ns(ticks), warmup_ns=np.zeros(0, np.int64), warmup_stable=True, counts=clock.counts(ticks),
+            samples_ns=clock.ns(ticks), warmup_ns=warm_up, warmup_stable=stable, counts=clock.counts(ticks),
             pace_ns=pace_ns,
         )
+
+    def _warm_up(self, max_ns: int) -> tuple[np.ndarray, bool]:
+        """Runs until three windows in a row have about the same median, the rule of boards with Linux, or the time is
+        over: int64 [n] ns, and whether it settled. Three windows there always are.
+        """
+        windows: list[np.ndarray] = []
+        spent_ns = 0
+        near_ns = max(_STABLE_NS, self._board.clock.one_ns(1) or 0)  # a coarse timer's last tick is no drift
+        while len(windows) < 3 or spent_ns < max_ns:
+            windows.append(self._window())
+            spent_ns += int(windows[-1].sum())
+            medians = [int(np.median(window)) for window in windows[-3:]]
+            if len(medians) == 3 and max(medians) - min(medians) <= max(_STABLE_SHARE * min(medians), near_ns):
+                return np.concatenate(windows), True
+        return np.concatenate(windows), False
+
+    def _window(self) -> np.ndarray:
+        """int64 [n] ns of one window of the warm-up."""
+        clock = self._board.clock
+        parts = [clock.ns(self._repeat(1)[1])]
+        while True:
+            done, spent_ns = sum(map(len, parts)), sum(int(part.sum()) for part in parts)
+            each_ns = max(1, spent_ns // done)
+            wanted = max(-(-_WINDOW_NS // each_ns), min(_WINDOW_SAMPLES, _WINDOW_MOST_NS // each_ns))
+            missing = min(wanted, _WINDOW_MOST_SAMPLES) - done
+            if missing <= 0:
+                return np.concatenate(parts)
+            parts.append(clock.ns(self._repeat(missing)[1]))
 
     def placement(self) -> PlacementResult:
         """Every node runs on the core, but for those that the host worked out beforehand."""
@@ -191,12 +229,14 @@ class McuWorker:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs samples of the board's memory: uint8 [count, output bytes] and int64 [count] ticks."""
         session, each_s = self._board.session, limit_s or self._deadlines.evaluate_s
-        self._ask(phase, lambda: session.run(
+        answer = self._ask(phase, lambda: session.run(
             first=first, count=count, repeat=repeat, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(count, each_s)
         ))
+        self._require_done(answer, count)
         data = self._ask(phase, lambda: session.read(Target.RESULTS, 0, count * self._result_bytes()))
         records = np.frombuffer(data, np.uint8).reshape(count, self._result_bytes())
-        ticks = np.ascontiguousarray(records[:, :8]).view("<i8")[:, 0]
+        ticks = np.ascontiguousarray(records[:, :8]).view("<u8")[:, 0]
+        checked_ticks(int(ticks.max()), "RESULTS")
         return records[:, 8:], ticks.astype(np.int64)
 
     def _direct(
@@ -210,6 +250,7 @@ class McuWorker:
         done = self._ask(phase, lambda: session.run(
             direct=True, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)
         ))
+        self._require_done(done, 1)
         sizes = _bytes(self._loaded().outputs)
         raw = self._ask(phase, lambda: session.read(Target.OUTPUTS, 0, sizes))
         padded = np.zeros((1, self._result_bytes() - 8), np.uint8)
@@ -256,6 +297,11 @@ class McuWorker:
             return path.read_bytes()
         except OSError as error:
             raise UserInputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+    def _require_done(self, answer: RunAnswer, count: int) -> None:
+        """A board that runs fewer inferences than asked would leave old results in its memory."""
+        if answer.done != count:
+            raise ProtocolError(f"RUN: done is {answer.done}, asked were {count} inferences", where=self._board.name)
 
     def _require_sizes(self, what: str, tensors: Sequence[TensorIo], found: Sequence[int]) -> None:
         """The board and the host must mean the same tensors."""

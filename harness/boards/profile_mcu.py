@@ -20,6 +20,7 @@ from harness.boards.profile import (
     LimitsProfile,
     Line,
     Profile,
+    Samples,
     _Part,
 )
 
@@ -183,6 +184,8 @@ class MlperfTinyProfile(Profile):
     link: SerialLinkProfile
     runtime: Annotated[MlperfRuntimeProfile, BeforeValidator(_mlperf_in_short)]
     backends: dict[BackendName, BackendProfile] = Field(default_factory=lambda: {BACKEND: BackendProfile()})
+    #: every sample takes its time on the line: 3 KB are 0.7 s at 115200 baud
+    samples: Samples = 200
     #: the vendor's name that the firmware must tell, so that a run never lands on another board that hangs on the same port
     board: Line | None = None
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def describe(record: CellRecord) -> str:
     """A finished cell in one line: outcome, and the figures that belong to it."""
-    parts = [record.key.text, record.outcome]
+    parts = [record.key.text_with_seed, record.outcome]
     if record.accuracy is not None:
         parts.append(f"accuracy {record.accuracy:.4f} (n={record.samples})")
     if record.latency_median_ns is not None:
@@ -85,15 +85,15 @@ class RunProgress:
 
     def _cell_started(self, key: CellKey) -> None:
         with self._lock:
-            self._bars.update(self._task(), detail=key.text)
+            self._bars.update(self._task(), detail=key.text_with_seed)
 
     def _stage(self, key: CellKey, text: str) -> None:
         with self._lock:
-            self._bars.update(self._task(), detail=f"{key.text}: {text}")
+            self._bars.update(self._task(), detail=f"{key.text_with_seed}: {text}")
 
     def _progress(self, key: CellKey, done: int, total: int) -> None:
         with self._lock:
-            self._bars.update(self._task(), detail=f"{key.text}: {done} of {total}")
+            self._bars.update(self._task(), detail=f"{key.text_with_seed}: {done} of {total}")
 
     def _cell_finished(self, record: CellRecord) -> None:
         with self._lock:

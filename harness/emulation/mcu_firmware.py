@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ class _Cxx:
 
 def build_firmware(
     board: str | os.PathLike[str] | McuBoard, *, tflite_micro: TfliteMicro | None = None, test_faults: bool = False,
-    extra_flags: Sequence[str] = (),
+    extra_flags: Sequence[str] = (), progress: Callable[[str], None] | None = None,
 ) -> Firmware:
     """The firmware for a board, compiled now if it is not in the cache yet (about 3 s). Safe to call from several processes.
 
@@ -117,6 +117,7 @@ def build_firmware(
         tflite_micro: the runtime is this one, and models are .tflite files; without it the plan runtime.
         test_faults: with a request that breaks the firmware; for tests only.
         extra_flags: of compiler and linker, such as a sanitizer's; for tests only.
+        progress: told a line before something is compiled, which takes seconds.
 
     Raises:
         UserInputError: an unknown board, a board.toml that is wrong; the cache cannot be written.
@@ -140,6 +141,8 @@ def build_firmware(
         with FileLock(folder / "lock"):
             found = _cached(board, folder)
             if found is None:
+                if progress is not None:
+                    progress(f"compiling the firmware for {board.name} (once, a few seconds)")
                 code_bytes = _compile(board, compiler, [*flags, f'-DFW_BUILD="{build}"'], units, folder / ELF, cxx)
                 write_json_atomic(folder / _INFO, {"code_bytes": code_bytes, "compiler": version, "build": build})
                 found = _cached(board, folder)

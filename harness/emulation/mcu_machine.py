@@ -11,9 +11,10 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 from harness.emulation import guard
-from harness.emulation.mcu_board import McuBoard
+from harness.emulation.mcu_board import McuBoard, McuEmulation
 from harness.emulation.mcu_firmware import Firmware
 from harness.emulation.qemu import option_value
 from harness.emulation.running import new_run_dir
@@ -49,6 +50,16 @@ def instructions(ticks: int, tick_hz: int, icount_shift: int) -> int:
     return (2 * ticks * _NS + instructions_hz) // (2 * instructions_hz)
 
 
+def _arguments(emulation: McuEmulation, firmware: Firmware, listener: int) -> list[str]:
+    """QEMU's, with its serial line on a socket that listens already."""
+    return [
+        "-M", emulation.machine, "-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-monitor", "none",
+        "-icount", f"shift={emulation.icount_shift},align=off,sleep=on",
+        "-chardev", f"socket,id=line,fd={listener},server=on,wait=off,nodelay=on", "-serial", "chardev:line",
+        "-device", f"loader,file={option_value(firmware.elf)},cpu-num=0",
+    ]
+
+
 class McuMachine:
     """A running board. It ends with `stop`, or with the process that started it.
 
@@ -71,23 +82,24 @@ class McuMachine:
         self.board: McuBoard = firmware.board
         self._shift = emulation.icount_shift
         program = find_tool("qemu-system-arm")
-        self._run = new_run_dir()
-        # Bound and listening before QEMU starts: no port is guessed, and a client may connect at once.
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = listener.getsockname()
-        lifeline, self._lifeline = os.pipe()
-        arguments = [
-            "-M", emulation.machine, "-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-monitor", "none",
-            "-icount", f"shift={self._shift},align=off,sleep=on",
-            "-chardev", f"socket,id=line,fd={listener.fileno()},server=on,wait=off,nodelay=on", "-serial", "chardev:line",
-            "-device", f"loader,file={option_value(firmware.elf)},cpu-num=0",
-        ]
-        try:
-            self._process = self._spawn([program, *arguments], lifeline, listener.fileno())
-        finally:
-            listener.close()
-            os.close(self._run.lock_fd)
-            os.close(lifeline)
+        # `done` closes what only the start needs, whatever happens; `failed` takes back what a running board keeps.
+        with ExitStack() as done, ExitStack() as failed:
+            self._run = new_run_dir()
+            failed.callback(shutil.rmtree, self._run.path, ignore_errors=True)
+            done.callback(os.close, self._run.lock_fd)
+            try:
+                # Bound and listening before QEMU starts: no port is guessed, and a client may connect at once.
+                listener = done.enter_context(socket.create_server(("127.0.0.1", 0)))
+                self.host, self.port = listener.getsockname()
+                lifeline, self._lifeline = os.pipe()
+                done.callback(os.close, lifeline)
+                failed.callback(os.close, self._lifeline)
+                command = [program, *_arguments(emulation, firmware, listener.fileno())]
+                self._process = self._spawn(command, lifeline, listener.fileno())
+            except OSError as error:
+                what = f"the emulated board cannot be started: {error.strerror or error}"
+                raise TransientDeviceError(what, where=firmware.board.name, hint="too many open files or processes?") from error
+            failed.pop_all()
 
     def _spawn(self, command: list[str], lifeline: int, listener: int) -> subprocess.Popen[bytes]:
         run = self._run

@@ -139,5 +139,5 @@ def check(shown: paramiko.PKey, known: Iterable[paramiko.PKey], *, host: str, po
         pinned = ", ".join(f"{key.get_name()} {fingerprint(key.asbytes())}" for key in known)
         raise StableDeviceError(
             f"the host key of {address} has changed: pinned is {pinned}, it shows {seen}", where=where,
-            hint=f"find out why before you trust it; after a reinstallation of the board run: {enroll}",
+            hint=f"find out why before you trust it; after a reinstallation of the board run: {enroll} --replace",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -10,6 +11,12 @@ from harness.errors import StableDeviceError, TransientDeviceError
 
 VERSION = 1
 ANSWER = 0x80
+#: a board must take frames of so many bytes of payload: WRITE with 256 bytes of data
+LEAST_PAYLOAD = 264
+#: what a count of ticks may be: beyond that no clock has run, and 64 signed bits hold it no more
+MOST_TICKS = 2**63 - 1
+#: Unicode categories that do something to a terminal, or hide: controls, formats, line and paragraph separators
+_UNPRINTABLE = ("Cc", "Cf", "Zl", "Zp")
 
 
 class Type(IntEnum):
@@ -211,6 +218,24 @@ class ProtocolError(StableDeviceError):
     """A board that speaks the protocol wrongly, or another version of it."""
 
 
+def board_text(data: bytes) -> str:
+    """What a board wrote, safe to print: U+FFFD stands for what is no UTF-8 and for characters that a terminal would obey."""
+    text = data.decode("utf-8", "replace")
+    return "".join("\ufffd" if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
+
+
+def checked_ticks(ticks: int, request: str) -> int:
+    """A count of ticks that a board gave.
+
+    Raises:
+        ProtocolError: no board has run for so long.
+    """
+    if ticks > MOST_TICKS:
+        raise ProtocolError(f"{request}: the board counts {ticks} ticks, more than any board has run", hint=_FLASH)
+    return ticks
+
+
+_FLASH = "flash the firmware of this version of the harness"
 _HELLO = struct.Struct("<HHHHIIBBHIIIIIQIBxxxIIIII")
 _STATS = struct.Struct("<8I32s32s")
 _LOADED = struct.Struct("<IHHQ")
@@ -224,7 +249,7 @@ def parse_fault(payload: bytes) -> Fault:
 
 
 def parse_hello(payload: bytes) -> Hello:
-    """Raises ProtocolError: too short, or sizes that no board can have."""
+    """Raises ProtocolError: too short, or with a field that no board can have."""
     fields = _unpack(_HELLO, payload, "HELLO", exact=False)
     names = (
         "version", "session", "max_payload", "window", "clock_hz", "tick_hz", "tick_unit", "model_kind", "plan_version",
@@ -234,8 +259,8 @@ def parse_hello(payload: bytes) -> Hello:
     for _ in range(4):
         end = at + 1 + payload[at] if at < len(payload) else len(payload) + 1
         if end > len(payload):
-            raise ProtocolError("the answer to HELLO is too short", hint="flash the firmware of this version of the harness")
-        strings.append(payload[at + 1 : end].decode("utf-8", "replace"))
+            raise ProtocolError("the answer to HELLO is too short", hint=_FLASH)
+        strings.append(board_text(payload[at + 1 : end]))
         at = end
     fault = parse_fault(payload[_HELLO.size - _FAULT.size : _HELLO.size])
     board, core, runtime, firmware = strings
@@ -243,9 +268,22 @@ def parse_hello(payload: bytes) -> Hello:
         **dict(zip(names, fields, strict=False)), last_fault=fault if fault.kind else None,
         board=board, core=core, runtime=runtime, firmware=firmware,
     )
-    if hello.max_payload < 64 or hello.window < 1:
-        raise ProtocolError(f"the board takes {hello.window} frames of {hello.max_payload} bytes, which is too little")
+    _check_hello(hello)
     return hello
+
+
+def _check_hello(hello: Hello) -> None:
+    """Raises ProtocolError for a field outside what docs/serial-protocol.md allows."""
+    bounds = (
+        ("max_payload", hello.max_payload >= LEAST_PAYLOAD, f"at least {LEAST_PAYLOAD}"),
+        ("window", hello.window >= 1, "at least 1"),
+        ("tick_hz", hello.tick_hz >= 1, "at least 1"),
+        ("tick_unit", hello.tick_unit in (1, 2), "1 or 2"),
+        ("model_kind", hello.model_kind in (1, 2), "1 or 2"),
+    )
+    wrong = [f"{name} is {getattr(hello, name)}, which must be {rule}" for name, good, rule in bounds if not good]
+    if wrong:
+        raise ProtocolError(f"the answer to HELLO is wrong: {'; '.join(wrong)}", hint=_FLASH)
 
 
 def parse_stats(payload: bytes) -> Stats:
@@ -262,18 +300,19 @@ def parse_loaded(payload: bytes) -> LoadedModel:
     if len(payload) != _LOADED.size + 4 * (inputs + outputs):
         raise ProtocolError(f"the answer to COMMIT has {len(payload)} bytes for {inputs} inputs and {outputs} outputs")
     sizes = struct.unpack_from(f"<{inputs + outputs}I", payload, _LOADED.size)
+    load_ticks = checked_ticks(load_ticks, "COMMIT")
     return LoadedModel(arena_used=arena_used, load_ticks=load_ticks, input_bytes=sizes[:inputs], output_bytes=sizes[inputs:])
 
 
 def parse_run(payload: bytes) -> RunAnswer:
     done, _, total_ticks = _unpack(_RUN, payload, "RUN")
-    return RunAnswer(done=done, total_ticks=total_ticks)
+    return RunAnswer(done=done, total_ticks=checked_ticks(total_ticks, "RUN"))
 
 
 def parse_error(payload: bytes) -> tuple[int, int, str]:
     """(code, detail, text) of an ERROR frame."""
     code, detail = _unpack(struct.Struct("<HH"), payload, "ERROR", exact=False)
-    return code, detail, payload[4:].decode("utf-8", "replace")
+    return code, detail, board_text(payload[4:])
 
 
 def parse_number(payload: bytes, request: str, bits: int) -> int:

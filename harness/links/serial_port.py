@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import select
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,6 +74,8 @@ class SerialPort:
         self._interrupted = False
         #: a byte in this pipe ends a wait
         self._wake: tuple[int, int] | None = None
+        #: held while the pipe is made, written to or closed: its number may be another file's a moment later
+        self._wake_lock = threading.Lock()
         self.description = f"serial {settings.port}"
         self.baud = settings.baud
 
@@ -97,8 +101,9 @@ class SerialPort:
             except ValueError as error:
                 hint = "a device's path, socket://host:port or rfc2217://host:port, and a baud rate that the port can do"
                 raise UserInputError(f"the port cannot be used: {error}", where=self.description, hint=hint) from error
-        self._interrupted = False
-        self._wake = os.pipe()
+        with self._wake_lock:
+            self._interrupted = False
+            self._wake = os.pipe()
 
     def read_some(self, deadline_s: float) -> bytes:
         """What has come, at least one byte; b"" when nothing came within `deadline_s`.
@@ -147,20 +152,21 @@ class SerialPort:
 
     def interrupt(self) -> None:
         """From another thread: what waits in `read_some` or `write`, now or later, raises ChannelClosed until `open`."""
-        self._interrupted = True
-        if self._wake is not None:
-            with contextlib.suppress(OSError):
+        with self._wake_lock:
+            self._interrupted = True
+            if self._wake is not None:
                 os.write(self._wake[1], b"!")
 
     def close(self) -> None:
         """Gives the port back. Safe to call twice."""
         port, self._serial, self._fd = self._serial, None, None
-        wake, self._wake = self._wake, None
         if port is not None:
             with contextlib.suppress(Exception):  # a port whose cable was pulled
                 port.close()
-        for fd in wake or ():
-            os.close(fd)
+        with self._wake_lock:
+            wake, self._wake = self._wake, None
+            for fd in wake or ():
+                os.close(fd)
 
     def __enter__(self) -> SerialPort:
         self.open()
@@ -184,7 +190,7 @@ class SerialPort:
             port.open()
             if native:
                 _keep_lines(port)
-            port.reset_input_buffer()
+            _drop_received(port)
         except Exception:
             with contextlib.suppress(Exception):
                 port.close()
@@ -224,11 +230,19 @@ class SerialPort:
     def _wait(self, readable: int | None, writable: int | None, seconds: float) -> bool:
         """True when the descriptor is ready, False when the time is over."""
         self._check_open()
-        assert self._wake is not None
-        reads = [self._wake[0]] if readable is None else [readable, self._wake[0]]
-        ready, can_write, _ = select.select(reads, [] if writable is None else [writable], [], max(seconds, 0.0))
+        wake = self._wake
+        if wake is None:
+            raise ChannelClosed("the port was closed from outside", where=self.description)
+        # Not select(), which refuses descriptors from 1024 on: a run with many boards and files open has them.
+        poll = select.poll()
+        poll.register(wake[0], select.POLLIN)
+        if readable is not None:
+            poll.register(readable, select.POLLIN)
+        if writable is not None:
+            poll.register(writable, select.POLLOUT)
+        ready = [fd for fd, _ in poll.poll(math.ceil(max(seconds, 0.0) * 1000))]
         self._check_open()
-        return readable in ready or bool(can_write)
+        return readable in ready or writable in ready
 
     def _check_open(self) -> Any:
         if self._interrupted:
@@ -271,8 +285,20 @@ def _check_address(port: str) -> None:
     """Raises ValueError where a network address lacks its host or port, which pyserial would tell as a failed connection."""
     if port.startswith(("socket://", "rfc2217://")):
         parts = urlsplit(port)
-        if not parts.hostname or parts.port is None:
+        if not parts.hostname or not parts.port:
             raise ValueError("the address lacks its host or its port number")
+
+
+def _drop_received(port: Any) -> None:
+    """What came before the session. pyserial does it for sockets with select(), which refuses descriptors from 1024 on."""
+    if not port.port.startswith("socket://"):
+        port.reset_input_buffer()
+        return
+    poll = select.poll()
+    poll.register(port.fileno(), select.POLLIN)
+    with contextlib.suppress(BlockingIOError):
+        while poll.poll(0) and os.read(port.fileno(), _READ_BYTES):
+            pass
 
 
 def _keep_lines(port: Any) -> None:

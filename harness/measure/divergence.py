@@ -21,7 +21,8 @@ _TINY_RMS = 1e-6
 class Divergence:
     """How far a cell's outputs are from the reference's on the same samples.
 
-    `lsb` figures are None for float outputs; `agreement` is None for models without classes.
+    `lsb` figures are None for float outputs; `agreement` is None for models without classes. `accepting_lsb` is the smallest
+    `integer_lsb` by which the outputs of an integer model would not be wrong; None for others, and where none would do.
     """
 
     wrong: bool
@@ -33,6 +34,7 @@ class Divergence:
     agreement: float | None
     nrmse: float | None
     bit_identical: bool
+    accepting_lsb: int | None = None
 
 
 def _real(arrays: Sequence[np.ndarray], io: Sequence[TensorIo]) -> list[np.ndarray]:
@@ -99,12 +101,14 @@ def compare(
     ours, theirs = _real(outputs, io), _real(reference, io)
     nrmse = _nrmse(ours, theirs)
     integer = all(step for step in lsb)
-    max_lsb = mismatch = None
-    allowed = [tolerance.integer_lsb * s for s in (steps or [1.0] * len(lsb))]
+    max_lsb = mismatch = accepting = None
+    steps = steps or [1.0] * len(lsb)
+    allowed = [tolerance.integer_lsb * s for s in steps]
     if integer:
         off = [_lsb_off(a, b, step) for a, b, step in zip(ours, theirs, lsb, strict=True)]
         max_lsb = float(max(o.max() for o in off))
         mismatch = float(np.concatenate([(o > bound).ravel() for o, bound in zip(off, allowed, strict=True)]).mean())
+        accepting = _accepting(np.concatenate([(o / s).ravel() for o, s in zip(off, steps, strict=True)]), tolerance)
     wrong, rule, reason = _judge(integer, on_npu, agreement, nrmse, max_lsb, mismatch, max(allowed), tolerance)
     return Divergence(
         wrong=wrong,
@@ -116,6 +120,7 @@ def compare(
         agreement=agreement,
         nrmse=nrmse,
         bit_identical=identical,
+        accepting_lsb=None if on_npu else accepting,
     )
 
 
@@ -124,6 +129,12 @@ def _lsb_off(ours: np.ndarray, theirs: np.ndarray, step: float) -> np.ndarray:
     off = np.abs(ours - theirs) / step
     # Float outputs behind a DEQUANTIZE carry float32 rounding: a hundredth of a step is not a step.
     return np.where(np.isnan(off), np.inf, np.round(off, 2))
+
+
+def _accepting(off: np.ndarray, tolerance: Tolerance) -> int | None:
+    """The smallest `integer_lsb` that accepts differences in rounding steps; None where an output is no number."""
+    needed = np.quantile(off, tolerance.integer_share, method="higher")
+    return int(np.ceil(needed)) if np.isfinite(needed) else None
 
 
 def _judge(

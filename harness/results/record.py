@@ -31,6 +31,11 @@ class CellKey:
     def text(self) -> str:
         return f"{self.workload}/{self.recipe}/{self.device}/{self.backend}"
 
+    @property
+    def text_with_seed(self) -> str:
+        """`text`, and the seed where it is not 0: tells cells of one recipe apart."""
+        return f"{self.text} seed {self.seed}" if self.seed else self.text
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

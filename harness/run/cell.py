@@ -236,7 +236,23 @@ def _note_divergence(record: CellRecord, verdict: Divergence, model: PreparedMod
     # JSON has no infinity: an output that is not finite has no NRMSE, and its verdict says why.
     record.nrmse = verdict.nrmse if verdict.nrmse is not None and np.isfinite(verdict.nrmse) else None
     if verdict.wrong:
-        record.outcome, record.reason = "wrong", f"{verdict.reason}; reference {model.reference.identity}"
+        record.outcome = "wrong"
+        record.reason = f"{verdict.reason}; reference {model.reference.identity}{_rounding_words(verdict, record.total_nodes)}"
+
+
+#: share of equal answers from which on differences are more likely rounding than a defect: the bound of a delegate's answers
+SAME_ANSWERS = 0.98
+
+
+def _rounding_words(verdict: Divergence, layers: int | None) -> str:
+    """What a reader of an integer model's `wrong` should weigh when its answers are the reference's all the same."""
+    if verdict.accepting_lsb is None or verdict.agreement is None or verdict.agreement < SAME_ANSWERS:
+        return ""
+    many = f"{layers} nodes" if layers else "many nodes"
+    return (
+        f". Its answers agree with the reference's in {verdict.agreement:.1%}: rounding differences that add up over {many} look "
+        f"like this, and `--tolerance integer_lsb={verdict.accepting_lsb}` accepts them"
+    )
 
 
 def _note_placement(record: CellRecord, placement: PlacementResult, backend: BackendSpec) -> None:

@@ -300,7 +300,7 @@ class DeviceRunner:
                     self.budget.cell_skipped()
                     self._reconnect_or_give_up(record)
                     return record
-                self.execution.watcher.note(f"{cell.key.text}: {error}; connecting again")
+                self.execution.watcher.note(f"{cell.key.text_with_seed}: {error}; connecting again")
                 self._reconnect_or_give_up(record)
                 context = self._context(cell.key.backend)
             except HarnessError as error:

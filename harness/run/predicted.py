@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from harness.boards.base import BackendSpec
 from harness.boards.profile import Profile
@@ -10,14 +11,19 @@ from harness.errors import UserInputError
 from harness.prepare import PreparedModel
 from harness.results.record import CellRecord
 
+if TYPE_CHECKING:
+    from harness.boards.mcu_model import McuFacts
+
 
 def note_prediction(
-    record: CellRecord, model: PreparedModel, profile: Profile, backend: BackendSpec, *, devices_dir: str | None = None
+    record: CellRecord, model: PreparedModel, profile: Profile, backend: BackendSpec, *, devices_dir: str | None = None,
+    board: McuFacts | None = None,
 ) -> None:
     """Adds the prediction, the findings where it was wrong, and a reason to each op that fell back.
 
     A fallback's reason is the delegate's own where its log tells, else the coverage table's. The prediction is for the
-    runtime that the board said it has. A runtime or delegate that no data file describes predicts nothing.
+    runtime that the board said it has, and for a microcontroller by the facts it told (`board`). A runtime or delegate that
+    no data file describes predicts nothing.
     """
     from harness.tflite.delegate_log import parse_delegate_log
     from harness.tflite.graph import read_graph
@@ -32,6 +38,7 @@ def note_prediction(
         prediction = predict(
             graph, artifact.size_bytes or 0, profile, backend, runtime=runtime, devices_option=devices_dir,
             machine=record.fingerprint.machine if record.fingerprint else None,
+            board=board,
         )
     except UserInputError as error:
         record.prediction = {"unknown": str(error)}

@@ -30,7 +30,13 @@ def _open(path: Path) -> np.lib.npyio.NpzFile:
         # Asked first: np.load would take any other file for a pickle, and say so.
         if magic[:2] != b"PK":
             raise UserInputError("is not an .npz file", where=str(path), hint="write one with numpy.savez")
-        return np.load(path, allow_pickle=False)
+        archive = np.load(path, allow_pickle=False)
+        if not archive.files:
+            archive.close()
+            raise UserInputError(
+                "has no arrays in it", where=str(path), hint="write it with numpy.savez(path, x_test=..., y_test=...)"
+            )
+        return archive
     except FileNotFoundError:
         raise UserInputError("no such file", where=str(path), hint="give the path of an .npz file") from None
     except PermissionError:

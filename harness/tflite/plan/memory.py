@@ -223,10 +223,3 @@ def overlaps(blocks: Sequence[Block], placement: Placement) -> list[tuple[int, i
                     continue
             found.append((i, j))
     return found
-
-
-def peak_step(blocks: Sequence[Block]) -> tuple[int, int]:
-    """(step, bytes) where the most is alive; (0, 0) without blocks. Takeovers are not looked at."""
-    starts = sorted({block.first for block in blocks})
-    return max(((step, sum(b.size_bytes for b in blocks if b.first <= step <= b.last)) for step in starts),
-               key=lambda found: (found[1], -found[0]), default=(0, 0))
