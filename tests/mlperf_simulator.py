@@ -29,7 +29,7 @@ _COMMAND_CHARS = 80
 _BUFFER_BYTES = 96 * 96 * 3
 _LAP_NS_AT_115200 = 1_822_917
 
-Action = Literal["silent", "slow", "garble", "garble-ready", "error", "reboot", "invoke-failed"]
+Action = Literal["silent", "slow", "garble", "garble-ready", "error", "reboot", "invoke-failed", "misheard"]
 
 
 @dataclass(kw_only=True)
@@ -123,6 +123,8 @@ class MlperfSimulator:
             self._buffer.clear()
             self._expected = 0
             return self._boot()
+        if fault.action == "misheard":  # another number of inferences; a chunk without its last byte
+            return self._send(*self._reply(command.replace("1 0", "1 4") if "infer" in command else command[:-2]), "m-ready")
         if fault.action == "error":
             return self._send(f"e-[Unknown command: {command[:5]}#]", "m-ready")
         lines = [*self._reply(command), "m-ready"]

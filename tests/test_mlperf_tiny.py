@@ -15,6 +15,8 @@ from harness.boards.mlperf_tiny import MlperfTinyBoard
 from harness.boards.profile_mcu import MlperfTinyProfile
 from harness.boards.resolve import get_profile
 from harness.errors import StableDeviceError, TransientDeviceError
+from harness.reports.tables import is_mcu
+from harness.reports.values import placement_text
 from harness.results.objects import ObjectStore
 from tests import tiny_model
 from tests.mlperf_simulator import Fault, MlperfSimulator
@@ -86,6 +88,7 @@ def test_a_cell_gets_the_outputs_of_the_model_to_the_bit(run_on, prepare_mcu, ma
     assert record.fingerprint.firmware.startswith("ULPMark") and record.time_basis == "device"
     # what the firmware does not tell is not made up
     assert record.load_ns is None and record.first_invoke_ns is None and record.ops == []
+    assert placement_text(record) == "placement not told" and not is_mcu(record)
     assert record.arena_bytes is None and record.threads is None and record.board_log is None
     assert record.delegated_nodes is None and record.input_dtype == record.output_dtype == "int8"
     assert not [f for f in record.findings if f.severity != "info"], record.findings
@@ -185,6 +188,8 @@ def test_a_board_of_another_vendor_is_left_alone(run_on, prepare_mcu, make_board
     Fault(on="db ", action="error", skip=40), Fault(on="db load", action="garble-ready"),
     Fault(on="infer", action="garble", skip=4, times=2), Fault(on="name", action="garble"), Fault(on="profile", action="silent"),
     Fault(on="name", action="slow", delay_s=1.5), Fault(on="infer", action="slow"),
+    Fault(on="infer 1 0", action="misheard", skip=2), Fault(on="db ", action="misheard", skip=9),
+    Fault(on="db load", action="misheard", skip=1),
 ], ids=lambda fault: f"{fault.on.strip()}-{fault.action}")
 def test_a_spoilt_line_is_asked_again_and_changes_nothing(run_on, prepare_mcu, make_board, fault: Fault):
     prepared = prepare_mcu(tiny_model.mnist_cnn(), samples=3, reference=True)

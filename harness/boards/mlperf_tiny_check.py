@@ -76,4 +76,4 @@ def _run(profile: MlperfTinyProfile, board: MlperfTinyBoard) -> str:
         )
     elapsed = reply.elapsed_us()
     took = "tells no times (built for measuring energy?)" if elapsed is None else f"about {elapsed:,} us"
-    return f"{size:,} bytes loaded, {verified}; {results} results, {took}; what is right only a cell can tell"
+    return f"{size:,} bytes loaded, {verified}; {results} result{'s' * (results > 1)}, {took}; what is right only a cell can tell"

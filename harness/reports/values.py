@@ -27,6 +27,9 @@ BASIS_MEANING = {
 
 OUTCOME_ORDER = ("ok", "wrong", "unsupported", "failed")
 
+#: firmware that was built with its model, and may run it on whatever the chip has (docs/mlperf-tiny.md)
+_HOLDS_ITS_MODEL = "mlperf-tiny "
+
 
 def is_missing(value: object) -> bool:
     """None, NaN or pandas' NA, told apart without loading pandas."""
@@ -82,6 +85,8 @@ def clean(text: str | None, limit: int | None = None) -> str:
 
 def placement_text(record: CellRecord) -> str:
     """Where the nodes ran: `XNNPACK 5/6 nodes in 1 part`, `vx 0/6 nodes`, `no delegate` (all on the runtime's own kernels)."""
+    if record.fingerprint is not None and record.fingerprint.runtime.startswith(_HOLDS_ITS_MODEL):
+        return "placement not told"
     if record.delegate_name is None:
         return "no delegate"
     total = "?" if record.total_nodes is None else str(record.total_nodes)
