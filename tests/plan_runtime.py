@@ -13,6 +13,8 @@ import numpy as np
 
 DEVICES = Path(__file__).resolve().parent.parent / "devices"
 RUNTIME = DEVICES / "cortex_m" / "runtime"
+#: all that it needs of another folder but the kernels
+CRC32 = DEVICES / "cortex_m" / "protocol" / "crc32.c"
 #: as devices/kernels is compiled; `-Wshadow` on top
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
 INCLUDES = tuple(f"-I{folder}" for folder in (RUNTIME, DEVICES / "cortex_m" / "kernels", DEVICES / "kernels"))
@@ -39,7 +41,7 @@ class PlanRefusedError(Exception):
 def sources() -> list[str]:
     """The runtime, the portable kernels, and the set of fast kernels that is empty."""
     kernels = [path for path in sorted((DEVICES / "kernels").glob("*.c")) if path.name != "prepare.c"]
-    return [str(path) for path in (*sorted(RUNTIME.glob("plan_*.c")), DEVICES / "cortex_m/kernels/fast_none.c", *kernels)]
+    return [str(path) for path in (*sorted(RUNTIME.glob("plan_*.c")), CRC32, DEVICES / "cortex_m/kernels/fast_none.c", *kernels)]
 
 
 def compile_host(output: Path, *options: str) -> Path:

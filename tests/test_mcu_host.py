@@ -19,9 +19,11 @@ from harness.links.serial_messages import Code, RunFlag, Target, Type, parse_fau
 from harness.links.serial_port import SerialPort, SerialSettings
 from harness.links.serial_session import SerialSession
 from tests.mcu_client import McuClient, Refused
+from tests.plan_builder import PlanBuilder
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TEST_FAULT = 0x70
+UNDEFINED_INSTRUCTION, SILENT_RESET = 1, 5
 
 
 @contextlib.contextmanager
@@ -138,10 +140,53 @@ def test_faults_and_resets_survive_the_restart_of_the_process(client):
         client.wait_for(Type.ERROR)
         facts = client.hello()
         assert fault.kind == kind and facts.last_fault == fault
+        assert client.hello().last_fault == fault, "until the next reset it is told to every host"
     client.request(Type.RESET)
     client.wait_for(Type.ERROR)
     facts = client.hello()
-    assert (facts.boots, facts.reset_reason) == (4, 1)
+    assert (facts.boots, facts.reset_reason, facts.last_fault) == (4, 1, None)
+
+
+def test_a_watchdog_that_resets_without_a_word_is_told_by_the_next_hello(client):
+    client.send(TEST_FAULT, struct.pack("<I", UNDEFINED_INSTRUCTION))
+    client.wait_for(Type.ERROR)
+    assert client.hello().last_fault.pc == 0 and client.facts.last_fault.kind == 4
+    client.heard.clear()
+    client.send(TEST_FAULT, struct.pack("<I", SILENT_RESET))
+    client.wait_for(Type.ERROR)
+    assert client.heard == []
+    facts = client.hello()
+    assert (facts.boots, facts.reset_reason) == (3, 3)
+    assert facts.last_fault is not None and facts.last_fault.is_watchdog and facts.last_fault.pc == 0
+    client.request(Type.RESET)
+    client.wait_for(Type.ERROR)
+    assert client.hello().last_fault is None
+
+
+def test_outputs_that_share_memory_must_not_sum_up_beyond_32_bits():
+    """Each lies in the arena, but a record has them all: 32 x 128 MiB would be a record of 0 bytes."""
+    firmware = build_firmware("host", extra_flags=(f"-DARENA_BYTES={ARENA_BYTES:#x}u",))
+    with running(firmware) as (_, line), McuClient(line) as client:
+        client.hello()
+        for outputs in (9, 32, 60):
+            assert refused(client.load, plan_of_outputs(outputs)).code == Code.TOO_LARGE
+            assert refused(client.run).code == Code.NO_MODEL
+        assert client.load(plan_of_outputs(8)).output_bytes == (ARENA_BYTES,) * 8
+        client.upload(Target.SAMPLES, b"x")
+        assert refused(client.run).code == Code.TOO_LARGE
+
+
+ARENA_BYTES = 128 << 20
+
+
+def plan_of_outputs(count: int) -> bytes:
+    """No node; an input of one byte and so many outputs, each of which is the whole arena."""
+    plan = PlanBuilder()
+    plan.arena(ARENA_BYTES)
+    plan.input(0, "int8", 1)
+    for _ in range(count):
+        plan.output(0, "int8", ARENA_BYTES)
+    return plan.build()
 
 
 ANY_WORD = st.integers(0, 2**32 - 1)

@@ -15,10 +15,13 @@ from harness.errors import UserInputError
 from harness.links.serial_messages import Code, RunFlag, Target, Type, parse_fault, parse_loaded
 from harness.links.serial_port import SerialPort, SerialSettings
 from harness.links.serial_session import SerialSession
+from harness.tflite.plan import make_plan
+from tests import tiny_model
 from tests.fixtures_firmware import MCU_BOARDS
 from tests.mcu_client import McuClient, Refused
 
 TEST_FAULT = 0x70
+UNDEFINED_INSTRUCTION, SILENT_RESET = 1, 5
 RECORD = struct.Struct("<Q10s2x")
 
 
@@ -128,6 +131,59 @@ def test_an_inference_that_takes_too_long_is_ended_by_the_watchdog(board, mnist_
         assert refused.value.code == Code.NO_MODEL
 
 
+@pytest.mark.parametrize("board", ["mps2-an386", "mps3-an547"])
+def test_a_deadline_may_be_longer_than_the_watchdog_can_count(board, mnist_on):
+    """A round of the counter is made short here; 2^32 ticks are 171 s on the MPS2, and hours of the emulator's time."""
+    case = mnist_on(board)
+    round_ms, clock_khz = 1, 25_000 if board.startswith("mps2") else 32
+    short = build_firmware(board, test_faults=True, extra_flags=(f"-DCMSDK_WATCHDOG_ROUND={round_ms * clock_khz}u",))
+    with McuMachine(short) as machine, connect(machine) as client:
+        client.load(case.plan)
+        client.upload(Target.SAMPLES, case.sample)
+        client.run()
+        ticks = RECORD.unpack(client.read(Target.RESULTS, 0, RECORD.size))[0]
+        took_ms = ticks / client.facts.tick_hz * 1e3
+        assert took_ms > 20 * round_ms
+        assert client.run(deadline_ms=int(took_ms * 2)).done == 1
+        assert client.run(deadline_ms=60_000).done == 1
+        # Nothing of a longer deadline is left in a shorter one, and in none.
+        assert client.run().done == 1
+        client.send(Type.RUN, struct.pack("<IIII", 0, 1, 0, int(took_ms / 2)))
+        fault = parse_fault(client.wait_for(Type.FAULT).payload)
+        assert fault.is_watchdog and fault.pc != 0 and fault.lr != 0
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "microbit"])
+def test_the_stack_peak_is_the_loaded_models_own(board):
+    plans = {model: make_plan(model(), MCU_BOARDS[board]).data for model in (tiny_model.mnist_cnn, tiny_model.int8_dense)}
+    seen = []
+    for order in (list(plans), list(plans)[::-1]):
+        with McuMachine(build_firmware(board)) as machine, connect(machine) as client:
+            peaks = {}
+            for model in order:
+                loaded = client.load(plans[model])
+                client.upload(Target.SAMPLES, bytes(sum(loaded.input_bytes)))
+                client.run()
+                peaks[model.__name__] = client.stats().stack_peak
+            seen.append(peaks)
+    assert seen[0] == seen[1]
+    assert 0 < seen[0]["int8_dense"] < seen[0]["mnist_cnn"]
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "microbit"])
+def test_a_fault_is_forgotten_by_a_reset_that_it_did_not_cause(board):
+    with McuMachine(build_firmware(board, test_faults=True)) as machine, connect(machine) as client:
+        for number, (request, kind) in enumerate(((UNDEFINED_INSTRUCTION, None), (SILENT_RESET, 5))):
+            client.send(TEST_FAULT, struct.pack("<I", request))
+            client.wait_for(Type.ERROR)
+            fault = client.hello().last_fault
+            assert fault is not None and kind in (None, fault.kind)
+            client.request(Type.RESET)
+            client.wait_for(Type.ERROR)
+            facts = client.hello()
+            assert (facts.boots, facts.reset_reason, facts.last_fault) == (2 * number + 3, 1, None)
+
+
 @pytest.mark.parametrize("board", ["mps2-an386", "mps3-an547", "microbit", "mps2-an385"])
 def test_faults_are_told_and_kept_over_the_reset(board):
     """1: an undefined instruction. 2: an address where nothing is. 3: the stack runs over. 4: a hang with the watchdog armed."""
@@ -149,7 +205,7 @@ def test_faults_are_told_and_kept_over_the_reset(board):
 
 def test_no_request_breaks_a_firmware_that_was_not_built_for_it():
     with McuMachine(build_firmware("mps2-an386")) as machine, connect(machine) as client:
-        for request in range(1, 5):
+        for request in range(1, 6):
             with pytest.raises(Refused) as refused:
                 client.request(TEST_FAULT, struct.pack("<I", request))
             assert refused.value.code == Code.UNKNOWN_TYPE

@@ -98,6 +98,8 @@ _RULES = [
     (("AVERAGE_POOL_2D",), {"is_uint8": 2}, "neither 0 nor 1"),
     (_CONVOLUTIONS, {"dilation_width": 0}, "stride or dilation is not in 1..32767"),
     (_CONVOLUTIONS, {"output_channels": 0}, "not positive"),
+    (_CONVOLUTIONS, {"filter_height": 32767, "filter_width": 32767}, "more than 2\\^26 inputs"),
+    (("CONV_2D",), {"filter_height": 8192, "filter_width": 8192, "input_channels": 2}, "more than 2\\^26 inputs"),
     (("CONV_2D",), {"filter_channels": 100}, "do not divide into groups"),
     (("DEPTHWISE_CONV_2D",), {"filter_channels": 100}, "times the depth multiplier"),
     (_WEIGHTED, {"input_offset": 129}, "offset is not in -127..128"),

@@ -99,6 +99,17 @@ def test_a_repeated_run_is_answered_and_not_executed(serial_board):
     assert serial_board.runs == 2
 
 
+def test_a_new_session_knows_no_answer_of_the_one_before(serial_board):
+    """Sequence 0 lies just before the first: for the board a repetition of what it never executed."""
+    load(serial_board)
+    assert ask(serial_board, Type.RUN, RUN, sequence=7)
+    hello(serial_board, session=SESSION + 1)
+    for kind, payload in ((Type.RUN, RUN), (Type.READ, struct.pack("<B3xII", 5, 0, 16)), (0x33, b""), STATS):
+        assert ask(serial_board, kind, payload, sequence=0, session=SESSION + 1) == []
+    assert serial_board.runs == 1
+    assert ask(serial_board, *STATS, sequence=1, session=SESSION + 1)[0].type == Type.STATS + 0x80
+
+
 def test_a_repeated_refusal_is_kept_too(serial_board):
     hello(serial_board)
     first = ask(serial_board, 0x33, sequence=1)

@@ -32,6 +32,11 @@ static void make_valid(void) {
 void faults_start(void) {
     make_valid();
     reset_reason = retained.armed ? SP_RESET_WATCHDOG : retained.reason;
+    /* The fault that led to this start, or none. A watchdog that reset the chip by itself left no registers. */
+    if (retained.armed || reset_reason < SP_RESET_FAULT) {
+        const sp_fault fault = {.kind = retained.armed ? SP_FAULT_WATCHDOG : SP_FAULT_NONE};
+        retained.fault = fault;
+    }
     retained.boots++;
     retained.reason = SP_RESET_POWER;
     retained.armed = 0;

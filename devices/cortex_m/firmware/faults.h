@@ -23,7 +23,7 @@ void faults_start(void);
 
 uint32_t faults_boots(void);        /* since power-on, this one included */
 uint32_t faults_reset_reason(void); /* enum sp_reset_reason */
-const sp_fault *faults_last(void);
+const sp_fault *faults_last(void);  /* that ended the firmware before this start; all zeros: none did */
 
 /* Sends FAULT, keeps the record, resets the chip. Works without interrupts and from any exception. */
 void fault_report(const sp_fault *fault) __attribute__((noreturn));

@@ -5,13 +5,13 @@
 
 #include <stdint.h>
 
-/* Marks the part that is not in use; at start-up, near the top of the stack. */
+/* Marks the part that is not in use, from the bottom to a little below the caller; the peak then counts from here on. */
 void stack_paint(void);
 
 /* Puts the hardware's guard at the bottom, where the core has one (the stack limit of Armv8-M, an MPU region of Armv7-M). */
 void stack_guard(void);
 
-/* Bytes that were ever in use, and bytes that there are; 0 where it is not known. */
+/* Bytes that were in use at most since stack_paint, and bytes that there are; 0 where it is not known. */
 uint32_t stack_peak_bytes(void);
 uint32_t stack_bytes(void);
 

@@ -5,6 +5,10 @@
 #include "../runtime/runtime.h"
 #include "faults.h"
 #include "firmware.h"
+#include "footprint.h"
+
+#define MODEL_ROW_LIMIT 0x40000000u
+#define NO_NODE 0xFFFFu /* the detail of an error that is not about one node */
 
 static int loaded;
 static uint64_t load_ticks;
@@ -12,8 +16,9 @@ static uint64_t load_ticks;
 typedef uint32_t (*tensor_count)(void);
 typedef rt_tensor (*tensor_at)(uint32_t index);
 
-static uint32_t row_bytes(tensor_count count, tensor_at at) {
-    uint32_t bytes = 0;
+/* Outputs may share memory, so that their sum is bounded by no memory: in 64 bits. */
+static uint64_t row_bytes(tensor_count count, tensor_at at) {
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < count(); i++) bytes += at(i).bytes;
     return bytes;
 }
@@ -39,11 +44,25 @@ static void copy_row(tensor_count tensors, tensor_at at, uint32_t offset, uint8_
     }
 }
 
+/* Sizes of rows and of the records made of them have to fit in 32 bits. */
+static int rows_fit(void) {
+    return row_bytes(rt_input_count, rt_input) <= MODEL_ROW_LIMIT && row_bytes(rt_output_count, rt_output) <= MODEL_ROW_LIMIT;
+}
+
 uint16_t model_load(uint32_t model_bytes, sp_answer *answer) {
     rt_error error = {0};
+    /* The stack's peak is this model's own: of its loading and its inferences. What painting would hide is looked for first. */
+    stack_check();
+    stack_paint();
     const uint64_t start = port_ticks();
-    const int code = rt_load(firmware_facts->model, model_bytes, firmware_facts->arena, firmware_facts->arena_bytes, &error);
+    int code = rt_load(firmware_facts->model, model_bytes, firmware_facts->arena, firmware_facts->arena_bytes, &error);
     load_ticks = port_ticks() - start;
+    if (code == RT_OK && !rows_fit()) {
+        rt_unload();
+        code = RT_TOO_LARGE;
+        error.detail = NO_NODE;
+        error.text = "the model's inputs or its outputs are over 1 GiB together";
+    }
     loaded = code == RT_OK;
     if (!loaded) answer_error(answer, (uint16_t)code, error.detail, error.text);
     return (uint16_t)code;
@@ -72,11 +91,11 @@ int model_tell(sp_answer *answer) {
 }
 
 uint32_t model_input_bytes(void) {
-    return row_bytes(rt_input_count, rt_input);
+    return (uint32_t)row_bytes(rt_input_count, rt_input);
 }
 
 uint32_t model_output_bytes(void) {
-    return row_bytes(rt_output_count, rt_output);
+    return (uint32_t)row_bytes(rt_output_count, rt_output);
 }
 
 void model_set_inputs(uint32_t offset, const uint8_t *data, uint32_t count) {

@@ -40,7 +40,8 @@ void port_reset(void) __attribute__((noreturn));
 int port_store_erase(uint32_t bytes);
 int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count);
 
-/* Ends an inference that takes longer than `ms` (0: disarm) in firmware_fault(FAULT_WATCHDOG). Returns 0 where the port has none. */
+/* Ends an inference that takes longer than `ms` (0: disarm) in a fault of the kind SP_FAULT_WATCHDOG: by an interrupt that goes to fault_vector, or a
+ * call of fault_report (faults.h). Returns 0 where the port has none. */
 int port_watchdog(uint32_t ms);
 
 /* 1 right before an inference is timed, 0 right after: a port whose line waits for it (flow control, an emulated UART) holds back its receive

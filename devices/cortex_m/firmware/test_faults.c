@@ -1,9 +1,10 @@
 /* Only in builds for tests (FW_TEST_FAULTS): a request that breaks the firmware in the way it names. No other build has it. */
+#include "faults.h"
 #include "firmware.h"
 
 #ifdef FW_TEST_FAULTS
 
-enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4 };
+enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4, SILENT_RESET = 5 };
 
 /* No board that QEMU knows has anything here. */
 #define NOWHERE 0x2F000000u
@@ -23,6 +24,9 @@ void test_fault(const sp_request *request, sp_answer *answer) {
             port_watchdog(1);
             for (;;) {
             }
+        case SILENT_RESET: /* as by a watchdog that resets the chip itself */
+            faults_watch(1);
+            port_reset();
         default: answer_error(answer, SP_BAD_ARGUMENT, 0, "no such test fault");
     }
 }

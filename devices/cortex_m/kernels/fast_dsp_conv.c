@@ -180,7 +180,8 @@ static uint32_t narrow_bytes(const kn_conv_params *params, const kn_conv_shape *
     return fast_is_column(params, shape) ? 0 : fast_column_bytes(shape, shape->input_channels);
 }
 
-/* Windows of whole words are widened on the way; others become bytes first. */
+/* Windows of whole words are widened on the way; others become bytes first. Fits in 32 bits for columns below 2^28:
+ * plan_check_conv refuses longer ones before an inference. */
 static uint32_t wide_bytes(const kn_conv_shape *shape)
 {
     const uint32_t column = fast_column_bytes(shape, shape->input_channels);
@@ -189,10 +190,12 @@ static uint32_t wide_bytes(const kn_conv_shape *shape)
 
 uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)
 {
-    const uint32_t wide = wide_bytes(shape);
     if (shape->filter_channels != shape->input_channels)
         return 0;
-    return wide <= WIDE_LIMIT ? wide : narrow_bytes(params, shape);
+    if (fast_column_bytes(shape, shape->input_channels) > WIDE_LIMIT / (sizeof(int16_t) * PIXELS) ||
+        wide_bytes(shape) > WIDE_LIMIT)
+        return narrow_bytes(params, shape);
+    return wide_bytes(shape);
 }
 
 /* One pixel at a time, with little scratch. */

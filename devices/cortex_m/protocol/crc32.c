@@ -1,5 +1,5 @@
 /* CRC-32 as in zlib and IEEE 802.3: polynomial 0xEDB88320 (reflected), four bits at a time, which needs a table of 64 bytes only. */
-#include "protocol.h"
+#include "crc32.h"
 
 static const uint32_t nibbles[16] = {
     0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,

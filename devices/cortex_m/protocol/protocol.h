@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "crc32.h"
+
 #define SP_VERSION 1
 
 /* The largest payload, either way: 8 bytes of WRITE's own and 1 KiB. Boards with little memory define less (at least 264). */
@@ -41,8 +43,7 @@ enum sp_code {
     SP_HASH = 7, SP_BAD_MODEL = 8, SP_UNSUPPORTED_OP = 9, SP_RUN_FAILED = 10, SP_STORAGE = 11, SP_BAD_VERSION = 12
 };
 enum sp_fault_kind {
-    SP_FAULT_NONE = 0, SP_FAULT_HARD = 1, SP_FAULT_MEMORY = 2, SP_FAULT_BUS = 3, SP_FAULT_USAGE = 4, SP_FAULT_WATCHDOG = 5, SP_FAULT_STACK = 6,
-    SP_FAULT_ASSERTION = 7
+    SP_FAULT_NONE = 0, SP_FAULT_HARD = 1, SP_FAULT_MEMORY = 2, SP_FAULT_BUS = 3, SP_FAULT_USAGE = 4, SP_FAULT_WATCHDOG = 5, SP_FAULT_STACK = 6
 };
 enum sp_reset_reason { SP_RESET_POWER = 0, SP_RESET_REQUEST = 1, SP_RESET_FAULT = 2, SP_RESET_WATCHDOG = 3 };
 
@@ -106,7 +107,7 @@ typedef struct {
     uint16_t last_early;  /* of the last frame that came too early */
     uint8_t gap;          /* 1: a NAK was sent since the last executed request */
     /* the answer to the last executed request, for repetition */
-    uint8_t kept_type;
+    uint8_t kept_type; /* 0: none in this session */
     uint16_t kept_length;
     /* incremental COBS decoder */
     uint8_t block;     /* code byte of the block under way, 0: none since the last zero byte */
@@ -132,9 +133,6 @@ void sp_announce_boot(sp_session *s);
 void sp_send_fault(sp_session *s, const sp_fault *fault);
 
 /* ---- parts that are useful elsewhere ------------------------------------------------------------------------- */
-
-/* CRC-32 as in zlib. `crc` is 0, or the result for the bytes before. */
-uint32_t sp_crc32(uint32_t crc, const uint8_t *bytes, uint32_t count);
 
 typedef struct {
     uint32_t state[8];

@@ -50,6 +50,7 @@ static void hello(sp_session *s, const uint8_t *payload, uint32_t length) {
     s->session = session;
     s->expected = 1;
     s->last_acting = 0;
+    s->kept_type = 0;
     s->gap = 0;
 
     const sp_facts *f = s->config.facts;
@@ -125,7 +126,7 @@ static void take_frame(sp_session *s) {
         if (can_be_redone(request.type) && (int16_t)(uint16_t)(sequence - s->last_acting) > 0) {
             request.repeated = 1;
             execute(s, sequence, &request);
-        } else if (ahead == -1 && sequence == s->last_acting && !can_be_redone(request.type)) {
+        } else if (ahead == -1 && sequence == s->last_acting && s->kept_type && !can_be_redone(request.type)) {
             sp_frame_send(s, s->kept_type, s->session, sequence, s->kept, s->kept_length);
         }
         return;

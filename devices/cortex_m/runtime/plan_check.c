@@ -1,22 +1,8 @@
 /* Validation of a plan, part 1: header, sections, inputs and outputs, and the walk over the nodes. */
 #include <stddef.h>
 
+#include "../protocol/crc32.h"
 #include "plan_check.h"
-
-/* CRC-32 of IEEE 802.3, reflected, four bits at a time: 64 bytes of table. */
-static uint32_t crc32(const uint8_t *data, uint32_t count)
-{
-    static const uint32_t table[16] = {0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u,
-                                       0x4DB26158u, 0x5005713Cu, 0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu,
-                                       0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu};
-    uint32_t crc = 0xFFFFFFFFu;
-    for (uint32_t i = 0; i < count; ++i) {
-        crc ^= data[i];
-        crc = table[crc & 15u] ^ (crc >> 4);
-        crc = table[crc & 15u] ^ (crc >> 4);
-    }
-    return ~crc;
-}
 
 typedef struct {
     uint32_t start, bytes, alignment;
@@ -49,7 +35,7 @@ static void check_header(plan_checker *check, uint32_t plan_bytes)
                  "the plan's length is not the one in its header: it was cut, or something was appended");
     if (check->why)
         return;
-    plan_require(check, crc32(check->plan + sizeof(plan_header), plan_bytes - (uint32_t)sizeof(plan_header)) == h->crc,
+    plan_require(check, sp_crc32(0, check->plan + sizeof(plan_header), plan_bytes - (uint32_t)sizeof(plan_header)) == h->crc,
                  "the plan's CRC-32 is wrong: it was damaged on its way");
     plan_require(check, (h->reserved[0] | h->reserved[1] | h->reserved[2]) == 0, "a reserved word of the header is not 0");
     plan_require(check, h->arena_bytes <= PLAN_LIMIT, "the plan's arena is over 1 GiB");

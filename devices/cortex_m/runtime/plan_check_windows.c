@@ -1,6 +1,9 @@
 /* Validation of a plan, part 4: ops with weights, and windows that slide over an image. */
 #include "plan_check.h"
 
+/* Inputs under one window. The fast kernels take up to 9 bytes of scratch for each, counted in 32 bits. */
+#define MAX_WINDOW (1u << 26)
+
 static uint32_t volume(int32_t a, int32_t b, int32_t c, int32_t d)
 {
     return plan_times(plan_times((uint32_t)a, (uint32_t)b), plan_times((uint32_t)c, (uint32_t)d));
@@ -42,6 +45,8 @@ void plan_check_conv(plan_checker *check, const uint32_t *record)
     const uint32_t input = volume(s->batches, s->input_height, s->input_width, s->input_channels);
     const uint32_t output = volume(s->batches, s->output_height, s->output_width, s->output_channels);
     uint32_t weights;
+    plan_require(check, volume(1, s->filter_height, s->filter_width, s->input_channels) <= MAX_WINDOW,
+                 "a window of a convolution has more than 2^26 inputs: the sizes of scratch memory would not fit");
     if ((record[0] & 0xFFFFu) == PLAN_CONV_2D) {
         weights = volume(s->output_channels, s->filter_height, s->filter_width, s->filter_channels);
         const int divides = s->input_channels % s->filter_channels == 0;

@@ -54,3 +54,5 @@ __attribute__((naked)) void fault_vector(void) {
         "   bl   fault_taken        \n"
         "   .ltorg                  \n");
 }
+
+void nmi_vector(void) __attribute__((weak, alias("fault_vector")));

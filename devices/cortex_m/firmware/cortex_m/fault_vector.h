@@ -5,4 +5,7 @@
 /* Ends in a FAULT frame and a reset. Reached by NMI or an interrupt of the port it means the watchdog. */
 void fault_vector(void);
 
+/* The NMI. The same as fault_vector, unless a port has its own: one whose watchdog rings more than once. */
+void nmi_vector(void);
+
 #endif

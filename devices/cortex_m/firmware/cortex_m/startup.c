@@ -11,7 +11,7 @@ void reset_vector(void) __attribute__((noreturn));
 
 /* The chip loads the stack pointer and jumps: the two words that have to be right. A port adds its interrupts in .vectors.port. */
 __attribute__((section(".vectors"), used)) static const vector system_vectors[16] = {
-    {.stack = __stack_top}, {reset_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector},
+    {.stack = __stack_top}, {reset_vector}, {nmi_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector},
     {fault_vector},         {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector},
 };
 

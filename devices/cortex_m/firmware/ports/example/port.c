@@ -26,7 +26,7 @@
 #define USART2_BRR REGISTER(0x40004408u)
 #define USART2_CR1 REGISTER(0x4000440Cu)
 #define USART2_INTERRUPT 38u
-enum { SR_RXNE = 1u << 5, SR_TC = 1u << 6, SR_TXE = 1u << 7 };
+enum { SR_ORE = 1u << 3, SR_RXNE = 1u << 5, SR_TC = 1u << 6, SR_TXE = 1u << 7 };
 
 /* TIM2 has 32 bits; it counts every 256th clock and says how often the cycle counter went round. TIM5 is the watchdog. */
 #define TIM2_CR1 REGISTER(0x40000000u)
@@ -48,7 +48,12 @@ static uint8_t samples[SAMPLE_BYTES] __attribute__((aligned(16)));
 static wide_counter counter = {.coarse_shift = 8};
 
 static void usart_interrupt(void) {
-    while (USART2_SR & SR_RXNE) ring_put(&received, (uint8_t)USART2_DR);
+    uint32_t status;
+    /* An overrun interrupts too, with or without a byte, until the data register is read after the status (RM0390, 25.6.1). */
+    while ((status = USART2_SR) & (SR_RXNE | SR_ORE)) {
+        const uint8_t byte = (uint8_t)USART2_DR;
+        if (status & SR_RXNE) ring_put(&received, byte);
+    }
 }
 
 /* The watchdog's interrupt goes where faults go. */

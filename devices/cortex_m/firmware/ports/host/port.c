@@ -20,7 +20,9 @@
 #include "../../footprint.h"
 
 #define MODEL_BYTES (4u << 20)
+#ifndef ARENA_BYTES
 #define ARENA_BYTES (4u << 20)
+#endif
 #define SAMPLE_BYTES (12u << 20)
 #define LINE_VARIABLE "FIRMWARE_FD"
 #define RETAINED_VARIABLE "FIRMWARE_RETAINED_FD"

@@ -191,9 +191,12 @@ int port_watchdog(uint32_t ms) {
     interrupt_disable(TIMER2_INTERRUPT);
     TIMER2->stop = 1;
     TIMER2->interrupt_clear = 1u << 16;
-    if (ms == 0) return 1;
+    if (ms == 0) {
+        keep_awake();
+        return 1;
+    }
     const uint64_t ticks = (uint64_t)ms * (TIMER_HZ >> 8) / 1000u;
-    /* Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits. */
+    /* 32 bits are 19 hours. Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits. */
     TIMER2->bits = 3;
     TIMER2->compare[0] = ticks > 0xFFFFFFFFu ? 0xFFFFFFFFu : (uint32_t)ticks;
     TIMER2->compared[0] = 0;

@@ -1,5 +1,5 @@
-/* Arm MPS3 with the AN547 image (Cortex-M55), real or QEMU's, in its secure state. UART0 is the line. Time is the core's cycle counter where it
- * runs, else the SSE-300's system counter, which has 64 bits. The watchdog of the slow clock ends in an NMI.
+/* QEMU's Arm MPS3 with the AN547 image (Cortex-M55), in its secure state. UART0 is the line. Time is the core's cycle counter where it runs, else the
+ * SSE-300's system counter, which has 64 bits. The watchdog of the slow clock ends in an NMI. Not tried on a real board: see COUNTER_HZ.
  * Arm DAI 0547B (memory map), 101773 (SSE-300). */
 #include "../../port.h"
 
@@ -13,6 +13,8 @@
 #define CLOCK_HZ 32000000u
 #define PERIPHERAL_HZ 25000000u
 #define SLOW_HZ 32000u
+/* Of the system counter: in QEMU the core's own clock. Where a board's is another, COARSE_SHIFT and port_ticks have to change. */
+#define COUNTER_HZ CLOCK_HZ
 #define BAUD 921600u
 
 #define UART ((cmsdk_uart *)0x59303000u)
@@ -22,8 +24,9 @@
 #define COUNTER_CONTROL REGISTER(0x58100000u)
 #define COUNTER_LOW REGISTER(0x58100008u)
 #define COUNTER_HIGH REGISTER(0x5810000Cu)
-/* The cycle counter goes round about 2^8 times slower than this. */
+/* The coarse counter is the system counter over 2^8: exactly as many times slower than the cycle counter, as wide_counter wants it. */
 #define COARSE_SHIFT 8u
+_Static_assert(COUNTER_HZ == CLOCK_HZ, "the system counter and the cycle counter must have one clock: port_ticks takes either for the other");
 
 /* Internal SRAM: 2 x 2 MB. DDR4 holds what need not be fast. */
 #define ARENA ((uint8_t *)0x31000000u)
