@@ -1,9 +1,12 @@
 """The rule behind the outcome `wrong`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from harness.measure.divergence import compare
+from harness.measure.divergence import Divergence, compare
+from harness.run.cell import _rounding_words
 from harness.variants.artifact import TensorIo
 from harness.workloads.base import Tolerance
 
@@ -118,3 +121,31 @@ def test_a_step_before_a_final_sigmoid_may_become_several_of_the_output():
     within = compare([reference + np.int8(6)], [reference], steps=(6.4,), **arguments)
     assert not within.wrong and within.max_lsb_diff == 6 and "<= 6.4 LSB" in within.rule
     assert compare([reference + np.int8(7)], [reference], steps=(6.4,), **arguments).wrong
+
+
+def test_the_smallest_bound_that_accepts_is_known():
+    """For deep integer models: what to write behind --tolerance integer_lsb=."""
+    reference = int8_outputs()
+    off = np.random.default_rng(1).integers(-3, 4, reference.shape)
+    mine = np.clip(reference.astype(int) + off, -128, 127).astype(np.int8)
+    mine[0, 0] = np.int8(-128) if reference[0, 0] > 0 else np.int8(127)  # one wild output is within the share
+    verdict = judge(mine, reference)
+    assert verdict.wrong and verdict.accepting_lsb == 3
+    assert not judge(mine, reference, tolerance=Tolerance(integer_lsb=3)).wrong
+    assert judge(mine, reference, tolerance=Tolerance(integer_lsb=2)).wrong
+    assert judge(mine, reference, on_npu=True).accepting_lsb is None
+    infinite = np.full((4, 10), np.nan, np.float32)
+    assert judge(infinite, infinite * 0 + 1, io=FLOAT).accepting_lsb is None
+
+
+def test_the_reason_says_when_answers_agree_all_the_same():
+    verdict = Divergence(
+        wrong=True, rule="r", reason="far off", samples=256, max_lsb_diff=4.0, mismatch_share=0.3, agreement=0.984, nrmse=0.01,
+        bit_identical=False, accepting_lsb=4,
+    )
+    words = _rounding_words(verdict, 42)
+    assert "agree with the reference's in 98.4%" in words and "add up over 42 nodes" in words
+    assert "`--tolerance integer_lsb=4` accepts them" in words
+    assert _rounding_words(replace(verdict, agreement=0.9), 42) == ""
+    assert _rounding_words(replace(verdict, agreement=None), 42) == ""
+    assert _rounding_words(replace(verdict, accepting_lsb=None), 42) == ""

@@ -92,6 +92,7 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(make_sshd, ssh_con
     with pytest.raises(StableDeviceError, match="has changed") as caught:
         open_link(server.link())
     assert old in str(caught.value) and new in str(caught.value)
+    assert caught.value.hint.endswith("enroll myboard --replace") or caught.value.hint.endswith("enroll NAME --replace")
 
 
 def test_the_pinned_one_of_several_host_keys_is_asked_for(make_sshd, ssh_config, tmp_path):

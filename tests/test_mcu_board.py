@@ -18,6 +18,7 @@ from harness.boards.mcu_lines import EmulatedLine, PortLine, SerialAddress
 from harness.boards.mcu_model import mcu_model
 from harness.boards.mcu_worker import interleave
 from harness.errors import StableDeviceError, TransientDeviceError
+from harness.links.serial_messages import ProtocolError
 from harness.tflite.graph import read_graph
 from tests import tiny_model
 from tests.fixtures_mcu_board import KilledLine, mcu_profile
@@ -151,6 +152,52 @@ def test_what_ticks_mean():
     assert cycles.one_ns(168) == 1000
     timer = McuClock(tick_hz=1_000_000, tick_unit=1)
     assert (timer.time_basis, timer.counts(np.array([5])), timer.one_ns(5)) == ("device", None, 5000)
+
+
+class TimedLine(EmulatedLine):
+    """The emulated board taken for a real one: its ticks are those of a timer, and nobody counts instructions."""
+
+    icount_shift = None
+
+
+def test_a_real_board_is_warmed_up_until_it_has_settled(open_board, files, monkeypatch):
+    worker = start(open_board(line=TimedLine(mcu_profile(), None)), files, samples=4)
+    worker.first_invoke(["s"])
+    plan = BenchPlan(min_samples=5, min_ns=1, max_ns=10**9)
+    timed = worker.bench(plan)
+    assert timed.warmup_stable and len(timed.warmup_ns) >= 3 and len(timed.samples_ns) == 5 and timed.counts is None
+    assert timed.pace_ns > 0
+    # one that becomes slower all the time is told, and not timed for ever
+    repeat, calls = worker._repeat, []
+
+    def slower(count):
+        rows, ticks = repeat(count)
+        calls.append(count)
+        return rows, ticks * (10 + len(calls)) // 10
+
+    monkeypatch.setattr(worker, "_repeat", slower)
+    timed = worker.bench(replace(plan, warmup_max_ns=10**9))
+    assert not timed.warmup_stable and 10**9 <= timed.warmup_ns.sum() < 3 * 10**9
+
+
+def test_a_board_that_runs_fewer_inferences_than_asked_is_found_out(open_board, files, monkeypatch):
+    board = open_board()
+    worker = start(board, files)
+    worker.first_invoke(["s"])
+    run = board.session.run
+    monkeypatch.setattr(board.session, "run", lambda **options: replace(run(**options), done=1))
+    with pytest.raises(ProtocolError, match=f"RUN: done is 1, asked were {COUNT} inferences"):
+        worker.evaluate(["s"], COUNT)
+
+
+def test_ticks_of_a_result_beyond_any_clock(open_board, files, monkeypatch):
+    board = open_board()
+    worker = start(board, files)
+    worker.first_invoke(["s"])
+    read = board.session.read
+    monkeypatch.setattr(board.session, "read", lambda *place: b"\xff" * 8 + read(*place)[8:])
+    with pytest.raises(ProtocolError, match="RESULTS: the board counts 18446744073709551615 ticks"):
+        worker.evaluate(["s"], 2)
 
 
 # ------------------------------------------------------------------------------------------------------------ faults

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.boards.connect import availability, backend_spec
 from harness.boards.mcu_lines import serial_address
+from harness.boards.mcu_model import mcu_model, profile_facts
 from harness.boards.mcu_predict import predict_mcu
 from harness.boards.mcu_twin import emulated_board
 from harness.boards.profile_mcu import McuProfile, McuRuntimeProfile, SerialLinkProfile, is_port
 from harness.boards.resolve import get_profile, list_profiles
-from harness.errors import UserInputError
+from harness.emulation.mcu_board import ports_dir
+from harness.errors import UnsupportedError, UserInputError
 from harness.tflite.graph import read_graph
+from harness.tflite.prediction import predict
 from tests import tiny_model
 
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55")
@@ -91,6 +97,9 @@ def test_mistakes_are_told_with_what_is_allowed(devices_dir: Path, write_profile
         ("/dev/ttyACM0", True), ("/dev/serial/by-id/usb-x_y-if02-port0", True), ("/dev/pts/7", True), ("COM12", True),
         ("socket://127.0.0.1:5000", True), ("rfc2217://lab-host:4001", True), ("socket://127.0.0.1", False),
         ("http://127.0.0.1:80", False), ("/dev/../etc/passwd", False), ("ttyACM0", False), ("/dev/x y", False), ("", False),
+        ("rfc2217://lab-host:4001?ign_set_control", True), ("socket://lab-host:4001?ign_set_control", False),
+        ("rfc2217://lab-host:4001?logging=debug", False), ("rfc2217://[::1]:65535", True), ("socket://lab-host:65536", False),
+        ("socket://lab-host:0", False), ("rfc2217://lab-host:99999?ign_set_control", False),
     ],
 )
 def test_what_counts_as_a_port(text: str, good: bool):
@@ -141,6 +150,81 @@ def test_of_a_runtime_that_reads_tflite_files_only_a_lower_bound_is_known(device
     prediction = _predict(tmp_path, tiny_model.mnist_cnn(), get_profile("nucleo", devices_dir))
     assert prediction.loads is None and prediction.fits is False
     assert any("needs at least" in r or "need at least" in r for r in prediction.reasons)
+
+
+def test_a_connected_boards_facts_win_over_the_profile(tmp_path: Path):
+    """The run decides by them, so that a prediction by anything else would contradict it."""
+    profile = get_profile("cortex-m4@qemu")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_model.mnist_cnn())
+    options = {"profile": profile, "backend": backend_spec(profile, "cpu"), "runtime": "plan 1 (dsp)"}
+    facts = profile_facts(profile)
+    assert predict(read_graph(path), 1, **options, board=facts).fits is True
+    small = predict(read_graph(path), 1, **options, board=replace(facts, arena_bytes=8000))
+    assert small.fits is False and "the board has 8,000 of arena" in small.reasons[0]
+    without = predict(read_graph(path), 1, **options, board=replace(facts, plan_ops=frozenset({1})))
+    assert without.loads is False and "was built without" in without.reasons[0]
+
+
+@pytest.mark.parametrize("runtime", ["plan", "tflite-micro"])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "words"),
+    [
+        ((2, 8), (2, 8), r"the input 'in' has the shape \[2, 8\]; the output 'out' has the shape \[2, 8\]"),
+        ((8,), (8,), r"the input 'in' has the shape \[8\]"),
+        ((1, 8), (8,), r"^the output 'out' has the shape \[8\]: the first axis must be a batch of 1 "),
+    ],
+)
+def test_models_without_a_batch_of_one_are_refused(tmp_path: Path, runtime: str, inputs, outputs, words: str):
+    shapes = {"in": inputs, "out": outputs}
+    tensors = [tiny_model.Tensor(name=name, shape=shape, dtype="int8", scale=0.5) for name, shape in shapes.items()]
+    node = tiny_model.Node(op="RELU" if inputs == outputs else "RESHAPE", inputs=(0,), outputs=(1,))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_model.build(tensors, [node], inputs=(0,), outputs=(1,)))
+    facts = replace(profile_facts(get_profile("cortex-m4@qemu")), plans=runtime == "plan")
+    with pytest.raises(UnsupportedError, match=words) as error:
+        mcu_model(read_graph(path), path, facts)
+    assert "convert the model with a first axis of 1" in error.value.hint
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"X" + data[1:], lambda data: b""])
+def test_a_damaged_plan_in_the_cache_is_made_again(tmp_path: Path, monkeypatch, damage):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_model.int8_dense())
+    facts = profile_facts(get_profile("cortex-m4@qemu"))
+    made = mcu_model(read_graph(path), path, facts)
+    good = made.path.read_bytes()
+    made.path.write_bytes(damage(good))
+    assert mcu_model(read_graph(path), path, facts) == made and made.path.read_bytes() == good
+    written = made.path.stat().st_mtime_ns
+    mcu_model(read_graph(path), path, facts)
+    assert made.path.stat().st_mtime_ns == written  # a good one is left alone
+
+
+def test_a_twin_of_the_users_own_port(devices_dir: Path, write_profile):
+    """A copy of a packaged port in a folder beside the profile, as its owner would have it."""
+    folder = devices_dir / "ports" / "my-m4"
+    shutil.copytree(ports_dir() / "mps2-an386", folder)
+    board = folder / "board.toml"
+    text = board.read_text()
+    for path in re.findall(r'"(\.\./[^"]+)"', text):
+        text = text.replace(f'"{path}"', f'"{(ports_dir() / "mps2-an386" / path).resolve()}"')
+    board.write_text(text)
+    write_profile("nucleo", NUCLEO + "emulation: {machine: ./ports/my-m4}\n")
+    twin = get_profile("nucleo", devices_dir, emulated=True)
+    assert twin.board == "my-m4" and emulated_board(twin).emulation.machine == "mps2-an386"
+    assert availability(twin).ok
+    board.write_text(text.partition("[emulation]")[0])
+    with pytest.raises(UserInputError, match=r"board.toml of ./ports/my-m4 has no \[emulation\]"):
+        get_profile("nucleo", devices_dir, emulated=True)
+
+
+def test_a_twin_that_cannot_be_hides_no_other_device_in_the_list(devices_dir: Path, write_profile, harness_cli):
+    write_profile("nucleo", NUCLEO + "emulation: {machine: ./gone}\n")
+    shown = harness_cli("devices", "list", "--devices-dir", devices_dir)
+    assert shown.code == 0 and "nucleo@qemu" in shown.out and "the folder has no board.toml" in shown.out
+    assert "cortex-m4@qemu" in shown.out
 
 
 def _predict(folder: Path, data: bytes, profile):

@@ -39,6 +39,15 @@ def test_a_cell_is_exact_counted_and_the_same_again(mcu_run, prepare_mcu):
     assert [getattr(record, name) for name in names] == [getattr(again, name) for name in names]
 
 
+def test_what_fits_is_predicted_by_the_board_that_runs_it(mcu_run, prepare_mcu):
+    """A profile with the limits of another board must not contradict the run, which asks the board."""
+    profile = mcu_profile()
+    small = profile.model_copy(update={"limits": profile.limits.model_copy(update={"arena_bytes": 100, "model_bytes": 100})})
+    (record,) = mcu_run(prepare_mcu(tiny_model.int8_dense(), samples=4), profiles=(small,))
+    assert record.outcome == "ok" and record.prediction["fits"] is True
+    assert not [finding for finding in record.findings if finding.code.startswith("prediction")]
+
+
 def test_other_cores_answer_to_the_bit_as_the_m4(mcu_run, prepare_mcu, tmp_path):
     model = prepare_mcu(tiny_model.int8_dense(), samples=40)
     profiles = tuple(mcu_profile(f"cortex-{core}@qemu", samples=count) for core, count in (("m4", 40), ("m0", 8), ("m3", 8)))

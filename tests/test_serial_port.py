@@ -7,16 +7,19 @@ import errno
 import os
 import pty
 import random
+import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tty
 
 import pytest
 import serial
 import serial.rfc2217
 
+from harness.boards.profile_mcu import is_port
 from harness.errors import StableDeviceError, TransientDeviceError, UserInputError
 from harness.links.base import ChannelClosed, ChannelTimeout
 from harness.links.serial_messages import BoardLost, Target
@@ -142,6 +145,8 @@ def test_a_port_that_takes_nothing_is_a_timeout():
         ("socket://board.invalid:1", TransientDeviceError, "cannot be resolved"),
         ("socket://board", UserInputError, "lacks its host or its port"),
         ("rfc2217://board:x", UserInputError, "cannot be used"),
+        ("socket://board:0", UserInputError, "lacks its host or its port"),
+        ("socket://board:65536", UserInputError, "cannot be used: .*range"),
         ("telnet://board:1", UserInputError, "telnet"),
     ],
 )
@@ -231,6 +236,96 @@ def test_another_thread_can_end_a_wait(serial_board, way):
             port.read_some(0)
         port.close()
         if server is not None:
+            server.close()
+
+
+def test_an_interrupt_never_writes_to_a_pipe_that_was_closed(monkeypatch):
+    """Its number may be another file's by then. The thread that interrupts is held between looking at the pipe and writing."""
+    master, slave = pty.openpty()
+    port = SerialPort(settings(os.ttyname(slave)))
+    port.open()
+    inside, go_on, write = threading.Event(), threading.Event(), os.write
+
+    def held(fd: int, data: bytes) -> int:
+        inside.set()
+        go_on.wait(10)
+        return write(fd, data)
+
+    monkeypatch.setattr("harness.links.serial_port.os.write", held)
+    failed: list[BaseException] = []
+
+    def interrupt() -> None:
+        try:
+            port.interrupt()
+        except BaseException as error:
+            failed.append(error)
+
+    interrupter, closer = threading.Thread(target=interrupt), threading.Thread(target=port.close)
+    interrupter.start()
+    assert inside.wait(10)
+    pipe = port._wake[1]
+    closer.start()
+    closer.join(0.2)
+    assert closer.is_alive() and os.fstat(pipe)  # it waits
+    go_on.set()
+    interrupter.join(10)
+    closer.join(10)
+    monkeypatch.undo()
+    assert not failed
+    port.interrupt()  # after the close it touches nothing
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.fixture
+def many_files():
+    """A process with more files open than select() can tell apart."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, hard), hard))
+    files: list[int] = []
+
+    def fill() -> None:
+        while not files or files[-1] < 1100:
+            files.append(os.dup(0))
+
+    yield fill
+    for fd in files:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_port_works_behind_a_thousand_open_files(many_files):
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        many_files()
+        with SerialPort(settings(os.ttyname(slave))) as port:
+            assert port._fd > 1024
+            port.write(b"there", 5)
+            assert os.read(master, 10) == b"there"
+            os.write(master, b"back")
+            assert port.read_some(5) == b"back" and port.read_some(0.01) == b""
+        with SerialPort(settings(f"socket://127.0.0.1:{server.getsockname()[1]}")) as port:
+            client, _ = server.accept()
+            with client:
+                port.write(b"there", 5)
+                assert client.recv(10) == b"there"
+                client.sendall(b"back")
+                assert port.read_some(5) == b"back"
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_server_that_does_not_confirm_the_control_lines(serial_board):
+    """What the hint of the error advises can be followed, in a profile and in the environment alike."""
+    with pty_board(serial_board) as path:
+        server = Rfc2217Server(path)
+        try:
+            address = f"{server.url}?ign_set_control"
+            assert is_port(address)
+            with SerialPort(settings(address)) as port:
+                SerialSession(port).hello()
+        finally:
             server.close()
 
 

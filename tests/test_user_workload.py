@@ -137,6 +137,7 @@ def test_the_digest_follows_the_samples_and_the_preprocessing(model, tmp_path):
 @pytest.mark.parametrize(
     "arrays, words",
     [
+        ({}, "has no arrays in it"),
         ({"images": images()}, "has neither 'x_test' nor 'x'; found the keys: images"),
         ({"x": images(shape=(27, 28))}, r"'x' does not fit the model: samples have shape \[27, 28\], the model takes \[28, 28\]"),
         ({"x": images(0)}, "'x' is empty"),

@@ -116,7 +116,7 @@ def add_board(
     name = name or suggested_name(facts)
     path = _check_free(target, name, force)
     write_profile(profile_text(facts, name, link), path)
-    return AddedBoard(name=name, path=path, facts=facts, notes=tuple(_notes(name, path, target)))
+    return AddedBoard(name=name, path=path, facts=facts, notes=(*_notes(name, path, target), *_core_notes(facts)))
 
 
 def _check_free(folder: Path, name: str, force: bool) -> Path:
@@ -135,6 +135,16 @@ def _check_free(folder: Path, name: str, force: bool) -> Path:
 def _default_folder() -> Path:
     here = Path("devices").absolute()
     return here if here.is_dir() else paths.user_config_dir() / "devices"
+
+
+def _core_notes(facts: BoardFacts) -> list[str]:
+    """The number of threads is a guess where a board may have cores of two kinds, which nothing on it says reliably."""
+    if (facts.cpu_count or 1) < 3:
+        return []
+    return [
+        f"`threads` is made of the board's {facts.cpu_count} cores; where some are little ones, the number of the big ones is "
+        "often faster (with `affinity` for them)"
+    ]
 
 
 def _notes(name: str, path: Path, folder: Path) -> list[str]:

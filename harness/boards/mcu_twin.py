@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from harness.boards.profile import TWIN_SUFFIX, DeadlinesProfile, Samples
@@ -23,7 +24,6 @@ def mcu_twin(profile: McuProfile) -> McuProfile:
     """
     where = f"{profile.origin.path if profile.origin else profile.name}, emulation"
     block = profile.emulation or {}
-    emulated_board(profile)
     laid_over = {key: _checked(key, block[key], where) for key in _OVERRIDES if key in block}
     twin = profile.model_copy(
         update={
@@ -33,7 +33,7 @@ def mcu_twin(profile: McuProfile) -> McuProfile:
             "time_basis": "guest-instructions",
             "exclusive": _HOST_LOCK,
             # The firmware of the twin is the harness's own build and names itself after the machine.
-            "board": block["machine"],
+            "board": emulated_board(profile).name,
             **laid_over,
         }
     )
@@ -41,7 +41,8 @@ def mcu_twin(profile: McuProfile) -> McuProfile:
 
 
 def emulated_board(profile: McuProfile) -> McuBoard:
-    """The board that `emulation.machine` names, the block checked: a port of the firmware that QEMU has a machine for.
+    """The board that `emulation.machine` names, the block checked: a port of the firmware that QEMU has a machine for. A name is
+    a port that came with the harness; a path (with a `/`, from the profile's file on) is the folder of the user's own.
 
     Raises:
         UserInputError: an unknown key, no machine or an unknown one, or one with another core than the profile's.
@@ -56,6 +57,8 @@ def emulated_board(profile: McuProfile) -> McuBoard:
         if machine is None:
             raise UserInputError("`emulation:` names no `machine`", hint="add `machine: mps2-an386`")
         boards = {name: board for name in known_boards() if (board := load_board(name)).emulation is not None}
+        if "/" in str(machine):
+            boards = {machine: _own_board(profile, str(machine))}
         if machine not in boards:
             raise unknown_name("emulated machine", str(machine), boards)
         found = boards[machine]
@@ -67,6 +70,21 @@ def emulated_board(profile: McuProfile) -> McuBoard:
             )
     except UserInputError as error:
         raise UserInputError(error.what, where=where, hint=error.hint) from None
+    return found
+
+
+def _own_board(profile: McuProfile, folder: str) -> McuBoard:
+    """The port in a folder of the user's.
+
+    Raises:
+        UserInputError: no such folder, a wrong board.toml, or one without `[emulation]`.
+    """
+    base = profile.origin.path.parent if profile.origin else Path()
+    found = load_board(base / Path(folder).expanduser())
+    if found.emulation is None:
+        raise UserInputError(
+            f"the board.toml of {folder} has no [emulation]", hint="add it with QEMU's `machine` and `icount_shift`"
+        )
     return found
 
 

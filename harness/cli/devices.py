@@ -1,4 +1,4 @@
-"""`harness devices`: list, check, add and enroll boards."""
+"""`harness devices`: list, check, add and enroll boards, and compile their firmware."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.coverage import coverage_command
+from harness.cli.firmware import firmware_command
 
 if TYPE_CHECKING:
     from harness.boards.profile import Profile
@@ -25,6 +26,7 @@ def command() -> None:
 
 
 command.add_command(coverage_command)
+command.add_command(firmware_command)
 
 
 @command.command("list")
@@ -144,14 +146,19 @@ def _ask(key: HostKey) -> bool:
 def _rows(entry: ProfileEntry, devices_dir: str | None) -> list[dict[str, object]]:
     """A device and its emulated twin, where it has one, as plain JSON values."""
     from harness.boards.resolve import get_profile, twin_suffix
+    from harness.errors import HarnessError
 
     place: dict[str, object] = {"path": str(entry.path)}
     if entry.profile is None:
         return [{"name": entry.name, **place, "available": False, "reason": str(entry.error)}]
     rows = [_row(entry.profile, place)]
-    if entry.profile.emulation is not None:
+    if entry.profile.emulation is None:
+        return rows
+    try:
         twin = get_profile(entry.name + twin_suffix(entry.profile), devices_dir)
         rows.append({**_row(twin, place), "link": "estimated, nothing runs" if twin.estimated else "emulated"})
+    except HarnessError as error:  # one wrong block hides no other device
+        rows.append({"name": entry.name + twin_suffix(entry.profile), **place, "available": False, "reason": str(error)})
     return rows
 
 

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -185,12 +186,14 @@ class SerialPort:
         native = hasattr(port, "set_low_latency_mode")
         if native:
             port.exclusive = True
+        if settings.port.startswith("socket://"):
+            port.reset_input_buffer = partial(_drain, port)
         port.dtr, port.rts = settings.dtr, settings.rts
         try:
             port.open()
             if native:
                 _keep_lines(port)
-            _drop_received(port)
+            port.reset_input_buffer()
         except Exception:
             with contextlib.suppress(Exception):
                 port.close()
@@ -289,11 +292,8 @@ def _check_address(port: str) -> None:
             raise ValueError("the address lacks its host or its port number")
 
 
-def _drop_received(port: Any) -> None:
-    """What came before the session. pyserial does it for sockets with select(), which refuses descriptors from 1024 on."""
-    if not port.port.startswith("socket://"):
-        port.reset_input_buffer()
-        return
+def _drain(port: Any) -> None:
+    """Drops what a socket has received; pyserial's own way asks select(), which refuses descriptors from 1024 on."""
     poll = select.poll()
     poll.register(port.fileno(), select.POLLIN)
     with contextlib.suppress(BlockingIOError):

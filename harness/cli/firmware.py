@@ -1,0 +1,82 @@
+"""`harness devices firmware`: the program to flash on a microcontroller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harness.emulation.mcu_firmware import Firmware
+
+_BIN, _ELF = ".bin", ".elf"
+
+
+@click.command("firmware")
+@click.argument("board", metavar="BOARD_OR_FOLDER")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Copy it to FILE.elf, or its bare bytes to FILE.bin.")
+@click.option("--tflite-micro", "with_tflite_micro", is_flag=True, help="With your own TFLite Micro (HARNESS_TFLM_...).")
+def firmware_command(board: str, output: str | None, with_tflite_micro: bool) -> int:
+    """Compile the firmware of a microcontroller board, and say where it is.
+
+    BOARD_OR_FOLDER is a board that came with the harness, or the folder of your own (docs/adding-an-mcu-board.md).
+
+    \b
+    Examples:
+      harness devices firmware mps2-an386
+      harness devices firmware path/to/my-board --output my-board.bin
+    """
+    from harness.emulation.mcu_board import HOST_CORE, load_board
+    from harness.emulation.mcu_firmware import build_firmware
+
+    target = _target(output)
+    found = load_board(board)
+    if target is not None and target.suffix == _BIN and found.core == HOST_CORE:
+        raise _no_file(output, f"{found.name} is a program of this machine and has no bare bytes", "write it to FILE.elf")
+    library = None
+    if with_tflite_micro:
+        from harness.emulation.tflite_micro import tflite_micro
+
+        library = tflite_micro(where=found.name)
+    made = build_firmware(found, tflite_micro=library, progress=lambda line: click.echo(line, err=True))
+    place = str(made.elf) if target is None else str(target)
+    address = None if target is None else _write(made, target)
+    click.echo(f"{found.name}: {found.core}, build {made.build}, {made.compiler}")
+    if found.core != HOST_CORE:
+        from harness.emulation.elf import memory_bytes
+
+        click.echo(f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers")
+    click.echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
+    return 0
+
+
+def _target(output: str | None) -> Path | None:
+    """The file to write, its ending checked before anything is compiled."""
+    if output is None:
+        return None
+    path = Path(output).expanduser()
+    if path.suffix not in (_ELF, _BIN):
+        raise _no_file(output, "the ending says no form of a firmware", "write it to FILE.elf or FILE.bin")
+    if not path.parent.is_dir():
+        raise _no_file(output, "there is no such folder", f"make it: mkdir -p {path.parent}")
+    return path
+
+
+def _write(made: Firmware, target: Path) -> int | None:
+    """Writes the file; returns the address of bare bytes."""
+    from harness.emulation.elf import flat_image
+    from harness.files import write_bytes_atomic
+
+    address, data = flat_image(made.elf) if target.suffix == _BIN else (None, made.elf.read_bytes())
+    try:
+        write_bytes_atomic(target, data)
+    except OSError as error:
+        raise _no_file(str(target), f"it cannot be written: {error.strerror or error}", "choose another file") from None
+    return address
+
+
+def _no_file(where: str | None, what: str, hint: str) -> Exception:
+    from harness.errors import UserInputError
+
+    return UserInputError(what, where=where, hint=hint)
