@@ -74,7 +74,8 @@ def test_mutated_plans_stay_inside_their_memory_with_the_fast_kernels(core: str,
     (tmp_path / "seeds.c").write_text("#include <stdint.h>\nextern const uint32_t seed_words[];\nconst uint32_t seed_words[] = {"
                                       + ",".join(f"{word}u" for word in (*words, 0)) + "};\n")
     board = BOARDS[core]
-    program = link_program(board, tmp_path, [PROGRAMS / "fuzz_plan.c", tmp_path / "seeds.c", CRC32, *sorted(RUNTIME.glob("plan_*.c"))],
+    c_files = [PROGRAMS / "fuzz_plan.c", tmp_path / "seeds.c", CRC32, *sorted(RUNTIME.glob("plan_*.c"))]
+    program = link_program(board, tmp_path, c_files,
                            compile_kernels(board, tmp_path / "kernels"), [f"-I{RUNTIME}", f"-I{Path(__file__).parent}"])
     output = run_program(board, program, 1, int(os.environ.get("HARNESS_PLAN_FUZZ", _QUICK_CASES)) // share)
     kernels, seeds, ran, refused = map(int, output.splitlines()[-1].split())

@@ -40,10 +40,12 @@ static void start_round(cmsdk_watchdog *watchdog, uint64_t ticks) {
 /* From the NMI: whether the deadline is still to come. Then the next round has begun. */
 __attribute__((used)) static uint32_t watchdog_goes_on(void) {
     if (!armed || ticks_left == 0) return 0;
+    /* As it was found: the NMI may come right before cmsdk_watchdog_arm writes. */
+    const uint32_t locked = armed->lock & 1u;
     armed->lock = WATCHDOG_UNLOCK;
     start_round(armed, ticks_left);
     armed->clear = 1u;
-    armed->lock = 0;
+    if (locked) armed->lock = 0;
     /* The request is gone before the handler is left, or it would be entered again. */
     __asm volatile("dsb" ::: "memory");
     return 1;

@@ -196,7 +196,8 @@ int port_watchdog(uint32_t ms) {
         return 1;
     }
     const uint64_t ticks = (uint64_t)ms * (TIMER_HZ >> 8) / 1000u;
-    /* 32 bits are 19 hours. Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits. */
+    /* Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits, which are 19 hours: a
+     * longer deadline ends then. */
     TIMER2->bits = 3;
     TIMER2->compare[0] = ticks > 0xFFFFFFFFu ? 0xFFFFFFFFu : (uint32_t)ticks;
     TIMER2->compared[0] = 0;
