@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from harness.measure.crosscheck import cross_checks
-from harness.results.record import CellKey, CellRecord
+from harness.results.record import CellKey, CellRecord, FallbackOp
 
 
 def cell(backend, **fields):
@@ -45,6 +45,18 @@ def test_a_delegate_that_promises_identical_outputs_is_no_alarm():
 def test_an_npu_slower_than_the_cpu_is_told():
     slow = npu(latency_median_ns=1500, latency_median_low_ns=1450, latency_median_high_ns=1550)
     assert codes(cell("cpu"), slow) == [("npu", "delegate-slower", "warning")]
+
+
+def test_an_emulated_npu_slower_than_the_cpu_is_no_warning():
+    slow = npu(
+        latency_median_ns=1500, latency_median_low_ns=1450, latency_median_high_ns=1550, time_basis="host-emulated"
+    )
+    assert codes(cell("cpu", time_basis="host-emulated"), slow) == [("npu", "delegate-slower", "info")]
+
+
+def test_a_delegate_that_takes_nothing_as_predicted_is_no_error():
+    left = [FallbackOp(node=0, op="CONV_2D", reason="float", predicted=True)]
+    assert ("npu", "nothing-delegated", "warning") in codes(cell("cpu"), npu(delegated_nodes=0, fallback=left))
 
 
 def test_slower_within_the_intervals_is_not_slower():

@@ -42,6 +42,12 @@ def test_the_stand_in_has_its_own_name_and_place():
     assert npu.affinity == () and npu.env == {}
 
 
+def test_the_stand_in_cannot_be_given_another_name(toy):
+    extra = "  backends: {npu: {delegate: {path: /usr/lib/libnpu_standin.so, name: mynpu}}}"
+    with pytest.raises(UserInputError, match="found 'mynpu', but .* is the NPU stand-in"):
+        get_profile("toy", toy(extra), emulated=True)
+
+
 def test_a_twin_needs_no_address(monkeypatch):
     from harness.boards.connect import availability
 

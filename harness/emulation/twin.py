@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 #: where the stand-in's library stands on an emulated board, and what a profile's backend calls it
 STANDIN_PATH = "/usr/lib/libnpu_standin.so"
+STANDIN_NAME = "npu-standin"
 #: the lock that emulated boards share with the host devices: they compute with the same cores
 _HOST_LOCK = "host-cpu"
 _OVERRIDES: dict[str, Any] = {
@@ -75,7 +76,23 @@ def qemu_twin(profile: Profile) -> Profile:
             **laid_over,
         }
     )
+    _require_standin_name(twin, where)
     return twin.from_file(profile.origin) if profile.origin else twin
+
+
+def _require_standin_name(twin: Profile, where: str) -> None:
+    """No table may show the stand-in under the name of a real delegate.
+
+    Raises:
+        UserInputError: a backend gives it another name.
+    """
+    for name, backend in twin.backends.items():
+        delegate = backend.delegate
+        if delegate is not None and delegate.path == STANDIN_PATH and delegate.name != STANDIN_NAME:
+            raise UserInputError(
+                f"emulation.backends.{name}.delegate.name: found {delegate.name!r}, but {STANDIN_PATH} is the NPU stand-in",
+                where=where, hint=f"write `name: {STANDIN_NAME}`: it is called what it is in every table",
+            )
 
 
 def _checked(key: str, value: Any, where: str) -> Any:

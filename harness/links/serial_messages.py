@@ -65,7 +65,7 @@ class Code(IntEnum):
 
 _FAULTS = {
     1: "hard fault", 2: "memory fault", 3: "bus fault", 4: "usage fault", 5: "an inference took too long (watchdog)",
-    6: "stack overflow", 7: "assertion",
+    6: "stack overflow",
 }
 _RESETS = {0: "power-on", 1: "request", 2: "fault", 3: "watchdog"}
 

@@ -1,4 +1,4 @@
-"""The fallback table: for every cell with an external delegate, where each node ran, why not on the delegate, and what was predicted.
+"""The fallback table: of every cell with an external delegate, where each node ran, why not there, and what was predicted.
 
 A cell that did not run stands in it with one row and its reason, so that the X of a summary is explained here too.
 """
@@ -52,7 +52,9 @@ def _node_row(record: CellRecord, node: dict[str, Any], left: dict[int, Any]) ->
         predicted_left = (record.prediction or {}).get("left_nodes")
         told = "no table" if predicted_left is None else "no" if node["node"] in predicted_left else "yes"
         reason = None
-    return {"node": node["node"], "op": node["op"], "ran_on": node["ran_on"], "partition": node.get("partition"),
+    # XNNPACK numbers partitions of its own; the column is the delegate's.
+    partition = node.get("partition") if fell is None else None
+    return {"node": node["node"], "op": node["op"], "ran_on": node["ran_on"], "partition": partition,
             "reason": reason, "predicted": told}
 
 

@@ -125,8 +125,8 @@ class CellRecord:
     latency_p90_ns: int | None = None
     latency_p99_ns: int | None = None
     latency_samples: int | None = None
-    #: exact counts per inference, on microcontrollers: instructions of an emulated core, cycles of a real one. The count is of the
-    #: first sample; least and most are over all that were counted, because kernels may branch on data.
+    #: exact counts per inference, on microcontrollers: instructions of an emulated core, cycles of a real one. The count is
+    #: of the first sample; least and most are over all that were counted, because kernels may branch on data.
     instructions: int | None = None
     instructions_min: int | None = None
     instructions_max: int | None = None
