@@ -197,7 +197,7 @@ def test_silently_wrong_models_are_errors_for_that_runtime(audit_models):
 
 def test_models_that_a_runtime_refuses_are_warnings_with_the_version(audit_models):
     found = finding(audit(audit_models, "mnist-cnn", "ptq-default"), "runtime-refuses")
-    assert "FULLY_CONNECTED version 12: this runtime has versions 1 to 10" in found.what
+    assert "FULLY_CONNECTED version 12: this runtime's optimized kernels have versions 1 to 10" in found.what
 
 
 def test_small_weights_that_stay_float_are_told(audit_models):

@@ -144,7 +144,7 @@ def test_the_old_runtime_is_predicted_for_every_conversion(audit_models, recipe,
 
 def test_reasons_name_op_version_and_node(audit_models):
     support = runtime_supports("tflite-runtime", "2.14.0", audit_models.graph("mnist-cnn", "ptq-default"))
-    assert support.reasons[0] == "FULLY_CONNECTED version 12: this runtime has versions 1 to 9"
+    assert support.reasons[0] == "FULLY_CONNECTED version 12: this runtime's reference kernels have versions 1 to 9"
     assert support.reasons[1].startswith("node 4 FULLY_CONNECTED: the hybrid kernel uses the first channel's scale")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.boards.connect import backend_spec
-from harness.boards.resolve import packaged_profile
+from harness.boards.resolve import get_profile, packaged_profile
 from harness.errors import UserInputError
 from harness.results.record import CellKey, CellRecord, FallbackOp, Fingerprint
 from harness.tflite.graph import read_graph
@@ -57,6 +57,25 @@ def test_a_version_that_nobody_stated_is_marked_as_assumed():
     host = packaged_profile("host-litert")
     stated = prediction(model, profile=host, backend=next(iter(host.backends)))
     assert (stated.runtime, stated.runtime_assumed) == ("ai-edge-litert 2.3.0", False)
+
+
+def test_a_twins_pinned_runtime_is_not_assumed():
+    twin = get_profile("imx8mp@qemu", IMX.origin.path.parent)
+    found = prediction(tiny_model.int8_dense(), profile=twin, backend="cpu")
+    assert (found.runtime, found.runtime_assumed) == ("tflite-runtime 2.14.0", False)
+    other = twin.model_copy(update={"emulation": {**twin.emulation, "runtime": "ai-edge-litert==2.3.0"}})
+    assert prediction(tiny_model.int8_dense(), profile=other, backend="cpu").runtime == "ai-edge-litert 2.3.0"
+
+
+def test_a_compilers_estimates_load_nothing(harness_cli, tmp_path):
+    twin = get_profile("imx93@vela", IMX.origin.path.parent)
+    found = prediction(tiny_model.float_mlp(), profile=twin)
+    assert (found.runtime, found.loads, found.right, found.reasons) == ("none", None, None, ())
+    assert found.nodes is not None
+    (tmp_path / "model.tflite").write_bytes(tiny_model.mnist_cnn())
+    result = harness_cli("check", tmp_path / "model.tflite", "--device", "imx93@vela", "--runtime", OLD)
+    row = next(line for line in result.out.splitlines() if line.startswith("npu"))
+    assert row.count("nothing runs") == 2 and "tflite-runtime" not in row
 
 
 def test_a_backend_without_a_delegate_has_no_placement_to_predict():
@@ -198,6 +217,13 @@ def test_harness_check_says_what_will_happen_and_what_helps(harness_cli, model_f
     assert "NO" in npu and "vx 0/1" in npu
     assert "node 0 FULLY_CONNECTED stays on the CPU: hybrid" in result.out
     assert "ptq-default-pt" in result.out
+
+
+def test_harness_check_says_whose_op_versions_a_model_exceeds(harness_cli, model_file):
+    result = harness_cli("check", model_file, "--device", "imx8mp", "--runtime", OLD)
+    words = " ".join(result.out.split())
+    assert "against it on cpu-ref: FULLY_CONNECTED version 12: this runtime's reference kernels have versions 1 to 9" in words
+    assert "against it on cpu, npu: FULLY_CONNECTED version 12: this runtime's optimized kernels have versions 1 to 10" in words
 
 
 def test_harness_check_strict_fails_for_a_model_that_will_not_load(harness_cli, model_file, tmp_path):

@@ -178,6 +178,11 @@ def test_another_suffix_than_qemu_is_an_unknown_device(devices_dir: Path):
         get_profile("imx8mp@kvm", devices_dir)
 
 
+def test_an_empty_suffix_is_an_unknown_device(devices_dir: Path):
+    with pytest.raises(UserInputError, match="unknown device 'imx8mp@'"):
+        get_profile("imx8mp@", devices_dir)
+
+
 def test_a_packaged_profile_ignores_the_users_folders(devices_dir: Path, write_profile, monkeypatch: pytest.MonkeyPatch):
     write_profile("host-litert", MINIMAL.replace("name: board", "name: host-litert"))
     monkeypatch.setenv("HARNESS_DEVICES", str(devices_dir))

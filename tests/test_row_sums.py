@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from harness.boards.connect import backend_spec
-from harness.boards.resolve import packaged_profile
+from harness.boards.resolve import get_profile, packaged_profile
 from harness.tflite.graph import read_graph
 from harness.tflite.prediction import predict
 from harness.tflite.row_sums import overflowing_rows
@@ -131,3 +131,10 @@ def test_a_board_that_is_this_machine_is_predicted_with_its_processor():
     affected = platform.machine() == "x86_64"
     assert {name: p.right for name, p in found.items()} == {"cpu-ref": not affected, "cpu": True}
     assert any("XNNPACK" in advice for advice in found["cpu-ref"].advice) == affected
+
+
+def test_a_twin_is_predicted_with_the_processor_that_it_emulates():
+    case = next(c for c in CASES if c.rows)
+    twin = get_profile("imx8mp@qemu", packaged_profile("imx8mp").origin.path.parent)
+    twin = twin.model_copy(update={"emulation": {**twin.emulation, "runtime": "==".join(LITERT)}})
+    assert predict(read_graph(case.model), len(case.model), twin, backend_spec(twin, "cpu-ref")).right is True

@@ -69,12 +69,12 @@ def get_profile(name: str, devices_option: DevicesOption = None, emulated: bool 
         UserInputError: no such device; a faulty profile or local.yaml (with file, line, column); a device without a twin.
         MissingPartError: this version cannot make the twin.
     """
-    base, _, suffix = name.partition("@")
+    base, at, suffix = name.partition("@")
     files = _profile_files(devices_option)
     if base not in files:
         _explain_near_miss(base, devices_option)
         raise unknown_name("device", name, files)
-    if suffix and f"@{suffix}" not in (TWIN_SUFFIX, ESTIMATE_SUFFIX):
+    if at and f"@{suffix}" not in (TWIN_SUFFIX, ESTIMATE_SUFFIX):
         raise UserInputError(f"unknown device '{name}'", hint=f"an emulated twin is called {base}{TWIN_SUFFIX}")
     profile = _load(base, files[base], devices_option)
     if suffix or (emulated and not base.startswith("host-")):

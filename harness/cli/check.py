@@ -130,7 +130,8 @@ def _predict(
     if model.graph is None:
         return []
     return [
-        predict(model.graph, model.size_bytes, profile, backend_spec(profile, name), runtime=runtime, devices_option=devices_dir)
+        predict(model.graph, model.size_bytes, profile, backend_spec(profile, name), devices_option=devices_dir,
+                runtime=None if profile.estimated else runtime)
         for name in names
     ]
 
@@ -151,9 +152,11 @@ def _print(console: Console, model: _Model, device: str, predictions: list[Predi
     for title in ("backend", "runtime", "loads", "right", "delegated", "partitions", "fits", "memory from"):
         table.add_column(title, overflow="fold")
     for p in predictions:
+        unknown = "nothing runs" if p.runtime == "none" else "unknown"
         delegated = "-" if p.delegate is None else "unknown" if p.nodes is None else f"{p.delegate} {p.taken}/{p.total_nodes}"
         table.add_row(
-            p.backend, p.runtime + (" (assumed)" if p.runtime_assumed else ""), _word(p.loads), _word(p.right), delegated,
+            p.backend, p.runtime + (" (assumed)" if p.runtime_assumed else ""), _word(p.loads, unknown=unknown),
+            _word(p.right, unknown=unknown), delegated,
             "-" if p.partitions is None else str(p.partitions), _word(p.fits, unknown="no limit known"),
             f"{p.memory.total_bytes:,} B",
         )
@@ -161,8 +164,13 @@ def _print(console: Console, model: _Model, device: str, predictions: list[Predi
     for p in predictions:
         for node in p.fallback:
             console.print(Text(f"  {p.backend}: node {node.node} {node.op} stays on the CPU: {node.reason}"))
-    for line in dict.fromkeys(reason for p in predictions for reason in p.reasons):
-        console.print(Text(f"  against it: {line}"))
+    against: dict[str, list[str]] = {}
+    for p in predictions:
+        for reason in dict.fromkeys(p.reasons):
+            against.setdefault(reason, []).append(p.backend)
+    for reason, backends in against.items():
+        where = "" if len(backends) == len(predictions) else f" on {', '.join(backends)}"
+        console.print(Text(f"  against it{where}: {reason}"))
     for line in dict.fromkeys(advice for p in predictions for advice in p.advice):
         console.print(Text(f"  what helps: {line}"))
 

@@ -21,12 +21,16 @@ from harness.tflite.features import features
 from harness.tflite.graph import Graph
 from harness.tflite.memory import MemoryEstimate, estimate_memory
 from harness.tflite.partitions import count_partitions
-from harness.tflite.support import known_runtimes, runtime_supports
+from harness.tflite.support import Support, known_runtimes, runtime_supports
 
 if TYPE_CHECKING:
     from harness.boards.base import BackendSpec
     from harness.boards.mcu_model import McuFacts
     from harness.boards.profile import Profile
+
+
+#: processor family of every twin of a Linux board, as `uname -m` says it
+EMULATED_FAMILY = "aarch64"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,7 @@ class Prediction:
 
     Attributes:
         device, backend: their names.
-        runtime: such as `tflite-runtime 2.14.0`.
+        runtime: such as `tflite-runtime 2.14.0`; `none` for a compiler's estimates, where nothing runs.
         runtime_assumed: the device's profile names no version, and nobody has asked the board yet.
         delegate: the external delegate's name; None on a backend without one.
         loads, right: as in `harness.tflite.support.Support`.
@@ -102,12 +106,17 @@ def predict(
         from harness.boards.mcu_predict import predict_mcu
 
         return predict_mcu(graph, artifact_size, profile, backend, runtime=runtime, board=board)
-    name, version, assumed = _runtime(profile, runtime)
-    if machine is None and profile.link.type == "local":
-        machine = platform.machine()
-    support = runtime_supports(name, version, graph, kernels=backend.kernels, machine=machine)
+    emulated = _emulated_runtime(profile)
+    if profile.estimated and runtime is None:
+        stated, assumed = "none", False
+        support = Support(loads=None, right=None, reasons=[])  # a compiler's estimates: no runtime sees the model
+    else:
+        name, version, assumed = _runtime(profile, runtime or emulated)
+        stated = f"{name} {version}"
+        if machine is None and profile.link.type == "local":
+            machine = EMULATED_FAMILY if emulated else platform.machine()
+        support = runtime_supports(name, version, graph, kernels=backend.kernels, machine=machine)
     reasons = list(support.reasons)
-    loads = support.loads
     nodes: tuple[NodeCoverage, ...] | None = None
     delegate = (backend.delegate_name or backend.delegate_path) if backend.delegate_path else None
     if delegate is not None and delegate not in known_delegates(devices_option):
@@ -119,10 +128,10 @@ def predict(
     fits, too_large = _fits(memory, profile)
     partitions = None if nodes is None else count_partitions(graph, {node.node for node in nodes if node.taken})
     return Prediction(
-        device=profile.name, backend=backend.name, runtime=f"{name} {version}", runtime_assumed=assumed, delegate=delegate,
-        loads=loads, right=support.right, nodes=nodes, total_nodes=len(graph.nodes), partitions=partitions, fits=fits,
+        device=profile.name, backend=backend.name, runtime=stated, runtime_assumed=assumed, delegate=delegate,
+        loads=support.loads, right=support.right, nodes=nodes, total_nodes=len(graph.nodes), partitions=partitions, fits=fits,
         memory=memory, reasons=(*reasons, *too_large),
-        advice=tuple(advise(graph, features(graph), support, nodes, runtime=f"{name} {version}", kernels=backend.kernels)),
+        advice=tuple(advise(graph, features(graph), support, nodes, runtime=stated, kernels=backend.kernels)),
     )
 
 
@@ -134,6 +143,14 @@ def _held(graph: Graph, artifact_size: int, profile: Profile, backend: BackendSp
         delegate=None, loads=None, right=None, nodes=None, total_nodes=len(graph.nodes), partitions=None, fits=None,
         memory=estimate_memory(graph, artifact_size), reasons=(reason,), advice=(),
     )
+
+
+def _emulated_runtime(profile: Profile) -> str | None:
+    """The pinned runtime of a twin that QEMU runs: it is in the board's image, so nothing has to be assumed."""
+    from harness.emulation.spec import parse_block
+    from harness.emulation.twin import is_qemu_twin
+
+    return parse_block(profile.emulation or {}, where=profile.name).spec.runtime if is_qemu_twin(profile) else None
 
 
 def _runtime(profile: Profile, stated: str | None) -> tuple[str, str, bool]:

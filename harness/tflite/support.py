@@ -111,6 +111,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[list[str], list[str]]:
     """Ops and versions that the resolver does not register, and custom ops that only the board can tell about."""
     table = data["op_versions"]["reference" if kernels == "reference" else "builtin"]
+    # The two tables differ, and a reader sees the refusals of several backends side by side.
+    whose = f"this runtime's {'reference' if kernels == 'reference' else 'optimized'} kernels have"
     refusals, unknowns = [], []
     seen: set[tuple[str, int]] = set()
     nodes: tuple[Node, ...] = (*graph.nodes, *graph.other_nodes)
@@ -125,10 +127,10 @@ def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[
             continue
         lowest, highest = table.get(node.op, (0, 0))
         if not highest:
-            refusals.append(f"{node.op}: this runtime has no such op")
+            refusals.append(f"{node.op}: {whose} no such op")
         elif not lowest <= node.version <= highest:
             span = f"versions {lowest} to {highest}" if highest > lowest else f"version {highest} only"
-            refusals.append(f"{node.op} version {node.version}: this runtime has {span}")
+            refusals.append(f"{node.op} version {node.version}: {whose} {span}")
     return refusals, unknowns
 
 
