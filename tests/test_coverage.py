@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.cli.coverage import condition
 from harness.errors import UserInputError
 from harness.tflite.coverage import delegate_coverage, known_delegates, load_delegate_table, schema_op_name
 from harness.tflite.graph import read_graph
@@ -205,6 +206,30 @@ def test_harness_devices_coverage_prints_the_table(harness_cli):
     row = next(line for line in result.out.splitlines() if line.startswith("DEPTHWISE_CONV_2D"))
     assert "yes" in row and "hybrid" in row
     assert any(line.split()[:2] == ["LSTM", "no"] for line in result.out.splitlines())
+
+
+@pytest.mark.parametrize("delegate", ["vx", "npu-standin", "ethosu"])
+def test_rules_without_a_node_name_no_type_that_nobody_knows(delegate):
+    for rule in load_delegate_table(delegate).rules:
+        text = condition(rule)
+        assert "{" not in text and "one type" not in text and "another type and" not in text and "is any type" not in text
+
+
+def test_rules_without_a_node_are_sentences(harness_cli):
+    result = harness_cli("devices", "coverage", "imx8mp@qemu")
+    assert result.code == 0
+    words = " ".join(result.out.split())
+    texts = {condition(rule) for rule in load_delegate_table("npu-standin").rules}
+    assert {
+        "its first and second input are of different types",
+        "hybrid: its first and second input are of different types",
+        "it converts anything but float32, int8 or uint8 to any type",
+        "it converts any type to anything but int8 or uint8",
+        "its output is of another type than its first input (not SPLIT, QUANTIZE, DEQUANTIZE)",
+        "input is without quantization (not SPLIT, QUANTIZE, DEQUANTIZE)",
+        "output is int16 or int64",
+    } <= texts
+    assert "any operator that is not listed is refused too" in words
 
 
 def test_a_device_without_delegate_has_no_coverage(harness_cli):

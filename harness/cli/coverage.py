@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from string import Formatter
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.tflite.coverage import DelegateTable
+    from harness.tflite.coverage import DelegateTable, Rule
 
 
 @click.command("coverage")
@@ -54,7 +55,7 @@ def _print(console: Console, backend: str, table: DelegateTable) -> None:
 
     console.print(Text(f"{backend}: {table.title} ({table.name})", style="bold"))
     console.print(Text(f"source: {table.source}", style="dim"))
-    general = [_condition(rule) for rule in table.rules if not rule.ops]
+    general = [condition(rule) for rule in table.rules if not rule.ops]
     console.print(Text("any operator is refused when " + "; ".join(general)) if general else Text("no general rules"))
     grid = Table(box=None, pad_edge=False, header_style="dim")
     grid.add_column("operator")
@@ -62,28 +63,59 @@ def _print(console: Console, backend: str, table: DelegateTable) -> None:
     grid.add_column("refused when", overflow="fold")
     for op in sorted({*table.taken, *table.refused}):
         taken = op in table.taken
-        rules = [_condition(rule) for rule in table.rules if op in rule.ops] if taken else []
+        rules = [condition(rule) for rule in table.rules if op in rule.ops] if taken else []
         grid.add_row(op, "yes" if taken else "no", Text("; ".join(dict.fromkeys(rules))))
     console.print(grid)
+    console.print(Text("any operator that is not listed is refused too", style="dim"))
+    if table.taken_custom:
+        console.print(Text(f"custom operators taken: {', '.join(table.taken_custom)}", style="dim"))
 
 
-class _Words(dict):
-    """Placeholders of a rule's text, said in general: `{input0}` is "one type"."""
-
-    def __missing__(self, key: str) -> str:
-        return {"op": "the operator", "input0": "one type", "output0": "another"}.get(key, "another type")
+_POSITIONS = ("first", "second", "third", "fourth")
 
 
-def _condition(rule: Any) -> str:
-    """A rule's text without a node at hand; types that it names are said by it."""
-    words = _Words()
-    if rule.input_dtype:
-        words["offender"] = words["input0"] = " or ".join(rule.input_dtype)
-    elif rule.input_dtype_not:
-        words["offender"] = words["input0"] = f"not {' or '.join(rule.input_dtype_not)}"
-    if rule.output_dtype:
-        words["output0"] = " or ".join(rule.output_dtype)
-    text = rule.why.format_map(words)
-    if rule.except_ops:
-        text += f" (not {', '.join(rule.except_ops)})"
+def condition(rule: Rule) -> str:
+    """What a rule says when there is no node at hand, whose types its text would name."""
+    used = [name for _, name, _, _ in Formatter().parse(rule.why) if name]
+    if rule.types_differ and used:
+        first, second = (_position(index) for index in rule.types_differ)
+        text = _compared(rule, f"its {first} and {second} input are of different types")
+    elif rule.output_type_differs is not None and used:
+        text = _compared(rule, f"its output is of another type than its {_position(rule.output_type_differs)} input")
+    else:
+        text = _filled(rule)
+    return text + (f" (not {', '.join(rule.except_ops)})" if rule.except_ops else "")
+
+
+def _position(index: int) -> str:
+    return _POSITIONS[index] if index < len(_POSITIONS) else f"{index + 1}th"
+
+
+def _compared(rule: Rule, comparison: str) -> str:
+    """A comparison of two types, after the word that the rule's text begins with (`hybrid:`)."""
+    topic, colon, _ = rule.why.partition(": ")
+    types = _types(rule.input_dtype, rule.input_dtype_not)
+    inputs = f"its {_position(rule.inputs[0])} input" if len(rule.inputs) == 1 else "an input"
+    return (f"{topic}: " if colon and "{" not in topic else "") + comparison + (f", {inputs} {types}" if types else "")
+
+
+def _filled(rule: Rule) -> str:
+    """The rule's text with the types that its conditions name, and without those that may be any."""
+    inputs, output = _types(rule.input_dtype, rule.input_dtype_not), _types(rule.output_dtype, rule.output_dtype_not)
+    known = {"op": "the operator", "offender": inputs, "output0": output}
+    for index in range(len(_POSITIONS)):
+        known[f"input{index}"] = inputs if not rule.inputs or index in rule.inputs else ""
+    text = rule.why
+    for name, words in known.items():
+        # "input is {offender} without quantization" says enough without a type.
+        text = text.replace(f"{{{name}}} without", f"{words} without" if words else "without")
+        text = text.replace(f"{{{name}}}", words or "any type")
     return text
+
+
+def _types(among: tuple[str, ...], but: tuple[str, ...]) -> str:
+    return _listed(among) if among else f"anything but {_listed(but)}" if but else ""
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
