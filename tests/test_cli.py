@@ -56,6 +56,10 @@ def test_unknown_command_suggests_the_nearest():
         (["run", "--device", "host-litert", "--budget", "soon"], ["not a duration"]),
         (["run"], ["no device named", "--device"]),
         (["run", "--frobnicate"], ["No such option"]),
+        (
+            ["run", "--resume", "--recipe", "ptq-int8", "--samples", "9999", "--results", "here"],
+            ["--recipe, --samples cannot be given with --resume"],
+        ),
         (["measure", "missing.tflite", "--device", "host-litert"], ["missing.tflite"]),
     ],
 )

@@ -139,6 +139,44 @@ def test_the_list_shows_every_run_with_its_outcomes(filled_results):
     assert (run["run"], run["cells"], run["planned"], run["not_run"]) == (RUN, 50, 51, 1)
 
 
+def test_a_run_whose_process_is_gone_is_interrupted_and_can_be_resumed(tmp_path):
+    cells = make_records()[:2]
+    fill_store(tmp_path, cells, make_info(cells, state="running")).close()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(tmp_path), RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        running = report(tmp_path)
+        assert "(running)" in running.output and "--resume" not in running.output
+        holder.kill()  # its lock's file stays, the lock does not
+    dead = report(tmp_path)
+    assert f"run {RUN} (interrupted)" in dead.output and "(running)" not in dead.output
+    assert f"harness run --resume {RUN} --results {tmp_path}" in dead.output
+    assert json.loads(report(tmp_path, "--list", "--json", "-").output)["runs"][0]["state"] == "interrupted"
+
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from harness.results.running import only_one
+with only_one(Path(sys.argv[1]), sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_is_refused_a_run_leaves_its_lock_alone(tmp_path):
+    from harness.results.running import is_running, only_one
+
+    with only_one(tmp_path, RUN):
+        for _ in range(2):
+            with pytest.raises(UserInputError, match="is being run by another process"), only_one(tmp_path, RUN):
+                pass
+            assert is_running(tmp_path, RUN)
+    assert not is_running(tmp_path, RUN)
+
+
 def test_all_runs_takes_the_newest_record_of_each_cell(tmp_path):
     old = make_records()[:4]
     with fill_store(tmp_path, old, make_info(old)) as store:

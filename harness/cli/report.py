@@ -60,6 +60,17 @@ def command(run: str, results: str | None, format_: str, output: str | None, jso
         from harness.reports.jsonout import write_json
 
         write_json(json_file, report.run, report.records)
+    _say_how_to_resume(report, folder)
+
+
+def _say_how_to_resume(report: Report, folder: Path) -> None:
+    import shlex
+
+    from harness.results.running import can_resume
+
+    if report.info and can_resume(report.info):
+        command = f"harness run --resume {report.info.run} --results {shlex.quote(str(folder))}"
+        click.echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
 
 
 def _filters(choice: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -73,7 +84,9 @@ def _load(store: Store, run: str | None, choice: dict[str, Any]) -> Report:
     filters = _filters(choice)
     if run is None:
         return Report.of(store.cells(latest=True, **filters))
-    info = store.run(run)
+    from harness.results.running import settled
+
+    info = settled(store, store.run(run))
     _check_names(filters, info.planned, store.cells(run=info.run))
     planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
     return Report.of(store.cells(run=info.run, **filters), info, planned)
@@ -172,8 +185,10 @@ def _list(store: Store, json_file: str | None) -> None:
     from harness.reports.console import print_runs
     from harness.reports.jsonout import write_text
     from harness.reports.report import Report
+    from harness.results.running import settled
 
-    runs = [(info, Report.of(store.cells(run=info.run), info)) for info in store.runs()]
+    infos = [settled(store, info) for info in store.runs()]
+    runs = [(info, Report.of(store.cells(run=info.run), info)) for info in infos]
     if json_file:
         rows = [
             {"run": i.run, "started_utc": i.started_utc, "finished_utc": i.finished_utc, "state": i.state,

@@ -26,7 +26,7 @@ from harness.cli.options import data_options, matrix_options, parse_samples, run
     flag_value="latest",
     default=None,
     metavar="[RUN]",
-    help="Run the pending cells of an interrupted run (default: the latest).",
+    help="Run the pending cells of an interrupted run (default: the latest), with the options that it was started with.",
 )
 @click.option("--bundle", type=click.Path(), help="Run what `harness build --bundle` packed; needs no TensorFlow.")
 def command(
@@ -60,6 +60,8 @@ def command(
     from harness.run.budget import parse_duration
     from harness.run.session import RunOptions
 
+    if resume is not None:
+        _refuse_with_resume(click.get_current_context())
     options = RunOptions(
         workloads=workloads,
         recipes=recipes or (() if bundle else ("core",)),
@@ -77,3 +79,28 @@ def command(
         tolerances=tolerances,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code
+
+
+#: what says where things are and land, rather than what is run
+_WITH_RESUME = {"resume", "results", "json_file"}
+
+
+def _refuse_with_resume(context: click.Context) -> None:
+    """A resumed run goes on with the options it was started with; another one's would be mixed into its tables.
+
+    Raises:
+        UserInputError: naming the options that were given on the command line.
+    """
+    from harness.errors import UserInputError
+
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in _WITH_RESUME
+        and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UserInputError(
+            f"{', '.join(given)} cannot be given with --resume, which goes on with the options that the run was started with",
+            hint="leave them out, or start a new run without --resume",
+        )

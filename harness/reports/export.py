@@ -16,6 +16,7 @@ from harness.results.faults import storage_faults
 from harness.results.layout import point_latest, run_dir
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
+from harness.results.running import settled
 from harness.results.store import Store
 
 WORKBOOK_NAME, MARKDOWN_NAME, JSON_NAME, RAW_NAME = "comparison.xlsx", "summary.md", "run.json", "raw"
@@ -39,7 +40,7 @@ def export_run(store: Store, run: str, results_dir: Path) -> Path:
     """
     from harness.reports.workbook import write_workbook
 
-    info = store.run(run)
+    info = settled(store, store.run(run))
     report = Report.of(store.cells(run=info.run), info)
     target = run_dir(results_dir, info.run)
     with storage_faults(target):

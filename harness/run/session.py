@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.prepare import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, Finding, RunInfo
+from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.execute import DeviceJob, Execution, PlannedCell, Watcher, execute
 from harness.workloads.base import Tolerance, Workload
@@ -196,6 +197,7 @@ def run_session(
     resume: str | None = None,
     plan: Plan | None = None,
     planned: Callable[[int], None] = lambda count: None,
+    resumed: Callable[[str, int, int], None] = lambda run, left, total: None,
 ) -> RunResult:
     """Runs a matrix of cells and exports its tables.
 
@@ -207,6 +209,7 @@ def run_session(
         resume: id of an interrupted run whose pending cells are to run, or `latest`.
         plan: cells made elsewhere (`harness measure`); then `options` names only devices and limits.
         planned: told the number of cells to run, once it is known.
+        resumed: told which run goes on, how many of its cells are left, and how many it has.
 
     Raises:
         HarnessError: for wrong input. KeyboardInterrupt: after everything finished is stored.
@@ -215,7 +218,7 @@ def run_session(
     begun_s = time.monotonic()
     with Store.open(results) as store, ExitStack() as locks:
         info, options = _begin_or_resume(store, options.absolute(), resume)
-        locks.enter_context(_only_one(results, info.run))
+        locks.enter_context(only_one(results, info.run))
         devices = choose_devices(options)
         tolerances = parse_tolerances(options.tolerances)
         plan = plan or _plan_of(options, devices)
@@ -236,6 +239,7 @@ def run_session(
             )
             store.begin_run(info)
         else:
+            resumed(info.run, len(keys), len(plan.keys))
             store.resume_run(info.run)
         execution = Execution(
             run=info.run,
@@ -253,25 +257,6 @@ def run_session(
             store.finish_run(info.run, state)
             result = _export(store, info.run, results, len(plan.keys))
     return result
-
-
-@contextmanager
-def _only_one(results: Path, run: str) -> Iterator[None]:
-    """Keeps two processes from running the same run; the kernel frees it when its holder dies.
-
-    Raises:
-        UserInputError: another process is at it.
-    """
-    from filelock import FileLock, Timeout
-
-    path = results / f".{run}.lock"
-    try:
-        with FileLock(path, timeout=0):
-            yield
-    except Timeout:
-        raise UserInputError(f"run {run} is being run by another process", hint="wait for its end") from None
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _time_left(options: RunOptions, begun_s: float) -> float | None:

@@ -1,0 +1,78 @@
+"""Which runs are being run right now: a lock per run in the results folder, freed by the kernel when its holder dies."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import UserInputError
+from harness.results.record import RunInfo
+from harness.results.store import Store
+
+#: long enough for someone who only looks to be gone again
+_WAIT_S = 0.5
+
+
+def _lock_path(results: Path, run: str) -> Path:
+    return results / f".{run}.lock"
+
+
+@contextmanager
+def only_one(results: Path, run: str) -> Iterator[None]:
+    """Keeps two processes from running the same run.
+
+    Raises:
+        UserInputError: another process is at it.
+    """
+    from filelock import FileLock, Timeout
+
+    path = _lock_path(results, run)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=_WAIT_S)
+    except Timeout:
+        raise UserInputError(f"run {run} is being run by another process", hint="wait for its end") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_running(results: Path, run: str) -> bool:
+    """Whether a process of this machine is at the run. Needs no right to write in the folder."""
+    try:
+        import fcntl
+    except ImportError:  # reports are also read where no run can be made and no lock be seen
+        return True
+    try:
+        fd = os.open(_lock_path(results, run), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True  # held; or a file system without locks, which cannot tell
+    finally:
+        os.close(fd)
+    return False
+
+
+def settled(store: Store, info: RunInfo) -> RunInfo:
+    """The run with the state `interrupted` where its record says `running` but the process behind it is gone.
+
+    A run of the pytest plugin holds no lock, and is taken at its word.
+    """
+    if info.state != "running" or info.environment.get("kind") == "suite" or is_running(store.results_dir, info.run):
+        return info
+    # Asked again: it may have ended well between its record's being read and the look at the lock.
+    state = store.run(info.run).state
+    return dataclasses.replace(info, state="interrupted" if state == "running" else state)
+
+
+def can_resume(info: RunInfo) -> bool:
+    """Whether `harness run --resume` takes the run: it ended early, and says how it was started."""
+    return info.state == "interrupted" and info.environment.get("kind") != "suite" and bool(info.environment.get("options"))
