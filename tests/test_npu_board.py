@@ -232,6 +232,15 @@ def test_a_missing_library_is_told_as_one(any_board, mnist, tmp_path):
     assert caught.value.phase == "delegate"
 
 
+@pytest.mark.parametrize("library, words", [("libnone.so", "there is no"), ("libm.so.6", "tflite_plugin_create_delegate")])
+def test_the_board_log_has_no_noise_of_a_delegate_that_never_was(any_board, mnist, tmp_path, library, words):
+    found = next(Path("/").glob(f"lib/*-linux-gnu/{library}"), tmp_path / library)
+    worker = any_board.open_worker(npu(found), Deadlines())
+    with pytest.raises(WorkerFailure, match=words) as caught:
+        worker.load(mnist[0].sha256)
+    assert "__del__" not in (caught.value.board_log or "") + (worker.close() or "")
+
+
 def test_a_library_for_another_processor_is_told_as_one(board, mnist, tmp_path, standin):
     foreign = tmp_path / "libnpu_standin.so"
     shutil.copy(standin, foreign)

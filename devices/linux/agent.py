@@ -490,6 +490,14 @@ def library_problem(path):
     return None
 
 
+def without_delegate_noise(unraisable):
+    """Prints what cannot be raised, but for one: a runtime's `Delegate` whose library did not load trips over its own
+    `__del__`, after the failure itself has been told."""
+    finalizer = getattr(unraisable.object, "__qualname__", "")
+    if finalizer != "Delegate.__del__" or not isinstance(unraisable.exc_value, AttributeError):
+        sys.__unraisablehook__(unraisable)
+
+
 def board_facts(module, agent_sha256):
     """Everything of the host's `Fingerprint` that the board knows."""
     if module not in ("tflite_runtime", "ai_edge_litert"):
@@ -619,6 +627,7 @@ class Worker:
         try:
             return self.runtime.load_delegate(path, options)
         except Exception as error:
+            sys.unraisablehook = without_delegate_noise
             problem = library_problem(path) if isinstance(error, OSError) else None
             raise NoDelegate(problem or str(error).strip() or type(error).__name__)
 
