@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from harness.results.store import Store
+from tests.tiny_model import int8_dense
+
 HEAVY = ("tensorflow", "pandas", "scipy", "sqlalchemy", "paramiko", "sklearn", "pydantic", "rich", "numpy")
 
 
@@ -95,3 +98,15 @@ def test_a_read_only_results_folder_is_said_before_anything_runs(tmp_path):
     )
     assert result.returncode == 1
     assert str(blocked) in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_resumed_run_says_which_it_is_and_how_many_cells_are_left(tmp_path):
+    (tmp_path / "tiny.tflite").write_bytes(int8_dense())
+    first = harness("measure", "tiny.tflite", "--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    with Store.open(tmp_path / "results") as store:
+        run = store.run("latest").run
+        store.finish_run(run, "interrupted")
+    resumed = harness("run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resuming run {run}: 0 of 1 cells are left" in resumed.stderr

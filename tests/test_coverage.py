@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from harness.tflite.coverage import delegate_coverage, known_delegates, load_del
 from harness.tflite.graph import read_graph
 from harness.tflite.partitions import count_partitions
 from tests import tiny_model
+from tests.fixtures_devices import MINIMAL
 from tests.fixtures_npu import NpuCase
 from tests.op_models import Op, Tensor, build_model
 from tests.quantized_ops import make_case
@@ -172,6 +175,16 @@ def test_a_new_delegate_is_a_data_file(tmp_path):
     found = delegate_coverage("mine", read_graph(tiny_model.float_mlp()), devices_option=tmp_path)
     assert [node.reason for node in found] == ["input is float32"] * 2 + ["my delegate does not have this operator"]
     assert all(n.taken for n in delegate_coverage("mine", read_graph(tiny_model.int8_dense()), devices_option=tmp_path))
+
+
+def test_the_guides_files_work_as_printed(tmp_path, harness_cli):
+    guide = (Path(__file__).parents[1] / "docs" / "adding-a-delegate.md").read_text()
+    blocks = [textwrap.dedent(block) for block in re.findall(r"\n\n((?:    .*\n)+)", guide)]
+    write_table(tmp_path, next(b for b in blocks if b.startswith("name: mynpu")), "mynpu")
+    profile = MINIMAL[: MINIMAL.index("backends:")] + next(b for b in blocks if b.startswith("backends:"))
+    (tmp_path / "board.yaml").write_text(profile)
+    result = harness_cli("devices", "coverage", "board", "--devices-dir", tmp_path)
+    assert result.code == 0 and "npu: my NPU's delegate (mynpu)" in result.out
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_board_ends_when_its_guard_is_killed(owned_board):
 def test_the_command_line_lists_and_stops_a_board_of_another_process(owned_board, harness_cli):
     _, said = owned_board
     listed = harness_cli("emulator", "list")
-    assert said["id"] in listed.out and "ssh -p" in listed.out
+    assert said["id"] in listed.out and "ssh -p" in listed.out and "running Linux boards:" in listed.out
     stopped = harness_cli("emulator", "stop", said["id"])
     assert stopped.out == f"ended {said['id']}\n"
     assert _gone(said["qemu"])

@@ -30,7 +30,7 @@ def _spec_options(function):
 
 @click.group("emulator")
 def command() -> None:
-    """Build, start, stop and list emulated boards.
+    """Build, start, stop and list emulated Linux boards.
 
     An emulated board is a QEMU machine with Debian and a TFLite runtime, reached over SSH on a loopback port. Its times are
     not those of the real board.
@@ -92,12 +92,15 @@ def stop(board_ids, all_boards) -> None:
 
 @command.command("list")
 def list_boards() -> None:
-    """Running boards and finished images."""
+    """Running Linux boards and finished images.
+
+    Emulated microcontrollers have neither image nor login: they live within the command that uses them, and are not listed.
+    """
     from harness.emulation.image import list_images
     from harness.emulation.running import list_running
 
     running, images = list_running(), list_images()
-    click.echo("running boards:" if running else "running boards: none")
+    click.echo("running Linux boards:" if running else "running Linux boards: none")
     for info in running:
         owner = "detached" if info.owner_pid is None else f"of process {info.owner_pid}"
         click.echo(f"  {info.id}  port {info.port}  image {info.image}  {info.title}  ({owner})\n    {info.login}")
