@@ -34,7 +34,7 @@ def run_suite(results: Path, devices: tuple[str, ...], *options: str, recipes: t
 @pytest.fixture(scope="module")
 def on_m4(tmp_path_factory) -> list[dict]:
     return run_suite(
-        tmp_path_factory.mktemp("m4"), ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "64", recipes=tuple(KINDS)
+        tmp_path_factory.mktemp("m4"), ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "32", recipes=tuple(KINDS)
     )
 
 
@@ -43,7 +43,7 @@ def test_every_integer_recipe_is_bit_exact_and_counted_and_every_other_refused_w
     for cell in on_m4:
         assert cell["time_basis"] == "guest-instructions" and cell["latency_median_ns"] is None
         if KINDS[cell["recipe"]]:
-            assert (cell["outcome"], cell["max_lsb_diff"], cell["samples"]) == ("ok", 0, 64), cell["recipe"]
+            assert (cell["outcome"], cell["max_lsb_diff"], cell["samples"]) == ("ok", 0, 32), cell["recipe"]
             assert cell["instructions"] > 0 and cell["arena_bytes"] > 0 and cell["stack_peak_bytes"] > 0
             assert 0 < cell["code_bytes"] <= 32 << 10
         else:
@@ -51,7 +51,7 @@ def test_every_integer_recipe_is_bit_exact_and_counted_and_every_other_refused_w
 
 
 def test_the_other_cores_answer_as_the_m4_to_the_bit(on_m4, tmp_path):
-    cells = run_suite(tmp_path, ("cortex-m4", *OTHER_CORES), "--workload", "mnist-cnn", "--samples", "32")
+    cells = run_suite(tmp_path, ("cortex-m4", *OTHER_CORES), "--workload", "mnist-cnn", "--samples", "8")
     assert len(cells) == 15
     for recipe in ("ptq-int8-io", "qat-default"):
         mine = [cell for cell in cells if cell["recipe"] == recipe]
@@ -63,14 +63,14 @@ def test_the_other_cores_answer_as_the_m4_to_the_bit(on_m4, tmp_path):
 
 
 def test_a_count_is_the_same_to_the_last_digit_on_another_day(on_m4, tmp_path):
-    (again,) = run_suite(tmp_path, ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "64", recipes=("ptq-int8-io",))
+    (again,) = run_suite(tmp_path, ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "32", recipes=("ptq-int8-io",))
     (first,) = [cell for cell in on_m4 if cell["recipe"] == "ptq-int8-io"]
     for figure in ("instructions", "instructions_min", "instructions_max", "counts_object", "outputs_object"):
         assert again[figure] == first[figure]
 
 
 def test_the_other_workloads_run_with_three_recipes(tmp_path):
-    cells = run_suite(tmp_path, ("cortex-m4",), "--workload", "sensor-cnn", "--workload", "cifar-conv", "--samples", "8")
+    cells = run_suite(tmp_path, ("cortex-m4",), "--workload", "sensor-cnn", "--workload", "cifar-conv", "--samples", "4")
     outcomes = {(cell["workload"], cell["recipe"]): (cell["outcome"], cell["max_lsb_diff"]) for cell in cells}
     assert len(outcomes) == 6
     for (_, recipe), seen in outcomes.items():

@@ -168,7 +168,10 @@ def test_delegates_that_fail_end_as_the_right_outcome_and_the_next_cell_runs(ben
     assert "npu-standin: fault invoke=1" in cells["crash"].board_log
     assert told["chatter"] == ("ok", 1, None)
     assert cells["chatter"].delegated_nodes == 3
-    assert "hello from the delegate, on standard output\nchatter 0\n" in cells["chatter"].board_log
+    # A thread prints the chatter: lines of others may stand between.
+    lines = cells["chatter"].board_log.splitlines()
+    assert any(line.endswith("hello from the delegate, on standard output") for line in lines)
+    assert any("chatter " in line for line in lines)
     assert told["hang"] == ("failed", 2, "first_invoke: no end of first_invoke after 4 s")
     assert told["cpu"] == ("ok", 1, None)
     assert result.exit_code == 2

@@ -21,7 +21,7 @@ def run_suite(results: Path, *options: str) -> tuple[int, str, list[dict]]:
     environment = {name: value for name, value in os.environ.items() if name != "HARNESS_DATA_DIR"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider", "--device", "imx8mp", "--emulated",
-         "--samples", "64", "--budget", "60s", "--results", str(results), *options],
+         "--samples", "32", "--budget", "15s", "--results", str(results), *options],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
     )
     files = sorted(results.glob("*/run.json"))
