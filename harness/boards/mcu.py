@@ -13,12 +13,13 @@ import numpy as np
 
 from harness import __version__
 from harness.boards.base import BackendSpec, Deadlines, Phase, Progress, WorkerFailure
+from harness.boards.host_files import HostFiles
 from harness.boards.mcu_clock import McuClock
 from harness.boards.mcu_lines import SerialAddress
 from harness.boards.mcu_model import PLAN_VERSION, McuFacts, McuModel
 from harness.boards.mcu_worker import McuWorker
 from harness.boards.profile_mcu import KERNEL_NAMES, McuProfile
-from harness.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
+from harness.errors import DeviceError, StableDeviceError, TransientDeviceError
 from harness.results.record import Fingerprint, TimeBasis
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ class McuBoard:
         self._port: SerialPort | None = None
         self._session: SerialSession | None = None
         self._hello: Hello | None = None
-        self._files: dict[str, Path] = {}
-        self._arrays: dict[str, np.ndarray] = {}
-        self._models: dict[str, McuModel] = {}
+        self._files: HostFiles[McuModel] = HostFiles(profile.name)
         #: how many samples the cell that runs now will be asked for
         self.samples_expected = 1
         self._log = ""
@@ -106,9 +105,7 @@ class McuBoard:
         Raises:
             UserInputError: there is no such file.
         """
-        if not Path(source).is_file():
-            raise UserInputError("there is no such file", where=str(source))
-        self._files[sha256] = Path(source)
+        self._files.note(source, sha256)
         return False
 
     def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> McuWorker:
@@ -124,7 +121,7 @@ class McuBoard:
     def close(self) -> None:
         """Lets go of the line, and ends the machine behind it. Safe to call twice."""
         port, self._port, self._session = self._port, None, None
-        self._arrays.clear()
+        self._files.unmap()
         try:
             if port is not None:
                 port.close()
@@ -179,7 +176,7 @@ class McuBoard:
 
     def expect(self, model: McuModel, *, samples: int) -> None:
         """Tells what the next cell brings: its model, and how many samples it will be asked for."""
-        self._models = {model.sha256: model}
+        self._files.announce(model)
         self.samples_expected = max(1, samples)
 
     # ------------------------------------------------------------------------------------------------ for the worker
@@ -190,9 +187,7 @@ class McuBoard:
         Raises:
             UserInputError: it was not announced.
         """
-        if sha256 not in self._models:
-            raise UserInputError(f"no model of the hash {sha256[:12]} was announced", where=self.name)
-        return self._models[sha256]
+        return self._files.expected(sha256)
 
     def samples(self, sha256: str) -> np.ndarray:
         """A file of samples, mapped: [N, ...] in the input's dtype.
@@ -200,13 +195,7 @@ class McuBoard:
         Raises:
             UserInputError: it is no .npy file.
         """
-        if sha256 not in self._arrays:
-            path = self._files[sha256]
-            try:
-                self._arrays[sha256] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise UserInputError(f"cannot be read as samples: {error}", where=str(path)) from error
-        return self._arrays[sha256]
+        return self._files.samples(sha256)
 
     def ask(self, phase: Phase, request: Callable[[], Result]) -> Result:
         """Runs a request of the session, its errors in the words of a cell.

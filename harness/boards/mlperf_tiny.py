@@ -12,12 +12,13 @@ import numpy as np
 
 from harness import __version__
 from harness.boards.base import BackendSpec, Deadlines, Progress
+from harness.boards.host_files import HostFiles
 from harness.boards.mcu_lines import SerialAddress
 from harness.boards.mlperf_tiny_model import HeldModel
 from harness.boards.mlperf_tiny_session import GREETING_S, SHORT_S, Identity, MlperfSession
 from harness.boards.mlperf_tiny_worker import BatchPlan, MlperfWorker
 from harness.boards.profile_mcu import MlperfTinyProfile
-from harness.errors import StableDeviceError, TransientDeviceError, UserInputError
+from harness.errors import StableDeviceError, TransientDeviceError
 from harness.results.record import Fingerprint
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ class MlperfTinyBoard:
         self._port: SerialPort | None = None
         self._session: MlperfSession | None = None
         self._identity: Identity | None = None
-        self._files: dict[str, Path] = {}
-        self._models: dict[str, HeldModel] = {}
+        self._files: HostFiles[HeldModel] = HostFiles(profile.name)
         #: how the last cell was timed
         self.last_batch: BatchPlan | None = None
 
@@ -79,9 +79,7 @@ class MlperfTinyBoard:
         Raises:
             UserInputError: there is no such file.
         """
-        if not Path(source).is_file():
-            raise UserInputError("there is no such file", where=str(source))
-        self._files[sha256] = Path(source)
+        self._files.note(source, sha256)
         return False
 
     def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> MlperfWorker:
@@ -92,6 +90,7 @@ class MlperfTinyBoard:
     def close(self) -> None:
         """Lets go of the port. Safe to call twice."""
         port, self._port, self._session = self._port, None, None
+        self._files.unmap()
         if port is not None:
             port.close()
 
@@ -154,7 +153,7 @@ class MlperfTinyBoard:
 
     def expect(self, model: HeldModel) -> None:
         """Tells what the next cell is about."""
-        self._models = {model.sha256: model}
+        self._files.announce(model)
         self.last_batch = None
 
     def expected(self, sha256: str) -> HeldModel:
@@ -163,9 +162,7 @@ class MlperfTinyBoard:
         Raises:
             UserInputError: it was not announced.
         """
-        if sha256 not in self._models:
-            raise UserInputError(f"no model of the hash {sha256[:12]} was announced", where=self.name)
-        return self._models[sha256]
+        return self._files.expected(sha256)
 
     def samples(self, sha256: str) -> np.ndarray:
         """A file of samples, mapped: int8 [N, ...].
@@ -173,11 +170,7 @@ class MlperfTinyBoard:
         Raises:
             UserInputError: it is no .npy file.
         """
-        path = self._files[sha256]
-        try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserInputError(f"cannot be read as samples: {error}", where=str(path)) from error
+        return self._files.samples(sha256)
 
 
 def _words(identity: Identity) -> str:
