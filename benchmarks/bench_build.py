@@ -95,7 +95,11 @@ def cold_round(requests: list[BuildRequest], jobs: int, folder: Path) -> Cold:
     total = sum(seconds.values())
     shutil.rmtree(folder)
     return Cold(
-        serial_s=serial, parallel_s=parallel, start_s=start, total_s=total, longest_path_s=longest,
+        serial_s=serial,
+        parallel_s=parallel,
+        start_s=start,
+        total_s=total,
+        longest_path_s=longest,
         ideal_s=start + max(longest, total / jobs),
     )
 
@@ -116,7 +120,9 @@ def main() -> int:
     parser.add_argument("--workload", default="mnist-cnn")
     parser.add_argument("--no-cold", action="store_true")
     parser.add_argument("--no-warm", action="store_true")
-    parser.add_argument("--cache-dir", type=Path, help="where the warm part keeps its models; default: a temporary folder")
+    parser.add_argument(
+        "--cache-dir", type=Path, help="where the warm part keeps its models; default: a temporary folder"
+    )
     options = parser.parse_args()
     os.environ.pop("HARNESS_DATA_DIR", None)
     missed = False
@@ -124,7 +130,9 @@ def main() -> int:
         os.environ["KERAS_HOME"] = temporary  # bundled digits, whatever the user's Keras cache holds
         if not options.no_cold:
             requests = make_requests((options.workload,), ("core",), range(1), None, None)
-            print(f"cold {options.workload} core, {len(requests)} models, {options.jobs} workers of one thread, seconds")
+            print(
+                f"cold {options.workload} core, {len(requests)} models, {options.jobs} workers of one thread, seconds"
+            )
             print("round  1 worker  N workers  start  tasks  longest path  ideal  ratio")
             rounds = []
             for i in range(options.repeat):
@@ -132,7 +140,8 @@ def main() -> int:
                 rounds.append(found)
                 print(
                     f"{i + 1:5}  {found.serial_s:8.1f}  {found.parallel_s:9.1f}  {found.start_s:5.1f}  {found.total_s:5.1f}"
-                    f"  {found.longest_path_s:12.1f}  {found.ideal_s:5.1f}  {found.ratio:5.2f}", flush=True,
+                    f"  {found.longest_path_s:12.1f}  {found.ideal_s:5.1f}  {found.ratio:5.2f}",
+                    flush=True,
                 )
             ratio = statistics.median(found.ratio for found in rounds)
             missed |= ratio > COLD_TARGET
@@ -143,8 +152,10 @@ def main() -> int:
             times = [warm_seconds(cache) for _ in range(options.repeat)]
             median = statistics.median(times)
             missed |= median > WARM_TARGET_S
-            print(f"warm matrix, three workloads x all: median {median:.2f} s (min {min(times):.2f}, max {max(times):.2f}), "
-                  f"target {WARM_TARGET_S} s: {'met' if median <= WARM_TARGET_S else 'MISSED'}")
+            print(
+                f"warm matrix, three workloads x all: median {median:.2f} s (min {min(times):.2f}, max {max(times):.2f}), "
+                f"target {WARM_TARGET_S} s: {'met' if median <= WARM_TARGET_S else 'MISSED'}"
+            )
     return 1 if missed else 0
 
 

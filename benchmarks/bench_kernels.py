@@ -48,7 +48,9 @@ class Layer:
 
     @property
     def weights(self) -> int:
-        return self.filter_height * self.filter_width * self.outputs * (1 if self.kind == "depthwise" else self.channels)
+        return (
+            self.filter_height * self.filter_width * self.outputs * (1 if self.kind == "depthwise" else self.channels)
+        )
 
     @property
     def macs(self) -> int:
@@ -59,16 +61,33 @@ class Layer:
         if self.kind == "dense":
             return f"dense {self.channels} -> {self.outputs}"
         stride = f" / {self.stride}" if self.stride > 1 else ""
-        return (f"{self.kind} {self.height}x{self.width}x{self.channels} -> {self.outputs}, "
-                f"{self.filter_height}x{self.filter_width}{stride}")
+        return (
+            f"{self.kind} {self.height}x{self.width}x{self.channels} -> {self.outputs}, "
+            f"{self.filter_height}x{self.filter_width}{stride}"
+        )
 
     def c_initializer(self) -> str:
         """A counted_layer of layers.h."""
         height, width = self.output_size
-        pads = [max((size - 1) * self.stride + window - before, 0) // 2
-                for size, window, before in ((height, self.filter_height, self.height), (width, self.filter_width, self.width))]
-        shape = (1, self.height, self.width, self.channels, self.filter_height, self.filter_width,
-                 1 if self.kind == "depthwise" else self.channels, height, width, self.outputs)
+        pads = [
+            max((size - 1) * self.stride + window - before, 0) // 2
+            for size, window, before in (
+                (height, self.filter_height, self.height),
+                (width, self.filter_width, self.width),
+            )
+        ]
+        shape = (
+            1,
+            self.height,
+            self.width,
+            self.channels,
+            self.filter_height,
+            self.filter_width,
+            1 if self.kind == "depthwise" else self.channels,
+            height,
+            width,
+            self.outputs,
+        )
         ending = (3, 0, -5, -128, 127, "KN_ROUND_DOUBLE")
         params = (self.stride, self.stride, 1, 1, *pads, *ending)
         dense = (1, self.channels, self.outputs, *ending)
@@ -83,7 +102,17 @@ def _square(kind: str, size: int, channels: int, outputs: int, window: int, stri
 def _mobilenet() -> list[Layer]:
     layers = [_square("conv", 96, 1, 8, 3, 2)]
     size, channels = 48, 8
-    for outputs, stride in ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *((128, 1),) * 5, (256, 2), (256, 1)):
+    for outputs, stride in (
+        (16, 1),
+        (32, 2),
+        (32, 1),
+        (64, 2),
+        (64, 1),
+        (128, 2),
+        *((128, 1),) * 5,
+        (256, 2),
+        (256, 1),
+    ):
         layers.append(_square("depthwise", size, channels, channels, 3, stride))
         size = -(-size // stride)
         layers.append(_square("conv", size, channels, outputs, 1))
@@ -92,15 +121,38 @@ def _mobilenet() -> list[Layer]:
 
 
 MODELS: dict[str, list[Layer]] = {
-    "ic": [_square("conv", 32, 3, 16, 3), _square("conv", 32, 16, 16, 3), _square("conv", 32, 16, 16, 3),
-           _square("conv", 32, 16, 32, 3, 2), _square("conv", 16, 32, 32, 3), _square("conv", 32, 16, 32, 1, 2),
-           _square("conv", 16, 32, 64, 3, 2), _square("conv", 8, 64, 64, 3), _square("conv", 16, 32, 64, 1, 2),
-           Layer("dense", 64, 10)],
-    "ad": [Layer("dense", inputs, outputs) for inputs, outputs in
-           ((640, 128), (128, 128), (128, 128), (128, 128), (128, 8), (8, 128), (128, 128), (128, 128), (128, 128), (128, 640))],
-    "kws": [Layer("conv", 1, 64, 49, 10, 10, 4, 2),
-            *[layer for _ in range(4) for layer in (Layer("depthwise", 64, 64, 25, 5, 3, 3), Layer("conv", 64, 64, 25, 5))],
-            Layer("dense", 64, 12)],
+    "ic": [
+        _square("conv", 32, 3, 16, 3),
+        _square("conv", 32, 16, 16, 3),
+        _square("conv", 32, 16, 16, 3),
+        _square("conv", 32, 16, 32, 3, 2),
+        _square("conv", 16, 32, 32, 3),
+        _square("conv", 32, 16, 32, 1, 2),
+        _square("conv", 16, 32, 64, 3, 2),
+        _square("conv", 8, 64, 64, 3),
+        _square("conv", 16, 32, 64, 1, 2),
+        Layer("dense", 64, 10),
+    ],
+    "ad": [
+        Layer("dense", inputs, outputs)
+        for inputs, outputs in (
+            (640, 128),
+            (128, 128),
+            (128, 128),
+            (128, 128),
+            (128, 8),
+            (8, 128),
+            (128, 128),
+            (128, 128),
+            (128, 128),
+            (128, 640),
+        )
+    ],
+    "kws": [
+        Layer("conv", 1, 64, 49, 10, 10, 4, 2),
+        *[layer for _ in range(4) for layer in (Layer("depthwise", 64, 64, 25, 5, 3, 3), Layer("conv", 64, 64, 25, 5))],
+        Layer("dense", 64, 12),
+    ],
     "vww": _mobilenet(),
 }
 
@@ -118,7 +170,9 @@ class Count:
         return self.portable if self.fast is None else self.fast
 
 
-def count_layers(board: BareBoard, layers: list[Layer], folder: Path, options: tuple[str, ...] = ("-Os",)) -> list[Count]:
+def count_layers(
+    board: BareBoard, layers: list[Layer], folder: Path, options: tuple[str, ...] = ("-Os",)
+) -> list[Count]:
     """One count per layer, on one board, with kernels compiled with `options`."""
     cmsdk = board.core != "cortex-m55"
     rows = ",\n".join(layer.c_initializer() for layer in layers)
@@ -128,9 +182,11 @@ def count_layers(board: BareBoard, layers: list[Layer], folder: Path, options: t
         f"#define ICOUNT_SHIFT {ICOUNT_SHIFT}\n"
         "typedef struct {\n    int kind;\n    kn_conv_shape shape;\n    kn_conv_params params;\n"
         "    kn_fully_connected_params dense;\n    int32_t weights_bytes;\n} counted_layer;\n"
-        f"static const counted_layer counted_layers[] = {{\n{rows}}};\n")
-    program = link_program(board, folder, [Path(__file__).with_name("count_kernels.c"), PROGRAMS / "cases.c"], objects,
-                           (f"-I{folder}",))
+        f"static const counted_layer counted_layers[] = {{\n{rows}}};\n"
+    )
+    program = link_program(
+        board, folder, [Path(__file__).with_name("count_kernels.c"), PROGRAMS / "cases.c"], objects, (f"-I{folder}",)
+    )
     lines = run_program(board, program, icount_shift=ICOUNT_SHIFT).splitlines()
     numbers = [[int(word) for word in line.split()] for line in lines if line[:1].isdigit()]
     if [row[0] for row in numbers] != list(range(len(layers))):
@@ -144,8 +200,10 @@ def _print_model(model: str, core: str, counts: list[Count], totals_only: bool) 
     if not totals_only:
         for layer, count in zip(layers, counts, strict=True):
             fast = "portable" if count.fast is None else f"{count.fast:,}"
-            print(f"  {str(layer):40} {layer.macs / 1e6:8.3f} M MAC {count.portable:12,} {fast:>12}"
-                  f" {count.best / layer.macs:6.2f} per MAC {count.scratch_bytes:6,} B scratch")
+            print(
+                f"  {str(layer):40} {layer.macs / 1e6:8.3f} M MAC {count.portable:12,} {fast:>12}"
+                f" {count.best / layer.macs:6.2f} per MAC {count.scratch_bytes:6,} B scratch"
+            )
     macs = sum(layer.macs for layer in layers)
     text = f"{core} {model}: {macs / 1e6:.3f} M MAC, portable {portable / 1e6:.3f} M, fast {total / 1e6:.3f} M instructions"
     text += f" ({total / macs:.2f} per MAC), largest scratch {max(count.scratch_bytes for count in counts):,} bytes"
@@ -171,10 +229,14 @@ def main() -> int:
     missed = False
     for core in options.core or list(BOARDS):
         with tempfile.TemporaryDirectory() as folder:
-            counts = count_layers(BOARDS[core], [layer for model in models for layer in MODELS[model]], Path(folder),
-                                  tuple(options.options.split()))
+            counts = count_layers(
+                BOARDS[core],
+                [layer for model in models for layer in MODELS[model]],
+                Path(folder),
+                tuple(options.options.split()),
+            )
         for model in models:
-            of_model, counts = counts[:len(MODELS[model])], counts[len(MODELS[model]):]
+            of_model, counts = counts[: len(MODELS[model])], counts[len(MODELS[model]) :]
             missed |= _print_model(model, core, of_model, options.totals)
     return int(missed)
 

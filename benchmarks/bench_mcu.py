@@ -57,8 +57,19 @@ def main() -> int:
         cells = run(folder, ["measure", str(options.models / "ad01_int8.tflite"), *wanted])
         if options.cifar:
             data = float_images(options.cifar, folder / "cifar10.npz")
-            cells += run(folder, ["run", "--workload", str(options.models / "pretrainedResnet.h5"), "--data", str(data),
-                                  "--recipe", "ptq-int8-io", *wanted])
+            cells += run(
+                folder,
+                [
+                    "run",
+                    "--workload",
+                    str(options.models / "pretrainedResnet.h5"),
+                    "--data",
+                    str(data),
+                    "--recipe",
+                    "ptq-int8-io",
+                    *wanted,
+                ],
+            )
     return report(cells)
 
 
@@ -66,8 +77,13 @@ def float_images(source: Path, target: Path) -> Path:
     """The file with float pixels of 0 to 255, as the residual network was trained."""
     with np.load(source, allow_pickle=False) as data:
         arrays = {name: data[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    np.savez(target, x_train=arrays["x_train"][:500].astype(np.float32), y_train=arrays["y_train"][:500].ravel(),
-             x_test=arrays["x_test"].astype(np.float32), y_test=arrays["y_test"].ravel())
+    np.savez(
+        target,
+        x_train=arrays["x_train"][:500].astype(np.float32),
+        y_train=arrays["y_train"][:500].ravel(),
+        x_test=arrays["x_test"].astype(np.float32),
+        y_test=arrays["y_test"].ravel(),
+    )
     return target
 
 
@@ -75,8 +91,13 @@ def run(folder: Path, arguments: list[str]) -> list[dict]:
     """The cells of one harness command."""
     environment = {**os.environ, "HARNESS_RESULTS_DIR": str(folder / "results")}
     out = folder / "cells.json"
-    done = subprocess.run([sys.executable, "-m", "harness.cli.main", *arguments, "--json", str(out)],
-                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli.main", *arguments, "--json", str(out)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     if done.returncode:
         raise SystemExit(f"harness {arguments[0]} ended with {done.returncode}:\n{done.stdout}")
     return json.loads(out.read_text())["cells"]
@@ -84,8 +105,10 @@ def run(folder: Path, arguments: list[str]) -> list[dict]:
 
 def report(cells: list[dict]) -> int:
     """Prints the table; returns the exit status."""
-    print(f"{'model':18}{'core':16}{'instructions':>14}{'of TFLM ref':>12}{'of CMSIS-NN':>12}{'arena':>9}{'stack':>7}{'code':>8}"
-          f"{'model':>9}  outputs, targets")
+    print(
+        f"{'model':18}{'core':16}{'instructions':>14}{'of TFLM ref':>12}{'of CMSIS-NN':>12}{'arena':>9}{'stack':>7}{'code':>8}"
+        f"{'model':>9}  outputs, targets"
+    )
     missed = False
     for cell in cells:
         known, on_m4 = KNOWN[cell["workload"]], cell["device"] == "cortex-m4@qemu"
@@ -95,9 +118,14 @@ def report(cells: list[dict]) -> int:
             missed |= on_m4 or cell["outcome"] != "unsupported"
             continue
         millions = cell["instructions"] / 1e6
-        met = (cell["max_lsb_diff"] == 0 and (not on_m4 or (
-            millions <= known.target_m and cell["arena_bytes"] <= known.arena_bytes
-            and cell["code_bytes"] <= CODE_LIMIT_BYTES)))
+        met = cell["max_lsb_diff"] == 0 and (
+            not on_m4
+            or (
+                millions <= known.target_m
+                and cell["arena_bytes"] <= known.arena_bytes
+                and cell["code_bytes"] <= CODE_LIMIT_BYTES
+            )
+        )
         missed |= not met
         verdict = f"{cell['max_lsb_diff']:g} LSB off, n={cell['reference_samples']}{'' if met else ': MISSED'}"
         memory = (("arena_bytes", 9), ("stack_peak_bytes", 7), ("code_bytes", 8), ("model_bytes", 9))

@@ -81,12 +81,16 @@ def main() -> int:
                     shares["download"].append(count / rate / seconds(session.read, Target.RESULTS, 0, count))
                 stats = session.stats()
         lost = process.stdout.read().strip()
-    print(f"{options.baud} baud, {options.latency_us} us for each answer, {options.kib} KiB, median of {options.rounds} [all]")
+    print(
+        f"{options.baud} baud, {options.latency_us} us for each answer, {options.kib} KiB, median of {options.rounds} [all]"
+    )
     for name, values in shares.items():
         each = " ".join(f"{value:.1%}" for value in values)
         print(f"{name:22} {statistics.median(values):6.1%} of the line's rate  [{each}]")
-    print(f"frames at the board: {stats.frames_good} good, {stats.frames_bad} bad, {stats.frames_repeated} repeated; "
-          f"bytes that found its buffer full: {lost}")
+    print(
+        f"frames at the board: {stats.frames_good} good, {stats.frames_bad} bad, {stats.frames_repeated} repeated; "
+        f"bytes that found its buffer full: {lost}"
+    )
     uploads = (statistics.median(shares[name]) for name in ("upload, random bytes", "upload, zeros"))
     return 0 if min(uploads) >= TARGET else 1
 

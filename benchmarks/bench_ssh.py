@@ -87,7 +87,11 @@ def measure(folder: Path, options: argparse.Namespace) -> int:
     env = ensure_runtime_env(options.runtime)
     bare = subprocess.Popen(
         [str(env.python), "-c", BARE.format(module=env.module), str(model), str(data), str(options.images)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
     )
     agent = AgentOptions(directory=str(folder / "agent"))
     server.pin(folder / "config")
@@ -139,10 +143,14 @@ def report(rows, options: argparse.Namespace) -> int:
     true = abs(reported_us - timed_us) <= max(0.02 * timed_us, 0.5)
     print(f"{options.runtime}, {options.images} images, medians of {len(rows)} interleaved rounds")
     print(f"{'':34}{'harness':>12}{'bare loop':>12}{'ratio':>8}{'difference':>13}  target")
-    print(f"{'evaluation over SSH':34}{ssh_s:>10.3f} s{loop_s:>10.3f} s{ssh_s / loop_s:>8.3f}{ssh_s - loop_s:>+11.3f} s  "
-          f"<= 1.10x or +0.15 s: {'met' if fast else 'MISSED'}")
-    print(f"{'median latency':34}{reported_us:>9.2f} us{timed_us:>9.2f} us{reported_us / timed_us:>8.3f}"
-          f"{reported_us - timed_us:>+10.2f} us  within 2 % or 0.5 us: {'met' if true else 'MISSED'}")
+    print(
+        f"{'evaluation over SSH':34}{ssh_s:>10.3f} s{loop_s:>10.3f} s{ssh_s / loop_s:>8.3f}{ssh_s - loop_s:>+11.3f} s  "
+        f"<= 1.10x or +0.15 s: {'met' if fast else 'MISSED'}"
+    )
+    print(
+        f"{'median latency':34}{reported_us:>9.2f} us{timed_us:>9.2f} us{reported_us / timed_us:>8.3f}"
+        f"{reported_us - timed_us:>+10.2f} us  within 2 % or 0.5 us: {'met' if true else 'MISSED'}"
+    )
     return 0 if fast and true else 1
 
 

@@ -106,7 +106,9 @@ def overhead(folder: Path, options: argparse.Namespace) -> bool:
 def start_bare(link, profile, model: bytes, data: bytes) -> Channel:
     """The bare loop on a board of its own, ready."""
     backend = backend_spec(profile, _BACKEND)
-    code = BARE.format(module=profile.runtime.module, model_bytes=len(model), data_bytes=len(data), threads=backend.threads)
+    code = BARE.format(
+        module=profile.runtime.module, model_bytes=len(model), data_bytes=len(data), threads=backend.threads
+    )
     link.open()
     channel = link.start([str(profile.runtime.python), "-c", code])
     channel.send([model, data], _START_S)

@@ -21,8 +21,19 @@ from harness.workloads.registry import get_workload
 
 MODELS = {
     "mnist-cnn": (
-        "ptq-float32", "ptq-default", "ptq-default-pt", "ptq-float16", "ptq-wo8", "ptq-int8-io", "ptq-int16x8",
-        "ptq-aeq-dyn8", "ptq-aeq-dyn4", "ptq-int8-io-dynbatch", "qat-default", "qat-dense-default", "qat-dense-int8-io",
+        "ptq-float32",
+        "ptq-default",
+        "ptq-default-pt",
+        "ptq-float16",
+        "ptq-wo8",
+        "ptq-int8-io",
+        "ptq-int16x8",
+        "ptq-aeq-dyn8",
+        "ptq-aeq-dyn4",
+        "ptq-int8-io-dynbatch",
+        "qat-default",
+        "qat-dense-default",
+        "qat-dense-int8-io",
     ),
     "sensor-cnn": ("qat-default",),
     "cifar-conv": ("qat-q[allvalues,asymmetric]-default",),

@@ -11,8 +11,17 @@ _ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(__file__).with_name("bare_metal")
 FAST = _ROOT / "devices" / "cortex_m" / "kernels"
 PORTABLE = _ROOT / "devices" / "kernels"
-_FLAGS = ("-std=c11", "-mthumb", "-ffreestanding", "-ffunction-sections", "-fdata-sections",
-          "-Wall", "-Wextra", "-Werror", "-Wconversion")
+_FLAGS = (
+    "-std=c11",
+    "-mthumb",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wconversion",
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +48,15 @@ class BareBoard:
         return (f"-mcpu={self.core}", *self.core_flags, *_FLAGS)
 
 
-BOARDS = {board.core: board for board in (
-    BareBoard("cortex-m3", "mps2-an385", 0, 0x20000000, ("-mfloat-abi=soft",)),
-    BareBoard("cortex-m4", "mps2-an386", 0, 0x20000000, ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
-    BareBoard("cortex-m7", "mps2-an500", 0, 0x20000000, ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")),
-    BareBoard("cortex-m55", "mps3-an547", 0x10000000, 0x31000000, ("-mfloat-abi=hard",), 0x30080000),
-)}
+BOARDS = {
+    board.core: board
+    for board in (
+        BareBoard("cortex-m3", "mps2-an385", 0, 0x20000000, ("-mfloat-abi=soft",)),
+        BareBoard("cortex-m4", "mps2-an386", 0, 0x20000000, ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
+        BareBoard("cortex-m7", "mps2-an500", 0, 0x20000000, ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")),
+        BareBoard("cortex-m55", "mps3-an547", 0x10000000, 0x31000000, ("-mfloat-abi=hard",), 0x30080000),
+    )
+}
 
 
 def compile_kernels(board: BareBoard, folder: Path, options: Sequence[str] = ("-Os",)) -> list[Path]:
@@ -59,8 +71,9 @@ def compile_kernels(board: BareBoard, folder: Path, options: Sequence[str] = ("-
     return [folder / f"{source.stem}.o" for source in sources]
 
 
-def link_program(board: BareBoard, folder: Path, sources: Sequence[Path], objects: Sequence[Path],
-                 options: Sequence[str] = ()) -> Path:
+def link_program(
+    board: BareBoard, folder: Path, sources: Sequence[Path], objects: Sequence[Path], options: Sequence[str] = ()
+) -> Path:
     """An executable of `sources`, the start-up code and `objects`, for one board; `options` go to the compiler.
 
     Raises:
@@ -68,14 +81,35 @@ def link_program(board: BareBoard, folder: Path, sources: Sequence[Path], object
     """
     program = folder / f"{sources[0].stem}-{board.core}.elf"
     places = {"CODE": board.code, "DATA": board.data, "END_OF_MEMORY": board.end_of_memory}
-    _run(["arm-none-eabi-gcc", *board.flags, "-O2", f"-I{FAST}", f"-I{PORTABLE}", f"-I{PROGRAMS}", *options, "-nostartfiles",
-          "--specs=nosys.specs", "-Wl,--gc-sections", *(f"-Wl,--defsym={name}={address:#x}" for name, address in places.items()),
-          "-T", str(PROGRAMS / "bare.ld"), "-o", str(program),
-          str(PROGRAMS / "bare.c"), *map(str, sources), *map(str, objects)], folder)
+    _run(
+        [
+            "arm-none-eabi-gcc",
+            *board.flags,
+            "-O2",
+            f"-I{FAST}",
+            f"-I{PORTABLE}",
+            f"-I{PROGRAMS}",
+            *options,
+            "-nostartfiles",
+            "--specs=nosys.specs",
+            "-Wl,--gc-sections",
+            *(f"-Wl,--defsym={name}={address:#x}" for name, address in places.items()),
+            "-T",
+            str(PROGRAMS / "bare.ld"),
+            "-o",
+            str(program),
+            str(PROGRAMS / "bare.c"),
+            *map(str, sources),
+            *map(str, objects),
+        ],
+        folder,
+    )
     return program
 
 
-def run_program(board: BareBoard, program: Path, *arguments: int, icount_shift: int | None = None, timeout_s: float = 300) -> str:
+def run_program(
+    board: BareBoard, program: Path, *arguments: int, icount_shift: int | None = None, timeout_s: float = 300
+) -> str:
     """What the program printed.
 
     Args:
@@ -85,13 +119,27 @@ def run_program(board: BareBoard, program: Path, *arguments: int, icount_shift: 
     Raises:
         RuntimeError: it ended with another code than 0; the text has its output.
     """
-    command = ["qemu-system-arm", "-M", board.machine, "-nodefaults", "-nic", "none", "-display", "none", "-kernel", str(program),
-               "-semihosting-config", ",".join(["enable=on,target=native,arg=program", *(f"arg={value}" for value in arguments)])]
+    command = [
+        "qemu-system-arm",
+        "-M",
+        board.machine,
+        "-nodefaults",
+        "-nic",
+        "none",
+        "-display",
+        "none",
+        "-kernel",
+        str(program),
+        "-semihosting-config",
+        ",".join(["enable=on,target=native,arg=program", *(f"arg={value}" for value in arguments)]),
+    ]
     if icount_shift is not None:
         command += ["-icount", f"shift={icount_shift},align=off,sleep=off"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
     if done.returncode:
-        raise RuntimeError(f"{program.name} on {board.machine} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"{program.name} on {board.machine} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
     return done.stdout + done.stderr
 
 

@@ -3,8 +3,18 @@
 import importlib.util
 
 _FIXTURES = (
-    "fixtures_build", "fixtures_audit", "fixtures_boards", "fixtures_results", "fixtures_kernels", "fixtures_devices",
-    "fixtures_emulation", "fixtures_vela", "fixtures_npu", "fixtures_firmware", "fixtures_serial", "fixtures_plan",
+    "fixtures_build",
+    "fixtures_audit",
+    "fixtures_boards",
+    "fixtures_results",
+    "fixtures_kernels",
+    "fixtures_devices",
+    "fixtures_emulation",
+    "fixtures_vela",
+    "fixtures_npu",
+    "fixtures_firmware",
+    "fixtures_serial",
+    "fixtures_plan",
     "fixtures_mcu_board",
 )
 pytest_plugins = [f"tests.{name}" for name in _FIXTURES if importlib.util.find_spec(f"tests.{name}")]

@@ -1,7 +1,8 @@
 /* A delegate's library that misbehaves before there is a delegate: for the tests of what a board does then.
  *
- * Option `mode`: `no-device` reports an error and gives no delegate, as a vendor's does that finds no NPU; `chatter` prints on
- * standard output, in C and past it, now and from a thread while models run, and hands over the stand-in named by `library`.
+ * Option `mode`: `no-device` reports an error and gives no delegate, as a vendor's does that finds no NPU; `chatter`
+ * prints on standard output, in C and past it, now and from a thread while models run, and hands over the stand-in
+ * named by `library`.
  */
 #define _DEFAULT_SOURCE
 #include <dlfcn.h>
@@ -18,7 +19,8 @@ typedef void (*destroy_fn)(void *);
 
 static destroy_fn destroy_real;
 
-static void *chatter(void *unused) {
+static void *chatter(void *unused)
+{
     for (int i = 0; i < 3000; i++) {
         printf("chatter %d\n", i);
         usleep(1000);
@@ -26,7 +28,8 @@ static void *chatter(void *unused) {
     return unused;
 }
 
-static void *hand_over(const char *library, report_fn report) {
+static void *hand_over(const char *library, report_fn report)
+{
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     create_fn create = handle ? (create_fn)dlsym(handle, "tflite_plugin_create_delegate") : NULL;
     if (create == NULL) {
@@ -37,7 +40,9 @@ static void *hand_over(const char *library, report_fn report) {
     return create(NULL, NULL, 0, report);
 }
 
-VISIBLE void *tflite_plugin_create_delegate(const char *const *keys, const char *const *values, size_t count, report_fn report) {
+VISIBLE void *tflite_plugin_create_delegate(const char *const *keys, const char *const *values, size_t count,
+                                            report_fn report)
+{
     const char *mode = "no-device", *library = "";
     for (size_t i = 0; i < count; i++) {
         if (strcmp(keys[i], "mode") == 0)
@@ -59,7 +64,8 @@ VISIBLE void *tflite_plugin_create_delegate(const char *const *keys, const char 
     return hand_over(library, report);
 }
 
-VISIBLE void tflite_plugin_destroy_delegate(void *delegate) {
+VISIBLE void tflite_plugin_destroy_delegate(void *delegate)
+{
     if (delegate != NULL && destroy_real != NULL)
         destroy_real(delegate);
 }

@@ -1,5 +1,5 @@
-/* An external delegate for tests: it takes the custom operators named `ethos-u`, as the i.MX 93's does, and leaves their
- * outputs at zero. It computes nothing: what it proves is that a compiled file travels, loads and is placed. */
+/* An external delegate for tests: it takes the custom operators named `ethos-u`, as the i.MX 93's does, and leaves
+ * their outputs at zero. It computes nothing: what it proves is that a compiled file travels, loads and is placed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,9 +27,9 @@ static void free_kernel(TflContext *context, void *user_data)
     free(user_data);
 }
 
-/* The scratch tensors of an `ethos-u` operator have no producer, so the runtime gives them no memory and then refuses to
- * invoke. The NPU's delegate points them at memory of its own; here any address will do, because nothing reads it. What the
- * runtime does allocate it points elsewhere afterwards. */
+/* The scratch tensors of an `ethos-u` operator have no producer, so the runtime gives them no memory and then refuses
+ * to invoke. The NPU's delegate points them at memory of its own; here any address will do, because nothing reads it.
+ * What the runtime does allocate it points elsewhere afterwards. */
 static int prepare_kernel(TflContext *context, TflNode *node)
 {
     static char scratch[16];
@@ -95,7 +95,8 @@ tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*r
     if (!delegate)
         return NULL;
     delegate->Prepare = prepare_delegate;
-    /* Without this flag the runtime prepares every node first, and none but the delegate knows an `ethos-u` operator. */
+    /* Without this flag the runtime prepares every node first, and none but the delegate knows an `ethos-u` operator.
+     */
     delegate->flags = TFL_ALLOW_DYNAMIC;
     return delegate;
 }

@@ -36,8 +36,13 @@ def audit_models(tmp_path_factory: pytest.TempPathFactory) -> AuditModels:
     folder = tmp_path_factory.mktemp("audit-models")
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.audit_models_main", str(folder)], capture_output=True, text=True, env=environment,
-        cwd=Path(__file__).parent.parent, timeout=600, check=False,
+        [sys.executable, "-m", "tests.audit_models_main", str(folder)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parent.parent,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return AuditModels(folder=folder)

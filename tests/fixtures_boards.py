@@ -77,9 +77,13 @@ def board_files(tmp_path_factory: pytest.TempPathFactory) -> BoardFiles:
         return File(path=folder / name, sha256=sha256_bytes((folder / name).read_bytes()))
 
     return BoardFiles(
-        mlp=write("mlp.tflite", tiny_model.float_mlp()), dense=write("dense.tflite", tiny_model.int8_dense()),
-        two=write("two.tflite", tiny_model.sum_and_softmax()), floats=write_array("floats.npy", floats),
-        bytes=write_array("bytes.npy", integers), float_samples=floats, byte_samples=integers,
+        mlp=write("mlp.tflite", tiny_model.float_mlp()),
+        dense=write("dense.tflite", tiny_model.int8_dense()),
+        two=write("two.tflite", tiny_model.sum_and_softmax()),
+        floats=write_array("floats.npy", floats),
+        bytes=write_array("bytes.npy", integers),
+        float_samples=floats,
+        byte_samples=integers,
     )
 
 
@@ -89,11 +93,18 @@ def make_board(tflite_python: str, tmp_path: Path) -> Iterator[Callable[..., Lin
     boards: list[LinuxBoard] = []
 
     def make(
-        link: LinkSettings | None = None, *, python: str | None = None, module: str = "tflite_runtime",
-        directory: Path | None = None, **options: float,
+        link: LinkSettings | None = None,
+        *,
+        python: str | None = None,
+        module: str = "tflite_runtime",
+        directory: Path | None = None,
+        **options: float,
     ) -> LinuxBoard:
         board = LinuxBoard(
-            name="testboard", link=link or LocalLink(), runtime_module=module, python=python or tflite_python,
+            name="testboard",
+            link=link or LocalLink(),
+            runtime_module=module,
+            python=python or tflite_python,
             options=AgentOptions(directory=str(directory or tmp_path / "agent"), **options),  # type: ignore[arg-type]
         )
         boards.append(board)
@@ -109,7 +120,9 @@ def make_board(tflite_python: str, tmp_path: Path) -> Iterator[Callable[..., Lin
 
 def sshd_program() -> str:
     """The sshd of this machine. It is required: `./bench test` installs it."""
-    found = shutil.which("sshd") or next((p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if os.access(p, os.X_OK)), None)
+    found = shutil.which("sshd") or next(
+        (p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if os.access(p, os.X_OK)), None
+    )
     if found is None:
         pytest.fail("there is no sshd: install the package openssh-server")
     return found
@@ -123,7 +136,9 @@ def new_key(path: Path) -> Path:
     key = Ed25519PrivateKey.generate()
     path.touch(mode=0o600)
     path.write_bytes(key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.OpenSSH, ser.NoEncryption()))
-    path.with_suffix(".pub").write_bytes(key.public_key().public_bytes(ser.Encoding.OpenSSH, ser.PublicFormat.OpenSSH) + b"\n")
+    path.with_suffix(".pub").write_bytes(
+        key.public_key().public_bytes(ser.Encoding.OpenSSH, ser.PublicFormat.OpenSSH) + b"\n"
+    )
     return path
 
 
@@ -161,9 +176,15 @@ class SshServer:
         (self.folder / "authorized_keys").write_bytes(self.client_key.with_suffix(".pub").read_bytes())
         config = self.folder / "sshd_config"
         settings = (
-            f"ListenAddress 127.0.0.1:{self.port}", f"HostKey {self.host_key}", "PidFile none", "UsePAM no",
-            f"AuthorizedKeysFile {self.folder / 'authorized_keys'}", "StrictModes no", "PasswordAuthentication no",
-            "PermitRootLogin prohibit-password", *self.extra,
+            f"ListenAddress 127.0.0.1:{self.port}",
+            f"HostKey {self.host_key}",
+            "PidFile none",
+            "UsePAM no",
+            f"AuthorizedKeysFile {self.folder / 'authorized_keys'}",
+            "StrictModes no",
+            "PasswordAuthentication no",
+            "PermitRootLogin prohibit-password",
+            *self.extra,
         )
         config.write_text("".join(f"{line}\n" for line in settings))
         with open(self.folder / "log", "ab") as log:

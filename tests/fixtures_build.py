@@ -19,8 +19,19 @@ from harness.workloads.registry import get_workload
 
 #: mnist-cnn recipes that cover every kind of training, conversion and refusal
 BUILT_RECIPES = (
-    "ptq-float32", "ptq-default", "ptq-default-pt", "ptq-wo8", "ptq-int8-io", "ptq-uint8-io", "ptq-int8-io-dynbatch",
-    "ptq-aeq-dyn8", "ft-int8-io", "qat-default", "qat-int8-io", "qat-int16x8", "qat-dense-default",
+    "ptq-float32",
+    "ptq-default",
+    "ptq-default-pt",
+    "ptq-wo8",
+    "ptq-int8-io",
+    "ptq-uint8-io",
+    "ptq-int8-io-dynbatch",
+    "ptq-aeq-dyn8",
+    "ft-int8-io",
+    "qat-default",
+    "qat-int8-io",
+    "qat-int16x8",
+    "qat-dense-default",
     "qat-q[movavg,per-channel]-int8-io",
 )
 

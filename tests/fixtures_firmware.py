@@ -11,7 +11,11 @@ from tests.tiny_model import mnist_cnn
 
 #: board -> the kernel set that its build has
 MCU_BOARDS = {
-    "mps2-an385": "portable", "mps2-an386": "dsp", "mps2-an500": "dsp", "mps3-an547": "mve", "microbit": "portable",
+    "mps2-an385": "portable",
+    "mps2-an386": "dsp",
+    "mps2-an500": "dsp",
+    "mps3-an547": "mve",
+    "microbit": "portable",
 }
 
 
@@ -31,4 +35,6 @@ def mnist_on():
 
     model = mnist_cnn()
     sample = np.random.default_rng(11).integers(-128, 128, 784).astype(np.int8).tobytes()
-    return lambda board: McuCase(plan=make_plan(model, MCU_BOARDS.get(board, "portable")).data, sample=sample, output_bytes=10)
+    return lambda board: McuCase(
+        plan=make_plan(model, MCU_BOARDS.get(board, "portable")).data, sample=sample, output_bytes=10
+    )

@@ -29,7 +29,9 @@ class ReferenceRuntime:
     """One process of tflite-runtime 2.14.0 (BUILTIN_REF) that runs batches of single-op models."""
 
     def __init__(self, python: Path) -> None:
-        self._process = subprocess.Popen([str(python), "-u", str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [str(python), "-u", str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
 
     def run(self, cases: Sequence[Case]) -> list[np.ndarray | str]:
         """Per case the first output, or the text of the runtime's error.
@@ -47,11 +49,15 @@ class ReferenceRuntime:
         self._process.stdin.flush()
         header = self._process.stdout.read(8)
         if len(header) < 8:
-            raise RuntimeError(f"the reference runtime ended with status {self._process.wait()} on one of: "
-                               + "; ".join(case.text for case in cases[:5]))
+            raise RuntimeError(
+                f"the reference runtime ended with status {self._process.wait()} on one of: "
+                + "; ".join(case.text for case in cases[:5])
+            )
         results = np.load(io.BytesIO(self._process.stdout.read(struct.unpack("<Q", header)[0])), allow_pickle=False)
-        return [results[f"output_{i}"] if f"output_{i}" in results else str(results[f"error_{i}"])
-                for i in range(len(cases))]
+        return [
+            results[f"output_{i}"] if f"output_{i}" in results else str(results[f"error_{i}"])
+            for i in range(len(cases))
+        ]
 
     def close(self) -> None:
         self._process.stdin.close()

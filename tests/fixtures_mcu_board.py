@@ -46,11 +46,21 @@ def prepare_mcu(mcu_cache: Path, tmp_path: Path) -> Callable[..., PreparedModel]
         path = tmp_path / f"{recipe}.tflite"
         path.write_bytes(data)
         artifact = artifact_from_file(path)
-        model = with_graph_facts(PreparedModel(
-            workload="w", task="none", tolerance=Tolerance(), recipe=recipe, seed=0, artifact=artifact, dataset_name="random",
-            dataset_note="made for this test", dataset_digest="d" * 64, sample_ids=np.arange(samples),
-            inputs=random_inputs(artifact.inputs, samples, 0),
-        ))
+        model = with_graph_facts(
+            PreparedModel(
+                workload="w",
+                task="none",
+                tolerance=Tolerance(),
+                recipe=recipe,
+                seed=0,
+                artifact=artifact,
+                dataset_name="random",
+                dataset_note="made for this test",
+                dataset_digest="d" * 64,
+                sample_ids=np.arange(samples),
+                inputs=random_inputs(artifact.inputs, samples, 0),
+            )
+        )
         if reference:
             with References() as references:
                 model = references.add_reference(model)
@@ -74,7 +84,9 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """
 
     def run(
-        *models: PreparedModel, profiles: tuple[McuProfile, ...] | None = None, samples: int | None = None,
+        *models: PreparedModel,
+        profiles: tuple[McuProfile, ...] | None = None,
+        samples: int | None = None,
         make: Callable[[McuProfile], McuBoard] | None = None,
     ) -> list[CellRecord]:
         profiles = profiles or (mcu_profile(),)
@@ -85,14 +97,21 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             cells = []
             for model in models:
                 key = CellKey(
-                    workload="w", recipe=model.recipe, device=profile.name, backend="cpu", dataset=model.dataset_digest, seed=0
+                    workload="w",
+                    recipe=model.recipe,
+                    device=profile.name,
+                    backend="cpu",
+                    dataset=model.dataset_digest,
+                    seed=0,
                 )
                 keys.append(key)
                 cells.append(PlannedCell(key=key, model=model))
             jobs.append(DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=samples))
         with Store.open(tmp_path / "results") as store:
             run_id = f"r{len(store.runs())}"
-            store.begin_run(RunInfo(run=run_id, started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
+            store.begin_run(
+                RunInfo(run=run_id, started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys)
+            )
             execute(jobs, Execution(run=run_id, store=store, objects=ObjectStore(tmp_path / "results"), lease_wait_s=0))
             add_cross_findings(store, run_id)
             by_key = {record.key: record for record in store.cells(run=run_id)}

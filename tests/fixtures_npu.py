@@ -65,7 +65,9 @@ def sanitized_standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same under AddressSanitizer and UndefinedBehaviourSanitizer; every finding ends the process."""
     library = tmp_path_factory.mktemp("npu") / "libnpu_sanitized.so"
     # The sanitizers' symbols come from the runtime that is loaded first, so undefined ones are allowed here.
-    command = [word for word in compile_command(["cc"], source_files(), library, *SANITIZERS, "-O1") if word != "-Wl,-z,defs"]
+    command = [
+        word for word in compile_command(["cc"], source_files(), library, *SANITIZERS, "-O1") if word != "-Wl,-z,defs"
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return library
@@ -76,8 +78,12 @@ def run_npu(standin: Path, tflite_python: str, litert_python: str, tmp_path_fact
     """Runs cases in a process of a runtime: `run_npu(cases, module=..., options={...}, library=...)`."""
 
     def run(
-        cases: Sequence[NpuCase], *, module: str = "tflite_runtime", options: Mapping[str, str] | None = None,
-        library: Path | None = None, sanitized: bool = False,
+        cases: Sequence[NpuCase],
+        *,
+        module: str = "tflite_runtime",
+        options: Mapping[str, str] | None = None,
+        library: Path | None = None,
+        sanitized: bool = False,
     ) -> list[NpuResult]:
         folder = tmp_path_factory.mktemp("npu-run")
         arrays: dict[str, np.ndarray] = {"count": np.array(len(cases))}
@@ -86,8 +92,16 @@ def run_npu(standin: Path, tflite_python: str, litert_python: str, tmp_path_fact
             arrays.update({f"input_{i}_{j}": value for j, value in enumerate(case.inputs)})
         np.savez(folder / "in.npz", **arrays)
         python = {"tflite_runtime": tflite_python, "ai_edge_litert": litert_python}[module]
-        command = [python, "-u", str(RUNNER), module, str(library or standin), json.dumps(dict(options or {})),
-                   str(folder / "in.npz"), str(folder / "out.npz")]
+        command = [
+            python,
+            "-u",
+            str(RUNNER),
+            module,
+            str(library or standin),
+            json.dumps(dict(options or {})),
+            str(folder / "in.npz"),
+            str(folder / "out.npz"),
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **(sanitizer_environment() if sanitized else {})}
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
         assert done.returncode == 0, done.stderr[-4000:]
@@ -106,7 +120,9 @@ def _results(path: Path, log: str, count: int) -> list[NpuResult]:
 
     return [
         NpuResult(
-            delegated=outputs("delegated", i), plain=outputs("plain", i), log=parse_delegate_log(parts.get(i, "")),
+            delegated=outputs("delegated", i),
+            plain=outputs("plain", i),
+            log=parse_delegate_log(parts.get(i, "")),
             error=str(found[f"error_{i}"]) if f"error_{i}" in found.files else None,
         )
         for i in range(count)

@@ -42,7 +42,7 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
 
     def keep(plan: bytes) -> None:
         node = int.from_bytes(plan[20:24], "little")
-        found[names[int.from_bytes(plan[node:node + 2], "little")]].append(plan)
+        found[names[int.from_bytes(plan[node : node + 2], "little")]].append(plan)
 
     for layout in LAYOUTS:
         kernels = PlanKernels(library, keep=keep, **layout)

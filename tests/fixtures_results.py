@@ -40,16 +40,33 @@ MNIST = {
 SENSOR = {"ptq-float32": (32_100, 0.981, 210.0), "ptq-int8-io": (12_480, 0.979, 58.3)}
 
 HOST = Fingerprint(
-    runtime="ai_edge_litert 2.3.0", python="3.11.2", kernel="6.1.0-31-amd64", machine="x86_64",
-    cpu_model="Intel(R) Xeon(R) Platinum", cpu_count=2, agent_sha256="ab" * 32, harness_version="0.1.0",
+    runtime="ai_edge_litert 2.3.0",
+    python="3.11.2",
+    kernel="6.1.0-31-amd64",
+    machine="x86_64",
+    cpu_model="Intel(R) Xeon(R) Platinum",
+    cpu_count=2,
+    agent_sha256="ab" * 32,
+    harness_version="0.1.0",
 )
 OLD = replace(HOST, runtime="tflite_runtime 2.14.0")
 IMX = Fingerprint(
-    runtime="tflite_runtime 2.16.2", delegate="/usr/lib/libvx_delegate.so", python="3.12.4", kernel="6.6.36-lts-next",
-    machine="aarch64", cpu_model="ARM Cortex-A53", cpu_count=4, board_model="NXP i.MX8MPlus EVK board", bsp="NXP 6.6-scarthgap",
-    governor="performance", agent_sha256="ab" * 32, harness_version="0.1.0",
+    runtime="tflite_runtime 2.16.2",
+    delegate="/usr/lib/libvx_delegate.so",
+    python="3.12.4",
+    kernel="6.6.36-lts-next",
+    machine="aarch64",
+    cpu_model="ARM Cortex-A53",
+    cpu_count=4,
+    board_model="NXP i.MX8MPlus EVK board",
+    bsp="NXP 6.6-scarthgap",
+    governor="performance",
+    agent_sha256="ab" * 32,
+    harness_version="0.1.0",
 )
-TWIN = replace(IMX, cpu_model="QEMU Cortex-A53", delegate="integer-npu stand-in", governor=None, bsp="Debian 12 in QEMU 7.2")
+TWIN = replace(
+    IMX, cpu_model="QEMU Cortex-A53", delegate="integer-npu stand-in", governor=None, bsp="Debian 12 in QEMU 7.2"
+)
 
 #: (device, backend) -> fingerprint, time basis, factor on the host's time, delegate, share of nodes it takes, threads
 COLUMNS = {
@@ -60,12 +77,16 @@ COLUMNS = {
     ("imx8mp@qemu", "npu"): (TWIN, "host-emulated", 160.0, "npu-standin", 5, 4),
 }
 DENSE_TRAP = Finding(
-    code="float-op-in-integer-recipe", severity="error", where="node 4 FULLY_CONNECTED",
+    code="float-op-in-integer-recipe",
+    severity="error",
+    where="node 4 FULLY_CONNECTED",
     what="The recipe promises integer arithmetic, but FULLY_CONNECTED runs in float: its input carries no quantizer.",
     fix="Convert with a representative dataset (qat-dense-int8).",
 )
 SEPARATE_RELU = Finding(
-    code="wrapped-without-weight-quantizer", severity="warning", where="conv2d",
+    code="wrapped-without-weight-quantizer",
+    severity="warning",
+    where="conv2d",
     what="conv2d is followed by a separate ReLU, so QAT trains it without a weight quantizer.",
     fix="Put activation='relu' inside the layer.",
 )
@@ -84,46 +105,107 @@ def ok_record(key: CellKey, figures: tuple[int, float, float], *, shift: float =
     names = ["RESHAPE", "CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
     ran_on = [(delegate or "cpu").lower() if i < taken else "cpu" for i in range(6)]
     on_npu = key.backend == "npu"
-    fallback = [FallbackOp(node=5, op="SOFTMAX", reason="output scale is not 1/256" if key.device == "imx8mp" else None)]
+    fallback = [
+        FallbackOp(node=5, op="SOFTMAX", reason="output scale is not 1/256" if key.device == "imx8mp" else None)
+    ]
     integer = key.recipe.endswith("-io")
     return CellRecord(
-        key=key, run=RUN, outcome="ok", started_utc="2026-11-21T09:31:00+00:00", duration_ns=2_400_000_000,
-        time_basis=basis, fingerprint=fingerprint, dataset_name="digits-28x28", dataset_note=DIGITS_NOTE, samples=360,
-        artifact_sha256=f"{size:064x}", size_bytes=size, input_dtype="int8" if integer else "float32",
+        key=key,
+        run=RUN,
+        outcome="ok",
+        started_utc="2026-11-21T09:31:00+00:00",
+        duration_ns=2_400_000_000,
+        time_basis=basis,
+        fingerprint=fingerprint,
+        dataset_name="digits-28x28",
+        dataset_note=DIGITS_NOTE,
+        samples=360,
+        artifact_sha256=f"{size:064x}",
+        size_bytes=size,
+        input_dtype="int8" if integer else "float32",
         output_dtype="int8" if integer else "float32",
-        accuracy=accuracy, accuracy_low=accuracy - 0.021, accuracy_high=min(1.0, accuracy + 0.016),
-        accuracy_delta=round(accuracy - 0.9601, 4), mcnemar_p=0.625, only_float_right=3, only_cell_right=1,
-        load_ns=1_900_000, first_invoke_ns=4_200_000_000 if key.device == "imx8mp" else 88_000,
-        latency_median_ns=median, latency_median_low_ns=median - 40, latency_median_high_ns=median + 55,
-        latency_p90_ns=round(median * 1.08), latency_p99_ns=round(median * 1.31), latency_samples=1200,
-        memory_peak_bytes=61_000_000, threads=threads, affinity=[0, 1, 2, 3] if on_npu else None,
+        accuracy=accuracy,
+        accuracy_low=accuracy - 0.021,
+        accuracy_high=min(1.0, accuracy + 0.016),
+        accuracy_delta=round(accuracy - 0.9601, 4),
+        mcnemar_p=0.625,
+        only_float_right=3,
+        only_cell_right=1,
+        load_ns=1_900_000,
+        first_invoke_ns=4_200_000_000 if key.device == "imx8mp" else 88_000,
+        latency_median_ns=median,
+        latency_median_low_ns=median - 40,
+        latency_median_high_ns=median + 55,
+        latency_p90_ns=round(median * 1.08),
+        latency_p99_ns=round(median * 1.31),
+        latency_samples=1200,
+        memory_peak_bytes=61_000_000,
+        threads=threads,
+        affinity=[0, 1, 2, 3] if on_npu else None,
         frequency_hz=1_800_000_000 if key.device == "imx8mp" else None,
-        temperature_c=52.5 if key.device == "imx8mp" else None, governor=fingerprint.governor,
-        delegate_name=delegate, delegated_nodes=taken if delegate else None, total_nodes=6, partitions=1 if taken else None,
+        temperature_c=52.5 if key.device == "imx8mp" else None,
+        governor=fingerprint.governor,
+        delegate_name=delegate,
+        delegated_nodes=taken if delegate else None,
+        total_nodes=6,
+        partitions=1 if taken else None,
         fallback=fallback if on_npu else [],
         ops=[
-            {"node": i, "op": name, "ran_on": ran_on[i], "partition": 0 if i < taken else None, "inputs": [i], "outputs": [i + 1]}
+            {
+                "node": i,
+                "op": name,
+                "ran_on": ran_on[i],
+                "partition": 0 if i < taken else None,
+                "inputs": [i],
+                "outputs": [i + 1],
+            }
             for i, name in enumerate(names)
         ],
-        reference=REFERENCE, reference_rule=RULE, reference_samples=256, max_lsb_diff=1.0 if integer else None,
-        mismatch_share=0.0 if integer else None, agreement=1.0, nrmse=0.0004,
-        sample_ids_object="1" * 64, outputs_object="2" * 64, board_log="INFO: Created TensorFlow Lite delegate.\n",
+        reference=REFERENCE,
+        reference_rule=RULE,
+        reference_samples=256,
+        max_lsb_diff=1.0 if integer else None,
+        mismatch_share=0.0 if integer else None,
+        agreement=1.0,
+        nrmse=0.0004,
+        sample_ids_object="1" * 64,
+        outputs_object="2" * 64,
+        board_log="INFO: Created TensorFlow Lite delegate.\n",
     )
 
 
 def _bare(record: CellRecord, outcome: str, reason: str) -> CellRecord:
     """The cell as it is when nothing was measured."""
     return CellRecord(
-        key=record.key, run=RUN, outcome=outcome, reason=reason, started_utc=record.started_utc, time_basis=record.time_basis,
-        fingerprint=record.fingerprint, dataset_name=record.dataset_name, dataset_note=record.dataset_note,
-        artifact_sha256=record.artifact_sha256, size_bytes=record.size_bytes, threads=record.threads, total_nodes=6,
+        key=record.key,
+        run=RUN,
+        outcome=outcome,
+        reason=reason,
+        started_utc=record.started_utc,
+        time_basis=record.time_basis,
+        fingerprint=record.fingerprint,
+        dataset_name=record.dataset_name,
+        dataset_note=record.dataset_note,
+        artifact_sha256=record.artifact_sha256,
+        size_bytes=record.size_bytes,
+        threads=record.threads,
+        total_nodes=6,
     )
 
 
 def _wrong(record: CellRecord) -> CellRecord:
     return replace(
-        record, outcome="wrong", accuracy=0.1135, accuracy_low=0.0845, accuracy_high=0.1504, accuracy_delta=-0.8466,
-        agreement=0.109, nrmse=1.31, mcnemar_p=0.0, only_float_right=306, only_cell_right=2,
+        record,
+        outcome="wrong",
+        accuracy=0.1135,
+        accuracy_low=0.0845,
+        accuracy_high=0.1504,
+        accuracy_delta=-0.8466,
+        agreement=0.109,
+        nrmse=1.31,
+        mcnemar_p=0.0,
+        only_float_right=306,
+        only_cell_right=2,
         reason=f"nrmse 1.31 is above 0.05 and agreement 0.109 below 0.97; reference {REFERENCE}",
     )
 
@@ -171,9 +253,13 @@ def _special(record: CellRecord) -> CellRecord:
 def make_info(records: list[CellRecord], *, state: str = "finished") -> RunInfo:
     """The run of these records, with one planned cell more than were run."""
     return RunInfo(
-        run=RUN, started_utc="2026-11-21T09:30:00+00:00", finished_utc="2026-11-21T09:38:12.000Z", state=state,
+        run=RUN,
+        started_utc="2026-11-21T09:30:00+00:00",
+        finished_utc="2026-11-21T09:38:12.000Z",
+        state=state,
         command=["harness", "run", "--device", "host-litert", "--seeds", "4"],
-        planned=[*(r.key for r in records), NOT_RUN_KEY], environment={"harness": "0.1.0", "options": {"seeds": 4}},
+        planned=[*(r.key for r in records), NOT_RUN_KEY],
+        environment={"harness": "0.1.0", "options": {"seeds": 4}},
     )
 
 

@@ -57,8 +57,12 @@ def vela_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     """`vela_model("float_io")`: the file of a small model."""
     folder = tmp_path_factory.mktemp("vela-models")
     makers = {
-        "mnist_cnn": tiny_model.mnist_cnn, "int8_dense": tiny_model.int8_dense, "float_mlp": tiny_model.float_mlp,
-        "float_io": vela_models.float_io, "split_by_float": vela_models.split_by_float, "softmax": vela_models.softmax,
+        "mnist_cnn": tiny_model.mnist_cnn,
+        "int8_dense": tiny_model.int8_dense,
+        "float_mlp": tiny_model.float_mlp,
+        "float_io": vela_models.float_io,
+        "split_by_float": vela_models.split_by_float,
+        "softmax": vela_models.softmax,
     }
 
     def file(name: str) -> Path:

@@ -80,8 +80,13 @@ def as_int8(values: np.ndarray) -> np.ndarray:
 def activation_tensor(shape: tuple[int, ...], dtype: str, q: Quantized, data: np.ndarray | None = None) -> Tensor:
     """An int8 or uint8 tensor with the given int8 quantization."""
     offset = 128 if dtype == "uint8" else 0
-    return Tensor(shape=shape, dtype=dtype, scales=(float(q.scale),), zero_points=(q.zero_point + offset,),
-                  data=None if data is None else stored(data, dtype))
+    return Tensor(
+        shape=shape,
+        dtype=dtype,
+        scales=(float(q.scale),),
+        zero_points=(q.zero_point + offset,),
+        data=None if data is None else stored(data, dtype),
+    )
 
 
 def index_tensor(values: np.ndarray) -> Tensor:

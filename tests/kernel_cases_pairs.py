@@ -23,8 +23,13 @@ from tests.kernel_cases_simple import pick_shape
 from tests.kernels_abi import Kernels, pointers, struct, structures
 from tests.op_models import Op, activation_code, build_model
 
-_PAIR_OPTIONS = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "MAXIMUM": "MaximumMinimumOptions",
-                 "MINIMUM": "MaximumMinimumOptions"}
+_PAIR_OPTIONS = {
+    "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "MUL": "MulOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+}
 
 
 def add_case(rng: np.random.Generator) -> Case:
@@ -40,12 +45,21 @@ def _sum_case(rng: np.random.Generator, op: str) -> Case:
     target = pick_output(rng, 255.0 * float(q1.scale + q2.scale))
     activation = str(rng.choice(ACTIVATIONS))
     made = qp.add_params(q1.scale, q2.scale, target.scale)
-    params = struct("kn_add_params", left_shift=made.left_shift, input1_offset=-q1.zero_point, input2_offset=-q2.zero_point,
-                    input1_multiplier=made.input1.multiplier, input1_shift=made.input1.shift,
-                    input2_multiplier=made.input2.multiplier, input2_shift=made.input2.shift,
-                    output_offset=target.zero_point, output_multiplier=made.output.multiplier,
-                    output_shift=made.output.shift, rounding=0,
-                    **limits(qp.activation_range(activation, target.scale, target.zero_point)))
+    params = struct(
+        "kn_add_params",
+        left_shift=made.left_shift,
+        input1_offset=-q1.zero_point,
+        input2_offset=-q2.zero_point,
+        input1_multiplier=made.input1.multiplier,
+        input1_shift=made.input1.shift,
+        input2_multiplier=made.input2.multiplier,
+        input2_shift=made.input2.shift,
+        output_offset=target.zero_point,
+        output_multiplier=made.output.multiplier,
+        output_shift=made.output.shift,
+        rounding=0,
+        **limits(qp.activation_range(activation, target.scale, target.zero_point)),
+    )
     return _pair_case(rng, op, dtype, (q1, q2, target), [params], activation)
 
 
@@ -54,9 +68,16 @@ def mul_case(rng: np.random.Generator) -> Case:
     target = pick_output(rng, 255.0 * 128.0 * float(q1.scale * q2.scale))
     activation = str(rng.choice(ACTIVATIONS))
     scale = qp.mul_multiplier(q1.scale, q2.scale, target.scale)
-    params = struct("kn_mul_params", input1_offset=-q1.zero_point, input2_offset=-q2.zero_point,
-                    output_offset=target.zero_point, multiplier=scale.multiplier, shift=scale.shift, rounding=0,
-                    **limits(qp.activation_range(activation, target.scale, target.zero_point)))
+    params = struct(
+        "kn_mul_params",
+        input1_offset=-q1.zero_point,
+        input2_offset=-q2.zero_point,
+        output_offset=target.zero_point,
+        multiplier=scale.multiplier,
+        shift=scale.shift,
+        rounding=0,
+        **limits(qp.activation_range(activation, target.scale, target.zero_point)),
+    )
     return _pair_case(rng, "MUL", dtype, (q1, q2, target), [params], activation)
 
 
@@ -77,12 +98,16 @@ def _pair_shapes(rng: np.random.Generator, rank_high: int) -> tuple[tuple[int, .
         return full, full
     thin = [tuple(1 if rng.random() < 0.4 else size for size in full) for _ in range(2)]
     # Each dimension of the output must come from one of the two.
-    first = tuple(size if 1 in (a, b) and a != size and b != size else a for a, b, size in zip(*thin, full, strict=True))
-    second = thin[1][int(rng.integers(0, len(full) + 1)):] if rng.random() < 0.3 else thin[1]
+    first = tuple(
+        size if 1 in (a, b) and a != size and b != size else a for a, b, size in zip(*thin, full, strict=True)
+    )
+    second = thin[1][int(rng.integers(0, len(full) + 1)) :] if rng.random() < 0.3 else thin[1]
     return (first, second) if rng.random() < 0.5 else (second, first)
 
 
-def _pair_case(rng: np.random.Generator, op: str, dtype: str, quantized: tuple, params: list, activation: str | None) -> Case:
+def _pair_case(
+    rng: np.random.Generator, op: str, dtype: str, quantized: tuple, params: list, activation: str | None
+) -> Case:
     q1, q2, target = quantized
     shapes = _pair_shapes(rng, rank_high=4)
     values = [random_int8(rng, shape) for shape in shapes]
@@ -99,13 +124,23 @@ def _pair_case(rng: np.random.Generator, op: str, dtype: str, quantized: tuple, 
         return output
 
     options = {} if activation is None else {"FusedActivationFunction": activation_code(activation)}
-    model = build_model(Op(name=op, options_table=_PAIR_OPTIONS[op], options=options),
-                        [activation_tensor(shapes[0], dtype, q1),
-                         activation_tensor(shapes[1], dtype, q2, values[1] if constant else None)],
-                        activation_tensor(output_shape, dtype, target))
+    model = build_model(
+        Op(name=op, options_table=_PAIR_OPTIONS[op], options=options),
+        [
+            activation_tensor(shapes[0], dtype, q1),
+            activation_tensor(shapes[1], dtype, q2, values[1] if constant else None),
+        ],
+        activation_tensor(output_shape, dtype, target),
+    )
     inputs = tuple(stored(value, dtype) for value in (values[:1] if constant else values))
-    return Case(op=op, text=f"{dtype} {shapes[0]} and {shapes[1]} {quantized} {activation}", model=model, inputs=inputs,
-                run=run, dtype=dtype)
+    return Case(
+        op=op,
+        text=f"{dtype} {shapes[0]} and {shapes[1]} {quantized} {activation}",
+        model=model,
+        inputs=inputs,
+        run=run,
+        dtype=dtype,
+    )
 
 
 def concatenation_case(rng: np.random.Generator) -> Case:
@@ -113,12 +148,14 @@ def concatenation_case(rng: np.random.Generator) -> Case:
     dtype, target = pick_dtype(rng), pick_quantized(rng)
     base = pick_shape(rng, rank_high=4, size_high=4)
     axis = int(rng.integers(0, len(base)))
-    shapes = [(*base[:axis], int(rng.integers(1, 5)), *base[axis + 1:]) for _ in range(int(rng.integers(1, 5)))]
+    shapes = [(*base[:axis], int(rng.integers(1, 5)), *base[axis + 1 :]) for _ in range(int(rng.integers(1, 5)))]
     quantized = [target if dtype == "int8" or rng.random() < 0.3 else pick_quantized(rng) for _ in shapes]
     values = [random_int8(rng, shape) for shape in shapes]
-    tables = [None if q == target else qp.concatenation_table(q.scale, q.zero_point, target.scale, target.zero_point)
-              for q in quantized]
-    output_shape = (*base[:axis], sum(shape[axis] for shape in shapes), *base[axis + 1:])
+    tables = [
+        None if q == target else qp.concatenation_table(q.scale, q.zero_point, target.scale, target.zero_point)
+        for q in quantized
+    ]
+    output_shape = (*base[:axis], sum(shape[axis] for shape in shapes), *base[axis + 1 :])
     outer = int(np.prod(base[:axis], dtype=np.int64))
     inner = np.array([value.size // outer for value in values], np.int32)
 
@@ -129,11 +166,19 @@ def concatenation_case(rng: np.random.Generator) -> Case:
         return output
 
     written_axis = axis - len(base) if rng.random() < 0.3 else axis
-    model = build_model(Op(name="CONCATENATION", options_table="ConcatenationOptions", options={"Axis": written_axis}),
-                        [activation_tensor(shape, dtype, q) for shape, q in zip(shapes, quantized, strict=True)],
-                        activation_tensor(output_shape, dtype, target))
-    return Case(op="CONCATENATION", text=f"{dtype} {shapes} axis {axis} {quantized}", model=model,
-                inputs=tuple(stored(value, dtype) for value in values), run=run, dtype=dtype)
+    model = build_model(
+        Op(name="CONCATENATION", options_table="ConcatenationOptions", options={"Axis": written_axis}),
+        [activation_tensor(shape, dtype, q) for shape, q in zip(shapes, quantized, strict=True)],
+        activation_tensor(output_shape, dtype, target),
+    )
+    return Case(
+        op="CONCATENATION",
+        text=f"{dtype} {shapes} axis {axis} {quantized}",
+        model=model,
+        inputs=tuple(stored(value, dtype) for value in values),
+        run=run,
+        dtype=dtype,
+    )
 
 
 def pad_case(rng: np.random.Generator) -> Case:
@@ -144,8 +189,14 @@ def pad_case(rng: np.random.Generator) -> Case:
     output_shape = tuple(int(size + sum(paddings[d])) for d, size in enumerate(values.shape))
     own_value = rng.random() < 0.4
     value = int(rng.integers(-128, 128)) if own_value else q.zero_point
-    params = struct("kn_pad_params", rank=values.ndim, input_dims=values.shape, before=paddings[:, 0], after=paddings[:, 1],
-                    value=value)
+    params = struct(
+        "kn_pad_params",
+        rank=values.ndim,
+        input_dims=values.shape,
+        before=paddings[:, 0],
+        after=paddings[:, 1],
+        value=value,
+    )
 
     def run(kernels: Kernels) -> np.ndarray:
         output = np.empty(output_shape, np.int8)
@@ -157,8 +208,14 @@ def pad_case(rng: np.random.Generator) -> Case:
         tensors.append(activation_tensor((1,), dtype, q, np.array([value], np.int8)))
     op = Op(name="PADV2", options_table="PadV2Options") if own_value else Op(name="PAD", options_table="PadOptions")
     model = build_model(op, tensors, activation_tensor(output_shape, dtype, q))
-    return Case(op=op.name, text=f"{dtype} {values.shape} by {paddings.tolist()}", model=model,
-                inputs=(stored(values, dtype),), run=run, dtype=dtype)
+    return Case(
+        op=op.name,
+        text=f"{dtype} {values.shape} by {paddings.tolist()}",
+        model=model,
+        inputs=(stored(values, dtype),),
+        run=run,
+        dtype=dtype,
+    )
 
 
 def reshape_case(rng: np.random.Generator) -> Case:
@@ -171,11 +228,19 @@ def reshape_case(rng: np.random.Generator) -> Case:
         kernels.call("kn_reshape", values.size, values, output)
         return output
 
-    model = build_model(Op(name="RESHAPE", options_table="ReshapeOptions", options={"NewShape": list(new_shape)}),
-                        [activation_tensor(values.shape, dtype, q), index_tensor(np.array(new_shape))],
-                        activation_tensor(new_shape, dtype, q))
-    return Case(op="RESHAPE", text=f"{dtype} {values.shape} to {new_shape}", model=model, inputs=(stored(values, dtype),),
-                run=run, dtype=dtype)
+    model = build_model(
+        Op(name="RESHAPE", options_table="ReshapeOptions", options={"NewShape": list(new_shape)}),
+        [activation_tensor(values.shape, dtype, q), index_tensor(np.array(new_shape))],
+        activation_tensor(new_shape, dtype, q),
+    )
+    return Case(
+        op="RESHAPE",
+        text=f"{dtype} {values.shape} to {new_shape}",
+        model=model,
+        inputs=(stored(values, dtype),),
+        run=run,
+        dtype=dtype,
+    )
 
 
 def transpose_case(rng: np.random.Generator) -> Case:
@@ -183,7 +248,9 @@ def transpose_case(rng: np.random.Generator) -> Case:
     order = rng.permutation(values.ndim)
     strides = [values.strides[axis] for axis in order]
     output_shape = tuple(values.shape[axis] for axis in order)
-    return _view_case(rng, Op(name="TRANSPOSE", options_table="TransposeOptions"), values, [order], output_shape, strides, 0)
+    return _view_case(
+        rng, Op(name="TRANSPOSE", options_table="TransposeOptions"), values, [order], output_shape, strides, 0
+    )
 
 
 def strided_slice_case(rng: np.random.Generator) -> Case:
@@ -201,11 +268,20 @@ def strided_slice_case(rng: np.random.Generator) -> Case:
     strides = [values.strides[d] * step[d] for d in range(values.ndim)]
     start = sum(begin[d] * values.strides[d] for d in range(values.ndim))
     op = Op(name="STRIDED_SLICE", options_table="StridedSliceOptions")
-    return _view_case(rng, op, values, [np.array(begin), np.array(end), np.array(step)], tuple(output_shape), strides, start)
+    return _view_case(
+        rng, op, values, [np.array(begin), np.array(end), np.array(step)], tuple(output_shape), strides, start
+    )
 
 
-def _view_case(rng: np.random.Generator, op: Op, values: np.ndarray, indices: list[np.ndarray],
-               output_shape: tuple[int, ...], strides: list[int], start: int) -> Case:
+def _view_case(
+    rng: np.random.Generator,
+    op: Op,
+    values: np.ndarray,
+    indices: list[np.ndarray],
+    output_shape: tuple[int, ...],
+    strides: list[int],
+    start: int,
+) -> Case:
     dtype, q = pick_dtype(rng), pick_quantized(rng)
     view = struct("kn_view", rank=values.ndim, dims=output_shape, strides=strides, start=start)
 
@@ -214,7 +290,16 @@ def _view_case(rng: np.random.Generator, op: Op, values: np.ndarray, indices: li
         kernels.call("kn_gather", view, values, output)
         return output
 
-    model = build_model(op, [activation_tensor(values.shape, dtype, q), *[index_tensor(index) for index in indices]],
-                        activation_tensor(output_shape, dtype, q))
-    return Case(op=op.name, text=f"{dtype} {values.shape} {[index.tolist() for index in indices]}", model=model,
-                inputs=(stored(values, dtype),), run=run, dtype=dtype)
+    model = build_model(
+        op,
+        [activation_tensor(values.shape, dtype, q), *[index_tensor(index) for index in indices]],
+        activation_tensor(output_shape, dtype, q),
+    )
+    return Case(
+        op=op.name,
+        text=f"{dtype} {values.shape} {[index.tolist() for index in indices]}",
+        model=model,
+        inputs=(stored(values, dtype),),
+        run=run,
+        dtype=dtype,
+    )

@@ -13,7 +13,8 @@ from tests.kernel_cases import Case, Generator
 GENERATORS: dict[str, Generator] = {
     name.removesuffix("_case"): getattr(module, name)
     for module in (kernel_cases_conv, kernel_cases_pairs, kernel_cases_simple, kernel_cases_resize)
-    for name in sorted(vars(module)) if name.endswith("_case") and not name.startswith("_")
+    for name in sorted(vars(module))
+    if name.endswith("_case") and not name.startswith("_")
 }
 
 

@@ -36,8 +36,12 @@ def structures() -> dict[str, type[ctypes.Structure]]:
     """Every `typedef struct` of kernels.h as a ctypes structure."""
     found = {}
     for match in _STRUCT.finditer(_COMMENT.sub("", (KERNELS / "kernels.h").read_text())):
-        fields = [field for declaration in match["body"].split(";") if declaration.strip()
-                  for field in _fields(declaration.strip())]
+        fields = [
+            field
+            for declaration in match["body"].split(";")
+            if declaration.strip()
+            for field in _fields(declaration.strip())
+        ]
         found[match["name"]] = type(match["name"], (ctypes.Structure,), {"_fields_": fields})
     return found
 

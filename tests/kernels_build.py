@@ -30,7 +30,18 @@ def compile_objects(folder: Path) -> list[Path]:
     for source in sorted(KERNELS.glob("*.c")):
         if source.name != "prepare.c":
             objects.append(folder / f"{source.stem}.o")
-            _run([*FLAGS, "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-c", "-o", str(objects[-1]), str(source)])
+            _run(
+                [
+                    *FLAGS,
+                    "-ffreestanding",
+                    "-fno-stack-protector",
+                    "-fno-pic",
+                    "-c",
+                    "-o",
+                    str(objects[-1]),
+                    str(source),
+                ]
+            )
     return objects
 
 
@@ -41,8 +52,11 @@ def sanitizer_environment() -> dict[str, str]:
     """
     compiler = os.environ.get("CC", "cc")
     runtime = subprocess.run([compiler, "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
-    return {"LD_PRELOAD": str(Path(runtime.stdout.strip()).resolve()), "ASAN_OPTIONS": "detect_leaks=0",
-            "UBSAN_OPTIONS": "print_stacktrace=1"}
+    return {
+        "LD_PRELOAD": str(Path(runtime.stdout.strip()).resolve()),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
 
 
 def _run(options: list[str]) -> None:

@@ -19,13 +19,33 @@ def run_hostile_sums(kernels: Kernels) -> None:
     for multiplier in _EDGES:
         for shift in (-31, 0, 30):
             for rounding in (0, 1):
-                params = struct("kn_fully_connected_params", batches=1, inputs=4, outputs=len(_EDGES), input_offset=128,
-                                weights_offset=-128, output_offset=127, activation_min=-128, activation_max=127,
-                                rounding=rounding)
-                scales = struct("kn_channel_scales", multipliers=np.array([multiplier], np.int32),
-                                shifts=np.array([shift], np.int32), per_channel=0)
-                kernels.call("kn_fully_connected", params, scales, np.full(4, 127, np.int8),
-                             np.full(4 * len(_EDGES), -128, np.int8), _EDGES.copy(), np.empty(len(_EDGES), np.int8))
+                params = struct(
+                    "kn_fully_connected_params",
+                    batches=1,
+                    inputs=4,
+                    outputs=len(_EDGES),
+                    input_offset=128,
+                    weights_offset=-128,
+                    output_offset=127,
+                    activation_min=-128,
+                    activation_max=127,
+                    rounding=rounding,
+                )
+                scales = struct(
+                    "kn_channel_scales",
+                    multipliers=np.array([multiplier], np.int32),
+                    shifts=np.array([shift], np.int32),
+                    per_channel=0,
+                )
+                kernels.call(
+                    "kn_fully_connected",
+                    params,
+                    scales,
+                    np.full(4, 127, np.int8),
+                    np.full(4 * len(_EDGES), -128, np.int8),
+                    _EDGES.copy(),
+                    np.empty(len(_EDGES), np.int8),
+                )
 
 
 def run_out_of_bounds(kernels: Kernels) -> None:

@@ -124,7 +124,9 @@ class MlperfSimulator:
             self._expected = 0
             return self._boot()
         if fault.action == "misheard":  # another number of inferences; a chunk without its last byte
-            return self._send(*self._reply(command.replace("1 0", "1 4") if "infer" in command else command[:-2]), "m-ready")
+            return self._send(
+                *self._reply(command.replace("1 0", "1 4") if "infer" in command else command[:-2]), "m-ready"
+            )
         if fault.action == "error":
             return self._send(f"e-[Unknown command: {command[:5]}#]", "m-ready")
         lines = [*self._reply(command), "m-ready"]

@@ -14,7 +14,9 @@ import numpy as np
 
 def run(runtime, model, inputs, delegates):
     interpreter = runtime.Interpreter(
-        model_content=model, num_threads=1, experimental_delegates=delegates,
+        model_content=model,
+        num_threads=1,
+        experimental_delegates=delegates,
         experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
     )
     interpreter.allocate_tensors()

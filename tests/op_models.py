@@ -10,9 +10,15 @@ import flatbuffers
 import numpy as np
 import tflite
 
-_TYPES = {"int8": tflite.TensorType.INT8, "uint8": tflite.TensorType.UINT8, "int32": tflite.TensorType.INT32,
-          "float32": tflite.TensorType.FLOAT32, "int16": tflite.TensorType.INT16, "float16": tflite.TensorType.FLOAT16,
-          "int64": tflite.TensorType.INT64}
+_TYPES = {
+    "int8": tflite.TensorType.INT8,
+    "uint8": tflite.TensorType.UINT8,
+    "int32": tflite.TensorType.INT32,
+    "float32": tflite.TensorType.FLOAT32,
+    "int16": tflite.TensorType.INT16,
+    "float16": tflite.TensorType.FLOAT16,
+    "int64": tflite.TensorType.INT64,
+}
 _ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 _PADDINGS = {"SAME": 0, "VALID": 1}
 
@@ -61,7 +67,9 @@ class Node:
     outputs: Sequence[int]
 
 
-def build_graph(tensors: Sequence[Tensor], nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+def build_graph(
+    tensors: Sequence[Tensor], nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]
+) -> bytes:
     """A model with one subgraph.
 
     The schema defines each table; fields are written with the generated code of the `tflite` package.
@@ -76,13 +84,30 @@ def build_graph(tensors: Sequence[Tensor], nodes: Sequence[Node], inputs: Sequen
     kinds = list(dict.fromkeys((node.op.name, node.op.version) for node in nodes))
     operators = [_operator(builder, node, kinds.index((node.op.name, node.op.version))) for node in nodes]
     subgraph = _subgraph(builder, tensor_offsets, inputs, outputs, operators)
-    codes = _offsets(builder, [_table(builder, tflite, "OperatorCode", {
-        "DeprecatedBuiltinCode": min(getattr(tflite.BuiltinOperator, name), 127),
-        "BuiltinCode": getattr(tflite.BuiltinOperator, name), "Version": version}) for name, version in kinds])
+    codes = _offsets(
+        builder,
+        [
+            _table(
+                builder,
+                tflite,
+                "OperatorCode",
+                {
+                    "DeprecatedBuiltinCode": min(getattr(tflite.BuiltinOperator, name), 127),
+                    "BuiltinCode": getattr(tflite.BuiltinOperator, name),
+                    "Version": version,
+                },
+            )
+            for name, version in kinds
+        ],
+    )
     subgraphs = _offsets(builder, [subgraph])
     buffer_vector = _offsets(builder, buffers)
-    model = _table(builder, tflite, "Model", {"Version": 3, "OperatorCodes": codes, "Subgraphs": subgraphs,
-                                              "Buffers": buffer_vector})
+    model = _table(
+        builder,
+        tflite,
+        "Model",
+        {"Version": 3, "OperatorCodes": codes, "Subgraphs": subgraphs, "Buffers": buffer_vector},
+    )
     builder.Finish(model, b"TFL3")
     return bytes(builder.Output())
 
@@ -120,7 +145,7 @@ def _buffer(builder: flatbuffers.Builder, data: np.ndarray | None) -> int:
         raw = np.frombuffer(data.tobytes(), np.uint8)
         builder.StartVector(1, len(raw), 16)
         builder.head -= len(raw)
-        builder.Bytes[builder.head:builder.head + len(raw)] = raw.tobytes()
+        builder.Bytes[builder.head : builder.head + len(raw)] = raw.tobytes()
         builder.vectorNumElems = len(raw)
         fields["Data"] = builder.EndVector()
     return _table(builder, tflite, "Buffer", fields)
@@ -134,8 +159,12 @@ def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
     if tensor.scales:
         scales = _vector(builder, tensor.scales, np.float32)
         zero_points = _vector(builder, tensor.zero_points, np.int64)
-        fields["Quantization"] = _table(builder, tflite, "QuantizationParameters", {
-            "Scale": scales, "ZeroPoint": zero_points, "QuantizedDimension": tensor.quantized_dimension})
+        fields["Quantization"] = _table(
+            builder,
+            tflite,
+            "QuantizationParameters",
+            {"Scale": scales, "ZeroPoint": zero_points, "QuantizedDimension": tensor.quantized_dimension},
+        )
     return _table(builder, tflite, "Tensor", fields)
 
 
@@ -145,18 +174,29 @@ def _operator(builder: flatbuffers.Builder, node: Node, opcode: int) -> int:
     output_vector = _vector(builder, node.outputs, np.int32)
     fields: dict[str, Any] = {"OpcodeIndex": opcode, "Inputs": input_vector, "Outputs": output_vector}
     if op.options_table:
-        values = {key: _vector(builder, value, np.int32) if isinstance(value, list) else value
-                  for key, value in op.options.items()}
+        values = {
+            key: _vector(builder, value, np.int32) if isinstance(value, list) else value
+            for key, value in op.options.items()
+        }
         fields["BuiltinOptions"] = _table(builder, tflite, op.options_table, values)
         fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, op.options_table)
     return _table(builder, tflite, "Operator", fields)
 
 
-def _subgraph(builder: flatbuffers.Builder, tensors: Sequence[int], inputs: Sequence[int], outputs: Sequence[int],
-              nodes: Sequence[int]) -> int:
+def _subgraph(
+    builder: flatbuffers.Builder,
+    tensors: Sequence[int],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    nodes: Sequence[int],
+) -> int:
     tensor_vector = _offsets(builder, tensors)
     input_vector = _vector(builder, inputs, np.int32)
     output_vector = _vector(builder, outputs, np.int32)
     operators = _offsets(builder, nodes)
-    return _table(builder, tflite, "SubGraph", {"Tensors": tensor_vector, "Inputs": input_vector, "Outputs": output_vector,
-                                                "Operators": operators})
+    return _table(
+        builder,
+        tflite,
+        "SubGraph",
+        {"Tensors": tensor_vector, "Inputs": input_vector, "Outputs": output_vector, "Operators": operators},
+    )

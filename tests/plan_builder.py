@@ -29,7 +29,7 @@ OPS = read_ops()
 
 def with_crc(plan: bytes) -> bytes:
     """The same plan with the CRC-32 that belongs to it."""
-    return plan[:48] + struct.pack("<I", zlib.crc32(plan[4 * HEADER_WORDS:])) + plan[52:]
+    return plan[:48] + struct.pack("<I", zlib.crc32(plan[4 * HEADER_WORDS :])) + plan[52:]
 
 
 @dataclass
@@ -76,11 +76,24 @@ class PlanBuilder:
         constants += bytes(-len(constants) % 4)
         nodes, table = b"".join(self.nodes), b"".join([*self._io[0], *self._io[1]])
         start = 4 * HEADER_WORDS
-        words = {"magic": MAGIC, "version": VERSION, "bytes": start + len(constants) + len(nodes) + len(table),
-                 "arena_bytes": self.arena_bytes, "node_count": len(self.nodes), "nodes_offset": start + len(constants),
-                 "nodes_bytes": len(nodes), "io_offset": start + len(constants) + len(nodes), "input_count": len(self._io[0]),
-                 "output_count": len(self._io[1]), "constants_offset": start, "constants_bytes": len(constants), "crc": 0,
-                 "reserved0": 0, "reserved1": 0, "reserved2": 0}
+        words = {
+            "magic": MAGIC,
+            "version": VERSION,
+            "bytes": start + len(constants) + len(nodes) + len(table),
+            "arena_bytes": self.arena_bytes,
+            "node_count": len(self.nodes),
+            "nodes_offset": start + len(constants),
+            "nodes_bytes": len(nodes),
+            "io_offset": start + len(constants) + len(nodes),
+            "input_count": len(self._io[0]),
+            "output_count": len(self._io[1]),
+            "constants_offset": start,
+            "constants_bytes": len(constants),
+            "crc": 0,
+            "reserved0": 0,
+            "reserved1": 0,
+            "reserved2": 0,
+        }
         words.update(header)
         return with_crc(struct.pack("<16I", *words.values()) + constants + nodes + table)
 

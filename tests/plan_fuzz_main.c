@@ -1,8 +1,9 @@
 /* Mutated plans against the plan runtime, under AddressSanitizer and UndefinedBehaviorSanitizer.
  *
- * Arguments: a file of valid plans (each: u32 length, bytes), the number of cases, a seed, and optionally "--after-load", which mutates
- * plans once they are loaded, what the contract forbids: the sanitizers must end that run. Plan and arena are heap blocks of exactly their
- * size. On stdout: one line per op, "op accepted refused", of plans whose first node has that op. */
+ * Arguments: a file of valid plans (each: u32 length, bytes), the number of cases, a seed, and optionally
+ * "--after-load", which mutates plans once they are loaded, what the contract forbids: the sanitizers must end that
+ * run. Plan and arena are heap blocks of exactly their size. On stdout: one line per op, "op accepted refused", of
+ * plans whose first node has that op. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -15,11 +15,21 @@ from tests.kernels_abi import Kernels
 from tests.plan_builder import NONE, PlanBuilder
 from tests.plan_runtime import HostRuntime
 
-_SHAPED = {"kn_max_pool_2d": "MAX_POOL_2D", "kn_average_pool_2d": "AVERAGE_POOL_2D", "kn_mean": "MEAN", "kn_pad": "PAD",
-           "kn_softmax": "SOFTMAX", "kn_gather": "GATHER"}
+_SHAPED = {
+    "kn_max_pool_2d": "MAX_POOL_2D",
+    "kn_average_pool_2d": "AVERAGE_POOL_2D",
+    "kn_mean": "MEAN",
+    "kn_pad": "PAD",
+    "kn_softmax": "SOFTMAX",
+    "kn_gather": "GATHER",
+}
 _COUNTED = {"kn_rescale": "RESCALE", "kn_leaky_relu": "LEAKY_RELU", "kn_hard_swish": "HARD_SWISH"}
 _PAIRS = {"kn_add": "ADD", "kn_sub": "SUB", "kn_mul": "MUL", "kn_maximum": "MAXIMUM", "kn_minimum": "MINIMUM"}
-_WEIGHTED = {"kn_conv_2d": "CONV_2D", "kn_depthwise_conv_2d": "DEPTHWISE_CONV_2D", "kn_fully_connected": "FULLY_CONNECTED"}
+_WEIGHTED = {
+    "kn_conv_2d": "CONV_2D",
+    "kn_depthwise_conv_2d": "DEPTHWISE_CONV_2D",
+    "kn_fully_connected": "FULLY_CONNECTED",
+}
 _SCRATCH_BYTES = 1024
 
 
@@ -33,8 +43,15 @@ class PlanKernels(Kernels):
         fast: ops with weights name folded biases and scratch memory.
     """
 
-    def __init__(self, library: Any, *, keep: Callable[[bytes], None] | None = None, output_first: bool = False,
-                 in_place: bool = False, fast: bool = False) -> None:
+    def __init__(
+        self,
+        library: Any,
+        *,
+        keep: Callable[[bytes], None] | None = None,
+        output_first: bool = False,
+        in_place: bool = False,
+        fast: bool = False,
+    ) -> None:
         super().__init__(library)
         self.runtime = HostRuntime(library)
         self._keep, self._output_first, self._in_place, self._fast = keep, output_first, in_place, fast
@@ -93,25 +110,52 @@ class _OnePlan:
         place, target = self.places([values], output)
         folded = scratch = NONE
         if fast:
-            sums = weights.astype(np.int64).sum(axis=tuple(range(weights.ndim - 1)) if op == "DEPTHWISE_CONV_2D"
-                                                else tuple(range(1, weights.ndim)))
+            sums = weights.astype(np.int64).sum(
+                axis=tuple(range(weights.ndim - 1)) if op == "DEPTHWISE_CONV_2D" else tuple(range(1, weights.ndim))
+            )
             whole = sums * params.input_offset + (0 if bias is None else bias.astype(np.int64))
             folded, scratch = self.builder.constant(whole.astype(np.int32)), self.builder.arena(_SCRATCH_BYTES)
-        self.builder.node(op, place[0], self.builder.constant(weights), NONE if bias is None else self.builder.constant(bias),
-                          folded, self.builder.constant(multipliers), self.builder.constant(shifts), scratch, target,
-                          _SCRATCH_BYTES if fast else 0, given["per_channel"], params, *shape)
+        self.builder.node(
+            op,
+            place[0],
+            self.builder.constant(weights),
+            NONE if bias is None else self.builder.constant(bias),
+            folded,
+            self.builder.constant(multipliers),
+            self.builder.constant(shifts),
+            scratch,
+            target,
+            _SCRATCH_BYTES if fast else 0,
+            given["per_channel"],
+            params,
+            *shape,
+        )
 
     def pair(self, op: str, output: np.ndarray, *arguments: Any) -> None:
         *params, broadcast, first, second = arguments
         places, target = self.places([first, second], output, may_share=first.size == output.size)
         self.builder.node(op, *places, target, broadcast, *params)
 
-    def concatenation(self, output: np.ndarray, outer: int, count: int, inner: np.ndarray, inputs: ctypes.Array,
-                      tables: ctypes.Array | None) -> None:
+    def concatenation(
+        self,
+        output: np.ndarray,
+        outer: int,
+        count: int,
+        inner: np.ndarray,
+        inputs: ctypes.Array,
+        tables: ctypes.Array | None,
+    ) -> None:
         places, target = self.places(list(inputs.kept_alive), output)
         given = tables.kept_alive if tables else [None] * count
-        self.builder.node("CONCATENATION", target, outer, count, places,
-                          [NONE if table is None else self.builder.constant(table) for table in given], inner.tolist())
+        self.builder.node(
+            "CONCATENATION",
+            target,
+            outer,
+            count,
+            places,
+            [NONE if table is None else self.builder.constant(table) for table in given],
+            inner.tolist(),
+        )
 
     def reshape(self, output: np.ndarray, count: int, values: np.ndarray) -> None:
         place, target = self.places([values], output, may_share=True)
@@ -125,7 +169,9 @@ class _OnePlan:
         place, target = self.places([values], output)
         self.builder.node("QUANTIZE", place[0], target, count, zero_point, np.float32(scale))
 
-    def dequantize(self, output: np.ndarray, scale: np.float32, zero_point: int, count: int, values: np.ndarray) -> None:
+    def dequantize(
+        self, output: np.ndarray, scale: np.float32, zero_point: int, count: int, values: np.ndarray
+    ) -> None:
         place, target = self.places([values], output)
         self.builder.node("DEQUANTIZE", place[0], target, count, zero_point, np.float32(scale))
 
@@ -133,7 +179,10 @@ class _OnePlan:
         place, target = self.places([values], output, may_share=True)
         self.builder.node("FLIP_SIGN", place[0], target, count)
 
-    def resize_nearest(self, output: np.ndarray, shape: ctypes.Structure, rows: np.ndarray, columns: np.ndarray,
-                       values: np.ndarray) -> None:
+    def resize_nearest(
+        self, output: np.ndarray, shape: ctypes.Structure, rows: np.ndarray, columns: np.ndarray, values: np.ndarray
+    ) -> None:
         place, target = self.places([values], output)
-        self.builder.node("RESIZE_NEAREST", place[0], target, self.builder.constant(rows), self.builder.constant(columns), shape)
+        self.builder.node(
+            "RESIZE_NEAREST", place[0], target, self.builder.constant(rows), self.builder.constant(columns), shape
+        )

@@ -42,7 +42,9 @@ def random_graph(rng: np.random.Generator) -> Network:
         source = int(rng.choice(made))
         kind = rng.random()
         if kind < 0.35:
-            other = int(rng.choice(made)) if rng.random() < 0.8 else net.constant(shape if rng.random() < 0.5 else (depth,))
+            other = (
+                int(rng.choice(made)) if rng.random() < 0.8 else net.constant(shape if rng.random() < 0.5 else (depth,))
+            )
             first, second = (source, other) if rng.random() < 0.7 else (other, source)
             made.append(net.pair(str(rng.choice(_PAIRS)), first, second, str(rng.choice(["NONE", "RELU"]))))
         elif kind < 0.55:
@@ -59,7 +61,7 @@ def random_graph(rng: np.random.Generator) -> Network:
             made.append(_join_and_cut(net, source, int(rng.choice(made))))
         else:
             made.append(net.quantize(source, pick_quantized(rng, 0.02, 0.2)))
-    outputs = rng.permutation(list(dict.fromkeys(made[-5:])))[:int(rng.integers(1, 4))]
+    outputs = rng.permutation(list(dict.fromkeys(made[-5:])))[: int(rng.integers(1, 4))]
     return Network(net=net, inputs=inputs, outputs=outputs.tolist())
 
 
@@ -83,8 +85,13 @@ def dynamic_batch(rng: np.random.Generator) -> Network:
     shape = net.raw(Tensor(shape=(4,), dtype="int32"))
     net.node("SHAPE", [conv], [shape], "ShapeOptions", OutType=2)
     batch = net.raw(Tensor(shape=(), dtype="int32"))
-    net.node("STRIDED_SLICE", [shape, net.index([0]), net.index([1]), net.index([1])], [batch], "StridedSliceOptions",
-             ShrinkAxisMask=1)
+    net.node(
+        "STRIDED_SLICE",
+        [shape, net.index([0]), net.index([1]), net.index([1])],
+        [batch],
+        "StridedSliceOptions",
+        ShrinkAxisMask=1,
+    )
     size = net.raw(Tensor(shape=(), dtype="int32", data=np.array(flat, np.int32)))
     target = net.raw(Tensor(shape=(2,), dtype="int32"))
     net.node("PACK", [batch, size], [target], "PackOptions", ValuesCount=2, Axis=0)
@@ -110,8 +117,16 @@ def moves(rng: np.random.Generator) -> Network:
     net.node("UNPACK", [parts[1]], rows, "UnpackOptions", Num=3, Axis=0)
     packed = net.tensor((1, 3, 3, 2), q)
     net.node("PACK", [rows[2], rows[0], rows[1]], [packed], "PackOptions", ValuesCount=3, Axis=2)
-    strided = net.moved("STRIDED_SLICE", packed, (3, 2, 2), [[0, 1, 2, 0], [1, 9, -9, 0], [1, 1, -2, 1]],
-                        "StridedSliceOptions", BeginMask=2, EndMask=8, ShrinkAxisMask=1)
+    strided = net.moved(
+        "STRIDED_SLICE",
+        packed,
+        (3, 2, 2),
+        [[0, 1, 2, 0], [1, 9, -9, 0], [1, 1, -2, 1]],
+        "StridedSliceOptions",
+        BeginMask=2,
+        EndMask=8,
+        ShrinkAxisMask=1,
+    )
     padded = net.moved("PAD", strided, (4, 2, 4), [[[1, 0], [0, 0], [0, 2]]], "PadOptions")
     return Network(net=net, inputs=[source], outputs=[padded])
 
@@ -125,9 +140,17 @@ def padded(rng: np.random.Generator) -> Network:
     pads = [[0, 0], [int(before[0]), int(after[0])], [int(before[1]), int(after[1])], [0, 0]]
     source = net.unary("RELU", image) if rng.random() < 0.5 else image
     wide = net.moved("PAD", source, shape, [pads], "PadOptions")
-    outputs = [net.conv(wide, int(rng.integers(1, 6)), kernel=int(rng.integers(1, 4)), stride=int(rng.integers(1, 3)),
-                        depthwise=bool(rng.integers(0, 2)), padding=str(rng.choice(["VALID", "VALID", "VALID", "SAME"])))
-               for _ in range(int(rng.integers(1, 3)))]
+    outputs = [
+        net.conv(
+            wide,
+            int(rng.integers(1, 6)),
+            kernel=int(rng.integers(1, 4)),
+            stride=int(rng.integers(1, 3)),
+            depthwise=bool(rng.integers(0, 2)),
+            padding=str(rng.choice(["VALID", "VALID", "VALID", "SAME"])),
+        )
+        for _ in range(int(rng.integers(1, 3)))
+    ]
     if rng.random() < 0.2:
         outputs.append(wide)
     return Network(net=net, inputs=[image], outputs=outputs)
@@ -148,7 +171,9 @@ def cuts(rng: np.random.Generator) -> Network:
         return Network(net=net, inputs=[source], outputs=[sliced])
     axis, q = int(rng.integers(0, result.ndim)), net.quantized[source]
     parts = [net.tensor(np.delete(result.shape, axis), q) for _ in range(result.shape[axis])]
-    net.node("UNPACK", [sliced], parts, "UnpackOptions", Num=len(parts), Axis=axis - result.ndim * int(rng.integers(0, 2)))
+    net.node(
+        "UNPACK", [sliced], parts, "UnpackOptions", Num=len(parts), Axis=axis - result.ndim * int(rng.integers(0, 2))
+    )
     order = [parts[i] for i in rng.permutation(len(parts))]
     to = int(rng.integers(0, result.ndim))
     packed = net.tensor(np.insert(np.delete(result.shape, axis), to, len(parts)), q)
@@ -222,7 +247,7 @@ def edges(rng: np.random.Generator) -> Network:
     again = net.reshape(reshaped, (4, 3))
     total = net.pair("ADD", reshaped, second)
     candidates = [reshaped, again, total, net.reshape(total, (12,)), net.unary("RELU", total)]
-    outputs = rng.permutation(candidates)[:int(rng.integers(1, 6))]
+    outputs = rng.permutation(candidates)[: int(rng.integers(1, 6))]
     return Network(net=net, inputs=[first, second], outputs=outputs.tolist())
 
 
@@ -232,8 +257,13 @@ def resnet_like() -> bytes:
 
 
 GENERATORS: dict[str, Callable[[np.random.Generator], Network]] = {
-    "random_graph": random_graph, "dynamic_batch": dynamic_batch, "moves": moves, "cuts": cuts, "padded": padded,
-    "residual": residual, "edges": edges,
+    "random_graph": random_graph,
+    "dynamic_batch": dynamic_batch,
+    "moves": moves,
+    "cuts": cuts,
+    "padded": padded,
+    "residual": residual,
+    "edges": edges,
 }
 NETWORKS: dict[str, Callable[[], bytes]] = {"resnet_like": resnet_like}
 

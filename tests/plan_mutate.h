@@ -39,11 +39,12 @@ static uint32_t crc32(const uint8_t *data, size_t count)
 
 static uint32_t any_value(uint32_t old, const uint32_t *words, uint32_t count)
 {
-    static const uint32_t edges[] = {0,      1,      2,          3,          4,          7,          8,          15,         16,
-                                     20,     30,     31,         32,         33,         127,        128,        129,        255,
-                                     256,    4095,   4096,       32767,      32768,      65535,      65536,      0x00800000, 0x3FFFFFFF,
-                                     0x40000000,     0x40000001, 0x7F7FFFFF, 0x7F800000, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFF80,
-                                     0xFFFFFFF1, 0xFFFFFFFE,     0xFFFFFFFF};
+    static const uint32_t edges[] = {0,          1,          2,          3,          4,          7,          8,
+                                     15,         16,         20,         30,         31,         32,         33,
+                                     127,        128,        129,        255,        256,        4095,       4096,
+                                     32767,      32768,      65535,      65536,      0x00800000, 0x3FFFFFFF, 0x40000000,
+                                     0x40000001, 0x7F7FFFFF, 0x7F800000, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFF80,
+                                     0xFFFFFFF1, 0xFFFFFFFE, 0xFFFFFFFF};
     switch (random_below(8)) {
     case 0:
         return edges[random_below(sizeof edges / sizeof *edges)];
@@ -100,7 +101,8 @@ static void check_writes(const uint8_t *plan, const uint8_t *before, const uint8
     plan_checker check = {plan, header, {0, 0}, {0, 0}, NULL};
     plan_check_node(&check, (const uint32_t *)(const void *)(plan + header->nodes_offset));
     for (uint32_t i = 0; i < header->arena_bytes; ++i)
-        if (before[i] != arena[i] && i - check.output.start >= check.output.bytes && i - check.scratch.start >= check.scratch.bytes)
+        if (before[i] != arena[i] && i - check.output.start >= check.output.bytes &&
+            i - check.scratch.start >= check.scratch.bytes)
             stop("a node wrote beside its output");
 }
 

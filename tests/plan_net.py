@@ -13,8 +13,13 @@ from tests.kernel_cases import Quantized, activation_tensor, index_tensor, pick_
 from tests.kernel_cases_simple import UNIT_OUTPUT
 from tests.op_models import Node, Op, Tensor, activation_code, build_graph, padding_code
 
-_TABLES = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "MAXIMUM": "MaximumMinimumOptions",
-           "MINIMUM": "MaximumMinimumOptions"}
+_TABLES = {
+    "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "MUL": "MulOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+}
 
 
 class Net:
@@ -57,7 +62,9 @@ class Net:
         tensor = self.tensors[index]
         self.tensors[index] = dataclasses.replace(tensor, shape_signature=(-1, *tensor.shape[1:]))
 
-    def node(self, name: str, inputs: Sequence[int], outputs: Sequence[int], table: str | None = None, **options: Any) -> None:
+    def node(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], table: str | None = None, **options: Any
+    ) -> None:
         self.nodes.append(Node(op=Op(name=name, options_table=table, options=options), inputs=inputs, outputs=outputs))
 
     def pair(self, name: str, first: int, second: int, activation: str = "NONE") -> int:
@@ -71,14 +78,18 @@ class Net:
     def unary(self, name: str, source: int) -> int:
         q = {"LOGISTIC": UNIT_OUTPUT, "SOFTMAX": UNIT_OUTPUT, "HARD_SWISH": self.quantized[source]}.get(name)
         target = self.tensor(self.shape(source), q)
-        tables = {"LEAKY_RELU": ("LeakyReluOptions", {"Alpha": 0.1}), "SOFTMAX": ("SoftmaxOptions", {"Beta": 1.0}),
-                  "HARD_SWISH": ("HardSwishOptions", {})}
+        tables = {
+            "LEAKY_RELU": ("LeakyReluOptions", {"Alpha": 0.1}),
+            "SOFTMAX": ("SoftmaxOptions", {"Beta": 1.0}),
+            "HARD_SWISH": ("HardSwishOptions", {}),
+        }
         table, options = tables.get(name, (None, {}))
         self.node(name, [source], [target], table, **options)
         return target
 
-    def moved(self, name: str, source: int, shape: Sequence[int], indices: Sequence[Sequence[int]], table: str,
-              **options: Any) -> int:
+    def moved(
+        self, name: str, source: int, shape: Sequence[int], indices: Sequence[Sequence[int]], table: str, **options: Any
+    ) -> int:
         """An op that keeps the quantization, with constant index inputs."""
         target = self.tensor(shape, self.quantized[source])
         self.node(name, [source, *[self.index(one) for one in indices]], [target], table, **options)
@@ -92,16 +103,38 @@ class Net:
         count = channels if self.dtype == "int8" and channels > 1 and self.rng.random() < 0.7 else 1
         scales = [float(np.float32(one)) for one in self.rng.uniform(0.002, 0.02, count)]
         zero_point = int(self.rng.integers(-20, 20)) if self.dtype == "uint8" else 0
-        weights = self.raw(Tensor(shape=shape, dtype=self.dtype, scales=scales, quantized_dimension=axis,
-                                  zero_points=[zero_point + (128 if self.dtype == "uint8" else 0)] * count,
-                                  data=stored(random_int8(self.rng, shape), self.dtype)))
-        bias = self.raw(Tensor(shape=(channels,), dtype="int32", zero_points=[0] * count,
-                               scales=[float(np.float32(self.quantized[source].scale) * np.float32(s)) for s in scales],
-                               data=self.rng.integers(-5000, 5000, channels).astype(np.int32)))
+        weights = self.raw(
+            Tensor(
+                shape=shape,
+                dtype=self.dtype,
+                scales=scales,
+                quantized_dimension=axis,
+                zero_points=[zero_point + (128 if self.dtype == "uint8" else 0)] * count,
+                data=stored(random_int8(self.rng, shape), self.dtype),
+            )
+        )
+        bias = self.raw(
+            Tensor(
+                shape=(channels,),
+                dtype="int32",
+                zero_points=[0] * count,
+                scales=[float(np.float32(self.quantized[source].scale) * np.float32(s)) for s in scales],
+                data=self.rng.integers(-5000, 5000, channels).astype(np.int32),
+            )
+        )
         return [weights, bias], max(scales)
 
-    def conv(self, source: int, channels: int, kernel: int = 3, stride: int = 1, activation: str = "RELU", *,
-             depthwise: bool = False, padding: str = "SAME") -> int:
+    def conv(
+        self,
+        source: int,
+        channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        activation: str = "RELU",
+        *,
+        depthwise: bool = False,
+        padding: str = "SAME",
+    ) -> int:
         batch, height, width, depth = self.shape(source)
         channels = depth if depthwise else channels
         shape = (1, kernel, kernel, channels) if depthwise else (channels, kernel, kernel, depth)
@@ -109,12 +142,22 @@ class Net:
         places = [qp.window(padding, size, kernel, stride) for size in (height, width)]
         taps = kernel * kernel * (1 if depthwise else depth)
         span = float(self.quantized[source].scale) * scale * 74.0 * 74.0 * 4.0 * np.sqrt(taps)
-        target = self.tensor((batch, places[0].output, places[1].output, channels),
-                             Quantized(scale=np.float32(span / 255.0), zero_point=int(self.rng.integers(-128, 20))))
-        options = {"Padding": padding_code(padding), "StrideW": stride, "StrideH": stride, "DilationWFactor": 1,
-                   "DilationHFactor": 1, "FusedActivationFunction": activation_code(activation)}
+        target = self.tensor(
+            (batch, places[0].output, places[1].output, channels),
+            Quantized(scale=np.float32(span / 255.0), zero_point=int(self.rng.integers(-128, 20))),
+        )
+        options = {
+            "Padding": padding_code(padding),
+            "StrideW": stride,
+            "StrideH": stride,
+            "DilationWFactor": 1,
+            "DilationHFactor": 1,
+            "FusedActivationFunction": activation_code(activation),
+        }
         if depthwise:
-            self.node("DEPTHWISE_CONV_2D", [source, *parts], [target], "DepthwiseConv2DOptions", DepthMultiplier=1, **options)
+            self.node(
+                "DEPTHWISE_CONV_2D", [source, *parts], [target], "DepthwiseConv2DOptions", DepthMultiplier=1, **options
+            )
         else:
             self.node("CONV_2D", [source, *parts], [target], "Conv2DOptions", **options)
         return target
@@ -131,8 +174,17 @@ class Net:
         batch, height, width, depth = self.shape(source)
         places = [qp.window("VALID", one, size, size) for one in (height, width)]
         target = self.tensor((batch, places[0].output, places[1].output, depth), self.quantized[source])
-        self.node(name, [source], [target], "Pool2DOptions", Padding=padding_code("VALID"), StrideW=size, StrideH=size,
-                  FilterWidth=size, FilterHeight=size)
+        self.node(
+            name,
+            [source],
+            [target],
+            "Pool2DOptions",
+            Padding=padding_code("VALID"),
+            StrideW=size,
+            StrideH=size,
+            FilterWidth=size,
+            FilterHeight=size,
+        )
         return target
 
     def quantize(self, source: int, q: Quantized) -> int:

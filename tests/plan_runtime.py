@@ -41,7 +41,10 @@ class PlanRefusedError(Exception):
 def sources() -> list[str]:
     """The runtime, the portable kernels, and the set of fast kernels that is empty."""
     kernels = [path for path in sorted((DEVICES / "kernels").glob("*.c")) if path.name != "prepare.c"]
-    return [str(path) for path in (*sorted(RUNTIME.glob("plan_*.c")), CRC32, DEVICES / "cortex_m/kernels/fast_none.c", *kernels)]
+    return [
+        str(path)
+        for path in (*sorted(RUNTIME.glob("plan_*.c")), CRC32, DEVICES / "cortex_m/kernels/fast_none.c", *kernels)
+    ]
 
 
 def compile_host(output: Path, *options: str) -> Path:
@@ -86,11 +89,13 @@ class _Memory:
 
     @property
     def view(self) -> np.ndarray:
-        return self.whole[self.start:self.start + self.bytes]
+        return self.whole[self.start : self.start + self.bytes]
 
     def intact(self) -> bool:
         """Whether nobody wrote beside it."""
-        return bool((self.whole[:self.start] == _GUARD).all() and (self.whole[self.start + self.bytes:] == _GUARD).all())
+        return bool(
+            (self.whole[: self.start] == _GUARD).all() and (self.whole[self.start + self.bytes :] == _GUARD).all()
+        )
 
 
 class HostRuntime:
@@ -110,18 +115,22 @@ class HostRuntime:
         Raises:
             PlanRefusedError: with the runtime's code, node and reason; nothing is loaded then.
         """
-        words = np.frombuffer(plan[:len(plan) // 4 * 4], "<u4")
+        words = np.frombuffer(plan[: len(plan) // 4 * 4], "<u4")
         if arena_bytes is None:
             arena_bytes = int(words[3]) if words.size > 3 else 0
         self._plan, self._arena = _Memory.make(len(plan)), _Memory.make(arena_bytes)
         self._plan.view[:] = np.frombuffer(plan, np.uint8)
         error = _Error()
-        code = self._library.rt_load(ctypes.c_void_p(self._plan.view.ctypes.data), ctypes.c_uint32(len(plan)),
-                                     ctypes.c_void_p(self._arena.view.ctypes.data), ctypes.c_uint32(arena_bytes),
-                                     ctypes.byref(error))
+        code = self._library.rt_load(
+            ctypes.c_void_p(self._plan.view.ctypes.data),
+            ctypes.c_uint32(len(plan)),
+            ctypes.c_void_p(self._arena.view.ctypes.data),
+            ctypes.c_uint32(arena_bytes),
+            ctypes.byref(error),
+        )
         if code:
             raise PlanRefusedError(code, error.detail, error.text.decode())
-        table = words[int(words[7]) // 4:]
+        table = words[int(words[7]) // 4 :]
         self._dtypes = [_DTYPES[int(table[4 * i + 2])] for i in range(int(words[8] + words[9]))]
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -138,8 +147,10 @@ class HostRuntime:
         for index, values in enumerate(inputs):
             tensor = self._library.rt_input(index)
             if values.nbytes != tensor.bytes or values.dtype != self._dtypes[index]:
-                raise ValueError(f"input {index}: {values.dtype}, {values.nbytes} bytes; the plan has "
-                                 f"{np.dtype(self._dtypes[index])}, {tensor.bytes} bytes")
+                raise ValueError(
+                    f"input {index}: {values.dtype}, {values.nbytes} bytes; the plan has "
+                    f"{np.dtype(self._dtypes[index])}, {tensor.bytes} bytes"
+                )
             ctypes.memmove(tensor.data, np.ascontiguousarray(values).ctypes.data, tensor.bytes)
         before = self._plan.view.tobytes()
         error = _Error()
@@ -149,8 +160,10 @@ class HostRuntime:
         if not self._arena.intact() or not self._plan.intact() or self._plan.view.tobytes() != before:
             raise MemoryError("the runtime wrote outside its arena")
         outputs = [self._library.rt_output(i) for i in range(self._library.rt_output_count())]
-        return [np.frombuffer(ctypes.string_at(tensor.data, tensor.bytes), self._dtypes[count + i])
-                for i, tensor in enumerate(outputs)]
+        return [
+            np.frombuffer(ctypes.string_at(tensor.data, tensor.bytes), self._dtypes[count + i])
+            for i, tensor in enumerate(outputs)
+        ]
 
     def unload(self) -> None:
         self._library.rt_unload()

@@ -11,8 +11,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _TYPES = {
-    "float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "int16": schema.TensorType.INT16,
-    "int32": schema.TensorType.INT32, "int64": schema.TensorType.INT64, "int4": schema.TensorType.INT4,
+    "float32": schema.TensorType.FLOAT32,
+    "int8": schema.TensorType.INT8,
+    "int16": schema.TensorType.INT16,
+    "int32": schema.TensorType.INT32,
+    "int64": schema.TensorType.INT64,
+    "int4": schema.TensorType.INT4,
 }
 _SHAPES = {  # op: input, weights, channel axis of the weights, output
     "FULLY_CONNECTED": ((1, 32), (8, 32), 0, (1, 8)),
@@ -92,7 +96,12 @@ class _Model:
 
     def tensor(self, name, shape, dtype, data=None, scales=None, zero_point=0, axis=0) -> int:
         tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), np.array(shape, np.int32), _TYPES[dtype], 0
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = (
+            name.encode(),
+            np.array(shape, np.int32),
+            _TYPES[dtype],
+            0,
+        )
         if data is not None:
             buffer = schema.BufferT()
             raw = _pack_int4(data) if dtype == "int4" else np.ascontiguousarray(data).view(np.uint8).reshape(-1)
@@ -134,7 +143,9 @@ def _pack_int4(values: np.ndarray) -> np.ndarray:
     return ((flat[0::2] & 15) | ((flat[1::2] & 15) << 4)).astype(np.uint8)
 
 
-def make_case(op: str, activation: str, weight: str, *, per_channel: bool, zero_point: int = 0, version: int = 1) -> Case:
+def make_case(
+    op: str, activation: str, weight: str, *, per_channel: bool, zero_point: int = 0, version: int = 1
+) -> Case:
     """A model of one op whose channels differ 30-fold in magnitude, so that a wrong scale cannot pass unnoticed.
 
     Args:
@@ -177,8 +188,15 @@ def make_case(op: str, activation: str, weight: str, *, per_channel: bool, zero_
     result = model.tensor("y", output_shape, activation, scales=output_scale)
     _add_op(model, op, source, kernel, bias, result, output_shape, version)
     return Case(
-        op=op, activation=activation, weight=weight, per_channel=per_channel, zero_point=zero_point,
-        model=model.finish([source], [result]), x=x_stored, want=want, output_scale=float(output_scale or 1.0),
+        op=op,
+        activation=activation,
+        weight=weight,
+        per_channel=per_channel,
+        zero_point=zero_point,
+        model=model.finish([source], [result]),
+        x=x_stored,
+        want=want,
+        output_scale=float(output_scale or 1.0),
     )
 
 
@@ -191,7 +209,8 @@ def _add_op(model, op, source, kernel, bias, result, output_shape, version) -> N
         model.op(op, [source, kernel], [result], options, version)
     else:
         options = {
-            "CONV_2D": schema.Conv2DOptionsT, "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
+            "CONV_2D": schema.Conv2DOptionsT,
+            "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
             "TRANSPOSE_CONV": schema.TransposeConvOptionsT,
         }[op]()
         options.padding, options.strideW, options.strideH = schema.Padding.VALID, 1, 1
@@ -213,8 +232,15 @@ def _dequantize_case(model, weight, stored, scales, zero_point, real, per_channe
     model.op("DEQUANTIZE", [kernel], [wide], version=version)
     model.op("ADD", [source, wide], [result], schema.AddOptionsT())
     return Case(
-        op="DEQUANTIZE", activation="float32", weight=weight, per_channel=per_channel, zero_point=zero_point,
-        model=model.finish([source], [result]), x=np.zeros(shape, np.float32), want=real, output_scale=1.0,
+        op="DEQUANTIZE",
+        activation="float32",
+        weight=weight,
+        per_channel=per_channel,
+        zero_point=zero_point,
+        model=model.finish([source], [result]),
+        x=np.zeros(shape, np.float32),
+        want=real,
+        output_scale=1.0,
     )
 
 
@@ -239,10 +265,12 @@ def run_cases(python: str, cases: list[Case]) -> dict[tuple[str, str], str]:
     """(case, kernels) -> `right`, `wrong` or `refused`, as the runtime of that interpreter has it."""
     import base64
 
-    question = json.dumps([
-        {"key": c.key, "model": base64.b64encode(c.model).decode(), "x": c.x.tolist(), "dtype": str(c.x.dtype)}
-        for c in cases
-    ])
+    question = json.dumps(
+        [
+            {"key": c.key, "model": base64.b64encode(c.model).decode(), "x": c.x.tolist(), "dtype": str(c.x.dtype)}
+            for c in cases
+        ]
+    )
     done = subprocess.run([python, "-c", _RUN], input=question, capture_output=True, text=True, timeout=300, check=True)
     by_key = {case.key: case for case in cases}
     verdicts = {}

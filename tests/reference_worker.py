@@ -14,8 +14,9 @@ import tflite_runtime.interpreter as tfl
 
 
 def run_case(model, inputs):
-    interpreter = tfl.Interpreter(model_content=model, num_threads=1,
-                                  experimental_op_resolver_type=tfl.OpResolverType.BUILTIN_REF)
+    interpreter = tfl.Interpreter(
+        model_content=model, num_threads=1, experimental_op_resolver_type=tfl.OpResolverType.BUILTIN_REF
+    )
     interpreter.allocate_tensors()
     for i, details in enumerate(interpreter.get_input_details()):
         interpreter.set_tensor(details["index"], inputs[i])

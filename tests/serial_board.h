@@ -1,8 +1,8 @@
 /* A board of the tests: the real protocol code of devices/cortex_m/protocol over a model that is only arithmetic.
  *
- * A model is any bytes; it has one input and one output of 8 bytes, and output = input xor the model's first 8 bytes. What its first
- * byte says: 'B' bad model (node 7), 'F' faults when it runs, 'H' hangs when it runs. All else is a good model. total_ticks of RUN
- * is the number of RUNs executed since the start, so that one that is executed twice shows.
+ * A model is any bytes; it has one input and one output of 8 bytes, and output = input xor the model's first 8 bytes.
+ * What its first byte says: 'B' bad model (node 7), 'F' faults when it runs, 'H' hangs when it runs. All else is a good
+ * model. total_ticks of RUN is the number of RUNs executed since the start, so that one that is executed twice shows.
  */
 #ifndef TESTS_SERIAL_BOARD_H
 #define TESTS_SERIAL_BOARD_H

@@ -105,7 +105,11 @@ class DamagingPort:
     baud = 115_200
 
     def __init__(
-        self, board: Board, rng: random.Random, damage: Callable[[str, int], bytes] | None = None, reboots: tuple[int, ...] = ()
+        self,
+        board: Board,
+        rng: random.Random,
+        damage: Callable[[str, int], bytes] | None = None,
+        reboots: tuple[int, ...] = (),
     ) -> None:
         self.board = board
         self.damage = damage

@@ -19,13 +19,20 @@ def conv_net(*, follower: str = "bn-relu"):
     keras = import_tf().keras
     layers = keras.layers
     after = {
-        "bn-relu": [layers.BatchNormalization(), layers.ReLU()], "activation": [layers.Activation("relu")], "fused": [],
+        "bn-relu": [layers.BatchNormalization(), layers.ReLU()],
+        "activation": [layers.Activation("relu")],
+        "fused": [],
         "bn": [layers.BatchNormalization()],
     }[follower]
-    return keras.Sequential([
-        layers.InputLayer((8, 8, 3)), layers.Conv2D(32, 3, activation="relu" if follower == "fused" else None), *after,
-        layers.Flatten(), layers.Dense(10),
-    ])
+    return keras.Sequential(
+        [
+            layers.InputLayer((8, 8, 3)),
+            layers.Conv2D(32, 3, activation="relu" if follower == "fused" else None),
+            *after,
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
 
 
 def dense_net():
@@ -35,9 +42,13 @@ def dense_net():
 
     seed_everything(0)
     keras = import_tf().keras
-    return keras.Sequential([
-        keras.layers.InputLayer((6,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(10),
-    ])
+    return keras.Sequential(
+        [
+            keras.layers.InputLayer((6,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(10),
+        ]
+    )
 
 
 def random_data(shape=(8, 8, 3), count=64, labels=True) -> Dataset:

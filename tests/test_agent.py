@@ -21,7 +21,12 @@ from tests.fixtures_boards import direct_children, is_running, wait_until
 
 HELLO = {"verb": "hello", "module": "tflite_runtime", "cache_limit_bytes": 1 << 30, "heartbeat_s": 5}
 BACKEND = {
-    "name": "cpu", "kernels": "default", "threads": 1, "affinity": [], "delegate_path": None, "delegate_options": {},
+    "name": "cpu",
+    "kernels": "default",
+    "threads": 1,
+    "affinity": [],
+    "delegate_path": None,
+    "delegate_options": {},
     "env": {},
 }
 

@@ -59,7 +59,8 @@ def test_activations_inside_the_layer_avoid_the_trap(audit_models):
     report = audit(audit_models, "mnist-cnn", "qat")
     assert by_code(report, "no-weight-quantizer") == []
     assert [row.got for row in report.layers if row.got] == [
-        "per-channel, kernel_min [12], symmetric, 8 bits", "per-tensor, kernel_min [], symmetric, 8 bits"
+        "per-channel, kernel_min [12], symmetric, 8 bits",
+        "per-tensor, kernel_min [], symmetric, 8 bits",
     ]
 
 
@@ -156,7 +157,12 @@ def test_a_folder_that_is_no_saved_model_is_refused(tmp_path):
 
 def test_a_refused_artifact_is_explained_by_its_training(audit_models):
     artifact = Artifact(
-        key="k", workload="mnist-cnn", recipe="qat-int16x8", seed=0, path=None, refused="16x8-bit not yet supported",
+        key="k",
+        workload="mnist-cnn",
+        recipe="qat-int16x8",
+        seed=0,
+        path=None,
+        refused="16x8-bit not yet supported",
         manifest={"training_summary": audit_models.summary("mnist-cnn", "qat")},
     )
     (report,) = audit_built(artifact)

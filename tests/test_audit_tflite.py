@@ -78,7 +78,8 @@ def test_a_correctly_rounded_scale_is_at_most_half_an_ulp_off():
 @pytest.mark.parametrize(
     ("workload", "recipe", "training"),
     [
-        ("mnist-cnn", "qat-default", "qat"), ("sensor-cnn", "qat-default", "qat"),
+        ("mnist-cnn", "qat-default", "qat"),
+        ("sensor-cnn", "qat-default", "qat"),
         ("mnist-cnn", "qat-dense-int8-io", "qat-dense"),
     ],
 )
@@ -152,7 +153,8 @@ def test_tensor_rows_tell_type_bits_and_granularity(audit_models):
     report = audit(audit_models, "mnist-cnn", "ptq-aeq-dyn4")
     weights = [row for row in report.tensors if row.role == "weights"]
     assert [(row.dtype, row.bits, row.granularity) for row in weights] == [
-        ("int4", 4, "per-channel (12)"), ("int4", 4, "per-channel (10)")
+        ("int4", 4, "per-channel (12)"),
+        ("int4", 4, "per-channel (10)"),
     ]
     assert weights[1].size_bytes == 10 * 2028 // 2
 
@@ -211,7 +213,10 @@ def test_a_dynamic_batch_is_told_with_the_ops_it_costs(audit_models):
 
 
 def test_ranges_that_never_left_their_start_are_told(audit_models):
-    assert "50% of the integers" in finding(audit(audit_models, "mnist-cnn", "qat-default"), "activation-range-unsettled").what
+    assert (
+        "50% of the integers"
+        in finding(audit(audit_models, "mnist-cnn", "qat-default"), "activation-range-unsettled").what
+    )
 
 
 def test_asymmetric_weights_are_told_with_their_zero_points(audit_models):
@@ -221,10 +226,13 @@ def test_asymmetric_weights_are_told_with_their_zero_points(audit_models):
 
 
 def test_asymmetric_convolution_weights_are_an_error():
-    report = audit_graph(read_graph(make_case("CONV_2D", "int8", "int8", per_channel=False, zero_point=20).model), "model")
+    report = audit_graph(
+        read_graph(make_case("CONV_2D", "int8", "int8", per_channel=False, zero_point=20).model), "model"
+    )
     assert finding(report, "asymmetric-weights").severity == "error"
     assert {f.where for f in report.findings if f.code == "runtime-refuses"} == {
-        "ai-edge-litert 2.3.0", "tflite-runtime 2.14.0"
+        "ai-edge-litert 2.3.0",
+        "tflite-runtime 2.14.0",
     }
 
 
@@ -263,7 +271,9 @@ def test_findings_come_gravest_first(audit_models):
 
 def test_what_a_build_stores_is_json_with_findings_of_training_and_file(audit_models):
     stored = audit_artifact(
-        audit_models.path("sensor-cnn", "qat-default"), parse_recipe("qat-default"), audit_models.summary("sensor-cnn", "qat")
+        audit_models.path("sensor-cnn", "qat-default"),
+        parse_recipe("qat-default"),
+        audit_models.summary("sensor-cnn", "qat"),
     )
     again = json.loads(json.dumps(stored, allow_nan=False))
     assert {f["code"] for f in again["findings"]} == {"no-weight-quantizer", "activation-range-unsettled"}
@@ -272,7 +282,9 @@ def test_what_a_build_stores_is_json_with_findings_of_training_and_file(audit_mo
 
 def test_a_plain_float_training_is_no_finding(audit_models):
     stored = audit_artifact(
-        audit_models.path("mnist-cnn", "ptq-int8-io"), parse_recipe("ptq-int8-io"), audit_models.summary("mnist-cnn", "ptq")
+        audit_models.path("mnist-cnn", "ptq-int8-io"),
+        parse_recipe("ptq-int8-io"),
+        audit_models.summary("mnist-cnn", "ptq"),
     )
     assert stored["findings"] == []
 

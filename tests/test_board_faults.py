@@ -21,7 +21,7 @@ from harness.files import sha256_bytes
 from harness.links.base import LocalLink
 from tests.fixtures_boards import File, descendants, is_running, wait_until
 
-FAULTS = '''
+FAULTS = """
 import ctypes, os, subprocess, sys, time
 from tflite_runtime import interpreter as runtime
 real_invoke, fault = runtime.Interpreter.invoke, os.environ["FAULT"]
@@ -45,7 +45,7 @@ def invoke(self):
     return real_invoke(self)
 
 runtime.Interpreter.invoke = invoke
-'''
+"""
 SLOW = 400  # samples of 5 ms each: long enough to break something in the middle
 
 
@@ -92,7 +92,9 @@ def assert_next_cell_runs(board, files):
 
 def own_processes() -> list[int]:
     """The agents and workers that this test started."""
-    return [p for p in descendants(os.getpid()) if re.search(b"CONFIG|/agents/", Path(f"/proc/{p}/cmdline").read_bytes())]
+    return [
+        p for p in descendants(os.getpid()) if re.search(b"CONFIG|/agents/", Path(f"/proc/{p}/cmdline").read_bytes())
+    ]
 
 
 # -- the worker

@@ -41,10 +41,17 @@ def test_every_recipe_gives_a_file_or_a_reason(built):
 
 
 @slow
-@pytest.mark.parametrize("recipe, size", [
-    ("ptq-float32", 83_904), ("ptq-default", 23_256), ("ptq-int8-io", 23_560), ("qat-default", 23_976),
-    ("qat-int8-io", 23_640), ("qat-dense-default", 84_560),
-])
+@pytest.mark.parametrize(
+    "recipe, size",
+    [
+        ("ptq-float32", 83_904),
+        ("ptq-default", 23_256),
+        ("ptq-int8-io", 23_560),
+        ("qat-default", 23_976),
+        ("qat-int8-io", 23_640),
+        ("qat-dense-default", 84_560),
+    ],
+)
 def test_file_sizes_are_the_published_ones(built, recipe, size):
     assert built[recipe].size_bytes == size
 
@@ -79,9 +86,15 @@ def test_the_manifest_tells_where_a_model_comes_from(built):
 
 
 @slow
-@pytest.mark.parametrize("recipe, dtype", [
-    ("ptq-int8-io", "int8"), ("ptq-uint8-io", "uint8"), ("ptq-float32", "float32"), ("qat-default", "float32"),
-])
+@pytest.mark.parametrize(
+    "recipe, dtype",
+    [
+        ("ptq-int8-io", "int8"),
+        ("ptq-uint8-io", "uint8"),
+        ("ptq-float32", "float32"),
+        ("qat-default", "float32"),
+    ],
+)
 def test_input_and_output_types_are_as_asked(built, recipe, dtype):
     artifact = built[recipe]
     assert {io.dtype for io in (*artifact.inputs, *artifact.outputs)} == {dtype}
@@ -161,7 +174,10 @@ def test_looking_up_and_the_command_import_no_tensorflow(tmp_path):
         "assert not {'tensorflow', 'pandas', 'sklearn', 'tf_keras'} & set(sys.modules), sys.modules.keys()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "HARNESS_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True,
+        [sys.executable, "-c", code],
+        env={**os.environ, "HARNESS_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -189,11 +205,15 @@ def keys_of(recipe="ptq-int8-io", seed=0, **changes):
     return KeyMaker().keys(workload, select_recipes([recipe])[0], bundled_digits(), seed)
 
 
-@pytest.mark.parametrize("change", [
-    {"architecture_version": 99}, {"dataset_digest": lambda source: "0" * 64},
-    {"schedule": dataclasses.replace(get_workload("mnist-cnn").schedule, epochs=7)},
-    {"schedule": dataclasses.replace(get_workload("mnist-cnn").schedule, representative_samples=7)},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture_version": 99},
+        {"dataset_digest": lambda source: "0" * 64},
+        {"schedule": dataclasses.replace(get_workload("mnist-cnn").schedule, epochs=7)},
+        {"schedule": dataclasses.replace(get_workload("mnist-cnn").schedule, representative_samples=7)},
+    ],
+)
 def test_a_changed_model_schedule_or_dataset_changes_every_key(change):
     assert keys_of().float_key != keys_of(**change).float_key
     assert keys_of().artifact_key != keys_of(**change).artifact_key
@@ -206,8 +226,11 @@ def test_fine_tuning_does_not_change_the_float_training():
 
 
 def test_seeds_and_recipes_have_keys_of_their_own():
-    keys = [keys_of(r, s).artifact_key for r in ("ptq-int8-io", "ptq-int8", "qat-q[last]-int8", "qat-q[last,w4]-int8")
-            for s in (0, 1)]
+    keys = [
+        keys_of(r, s).artifact_key
+        for r in ("ptq-int8-io", "ptq-int8", "qat-q[last]-int8", "qat-q[last,w4]-int8")
+        for s in (0, 1)
+    ]
     assert len(set(keys)) == 8
 
 
@@ -276,11 +299,17 @@ def test_prints_of_the_converter_do_not_disturb_the_protocol(faulty):
     assert faulty("pass")[0].artifact.path.read_bytes() == b"whole"
 
 
-@pytest.mark.parametrize("fault, name", [
-    ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
-    ("sys.stderr.write('F0000 Check failed: a < b\\n'); sys.stderr.flush(); os.abort()", "SIGABRT: F0000 Check failed: a < b"),
-    ("os._exit(3)", "exit code 3"),
-])
+@pytest.mark.parametrize(
+    "fault, name",
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        (
+            "sys.stderr.write('F0000 Check failed: a < b\\n'); sys.stderr.flush(); os.abort()",
+            "SIGABRT: F0000 Check failed: a < b",
+        ),
+        ("os._exit(3)", "exit code 3"),
+    ],
+)
 def test_a_converter_that_crashes_is_a_refusal_with_its_reason(faulty, fault, name):
     outcome = faulty(fault)[0]
     assert outcome.artifact.path is None
@@ -344,8 +373,11 @@ def start_build(tmp_path, fault):
         "build.build_outcomes([request_for('ptq-float32')], jobs=1, worker_command=[sys.executable, sys.argv[1]])"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(script)], cwd=Path(__file__).parent.parent,
-        env={**os.environ, "HARNESS_CACHE_DIR": str(tmp_path / "cache")}, stderr=subprocess.PIPE, start_new_session=True,
+        [sys.executable, "-c", code, str(script)],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "HARNESS_CACHE_DIR": str(tmp_path / "cache")},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not list(faults.iterdir()):
@@ -396,11 +428,16 @@ def test_a_model_of_the_users_own_is_converted_as_it_is_and_not_trained_without_
     workload = get_workload(str(model), data=data)
     requests = [
         BuildRequest(workload=workload, recipe=recipe, source=bundled_digits(), seed=seed)
-        for recipe in select_recipes(["ptq-int8-io", "qat-default"]) for seed in (0, 1)
+        for recipe in select_recipes(["ptq-int8-io", "qat-default"])
+        for seed in (0, 1)
     ]
     first, second, refused, _ = build_artifacts(requests, jobs=1)
     assert (first.workload, first.inputs[0].dtype) == ("mine", "int8")
-    assert (first.key, first.seed, second.seed) == (second.key, 0, 1)  # nothing was trained: every seed is the same model
+    assert (first.key, first.seed, second.seed) == (
+        second.key,
+        0,
+        1,
+    )  # nothing was trained: every seed is the same model
     assert "labels" in refused.refused
 
 
@@ -450,7 +487,8 @@ def test_the_command_prints_a_row_per_recipe(built, in_build_cache, monkeypatch)
     content = json.loads(json_file.read_text())
     assert content["schema"] == 1
     assert [(a["recipe"], a["outcome"]) for a in content["artifacts"]] == [
-        ("ptq-int8-io", "ok"), ("qat-int16x8", "unsupported"),
+        ("ptq-int8-io", "ok"),
+        ("qat-int16x8", "unsupported"),
     ]
     assert {frozenset(a) for a in content["artifacts"]} == {frozenset(content["artifacts"][0])}
 

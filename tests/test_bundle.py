@@ -28,28 +28,57 @@ def model(tmp_path) -> PreparedModel:
     np.save(samples, np.arange(24, dtype=np.int8).reshape(6, 2, 2))
     io = TensorIo(name="in", dtype="int8", shape=(1, 2, 2), scale=0.00392156862745098, zero_point=-128)
     artifact = Artifact(
-        key="k" * 64, workload="mnist-cnn", recipe="ptq-int8-io", seed=3, path=path, sha256=sha256_file(path),
-        size_bytes=path.stat().st_size, inputs=(io,), outputs=(replace(io, name="out", shape=(1, 10)),),
+        key="k" * 64,
+        workload="mnist-cnn",
+        recipe="ptq-int8-io",
+        seed=3,
+        path=path,
+        sha256=sha256_file(path),
+        size_bytes=path.stat().st_size,
+        inputs=(io,),
+        outputs=(replace(io, name="out", shape=(1, 10)),),
         manifest={"packages": {"tensorflow": "2.21.0"}, "audit": {"findings": []}},
     )
     return PreparedModel(
-        workload="mnist-cnn", task="multiclass", tolerance=Tolerance(integer_lsb=2), recipe="ptq-int8-io", seed=3,
-        artifact=artifact, dataset_name="digits", dataset_note="not MNIST", dataset_digest="d" * 64,
-        inputs=(InputFile(path=samples, sha256=sha256_file(samples), count=6),), sample_ids=np.arange(6)[::-1].copy(),
+        workload="mnist-cnn",
+        task="multiclass",
+        tolerance=Tolerance(integer_lsb=2),
+        recipe="ptq-int8-io",
+        seed=3,
+        artifact=artifact,
+        dataset_name="digits",
+        dataset_note="not MNIST",
+        dataset_digest="d" * 64,
+        inputs=(InputFile(path=samples, sha256=sha256_file(samples), count=6),),
+        sample_ids=np.arange(6)[::-1].copy(),
         labels=np.array([1, 2, 3, 4, 5, 6]),
-        reference=ReferenceOutputs(identity="oracle 1", outputs=(np.ones((4, 10), np.int8), np.zeros((4, 1), np.float32))),
-        float_right=np.array([True, False, True, True, False, True]), float_identity="float oracle", lsb=(0.5,),
-        node_count=7, max_accuracy_drop=0.01,
+        reference=ReferenceOutputs(
+            identity="oracle 1", outputs=(np.ones((4, 10), np.int8), np.zeros((4, 1), np.float32))
+        ),
+        float_right=np.array([True, False, True, True, False, True]),
+        float_identity="float oracle",
+        lsb=(0.5,),
+        node_count=7,
+        max_accuracy_drop=0.01,
         findings=(Finding(code="c", severity="warning", where="w", what="what", fix="fix"),),
     )
 
 
 @pytest.fixture
 def refused(model) -> PreparedModel:
-    artifact = Artifact(key="r" * 64, workload="mnist-cnn", recipe="qat-int16x8", seed=3, path=None, refused="not supported")
+    artifact = Artifact(
+        key="r" * 64, workload="mnist-cnn", recipe="qat-int16x8", seed=3, path=None, refused="not supported"
+    )
     return PreparedModel(
-        workload="mnist-cnn", task="multiclass", tolerance=Tolerance(), recipe="qat-int16x8", seed=3, artifact=artifact,
-        dataset_name="digits", dataset_note="", dataset_digest="d" * 64,
+        workload="mnist-cnn",
+        task="multiclass",
+        tolerance=Tolerance(),
+        recipe="qat-int16x8",
+        seed=3,
+        artifact=artifact,
+        dataset_name="digits",
+        dataset_note="",
+        dataset_digest="d" * 64,
     )
 
 
@@ -66,8 +95,21 @@ def same(a, b) -> bool:
 
 def test_a_model_comes_back_as_it_went(packed, model):
     back = read_bundle(packed).models[0]
-    for name in ("workload", "task", "tolerance", "recipe", "seed", "dataset_name", "dataset_note", "dataset_digest",
-                 "float_identity", "lsb", "node_count", "max_accuracy_drop", "findings"):
+    for name in (
+        "workload",
+        "task",
+        "tolerance",
+        "recipe",
+        "seed",
+        "dataset_name",
+        "dataset_note",
+        "dataset_digest",
+        "float_identity",
+        "lsb",
+        "node_count",
+        "max_accuracy_drop",
+        "findings",
+    ):
         assert getattr(back, name) == getattr(model, name), name
     for name in ("sample_ids", "labels", "float_right"):
         assert same(getattr(back, name), getattr(model, name)), name
@@ -117,7 +159,9 @@ def test_every_damaged_file_is_named(packed, folder, damage):
     assert caught.value.where == str(victim) and "again" in caught.value.hint
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1, "models": [{}]}', '{"schema": 1, "models": 3}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"schema": 1, "models": [{}]}', '{"schema": 1, "models": 3}']
+)
 def test_a_damaged_index_is_a_clear_error(packed, content):
     (packed / "bundle.json").write_text(content)
     with pytest.raises(UserInputError, match="damaged"):

@@ -159,9 +159,17 @@ def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
     assert reader.find("artifact", KEY)
 
 
-@pytest.mark.parametrize("text, size", [
-    ("0", 0), ("512", 512), ("2k", 2048), ("1.5M", 3 << 19), ("2G", 2 << 30), ("1GiB", 1 << 30),
-])
+@pytest.mark.parametrize(
+    "text, size",
+    [
+        ("0", 0),
+        ("512", 512),
+        ("2k", 2048),
+        ("1.5M", 3 << 19),
+        ("2G", 2 << 30),
+        ("1GiB", 1 << 30),
+    ],
+)
 def test_sizes(text, size):
     assert parse_size(text) == size
 

@@ -102,7 +102,9 @@ def test_a_read_only_results_folder_is_said_before_anything_runs(tmp_path):
 
 def test_a_resumed_run_says_which_it_is_and_how_many_cells_are_left(tmp_path):
     (tmp_path / "tiny.tflite").write_bytes(int8_dense())
-    first = harness("measure", "tiny.tflite", "--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s", cwd=tmp_path)
+    first = harness(
+        "measure", "tiny.tflite", "--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s", cwd=tmp_path
+    )
     assert first.returncode == 0, first.stderr
     with Store.open(tmp_path / "results") as store:
         run = store.run("latest").run

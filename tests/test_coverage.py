@@ -25,8 +25,19 @@ from tests.quantized_ops import make_case
 
 #: real models of every kind of arithmetic
 RECIPES = (
-    "ptq-float32", "ptq-float16", "ptq-wo8", "ptq-default", "ptq-default-pt", "ptq-aeq-dyn8", "ptq-aeq-dyn4", "ptq-int8-io",
-    "ptq-int16x8", "ptq-int8-io-dynbatch", "qat-default", "qat-dense-default", "qat-dense-int8-io",
+    "ptq-float32",
+    "ptq-float16",
+    "ptq-wo8",
+    "ptq-default",
+    "ptq-default-pt",
+    "ptq-aeq-dyn8",
+    "ptq-aeq-dyn4",
+    "ptq-int8-io",
+    "ptq-int16x8",
+    "ptq-int8-io-dynbatch",
+    "qat-default",
+    "qat-dense-default",
+    "qat-dense-int8-io",
 )
 
 
@@ -36,8 +47,16 @@ def reasons(delegate: str, model: bytes) -> list[str | None]:
 
 @pytest.mark.parametrize(
     "written, op",
-    [("FullyConnected", "FULLY_CONNECTED"), ("Conv2d", "CONV_2D"), ("ReluN1To1", "RELU_N1_TO_1"), ("TopkV2", "TOPK_V2"),
-     ("SpaceToBatchNd", "SPACE_TO_BATCH_ND"), ("Padv2", "PADV2"), ("CONV_2D", "CONV_2D"), ("Convolution", None)],
+    [
+        ("FullyConnected", "FULLY_CONNECTED"),
+        ("Conv2d", "CONV_2D"),
+        ("ReluN1To1", "RELU_N1_TO_1"),
+        ("TopkV2", "TOPK_V2"),
+        ("SpaceToBatchNd", "SPACE_TO_BATCH_ND"),
+        ("Padv2", "PADV2"),
+        ("CONV_2D", "CONV_2D"),
+        ("Convolution", None),
+    ],
 )
 def test_operator_names_of_tables_become_those_of_the_schema(written, op):
     assert schema_op_name(written) == op
@@ -59,8 +78,11 @@ def test_the_vx_delegate_takes_float_nodes_and_the_stand_in_does_not():
 def _shape_model(constant: bool) -> bytes:
     shape = Tensor(shape=(2,), dtype="int32", data=np.array([1, 6], np.int32) if constant else None)
     source = Tensor(shape=(2, 3), dtype="int8", scales=(0.1,), zero_points=(0,))
-    return build_model(Op(name="RESHAPE", options_table="ReshapeOptions"), [source, shape],
-                       Tensor(shape=(1, 6), dtype="int8", scales=(0.1,), zero_points=(0,)))
+    return build_model(
+        Op(name="RESHAPE", options_table="ReshapeOptions"),
+        [source, shape],
+        Tensor(shape=(1, 6), dtype="int8", scales=(0.1,), zero_points=(0,)),
+    )
 
 
 def test_a_shape_known_only_at_run_time_is_refused():
@@ -78,7 +100,9 @@ def test_slices_that_change_the_rank_are_refused(mask, why):
 
 def test_integers_that_are_no_quantized_values_are_refused():
     plain = Tensor(shape=(1, 4), dtype="int32")
-    assert reasons("vx", build_model(Op(name="ADD", options_table="AddOptions"), [plain, plain], plain)) == ["input is int32"]
+    assert reasons("vx", build_model(Op(name="ADD", options_table="AddOptions"), [plain, plain], plain)) == [
+        "input is int32"
+    ]
 
 
 def test_shuffled_weights_are_refused():
@@ -136,7 +160,8 @@ def _inputs(graph) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize(
-    "model, taken", [(tiny_model.mnist_cnn(), True), (tiny_model.float_mlp(), False), (_shape_model(constant=False), False)]
+    "model, taken",
+    [(tiny_model.mnist_cnn(), True), (tiny_model.float_mlp(), False), (_shape_model(constant=False), False)],
 )
 def test_the_ethos_u_takes_integers_of_constant_shape(model, taken):
     assert all((reason is None) == taken for reason in reasons("ethosu", model))
@@ -225,7 +250,9 @@ def test_harness_devices_coverage_prints_the_table(harness_cli):
 def test_rules_without_a_node_name_no_type_that_nobody_knows(delegate):
     for rule in load_delegate_table(delegate).rules:
         text = condition(rule)
-        assert "{" not in text and "one type" not in text and "another type and" not in text and "is any type" not in text
+        assert (
+            "{" not in text and "one type" not in text and "another type and" not in text and "is any type" not in text
+        )
 
 
 def test_rules_without_a_node_are_sentences(harness_cli):

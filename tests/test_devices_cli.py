@@ -32,7 +32,13 @@ def shown_fingerprint(server: SshServer) -> str:
 def add_arguments(sshd: SshServer, tflite_python: str, ssh_client_key: Path) -> list[str]:
     """What `harness devices add` needs to reach the test server and find a runtime there."""
     return [
-        f"{getpass.getuser()}@127.0.0.1", "--port", str(sshd.port), "--key", str(ssh_client_key), "--python", tflite_python,
+        f"{getpass.getuser()}@127.0.0.1",
+        "--port",
+        str(sshd.port),
+        "--key",
+        str(ssh_client_key),
+        "--python",
+        tflite_python,
     ]
 
 
@@ -85,8 +91,11 @@ def test_check_of_a_backend_whose_delegate_is_not_there_fails_that_backend_alone
     devices_dir: Path, write_profile, runtime_cache: Path, tflite_python: str, harness_cli
 ):
     delegate = "\n  npu:\n    delegate: {path: /usr/lib/libnone_delegate.so, name: none}\n"
-    write_profile("here", f"name: here\ntitle: here\nlink: {{type: local}}\nruntime: {{module: tflite_runtime, "
-                  f"package: tflite-runtime==2.14.0}}\nbackends:\n  cpu: {{}}{delegate}")
+    write_profile(
+        "here",
+        f"name: here\ntitle: here\nlink: {{type: local}}\nruntime: {{module: tflite_runtime, "
+        f"package: tflite-runtime==2.14.0}}\nbackends:\n  cpu: {{}}{delegate}",
+    )
     result = harness_cli("devices", "check", "here", "--devices-dir", devices_dir)
     assert result.code == 2
     assert "ok   backend cpu: right answers" in result.out
@@ -94,10 +103,15 @@ def test_check_of_a_backend_whose_delegate_is_not_there_fails_that_backend_alone
     assert "libnone_delegate.so" in result.out
 
 
-def test_check_of_a_board_without_the_runtime_says_so(devices_dir: Path, write_profile, runtime_cache: Path, harness_cli):
+def test_check_of_a_board_without_the_runtime_says_so(
+    devices_dir: Path, write_profile, runtime_cache: Path, harness_cli
+):
     python = os.path.realpath("/usr/bin/python3")
-    write_profile("bare", f"name: bare\ntitle: bare\nlink: {{type: local}}\nruntime: {{module: tflite_runtime, "
-                  f"python: {python}}}\nbackends:\n  cpu: {{}}\n")
+    write_profile(
+        "bare",
+        f"name: bare\ntitle: bare\nlink: {{type: local}}\nruntime: {{module: tflite_runtime, "
+        f"python: {python}}}\nbackends:\n  cpu: {{}}\n",
+    )
     result = harness_cli("devices", "check", "bare", "--devices-dir", devices_dir)
     assert result.code == 2
     assert f"FAIL login: bare: {python} has no tflite_runtime that imports" in result.out
@@ -108,7 +122,9 @@ def test_check_of_a_board_that_does_not_answer_fails_at_the_login(
 ):
     server = make_sshd()
     server.stop()
-    write_profile("gone", MINIMAL.replace("name: board", "name: gone").replace("192.0.2.7", f"127.0.0.1\n  port: {server.port}"))
+    write_profile(
+        "gone", MINIMAL.replace("name: board", "name: gone").replace("192.0.2.7", f"127.0.0.1\n  port: {server.port}")
+    )
     result = harness_cli("devices", "check", "gone", "--devices-dir", devices_dir)
     assert result.code == 2
     assert "FAIL login" in result.out
@@ -116,7 +132,12 @@ def test_check_of_a_board_that_does_not_answer_fails_at_the_login(
 
 
 def test_host_ssh_passes_its_check_once_its_key_is_pinned(
-    devices_dir: Path, runtime_cache: Path, ssh_config: Path, sshd: SshServer, ssh_client_key: Path, harness_cli,
+    devices_dir: Path,
+    runtime_cache: Path,
+    ssh_config: Path,
+    sshd: SshServer,
+    ssh_client_key: Path,
+    harness_cli,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("HARNESS_HOST_SSH_PORT", str(sshd.port))
@@ -148,7 +169,9 @@ def test_enroll_with_another_fingerprint_stores_nothing(
     devices_dir: Path, ssh_config: Path, sshd: SshServer, write_profile, harness_cli
 ):
     write_profile("board", MINIMAL.replace("192.0.2.7", f"127.0.0.1\n  port: {sshd.port}"))
-    result = harness_cli("devices", "enroll", "board", "--devices-dir", devices_dir, "--fingerprint", "SHA256:" + "A" * 43)
+    result = harness_cli(
+        "devices", "enroll", "board", "--devices-dir", devices_dir, "--fingerprint", "SHA256:" + "A" * 43
+    )
     assert result.code == 2
     assert "nothing was stored" in result.err
     assert not hostkeys.pins_file().exists()
@@ -180,7 +203,10 @@ def test_enroll_asks_on_a_terminal_and_pins_after_a_yes_only(
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "harness.cli.main", "devices", "enroll", "board", "--devices-dir", str(devices_dir)],
-        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     os.close(theirs)
     os.write(ours, f"{answer}\n".encode())
@@ -198,11 +224,24 @@ def test_enroll_of_a_local_device_has_nothing_to_do(devices_dir: Path, harness_c
 
 
 def test_add_writes_a_profile_that_passes_its_check_unchanged(
-    devices_dir: Path, runtime_cache: Path, ssh_config: Path, sshd: SshServer, add_arguments: list[str], tflite_python: str,
+    devices_dir: Path,
+    runtime_cache: Path,
+    ssh_config: Path,
+    sshd: SshServer,
+    add_arguments: list[str],
+    tflite_python: str,
     harness_cli,
 ):
     added = harness_cli(
-        "devices", "add", *add_arguments, "--name", "bench", "--write", devices_dir, "--fingerprint", shown_fingerprint(sshd)
+        "devices",
+        "add",
+        *add_arguments,
+        "--name",
+        "bench",
+        "--write",
+        devices_dir,
+        "--fingerprint",
+        shown_fingerprint(sshd),
     )
     assert added.code == 0, added.err
     profile = get_profile("bench", devices_dir)
@@ -257,9 +296,19 @@ def test_add_through_a_jump_host_pins_both_keys(
 ):
     jump = make_sshd("AllowTcpForwarding yes")
     result = harness_cli(
-        "devices", "add", *add_arguments, "--name", "far", "--write", devices_dir,
-        "--jump", f"{getpass.getuser()}@127.0.0.1:{jump.port}", "--jump-fingerprint", shown_fingerprint(jump),
-        "--fingerprint", shown_fingerprint(sshd),
+        "devices",
+        "add",
+        *add_arguments,
+        "--name",
+        "far",
+        "--write",
+        devices_dir,
+        "--jump",
+        f"{getpass.getuser()}@127.0.0.1:{jump.port}",
+        "--jump-fingerprint",
+        shown_fingerprint(jump),
+        "--fingerprint",
+        shown_fingerprint(sshd),
     )
     assert result.code == 0, result.err
     assert get_profile("far", devices_dir).link.jump.port == jump.port
@@ -279,4 +328,7 @@ def test_every_field_of_a_profile_is_documented():
         part = section.annotation
         fields = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else {"": None}
         for field in fields:
-            assert f"`{name}.{field}`" in page or f"`.{field}`" in page or f"`{name}" in page and not field, (name, field)
+            assert f"`{name}.{field}`" in page or f"`.{field}`" in page or f"`{name}" in page and not field, (
+                name,
+                field,
+            )

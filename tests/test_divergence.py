@@ -140,8 +140,16 @@ def test_the_smallest_bound_that_accepts_is_known():
 
 def test_the_reason_says_when_answers_agree_all_the_same():
     verdict = Divergence(
-        wrong=True, rule="r", reason="far off", samples=256, max_lsb_diff=4.0, mismatch_share=0.3, agreement=0.984, nrmse=0.01,
-        bit_identical=False, accepting_lsb=4,
+        wrong=True,
+        rule="r",
+        reason="far off",
+        samples=256,
+        max_lsb_diff=4.0,
+        mismatch_share=0.3,
+        agreement=0.984,
+        nrmse=0.01,
+        bit_identical=False,
+        accepting_lsb=4,
     )
     words = _rounding_words(verdict, 42)
     assert "agree with the reference's in 98.4%" in words and "add up over 42 nodes" in words

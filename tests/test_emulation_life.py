@@ -82,7 +82,11 @@ def test_the_command_line_lists_and_stops_a_board_of_another_process(owned_board
 def test_a_detached_board_runs_on_until_it_is_stopped(board_image, harness_cli):
     code = _OWNER.replace("start_image(image)", "start_image(image, detached=True)")
     done = subprocess.run(
-        [sys.executable, "-c", code, board_image.key], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, board_image.key],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     said = json.loads(done.stdout)
     try:

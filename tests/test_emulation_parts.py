@@ -42,10 +42,12 @@ def _system(tmp_path, *, release="ID=debian\nVERSION_CODENAME=bookworm\n", **fil
 
 def test_only_debians_own_sources_are_taken_for_the_boards_architecture(tmp_path):
     etc = _system(tmp_path, debian_sources=_DEB822.format("bookworm"))
-    assert board_sources(etc) == {"debian.sources": (
-        "types: deb\nuris: http://mirror.example/debian\nsuites: bookworm bookworm-updates\ncomponents: main\nsigned-by:\n"
-        " -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n -----END PGP PUBLIC KEY BLOCK-----\n"
-    )}
+    assert board_sources(etc) == {
+        "debian.sources": (
+            "types: deb\nuris: http://mirror.example/debian\nsuites: bookworm bookworm-updates\ncomponents: main\nsigned-by:\n"
+            " -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n -----END PGP PUBLIC KEY BLOCK-----\n"
+        )
+    }
 
 
 def test_a_newer_debian_gives_the_boards_release_from_the_same_mirror(tmp_path):
@@ -54,10 +56,12 @@ def test_a_newer_debian_gives_the_boards_release_from_the_same_mirror(tmp_path):
         "deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian trixie main non-free # ours\n"
         "deb http://mirror.example/debian-security trixie-security main\ndeb-src http://mirror.example/debian trixie main\n"
     )
-    assert board_sources(_system(tmp_path, release=release, a_list=lines)) == {"a.list": (
-        "deb [signed-by=/k.gpg] http://mirror.example/debian bookworm main\n"
-        "deb http://mirror.example/debian-security bookworm-security main\n"
-    )}
+    assert board_sources(_system(tmp_path, release=release, a_list=lines)) == {
+        "a.list": (
+            "deb [signed-by=/k.gpg] http://mirror.example/debian bookworm main\n"
+            "deb http://mirror.example/debian-security bookworm-security main\n"
+        )
+    }
 
 
 def test_a_system_other_than_debian_is_told_how_to_name_sources(tmp_path):
@@ -70,12 +74,16 @@ def test_a_system_other_than_debian_is_told_how_to_name_sources(tmp_path):
 
 
 def test_missing_programs_are_named_with_their_packages(monkeypatch):
-    monkeypatch.setattr(tools, "_which", lambda name: None if name in ("mke2fs", "qemu-system-aarch64") else f"/bin/{name}")
+    monkeypatch.setattr(
+        tools, "_which", lambda name: None if name in ("mke2fs", "qemu-system-aarch64") else f"/bin/{name}"
+    )
     with pytest.raises(MissingPartError, match=r"qemu-system-aarch64, mke2fs.*\./bench.*qemu-system-arm e2fsprogs"):
         tools.require_tools()
 
 
-@pytest.mark.parametrize("model", ["x", "NXP i.MX8MPlus EVK board", "a model text that is far longer than the one before it"])
+@pytest.mark.parametrize(
+    "model", ["x", "NXP i.MX8MPlus EVK board", "a model text that is far longer than the one before it"]
+)
 def test_the_model_of_a_device_tree_is_replaced_and_nothing_else(model):
     before = _device_tree("linux,dummy-virt")
     assert set_model(before, model) == _device_tree(model)
@@ -89,6 +97,7 @@ def test_a_damaged_device_tree_is_refused(cut):
 
 def _device_tree(model: str) -> bytes:
     """A tree with a child node whose own `model` must stay."""
+
     def text(value: str) -> bytes:
         data = value.encode() + b"\0"
         return data + b"\0" * (-len(data) % 4)
@@ -96,9 +105,17 @@ def _device_tree(model: str) -> bytes:
     strings = b"model\0compatible\0"
     value = model.encode() + b"\0"
     tokens = (
-        struct.pack(">II", 1, 0) + struct.pack(">III", 3, 4, 6) + text("abc") + struct.pack(">I", 4)
-        + struct.pack(">III", 3, len(value), 0) + text(model)
-        + struct.pack(">I", 1) + text("cpus") + struct.pack(">III", 3, 4, 0) + text("cpu") + struct.pack(">I", 2)
+        struct.pack(">II", 1, 0)
+        + struct.pack(">III", 3, 4, 6)
+        + text("abc")
+        + struct.pack(">I", 4)
+        + struct.pack(">III", 3, len(value), 0)
+        + text(model)
+        + struct.pack(">I", 1)
+        + text("cpus")
+        + struct.pack(">III", 3, 4, 0)
+        + text("cpu")
+        + struct.pack(">I", 2)
         + struct.pack(">II", 2, 9)
     )
     reserve = struct.pack(">QQQQ", 1, 2, 0, 0)

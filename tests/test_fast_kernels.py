@@ -17,10 +17,32 @@ KERNEL_SET = {"cortex-m3": 1, "cortex-m4": 2, "cortex-m7": 2, "cortex-m55": 3}
 #: bytes of code that all fast kernels may have on Cortex-M4, compiled for size
 CODE_LIMIT = 6144
 #: the words of kn_conv_params and kn_conv_shape, in order
-_PARAMS = ("stride_height", "stride_width", "dilation_height", "dilation_width", "pad_top", "pad_left", "input_offset",
-           "weights_offset", "output_offset", "activation_min", "activation_max", "rounding")
-_SHAPE = ("batches", "input_height", "input_width", "input_channels", "filter_height", "filter_width", "filter_channels",
-          "output_height", "output_width", "output_channels")
+_PARAMS = (
+    "stride_height",
+    "stride_width",
+    "dilation_height",
+    "dilation_width",
+    "pad_top",
+    "pad_left",
+    "input_offset",
+    "weights_offset",
+    "output_offset",
+    "activation_min",
+    "activation_max",
+    "rounding",
+)
+_SHAPE = (
+    "batches",
+    "input_height",
+    "input_width",
+    "input_channels",
+    "filter_height",
+    "filter_width",
+    "filter_channels",
+    "output_height",
+    "output_width",
+    "output_channels",
+)
 
 Built = tuple[BareBoard, Path, list[Path]]
 
@@ -87,8 +109,10 @@ def _numbers(output: str) -> list[list[str]]:
 
 def test_fast_kernels_give_the_portable_outputs_and_touch_nothing_but_their_buffers(built: Built) -> None:
     core = built[0].core
-    tallies = {name: [int(word) for word in words]
-               for name, *words in _numbers(run_program(built[0], _check_program(built), 20, CASES[core]))}
+    tallies = {
+        name: [int(word) for word in words]
+        for name, *words in _numbers(run_program(built[0], _check_program(built), 20, CASES[core]))
+    }
     assert tallies.pop("kernels") == [KERNEL_SET[core]]
     assert set(tallies) == {"conv", "depthwise", "fully_connected"}
     for kind, (cases, taken) in tallies.items():
@@ -104,7 +128,7 @@ def test_the_planner_gives_the_scratch_that_the_kernels_ask_for(built: Built) ->
     asked = 0
     for line in lines:
         kind, wanted, *words = map(int, line)
-        params, shape = dict(zip(_PARAMS, words, strict=False)), dict(zip(_SHAPE, words[len(_PARAMS):], strict=True))
+        params, shape = dict(zip(_PARAMS, words, strict=False)), dict(zip(_SHAPE, words[len(_PARAMS) :], strict=True))
         planned = (scratch.conv_2d_scratch, scratch.depthwise_conv_2d_scratch)[kind](kernels, params, shape)
         assert planned == wanted, (params, shape)
         asked += wanted > 0
@@ -118,8 +142,13 @@ def test_a_defective_kernel_is_found(core: str, build: Callable[[str], Built]) -
     source.write_text(_DEFECTIVE)
     portable = [path for path in objects if not path.name.startswith("fast")]
     for defect, complaint in enumerate((None, "differs at", "wrote around the output|fault", "fault")):
-        program = link_program(board, folder, [PROGRAMS / "check_fast.c", PROGRAMS / "cases.c", source], portable,
-                               [f"-DFAST_DEFECT={defect}"])
+        program = link_program(
+            board,
+            folder,
+            [PROGRAMS / "check_fast.c", PROGRAMS / "cases.c", source],
+            portable,
+            [f"-DFAST_DEFECT={defect}"],
+        )
         if complaint is None:
             run_program(board, program, 1, 100)
         else:
@@ -132,7 +161,9 @@ def test_fast_kernels_need_nothing_but_memory_functions_and_have_no_writable_glo
     undefined = subprocess.run(["arm-none-eabi-nm", "-u", *objects], check=True, capture_output=True, text=True).stdout
     names = {line.split()[1] for line in undefined.splitlines() if line.startswith(" ")}
     assert {name for name in names if not name.startswith(("fast_", "dsp_", "kn_"))} <= {"memcpy", "memset", "memmove"}
-    sizes = subprocess.run(["arm-none-eabi-size", *objects], check=True, capture_output=True, text=True).stdout.splitlines()[1:]
+    sizes = subprocess.run(
+        ["arm-none-eabi-size", *objects], check=True, capture_output=True, text=True
+    ).stdout.splitlines()[1:]
     assert len(sizes) == len(list(FAST.glob("*.c")))
     assert all(line.split()[1:3] == ["0", "0"] for line in sizes)
     assert sum(int(line.split()[0]) for line in sizes) <= CODE_LIMIT

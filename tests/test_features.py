@@ -62,8 +62,11 @@ def test_shape_ops_of_a_dynamic_batch_compute_nothing(audit_models):
 @pytest.mark.parametrize(
     ("recipe", "flag"),
     [
-        ("ptq-default", "per-channel-dense-hybrid"), ("ptq-int8-io", "per-channel-dense-integer"),
-        ("ptq-aeq-dyn4", "int4"), ("ptq-float16", "float16-weights"), ("ptq-int16x8", "int16-activations"),
+        ("ptq-default", "per-channel-dense-hybrid"),
+        ("ptq-int8-io", "per-channel-dense-integer"),
+        ("ptq-aeq-dyn4", "int4"),
+        ("ptq-float16", "float16-weights"),
+        ("ptq-int16x8", "int16-activations"),
     ],
 )
 def test_features_that_runtimes_differ_in_are_flagged(audit_models, recipe, flag):
@@ -72,9 +75,12 @@ def test_features_that_runtimes_differ_in_are_flagged(audit_models, recipe, flag
 
 
 def test_asymmetric_weights_are_flagged():
-    assert "asymmetric-weights" in features(
-        read_graph(make_case("FULLY_CONNECTED", "int8", "int8", per_channel=False, zero_point=20).model)
-    ).flags
+    assert (
+        "asymmetric-weights"
+        in features(
+            read_graph(make_case("FULLY_CONNECTED", "int8", "int8", per_channel=False, zero_point=20).model)
+        ).flags
+    )
     assert "asymmetric-weights" not in features(read_graph(CASES[0].model)).flags
 
 
@@ -129,9 +135,15 @@ def test_op_versions_in_the_data_files_are_those_of_the_runtimes(request, runtim
 @pytest.mark.parametrize(
     ("recipe", "loads", "right"),
     [
-        ("ptq-float32", True, True), ("ptq-default", False, None), ("ptq-default-pt", True, True),
-        ("ptq-aeq-dyn8", True, False), ("ptq-aeq-dyn4", True, False), ("ptq-wo8", True, True),
-        ("ptq-int8-io", True, True), ("ptq-int16x8", True, True), ("ptq-float16", True, True),
+        ("ptq-float32", True, True),
+        ("ptq-default", False, None),
+        ("ptq-default-pt", True, True),
+        ("ptq-aeq-dyn8", True, False),
+        ("ptq-aeq-dyn4", True, False),
+        ("ptq-wo8", True, True),
+        ("ptq-int8-io", True, True),
+        ("ptq-int16x8", True, True),
+        ("ptq-float16", True, True),
     ],
 )
 def test_the_old_runtime_is_predicted_for_every_conversion(audit_models, recipe, loads, right):

@@ -46,7 +46,11 @@ def test_the_bare_bytes_are_those_that_objcopy_makes(board: str, harness_cli, tm
 
 def test_ram_is_what_the_linker_gave_out():
     elf = build_firmware("example").elf
-    sizes = subprocess.run(["arm-none-eabi-size", elf], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
+    sizes = (
+        subprocess.run(["arm-none-eabi-size", elf], check=True, capture_output=True, text=True)
+        .stdout.splitlines()[1]
+        .split()
+    )
     assert memory_bytes(elf) == pytest.approx(int(sizes[1]) + int(sizes[2]), abs=64)  # paddings
 
 

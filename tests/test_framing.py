@@ -26,7 +26,9 @@ from harness.links.framing import (
 )
 from harness.paths import packaged_devices_dir
 
-HEADERS = st.dictionaries(st.text(max_size=20), st.none() | st.integers(-(2**53), 2**53) | st.text(max_size=40), max_size=8)
+HEADERS = st.dictionaries(
+    st.text(max_size=20), st.none() | st.integers(-(2**53), 2**53) | st.text(max_size=40), max_size=8
+)
 
 
 class BytesChannel:

@@ -86,7 +86,10 @@ def test_vector_options_are_lists():
 
     def squeeze(tree):
         operator = tree.subgraphs[0].operators[1]
-        operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.SqueezeOptions, schema.SqueezeOptionsT()
+        operator.builtinOptionsType, operator.builtinOptions = (
+            schema.BuiltinOptions.SqueezeOptions,
+            schema.SqueezeOptionsT(),
+        )
         operator.builtinOptions.squeezeDims = np.array([0, 2], np.int32)
 
     assert read_graph(edited(case, squeeze)).nodes[1].options == {"squeeze_dims": [0, 2]}
@@ -253,7 +256,7 @@ def test_tables_that_all_refer_to_one_are_refused():
     start = copy_start - 4 - 4 * count
     model[start : start + 4] = count.to_bytes(4, "little")
     shift = copy_start - target + (target - copy_start) % 4
-    model += bytes(shift + target - copy_start) + bytes(model[: builder_end])[target:]
+    model += bytes(shift + target - copy_start) + bytes(model[:builder_end])[target:]
     vtable = target - int.from_bytes(model[target : target + 4], "little", signed=True)
     place = shift + target
     model[place : place + 4] = (place - vtable).to_bytes(4, "little", signed=True)
@@ -266,6 +269,8 @@ def test_tables_that_all_refer_to_one_are_refused():
 
 
 def test_reading_needs_neither_tensorflow_nor_the_whole_schema_package():
-    code = "import sys, harness.tflite.graph; print([m for m in ('tensorflow', 'tflite', 'pandas') if m in sys.modules])"
+    code = (
+        "import sys, harness.tflite.graph; print([m for m in ('tensorflow', 'tflite', 'pandas') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -38,8 +38,13 @@ def mnist(tmp_path_factory) -> tuple[File, File]:
 
 def npu(library: Path, cache="empty", **more) -> BackendSpec:
     return BackendSpec(
-        name="npu", kernels="no-default-delegate", delegate_path=str(library), delegate_name="npu-standin", cache=cache,
-        delegate_options={"cache_dir": "{cache_dir}", "compile_ms_per_node": "5"}, **more,
+        name="npu",
+        kernels="no-default-delegate",
+        delegate_path=str(library),
+        delegate_name="npu-standin",
+        cache=cache,
+        delegate_options={"cache_dir": "{cache_dir}", "compile_ms_per_node": "5"},
+        **more,
     )
 
 
@@ -150,7 +155,10 @@ def test_a_delegates_identity_holds_the_hash_of_its_library(make_board, standin,
     board.connect()
     start = hashlib.sha256(standin.read_bytes()).hexdigest()[:12]
     assert board.delegate_text(str(standin)) == f"{standin} (sha256 {start})"
-    assert board.delegate_text(str(tmp_path / "libnpu.so")) == f"{tmp_path}/libnpu.so (sha256 {start}, file {standin.name})"
+    assert (
+        board.delegate_text(str(tmp_path / "libnpu.so"))
+        == f"{tmp_path}/libnpu.so (sha256 {start}, file {standin.name})"
+    )
     assert board.delegate_text("/no/such.so") == "/no/such.so"
 
 
@@ -198,8 +206,20 @@ def test_the_boards_profile_names_no_shared_folder():
 def run_cells(tmp_path, standin, options):
     profile(tmp_path, standin, options)
     (tmp_path / "tiny.tflite").write_bytes(tiny_model.mnist_cnn())
-    arguments = ["measure", str(tmp_path / "tiny.tflite"), "--device", "bench", "--devices-dir", str(tmp_path), "--budget", "2s",
-                 "--samples", "16", "--results", str(tmp_path / "results")]
+    arguments = [
+        "measure",
+        str(tmp_path / "tiny.tflite"),
+        "--device",
+        "bench",
+        "--devices-dir",
+        str(tmp_path),
+        "--budget",
+        "2s",
+        "--samples",
+        "16",
+        "--results",
+        str(tmp_path / "results"),
+    ]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     with Store.open(tmp_path / "results", create=False) as store:
         return {c.key.backend: c for c in store.cells(run="latest")}, result.output
@@ -213,7 +233,11 @@ def test_cold_cached_and_steady_stand_in_the_record_of_a_cell(runtime_cache, tmp
     assert npu_cell.first_invoke_ns > 300_000_000 and npu_cell.first_invoke_cached_ns > 0
     assert npu_cell.load_cached_ns > 0 and npu_cell.latency_median_ns > 0
     assert f"{standin} (sha256 " in npu_cell.fingerprint.delegate
-    assert (cpu_cell.load_cached_ns, cpu_cell.first_invoke_cached_ns, cpu_cell.fingerprint.delegate) == (None, None, None)
+    assert (cpu_cell.load_cached_ns, cpu_cell.first_invoke_cached_ns, cpu_cell.fingerprint.delegate) == (
+        None,
+        None,
+        None,
+    )
     assert not [f for f in npu_cell.findings if "cache" in f.code and f.code != "graph-cache-no-gain"]
 
 
@@ -238,8 +262,14 @@ BAD_ENTRY = WorkerFailure("bad entry", kind="exception", phase="first_invoke")
 def test_why_there_is_no_cached_figure_is_a_finding(use, faults, code, tmp_path):
     from tests.test_execute import model
 
-    record = CellRecord(key=CellKey(workload="w", recipe="r", device="d", backend="npu", dataset="x", seed=0), run="run",
-                        outcome="ok", first_invoke_ns=5_000_000, latency_median_ns=1000, delegated_nodes=3)
+    record = CellRecord(
+        key=CellKey(workload="w", recipe="r", device="d", backend="npu", dataset="x", seed=0),
+        run="run",
+        outcome="ok",
+        first_invoke_ns=5_000_000,
+        latency_median_ns=1000,
+        delegated_nodes=3,
+    )
     prepared = model(tmp_path)
     assert isinstance(prepared.inputs[0], InputFile)
     board = FakeBoard("b", np.zeros((8, 1)), faults=[faults])
@@ -253,15 +283,29 @@ def test_cold_cached_and_steady_are_columns_of_a_table_of_every_cell_with_a_time
     from harness.reports.starts import starts_table
 
     def cell(backend, **more):
-        return CellRecord(key=CellKey(workload="w", recipe="r", device="d", backend=backend, dataset="x", seed=0), run="run",
-                          outcome="ok", time_basis="device", **more)
+        return CellRecord(
+            key=CellKey(workload="w", recipe="r", device="d", backend=backend, dataset="x", seed=0),
+            run="run",
+            outcome="ok",
+            time_basis="device",
+            **more,
+        )
 
-    frame = starts_table([
-        cell("cpu", load_ns=1, first_invoke_ns=2, latency_median_ns=3, latency_samples=200),
-        cell("npu", load_ns=4, first_invoke_ns=900, load_cached_ns=5, first_invoke_cached_ns=6, latency_median_ns=7,
-             latency_samples=200),
-        cell("mcu"),
-    ])
+    frame = starts_table(
+        [
+            cell("cpu", load_ns=1, first_invoke_ns=2, latency_median_ns=3, latency_samples=200),
+            cell(
+                "npu",
+                load_ns=4,
+                first_invoke_ns=900,
+                load_cached_ns=5,
+                first_invoke_cached_ns=6,
+                latency_median_ns=7,
+                latency_samples=200,
+            ),
+            cell("mcu"),
+        ]
+    )
     assert frame["backend"].tolist() == ["cpu", "npu"]
     npu_row = frame.iloc[1]
     assert [npu_row[n] for n in ("first_invoke_ns", "first_invoke_cached_ns", "latency_median_ns")] == [900, 6, 7]

@@ -164,7 +164,9 @@ def test_two_makers_at_once_make_one_environment(own_cache: Path, monkeypatch: p
     assert second.created is False
 
 
-def test_a_python_without_a_wheel_makes_the_device_unavailable_with_the_reason(own_cache: Path, unsuitable_python: Path):
+def test_a_python_without_a_wheel_makes_the_device_unavailable_with_the_reason(
+    own_cache: Path, unsuitable_python: Path
+):
     state = availability(packaged_profile("host-tflite"))
     assert not state.ok
     assert "tflite-runtime==2.14.0 has wheels for Python 3.9 to 3.11 only; this is Python 3.13" in str(state.reason)
@@ -181,10 +183,14 @@ def test_a_command_on_path_that_does_not_start_is_passed_over(own_cache: Path, u
 
 def test_a_machine_without_wheels_is_named(own_cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert "wheels for Linux on x86_64 and aarch64 only, this is linux on riscv64" in str(env_unavailable_reason(TFLITE))
+    assert "wheels for Linux on x86_64 and aarch64 only, this is linux on riscv64" in str(
+        env_unavailable_reason(TFLITE)
+    )
 
 
-@pytest.mark.parametrize("package", ["tflite-runtime", "tflite-runtime>=2", "tflite-runtime==2.14.0; x", "-r x==1", "x y==1"])
+@pytest.mark.parametrize(
+    "package", ["tflite-runtime", "tflite-runtime>=2", "tflite-runtime==2.14.0; x", "-r x==1", "x y==1"]
+)
 def test_what_is_no_pinned_runtime_is_refused(package: str):
     with pytest.raises(UserInputError, match="not a pinned runtime"):
         parse_package(package)

@@ -54,8 +54,16 @@ def prepared(path: Path) -> PreparedModel:
     inputs = random_inputs(artifact.inputs, 64, 0)
     return with_graph_facts(
         PreparedModel(
-            workload=path.stem, task="multiclass", tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
-            dataset_name="random", dataset_note="random inputs", dataset_digest="d" * 64, inputs=inputs,
+            workload=path.stem,
+            task="multiclass",
+            tolerance=Tolerance(),
+            recipe="as-is",
+            seed=0,
+            artifact=artifact,
+            dataset_name="random",
+            dataset_note="random inputs",
+            dataset_digest="d" * 64,
+            inputs=inputs,
             sample_ids=np.arange(64),
         )
     )
@@ -68,13 +76,18 @@ def run_cells(tmp_path: Path, vela_shared: Path):
     def run(profile, *files: Path, backends: tuple[str, ...] = ("npu",)) -> list[CellRecord]:
         cells = [
             PlannedCell(key=key_of(model, profile.name, backend), model=model)
-            for model in map(prepared, files) for backend in backends
+            for model in map(prepared, files)
+            for backend in backends
         ]
         keys = [cell.key for cell in cells]
         with Store.open(tmp_path / "results") as store:
             store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
             execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
-            execute([DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=32)], execution, budget_s=2.0)
+            execute(
+                [DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=32)],
+                execution,
+                budget_s=2.0,
+            )
             by_key = {record.key: record for record in store.cells(run="r1")}
         return [by_key[key] for key in keys]
 
@@ -116,7 +129,11 @@ def test_without_an_address_the_error_names_the_variable_and_the_line_to_write(d
 @pytest.mark.parametrize(
     ("wrong", "right", "words"),
     [
-        ("ethos-u65-256", "ethos-u65-999", "backends.npu.compile.accelerator: found \"ethos-u65-999\"; allowed: .*ethos-u65-512"),
+        (
+            "ethos-u65-256",
+            "ethos-u65-999",
+            'backends.npu.compile.accelerator: found "ethos-u65-999"; allowed: .*ethos-u65-512',
+        ),
         ("Ethos_U65_High_End", "Ethos_U55_Deep_Embedded", "describes another NPU than ethos-u65-256"),
         ("Ethos_U65_High_End", "Ethos_U65_Embedded", "needs DRAM, and system_config Ethos_U65_Embedded has flash"),
         ("Dedicated_Sram_384KB", "Dedicated_Sram_1MB", "memory_mode: found"),
@@ -157,7 +174,10 @@ def test_a_twin_of_the_other_kind_is_an_unknown_device(devices_dir: Path):
 
 @pytest.mark.parametrize(
     ("compiled", "extra", "words"),
-    [(COMPILE, ", cpu: x", "emulation: cpu means nothing to an estimate"), ("", "", "no backend with a `compile:` block")],
+    [
+        (COMPILE, ", cpu: x", "emulation: cpu means nothing to an estimate"),
+        ("", "", "no backend with a `compile:` block"),
+    ],
 )
 def test_a_block_that_cannot_give_estimates_says_why(devices_dir: Path, write_profile, compiled, extra, words):
     text = LOCAL.format(name="board", delegate="", compile=compiled)
@@ -177,7 +197,9 @@ def test_an_estimated_cell_has_a_time_of_its_own_basis_and_no_accuracy(devices_d
     assert facts["source_size_bytes"] == source.stat().st_size != record.size_bytes
     assert facts["sram_used_bytes"] > 0 and facts["compiler"] == "ethos-u-vela 5.2.0"
     assert [(op["op"], op["ran_on"], op["partition"]) for op in record.ops] == [
-        ("CONV_2D", "ethosu", 0), ("MAX_POOL_2D", "ethosu", 0), ("FULLY_CONNECTED", "ethosu", 0)
+        ("CONV_2D", "ethosu", 0),
+        ("MAX_POOL_2D", "ethosu", 0),
+        ("FULLY_CONNECTED", "ethosu", 0),
     ]
     assert sum(op["cycles"] for op in record.ops) == facts["cycles_total"]
     assert "(estimate), ethosu 3/3 nodes" in latency_text(record) and "(estimate)" in describe(record)
@@ -238,7 +260,9 @@ def test_nothing_can_be_run_on_the_twin(devices_dir: Path, vela_model):
         board.ensure_file(vela_model("mnist_cnn"), "0" * 64)
 
 
-def test_harness_measure_answers_without_the_board(devices_dir: Path, harness_cli, vela_shared, vela_model, tmp_path: Path):
+def test_harness_measure_answers_without_the_board(
+    devices_dir: Path, harness_cli, vela_shared, vela_model, tmp_path: Path
+):
     arguments = ["--device", "imx93", "--emulated", "--results", tmp_path / "results", "--json", tmp_path / "out.json"]
     done = harness_cli("measure", vela_model("mnist_cnn"), *arguments)
     assert done.code == 0, done.err
@@ -264,7 +288,11 @@ def test_the_compiled_file_travels_and_the_ops_are_those_of_the_original(local_n
     assert npu.artifact_sha256 != cpu.artifact_sha256 == npu.compiled["source_sha256"]
     assert (npu.delegate_name, npu.delegated_nodes, npu.total_nodes, npu.partitions) == ("ethosu", 2, 5, 2)
     assert [(op["op"], op["ran_on"] == "ethosu") for op in npu.ops] == [
-        ("FULLY_CONNECTED", True), ("DEQUANTIZE", False), ("FLOOR", False), ("QUANTIZE", False), ("FULLY_CONNECTED", True)
+        ("FULLY_CONNECTED", True),
+        ("DEQUANTIZE", False),
+        ("FLOOR", False),
+        ("QUANTIZE", False),
+        ("FULLY_CONNECTED", True),
     ]
     assert [op["partition"] for op in npu.ops if op["ran_on"] == "ethosu"] == [0, 1]
     assert [(f.node, f.reason is None) for f in npu.fallback] == [(1, False), (2, False), (3, False)]
@@ -289,7 +317,7 @@ def test_devices_check_runs_the_compiled_check_model_on_a_board(local_npu, devic
 def test_estimates_and_measurements_never_share_a_column(local_npu, devices_dir: Path, run_cells, vela_model):
     from harness.reports.summary import summaries
 
-    measured, = run_cells(local_npu(), vela_model("mnist_cnn"))
+    (measured,) = run_cells(local_npu(), vela_model("mnist_cnn"))
     estimated = replace(measured, time_basis="estimate", key=replace(measured.key, recipe="other"))
     (summary,) = summaries([measured, estimated], ())
     assert len(summary.columns) == 2

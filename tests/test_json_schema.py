@@ -19,10 +19,35 @@ DOCS = Path(__file__).resolve().parent.parent / "docs" / "json-schema.md"
 
 #: the names that other tools were promised
 PROMISED = (
-    "workload", "recipe", "device", "backend", "dataset", "seed", "samples", "outcome", "reason", "time_basis", "accuracy",
-    "accuracy_low", "accuracy_high", "accuracy_delta", "size_bytes", "load_ns", "first_invoke_ns", "latency_median_ns",
-    "latency_p90_ns", "latency_samples", "threads", "delegate_name", "delegated_nodes", "total_nodes", "partitions", "fallback",
-    "reference", "max_lsb_diff", "mismatch_share",
+    "workload",
+    "recipe",
+    "device",
+    "backend",
+    "dataset",
+    "seed",
+    "samples",
+    "outcome",
+    "reason",
+    "time_basis",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "accuracy_delta",
+    "size_bytes",
+    "load_ns",
+    "first_invoke_ns",
+    "latency_median_ns",
+    "latency_p90_ns",
+    "latency_samples",
+    "threads",
+    "delegate_name",
+    "delegated_nodes",
+    "total_nodes",
+    "partitions",
+    "fallback",
+    "reference",
+    "max_lsb_diff",
+    "mismatch_share",
 )
 
 
@@ -60,10 +85,19 @@ def test_a_cell_of_a_build_or_audit_is_valid_with_the_fields_it_has(validator):
     assert cell["device"] is None and cell["outcome"] == "ok"
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("outcome", "maybe"), ("time_basis", "guess"), ("accuracy", 1.2), ("latency_median_ns", "5 ms"), ("latency_samples", -1),
-    ("artifact_sha256", "abc"), ("fallback", None), ("attempts", None),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("outcome", "maybe"),
+        ("time_basis", "guess"),
+        ("accuracy", 1.2),
+        ("latency_median_ns", "5 ms"),
+        ("latency_samples", -1),
+        ("artifact_sha256", "abc"),
+        ("fallback", None),
+        ("attempts", None),
+    ],
+)
 def test_the_schema_refuses_what_is_not_promised(validator, field, value):
     cell = {**jsonout.cell_json(make_records()[0]), field: value}
     assert problems(validator, jsonout.document(RUN, [cell]))

@@ -13,14 +13,32 @@ _DOUBLE, _SINGLE = 0, 1
 _EXTREMES = [0, 1, -1, 2**31 - 1, -(2**31), 2**30, -(2**30), 12345678, -12345678]
 
 
-def _scale(kernels: Kernels, values: list[int], multiplier: int, shift: int, rounding: int, zero_point: int = 0) -> list[int]:
+def _scale(
+    kernels: Kernels, values: list[int], multiplier: int, shift: int, rounding: int, zero_point: int = 0
+) -> list[int]:
     bias = np.array(values, np.int32)
-    params = struct("kn_fully_connected_params", batches=1, inputs=1, outputs=len(values), input_offset=0, weights_offset=0,
-                    output_offset=zero_point, activation_min=-128, activation_max=127, rounding=rounding)
-    scales = struct("kn_channel_scales", multipliers=np.array([multiplier], np.int32), shifts=np.array([shift], np.int32),
-                    per_channel=0)
+    params = struct(
+        "kn_fully_connected_params",
+        batches=1,
+        inputs=1,
+        outputs=len(values),
+        input_offset=0,
+        weights_offset=0,
+        output_offset=zero_point,
+        activation_min=-128,
+        activation_max=127,
+        rounding=rounding,
+    )
+    scales = struct(
+        "kn_channel_scales",
+        multipliers=np.array([multiplier], np.int32),
+        shifts=np.array([shift], np.int32),
+        per_channel=0,
+    )
     output = np.empty(len(values), np.int8)
-    kernels.call("kn_fully_connected", params, scales, np.zeros(1, np.int8), np.zeros(len(values), np.int8), bias, output)
+    kernels.call(
+        "kn_fully_connected", params, scales, np.zeros(1, np.int8), np.zeros(len(values), np.int8), bias, output
+    )
     return output.tolist()
 
 
@@ -52,9 +70,13 @@ def test_double_rounding_follows_the_definition(kernels: Kernels, shift: int) ->
     rng = np.random.default_rng(shift + 100)
     for multiplier in (1 << 30, 2**31 - 1, -(1 << 30), *rng.integers(1 << 30, 2**31, 10).tolist()):
         magnitude = min(2.0**31, 200 * 2.0**31 / abs(multiplier) / 2.0**shift)
-        values = [*_EXTREMES, *rng.uniform(-magnitude, magnitude, 200).astype(np.int64).clip(-(2**31), 2**31 - 1).tolist()]
+        values = [
+            *_EXTREMES,
+            *rng.uniform(-magnitude, magnitude, 200).astype(np.int64).clip(-(2**31), 2**31 - 1).tolist(),
+        ]
         assert _scale(kernels, values, multiplier, shift, _DOUBLE) == [
-            _clamp(_twice_rounded(value, multiplier, shift)) for value in values]
+            _clamp(_twice_rounded(value, multiplier, shift)) for value in values
+        ]
 
 
 @pytest.mark.parametrize("shift", [-31, -9, 0, 7, 30])
@@ -64,28 +86,40 @@ def test_single_rounding_rounds_the_exact_product_half_up(kernels: Kernels, shif
         magnitude = min(2.0**31, 200 * 2.0**31 / multiplier / 2.0**shift)
         values = rng.uniform(-magnitude, magnitude, 200).astype(np.int64).clip(-(2**31), 2**31 - 1).tolist()
         assert _scale(kernels, values, multiplier, shift, _SINGLE) == [
-            _clamp((value * multiplier + (1 << (30 - shift))) >> (31 - shift)) for value in values]
+            _clamp((value * multiplier + (1 << (30 - shift))) >> (31 - shift)) for value in values
+        ]
 
 
 def test_the_two_roundings_differ_by_at_most_one_and_do_differ(kernels: Kernels) -> None:
     values = list(range(-20000, 20000, 7))
     scale = quantize_multiplier(0.0061)
-    twice, once = (np.array(_scale(kernels, values, scale.multiplier, scale.shift, mode)) for mode in (_DOUBLE, _SINGLE))
+    twice, once = (
+        np.array(_scale(kernels, values, scale.multiplier, scale.shift, mode)) for mode in (_DOUBLE, _SINGLE)
+    )
     halves = list(range(-255, 256, 2))
     half_twice, half_once = (np.array(_scale(kernels, halves, 1 << 30, 0, mode)) for mode in (_DOUBLE, _SINGLE))
     assert np.abs(twice - once).max() <= 1
     assert np.abs(half_twice - half_once).max() <= 1
     steps = quantize_multiplier(0.25)
     odd = [4 * n + 2 for n in range(-30, 30)]
-    assert _scale(kernels, odd, steps.multiplier, steps.shift, _DOUBLE) != _scale(kernels, odd, steps.multiplier, steps.shift,
-                                                                                  _SINGLE)
+    assert _scale(kernels, odd, steps.multiplier, steps.shift, _DOUBLE) != _scale(
+        kernels, odd, steps.multiplier, steps.shift, _SINGLE
+    )
 
 
 def test_the_output_may_be_the_buffer_of_an_input(kernels: Kernels) -> None:
     rng = np.random.default_rng(3)
     scale = quantize_multiplier(0.7)
-    params = struct("kn_rescale_params", input_zero_point=3, output_zero_point=-5, multiplier=scale.multiplier,
-                    shift=scale.shift, activation_min=-128, activation_max=127, rounding=0)
+    params = struct(
+        "kn_rescale_params",
+        input_zero_point=3,
+        output_zero_point=-5,
+        multiplier=scale.multiplier,
+        shift=scale.shift,
+        activation_min=-128,
+        activation_max=127,
+        rounding=0,
+    )
     values = rng.integers(-128, 128, 100).astype(np.int8)
     apart, in_place = np.empty_like(values), values.copy()
     kernels.call("kn_rescale", params, 100, values, apart)

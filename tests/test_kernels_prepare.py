@@ -72,7 +72,9 @@ def test_mean_multipliers_agree(kernels: Kernels) -> None:
     for _ in range(_CASES):
         source, target, elements = _scale(rng), _scale(rng), int(2 ** rng.uniform(0, 20))
         assert _pair(kernels, "kn_prepare_mean", source, target, ctypes.c_int64(elements)) == (
-            1, qp.mean_multiplier(source, target, elements))
+            1,
+            qp.mean_multiplier(source, target, elements),
+        )
 
 
 @pytest.mark.parametrize("activation", qp.ACTIVATIONS)
@@ -81,8 +83,17 @@ def test_activation_ranges_agree(kernels: Kernels, activation: str) -> None:
     for _ in range(_CASES):
         scale, zero_point = _scale(rng), _zero_point(rng)
         low, high = ctypes.c_int32(), ctypes.c_int32()
-        assert kernels.call("kn_prepare_activation_range", _ACTIVATION_CODES[activation], scale, zero_point,
-                            ctypes.byref(low), ctypes.byref(high)) == 1
+        assert (
+            kernels.call(
+                "kn_prepare_activation_range",
+                _ACTIVATION_CODES[activation],
+                scale,
+                zero_point,
+                ctypes.byref(low),
+                ctypes.byref(high),
+            )
+            == 1
+        )
         assert qp.activation_range(activation, scale, zero_point) == qp.ActivationRange(low=low.value, high=high.value)
 
 
@@ -110,16 +121,31 @@ def test_add_and_mul_parameters_agree(kernels: Kernels) -> None:
         add = structures()["kn_add_params"]()
         assert kernels.call("kn_prepare_add", *arguments, add) == 1
         expected, span = qp.add_params(first, second, target), qp.activation_range("RELU6", target, zeros[2])
-        assert _holds(add, left_shift=expected.left_shift, input1_offset=-zeros[0], output_offset=zeros[2],
-                      input1_multiplier=expected.input1.multiplier, input1_shift=expected.input1.shift,
-                      input2_multiplier=expected.input2.multiplier, input2_shift=expected.input2.shift,
-                      output_multiplier=expected.output.multiplier, output_shift=expected.output.shift,
-                      activation_min=span.low, activation_max=span.high)
+        assert _holds(
+            add,
+            left_shift=expected.left_shift,
+            input1_offset=-zeros[0],
+            output_offset=zeros[2],
+            input1_multiplier=expected.input1.multiplier,
+            input1_shift=expected.input1.shift,
+            input2_multiplier=expected.input2.multiplier,
+            input2_shift=expected.input2.shift,
+            output_multiplier=expected.output.multiplier,
+            output_shift=expected.output.shift,
+            activation_min=span.low,
+            activation_max=span.high,
+        )
         mul = structures()["kn_mul_params"]()
         assert kernels.call("kn_prepare_mul", *arguments, mul) == 1
         product = qp.mul_multiplier(first, second, target)
-        assert _holds(mul, multiplier=product.multiplier, shift=product.shift, input2_offset=-zeros[1],
-                      activation_min=span.low, activation_max=span.high)
+        assert _holds(
+            mul,
+            multiplier=product.multiplier,
+            shift=product.shift,
+            input2_offset=-zeros[1],
+            activation_min=span.low,
+            activation_max=span.high,
+        )
 
 
 def test_an_output_scale_too_small_for_add_is_refused_on_both_sides(kernels: Kernels) -> None:
@@ -143,8 +169,13 @@ def test_activation_parameters_agree(kernels: Kernels) -> None:
         assert _holds(rescale, multiplier=plain.multiplier, shift=plain.shift, activation_min=-128, activation_max=127)
         assert kernels.call("kn_prepare_leaky_relu", source, 1, alpha, target, 2, leaky) == 1
         made = qp.leaky_relu_params(source, alpha, target)
-        assert _holds(leaky, alpha_multiplier=made.alpha.multiplier, alpha_shift=made.alpha.shift,
-                      multiplier=made.identity.multiplier, shift=made.identity.shift)
+        assert _holds(
+            leaky,
+            alpha_multiplier=made.alpha.multiplier,
+            alpha_shift=made.alpha.shift,
+            multiplier=made.identity.multiplier,
+            shift=made.identity.shift,
+        )
 
 
 def test_hard_swish_parameters_agree_or_are_refused_on_both_sides(kernels: Kernels) -> None:
@@ -155,8 +186,13 @@ def test_hard_swish_parameters_agree_or_are_refused_on_both_sides(kernels: Kerne
         made = structures()["kn_hard_swish_params"]()
         if kernels.call("kn_prepare_hard_swish", source, 0, target, 0, made):
             expected = qp.hard_swish_params(source, target)
-            assert _holds(made, output_multiplier=expected.output_multiplier, output_shift=expected.output_shift,
-                          relu_multiplier=expected.relu_multiplier, relu_shift=expected.relu_shift)
+            assert _holds(
+                made,
+                output_multiplier=expected.output_multiplier,
+                output_shift=expected.output_shift,
+                relu_multiplier=expected.relu_multiplier,
+                relu_shift=expected.relu_shift,
+            )
         else:
             refused += 1
             with pytest.raises(UnsupportedError, match="HARD_SWISH"):
@@ -171,15 +207,22 @@ def test_softmax_parameters_agree(kernels: Kernels) -> None:
         made = structures()["kn_softmax_params"]()
         assert kernels.call("kn_prepare_softmax", source, beta, made) == 1
         expected = qp.softmax_params(source, beta)
-        assert _holds(made, multiplier=expected.scale.multiplier, shift=expected.scale.shift,
-                      difference_min=expected.difference_min)
+        assert _holds(
+            made,
+            multiplier=expected.scale.multiplier,
+            shift=expected.scale.shift,
+            difference_min=expected.difference_min,
+        )
 
 
-@pytest.mark.parametrize("function, python", [
-    ("kn_prepare_logistic_table", qp.logistic_table),
-    ("kn_prepare_tanh_table", qp.tanh_table),
-    ("kn_prepare_concatenation_table", qp.concatenation_table),
-])
+@pytest.mark.parametrize(
+    "function, python",
+    [
+        ("kn_prepare_logistic_table", qp.logistic_table),
+        ("kn_prepare_tanh_table", qp.tanh_table),
+        ("kn_prepare_concatenation_table", qp.concatenation_table),
+    ],
+)
 def test_tables_agree(kernels: Kernels, function: str, python: Callable) -> None:
     rng = np.random.default_rng(10)
     for _ in range(60):

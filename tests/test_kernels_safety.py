@@ -27,7 +27,9 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def _run_sanitized(library: Path, count: int, *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "tests.kernels_sanitized_main", str(library), str(count), *options]
-    return subprocess.run(command, cwd=_ROOT, env={**os.environ, **sanitizer_environment()}, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=_ROOT, env={**os.environ, **sanitizer_environment()}, capture_output=True, text=True
+    )
 
 
 def test_random_cases_are_clean_under_address_and_undefined_behaviour_sanitizer(sanitized_library: Path) -> None:

@@ -102,11 +102,16 @@ def test_plain_paths_are_programs(path):
     assert check_program(path) == path
 
 
-@pytest.mark.parametrize("path", ["", "-c", "python;reboot", "py thon", "$(id)", "python\n", "a'b", "`id`", "python&", "~/p"])
+@pytest.mark.parametrize(
+    "path", ["", "-c", "python;reboot", "py thon", "$(id)", "python\n", "a'b", "`id`", "python&", "~/p"]
+)
 def test_nothing_that_a_shell_could_read_is_a_program(path):
     with pytest.raises(UserInputError):
         check_program(path)
 
 
 def test_every_word_of_a_command_line_is_quoted():
-    assert command_line(["/usr/bin/python3", "-c", "print('a b'); $x"]) == """/usr/bin/python3 -c 'print('"'"'a b'"'"'); $x'"""
+    assert (
+        command_line(["/usr/bin/python3", "-c", "print('a b'); $x"])
+        == """/usr/bin/python3 -c 'print('"'"'a b'"'"'); $x'"""
+    )

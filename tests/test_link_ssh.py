@@ -45,7 +45,9 @@ def test_an_unknown_host_is_never_trusted(sshd, ssh_config):
 
 def test_enroll_shows_the_fingerprint_that_openssh_shows(sshd, ssh_config):
     key = enroll("127.0.0.1", sshd.port)
-    told = subprocess.run(["ssh-keygen", "-lf", sshd.host_key.with_suffix(".pub")], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["ssh-keygen", "-lf", sshd.host_key.with_suffix(".pub")], capture_output=True, text=True, check=True
+    )
     assert key.fingerprint == told.stdout.split()[1]
     assert not (ssh_config / "known_hosts").exists()
 
@@ -298,7 +300,9 @@ def test_a_python_that_a_shell_could_misread_is_not_sent(make_board, pinned_sshd
 
 def test_noise_of_the_login_shell_is_skipped(make_board, make_sshd, ssh_config, board_files, tmp_path):
     shell = tmp_path / "noisy"
-    shell.write_text('#!/bin/sh\nseq 1 3000\necho "Welcome!" >&2\nprintf "no end of line"\neval "$SSH_ORIGINAL_COMMAND"\n')
+    shell.write_text(
+        '#!/bin/sh\nseq 1 3000\necho "Welcome!" >&2\nprintf "no end of line"\neval "$SSH_ORIGINAL_COMMAND"\n'
+    )
     shell.chmod(0o755)
     server = make_sshd(f"ForceCommand {shell}")
     server.pin(ssh_config)

@@ -23,7 +23,9 @@ CPU = BackendSpec(name="cpu")
 @pytest.fixture(scope="module", params=["tflite_runtime", "ai_edge_litert"])
 def board(request, tmp_path_factory, board_files):
     """A connected local board of each runtime, with every file on it."""
-    python = request.getfixturevalue({"tflite_runtime": "tflite_python", "ai_edge_litert": "litert_python"}[request.param])
+    python = request.getfixturevalue(
+        {"tflite_runtime": "tflite_python", "ai_edge_litert": "litert_python"}[request.param]
+    )
     options = AgentOptions(directory=str(tmp_path_factory.mktemp("board") / "agent"))
     board = LinuxBoard(name="local", link=LocalLink(), runtime_module=request.param, python=python, options=options)
     board.fingerprint = board.connect()
@@ -123,9 +125,7 @@ def test_bench_stops_at_its_limit(worker, board_files):
     assert 1 <= len(result.samples_ns) < 10**6
 
 
-@pytest.mark.parametrize(
-    "kernels, xnnpack", [("default", 3), ("reference", 0), ("no-default-delegate", 0)]
-)
+@pytest.mark.parametrize("kernels, xnnpack", [("default", 3), ("reference", 0), ("no-default-delegate", 0)])
 def test_placement_tells_xnnpacks_nodes_from_the_cpus(board, board_files, kernels, xnnpack):
     worker = board.open_worker(BackendSpec(name="x", kernels=kernels), Deadlines())
     worker.load(board_files.mlp.sha256)

@@ -31,7 +31,9 @@ def text(report):
 
 
 def hostile_record() -> CellRecord:
-    return CellRecord(key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason=HOSTILE, dataset_name=HOSTILE)
+    return CellRecord(
+        key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason=HOSTILE, dataset_name=HOSTILE
+    )
 
 
 def console_text(cells, width):
@@ -46,8 +48,15 @@ def console_text(cells, width):
 def test_the_summary_answers_first_then_shows_tables_problems_findings_and_environment(text):
     heads = re.findall(r"^##? .*", text, re.M)
     assert heads == [
-        f"# Run {RUN}", "## mnist-cnn on digits-28x28", "## sensor-cnn on digits-28x28", "## What did not work",
-        "## Spread over seeds", "## Fallback", "## Findings", "## Environment", "## How to read this",
+        f"# Run {RUN}",
+        "## mnist-cnn on digits-28x28",
+        "## sensor-cnn on digits-28x28",
+        "## What did not work",
+        "## Spread over seeds",
+        "## Fallback",
+        "## Findings",
+        "## Environment",
+        "## How to read this",
     ]
     assert text.index("Which recipe to take") < text.index("All cells:")
 
@@ -92,11 +101,20 @@ def test_a_hostile_text_stays_text_in_markdown():
 
 def test_there_is_one_csv_per_sheet(report, tmp_path):
     names = sorted(path.name for path in write_csvs(report, tmp_path))
-    assert names == sorted([
-        "summary-mnist-cnn.csv", "summary-sensor-cnn.csv", "cells.csv", "problems.csv", "seeds.csv", "starts.csv",
-        "ops.csv", "fallback.csv",
-        "findings.csv", "environment.csv",
-    ])
+    assert names == sorted(
+        [
+            "summary-mnist-cnn.csv",
+            "summary-sensor-cnn.csv",
+            "cells.csv",
+            "problems.csv",
+            "seeds.csv",
+            "starts.csv",
+            "ops.csv",
+            "fallback.csv",
+            "findings.csv",
+            "environment.csv",
+        ]
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == names
 
 

@@ -79,7 +79,11 @@ def start(board, files, *, samples=COUNT, deadlines=None):
 
 def test_the_fingerprint_is_what_the_board_says(board):
     fingerprint = board._fingerprint(board.hello)
-    assert (fingerprint.runtime, fingerprint.cpu_model, fingerprint.board_model) == ("plan 1 (dsp)", "cortex-m4", "mps2-an386")
+    assert (fingerprint.runtime, fingerprint.cpu_model, fingerprint.board_model) == (
+        "plan 1 (dsp)",
+        "cortex-m4",
+        "mps2-an386",
+    )
     assert fingerprint.clock_hz == 25_000_000 and "arm-none-eabi-gcc" in fingerprint.firmware
     assert board.time_basis == "guest-instructions" and board.facts.plans
     profile = board._profile
@@ -146,7 +150,9 @@ def test_the_check_model_is_right_on_the_smallest_core(open_board):
 
 def test_what_ticks_mean():
     emulated = McuClock(tick_hz=25_000_000, tick_unit=1, icount_shift=7)
-    assert emulated.counts(np.array([3200, 3201])).values.tolist() == [1000, 1000] and len(emulated.ns(np.array([1]))) == 0
+    assert (
+        emulated.counts(np.array([3200, 3201])).values.tolist() == [1000, 1000] and len(emulated.ns(np.array([1]))) == 0
+    )
     cycles = McuClock(tick_hz=168_000_000, tick_unit=2)
     assert (cycles.time_basis, cycles.counts(np.array([168])).values.tolist()) == ("device-cycles", [168])
     assert cycles.one_ns(168) == 1000

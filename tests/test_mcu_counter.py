@@ -33,7 +33,9 @@ def library(tmp_path_factory) -> ctypes.CDLL:
     fine_start=st.integers(0, WORD - 1),
     coarse_start=st.integers(0, WORD - 1),
     # Each step may take the fine counter round many times, and the coarse one nearly once.
-    steps=st.lists(st.integers(0, 10) | st.integers(0, WORD * 2) | st.integers(0, (WORD << SHIFT) - (1 << 33)), max_size=30),
+    steps=st.lists(
+        st.integers(0, 10) | st.integers(0, WORD * 2) | st.integers(0, (WORD << SHIFT) - (1 << 33)), max_size=30
+    ),
 )
 def test_differences_are_exact(library, fine_start, coarse_start, steps):
     state = State(coarse_shift=SHIFT)

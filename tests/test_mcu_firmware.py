@@ -112,15 +112,18 @@ def test_a_board_of_the_users_own_is_a_folder(tmp_path):
         McuMachine(firmware)
 
 
-@pytest.mark.parametrize("change, complaint", [
-    (("core =", "cor ="), "cor"),
-    (('memory = "memory.ld"', ""), "memory"),
-    (('"port.c"', '"prot.c"'), "prot.c"),
-    (("core =", "core"), "cannot be read"),
-    (('core = "cortex-m4"', "core = 4"), "core"),
-    (("", '[emulation]\nmachine = "netduinoplus2"\nicount_shift = 11\n'), "icount_shift"),
-    (("", '[emulation]\nmachine = "netduinoplus2"\n'), "icount_shift"),
-])
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        (("core =", "cor ="), "cor"),
+        (('memory = "memory.ld"', ""), "memory"),
+        (('"port.c"', '"prot.c"'), "prot.c"),
+        (("core =", "core"), "cannot be read"),
+        (('core = "cortex-m4"', "core = 4"), "core"),
+        (("", '[emulation]\nmachine = "netduinoplus2"\nicount_shift = 11\n'), "icount_shift"),
+        (("", '[emulation]\nmachine = "netduinoplus2"\n'), "icount_shift"),
+    ],
+)
 def test_a_wrong_board_file_is_told_with_its_field(tmp_path, change, complaint):
     shutil.copytree(ports_dir() / "example", tmp_path / "b")
     path = tmp_path / "b" / "board.toml"

@@ -81,16 +81,19 @@ def test_samples_are_run_in_order_and_their_records_read(loaded):
     assert refused(loaded.read, Target.RESULTS, 0, 101).code == Code.BAD_ARGUMENT
 
 
-@pytest.mark.parametrize("first, count, flags, code", [
-    (0, 0, 0, Code.BAD_ARGUMENT),
-    (0, 4, 0, Code.BAD_ARGUMENT),
-    (3, 1, 0, Code.BAD_ARGUMENT),
-    (0xFFFFFFFF, 1, 0, Code.BAD_ARGUMENT),
-    (0xFFFFFFFF, 0xFFFFFFFF, 0, Code.BAD_ARGUMENT),
-    (0, 0xFFFFFFFF, RunFlag.REPEAT, Code.TOO_LARGE),
-    (0, 2, RunFlag.DIRECT, Code.BAD_ARGUMENT),
-    (0, 1, 4, Code.BAD_ARGUMENT),
-])
+@pytest.mark.parametrize(
+    "first, count, flags, code",
+    [
+        (0, 0, 0, Code.BAD_ARGUMENT),
+        (0, 4, 0, Code.BAD_ARGUMENT),
+        (3, 1, 0, Code.BAD_ARGUMENT),
+        (0xFFFFFFFF, 1, 0, Code.BAD_ARGUMENT),
+        (0xFFFFFFFF, 0xFFFFFFFF, 0, Code.BAD_ARGUMENT),
+        (0, 0xFFFFFFFF, RunFlag.REPEAT, Code.TOO_LARGE),
+        (0, 2, RunFlag.DIRECT, Code.BAD_ARGUMENT),
+        (0, 1, 4, Code.BAD_ARGUMENT),
+    ],
+)
 def test_a_run_beyond_what_is_there_is_refused(loaded, first, count, flags, code):
     assert refused(loaded.run, first, count, flags).code == code
     assert loaded.run().done == 1
@@ -192,15 +195,32 @@ def plan_of_outputs(count: int) -> bytes:
 ANY_WORD = st.integers(0, 2**32 - 1)
 REQUESTS = st.one_of(
     st.tuples(st.integers(2, 7), st.binary(max_size=64)),
-    st.tuples(st.integers(0, 0x7C), st.binary(max_size=1032)).filter(lambda r: r[0] not in (Type.HELLO, Type.RESET, TEST_FAULT)),
-    st.builds(lambda target, offset, data: (3, struct.pack("<B3xI", target, offset) + data),
-              st.integers(0, 6), ANY_WORD | st.integers(0, 4000), st.binary(max_size=900)),
-    st.builds(lambda *words: (5, struct.pack("<IIII", *words, 0)),
-              ANY_WORD | st.integers(0, 4), st.integers(0, 4) | st.just(2**32 - 1), st.integers(0, 3)),
-    st.builds(lambda target, *words: (6, struct.pack("<B3xII", target, *words)),
-              st.integers(0, 6), ANY_WORD | st.integers(0, 100), ANY_WORD | st.integers(0, 1032)),
-    st.builds(lambda target, size: (2, struct.pack("<B3xI", target, size) + bytes(32)),
-              st.integers(0, 4), ANY_WORD | st.integers(0, 2000)),
+    st.tuples(st.integers(0, 0x7C), st.binary(max_size=1032)).filter(
+        lambda r: r[0] not in (Type.HELLO, Type.RESET, TEST_FAULT)
+    ),
+    st.builds(
+        lambda target, offset, data: (3, struct.pack("<B3xI", target, offset) + data),
+        st.integers(0, 6),
+        ANY_WORD | st.integers(0, 4000),
+        st.binary(max_size=900),
+    ),
+    st.builds(
+        lambda *words: (5, struct.pack("<IIII", *words, 0)),
+        ANY_WORD | st.integers(0, 4),
+        st.integers(0, 4) | st.just(2**32 - 1),
+        st.integers(0, 3),
+    ),
+    st.builds(
+        lambda target, *words: (6, struct.pack("<B3xII", target, *words)),
+        st.integers(0, 6),
+        ANY_WORD | st.integers(0, 100),
+        ANY_WORD | st.integers(0, 1032),
+    ),
+    st.builds(
+        lambda target, size: (2, struct.pack("<B3xI", target, size) + bytes(32)),
+        st.integers(0, 4),
+        ANY_WORD | st.integers(0, 2000),
+    ),
     st.builds(lambda target: (4, struct.pack("<B3x", target)), st.integers(0, 4)),
 )
 

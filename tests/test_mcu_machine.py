@@ -155,7 +155,9 @@ def test_a_deadline_may_be_longer_than_the_watchdog_can_count(board, mnist_on):
 
 @pytest.mark.parametrize("board", ["mps2-an386", "microbit"])
 def test_the_stack_peak_is_the_loaded_models_own(board):
-    plans = {model: make_plan(model(), MCU_BOARDS[board]).data for model in (tiny_model.mnist_cnn, tiny_model.int8_dense)}
+    plans = {
+        model: make_plan(model(), MCU_BOARDS[board]).data for model in (tiny_model.mnist_cnn, tiny_model.int8_dense)
+    }
     seen = []
     for order in (list(plans), list(plans)[::-1]):
         with McuMachine(build_firmware(board)) as machine, connect(machine) as client:

@@ -41,7 +41,12 @@ link:
 def test_the_packaged_profiles_have_a_twin_on_a_machine_with_their_core(core: str, devices_dir: Path):
     twin = get_profile(core, devices_dir, emulated=True)
     assert isinstance(twin, McuProfile)
-    assert (twin.name, twin.core, twin.time_basis, list(twin.backends)) == (f"{core}@qemu", core, "guest-instructions", ["cpu"])
+    assert (twin.name, twin.core, twin.time_basis, list(twin.backends)) == (
+        f"{core}@qemu",
+        core,
+        "guest-instructions",
+        ["cpu"],
+    )
     assert emulated_board(twin).core == core and twin.board == emulated_board(twin).name
     assert twin.samples == (1000 if core == "cortex-m4" else 32)
 
@@ -78,7 +83,11 @@ def test_a_board_of_the_users_own(devices_dir: Path, write_profile, monkeypatch)
         ("type: serial", "type: ssh", "link.type: found"),
         ("  baud: 921600\n", "  baud: 921600\nbackends: {npu: {}}\n", "has the one backend `cpu`"),
         ("  baud: 921600\n", "  baud: 921600\nbackends: {cpu: {threads: 2}}\n", "nothing to set but `samples`"),
-        ("  baud: 921600\n", "  baud: 921600\nemulation: {machine: mps2-an385}\n", "has a cortex-m3, the profile's core is"),
+        (
+            "  baud: 921600\n",
+            "  baud: 921600\nemulation: {machine: mps2-an385}\n",
+            "has a cortex-m3, the profile's core is",
+        ),
         ("  baud: 921600\n", "  baud: 921600\nemulation: {machine: mps2-an368}\n", "mps2-an386"),
         ("  baud: 921600\n", "  baud: 921600\nemulation: {machine: mps2-an386, cpu: x}\n", "'cpu'"),
         ("  baud: 921600\n", "  baud: 921600\nemulation: {machine: mps2-an386, samples: some}\n", "samples"),
@@ -94,12 +103,25 @@ def test_mistakes_are_told_with_what_is_allowed(devices_dir: Path, write_profile
 @pytest.mark.parametrize(
     ("text", "good"),
     [
-        ("/dev/ttyACM0", True), ("/dev/serial/by-id/usb-x_y-if02-port0", True), ("/dev/pts/7", True), ("COM12", True),
-        ("socket://127.0.0.1:5000", True), ("rfc2217://lab-host:4001", True), ("socket://127.0.0.1", False),
-        ("http://127.0.0.1:80", False), ("/dev/../etc/passwd", False), ("ttyACM0", False), ("/dev/x y", False), ("", False),
-        ("rfc2217://lab-host:4001?ign_set_control", True), ("socket://lab-host:4001?ign_set_control", False),
-        ("rfc2217://lab-host:4001?logging=debug", False), ("rfc2217://[::1]:65535", True), ("socket://lab-host:65536", False),
-        ("socket://lab-host:0", False), ("rfc2217://lab-host:99999?ign_set_control", False),
+        ("/dev/ttyACM0", True),
+        ("/dev/serial/by-id/usb-x_y-if02-port0", True),
+        ("/dev/pts/7", True),
+        ("COM12", True),
+        ("socket://127.0.0.1:5000", True),
+        ("rfc2217://lab-host:4001", True),
+        ("socket://127.0.0.1", False),
+        ("http://127.0.0.1:80", False),
+        ("/dev/../etc/passwd", False),
+        ("ttyACM0", False),
+        ("/dev/x y", False),
+        ("", False),
+        ("rfc2217://lab-host:4001?ign_set_control", True),
+        ("socket://lab-host:4001?ign_set_control", False),
+        ("rfc2217://lab-host:4001?logging=debug", False),
+        ("rfc2217://[::1]:65535", True),
+        ("socket://lab-host:65536", False),
+        ("socket://lab-host:0", False),
+        ("rfc2217://lab-host:99999?ign_set_control", False),
     ],
 )
 def test_what_counts_as_a_port(text: str, good: bool):
@@ -132,7 +154,9 @@ def test_an_int8_model_fits_the_board_with_its_exact_sizes(tmp_path: Path):
 
 def test_a_model_that_does_not_fit_is_told_with_both_sizes(tmp_path: Path):
     profile = get_profile("cortex-m0@qemu")
-    small = profile.model_copy(update={"limits": profile.limits.model_copy(update={"arena_bytes": 8000, "model_bytes": 20_000})})
+    small = profile.model_copy(
+        update={"limits": profile.limits.model_copy(update={"arena_bytes": 8000, "model_bytes": 20_000})}
+    )
     prediction = _predict(tmp_path, tiny_model.mnist_cnn(), small)
     assert prediction.fits is False and prediction.loads is True
     arena, plan = prediction.memory.arena_bytes, prediction.memory.file_bytes
@@ -145,7 +169,9 @@ def test_without_limits_nobody_knows_whether_it_fits(devices_dir: Path, write_pr
     assert _predict(tmp_path, tiny_model.mnist_cnn(), get_profile("nucleo", devices_dir)).fits is None
 
 
-def test_of_a_runtime_that_reads_tflite_files_only_a_lower_bound_is_known(devices_dir: Path, write_profile, tmp_path: Path):
+def test_of_a_runtime_that_reads_tflite_files_only_a_lower_bound_is_known(
+    devices_dir: Path, write_profile, tmp_path: Path
+):
     write_profile("nucleo", NUCLEO + "runtime: {module: tflite-micro}\nlimits: {arena_bytes: 100, model_bytes: 100}\n")
     prediction = _predict(tmp_path, tiny_model.mnist_cnn(), get_profile("nucleo", devices_dir))
     assert prediction.loads is None and prediction.fits is False

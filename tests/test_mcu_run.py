@@ -35,14 +35,23 @@ def test_a_cell_is_exact_counted_and_the_same_again(mcu_run, prepare_mcu):
     assert record.prediction["loads"] and record.prediction["right"] and record.prediction["fits"]
     assert not [f for f in record.findings if f.severity != "info"]
     (again,) = mcu_run(model)
-    names = ("instructions", "instructions_min", "instructions_max", "outputs_object", "counts_object", "stack_peak_bytes")
+    names = (
+        "instructions",
+        "instructions_min",
+        "instructions_max",
+        "outputs_object",
+        "counts_object",
+        "stack_peak_bytes",
+    )
     assert [getattr(record, name) for name in names] == [getattr(again, name) for name in names]
 
 
 def test_what_fits_is_predicted_by_the_board_that_runs_it(mcu_run, prepare_mcu):
     """A profile with the limits of another board must not contradict the run, which asks the board."""
     profile = mcu_profile()
-    small = profile.model_copy(update={"limits": profile.limits.model_copy(update={"arena_bytes": 100, "model_bytes": 100})})
+    small = profile.model_copy(
+        update={"limits": profile.limits.model_copy(update={"arena_bytes": 100, "model_bytes": 100})}
+    )
     (record,) = mcu_run(prepare_mcu(tiny_model.int8_dense(), samples=4), profiles=(small,))
     assert record.outcome == "ok" and record.prediction["fits"] is True
     assert not [finding for finding in record.findings if finding.code.startswith("prediction")]
@@ -50,7 +59,9 @@ def test_what_fits_is_predicted_by_the_board_that_runs_it(mcu_run, prepare_mcu):
 
 def test_other_cores_answer_to_the_bit_as_the_m4(mcu_run, prepare_mcu, tmp_path):
     model = prepare_mcu(tiny_model.int8_dense(), samples=40)
-    profiles = tuple(mcu_profile(f"cortex-{core}@qemu", samples=count) for core, count in (("m4", 40), ("m0", 8), ("m3", 8)))
+    profiles = tuple(
+        mcu_profile(f"cortex-{core}@qemu", samples=count) for core, count in (("m4", 40), ("m0", 8), ("m3", 8))
+    )
     base, small, third = mcu_run(model, profiles=profiles)
     assert [r.outcome for r in (base, small, third)] == ["ok"] * 3, [r.reason for r in (base, small, third)]
     for other in (small, third):
@@ -80,7 +91,9 @@ def test_models_that_cannot_run_are_refused_before_anything_is_pushed(mcu_run, p
     float_model = prepare_mcu(tiny_model.float_mlp(), "ptq-float32", samples=4)
     large = prepare_mcu(_wide_model(), "ptq-int8-io", samples=4)
     refused, too_large = mcu_run(float_model, large, profiles=(mcu_profile("cortex-m0@qemu"),), make=make)
-    assert refused.outcome == "unsupported" and refused.reason.startswith("plan: node 0 FULLY_CONNECTED: float arithmetic")
+    assert refused.outcome == "unsupported" and refused.reason.startswith(
+        "plan: node 0 FULLY_CONNECTED: float arithmetic"
+    )
     assert "ptq-int8-io" in refused.reason
     assert too_large.outcome == "unsupported" and too_large.reason.startswith("does not fit: ")
     assert f"{too_large.model_bytes:,} bytes, the board has 196,608 for a model" in too_large.reason
@@ -95,7 +108,9 @@ def test_a_hang_fails_its_cell_and_the_next_one_runs(mcu_run, prepare_mcu):
     profile = mcu_profile()
     tight = profile.model_copy(update={"deadlines": profile.deadlines.model_copy(update={"first_invoke_s": 0.001})})
     hung, good = mcu_run(slow, quick, profiles=(tight,))
-    assert hung.outcome == "failed" and "watchdog" in hung.reason and hung.attempts == 2 and "watchdog" in hung.board_log
+    assert (
+        hung.outcome == "failed" and "watchdog" in hung.reason and hung.attempts == 2 and "watchdog" in hung.board_log
+    )
     assert good.outcome == "ok", good.reason
 
 
@@ -155,7 +170,11 @@ def test_cycles_of_a_real_board_stand_with_their_time():
     from tests.fixtures_results import make_records
 
     record = replace(
-        make_records()[0], time_basis="device-cycles", cycles=168_000, counted_inferences=5, latency_median_ns=1_000_000,
+        make_records()[0],
+        time_basis="device-cycles",
+        cycles=168_000,
+        counted_inferences=5,
+        latency_median_ns=1_000_000,
         delegate_name=None,
     )
     assert latency_text(record) == "168,000 cycles, 1.00 ms (n=5), no delegate"

@@ -94,7 +94,9 @@ def test_a_cell_gets_the_outputs_of_the_model_to_the_bit(run_on, prepare_mcu, ma
     assert not [f for f in record.findings if f.severity != "info"], record.findings
 
 
-def test_results_are_taken_from_single_inferences_and_times_from_long_batches(run_on, prepare_mcu, make_board, tmp_path):
+def test_results_are_taken_from_single_inferences_and_times_from_long_batches(
+    run_on, prepare_mcu, make_board, tmp_path
+):
     prepared = prepare_mcu(tiny_model.mnist_cnn(), samples=3, reference=True)
     with make_board(infer_us=2_000) as board:
         (record,) = run_on(board, prepared)
@@ -182,15 +184,26 @@ def test_a_board_of_another_vendor_is_left_alone(run_on, prepare_mcu, make_board
 # ------------------------------------------------------------------------------------------------------- faults
 
 
-@pytest.mark.parametrize("fault", [
-    Fault(on="infer 1 0", action="garble", skip=1), Fault(on="infer 1 0", action="garble-ready", skip=1),
-    Fault(on="infer 1 0", action="error", skip=1), Fault(on="db ", action="silent", skip=5),
-    Fault(on="db ", action="error", skip=40), Fault(on="db load", action="garble-ready"),
-    Fault(on="infer", action="garble", skip=4, times=2), Fault(on="name", action="garble"), Fault(on="profile", action="silent"),
-    Fault(on="name", action="slow", delay_s=1.5), Fault(on="infer", action="slow"),
-    Fault(on="infer 1 0", action="misheard", skip=2), Fault(on="db ", action="misheard", skip=9),
-    Fault(on="db load", action="misheard", skip=1),
-], ids=lambda fault: f"{fault.on.strip()}-{fault.action}")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(on="infer 1 0", action="garble", skip=1),
+        Fault(on="infer 1 0", action="garble-ready", skip=1),
+        Fault(on="infer 1 0", action="error", skip=1),
+        Fault(on="db ", action="silent", skip=5),
+        Fault(on="db ", action="error", skip=40),
+        Fault(on="db load", action="garble-ready"),
+        Fault(on="infer", action="garble", skip=4, times=2),
+        Fault(on="name", action="garble"),
+        Fault(on="profile", action="silent"),
+        Fault(on="name", action="slow", delay_s=1.5),
+        Fault(on="infer", action="slow"),
+        Fault(on="infer 1 0", action="misheard", skip=2),
+        Fault(on="db ", action="misheard", skip=9),
+        Fault(on="db load", action="misheard", skip=1),
+    ],
+    ids=lambda fault: f"{fault.on.strip()}-{fault.action}",
+)
 def test_a_spoilt_line_is_asked_again_and_changes_nothing(run_on, prepare_mcu, make_board, fault: Fault):
     prepared = prepare_mcu(tiny_model.mnist_cnn(), samples=3, reference=True)
     with make_board(faults=[fault]) as board:
@@ -205,7 +218,10 @@ def test_errors_that_do_not_end_are_a_failure_of_the_board_and_the_next_cell_run
     with make_board(faults=[Fault(on="infer", action="error", times=6)]) as board:
         first, second = _two_cells(run_on, board, prepared)
     assert (first.outcome, first.attempts) == ("failed", 2)
-    assert "the firmware answered e-[Unknown command: infer#] (3 times)" in first.reason and "try 1 of 3" in first.board_log
+    assert (
+        "the firmware answered e-[Unknown command: infer#] (3 times)" in first.reason
+        and "try 1 of 3" in first.board_log
+    )
     assert second.outcome == "ok", second.reason
 
 
@@ -221,7 +237,9 @@ def test_a_board_that_always_starts_anew_fails_and_says_so(run_on, prepare_mcu, 
     prepared = [prepare_mcu(tiny_model.mnist_cnn(), samples=samples) for samples in (2, 3)]
     with make_board(faults=[Fault(on="infer", action="reboot", times=2)]) as board:
         first, second = _two_cells(run_on, board, prepared)
-    assert first.outcome == "failed" and "started anew in the middle" in first.reason and "m-init-done" in first.board_log
+    assert (
+        first.outcome == "failed" and "started anew in the middle" in first.reason and "m-init-done" in first.board_log
+    )
     assert second.outcome == "ok", second.reason
 
 
@@ -284,8 +302,17 @@ def test_measure_and_check_from_the_command_line(
         listed = harness_cli("devices", "list", *options)
         assert f"serial {board.port} at 115200 baud" in listed.out
         measured = harness_cli(
-            "measure", tmp_path / "held.tflite", "--device", "tiny-board", "--samples", "4", "--json", tmp_path / "out.json",
-            "--results", tmp_path / "runs", *options,
+            "measure",
+            tmp_path / "held.tflite",
+            "--device",
+            "tiny-board",
+            "--samples",
+            "4",
+            "--json",
+            tmp_path / "out.json",
+            "--results",
+            tmp_path / "runs",
+            *options,
         )
     assert measured.code == 0, measured.out + measured.err
     (cell,) = json.loads((tmp_path / "out.json").read_text())["cells"]

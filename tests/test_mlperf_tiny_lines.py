@@ -20,7 +20,12 @@ from harness.errors import UserInputError
 from harness.variants.artifact import TensorIo
 
 INFER = (
-    "m-warmup-start-2", "m-warmup-done", "m-infer-start-10", "m-lap-us-100", "m-lap-us-2100", "m-infer-done",
+    "m-warmup-start-2",
+    "m-warmup-done",
+    "m-infer-start-10",
+    "m-lap-us-100",
+    "m-lap-us-2100",
+    "m-infer-done",
     "m-results-[0.996,0.004]",
 )
 SHORT = """\
@@ -45,10 +50,18 @@ def test_a_reply_to_infer_is_read_in_full():
     assert Reply(lines=("m-infer-start-10",)).ran(10, 7), "older firmware tells no warm-ups"
 
 
-@pytest.mark.parametrize("line", [
-    "m-results-[]", "m-results-[1.0,", "m-results-[1.0,x]", "m-results-[nan]", "m-results-[inf,1]", "m-results-1.0",
-    "m-resul\x00[1]",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "m-results-[]",
+        "m-results-[1.0,",
+        "m-results-[1.0,x]",
+        "m-results-[nan]",
+        "m-results-[inf,1]",
+        "m-results-1.0",
+        "m-resul\x00[1]",
+    ],
+)
 def test_a_spoilt_line_of_results_is_none(line: str):
     assert Reply(lines=(line,)).results() is None
 
@@ -116,7 +129,8 @@ def test_inputs_are_what_each_firmware_takes():
 
 
 @given(
-    infer_ns=st.integers(1, 60_000_000_000), baud=st.sampled_from([9_600, 115_200, 921_600]),
+    infer_ns=st.integers(1, 60_000_000_000),
+    baud=st.sampled_from([9_600, 115_200, 921_600]),
     max_ns=st.integers(200_000_000, 15_000_000_000),
 )
 def test_batches_drown_the_lap_line_where_time_allows(infer_ns: int, baud: int, max_ns: int):
@@ -142,14 +156,21 @@ def test_the_short_and_the_long_form_of_the_runtime(devices_dir: Path, write_pro
     assert get_profile("b", devices_dir).runtime.models == {"resnet/ptq-int8-io": "ic01"}
 
 
-@pytest.mark.parametrize(("old", "new", "complaint"), [
-    ("runtime: mlperf-tiny", "runtime: {module: mlperf-tiny, models: {x: ic02}}", "b.yaml:5:44: runtime.models.x: found"),
-    ("runtime: mlperf-tiny", "runtime: {module: mlperf-tiny, model: {}}", "did you mean models"),
-    ("runtime: mlperf-tiny", "runtime: mlperf-tiny\ncore: cortex-m4", "unknown field 'core'"),
-    ("runtime: mlperf-tiny", "runtime: mlperf-tiny\nemulation: {machine: mps2-an386}", "leave `emulation` out"),
-    ("runtime: mlperf-tiny", "runtime: mlperf-tiny\ntime_basis: guest-instructions", "`time_basis` is `device`"),
-    ("runtime: mlperf-tiny", "runtime: mlperf-tiny\nbackends: {npu: {}}", "the one backend `cpu`"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            "runtime: mlperf-tiny",
+            "runtime: {module: mlperf-tiny, models: {x: ic02}}",
+            "b.yaml:5:44: runtime.models.x: found",
+        ),
+        ("runtime: mlperf-tiny", "runtime: {module: mlperf-tiny, model: {}}", "did you mean models"),
+        ("runtime: mlperf-tiny", "runtime: mlperf-tiny\ncore: cortex-m4", "unknown field 'core'"),
+        ("runtime: mlperf-tiny", "runtime: mlperf-tiny\nemulation: {machine: mps2-an386}", "leave `emulation` out"),
+        ("runtime: mlperf-tiny", "runtime: mlperf-tiny\ntime_basis: guest-instructions", "`time_basis` is `device`"),
+        ("runtime: mlperf-tiny", "runtime: mlperf-tiny\nbackends: {npu: {}}", "the one backend `cpu`"),
+    ],
+)
 def test_mistakes_are_told_with_what_is_allowed(devices_dir: Path, write_profile, old: str, new: str, complaint: str):
     write_profile("b", SHORT.replace(old, new))
     with pytest.raises(UserInputError) as error:

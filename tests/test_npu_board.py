@@ -38,7 +38,9 @@ def mnist(tmp_path_factory) -> tuple[File, File]:
 @pytest.fixture(params=["tflite_runtime", "ai_edge_litert"])
 def any_board(request, make_board, mnist):
     """A connected board of each runtime, with the files on it."""
-    python = request.getfixturevalue({"tflite_runtime": "tflite_python", "ai_edge_litert": "litert_python"}[request.param])
+    python = request.getfixturevalue(
+        {"tflite_runtime": "tflite_python", "ai_edge_litert": "litert_python"}[request.param]
+    )
     return connected(make_board(python=python, module=request.param), mnist)
 
 
@@ -56,7 +58,10 @@ def connected(board, files):
 
 def npu(library: Path | str, **options: str | int) -> BackendSpec:
     return BackendSpec(
-        name="npu", kernels="no-default-delegate", delegate_path=str(library), delegate_name="npu-standin",
+        name="npu",
+        kernels="no-default-delegate",
+        delegate_path=str(library),
+        delegate_name="npu-standin",
         delegate_options={k: str(v) for k, v in options.items()},
     )
 
@@ -77,8 +82,15 @@ def test_an_integer_model_runs_on_the_delegate_with_the_cpus_outputs(any_board, 
     assert parse_delegate_log(log).nodes == 3
 
 
-@pytest.mark.parametrize("refused, taken", [("", {0, 1, 2}), ("MAX_POOL_2D", {0, 2}), ("CONV_2D,FULLY_CONNECTED", {1}),
-                                            ("CONV_2D,MAX_POOL_2D,FULLY_CONNECTED", set())])
+@pytest.mark.parametrize(
+    "refused, taken",
+    [
+        ("", {0, 1, 2}),
+        ("MAX_POOL_2D", {0, 2}),
+        ("CONV_2D,FULLY_CONNECTED", {1}),
+        ("CONV_2D,MAX_POOL_2D,FULLY_CONNECTED", set()),
+    ],
+)
 def test_placement_measured_is_placement_predicted(any_board, mnist, standin, refused, taken):
     backend = npu(standin, refuse=refused) if refused else npu(standin)
     worker = any_board.open_worker(backend, Deadlines())
@@ -115,8 +127,11 @@ def test_float_and_hybrid_nodes_are_refused_each_with_its_reason(board, board_fi
 
 @pytest.mark.parametrize(
     "fault, kind, signal, outcome",
-    [("error", "exception", None, "unsupported"), ("crash", "signal", "SIGSEGV", "unsupported"),
-     ("hang", "deadline", None, "failed")],
+    [
+        ("error", "exception", None, "unsupported"),
+        ("crash", "signal", "SIGSEGV", "unsupported"),
+        ("hang", "deadline", None, "failed"),
+    ],
 )
 def test_a_fault_of_the_delegate_ends_the_cell_with_its_reason_and_the_next_one_runs(
     board, mnist, standin, fault, kind, signal, outcome
@@ -128,8 +143,11 @@ def test_a_fault_of_the_delegate_ends_the_cell_with_its_reason_and_the_next_one_
     failure = caught.value
     assert (failure.kind, failure.phase, failure.signal) == (kind, "first_invoke", signal)
     assert "npu-standin: fault invoke=1" in failure.board_log
-    record = CellRecord(key=CellKey(workload="w", recipe="r", device="d", backend="npu", dataset="x", seed=0), run="run",
-                        outcome="failed")
+    record = CellRecord(
+        key=CellKey(workload="w", recipe="r", device="d", backend="npu", dataset="x", seed=0),
+        run="run",
+        outcome="failed",
+    )
     note_failure(record, failure, repeated=True)
     assert record.outcome == outcome
     if fault == "error":
@@ -178,8 +196,10 @@ def test_a_cached_graph_is_not_compiled_again(board, mnist, standin, tmp_path):
 
 def test_another_graph_or_rounding_is_another_entry(board, mnist, standin, tmp_path):
     folder = tmp_path / "graphs"
-    graphs = {compilations(board, npu(standin, cache_dir=folder, **options), mnist)[0][0].graph
-              for options in ({}, {"rounding": "single"}, {"refuse": "CONV_2D"})}
+    graphs = {
+        compilations(board, npu(standin, cache_dir=folder, **options), mnist)[0][0].graph
+        for options in ({}, {"rounding": "single"}, {"refuse": "CONV_2D"})
+    }
     assert len(graphs) == 3 == len(list(folder.iterdir()))
 
 
@@ -212,9 +232,16 @@ def test_latency_per_node_is_added_to_every_invoke(board, mnist, standin):
 
 @pytest.mark.parametrize(
     "options, words",
-    [({"speed": "fast"}, "unknown option 'speed'; known: rounding"), ({"rounding": "up"}, "double or single"),
-     ({"fault": "fire"}, "none, zeros, error"), ({"fault_at": "0"}, "from 1"), ({"latency_us_per_node": "1.5"}, "whole number"),
-     ({"refuse": "CONV"}, "CONV_2D"), ({"cache_dir": "here"}, "absolute path"), ({"compile_ms_per_node": "-1"}, "from 0")],
+    [
+        ({"speed": "fast"}, "unknown option 'speed'; known: rounding"),
+        ({"rounding": "up"}, "double or single"),
+        ({"fault": "fire"}, "none, zeros, error"),
+        ({"fault_at": "0"}, "from 1"),
+        ({"latency_us_per_node": "1.5"}, "whole number"),
+        ({"refuse": "CONV"}, "CONV_2D"),
+        ({"cache_dir": "here"}, "absolute path"),
+        ({"compile_ms_per_node": "-1"}, "from 0"),
+    ],
 )
 def test_a_wrong_option_is_refused_with_what_is_allowed(any_board, mnist, standin, options, words):
     worker = any_board.open_worker(npu(standin, **options), Deadlines())
@@ -232,7 +259,9 @@ def test_a_missing_library_is_told_as_one(any_board, mnist, tmp_path):
     assert caught.value.phase == "delegate"
 
 
-@pytest.mark.parametrize("library, words", [("libnone.so", "there is no"), ("libm.so.6", "tflite_plugin_create_delegate")])
+@pytest.mark.parametrize(
+    "library, words", [("libnone.so", "there is no"), ("libm.so.6", "tflite_plugin_create_delegate")]
+)
 def test_the_board_log_has_no_noise_of_a_delegate_that_never_was(any_board, mnist, tmp_path, library, words):
     found = next(Path("/").glob(f"lib/*-linux-gnu/{library}"), tmp_path / library)
     worker = any_board.open_worker(npu(found), Deadlines())

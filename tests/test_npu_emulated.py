@@ -22,10 +22,20 @@ def connected(aarch64_standin, emulated_board, ssh_config):
     ssh_config.mkdir(parents=True, exist_ok=True)
     pin = f"[{emulated_board.host}]:{emulated_board.port} {emulated_board.host_key_line}\n"
     (ssh_config / "known_hosts").write_text(pin)
-    link = SshLink(host=emulated_board.host, port=emulated_board.port, user=emulated_board.user,
-                   key_files=(str(emulated_board.key_file),), use_agent=False)
-    board = LinuxBoard(name="emulated", link=link, runtime_module=emulated_board.runtime_module, python=emulated_board.python,
-                       options=AgentOptions(directory=AGENT_DIR))
+    link = SshLink(
+        host=emulated_board.host,
+        port=emulated_board.port,
+        user=emulated_board.user,
+        key_files=(str(emulated_board.key_file),),
+        use_agent=False,
+    )
+    board = LinuxBoard(
+        name="emulated",
+        link=link,
+        runtime_module=emulated_board.runtime_module,
+        python=emulated_board.python,
+        options=AgentOptions(directory=AGENT_DIR),
+    )
     board.connect()
     sha256 = sha256_file(aarch64_standin)
     board.ensure_file(aarch64_standin, sha256)
@@ -40,8 +50,12 @@ def test_the_cross_compiled_delegate_gives_the_boards_cpu_outputs_bit_for_bit(co
     hashes = [sha256_bytes((tmp_path / name).read_bytes()) for name in ("model.tflite", "x.npy")]
     for name, sha256 in zip(("model.tflite", "x.npy"), hashes, strict=True):
         board.ensure_file(tmp_path / name, sha256)
-    npu = BackendSpec(name="npu", delegate_path=library, delegate_name="npu-standin",
-                      delegate_options={"cache_dir": "/tmp/npu-graphs", "compile_ms_per_node": "1"})
+    npu = BackendSpec(
+        name="npu",
+        delegate_path=library,
+        delegate_name="npu-standin",
+        delegate_options={"cache_dir": "/tmp/npu-graphs", "compile_ms_per_node": "1"},
+    )
     results, logs = {}, {}
     for name, backend in (("cpu", BackendSpec(name="cpu-ref", kernels="reference")), ("cold", npu), ("cached", npu)):
         worker = board.open_worker(backend, Deadlines())

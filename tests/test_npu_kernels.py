@@ -26,7 +26,8 @@ def op_cases() -> list[tuple[str, NpuCase]]:
     """(operator, case) of every generator of the kernel tests."""
     return [
         (case.op, NpuCase(model=case.model, inputs=case.inputs, text=case.text))
-        for name in GENERATORS for case in make_cases(name, CASES_PER_OP, seed=5)
+        for name in GENERATORS
+        for case in make_cases(name, CASES_PER_OP, seed=5)
     ]
 
 
@@ -37,8 +38,11 @@ def op_results(op_cases: list[tuple[str, NpuCase]], run_npu: RunNpu) -> list[Npu
 
 
 def test_every_op_it_takes_equals_the_reference_bit_for_bit(op_cases, op_results):
-    wrong = [f"{op}: {case.text}: {result.error}" for (op, case), result in zip(op_cases, op_results, strict=True)
-             if not result.identical]
+    wrong = [
+        f"{op}: {case.text}: {result.error}"
+        for (op, case), result in zip(op_cases, op_results, strict=True)
+        if not result.identical
+    ]
     assert not wrong, wrong[:10]
     assert {op for (op, _), result in zip(op_cases, op_results, strict=True) if result.log.nodes} == (
         {op for op, _ in op_cases} - REFUSED
@@ -73,8 +77,10 @@ def test_whole_integer_models_run_as_one_partition(name, module, run_npu):
     graph = read_graph(model)
     source = graph.tensors[graph.inputs[0]]
     limits, rng = np.iinfo(source.dtype), np.random.default_rng(3)
-    cases = [NpuCase(model=model, inputs=(rng.integers(limits.min, limits.max + 1, source.shape).astype(source.dtype),))
-             for _ in range(3)]
+    cases = [
+        NpuCase(model=model, inputs=(rng.integers(limits.min, limits.max + 1, source.shape).astype(source.dtype),))
+        for _ in range(3)
+    ]
     for result in run_npu(cases, module=module):
         assert (result.log.nodes, result.log.partitions) == (len(graph.nodes), 1)
         # LiteRT's own FULLY_CONNECTED rounds otherwise on this model (docs/kernels.md); tflite-runtime is the oracle.
@@ -85,5 +91,7 @@ def test_single_rounding_differs_from_the_cpu_by_at_most_one_step_in_one_layer(r
     model = tiny_model.int8_dense(inputs=64, outputs=200)
     rng = np.random.default_rng(9)
     cases = [NpuCase(model=model, inputs=(rng.integers(-128, 128, (1, 64), np.int8),)) for _ in range(20)]
-    differences = [np.abs(r.delegated[0].astype(int) - r.plain[0]) for r in run_npu(cases, options={"rounding": "single"})]
+    differences = [
+        np.abs(r.delegated[0].astype(int) - r.plain[0]) for r in run_npu(cases, options={"rounding": "single"})
+    ]
     assert max(d.max() for d in differences) == 1

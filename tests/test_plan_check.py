@@ -54,9 +54,18 @@ def _flatten(records: dict[str, str], body: str) -> list[str]:
     return words
 
 
-_RECORDS = {"CONV_2D": "plan_conv", "DEPTHWISE_CONV_2D": "plan_conv", "MAX_POOL_2D": "plan_pool", "AVERAGE_POOL_2D": "plan_pool",
-            "SUB": "plan_add", "MAXIMUM": "plan_pair", "MINIMUM": "plan_pair", "FLIP_SIGN": "plan_copy",
-            "RESIZE_NEAREST": "plan_resize", "DEQUANTIZE": "plan_quantize"}
+_RECORDS = {
+    "CONV_2D": "plan_conv",
+    "DEPTHWISE_CONV_2D": "plan_conv",
+    "MAX_POOL_2D": "plan_pool",
+    "AVERAGE_POOL_2D": "plan_pool",
+    "SUB": "plan_add",
+    "MAXIMUM": "plan_pair",
+    "MINIMUM": "plan_pair",
+    "FLIP_SIGN": "plan_copy",
+    "RESIZE_NEAREST": "plan_resize",
+    "DEQUANTIZE": "plan_quantize",
+}
 
 
 def _changed(plan: bytes, op: str, changes: dict[str, int]) -> bytes:
@@ -123,7 +132,11 @@ _RULES = [
     (("MEAN", "PAD", "GATHER", *_PAIRS), {"rank": 7}, "rank is not in 1..6"),
     (("MEAN", "GATHER", *_PAIRS), {"dims": 0}, "a dimension is 0"),
     (("MEAN", "GATHER", *_PAIRS), {"dims": -5}, "dimension or stride is negative"),
-    (("MEAN", "GATHER", *_PAIRS), {"rank": 2, "dims": 0x10000, "dims+1": 0x10000}, "does not lie inside the arena|reads outside"),
+    (
+        ("MEAN", "GATHER", *_PAIRS),
+        {"rank": 2, "dims": 0x10000, "dims+1": 0x10000},
+        "does not lie inside the arena|reads outside",
+    ),
     (("MEAN",), {"reduced": 2}, "neither 0 nor 1"),
     (_PAIRS, {"strides1": -1}, "dimension or stride is negative"),
     (_PAIRS, {"dims": 3, "strides2": _HUGE}, "does not lie inside"),
@@ -170,10 +183,12 @@ _RULES = [
 ]
 
 
-@pytest.mark.parametrize(("ops", "changes", "reason"), _RULES,
-                         ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
-def test_a_node_with_a_wrong_field_is_refused_with_the_reason(ops: tuple[str, ...], changes: dict[str, int], reason: str,
-                                                              plans: dict[str, bytes], plan_runtime: HostRuntime) -> None:
+@pytest.mark.parametrize(
+    ("ops", "changes", "reason"), _RULES, ids=lambda value: "-".join(value) if isinstance(value, dict) else ""
+)
+def test_a_node_with_a_wrong_field_is_refused_with_the_reason(
+    ops: tuple[str, ...], changes: dict[str, int], reason: str, plans: dict[str, bytes], plan_runtime: HostRuntime
+) -> None:
     for op in ops:
         error = _refusal(plan_runtime, _changed(plans[op], op, changes))
         assert re.search(reason, error.text), f"{op}: {error.text}"
@@ -182,7 +197,9 @@ def test_a_node_with_a_wrong_field_is_refused_with_the_reason(ops: tuple[str, ..
 
 @pytest.mark.parametrize("op", sorted(OPS))
 @pytest.mark.parametrize("longer", [-1, 1])
-def test_a_node_of_another_length_is_refused(op: str, longer: int, plans: dict[str, bytes], plan_runtime: HostRuntime) -> None:
+def test_a_node_of_another_length_is_refused(
+    op: str, longer: int, plans: dict[str, bytes], plan_runtime: HostRuntime
+) -> None:
     plan = bytearray(plans[op])
     node, size = struct.unpack_from("<2I", plan, 20)
     head = struct.unpack_from("<I", plan, node)[0]
@@ -194,11 +211,13 @@ def test_a_node_of_another_length_is_refused(op: str, longer: int, plans: dict[s
 
 
 def test_values_of_tables_are_looked_at(plans: dict[str, bytes], plan_runtime: HostRuntime) -> None:
-    for op, table, value, reason in (("CONV_2D", "multipliers", -1, "multiplier of a channel is negative"),
-                                     ("FULLY_CONNECTED", "shifts", 31, "shift of a channel"),
-                                     ("DEPTHWISE_CONV_2D", "shifts", -32, "shift of a channel"),
-                                     ("RESIZE_NEAREST", "rows", -1, "row of a resized image"),
-                                     ("RESIZE_NEAREST", "columns", 1000, "column of a resized image")):
+    for op, table, value, reason in (
+        ("CONV_2D", "multipliers", -1, "multiplier of a channel is negative"),
+        ("FULLY_CONNECTED", "shifts", 31, "shift of a channel"),
+        ("DEPTHWISE_CONV_2D", "shifts", -32, "shift of a channel"),
+        ("RESIZE_NEAREST", "rows", -1, "row of a resized image"),
+        ("RESIZE_NEAREST", "columns", 1000, "column of a resized image"),
+    ):
         plan = bytearray(plans[op])
         node = struct.unpack_from("<I", plan, 20)[0]
         place = struct.unpack_from("<I", plan, node + 4 * _field(op, table))[0] & ~CONSTANT
@@ -206,14 +225,28 @@ def test_values_of_tables_are_looked_at(plans: dict[str, bytes], plan_runtime: H
         assert reason in _refusal(plan_runtime, with_crc(bytes(plan))).text
 
 
-def _two_inputs(second: int, op: str = "ADD", dims: tuple[int, int] = (2, 3), strides: tuple[int, int] = (3, 1),
-                output: int = 0) -> bytes:
+def _two_inputs(
+    second: int, op: str = "ADD", dims: tuple[int, int] = (2, 3), strides: tuple[int, int] = (3, 1), output: int = 0
+) -> bytes:
     """input1 and the output at 0, 6 elements each, input2 at `second`."""
     plan = PlanBuilder(arena_bytes=32)
     broadcast = kernels_abi.struct("kn_broadcast", rank=2, dims=dims, strides1=strides, strides2=(3, 1))
-    params = kernels_abi.struct("kn_add_params", left_shift=20, input1_offset=0, input1_multiplier=1 << 30, input1_shift=0,
-                                input2_offset=0, input2_multiplier=1 << 30, input2_shift=0, output_offset=0,
-                                output_multiplier=1 << 30, output_shift=-18, activation_min=-128, activation_max=127, rounding=0)
+    params = kernels_abi.struct(
+        "kn_add_params",
+        left_shift=20,
+        input1_offset=0,
+        input1_multiplier=1 << 30,
+        input1_shift=0,
+        input2_offset=0,
+        input2_multiplier=1 << 30,
+        input2_shift=0,
+        output_offset=0,
+        output_multiplier=1 << 30,
+        output_shift=-18,
+        activation_min=-128,
+        activation_max=127,
+        rounding=0,
+    )
     plan.node(op, 0, second, output, broadcast, *([params] if op in ("ADD", "SUB") else []))
     plan.output(0, "int8", 6)
     return plan.build()
@@ -223,16 +256,25 @@ def _two_inputs(second: int, op: str = "ADD", dims: tuple[int, int] = (2, 3), st
 def test_a_pair_may_overwrite_an_input_that_is_not_repeated_and_no_other(op: str, plan_runtime: HostRuntime) -> None:
     plan_runtime.load(_two_inputs(8, op))
     plan_runtime.load(_two_inputs(0, op))
-    for plan in (_two_inputs(8, op, strides=(0, 1)), _two_inputs(8, op, strides=(1, 2)), _two_inputs(4, op),
-                 _two_inputs(8, op, output=1), _two_inputs(8, op, output=5), _two_inputs(8, op, output=9)):
+    for plan in (
+        _two_inputs(8, op, strides=(0, 1)),
+        _two_inputs(8, op, strides=(1, 2)),
+        _two_inputs(4, op),
+        _two_inputs(8, op, output=1),
+        _two_inputs(8, op, output=5),
+        _two_inputs(8, op, output=9),
+    ):
         assert "overlaps an input where its op does not allow it" in _refusal(plan_runtime, plan).text
 
 
 @pytest.mark.parametrize("op", sorted(_ONE_INPUT))
-def test_an_output_lies_on_its_input_only_where_the_kernel_allows_it(op: str, plans: dict[str, bytes],
-                                                                     plan_runtime: HostRuntime) -> None:
+def test_an_output_lies_on_its_input_only_where_the_kernel_allows_it(
+    op: str, plans: dict[str, bytes], plan_runtime: HostRuntime
+) -> None:
     same = _changed(plans[op], op, {"input": 0, "output": 0})
-    shifted = _changed(plans[op], op, {"input": 0, "output": 4, "count": 5} if op in _COUNTED else {"input": 0, "output": 4})
+    shifted = _changed(
+        plans[op], op, {"input": 0, "output": 4, "count": 5} if op in _COUNTED else {"input": 0, "output": 4}
+    )
     if op in ("QUANTIZE", "DEQUANTIZE") or op not in _COUNTED:
         assert "overlaps an input" in _refusal(plan_runtime, same).text
     else:
@@ -254,8 +296,18 @@ def test_scratch_keeps_clear_of_input_and_output(plan_runtime: HostRuntime) -> N
     def plan(scratch: int) -> bytes:
         made = PlanBuilder(arena_bytes=24)
         weights, table = made.constant(np.ones(8, np.int8)), made.constant(np.zeros(1, np.int32))
-        params = kernels_abi.struct("kn_fully_connected_params", batches=1, inputs=8, outputs=1, input_offset=0,
-                                    weights_offset=0, output_offset=0, activation_min=-128, activation_max=127, rounding=0)
+        params = kernels_abi.struct(
+            "kn_fully_connected_params",
+            batches=1,
+            inputs=8,
+            outputs=1,
+            input_offset=0,
+            weights_offset=0,
+            output_offset=0,
+            activation_min=-128,
+            activation_max=127,
+            rounding=0,
+        )
         made.node("FULLY_CONNECTED", 0, weights, NONE, NONE, table, table, scratch, 8, 8, 0, params)
         made.output(8, "int8", 1)
         return made.build()
@@ -291,18 +343,36 @@ def _small(**header: int) -> bytes:
     return plan.build(**header)
 
 
-@pytest.mark.parametrize(("header", "reason"), [
-    ({"magic": 0x4C504E4C}, "not a plan"), ({"version": 2}, "version"), ({"bytes": 64}, "length"), ({"bytes": _HUGE}, "length"),
-    ({"reserved1": 1}, "reserved"), ({"arena_bytes": 0x40000001}, "over 1 GiB"), ({"node_count": 0xFFFF}, "65534 nodes"),
-    ({"node_count": 2}, "does not end inside the nodes"), ({"node_count": 0}, "longer than its count"),
-    ({"nodes_bytes": 15}, "whole words"), ({"nodes_bytes": 12}, "does not end inside the nodes"),
-    ({"nodes_bytes": 0xFFFFFFFC}, "inside the plan"), ({"nodes_offset": 0}, "inside the plan"),
-    ({"nodes_offset": 82}, "not aligned"), ({"nodes_offset": 0xFFFFFFF0}, "inside the plan"), ({"nodes_offset": 72}, "overlap"),
-    ({"io_offset": 84}, "overlap"), ({"io_offset": 0x7FFFFFFC}, "inside the plan"), ({"input_count": 65}, "over 64"),
-    ({"output_count": 0xFFFFFFFF}, "over 64"), ({"output_count": 0}, "no output"), ({"output_count": 4}, "inside the plan"),
-    ({"constants_offset": 68}, "not aligned|overlap"), ({"constants_bytes": 32}, "overlap"),
-    ({"arena_bytes": 15}, "inside the arena"),
-])
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"magic": 0x4C504E4C}, "not a plan"),
+        ({"version": 2}, "version"),
+        ({"bytes": 64}, "length"),
+        ({"bytes": _HUGE}, "length"),
+        ({"reserved1": 1}, "reserved"),
+        ({"arena_bytes": 0x40000001}, "over 1 GiB"),
+        ({"node_count": 0xFFFF}, "65534 nodes"),
+        ({"node_count": 2}, "does not end inside the nodes"),
+        ({"node_count": 0}, "longer than its count"),
+        ({"nodes_bytes": 15}, "whole words"),
+        ({"nodes_bytes": 12}, "does not end inside the nodes"),
+        ({"nodes_bytes": 0xFFFFFFFC}, "inside the plan"),
+        ({"nodes_offset": 0}, "inside the plan"),
+        ({"nodes_offset": 82}, "not aligned"),
+        ({"nodes_offset": 0xFFFFFFF0}, "inside the plan"),
+        ({"nodes_offset": 72}, "overlap"),
+        ({"io_offset": 84}, "overlap"),
+        ({"io_offset": 0x7FFFFFFC}, "inside the plan"),
+        ({"input_count": 65}, "over 64"),
+        ({"output_count": 0xFFFFFFFF}, "over 64"),
+        ({"output_count": 0}, "no output"),
+        ({"output_count": 4}, "inside the plan"),
+        ({"constants_offset": 68}, "not aligned|overlap"),
+        ({"constants_bytes": 32}, "overlap"),
+        ({"arena_bytes": 15}, "inside the arena"),
+    ],
+)
 def test_a_header_that_is_not_true_is_refused(header: dict[str, int], reason: str, plan_runtime: HostRuntime) -> None:
     plan_runtime.load(_small())
     error = _refusal(plan_runtime, _small(**header), arena_bytes=16)
@@ -311,12 +381,22 @@ def test_a_header_that_is_not_true_is_refused(header: dict[str, int], reason: st
     assert error.node in (0, 1, NO_NODE)
 
 
-@pytest.mark.parametrize(("first", "reason"), [
-    ((0, 8, 3, 8), "unknown type"), ((0, 8, 0, 4), "are not those of its elements"), ((0, 8, 2, 8), "are not those"),
-    ((0, 0, 0, 0), "no elements"), ((2, 8, 0, 8), "multiple of 4"), ((12, 8, 0, 8), "inside the arena"),
-    ((0xFFFFFFFC, 8, 0, 8), "inside the arena"), ((0, 0, 2, 0x40000000), "are not those"),
-])
-def test_a_wrong_entry_of_the_input_table_is_refused(first: tuple[int, ...], reason: str, plan_runtime: HostRuntime) -> None:
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        ((0, 8, 3, 8), "unknown type"),
+        ((0, 8, 0, 4), "are not those of its elements"),
+        ((0, 8, 2, 8), "are not those"),
+        ((0, 0, 0, 0), "no elements"),
+        ((2, 8, 0, 8), "multiple of 4"),
+        ((12, 8, 0, 8), "inside the arena"),
+        ((0xFFFFFFFC, 8, 0, 8), "inside the arena"),
+        ((0, 0, 2, 0x40000000), "are not those"),
+    ],
+)
+def test_a_wrong_entry_of_the_input_table_is_refused(
+    first: tuple[int, ...], reason: str, plan_runtime: HostRuntime
+) -> None:
     plan = bytearray(_small())
     struct.pack_into("<4I", plan, struct.unpack_from("<I", plan, 28)[0], *first)
     assert reason in _refusal(plan_runtime, with_crc(bytes(plan))).text
@@ -346,7 +426,7 @@ def test_inputs_that_overlap_are_refused(plan_runtime: HostRuntime) -> None:
 def test_damage_on_the_way_is_noticed_wherever_it_happens(plan_runtime: HostRuntime) -> None:
     plan = _small()
     for at in range(64, len(plan)):
-        damaged = plan[:at] + bytes([plan[at] ^ 0x10]) + plan[at + 1:]
+        damaged = plan[:at] + bytes([plan[at] ^ 0x10]) + plan[at + 1 :]
         assert "CRC-32" in _refusal(plan_runtime, damaged, arena_bytes=16).text
     for length in range(len(plan)):
         assert re.search("not a plan|length", _refusal(plan_runtime, plan[:length], arena_bytes=16).text)

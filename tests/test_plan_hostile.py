@@ -33,7 +33,7 @@ def _damage(model: bytes, rng: np.random.Generator) -> bytes:
             data[at] ^= 1 << int(rng.integers(8))
         else:
             at = at // 4 * 4
-            data[at:at + 4] = int(rng.choice(_NUMBERS)).to_bytes(4, "little", signed=True)
+            data[at : at + 4] = int(rng.choice(_NUMBERS)).to_bytes(4, "little", signed=True)
     return bytes(data)
 
 

@@ -40,18 +40,31 @@ def test_the_records_are_those_of_the_header() -> None:
     """Names, order and number of the words, from plan.h and kernels.h themselves."""
     text = re.sub(r"/\*.*?\*/", "", _PLAN_H.read_text(), flags=re.DOTALL)
     numbers = dict(re.findall(r"PLAN_(\w+) = (\d+)", text.split("enum plan_op")[1].split("}")[0]))
-    assert {name: record.number for name, record in RECORDS.items()} == {k: int(v) for k, v in numbers.items() if k != "OPS"}
+    assert {name: record.number for name, record in RECORDS.items()} == {
+        k: int(v) for k, v in numbers.items() if k != "OPS"
+    }
     structs = {name: body for body, name in re.findall(r"typedef struct \{(.*?)\} (\w+);", text, re.DOTALL)}
-    records = {"CONV_2D": "conv", "DEPTHWISE_CONV_2D": "conv", "FULLY_CONNECTED": "fully_connected", "MAX_POOL_2D": "pool",
-               "AVERAGE_POOL_2D": "pool", "MAXIMUM": "pair", "MINIMUM": "pair", "SUB": "add", "FLIP_SIGN": "copy",
-               "RESIZE_NEAREST": "resize", "DEQUANTIZE": "quantize"}
+    records = {
+        "CONV_2D": "conv",
+        "DEPTHWISE_CONV_2D": "conv",
+        "FULLY_CONNECTED": "fully_connected",
+        "MAX_POOL_2D": "pool",
+        "AVERAGE_POOL_2D": "pool",
+        "MAXIMUM": "pair",
+        "MINIMUM": "pair",
+        "SUB": "add",
+        "FLIP_SIGN": "copy",
+        "RESIZE_NEAREST": "resize",
+        "DEQUANTIZE": "quantize",
+    }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")
         assert words[0] == ("head", "uint32_t")
         assert [word.name for word in record.words] == [field for field, _ in words[1:]], name
         kinds = {"uint32_t": "operand", "int32_t": "int", "float": "float", "array": "array"}
         assert [word.kind for word in record.words if word.name != "scratch_bytes"] == [
-            kinds[kind] for field, kind in words[1:] if field != "scratch_bytes"], name
+            kinds[kind] for field, kind in words[1:] if field != "scratch_bytes"
+        ], name
 
 
 def _fields(structs: dict[str, str], name: str) -> list[tuple[str, str]]:
@@ -63,8 +76,10 @@ def _fields(structs: dict[str, str], name: str) -> list[tuple[str, str]]:
             if kind in structs:
                 found += _fields(structs, kind)
             elif kind.startswith("kn_"):
-                found += [(inner, "array" if getattr(inner_type, "_length_", 0) == MAX_RANK else "int32_t")
-                          for inner, inner_type in structures()[kind]._fields_]
+                found += [
+                    (inner, "array" if getattr(inner_type, "_length_", 0) == MAX_RANK else "int32_t")
+                    for inner, inner_type in structures()[kind]._fields_
+                ]
             else:
                 found.append((field.strip(), kind))
     return found
@@ -116,7 +131,10 @@ def test_a_uint8_model_is_flipped_at_its_edges_in_place() -> None:
     plan = make_plan(net.build([source], [net.unary("RELU", source)]))
     assert ops(plan) == ["FLIP_SIGN", "RESCALE", "FLIP_SIGN"]
     assert plan.arena_bytes == 16
-    assert [entry.dtype for entry in (*read_plan(plan.data).inputs, *read_plan(plan.data).outputs)] == ["uint8", "uint8"]
+    assert [entry.dtype for entry in (*read_plan(plan.data).inputs, *read_plan(plan.data).outputs)] == [
+        "uint8",
+        "uint8",
+    ]
     assert (plan.inputs[0].dtype, plan.inputs[0].zero_point) == ("uint8", net.tensors[source].zero_points[0])
 
 
@@ -165,8 +183,12 @@ def test_nothing_alive_lies_on_anything_else(name: str, kernels: str) -> None:
         names = [span.name for span in plan.tensors]
         assert len(set(names)) == len(names)
         taken = tuple(Takeover(old=names.index(span.over), new=i) for i, span in enumerate(plan.tensors) if span.over)
-        placement = Placement(offsets=tuple(span.offset for span in plan.tensors), arena_bytes=plan.arena_bytes, takeovers=taken,
-                              lower_bound_bytes=0)
+        placement = Placement(
+            offsets=tuple(span.offset for span in plan.tensors),
+            arena_bytes=plan.arena_bytes,
+            takeovers=taken,
+            lower_bound_bytes=0,
+        )
         assert overlaps(blocks, placement) == []
         assert all(span.offset + span.size_bytes <= plan.arena_bytes for span in plan.tensors)
         assert all(span.last == len(plan.ops) for span in plan.tensors if span.role == "output")
@@ -184,11 +206,19 @@ def test_biases_for_the_fast_kernels_are_folded_and_only_there() -> None:
 
 
 def test_the_bytes_do_not_depend_on_the_process() -> None:
-    program = ("import hashlib, sys; from harness.tflite.plan import make_plan; from tests import plan_models;"
-               "print(hashlib.sha256(make_plan(plan_models.resnet_like(), 'mve').data).hexdigest())")
+    program = (
+        "import hashlib, sys; from harness.tflite.plan import make_plan; from tests import plan_models;"
+        "print(hashlib.sha256(make_plan(plan_models.resnet_like(), 'mve').data).hexdigest())"
+    )
     here = hashlib.sha256(make_plan(plan_models.resnet_like(), "mve").data).hexdigest()
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                          cwd=Path(__file__).parent.parent, env={**os.environ, "PYTHONHASHSEED": "77"})
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "PYTHONHASHSEED": "77"},
+    )
     assert done.stdout.strip() == here
 
 

@@ -20,8 +20,12 @@ def block_lists(draw: st.DrawFn) -> list[Block]:
 
 
 def possible_takeovers(blocks: list[Block]) -> list[Takeover]:
-    return [Takeover(old=i, new=j) for i, old in enumerate(blocks) for j, new in enumerate(blocks)
-            if i != j and old.last == new.first and old.first < new.first]
+    return [
+        Takeover(old=i, new=j)
+        for i, old in enumerate(blocks)
+        for j, new in enumerate(blocks)
+        if i != j and old.last == new.first and old.first < new.first
+    ]
 
 
 def bytes_on_each_other(blocks: list[Block], placement: Placement) -> set[tuple[int, int]]:
@@ -54,7 +58,9 @@ def test_blocks_that_are_alive_together_never_share_a_byte(blocks: list[Block]) 
 def test_only_a_takeover_shares_bytes_and_only_at_the_step_where_it_happens(blocks: list[Block]) -> None:
     placement = place_blocks(blocks, possible_takeovers(blocks))
     used = {(one.old, one.new) for one in placement.takeovers}
-    assert {tuple(sorted(pair)) for pair in bytes_on_each_other(blocks, placement)} <= {tuple(sorted(pair)) for pair in used}
+    assert {tuple(sorted(pair)) for pair in bytes_on_each_other(blocks, placement)} <= {
+        tuple(sorted(pair)) for pair in used
+    }
     for old, new in used:
         assert placement.offsets[old] == placement.offsets[new]
         assert blocks[old].last == blocks[new].first
@@ -85,8 +91,11 @@ def test_a_chain_of_equal_tensors_takes_two_places_and_in_place_one() -> None:
 
 def test_a_takeover_that_would_cost_memory_is_left_out() -> None:
     """In place, the large old block would keep its size for as long as the small new one lives."""
-    blocks = [Block(size_bytes=1000, first=0, last=1), Block(size_bytes=4, first=1, last=5),
-              Block(size_bytes=1000, first=3, last=5)]
+    blocks = [
+        Block(size_bytes=1000, first=0, last=1),
+        Block(size_bytes=4, first=1, last=5),
+        Block(size_bytes=1000, first=3, last=5),
+    ]
     assert place_blocks(blocks, [Takeover(old=0, new=1)]).arena_bytes == 1004
 
 
@@ -107,11 +116,14 @@ def test_many_blocks_take_little_time() -> None:
     assert placement.arena_bytes <= 1.2 * placement.lower_bound_bytes
 
 
-@pytest.mark.parametrize(("blocks", "takeovers"), [
-    ([Block(size_bytes=-1, first=0, last=0)], []),
-    ([Block(size_bytes=1, first=2, last=1)], []),
-    ([Block(size_bytes=1, first=0, last=1), Block(size_bytes=1, first=2, last=3)], [Takeover(old=0, new=1)]),
-])
+@pytest.mark.parametrize(
+    ("blocks", "takeovers"),
+    [
+        ([Block(size_bytes=-1, first=0, last=0)], []),
+        ([Block(size_bytes=1, first=2, last=1)], []),
+        ([Block(size_bytes=1, first=0, last=1), Block(size_bytes=1, first=2, last=3)], [Takeover(old=0, new=1)]),
+    ],
+)
 def test_nonsense_is_refused(blocks: list[Block], takeovers: list[Takeover]) -> None:
     with pytest.raises(ValueError, match="block|end"):
         place_blocks(blocks, takeovers)

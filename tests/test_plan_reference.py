@@ -53,18 +53,20 @@ def _compare(runtime: HostRuntime, cases: list[Case], expected: list, kernels: s
 
 
 @pytest.mark.parametrize("name", sorted(GENERATORS))
-def test_random_models_of_one_op_give_the_same_bytes(name: str, runtime: HostRuntime,
-                                                     reference_runtime: ReferenceRuntime) -> None:
+def test_random_models_of_one_op_give_the_same_bytes(
+    name: str, runtime: HostRuntime, reference_runtime: ReferenceRuntime
+) -> None:
     count = int(os.environ.get("HARNESS_KERNEL_CASES", QUICK_CASES))
     cases = make_cases(name, count, seed=7)
     for start in range(0, count, 500):
-        batch = cases[start:start + 500]
+        batch = cases[start : start + 500]
         _compare(runtime, batch, reference_runtime.run(batch))
 
 
 @pytest.mark.parametrize("name", sorted(plan_models.GENERATORS))
-def test_random_networks_give_the_same_bytes_at_every_output(name: str, runtime: HostRuntime,
-                                                             reference_runtime: ReferenceRuntime) -> None:
+def test_random_networks_give_the_same_bytes_at_every_output(
+    name: str, runtime: HostRuntime, reference_runtime: ReferenceRuntime
+) -> None:
     problems = []
     for case in plan_models.make_networks(name, int(os.environ.get("HARNESS_KERNEL_CASES", QUICK_CASES))):
         plan = make_plan(case.network.model())
@@ -73,14 +75,19 @@ def test_random_networks_give_the_same_bytes_at_every_output(name: str, runtime:
         # All inputs again: an inference may have overwritten them, and the next one must not depend on what it left.
         again = runtime.run(case.inputs)
         expected = (_node_by_node if name == "random_graph" else _whole)(case, reference_runtime)
-        problems += [f"{case.text} output {i}: {one}" for i, one in enumerate(expected)
-                     if isinstance(one, str) or not got[i].tobytes() == again[i].tobytes() == one.tobytes()]
+        problems += [
+            f"{case.text} output {i}: {one}"
+            for i, one in enumerate(expected)
+            if isinstance(one, str) or not got[i].tobytes() == again[i].tobytes() == one.tobytes()
+        ]
     assert not problems, f"{len(problems)}: {problems[:3]}"
 
 
 def _whole(case: plan_models.NetworkCase, reference: ReferenceRuntime) -> list[np.ndarray | str]:
     """The reference's outputs; it hands out the first one only, so each becomes the first in turn."""
-    return reference.run([_case(case.text, case.network.model(first), case.inputs) for first in range(len(case.network.outputs))])
+    return reference.run(
+        [_case(case.text, case.network.model(first), case.inputs) for first in range(len(case.network.outputs))]
+    )
 
 
 def _node_by_node(case: plan_models.NetworkCase, reference: ReferenceRuntime) -> list[np.ndarray | str]:
@@ -109,14 +116,17 @@ def _case(text: str, model: bytes, inputs: tuple[np.ndarray, ...]) -> Case:
 
 
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
-def test_a_plan_for_fast_kernels_gives_the_same_bytes(kernels: str, runtime: HostRuntime,
-                                                      reference_runtime: ReferenceRuntime) -> None:
+def test_a_plan_for_fast_kernels_gives_the_same_bytes(
+    kernels: str, runtime: HostRuntime, reference_runtime: ReferenceRuntime
+) -> None:
     """The host runs the portable kernels for any plan: folded biases and scratch must not disturb them."""
     cases = [case for name in ("conv", "depthwise", "fully_connected") for case in make_cases(name, 20, seed=8)]
     _compare(runtime, cases, reference_runtime.run(cases), kernels)
 
 
-def check_whole_model(name: str, model: bytes, runtime: HostRuntime, reference: ReferenceRuntime, count: int = 10) -> None:
+def check_whole_model(
+    name: str, model: bytes, runtime: HostRuntime, reference: ReferenceRuntime, count: int = 10
+) -> None:
     """Same bytes on `count` random inputs, one after the other on one loaded plan."""
     rng = np.random.default_rng(11)
     cases = [_case(name, model, plan_models.random_inputs(model, rng)) for _ in range(count)]
@@ -130,25 +140,30 @@ def check_whole_model(name: str, model: bytes, runtime: HostRuntime, reference: 
 
 
 @pytest.mark.parametrize("name", [*sorted(plan_models.NETWORKS), *_PUBLISHED])
-def test_a_whole_model_gives_the_same_bytes(name: str, runtime: HostRuntime, reference_runtime: ReferenceRuntime) -> None:
+def test_a_whole_model_gives_the_same_bytes(
+    name: str, runtime: HostRuntime, reference_runtime: ReferenceRuntime
+) -> None:
     own = plan_models.NETWORKS.get(name)
     model = own() if own else (Path(_SHARED or "") / "models" / name).read_bytes()
     check_whole_model(name, model, runtime, reference_runtime)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["ptq-int8-io", "ptq-uint8-io", "ptq-int8-io-dynbatch", "ft-int8-io", "qat-int8-io",
-                                    "qat-default"])
-def test_a_built_variant_gives_the_same_bytes(recipe: str, built: dict, runtime: HostRuntime,
-                                              reference_runtime: ReferenceRuntime) -> None:
+@pytest.mark.parametrize(
+    "recipe", ["ptq-int8-io", "ptq-uint8-io", "ptq-int8-io-dynbatch", "ft-int8-io", "qat-int8-io", "qat-default"]
+)
+def test_a_built_variant_gives_the_same_bytes(
+    recipe: str, built: dict, runtime: HostRuntime, reference_runtime: ReferenceRuntime
+) -> None:
     """mnist-cnn as the harness builds it: int8, uint8 and float inputs and outputs, a fixed and a dynamic batch."""
     check_whole_model(recipe, built[recipe].path.read_bytes(), runtime, reference_runtime)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("workload", "recipe"), [("sensor-cnn", "qat-default"), ("mnist-cnn", "qat-dense-int8-io")])
-def test_other_published_networks_give_the_same_bytes(workload: str, recipe: str, audit_models: AuditModels, runtime: HostRuntime,
-                                                      reference_runtime: ReferenceRuntime) -> None:
+def test_other_published_networks_give_the_same_bytes(
+    workload: str, recipe: str, audit_models: AuditModels, runtime: HostRuntime, reference_runtime: ReferenceRuntime
+) -> None:
     check_whole_model(workload, audit_models.path(workload, recipe).read_bytes(), runtime, reference_runtime, count=2)
 
 

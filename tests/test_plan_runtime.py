@@ -81,10 +81,22 @@ def test_a_plan_without_nodes_hands_its_input_through(plan_runtime: HostRuntime)
 def test_a_weighted_op_needs_neither_bias_nor_fast_operands(plan_runtime: HostRuntime) -> None:
     plan = PlanBuilder()
     source, target = plan.arena(4), plan.arena(4)
-    weights, multiplier, shift = (plan.constant(np.array(v, t)) for v, t in (
-        ([1, 2, 3, 4, 0, 0, 0, 1], np.int8), ([1 << 30], np.int32), ([1], np.int32)))
-    params = struct("kn_fully_connected_params", batches=1, inputs=4, outputs=2, input_offset=0, weights_offset=0,
-                    output_offset=0, activation_min=-128, activation_max=127, rounding=0)
+    weights, multiplier, shift = (
+        plan.constant(np.array(v, t))
+        for v, t in (([1, 2, 3, 4, 0, 0, 0, 1], np.int8), ([1 << 30], np.int32), ([1], np.int32))
+    )
+    params = struct(
+        "kn_fully_connected_params",
+        batches=1,
+        inputs=4,
+        outputs=2,
+        input_offset=0,
+        weights_offset=0,
+        output_offset=0,
+        activation_min=-128,
+        activation_max=127,
+        rounding=0,
+    )
     plan.node("FULLY_CONNECTED", source, weights, NONE, NONE, multiplier, shift, NONE, target, 0, 0, params)
     plan.input(source, "int8", 4)
     plan.output(target, "int8", 2)

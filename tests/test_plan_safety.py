@@ -39,7 +39,7 @@ def seeds(plan_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = valid_plans(plan_library, 30)
     path = tmp_path_factory.mktemp("seeds") / "plans"
     fewest = min(len(plans) for plans in found.values())
-    chosen = [plan for plans in found.values() for plan in plans[::max(1, len(plans) // fewest)]]
+    chosen = [plan for plans in found.values() for plan in plans[:: max(1, len(plans) // fewest)]]
     path.write_bytes(b"".join(struct.pack("<I", len(plan)) + plan for plan in chosen))
     return path
 
@@ -49,7 +49,9 @@ def test_mutated_plans_stay_inside_their_memory(fuzzer: Path, seeds: Path) -> No
     cases = int(os.environ.get("HARNESS_PLAN_FUZZ", _QUICK_CASES))
     done = subprocess.run([str(fuzzer), str(seeds), str(cases), "1"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    counts = {int(op): (int(accepted), int(refused)) for op, accepted, refused in map(str.split, done.stdout.splitlines())}
+    counts = {
+        int(op): (int(accepted), int(refused)) for op, accepted, refused in map(str.split, done.stdout.splitlines())
+    }
     assert set(counts) == set(OPS.values())
     assert sum(map(sum, counts.values())) == cases
     assert min(accepted for accepted, _ in counts.values()) >= cases // 2000, counts
@@ -64,19 +66,32 @@ def test_the_fuzzer_notices_a_plan_that_changes_behind_the_checks(seed: str, fuz
 
 
 @pytest.mark.parametrize(("core", "share"), [("cortex-m4", 50), ("cortex-m55", 250)])
-def test_mutated_plans_stay_inside_their_memory_with_the_fast_kernels(core: str, share: int, plan_library: Path,
-                                                                      tmp_path: Path) -> None:
+def test_mutated_plans_stay_inside_their_memory_with_the_fast_kernels(
+    core: str, share: int, plan_library: Path, tmp_path: Path
+) -> None:
     """On an emulated core, for the fast kernels are machine code of that core. Arenas end at a fence in memory."""
     found = valid_plans(plan_library, 80, ("conv", "depthwise", "fully_connected"))
-    plans = [plan for op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") for plan in found[op]
-             if struct.unpack_from("<I", plan, 12)[0] % 16 == 0]
+    plans = [
+        plan
+        for op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+        for plan in found[op]
+        if struct.unpack_from("<I", plan, 12)[0] % 16 == 0
+    ]
     words = [word for plan in plans for word in (len(plan) // 4, *struct.unpack(f"<{len(plan) // 4}I", plan))]
-    (tmp_path / "seeds.c").write_text("#include <stdint.h>\nextern const uint32_t seed_words[];\nconst uint32_t seed_words[] = {"
-                                      + ",".join(f"{word}u" for word in (*words, 0)) + "};\n")
+    (tmp_path / "seeds.c").write_text(
+        "#include <stdint.h>\nextern const uint32_t seed_words[];\nconst uint32_t seed_words[] = {"
+        + ",".join(f"{word}u" for word in (*words, 0))
+        + "};\n"
+    )
     board = BOARDS[core]
     c_files = [PROGRAMS / "fuzz_plan.c", tmp_path / "seeds.c", CRC32, *sorted(RUNTIME.glob("plan_*.c"))]
-    program = link_program(board, tmp_path, c_files,
-                           compile_kernels(board, tmp_path / "kernels"), [f"-I{RUNTIME}", f"-I{Path(__file__).parent}"])
+    program = link_program(
+        board,
+        tmp_path,
+        c_files,
+        compile_kernels(board, tmp_path / "kernels"),
+        [f"-I{RUNTIME}", f"-I{Path(__file__).parent}"],
+    )
     output = run_program(board, program, 1, int(os.environ.get("HARNESS_PLAN_FUZZ", _QUICK_CASES)) // share)
     kernels, seeds, ran, refused = map(int, output.splitlines()[-1].split())
     assert (kernels, seeds) == ({"cortex-m4": 2, "cortex-m55": 3}[core], len(plans))
@@ -90,8 +105,21 @@ def _compile(core: str, folder: Path) -> list[Path]:
     objects = []
     for source in sources():
         objects.append(folder / f"{Path(source).stem}.o")
-        command = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", *FLAGS, "-Os", "-ffreestanding", "-ffunction-sections",
-                   "-fdata-sections", *INCLUDES, "-c", "-o", str(objects[-1]), source]
+        command = [
+            "arm-none-eabi-gcc",
+            f"-mcpu={core}",
+            "-mthumb",
+            *FLAGS,
+            "-Os",
+            "-ffreestanding",
+            "-ffunction-sections",
+            "-fdata-sections",
+            *INCLUDES,
+            "-c",
+            "-o",
+            str(objects[-1]),
+            source,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return objects
@@ -107,7 +135,9 @@ def _sizes(objects: list[Path]) -> tuple[int, int, int]:
 @pytest.mark.parametrize("core", _CORES)
 def test_it_compiles_without_a_c_library_a_heap_or_large_state(core: str, tmp_path: Path) -> None:
     objects = _compile(core, tmp_path)
-    listing = subprocess.run(["arm-none-eabi-nm", *map(str, objects)], check=True, capture_output=True, text=True).stdout
+    listing = subprocess.run(
+        ["arm-none-eabi-nm", *map(str, objects)], check=True, capture_output=True, text=True
+    ).stdout
     lines = [line.split() for line in listing.splitlines() if line.strip() and not line.endswith(":")]
     defined = {line[-1] for line in lines if line[-2] != "U"}
     foreign = {line[-1] for line in lines if line[-2] == "U"} - defined - _MEMORY

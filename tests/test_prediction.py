@@ -130,8 +130,13 @@ def test_partitions_follow_the_runtimes_grouping():
 def record(**values) -> CellRecord:
     ops = [{"node": i, "op": op, "ran_on": "vx"} for i, op in enumerate(("CONV_2D", "MAX_POOL_2D", "FULLY_CONNECTED"))]
     base = dict(
-        key=CellKey(workload="w", recipe="r", device="imx8mp", backend="npu", dataset="x", seed=0), run="run", outcome="ok",
-        load_ns=1, delegate_name="vx", ops=ops, reference="tflite-runtime 2.14.0 BUILTIN_REF",
+        key=CellKey(workload="w", recipe="r", device="imx8mp", backend="npu", dataset="x", seed=0),
+        run="run",
+        outcome="ok",
+        load_ns=1,
+        delegate_name="vx",
+        ops=ops,
+        reference="tflite-runtime 2.14.0 BUILTIN_REF",
         fingerprint=Fingerprint(runtime="tflite-runtime 2.14.0"),
     )
     return CellRecord(**{**base, **values})
@@ -159,7 +164,10 @@ def test_what_happened_as_predicted_is_no_finding(good, refused):
 
 def test_a_failed_cell_contradicts_nothing(good, refused):
     for found in (good, refused):
-        assert codes(found, record(outcome="failed", reason="load: connection lost", load_ns=None, ops=[], reference=None)) == []
+        assert (
+            codes(found, record(outcome="failed", reason="load: connection lost", load_ns=None, ops=[], reference=None))
+            == []
+        )
 
 
 def test_a_model_that_did_not_load_against_the_prediction_is_a_finding(good):
@@ -206,7 +214,9 @@ def test_a_node_that_the_delegate_took_unexpectedly_is_a_finding():
 
 @pytest.fixture
 def model_file(tmp_path):
-    (tmp_path / "model.tflite").write_bytes(make_case("FULLY_CONNECTED", "float32", "int8", per_channel=True, version=12).model)
+    (tmp_path / "model.tflite").write_bytes(
+        make_case("FULLY_CONNECTED", "float32", "int8", per_channel=True, version=12).model
+    )
     return tmp_path / "model.tflite"
 
 
@@ -222,8 +232,14 @@ def test_harness_check_says_what_will_happen_and_what_helps(harness_cli, model_f
 def test_harness_check_says_whose_op_versions_a_model_exceeds(harness_cli, model_file):
     result = harness_cli("check", model_file, "--device", "imx8mp", "--runtime", OLD)
     words = " ".join(result.out.split())
-    assert "against it on cpu-ref: FULLY_CONNECTED version 12: this runtime's reference kernels have versions 1 to 9" in words
-    assert "against it on cpu, npu: FULLY_CONNECTED version 12: this runtime's optimized kernels have versions 1 to 10" in words
+    assert (
+        "against it on cpu-ref: FULLY_CONNECTED version 12: this runtime's reference kernels have versions 1 to 9"
+        in words
+    )
+    assert (
+        "against it on cpu, npu: FULLY_CONNECTED version 12: this runtime's optimized kernels have versions 1 to 10"
+        in words
+    )
 
 
 def test_harness_check_strict_fails_for_a_model_that_will_not_load(harness_cli, model_file, tmp_path):
@@ -239,8 +255,10 @@ def test_harness_check_writes_json_on_stdout_and_nothing_else(harness_cli, model
     assert (backend["loads"], backend["taken"], backend["nodes"][0]["taken"]) == (False, 0, False)
 
 
-@pytest.mark.parametrize("target, words", [("model.keras", "neither a .tflite"), ("none.tflite", "cannot be read"),
-                                           ("nobody:ptq-int8", "unknown workload")])
+@pytest.mark.parametrize(
+    "target, words",
+    [("model.keras", "neither a .tflite"), ("none.tflite", "cannot be read"), ("nobody:ptq-int8", "unknown workload")],
+)
 def test_harness_check_names_what_it_cannot_check(harness_cli, target, words):
     result = harness_cli("check", target, "--device", "imx8mp")
     assert result.code == 1 and words in result.err

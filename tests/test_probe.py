@@ -63,7 +63,9 @@ def test_a_delegate_at_a_known_path_becomes_a_backend_once(
     for name in ("libvx_delegate.so", "libvx_delegate.so.2"):
         (tmp_path / name).touch()
     known = tuple(
-        KnownDelegate(path=str(tmp_path / name), name="vx", title="VX", env=(("VIV_VX_ENABLE_CACHE_GRAPH_BINARY", "1"),))
+        KnownDelegate(
+            path=str(tmp_path / name), name="vx", title="VX", env=(("VIV_VX_ENABLE_CACHE_GRAPH_BINARY", "1"),)
+        )
         for name in ("libvx_delegate.so", "libvx_delegate.so.2", "libvx_delegate.so.3")
     )
     monkeypatch.setattr(probe, "KNOWN_DELEGATES", known)
@@ -74,7 +76,9 @@ def test_a_delegate_at_a_known_path_becomes_a_backend_once(
     assert profile.backends["npu"].env == {"VIV_VX_ENABLE_CACHE_GRAPH_BINARY": "1"}
 
 
-@pytest.mark.parametrize("model", ['Board "2": {x}\n# y', "Платa №1", "- ~ !tag &a *b", "", "a" * 500, "\x1b[31mred\x07"])
+@pytest.mark.parametrize(
+    "model", ['Board "2": {x}\n# y', "Платa №1", "- ~ !tag &a *b", "", "a" * 500, "\x1b[31mred\x07"]
+)
 def test_whatever_a_board_calls_itself_the_profile_stays_valid(facts: BoardFacts, tmp_path: Path, model: str):
     named = dataclasses.replace(facts, board_model=probe._line(model), system=probe._line(model))
     profile = write_profile(profile_text(named, "bench", LINK), tmp_path / "bench.yaml")
@@ -83,7 +87,9 @@ def test_whatever_a_board_calls_itself_the_profile_stays_valid(facts: BoardFacts
 
 
 def test_a_name_is_made_of_the_boards_model(facts: BoardFacts):
-    assert suggested_name(dataclasses.replace(facts, board_model="NXP i.MX8MPlus EVK board")) == "nxp-i-mx8mplus-evk-board"
+    assert (
+        suggested_name(dataclasses.replace(facts, board_model="NXP i.MX8MPlus EVK board")) == "nxp-i-mx8mplus-evk-board"
+    )
 
 
 def test_a_profile_that_would_not_be_valid_is_not_written(facts: BoardFacts, tmp_path: Path):
@@ -94,7 +100,9 @@ def test_a_profile_that_would_not_be_valid_is_not_written(facts: BoardFacts, tmp
 
 
 def test_an_answer_that_makes_no_sense_is_an_error(tmp_path: Path):
-    echo = 'nonce=$(printf %s "$line" | sed \'s/.*"nonce": "\\([^"]*\\)".*/\\1/\'); printf \'\\n%s\\n[1, 2]\\n\' "$nonce"'
+    echo = (
+        'nonce=$(printf %s "$line" | sed \'s/.*"nonce": "\\([^"]*\\)".*/\\1/\'); printf \'\\n%s\\n[1, 2]\\n\' "$nonce"'
+    )
     with pytest.raises(StableDeviceError, match="answer makes no sense"):
         probe_board(make_link(LocalLink()), fake_python(tmp_path, echo))
 
@@ -107,7 +115,9 @@ def test_a_program_that_ends_without_an_answer_is_quoted(tmp_path: Path):
 @pytest.mark.parametrize(
     ("jump", "host", "port", "user"),
     [
-        ("gate", "gate", 22, None), ("me@gate:2222", "gate", 2222, "me"), ("[2001:db8::1]:22", "2001:db8::1", 22, None),
+        ("gate", "gate", 22, None),
+        ("me@gate:2222", "gate", 2222, "me"),
+        ("[2001:db8::1]:22", "2001:db8::1", 22, None),
     ],
 )
 def test_a_jump_host_is_written_like_for_ssh(jump: str, host: str, port: int, user: str | None):

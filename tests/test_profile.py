@@ -47,7 +47,7 @@ def test_a_minimal_profile_gets_the_documented_defaults():
         ("name: board", "name: My Board", 'board.yaml:1:7: name: found "My Board"; allowed: 1 to 63 small letters'),
         ("  cpu:", "  CPU!:", 'board.yaml:10:3: backends.CPU!: found "CPU!"; allowed: 1 to 32 small letters'),
         ("192.0.2.7", "root@board", "board.yaml:5:9: link.host"),
-        ("/usr/bin/python3", "python3", "board.yaml:8:11: runtime.python: found \"python3\"; allowed: an absolute path"),
+        ("/usr/bin/python3", "python3", 'board.yaml:8:11: runtime.python: found "python3"; allowed: an absolute path'),
         ("  cpu:\n    threads: 2\n", "  {}\n", "backends: found {}; allowed: at least one entry"),
         ("threads: 2", "affinity: [0, 0]", "backends.cpu.affinity: found [0, 0]; allowed: each CPU number once"),
         ("threads: 2", "affinity: [0, -1]", "board.yaml:11:19: backends.cpu.affinity.1: found -1; allowed: at least 0"),
@@ -69,12 +69,22 @@ def test_a_wrong_field_is_named_with_its_place_what_was_found_and_what_is_allowe
 def test_all_problems_of_a_file_are_listed_at_once_in_order():
     text = complaint(MINIMAL.replace("threads: 2", "thread: 2").replace("type: ssh", "type: ssh\n  port: 70000"))
     assert "2 problems" in text
-    assert text.index("board.yaml:5:9: link.port: found 70000; allowed: at most 65535") < text.index("backends.cpu.thread'")
+    assert text.index("board.yaml:5:9: link.port: found 70000; allowed: at most 65535") < text.index(
+        "backends.cpu.thread'"
+    )
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/usr/lib/../../etc/x.so", "/usr/lib/x;reboot", "/usr/lib/$(id).so", "lib.so", "/usr/lib/a b.so", "/x\nrm", "/lib/`id`"],
+    [
+        "/usr/lib/../../etc/x.so",
+        "/usr/lib/x;reboot",
+        "/usr/lib/$(id).so",
+        "lib.so",
+        "/usr/lib/a b.so",
+        "/x\nrm",
+        "/lib/`id`",
+    ],
 )
 def test_a_delegate_path_that_could_mean_something_to_a_shell_is_refused(path: str):
     import json
@@ -107,7 +117,9 @@ def test_numbers_as_delegate_options_and_environment_become_text():
 
 
 def test_a_runtime_package_must_provide_the_module():
-    text = MINIMAL.replace("192.0.2.7", "127.0.0.1").replace("python: /usr/bin/python3", "package: ai-edge-litert==2.3.0")
+    text = MINIMAL.replace("192.0.2.7", "127.0.0.1").replace(
+        "python: /usr/bin/python3", "package: ai-edge-litert==2.3.0"
+    )
     assert "provides the module ai_edge_litert, not tflite_runtime" in complaint(text)
 
 

@@ -45,7 +45,12 @@ def test_an_integer_conversion_leaves_nothing_in_float(built):
 def test_qat_with_default_is_the_integer_model(built):
     graph = read_graph(built["qat-default"].path)
     assert {node.op for node in graph.nodes} == {
-        "QUANTIZE", "RESHAPE", "CONV_2D", "MAX_POOL_2D", "FULLY_CONNECTED", "DEQUANTIZE",
+        "QUANTIZE",
+        "RESHAPE",
+        "CONV_2D",
+        "MAX_POOL_2D",
+        "FULLY_CONNECTED",
+        "DEQUANTIZE",
     }
     assert weights_of(built["qat-default"], "FULLY_CONNECTED").dtype == "int8"
 
@@ -65,11 +70,20 @@ def test_the_batch_is_one_unless_it_is_asked_to_be_open(built):
 
 
 @slow
-@pytest.mark.parametrize("conversion, dtypes", [
-    ("float32", {"float32"}), ("int8", {"float32"}), ("int8-io", {"int8"}), ("uint8-io", {"uint8"}),
-    ("int16x8", {"float32"}), ("int8-pt-io", {"int8"}), ("float16", {"float32"}), ("aeq-static8", {"float32", "int8"}),
-    ("aeq-dyn4", {"float32"}),
-])
+@pytest.mark.parametrize(
+    "conversion, dtypes",
+    [
+        ("float32", {"float32"}),
+        ("int8", {"float32"}),
+        ("int8-io", {"int8"}),
+        ("uint8-io", {"uint8"}),
+        ("int16x8", {"float32"}),
+        ("int8-pt-io", {"int8"}),
+        ("float16", {"float32"}),
+        ("aeq-static8", {"float32", "int8"}),
+        ("aeq-dyn4", {"float32"}),
+    ],
+)
 def test_every_conversion_of_a_small_model_has_the_io_it_promises(conversion, dtypes):
     samples = np.random.default_rng(0).random((20, 6), dtype=np.float32)
     graph = read_graph(ptq.convert(dense_net(), CONVERSIONS[conversion], representative=samples))

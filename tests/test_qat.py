@@ -25,8 +25,18 @@ def steps_of(model, data, seed=0):
 
     def spy(x, y, **options):
         config = model.optimizer.get_config()
-        calls.append((x.copy(), y.copy(), options["batch_size"], options["epochs"], options["shuffle"],
-                      config["name"], float(model.optimizer.learning_rate), model.loss.get_config()))
+        calls.append(
+            (
+                x.copy(),
+                y.copy(),
+                options["batch_size"],
+                options["epochs"],
+                options["shuffle"],
+                config["name"],
+                float(model.optimizer.learning_rate),
+                model.loss.get_config(),
+            )
+        )
         return real(x, y, **options)
 
     model.fit = spy
@@ -115,9 +125,13 @@ def test_a_layer_that_tfmot_does_not_know_is_refused_with_its_name():
     from harness.workloads.keras_env import import_tf
 
     layers = import_tf().keras.layers
-    model = import_tf().keras.Sequential([
-        layers.InputLayer((6,)), layers.LayerNormalization(name="strange"), layers.Dense(10),
-    ])
+    model = import_tf().keras.Sequential(
+        [
+            layers.InputLayer((6,)),
+            layers.LayerNormalization(name="strange"),
+            layers.Dense(10),
+        ]
+    )
     with pytest.raises(UnsupportedError, match="strange"):
         quantized("qat-int8", model)
 

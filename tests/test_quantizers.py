@@ -30,10 +30,17 @@ def range_shape(described):
     return next(v["shape"] for v in described["variables"] if v["name"].endswith("kernel_min"))
 
 
-@pytest.mark.parametrize("quantizer, shape", [
-    ("last", []), ("last,per-channel", [32]), ("movavg", []), ("allvalues", []), ("allvalues,per-channel", []),
-    ("allvalues-pc", [32]),
-])
+@pytest.mark.parametrize(
+    "quantizer, shape",
+    [
+        ("last", []),
+        ("last,per-channel", [32]),
+        ("movavg", []),
+        ("allvalues", []),
+        ("allvalues,per-channel", []),
+        ("allvalues-pc", [32]),
+    ],
+)
 def test_the_shape_of_kernel_min_is_what_each_quantizer_really_does(quantizer, shape):
     # TFMOT's AllValuesQuantizer(per_axis=True) silently stays per-tensor: that is the published question.
     model = qat.quantize(conv_net(), parse_recipe(f"qat-q[{quantizer}]-int8-io").training)
@@ -136,15 +143,21 @@ def test_settings_are_passed_on_as_asked():
         qat.quantize(conv_net(), parse_recipe("qat-q[last,per-channel,asymmetric,full,w4,a16]-int8").training), "Conv2D"
     )
     assert conv["weight_quantizer"] == {
-        "class": "LastValueQuantizer", "num_bits": 4, "per_axis": True, "symmetric": False, "narrow_range": False,
+        "class": "LastValueQuantizer",
+        "num_bits": 4,
+        "per_axis": True,
+        "symmetric": False,
+        "narrow_range": False,
     }
 
 
 def test_activation_bits_reach_every_activation_and_the_input():
     summary = describe(qat.quantize(conv_net(), parse_recipe("qat-q[last,a6]-int8").training))
     found = [
-        found["num_bits"] for described in summary["layers"]
-        for found in (described["activation_quantizer"], described["output_quantizer"]) if found
+        found["num_bits"]
+        for described in summary["layers"]
+        for found in (described["activation_quantizer"], described["output_quantizer"])
+        if found
     ]
     assert len(found) == 3 and set(found) == {6}  # input, ReLU output, Dense output
 
@@ -154,7 +167,9 @@ def test_only_the_end_of_a_folded_chain_is_quantized(follower):
     layers = describe(qat.quantize(conv_net(follower=follower), parse_recipe("qat-q[last]-int8").training))["layers"]
     position = next(i for i, found in enumerate(layers) if found["class"] == "Conv2D")
     end = next(i for i, found in enumerate(layers) if found["class"] == "Flatten") - 1
-    quantized = [i for i in range(position, end + 1) if layers[i]["activation_quantizer"] or layers[i]["output_quantizer"]]
+    quantized = [
+        i for i in range(position, end + 1) if layers[i]["activation_quantizer"] or layers[i]["output_quantizer"]
+    ]
     assert quantized == [end]
 
 

@@ -9,8 +9,20 @@ from harness.variants.recipe import ALL, CORE, parse_quantizer, parse_recipe, se
 def test_core_is_the_published_set():
     names = [recipe.name for recipe in select_recipes(["core"])]
     assert names == [
-        "ptq-float32", "ptq-default", "ptq-default-pt", "ptq-float16", "ptq-wo8", "ptq-int8", "ptq-int8-io",
-        "ptq-int16x8", "ptq-aeq-dyn8", "ft-float32", "ft-int8-io", "qat-default", "qat-int8-io", "qat-dense-default",
+        "ptq-float32",
+        "ptq-default",
+        "ptq-default-pt",
+        "ptq-float16",
+        "ptq-wo8",
+        "ptq-int8",
+        "ptq-int8-io",
+        "ptq-int16x8",
+        "ptq-aeq-dyn8",
+        "ft-float32",
+        "ft-int8-io",
+        "qat-default",
+        "qat-int8-io",
+        "qat-dense-default",
         "qat-dense-int8-io",
     ]
 
@@ -20,11 +32,14 @@ def test_every_name_of_all_parses_to_itself():
     assert set(CORE) < set(ALL)
 
 
-@pytest.mark.parametrize("name, training, conversion", [
-    ("qat-dense-int8", "qat-dense", "int8"),
-    ("qat-int8-pt-io", "qat", "int8-pt-io"),
-    ("ft-default-pt", "ft", "default-pt"),
-])
+@pytest.mark.parametrize(
+    "name, training, conversion",
+    [
+        ("qat-dense-int8", "qat-dense", "int8"),
+        ("qat-int8-pt-io", "qat", "int8-pt-io"),
+        ("ft-default-pt", "ft", "default-pt"),
+    ],
+)
 def test_the_longest_training_name_wins(name, training, conversion):
     recipe = parse_recipe(name)
     assert (recipe.training.name, recipe.conversion.name) == (training, conversion)
@@ -65,9 +80,17 @@ def test_a_wrong_quantizer_is_refused(text):
         parse_quantizer(text)
 
 
-@pytest.mark.parametrize("name, arithmetic", [
-    ("ptq-default", "hybrid"), ("qat-default", "integer"), ("qat-dense-default-pt", "integer"), ("ptq-int8", "integer"),
-    ("ptq-wo8", "float"), ("ft-default", "hybrid"), ("ptq-float16", "float"),
-])
+@pytest.mark.parametrize(
+    "name, arithmetic",
+    [
+        ("ptq-default", "hybrid"),
+        ("qat-default", "integer"),
+        ("qat-dense-default-pt", "integer"),
+        ("ptq-int8", "integer"),
+        ("ptq-wo8", "float"),
+        ("ft-default", "hybrid"),
+        ("ptq-float16", "float"),
+    ],
+)
 def test_what_a_recipe_promises(name, arithmetic):
     assert parse_recipe(name).promised_arithmetic == arithmetic

@@ -21,9 +21,20 @@ from harness.results.store import Store
 from tests.fixtures_results import RUN, fill_store, make_info, make_records, raw_latency
 
 EXPORTED = {
-    "comparison.xlsx", "summary.md", "run.json", "cells.csv", "problems.csv", "seeds.csv", "starts.csv", "ops.csv",
+    "comparison.xlsx",
+    "summary.md",
+    "run.json",
+    "cells.csv",
+    "problems.csv",
+    "seeds.csv",
+    "starts.csv",
+    "ops.csv",
     "fallback.csv",
-    "findings.csv", "environment.csv", "summary-mnist-cnn.csv", "summary-sensor-cnn.csv", "raw",
+    "findings.csv",
+    "environment.csv",
+    "summary-mnist-cnn.csv",
+    "summary-sensor-cnn.csv",
+    "raw",
 }
 
 
@@ -81,10 +92,15 @@ def test_filters_choose_cells_and_keep_what_was_not_run(filled_results):
     assert "not run" in shown
 
 
-@pytest.mark.parametrize(("option", "wrong", "near"), [
-    ("--recipe", "ptq-int8-oi", "ptq-int8-io"), ("--device", "imx8", "imx8mp"), ("--backend", "nqu", "npu"),
-    ("--workload", "mnist", "mnist-cnn"),
-])
+@pytest.mark.parametrize(
+    ("option", "wrong", "near"),
+    [
+        ("--recipe", "ptq-int8-oi", "ptq-int8-io"),
+        ("--device", "imx8", "imx8mp"),
+        ("--backend", "nqu", "npu"),
+        ("--workload", "mnist", "mnist-cnn"),
+    ],
+)
 def test_an_unknown_filter_suggests_the_nearest_name(filled_results, option, wrong, near):
     done = report(filled_results, option, wrong)
     assert isinstance(done.exception, UserInputError) and near in str(done.exception)
@@ -181,7 +197,9 @@ def test_all_runs_takes_the_newest_record_of_each_cell(tmp_path):
     old = make_records()[:4]
     with fill_store(tmp_path, old, make_info(old)) as store:
         key = old[0].key
-        store.begin_run(RunInfo(run="20261122-000000-0000", started_utc="2026-11-22T00:00:00Z", command=[], planned=[key]))
+        store.begin_run(
+            RunInfo(run="20261122-000000-0000", started_utc="2026-11-22T00:00:00Z", command=[], planned=[key])
+        )
         newer = make_records()[0]
         newer.run, newer.accuracy = "20261122-000000-0000", 0.5
         store.add_cell(newer)

@@ -183,7 +183,9 @@ def test_an_empty_suffix_is_an_unknown_device(devices_dir: Path):
         get_profile("imx8mp@", devices_dir)
 
 
-def test_a_packaged_profile_ignores_the_users_folders(devices_dir: Path, write_profile, monkeypatch: pytest.MonkeyPatch):
+def test_a_packaged_profile_ignores_the_users_folders(
+    devices_dir: Path, write_profile, monkeypatch: pytest.MonkeyPatch
+):
     write_profile("host-litert", MINIMAL.replace("name: board", "name: host-litert"))
     monkeypatch.setenv("HARNESS_DEVICES", str(devices_dir))
     assert packaged_profile("host-litert").runtime.package == "ai-edge-litert==2.3.0"

@@ -33,8 +33,15 @@ class RowCase(Case):
 
 
 def row_case(
-    name: str, weights: np.ndarray, rows: tuple[int, ...], *, op: str = "FULLY_CONNECTED", per_channel: bool = True,
-    asymmetric: bool = True, transposed: bool = False, version: int = 3,
+    name: str,
+    weights: np.ndarray,
+    rows: tuple[int, ...],
+    *,
+    op: str = "FULLY_CONNECTED",
+    per_channel: bool = True,
+    asymmetric: bool = True,
+    transposed: bool = False,
+    version: int = 3,
 ) -> RowCase:
     """One op over float inputs in 0..1, as they come out of a ReLU: their zero point is -128."""
     weights = np.asarray(weights, np.int8)
@@ -60,8 +67,17 @@ def row_case(
     options.asymmetricQuantizeInputs = asymmetric
     model.op(op, inputs, [result], options, version)
     return RowCase(
-        op=op, activation="float32", weight="int8", per_channel=per_channel, zero_point=0, output_scale=1.0, name=name,
-        rows=rows, model=model.finish([source], [result]), x=x, want=x @ (weights * scales[:, None].astype(float)).T,
+        op=op,
+        activation="float32",
+        weight="int8",
+        per_channel=per_channel,
+        zero_point=0,
+        output_scale=1.0,
+        name=name,
+        rows=rows,
+        model=model.finish([source], [result]),
+        x=x,
+        want=x @ (weights * scales[:, None].astype(float)).T,
     )
 
 
@@ -99,7 +115,8 @@ def test_the_prediction_is_what_the_runtime_does(litert_python):
     seen = run_cases(litert_python, CASES)
     predicted = {
         (case.key, kernels): "right" if support.right else "wrong"
-        for case in CASES for kernels in ("reference", "default")
+        for case in CASES
+        for kernels in ("reference", "default")
         for support in [runtime_supports(*LITERT, read_graph(case.model), kernels=kernels, machine="x86_64")]
     }
     assert predicted == seen
@@ -118,7 +135,10 @@ def test_the_rule_holds_on_x86_alone_and_names_the_outputs():
     for machine in ("aarch64", None):
         assert runtime_supports(*LITERT, graph, machine=machine).right is True
     (reason,) = runtime_supports(*LITERT, graph, machine="x86_64").reasons
-    assert reason.startswith("node 0 FULLY_CONNECTED: the x86-64 kernel sums each row") and "2 of its outputs: 0, 2" in reason
+    assert (
+        reason.startswith("node 0 FULLY_CONNECTED: the x86-64 kernel sums each row")
+        and "2 of its outputs: 0, 2" in reason
+    )
 
 
 def test_a_board_that_is_this_machine_is_predicted_with_its_processor():

@@ -36,14 +36,23 @@ def test_hello_opens_a_session_and_answers_with_the_facts(serial_board):
     facts = parse_hello(answer.payload)
     assert (facts.session, facts.version, facts.max_payload, facts.window) == (SESSION, 1, 1032, 4)
     assert (facts.clock_hz, facts.sample_bytes, facts.code_bytes, facts.kernels) == (25_000_000, 256 << 10, 30_000, 1)
-    assert (facts.board, facts.core, facts.runtime, facts.firmware) == ("test-board", "no-core", "arithmetic 1", "tests")
+    assert (facts.board, facts.core, facts.runtime, facts.firmware) == (
+        "test-board",
+        "no-core",
+        "arithmetic 1",
+        "tests",
+    )
 
 
 @pytest.mark.parametrize(
     ("payload", "code", "detail"),
     [
-        (b"\2\0\1\0", Code.VERSION, 1), (b"\2\0", Code.VERSION, 1), (b"\2\0\1\0\0\0\0", Code.VERSION, 1),
-        (b"\1\0\0\0", Code.BAD_ARGUMENT, 0), (b"", Code.BAD_ARGUMENT, 0), (b"\1\0\1\0\0", Code.BAD_ARGUMENT, 0),
+        (b"\2\0\1\0", Code.VERSION, 1),
+        (b"\2\0", Code.VERSION, 1),
+        (b"\2\0\1\0\0\0\0", Code.VERSION, 1),
+        (b"\1\0\0\0", Code.BAD_ARGUMENT, 0),
+        (b"", Code.BAD_ARGUMENT, 0),
+        (b"\1\0\1\0\0", Code.BAD_ARGUMENT, 0),
     ],
 )
 def test_a_wrong_hello_is_refused(serial_board, payload, code, detail):
@@ -171,7 +180,9 @@ def test_no_noise_keeps_a_board_from_the_next_frame(serial_board, noise, draw):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_fuzzed_under_sanitizers(tmp_path, seed):
-    program = compile_c(tmp_path / "fuzz", [ROOT / "tests" / "serial_fuzz.c", ROOT / "tests" / "serial_board.c"], *SANITIZERS)
+    program = compile_c(
+        tmp_path / "fuzz", [ROOT / "tests" / "serial_fuzz.c", ROOT / "tests" / "serial_board.c"], *SANITIZERS
+    )
     done = subprocess.run([program, str(seed), "30000"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     reached = dict(re.findall(r"(\w+) (\d+)", done.stdout))

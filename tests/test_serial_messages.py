@@ -19,10 +19,23 @@ from harness.links.serial_messages import (
 )
 
 _FIELDS = (
-    ("version", "H", 1), ("session", "H", 7), ("max_payload", "H", 1032), ("window", "H", 4), ("clock_hz", "I", 25_000_000),
-    ("tick_hz", "I", 25_000_000), ("tick_unit", "B", 1), ("model_kind", "B", 1), ("plan_version", "H", 1),
-    ("arena_bytes", "I", 65_536), ("model_bytes", "I", 65_536), ("sample_bytes", "I", 65_536), ("code_bytes", "I", 30_000),
-    ("kernels", "I", 1), ("ops", "Q", 3), ("boots", "I", 1), ("reset_reason", "B3x", 0),
+    ("version", "H", 1),
+    ("session", "H", 7),
+    ("max_payload", "H", 1032),
+    ("window", "H", 4),
+    ("clock_hz", "I", 25_000_000),
+    ("tick_hz", "I", 25_000_000),
+    ("tick_unit", "B", 1),
+    ("model_kind", "B", 1),
+    ("plan_version", "H", 1),
+    ("arena_bytes", "I", 65_536),
+    ("model_bytes", "I", 65_536),
+    ("sample_bytes", "I", 65_536),
+    ("code_bytes", "I", 30_000),
+    ("kernels", "I", 1),
+    ("ops", "Q", 3),
+    ("boots", "I", 1),
+    ("reset_reason", "B3x", 0),
 )
 
 
@@ -36,7 +49,13 @@ def hello(*strings: bytes, **changes: int) -> bytes:
 
 def test_a_good_hello_is_read_field_by_field():
     found = parse_hello(hello())
-    assert (found.board, found.core, found.tick_hz, found.ops, found.last_fault) == ("board", "cortex-m4", 25_000_000, 3, None)
+    assert (found.board, found.core, found.tick_hz, found.ops, found.last_fault) == (
+        "board",
+        "cortex-m4",
+        25_000_000,
+        3,
+        None,
+    )
 
 
 def test_a_board_cannot_move_the_cursor_ring_the_bell_or_hide():
@@ -51,7 +70,12 @@ def test_a_board_cannot_move_the_cursor_ring_the_bell_or_hide():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tick_hz", 0), ("tick_unit", 0), ("tick_unit", 3), ("model_kind", 0), ("model_kind", 3), ("max_payload", 263),
+        ("tick_hz", 0),
+        ("tick_unit", 0),
+        ("tick_unit", 3),
+        ("model_kind", 0),
+        ("model_kind", 3),
+        ("max_payload", 263),
         ("window", 0),
     ],
 )

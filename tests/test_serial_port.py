@@ -163,7 +163,9 @@ def test_a_baud_rate_of_nothing():
 
 def test_a_port_in_use_names_its_user(serial_board):
     with pty_board(serial_board) as path:
-        script = "import serial, sys; p = serial.Serial(sys.argv[1], exclusive=True); print(flush=True); sys.stdin.read()"
+        script = (
+            "import serial, sys; p = serial.Serial(sys.argv[1], exclusive=True); print(flush=True); sys.stdin.read()"
+        )
         other = subprocess.Popen([sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert other.stdout.readline() == b"\n"
         with pytest.raises(TransientDeviceError, match=f"in use by another program .*process {other.pid}"):

@@ -86,7 +86,9 @@ def test_progress_counts_to_the_end_and_a_second_upload_is_skipped(serial_board)
     session, _ = open_session(serial_board)
     session.hello()
     seen: list[tuple[int, int]] = []
-    assert not session.upload(Target.MODEL, bytes(5000), progress=lambda done, total: seen.append((done, total))).skipped
+    assert not session.upload(
+        Target.MODEL, bytes(5000), progress=lambda done, total: seen.append((done, total))
+    ).skipped
     assert seen == sorted(seen) and seen[-1] == (5000, 5000) and len(seen) == 5
     assert session.upload(Target.MODEL, bytes(5000)).skipped
     assert not session.upload(Target.MODEL, bytes(4999)).skipped
@@ -117,7 +119,9 @@ def test_single_faults_are_always_repaired(serial_board, seed, model, samples, f
 
 
 @examples(60)
-@given(seed=st.integers(0, 2**32), rate=st.floats(1e-5, 3e-3), kinds=st.sets(st.sampled_from(sorted(DAMAGE)), min_size=1))
+@given(
+    seed=st.integers(0, 2**32), rate=st.floats(1e-5, 3e-3), kinds=st.sets(st.sampled_from(sorted(DAMAGE)), min_size=1)
+)
 def test_noise_never_makes_a_wrong_result(serial_board, seed, rate, kinds):
     serial_board.power_cycle(announce=False)
     rng = random.Random(seed)
@@ -318,7 +322,11 @@ def test_who_answers_hello_is_told():
         (lambda data: b"login: ", NotOurFirmware, "something else speaks on the line.*login: "),
         (lambda data: b"m-ready\r\n", NotOurFirmware, "runtime: mlperf-tiny"),
         (lambda data: bytes(range(256)), NotOurFirmware, "baud rate"),
-        (lambda data: encode_frame(SerialFrame(Type.ERROR, 0, 0, b"\x0c\0\x07\0")), ProtocolError, "version 7 .*version 1"),
+        (
+            lambda data: encode_frame(SerialFrame(Type.ERROR, 0, 0, b"\x0c\0\x07\0")),
+            ProtocolError,
+            "version 7 .*version 1",
+        ),
         (lambda data: encode_frame(SerialFrame(Type.FAULT, 0, 0, b"\1" + bytes(19))), BoardFault, "hard fault"),
         (lambda data: encode_frame(SerialFrame(Type.NAK, 1, 0, b"\1\0")), BoardLost, "though the board speaks"),
     ):

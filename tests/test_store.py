@@ -47,7 +47,9 @@ def begin(store: Store, run: str = RUN, planned=(KEY,), started: str = "2026-11-
 _TEXT = st.text(max_size=12)
 _INTS = st.integers(-(2**63), 2**63 - 1)
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-_JSON = st.recursive(st.none() | st.booleans() | _INTS | _FLOATS | _TEXT, lambda inner: st.lists(inner, max_size=2), max_leaves=4)
+_JSON = st.recursive(
+    st.none() | st.booleans() | _INTS | _FLOATS | _TEXT, lambda inner: st.lists(inner, max_size=2), max_leaves=4
+)
 _KEYS = st.builds(CellKey, workload=_TEXT, recipe=_TEXT, device=_TEXT, backend=_TEXT, dataset=_TEXT, seed=_INTS)
 _MAYBE = {
     name: st.none() | {"int | None": _INTS, "float | None": _FLOATS, "str | None": _TEXT}[annotation]
@@ -55,10 +57,15 @@ _MAYBE = {
     if annotation in ("int | None", "float | None", "str | None")
 }
 _RECORDS = st.builds(
-    CellRecord, key=_KEYS, run=st.just(RUN), outcome=st.sampled_from(["ok", "unsupported", "wrong", "failed"]),
+    CellRecord,
+    key=_KEYS,
+    run=st.just(RUN),
+    outcome=st.sampled_from(["ok", "unsupported", "wrong", "failed"]),
     time_basis=st.none() | st.sampled_from(["device", "guest-instructions", "host-emulated", "estimate"]),
-    fingerprint=st.none() | st.builds(Fingerprint, runtime=_TEXT, cpu_count=st.none() | _INTS, kernel=st.none() | _TEXT),
-    affinity=st.none() | st.lists(_INTS, max_size=3), ops=st.lists(st.dictionaries(_TEXT, _JSON, max_size=3), max_size=3),
+    fingerprint=st.none()
+    | st.builds(Fingerprint, runtime=_TEXT, cpu_count=st.none() | _INTS, kernel=st.none() | _TEXT),
+    affinity=st.none() | st.lists(_INTS, max_size=3),
+    ops=st.lists(st.dictionaries(_TEXT, _JSON, max_size=3), max_size=3),
     fallback=st.lists(st.builds(FallbackOp, node=_INTS, op=_TEXT, reason=st.none() | _TEXT), max_size=2),
     findings=st.lists(
         st.builds(Finding, code=_TEXT, severity=st.sampled_from(["info", "error"]), where=_TEXT, what=_TEXT), max_size=2
@@ -74,7 +81,9 @@ def shared_store(tmp_path_factory):
         yield opened
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(record=_RECORDS)
 def test_any_record_comes_back_unchanged(shared_store, record):
     shared_store.add_cell(record)
@@ -161,10 +170,19 @@ def test_latest_gives_the_newest_record_of_each_key_over_all_runs(store):
     assert newest == [("ptq-float32", "20260101"), ("ptq-int8-io", "20260102")]
 
 
-@pytest.mark.parametrize(("filters", "count"), [
-    ({"recipe": "ptq-int8-io"}, 1), ({"recipe": "ptq-*"}, 2), ({"recipe": ["qat-q[last]*", "ptq-float32"]}, 2),
-    ({"device": "imx*"}, 0), ({"outcome": "wrong"}, 1), ({"recipe": []}, 0), ({"seed": 0}, 3), ({"seed": [1, 2]}, 0),
-])
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({"recipe": "ptq-int8-io"}, 1),
+        ({"recipe": "ptq-*"}, 2),
+        ({"recipe": ["qat-q[last]*", "ptq-float32"]}, 2),
+        ({"device": "imx*"}, 0),
+        ({"outcome": "wrong"}, 1),
+        ({"recipe": []}, 0),
+        ({"seed": 0}, 3),
+        ({"seed": [1, 2]}, 0),
+    ],
+)
 def test_cells_are_filtered_by_names_and_globs(store, filters, count):
     recipes = ("ptq-int8-io", "ptq-float32", "qat-q[last]-int8-io")
     keys = [make_key("mnist-cnn", recipe, "host-litert", "cpu") for recipe in recipes]
@@ -357,7 +375,9 @@ with Store.open(results) as store:
 
 
 def writer(results: Path, run: str, count: int) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", _WRITER, str(results), run, str(count)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(results), run, str(count)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_two_runs_may_start_and_write_at_once(tmp_path):

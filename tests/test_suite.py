@@ -41,7 +41,9 @@ def test_an_accuracy_drop_beyond_the_bound_is_told_with_its_figures():
 
 
 def test_one_wrong_answer_of_few_samples_is_no_drop():
-    few = record(accuracy=31 / 32, accuracy_delta=-1 / 32, samples=32, only_float_right=1, only_cell_right=0, mcnemar_p=1.0)
+    few = record(
+        accuracy=31 / 32, accuracy_delta=-1 / 32, samples=32, only_float_right=1, only_cell_right=0, mcnemar_p=1.0
+    )
     assert check_record(few, 0.02) is None
 
 

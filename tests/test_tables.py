@@ -30,10 +30,21 @@ def column_of(summary, device, backend):
 # -- numbers as texts ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ns", "text"), [
-    (850, "850 ns"), (999, "999 ns"), (5_940, "5.94 µs"), (24_100, "24.1 µs"), (999_700, "1.00 ms"), (1_050_000, "1.05 ms"),
-    (999_960_000, "1.00 s"), (90_000_000_000, "90.0 s"), (0, "0 ns"), (None, ""),
-])
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (850, "850 ns"),
+        (999, "999 ns"),
+        (5_940, "5.94 µs"),
+        (24_100, "24.1 µs"),
+        (999_700, "1.00 ms"),
+        (1_050_000, "1.05 ms"),
+        (999_960_000, "1.00 s"),
+        (90_000_000_000, "90.0 s"),
+        (0, "0 ns"),
+        (None, ""),
+    ],
+)
 def test_durations_have_three_digits_in_the_unit_that_suits(ns, text):
     assert duration_text(ns) == text
 
@@ -49,7 +60,9 @@ def test_texts_from_boards_lose_control_characters():
 
 
 def test_a_delegate_that_took_nothing_is_named():
-    record = replace(ok_record(make_key("w", "ptq-int8-io", "imx8mp", "npu"), (1, 0.9, 1.0)), delegated_nodes=0, partitions=0)
+    record = replace(
+        ok_record(make_key("w", "ptq-int8-io", "imx8mp", "npu"), (1, 0.9, 1.0)), delegated_nodes=0, partitions=0
+    )
     assert placement_text(record) == "vx 0/6 nodes"
     assert placement_text(replace(record, delegated_nodes=None)) == "vx ?/6 nodes (not told)"
     assert placement_text(replace(record, delegated_nodes=4, partitions=2)) == "vx 4/6 nodes in 2 parts"
@@ -65,8 +78,10 @@ def test_recipes_stand_in_the_order_of_the_recipe_table(mnist):
 
 def test_there_is_one_column_per_device_and_backend_with_threads_and_basis_in_its_head(mnist):
     assert [c.text for c in mnist.columns] == [
-        "host-litert / cpu-ref (1 thread, device clock)", "host-litert / cpu (1 thread, device clock)",
-        "host-tflite / cpu (1 thread, device clock)", "imx8mp / npu (4 threads, device clock)",
+        "host-litert / cpu-ref (1 thread, device clock)",
+        "host-litert / cpu (1 thread, device clock)",
+        "host-tflite / cpu (1 thread, device clock)",
+        "imx8mp / npu (4 threads, device clock)",
     ]
 
 
@@ -140,7 +155,9 @@ def test_the_first_seed_is_shown_and_other_outcomes_of_other_seeds_are_told():
 def test_one_workload_on_two_datasets_gives_two_tables(records):
     moved = [replace(r, key=replace(r.key, dataset="ee" * 32), dataset_name="mnist") for r in records[:3]]
     assert [s.title for s in summaries([*records, *moved])] == [
-        "mnist-cnn on digits-28x28", "sensor-cnn on digits-28x28", "mnist-cnn on mnist",
+        "mnist-cnn on digits-28x28",
+        "sensor-cnn on digits-28x28",
+        "mnist-cnn on mnist",
     ]
 
 
@@ -157,7 +174,9 @@ def test_the_headline_names_the_fastest_and_smallest_within_a_point_of_the_best(
     frame = answers_frame(mnist)
     here = frame[frame["device / backend"] == column_of(mnist, "host-litert", "cpu")]
     assert dict(zip(here["choice"], here["recipe"], strict=True)) == {
-        "fastest": "ptq-int8-io", "smallest": "ptq-default", "most accurate": "ft-float32",
+        "fastest": "ptq-int8-io",
+        "smallest": "ptq-default",
+        "most accurate": "ft-float32",
     }
     assert "(n=1200), XNNPACK 6/6 nodes" in here["median latency"].iloc[0]
 
@@ -165,7 +184,9 @@ def test_the_headline_names_the_fastest_and_smallest_within_a_point_of_the_best(
 def test_the_headline_leaves_out_what_is_less_accurate_or_not_ok(mnist):
     for answer in answers(mnist):
         assert answer.record.outcome == "ok"
-        same = [r for r in mnist.records() if (r.key.device, r.key.backend) == (answer.column.device, answer.column.backend)]
+        same = [
+            r for r in mnist.records() if (r.key.device, r.key.backend) == (answer.column.device, answer.column.backend)
+        ]
         best = max(r.accuracy for r in same if r.outcome == "ok")
         assert answer.record.accuracy >= best - 0.01
 

@@ -34,7 +34,15 @@ def model(*lines: str) -> bytes:
 def archive(folder: Path, cpu: tuple[str, ...] = _CPU) -> Path:
     """The stand-in as a static library."""
     part, library = folder / "stand_in.o", folder / "libstand-in.a"
-    command = ["arm-none-eabi-g++", *cpu, *_CXX, "-DTF_LITE_STATIC_MEMORY", f"-I{STAND_IN}", "-c", str(STAND_IN / "stand_in.cc")]
+    command = [
+        "arm-none-eabi-g++",
+        *cpu,
+        *_CXX,
+        "-DTF_LITE_STATIC_MEMORY",
+        f"-I{STAND_IN}",
+        "-c",
+        str(STAND_IN / "stand_in.cc"),
+    ]
     subprocess.run([*command, "-o", str(part)], check=True)
     subprocess.run(["arm-none-eabi-ar", "rcsD", str(library), str(part)], check=True)
     return library
@@ -101,10 +109,13 @@ def test_ops_that_are_not_registered_are_named(client):
     assert refused.text == "this firmware's TFLite Micro was not given the op CUMSUM, MY_OWN"
 
 
-@pytest.mark.parametrize(("lines", "words"), [
-    (("schema 4",), "the .tflite has schema version 4, the library has 3"),
-    (("no graph",), "no graph with inputs and outputs"),
-])
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("schema 4",), "the .tflite has schema version 4, the library has 3"),
+        (("no graph",), "no graph with inputs and outputs"),
+    ],
+)
 def test_a_model_that_is_none_is_refused(client, lines, words):
     refused = refusal(client, *lines)
     assert refused.code == Code.BAD_MODEL and words in refused.text
@@ -125,7 +136,9 @@ def test_a_model_too_large_for_the_arena(client):
 def test_what_a_kernel_prints_becomes_the_reason(client):
     refused = refusal(client, "op ADD", "load:kernel")
     assert (refused.code, refused.detail) == (Code.UNSUPPORTED_OP, 17)
-    assert refused.text.startswith("Type INT64 (-4) not supported, scale 0.250.; Node CUMSUM (number 17f) failed to prepare")
+    assert refused.text.startswith(
+        "Type INT64 (-4) not supported, scale 0.250.; Node CUMSUM (number 17f) failed to prepare"
+    )
     assert len(refused.text) <= 120
 
 
@@ -134,9 +147,14 @@ def test_a_library_without_texts_says_so(client):
     assert refused.code == Code.UNSUPPORTED_OP and "without the texts" in refused.text
 
 
-@pytest.mark.parametrize(("how", "words"), [
-    ("abort", "gave up (abort)"), ("assert", "check failed: a == b (kernel.cc:12)"), ("halted", "HALTED"),
-])
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("abort", "gave up (abort)"),
+        ("assert", "check failed: a == b (kernel.cc:12)"),
+        ("halted", "HALTED"),
+    ],
+)
 def test_a_library_that_gives_up_brings_no_board_down(client, how, words):
     boots = client.hello().boots
     refused = refusal(client, "op ADD", f"load:{how}")
@@ -168,7 +186,8 @@ def test_nothing_named_says_what_to_name():
 
 def test_the_environment_names_a_build(stand_in):
     environ = {
-        "HARNESS_TFLM_INCLUDE": os.pathsep.join(map(str, stand_in.include)), "HARNESS_TFLM_LIBRARY": str(stand_in.library),
+        "HARNESS_TFLM_INCLUDE": os.pathsep.join(map(str, stand_in.include)),
+        "HARNESS_TFLM_LIBRARY": str(stand_in.library),
         "HARNESS_TFLM_DEFINES": "USE_TFLM_COMPRESSION LEVEL=2",
     }
     found = tflite_micro(environ=environ)

@@ -81,7 +81,12 @@ def profile(bench, tmp_path, monkeypatch) -> Callable[..., str]:
 
     def write(backends: dict[str, str], *, host_key: str | None = None, silence_s: int = 20) -> str:
         text = PROFILE.format(
-            name="bench", port=bench.port, key=bench.key_file, python=bench.python, agent=AGENT, silence_s=silence_s,
+            name="bench",
+            port=bench.port,
+            key=bench.key_file,
+            python=bench.python,
+            agent=AGENT,
+            silence_s=silence_s,
             backends="\n".join(f"  {backend}: {{{settings}}}" for backend, settings in backends.items()),
         )
         (tmp_path / "devices" / "bench.yaml").write_text(text)
@@ -99,8 +104,13 @@ def measure(tmp_path):
         path = tmp_path / "tiny.tflite"
         path.write_bytes(model or tiny_model.mnist_cnn())
         asked = RunOptions(
-            workloads=(str(path),), recipes=(), devices=(device,), samples=64, budget_s=1.0,
-            devices_dir=str(tmp_path / "devices") if (tmp_path / "devices").exists() else None, **options,
+            workloads=(str(path),),
+            recipes=(),
+            devices=(device,),
+            samples=64,
+            budget_s=1.0,
+            devices_dir=str(tmp_path / "devices") if (tmp_path / "devices").exists() else None,
+            **options,
         )
         plan = measure_plan(asked, 64)
         result = run_session(asked, tmp_path / "results", plan=plan, watcher=watcher)
@@ -143,21 +153,25 @@ def delegate(path: str, **options: str) -> str:
 
 
 def test_delegates_that_fail_end_as_the_right_outcome_and_the_next_cell_runs(bench, libraries, profile, measure):
-    device = profile({
-        "missing": delegate("/opt/libnone.so"),
-        "foreign": delegate(FOREIGN),
-        "no-device": delegate(MISBEHAVING, mode="no-device"),
-        "crash": delegate(STANDIN, fault="crash"),
-        "chatter": delegate(MISBEHAVING, mode="chatter", library=STANDIN),
-        "hang": delegate(STANDIN, fault="hang"),
-        "cpu": "threads: 1",
-    })
+    device = profile(
+        {
+            "missing": delegate("/opt/libnone.so"),
+            "foreign": delegate(FOREIGN),
+            "no-device": delegate(MISBEHAVING, mode="no-device"),
+            "crash": delegate(STANDIN, fault="crash"),
+            "chatter": delegate(MISBEHAVING, mode="chatter", library=STANDIN),
+            "hang": delegate(STANDIN, fault="hang"),
+            "cpu": "threads: 1",
+        }
+    )
     result = measure(device)
     cells = by_backend(result)
     told = {name: (c.outcome, c.attempts, c.reason) for name, c in cells.items()}
     assert told["missing"] == ("failed", 1, "the delegate does not load: there is no /opt/libnone.so on the board")
     assert told["foreign"] == (
-        "failed", 1, "the delegate does not load: /opt/libforeign.so is for x86-64 (64 bits), the board's Python is for "
+        "failed",
+        1,
+        "the delegate does not load: /opt/libforeign.so is for x86-64 (64 bits), the board's Python is for "
         "64-bit Arm (64 bits)",
     )
     assert told["no-device"][:2] == ("failed", 1)
@@ -181,7 +195,9 @@ def test_delegates_that_fail_end_as_the_right_outcome_and_the_next_cell_runs(ben
 
 def test_a_disk_that_fills_up_during_an_upload_fails_that_cell_alone(bench, profile, measure):
     def fill(key, done, total):
-        if total > 2 << 20 and not filled:  # the large model is under way, and nothing but the board knows its free space
+        if (
+            total > 2 << 20 and not filled
+        ):  # the large model is under way, and nothing but the board knows its free space
             filled.append(done)
             fill_disk(bench)
 
@@ -225,8 +241,10 @@ def test_a_board_that_reboots_in_a_cell_is_waited_for_and_the_cell_repeated(benc
             bench.run("sync")  # the disk has no journal: a reset must not find it half-written
             bench._machine.qmp.command("system_reset")
 
-    result = measure(profile({"cpu-ref": "kernels: reference", "cpu": "threads: 1"}, silence_s=8),
-                     watcher=Watcher(stage=reset, note=notes.append))
+    result = measure(
+        profile({"cpu-ref": "kernels: reference", "cpu": "threads: 1"}, silence_s=8),
+        watcher=Watcher(stage=reset, note=notes.append),
+    )
     told = {name: (c.outcome, c.attempts) for name, c in by_backend(result).items()}
     assert told == {"cpu-ref": ("ok", 2), "cpu": ("ok", 1)}
     assert any("connection lost: " in note and "connecting again" in note for note in notes)
@@ -260,5 +278,3 @@ def test_a_changed_host_key_fails_every_cell_and_nothing_is_sent(bench, profile,
         assert "harness devices enroll bench" in record.reason
     assert len(result.records) == 2 and result.exit_code == 2
     assert bench.run(f"ls {AGENT}").stdout == ""
-
-

@@ -11,8 +11,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: one recipe of each kind: nodes that the stand-in takes, nodes in all; a converter that builds other graphs shows here
 DELEGATED = {
-    "ptq-float32": (0, 5), "ptq-default": None, "ptq-default-pt": (0, 5), "ptq-int8-io": (5, 5), "ptq-int16x8": (0, 7),
-    "ptq-aeq-dyn8": (0, 5), "qat-default": (7, 7), "qat-dense-default": (2, 7),
+    "ptq-float32": (0, 5),
+    "ptq-default": None,
+    "ptq-default-pt": (0, 5),
+    "ptq-int8-io": (5, 5),
+    "ptq-int16x8": (0, 7),
+    "ptq-aeq-dyn8": (0, 5),
+    "qat-default": (7, 7),
+    "qat-dense-default": (2, 7),
 }
 
 
@@ -20,9 +26,30 @@ def run_suite(results: Path, *options: str) -> tuple[int, str, list[dict]]:
     """Exit status, what was printed, and the cells of one suite run."""
     environment = {name: value for name, value in os.environ.items() if name != "HARNESS_DATA_DIR"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "suites/", "-q", "-p", "no:cacheprovider", "--device", "imx8mp", "--emulated",
-         "--samples", "32", "--budget", "15s", "--results", str(results), *options],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "suites/",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--device",
+            "imx8mp",
+            "--emulated",
+            "--samples",
+            "32",
+            "--budget",
+            "15s",
+            "--results",
+            str(results),
+            *options,
+        ],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     files = sorted(results.glob("*/run.json"))
     cells = json.loads(files[-1].read_text())["cells"] if files else []
@@ -57,7 +84,9 @@ def test_every_cell_says_how_its_time_was_got_and_where_its_nodes_ran(mnist):
 
 
 def test_no_prediction_was_wrong(mnist):
-    wrong = [(c["recipe"], c["backend"], f) for c in mnist[2] for f in c["findings"] if f["code"].startswith("prediction")]
+    wrong = [
+        (c["recipe"], c["backend"], f) for c in mnist[2] for f in c["findings"] if f["code"].startswith("prediction")
+    ]
     assert wrong == []
 
 

@@ -139,7 +139,10 @@ def test_the_digest_follows_the_samples_and_the_preprocessing(model, tmp_path):
     [
         ({}, "has no arrays in it"),
         ({"images": images()}, "has neither 'x_test' nor 'x'; found the keys: images"),
-        ({"x": images(shape=(27, 28))}, r"'x' does not fit the model: samples have shape \[27, 28\], the model takes \[28, 28\]"),
+        (
+            {"x": images(shape=(27, 28))},
+            r"'x' does not fit the model: samples have shape \[27, 28\], the model takes \[28, 28\]",
+        ),
         ({"x": images(0)}, "'x' is empty"),
         ({"x": np.full((2, 28, 28), np.nan)}, "'x' has NaN"),
         ({"x": np.full((2, 28, 28), "a")}, "'x' has dtype <U1"),
@@ -208,7 +211,9 @@ def test_a_file_that_is_no_tflite_is_refused(tmp_path):
 # What a Keras file says
 
 
-@pytest.mark.parametrize("write, name", [(write_h5, "m.h5"), (write_keras_zip, "m.keras"), (write_h5, "really-h5.keras")])
+@pytest.mark.parametrize(
+    "write, name", [(write_h5, "m.h5"), (write_keras_zip, "m.keras"), (write_h5, "really-h5.keras")]
+)
 def test_shape_units_and_activation_are_read_from_every_format(tmp_path, write, name):
     ends = model_ends(write(tmp_path / name, dense_classifier(7, "softmax", (5, 6))))
     assert ends.input.shape == (-1, 5, 6) and ends.output_units == 7 and not ends.from_logits
@@ -233,9 +238,15 @@ def test_the_last_layers_tell_units_and_logits(tmp_path, last, units, logits):
 
 def test_a_model_with_two_inputs_is_refused(tmp_path):
     inputs = [{**layer("InputLayer", batch_input_shape=[None, 2]), "name": n, "inbound_nodes": []} for n in "ab"]
-    config = {"class_name": "Functional", "config": {
-        "name": "m", "layers": inputs, "input_layers": [["a", 0, 0], ["b", 0, 0]], "output_layers": [["a", 0, 0]],
-    }}
+    config = {
+        "class_name": "Functional",
+        "config": {
+            "name": "m",
+            "layers": inputs,
+            "input_layers": [["a", 0, 0], ["b", 0, 0]],
+            "output_layers": [["a", 0, 0]],
+        },
+    }
     with pytest.raises(UserInputError, match="2 inputs, expected one"):
         model_ends(write_h5(tmp_path / "m.h5", config))
 
@@ -243,7 +254,9 @@ def test_a_model_with_two_inputs_is_refused(tmp_path):
 LAMBDA = layer("Lambda", function=["4wEAAAAAAAAA", None, None])
 CODE = {
     "a Lambda layer": LAMBDA,
-    "a lambda as activation": layer("Dense", units=1, activation={"class_name": "__lambda__", "config": {"value": "4wEA"}}),
+    "a lambda as activation": layer(
+        "Dense", units=1, activation={"class_name": "__lambda__", "config": {"value": "4wEA"}}
+    ),
     "a Lambda inside a wrapper": layer("TimeDistributed", layer=LAMBDA),
     "a TensorFlow function with effects": layer("TFOpLambda", function="io.write_file"),
 }
@@ -321,7 +334,10 @@ def loaded(tmp_path_factory):
 
     def run(verb):
         result = subprocess.run(
-            [sys.executable, "-m", "tests.user_model_files", verb, str(folder)], capture_output=True, text=True, timeout=600
+            [sys.executable, "-m", "tests.user_model_files", verb, str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         assert result.returncode == 0, result.stderr[-3000:]
         return result.stdout

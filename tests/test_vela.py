@@ -108,7 +108,9 @@ def test_a_damaged_result_is_made_anew(vela_cache: Path, vela_model, victim: str
 def test_two_that_want_the_same_compile_it_once(vela_cache: Path, vela_model, monkeypatch: pytest.MonkeyPatch):
     runs, results, real = [], [], vela._run
     monkeypatch.setattr(vela, "_run", lambda *a: (runs.append(1), real(*a)))
-    work = [threading.Thread(target=lambda: results.append(compile_model(vela_model("int8_dense"), U65))) for _ in range(2)]
+    work = [
+        threading.Thread(target=lambda: results.append(compile_model(vela_model("int8_dense"), U65))) for _ in range(2)
+    ]
     for thread in work:
         thread.start()
     for thread in work:
@@ -143,7 +145,11 @@ def fake_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) ->
     [
         ("kill -KILL $$", TransientDeviceError, "was killed.*SIGKILL"),
         ("echo 'bad buffer'; kill -SEGV $$", UnsupportedError, "crashes on this model with SIGSEGV: bad buffer"),
-        ("echo 'RuntimeError: Compilation failed: no such op'; exit 1", UnsupportedError, "refuses the model: no such op"),
+        (
+            "echo 'RuntimeError: Compilation failed: no such op'; exit 1",
+            UnsupportedError,
+            "refuses the model: no such op",
+        ),
         ("exit 3", UnsupportedError, "refuses the model: no message"),
     ],
 )
@@ -184,7 +190,7 @@ def test_an_unknown_tool_gets_the_nearest_name():
 
 
 def test_a_reason_loses_the_tensors_name_with_all_its_brackets():
-    said = ['Reason: Operation has tensor with unsupported DataType Float32 (a(b)/c;d)', 'One of {"INT8", "UINT8"}']
+    said = ["Reason: Operation has tensor with unsupported DataType Float32 (a(b)/c;d)", 'One of {"INT8", "UINT8"}']
     assert shorten(said) == "unsupported DataType Float32; One of {INT8, UINT8}"
     assert shorten([]) == "Vela gives no reason"
 
@@ -218,9 +224,7 @@ def test_commas_in_a_tensors_name_stay_in_it(vela_shared: Path, vela_model):
 
 if SHARED:
 
-    @pytest.mark.parametrize(
-        ("name", "nodes"), [("ad01_int8", 10), ("mobilenet_v1_0.25_128_quant", 31)]
-    )
+    @pytest.mark.parametrize(("name", "nodes"), [("ad01_int8", 10), ("mobilenet_v1_0.25_128_quant", 31)])
     def test_public_integer_models_go_to_the_npu_as_a_whole(vela_shared: Path, name: str, nodes: int):
         compiled = compile_model(Path(SHARED) / "models" / f"{name}.tflite", U65)
         assert [n.place for n in compiled.nodes] == ["npu"] * nodes

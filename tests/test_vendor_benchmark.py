@@ -30,7 +30,11 @@ def test_figures_of_a_plain_run_are_read_in_nanoseconds():
     found = parse_benchmark_output(vendor_outputs.PLAIN)
     assert (found.init_ns, found.first_invoke_ns, found.warmup_mean_ns) == (771_000, 1_512_391_000, 1_512_390_000)
     assert (found.mean_ns, found.count, found.min_ns, found.max_ns, found.std_ns) == (
-        1_250_340_000, 50, 1_127_568_000, 1_389_954_000, 59_798_000,
+        1_250_340_000,
+        50,
+        1_127_568_000,
+        1_389_954_000,
+        59_798_000,
     )
     assert (found.median_ns, found.ops) == (None, ())
 
@@ -38,15 +42,25 @@ def test_figures_of_a_plain_run_are_read_in_nanoseconds():
 def test_the_op_table_is_that_of_the_measured_runs_in_run_order():
     found = parse_benchmark_output(vendor_outputs.PROFILED)
     assert [(op.node, op.op, op.mean_ns, op.first_ns) for op in found.ops] == [
-        (0, "CONV_2D", 861_000, 884_000), (1, "MAX_POOL_2D", 44_000, 47_000), (2, "FULLY_CONNECTED", 102_000, 109_000),
+        (0, "CONV_2D", 861_000, 884_000),
+        (1, "MAX_POOL_2D", 44_000, 47_000),
+        (2, "FULLY_CONNECTED", 102_000, 109_000),
     ]
     assert found.ops[2].name == "[Identity]:2" and found.mean_ns == 1_014_360
 
 
 def test_a_later_version_with_prefixes_percentiles_and_other_columns_is_read_too():
     found = parse_benchmark_output(vendor_outputs.DELEGATED.replace("\n", "\r\n"))
-    assert (found.count, found.median_ns, found.mean_ns, found.first_invoke_ns) == (2254, 436_000, 443_311, 4_130_882_000)
-    assert [(op.node, op.op, op.mean_ns) for op in found.ops] == [(3, "Vx Delegate", 331_000), (2, "FULLY_CONNECTED", 105_000)]
+    assert (found.count, found.median_ns, found.mean_ns, found.first_invoke_ns) == (
+        2254,
+        436_000,
+        443_311,
+        4_130_882_000,
+    )
+    assert [(op.node, op.op, op.mean_ns) for op in found.ops] == [
+        (3, "Vx Delegate", 331_000),
+        (2, "FULLY_CONNECTED", 105_000),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +83,16 @@ def test_a_text_that_is_none_of_its_own_is_an_error_that_says_what_is_missing(te
 
 def test_options_say_what_the_backend_says():
     backend = BackendSpec(
-        name="npu", kernels="no-default-delegate", threads=4, delegate_path="/usr/lib/libvx_delegate.so",
+        name="npu",
+        kernels="no-default-delegate",
+        threads=4,
+        delegate_path="/usr/lib/libvx_delegate.so",
         delegate_options={"device_id": "0", "cache_file_path": "{cache_dir}/g"},
     )
     arguments = vendor_arguments(backend, profiling=False)
-    assert {"--num_threads=4", "--use_xnnpack=false", "--external_delegate_path=/usr/lib/libvx_delegate.so"} <= set(arguments)
+    assert {"--num_threads=4", "--use_xnnpack=false", "--external_delegate_path=/usr/lib/libvx_delegate.so"} <= set(
+        arguments
+    )
     assert "--external_delegate_options=device_id:0;cache_file_path:{cache_dir}/g" in arguments
     assert "--enable_op_profiling=true" in vendor_arguments(backend, profiling=True)
 
@@ -120,8 +139,20 @@ def bench(tmp_path, runtime_cache):
         cpu = min(os.sched_getaffinity(0))
         (tmp_path / "bench.yaml").write_text(PROFILE.format(folder=tmp_path, program=program or script, cpu=cpu))
         (tmp_path / "tiny.tflite").write_bytes(tiny_model.mnist_cnn())
-        arguments = ["measure", str(tmp_path / "tiny.tflite"), "--device", "bench", "--devices-dir", str(tmp_path), "--budget",
-                     "2s", "--samples", "16", "--results", str(tmp_path / "results")]
+        arguments = [
+            "measure",
+            str(tmp_path / "tiny.tflite"),
+            "--device",
+            "bench",
+            "--devices-dir",
+            str(tmp_path),
+            "--budget",
+            "2s",
+            "--samples",
+            "16",
+            "--results",
+            str(tmp_path / "results"),
+        ]
         result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         with Store.open(tmp_path / "results", create=False) as store:
@@ -134,12 +165,19 @@ def test_its_figures_stand_beside_ours(bench, tmp_path):
     cells = bench()
     cell = cells["cpu"]
     assert (cell.vendor_latency_ns, cell.vendor_first_invoke_ns) == (1_250_340_000, 1_512_391_000)
-    assert cell.vendor_benchmark["program"] == str(tmp_path / "benchmark_model") and cell.vendor_benchmark["count"] == 50
+    assert (
+        cell.vendor_benchmark["program"] == str(tmp_path / "benchmark_model") and cell.vendor_benchmark["count"] == 50
+    )
     assert [op["vendor_ns"] for op in cell.ops] == [861_000, 44_000, 102_000]
     assert ops_table([cell])["vendor_ns"].tolist() == [861_000, 44_000, 102_000]
     (finding,) = [f for f in cell.findings if f.code.startswith("vendor")]
-    assert (finding.code, finding.severity) == ("vendor-benchmark-differs", "warning") and "mean of 1250340.0 us" in finding.what
-    assert cells["cpu-ref"].vendor_benchmark is None and not [f for f in cells["cpu-ref"].findings if "vendor" in f.code]
+    assert (finding.code, finding.severity) == (
+        "vendor-benchmark-differs",
+        "warning",
+    ) and "mean of 1250340.0 us" in finding.what
+    assert cells["cpu-ref"].vendor_benchmark is None and not [
+        f for f in cells["cpu-ref"].findings if "vendor" in f.code
+    ]
 
 
 def test_it_runs_without_a_shell_with_the_backends_cpus_and_environment(bench, tmp_path):

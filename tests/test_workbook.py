@@ -43,9 +43,19 @@ def table_of(sheet, first_head):
 
 def test_the_sheets_come_in_the_order_in_which_they_are_read(book):
     assert book.sheetnames == [
-        "Answer", "Summary mnist-cnn", "Summary sensor-cnn", "Cells", "Problems", "Seeds", "Starts", "Ops",
-        "Fallback", "Findings",
-        "Environment", "Chart points", "About",
+        "Answer",
+        "Summary mnist-cnn",
+        "Summary sensor-cnn",
+        "Cells",
+        "Problems",
+        "Seeds",
+        "Starts",
+        "Ops",
+        "Fallback",
+        "Findings",
+        "Environment",
+        "Chart points",
+        "About",
     ]
 
 
@@ -128,7 +138,9 @@ def test_a_series_covers_exactly_its_own_points(exported_results):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "http://example.org", "{=1}"])
 def test_a_text_from_a_board_never_becomes_a_formula_or_link(tmp_path, text):
-    record = CellRecord(key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason=text, board_log=text)
+    record = CellRecord(
+        key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason=text, board_log=text
+    )
     write_workbook(Report.of([record]), tmp_path / "x.xlsx")
     book = read(tmp_path / "x.xlsx")
     [found] = [cell for row in book["Problems"].iter_rows() for cell in row if cell.value == text]
@@ -167,7 +179,9 @@ def test_a_full_disk_leaves_the_old_workbook(tmp_path):
     path = tmp_path / "x.xlsx"
     path.write_bytes(b"old")
     cells = make_records()
-    noisy = [replace(r, board_log="".join(chr(33 + (i * i * n) % 90) for i in range(8000))) for n, r in enumerate(cells, 7)]
+    noisy = [
+        replace(r, board_log="".join(chr(33 + (i * i * n) % 90) for i in range(8000))) for n, r in enumerate(cells, 7)
+    ]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
     try:

@@ -45,9 +45,11 @@ def float_mlp(version: int = 1) -> bytes:
     rng = np.random.default_rng(1)
     tensors = [
         Tensor(name="in", shape=(1, 4), dtype="float32"),
-        _constant("w1", rng.standard_normal((8, 4), np.float32)), _constant("b1", np.zeros(8, np.float32)),
+        _constant("w1", rng.standard_normal((8, 4), np.float32)),
+        _constant("b1", np.zeros(8, np.float32)),
         Tensor(name="hidden", shape=(1, 8), dtype="float32"),
-        _constant("w2", rng.standard_normal((3, 8), np.float32)), _constant("b2", np.ones(3, np.float32)),
+        _constant("w2", rng.standard_normal((3, 8), np.float32)),
+        _constant("b2", np.ones(3, np.float32)),
         Tensor(name="logits", shape=(1, 3), dtype="float32"),
         Tensor(name="out", shape=(1, 3), dtype="float32"),
     ]
@@ -108,7 +110,9 @@ def mnist_cnn() -> bytes:
         Node(op="MAX_POOL_2D", inputs=(3,), outputs=(4,), options="Pool2DOptions", fields={**valid, **pool}),
         Node(op="FULLY_CONNECTED", inputs=(4, 5, 6), outputs=(7,), options="FullyConnectedOptions"),
     ]
-    return build(tensors, nodes, inputs=(0,), outputs=(7,), versions={"FULLY_CONNECTED": 4, "CONV_2D": 3, "MAX_POOL_2D": 2})
+    return build(
+        tensors, nodes, inputs=(0,), outputs=(7,), versions={"FULLY_CONNECTED": 4, "CONV_2D": 3, "MAX_POOL_2D": 2}
+    )
 
 
 def sum_and_softmax() -> bytes:
@@ -123,7 +127,11 @@ def sum_and_softmax() -> bytes:
 
 
 def build(
-    tensors: Sequence[Tensor], nodes: Sequence[Node], *, inputs: Sequence[int], outputs: Sequence[int],
+    tensors: Sequence[Tensor],
+    nodes: Sequence[Node],
+    *,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
     versions: Mapping[str, int] | None = None,
 ) -> bytes:
     """The flatbuffer of one subgraph. Ops are of version 1 unless `versions` says otherwise."""
@@ -139,18 +147,29 @@ def build(
     ]
     operators = [_operator(builder, node, ops.index(node.op)) for node in nodes]
     subgraph = _table(
-        builder, "SubGraph", Tensors=_offsets(builder, tensor_offsets), Inputs=_numbers(builder, inputs),
-        Outputs=_numbers(builder, outputs), Operators=_offsets(builder, operators),
+        builder,
+        "SubGraph",
+        Tensors=_offsets(builder, tensor_offsets),
+        Inputs=_numbers(builder, inputs),
+        Outputs=_numbers(builder, outputs),
+        Operators=_offsets(builder, operators),
     )
     codes = [
         _table(
-            builder, "OperatorCode", DeprecatedBuiltinCode=getattr(tflite.BuiltinOperator, op),
-            BuiltinCode=getattr(tflite.BuiltinOperator, op), Version=(versions or {}).get(op, 1),
+            builder,
+            "OperatorCode",
+            DeprecatedBuiltinCode=getattr(tflite.BuiltinOperator, op),
+            BuiltinCode=getattr(tflite.BuiltinOperator, op),
+            Version=(versions or {}).get(op, 1),
         )
         for op in ops
     ]
     model = _table(
-        builder, "Model", Version=3, OperatorCodes=_offsets(builder, codes), Subgraphs=_offsets(builder, [subgraph]),
+        builder,
+        "Model",
+        Version=3,
+        OperatorCodes=_offsets(builder, codes),
+        Subgraphs=_offsets(builder, [subgraph]),
         Buffers=_offsets(builder, buffers),
     )
     builder.Finish(model, b"TFL3")
@@ -168,15 +187,20 @@ def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
         zero_points = builder.CreateNumpyVector(np.array([tensor.zero_point], np.int64))
         quantization = _table(builder, "QuantizationParameters", Scale=scales, ZeroPoint=zero_points)
     values = {
-        "Shape": _numbers(builder, tensor.shape), "Type": _TYPES[tensor.dtype], "Buffer": buffer,
-        "Name": builder.CreateString(tensor.name), "Quantization": quantization,
+        "Shape": _numbers(builder, tensor.shape),
+        "Type": _TYPES[tensor.dtype],
+        "Buffer": buffer,
+        "Name": builder.CreateString(tensor.name),
+        "Quantization": quantization,
     }
     return _table(builder, "Tensor", **values)
 
 
 def _operator(builder: flatbuffers.Builder, node: Node, opcode: int) -> int:
     values = {
-        "OpcodeIndex": opcode, "Inputs": _numbers(builder, node.inputs), "Outputs": _numbers(builder, node.outputs)
+        "OpcodeIndex": opcode,
+        "Inputs": _numbers(builder, node.inputs),
+        "Outputs": _numbers(builder, node.outputs),
     }
     if node.options:
         values["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, node.options)

@@ -1,7 +1,7 @@
 """Run in a process of its own by test_user_workload.py: saves models with Keras 2 or Keras 3, or loads them again.
 
-    user_model_files.py save2|save3 FOLDER   writes NAME.keras, NAME.h5 (and a SavedModel), inputs and expected outputs
-    user_model_files.py load FOLDER          loads every model by the harness, prints differences as JSON
+user_model_files.py save2|save3 FOLDER   writes NAME.keras, NAME.h5 (and a SavedModel), inputs and expected outputs
+user_model_files.py load FOLDER          loads every model by the harness, prints differences as JSON
 """
 
 import json
@@ -15,10 +15,20 @@ import numpy as np
 def models(keras):
     """Small models with the layers that embedded networks are made of: Sequential, branched, nested."""
     layers = keras.layers
-    sequential = keras.Sequential([
-        keras.Input((12, 12)), layers.Reshape((12, 12, 1)), layers.Conv2D(4, 3, use_bias=False), layers.BatchNormalization(),
-        layers.ReLU(), layers.MaxPooling2D(2), layers.Flatten(), layers.Dropout(0.2), layers.Dense(10), layers.Softmax(),
-    ])
+    sequential = keras.Sequential(
+        [
+            keras.Input((12, 12)),
+            layers.Reshape((12, 12, 1)),
+            layers.Conv2D(4, 3, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(10),
+            layers.Softmax(),
+        ]
+    )
     x = inputs = keras.Input((8, 8, 3))
     x = layers.ZeroPadding2D(1)(x)
     x = layers.DepthwiseConv2D(3, activation="relu")(x)

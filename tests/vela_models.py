@@ -29,12 +29,19 @@ def split_by_float() -> bytes:
 
     Float ops in the middle leave two separate integer parts.
     """
+
     def activation(name: str, width: int, dtype: str = "int8") -> Tensor:
         return Tensor(name=name, shape=(1, width), dtype=dtype, scale=0.5 if dtype == "int8" else 0.0)
 
     tensors = [
-        activation("in", 16), *_dense_constants(16, 16, "a"), activation("a", 16), activation("float", 16, "float32"),
-        activation("floor", 16, "float32"), activation("q", 16), *_dense_constants(16, 10, "b"), activation("out", 10),
+        activation("in", 16),
+        *_dense_constants(16, 16, "a"),
+        activation("a", 16),
+        activation("float", 16, "float32"),
+        activation("floor", 16, "float32"),
+        activation("q", 16),
+        *_dense_constants(16, 10, "b"),
+        activation("out", 10),
     ]
     nodes = [
         Node(op="FULLY_CONNECTED", inputs=(0, 1, 2), outputs=(3,), options="FullyConnectedOptions"),

@@ -16,7 +16,9 @@ _NOTE = (
 )
 
 #: TensorFlow 2.9 (with `[start]`), on the CPU, no profiling; the warm-up was a single inference
-PLAIN = _HEAD + """The input model file size (MB): 0.02356
+PLAIN = (
+    _HEAD
+    + """The input model file size (MB): 0.02356
 Initialized session in 0.771ms.
 Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
 count=1 curr=1512391
@@ -25,10 +27,14 @@ Running benchmark for at least 50 iterations and at least 1 seconds but terminat
 count=50 first=1290275 curr=1213402 min=1127568 max=1389954 avg=1.25034e+06 std=59798
 
 Inference timings in us: Init: 771, First inference: 1512391, Warmup (avg): 1.51239e+06, Inference (avg): 1.25034e+06
-""" + _NOTE
+"""
+    + _NOTE
+)
 
 #: the same version with --enable_op_profiling=true
-PROFILED = _HEAD + """Enable op profiling: [1]
+PROFILED = (
+    _HEAD
+    + """Enable op profiling: [1]
 The input model file size (MB): 0.02356
 Initialized session in 0.801ms.
 Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
@@ -38,7 +44,9 @@ Running benchmark for at least 10 iterations and at least 0.2 seconds but termin
 count=197 first=1016 curr=1013 min=1003 max=1066 avg=1014.36 std=7
 
 Inference timings in us: Init: 801, First inference: 1187, Warmup (avg): 1020.17, Inference (avg): 1014.36
-""" + _NOTE + """Profiling Info for Benchmark Initialization:
+"""
+    + _NOTE
+    + """Profiling Info for Benchmark Initialization:
 ============================== Run Order ==============================
 \t             [node type]\t          [start]\t  [first]\t [avg ms]\t     [%]\t  [cdf%]\t  [mem KB]\t[times called]\t[Name]
 \t         AllocateTensors\t            0.000\t    0.082\t    0.082\t100.000%\t100.000%\t     0.000\t        1\tAllocateTensors/0
@@ -70,6 +78,7 @@ Timings (microseconds): count=197 first=1040 curr=1007 min=997 max=1061 avg=1007
 Memory (bytes): count=0
 3 nodes observed
 """
+)
 
 #: a later version: log prefixes, percentiles in the statistics, no `[start]`; a delegate took two of three nodes
 DELEGATED = """INFO: STARTING!

@@ -40,7 +40,8 @@ def sequential(*layers):
 def dense_classifier(units=10, activation="softmax", input_shape=(28, 28)):
     """The description of a small Sequential model, as Keras 2 writes it."""
     return sequential(
-        layer("InputLayer", batch_input_shape=[None, *input_shape]), layer("Flatten"),
+        layer("InputLayer", batch_input_shape=[None, *input_shape]),
+        layer("Flatten"),
         layer("Dense", units=units, activation=activation),
     )
 

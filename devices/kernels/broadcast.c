@@ -1,7 +1,8 @@
 /* Which element of each input belongs to which element of the output. */
 #include "kernels.h"
 
-/* Lines the shape up with `rank` dimensions from the right: missing ones are 1. Strides are 0 where a dimension is 1. */
+/* Lines the shape up with `rank` dimensions from the right: missing ones are 1. Strides are 0 where a dimension is 1.
+ */
 static void align(int32_t rank, int32_t shape_rank, const int32_t *shape, int32_t *dims, int32_t *strides)
 {
     int32_t stride = 1;

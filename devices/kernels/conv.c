@@ -45,9 +45,9 @@ static int8_t *convolve_channels(const kn_conv_params *params, const kn_conv_sha
             if (bias)
                 sum += (uint32_t)bias[channel];
             const int32_t scale = scales->per_channel ? channel : 0;
-            *output++ = kn_requantize_to_int8((int32_t)sum, scales->multipliers[scale], scales->shifts[scale],
-                                              params->rounding, params->output_offset, params->activation_min,
-                                              params->activation_max);
+            *output++ =
+                kn_requantize_to_int8((int32_t)sum, scales->multipliers[scale], scales->shifts[scale], params->rounding,
+                                      params->output_offset, params->activation_min, params->activation_max);
         }
     }
     return output;
@@ -61,8 +61,8 @@ void kn_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const 
     for (int32_t batch = 0; batch < shape->batches; ++batch, input += image_size) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             taps.origin_y = y * params->stride_height - params->pad_top;
-            kn_clip_taps(taps.origin_y, shape->filter_height, params->dilation_height, shape->input_height, &taps.first_y,
-                         &taps.last_y);
+            kn_clip_taps(taps.origin_y, shape->filter_height, params->dilation_height, shape->input_height,
+                         &taps.first_y, &taps.last_y);
             for (int32_t x = 0; x < shape->output_width; ++x) {
                 taps.origin_x = x * params->stride_width - params->pad_left;
                 kn_clip_taps(taps.origin_x, shape->filter_width, params->dilation_width, shape->input_width,

@@ -7,7 +7,8 @@
  * Conventions, for every function here:
  *   - tensors are dense, row-major, NHWC; element counts fit in 31 bits, sizes of filters, strides, dilations and
  *     paddings in 15;
- *   - multipliers and shifts are those of requantize.h, made on the host (prepare.h or harness/tflite/quantized_params.py);
+ *   - multipliers and shifts are those of requantize.h, made on the host (prepare.h or
+ * harness/tflite/quantized_params.py);
  *   - an `offset` is added to a value (so an input offset is minus the zero point), a `zero_point` is the zero point;
  *   - -128 <= activation_min <= activation_max <= 127, zero points in [-128, 127], offsets in [-127, 128];
  *   - the caller has checked shapes and ranges: kernels read and write exactly what the shapes say;
@@ -120,7 +121,8 @@ typedef struct {
 } kn_broadcast;
 
 /* Fills `broadcast` for two shapes (rank 0..KN_MAX_RANK, dimensions >= 1) after NumPy's rule, neighbouring dimensions
- * merged where both inputs allow it. Returns 0 where the shapes do not fit together, else the elements of the output. */
+ * merged where both inputs allow it. Returns 0 where the shapes do not fit together, else the elements of the output.
+ */
 int32_t kn_broadcast_make(kn_broadcast *broadcast, int32_t rank1, const int32_t *dims1, int32_t rank2,
                           const int32_t *dims2);
 
@@ -148,8 +150,8 @@ void kn_sub(const kn_add_params *params, const kn_broadcast *broadcast, const in
 void kn_mul(const kn_mul_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
             int8_t *output);
 
-/* MAXIMUM and MINIMUM of the stored values: the three tensors share scale and zero point. The output may be the buffer of
- * an input that is not repeated. */
+/* MAXIMUM and MINIMUM of the stored values: the three tensors share scale and zero point. The output may be the buffer
+ * of an input that is not repeated. */
 void kn_maximum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output);
 void kn_minimum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output);
 
@@ -224,7 +226,7 @@ void kn_reshape(int32_t count, const int8_t *input, int8_t *output);
 /* Walks a tensor in another order: TRANSPOSE, STRIDED_SLICE, SPLIT, SLICE. Output element [i0, i1, ...] is
  * input[start + i0 * strides[0] + i1 * strides[1] + ...]; strides in elements, negative ones allowed. */
 typedef struct {
-    int32_t rank; /* 1..KN_MAX_RANK */
+    int32_t rank;              /* 1..KN_MAX_RANK */
     int32_t dims[KN_MAX_RANK]; /* of the output */
     int32_t strides[KN_MAX_RANK];
     int32_t start;

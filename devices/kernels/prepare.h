@@ -29,7 +29,8 @@ int kn_prepare_channel_scales(float input_scale, int32_t count, const float *wei
 int kn_prepare_tensor_scale(float input_scale, float weights_scale, float output_scale, int32_t *multiplier,
                             int32_t *shift);
 
-/* Output length and leading padding along one dimension. same: 1 for SAME, 0 for VALID padding. 0 if nothing is left. */
+/* Output length and leading padding along one dimension. same: 1 for SAME, 0 for VALID padding. 0 if nothing is left.
+ */
 int kn_prepare_padding(int32_t same, int32_t input, int32_t filter, int32_t stride, int32_t dilation, int32_t *output,
                        int32_t *before);
 

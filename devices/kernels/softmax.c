@@ -81,16 +81,15 @@ void kn_softmax(const kn_softmax_params *params, const int8_t *input, int8_t *ou
                 max = input[i];
         for (int32_t i = 0; i < params->depth; ++i)
             if (input[i] - max >= params->difference_min)
-                sum += (uint32_t)kn_divide_by_power_of_two(exp_of_difference(params, input[i] - max),
-                                                           SUM_INTEGER_BITS);
+                sum += (uint32_t)kn_divide_by_power_of_two(exp_of_difference(params, input[i] - max), SUM_INTEGER_BITS);
         /* sum = (1 + rest) * 2^(SUM_INTEGER_BITS - headroom), rest in [0, 1) */
         const int32_t headroom = leading_zeros(sum);
         const int32_t scale = reciprocal_of_one_plus((int32_t)((sum << headroom) - 0x80000000u));
         const int32_t shift = SUM_INTEGER_BITS - headroom + 31 - 8;
         for (int32_t i = 0; i < params->depth; ++i) {
             int32_t value = 0;
-            /* From 512 terms of 1 on, shift is over 31 and every share rounds to 0. (The reference shifts a 32-bit number
-             * by 32 and more there, which C leaves undefined; see docs/kernels.md.) */
+            /* From 512 terms of 1 on, shift is over 31 and every share rounds to 0. (The reference shifts a 32-bit
+             * number by 32 and more there, which C leaves undefined; see docs/kernels.md.) */
             if (shift <= 31 && input[i] - max >= params->difference_min)
                 value = kn_divide_by_power_of_two(
                     kn_doubling_high_multiply(scale, exp_of_difference(params, input[i] - max)), shift);

@@ -328,7 +328,9 @@ class GraphCaches:
 
 def wants_cache(backend):
     """True when a backend names the folder anywhere."""
-    return any(CACHE_DIR in value for value in list(backend["env"].values()) + list(backend["delegate_options"].values()))
+    return any(
+        CACHE_DIR in value for value in list(backend["env"].values()) + list(backend["delegate_options"].values())
+    )
 
 
 def with_cache_text(text, folder):
@@ -350,9 +352,21 @@ def with_cache(backend, folder):
 DISTRIBUTIONS = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "ai-edge-litert", "numpy": "numpy"}
 #: part numbers of /proc/cpuinfo on Arm, from the kernel's arch/arm64/include/asm/cputype.h
 ARM_PARTS = {
-    0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57", 0xD08: "Cortex-A72",
-    0xD09: "Cortex-A73", 0xD0A: "Cortex-A75", 0xD0B: "Cortex-A76", 0xD0C: "Neoverse-N1", 0xD0D: "Cortex-A77",
-    0xD41: "Cortex-A78", 0xD42: "Cortex-A78AE", 0xC07: "Cortex-A7", 0xC09: "Cortex-A9", 0xC0F: "Cortex-A15",
+    0xD03: "Cortex-A53",
+    0xD04: "Cortex-A35",
+    0xD05: "Cortex-A55",
+    0xD07: "Cortex-A57",
+    0xD08: "Cortex-A72",
+    0xD09: "Cortex-A73",
+    0xD0A: "Cortex-A75",
+    0xD0B: "Cortex-A76",
+    0xD0C: "Neoverse-N1",
+    0xD0D: "Cortex-A77",
+    0xD41: "Cortex-A78",
+    0xD42: "Cortex-A78AE",
+    0xC07: "Cortex-A7",
+    0xC09: "Cortex-A9",
+    0xC0F: "Cortex-A15",
 }
 
 
@@ -485,7 +499,9 @@ def library_problem(path):
     if found is None:
         return "%s is no shared library: it does not begin with an ELF header" % path
     if own is not None and found != own:
-        names = ["%s (%s bits)" % (ELF_MACHINES.get(number, "machine %d" % number), bits) for bits, number in (found, own)]
+        names = [
+            "%s (%s bits)" % (ELF_MACHINES.get(number, "machine %d" % number), bits) for bits, number in (found, own)
+        ]
         return "%s is for %s, the board's Python is for %s" % (path, names[0], names[1])
     return None
 
@@ -543,8 +559,13 @@ class Worker:
     def serve(self):
         """Answers requests until the supervisor closes the pipe."""
         verbs = {
-            "start": self.start, "load": self.load, "first_invoke": self.first_invoke, "evaluate": self.evaluate,
-            "bench": self.bench, "placement": self.placement, "stats": self.stats,
+            "start": self.start,
+            "load": self.load,
+            "first_invoke": self.first_invoke,
+            "evaluate": self.evaluate,
+            "bench": self.bench,
+            "placement": self.placement,
+            "stats": self.stats,
         }
         buffer = FrameBuffer()
         while True:
@@ -600,14 +621,18 @@ class Worker:
             if file.read(8)[4:] != b"TFL3":  # tflite-runtime 2.14 crashes on such a file
                 raise ValueError("the file is no TensorFlow Lite model (it does not hold TFL3 at byte 4)")
         resolver = {
-            "reference": "BUILTIN_REF", "default": "AUTO", "no-default-delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+            "reference": "BUILTIN_REF",
+            "default": "AUTO",
+            "no-default-delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
         }[backend["kernels"]]
         began = time.perf_counter_ns()
         delegates = None
         if backend["delegate_path"]:
             delegates = [self.load_delegate(backend["delegate_path"], backend["delegate_options"])]
         interpreter = runtime.Interpreter(
-            model_path=request["path"], num_threads=backend["threads"], experimental_delegates=delegates,
+            model_path=request["path"],
+            num_threads=backend["threads"],
+            experimental_delegates=delegates,
             experimental_op_resolver_type=getattr(runtime.OpResolverType, resolver),
         )
         created = time.perf_counter_ns()
@@ -634,8 +659,11 @@ class Worker:
     def tensor_io(self, details):
         scale, zero_point = details["quantization"]
         return {
-            "name": details["name"], "dtype": self.np.dtype(details["dtype"]).name,
-            "shape": [int(n) for n in details["shape"]], "scale": float(scale), "zero_point": int(zero_point),
+            "name": details["name"],
+            "dtype": self.np.dtype(details["dtype"]).name,
+            "shape": [int(n) for n in details["shape"]],
+            "scale": float(scale),
+            "zero_point": int(zero_point),
         }
 
     # -- samples
@@ -657,9 +685,14 @@ class Worker:
             row = shape[1:] if shape[:1] == (1,) else shape
             if mapped.ndim == 0 or mapped.dtype != want["dtype"] or mapped.shape[1:] != row:
                 raise ValueError(
-                    "input %d (%s) wants samples of %s %s, the file holds %s %s" % (
-                        number, want["name"], np.dtype(want["dtype"]).name, ["N"] + list(row),
-                        mapped.dtype.name, list(mapped.shape),
+                    "input %d (%s) wants samples of %s %s, the file holds %s %s"
+                    % (
+                        number,
+                        want["name"],
+                        np.dtype(want["dtype"]).name,
+                        ["N"] + list(row),
+                        mapped.dtype.name,
+                        list(mapped.shape),
                     )
                 )
             if len(mapped) == 0 or not mapped.flags.c_contiguous:
@@ -730,7 +763,8 @@ class Worker:
         finally:
             gc.enable()
         return {
-            "elapsed_ns": time.perf_counter_ns() - began, "count": count,
+            "elapsed_ns": time.perf_counter_ns() - began,
+            "count": count,
             "outputs": [{"dtype": dtype.str, "shape": list(shape)} for _, dtype, shape in outputs],
         }
 
@@ -872,7 +906,9 @@ class Worker:
         match = re.search(r"^VmHWM:\s+(\d+) kB", read_text("/proc/self/status") or "", re.MULTILINE)
         return {
             "memory_peak_bytes": int(match.group(1)) * 1024 if match else None,
-            "governor": governor(self.cpu), "frequency_hz": frequency_hz(self.cpu), "temperature_c": temperature_c(),
+            "governor": governor(self.cpu),
+            "frequency_hz": frequency_hz(self.cpu),
+            "temperature_c": temperature_c(),
         }
 
 
@@ -1021,10 +1057,19 @@ class Supervisor:
 
     def serve(self):
         verbs = {
-            "hello": self.hello, "have": self.have, "put": self.put, "open": self.open, "close": self.close,
-            "library": self.library, "vendor_benchmark": self.vendor_benchmark, "load": self.forward,
-            "first_invoke": self.forward, "evaluate": self.forward, "bench": self.forward,
-            "placement": self.forward, "stats": self.forward,
+            "hello": self.hello,
+            "have": self.have,
+            "put": self.put,
+            "open": self.open,
+            "close": self.close,
+            "library": self.library,
+            "vendor_benchmark": self.vendor_benchmark,
+            "load": self.forward,
+            "first_invoke": self.forward,
+            "evaluate": self.forward,
+            "bench": self.forward,
+            "placement": self.forward,
+            "stats": self.forward,
         }
         while True:
             request = self.next_frame()[0]
@@ -1082,7 +1127,11 @@ class Supervisor:
         environment.update(backend["env"])
         process = subprocess.Popen(
             [sys.executable, "-u", "-X", "faulthandler", os.path.abspath(__file__), "worker", str(os.getpid())],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=environment,
             start_new_session=True,
         )
         ident = self.next_worker
@@ -1108,9 +1157,14 @@ class Supervisor:
         command = [request["program"], "--graph=" + self.store.need(request["model"])]
         command += [with_cache_text(word, self.caches.last) for word in request["arguments"]]
         process = subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__), "exec", str(os.getpid()), json.dumps(backend["affinity"])] + command,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
-            env=dict(os.environ, **backend["env"]), start_new_session=True,
+            [sys.executable, os.path.abspath(__file__), "exec", str(os.getpid()), json.dumps(backend["affinity"])]
+            + command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env=dict(os.environ, **backend["env"]),
+            start_new_session=True,
         )
         child = Child(process)
         child.open_pipes, child.log_limit = 1, PROGRAM_BYTES
@@ -1222,7 +1276,10 @@ class Supervisor:
                     raise Refused(header["code"], header["message"])
                 self.drain(child, 0.05)
                 failure = {
-                    "type": "failure", "kind": "exception", "phase": header.get("phase", phase), "message": header["message"],
+                    "type": "failure",
+                    "kind": "exception",
+                    "phase": header.get("phase", phase),
+                    "message": header["message"],
                 }
                 raise WorkerEnded(failure, child.log_bytes())
             left_s = ends - time.monotonic()

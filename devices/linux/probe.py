@@ -31,8 +31,12 @@ def module(name):
     """{"version"} of an importable module, {"error"} of one that is there but broken, None of one that is not there."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", IMPORT, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, timeout=120, cwd="/",
+            [sys.executable, "-c", IMPORT, name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            cwd="/",
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return {"error": str(error)}

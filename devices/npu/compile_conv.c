@@ -61,7 +61,8 @@ static int make_scales(npu_job *job, int32_t channels, int axis, int in_float, k
         return npu_refuse(job, "weights are not quantized");
     const int32_t count = affine->scale->size;
     if (count != 1 && (count != channels || affine->quantized_dimension != axis))
-        return npu_refuse(job, "weights have %d scales along dimension %d", (int)count, (int)affine->quantized_dimension);
+        return npu_refuse(job, "weights have %d scales along dimension %d", (int)count,
+                          (int)affine->quantized_dimension);
     if (count > 1 && weights->type == TFL_UINT8)
         return npu_refuse(job, "uint8 weights are quantized per channel");
     for (int32_t i = 0; affine->zero_point && weights->type == TFL_INT8 && i < affine->zero_point->size; ++i) {
@@ -71,11 +72,10 @@ static int make_scales(npu_job *job, int32_t channels, int axis, int in_float, k
     int32_t *multipliers = npu_alloc(job->pool, (size_t)count * 2 * sizeof(int32_t));
     if (!multipliers)
         return npu_refuse(job, "no memory");
-    const int ok = in_float && count == 1
-                       ? kn_prepare_tensor_scale(input->scale, affine->scale->data[0], output->scale, multipliers,
-                                                 multipliers + 1)
-                       : kn_prepare_channel_scales(input->scale, count, affine->scale->data, output->scale, multipliers,
-                                                   multipliers + count);
+    const int ok = in_float && count == 1 ? kn_prepare_tensor_scale(input->scale, affine->scale->data[0], output->scale,
+                                                                    multipliers, multipliers + 1)
+                                          : kn_prepare_channel_scales(input->scale, count, affine->scale->data,
+                                                                      output->scale, multipliers, multipliers + count);
     scales->multipliers = multipliers;
     scales->shifts = multipliers + count;
     scales->per_channel = count > 1;
@@ -93,7 +93,8 @@ static int make_range(npu_job *job, int32_t activation, int32_t *low, int32_t *h
 static int32_t weights_offset(const TflTensor *weights)
 {
     const TflAffine *affine = weights->quantization_params;
-    const int32_t zero_point = affine && affine->zero_point && affine->zero_point->size ? affine->zero_point->data[0] : 0;
+    const int32_t zero_point =
+        affine && affine->zero_point && affine->zero_point->size ? affine->zero_point->data[0] : 0;
     return weights->type == TFL_UINT8 ? 128 - zero_point : -zero_point;
 }
 
@@ -122,8 +123,8 @@ static int place_window(npu_job *job, const window *w, int32_t *height, int32_t 
     const int same = w->padding == PADDING_SAME;
     const int fits = kn_prepare_padding(same, input->dims->data[1], w->filter_height, w->stride_height,
                                         w->dilation_height, height, top) &&
-                     kn_prepare_padding(same, input->dims->data[2], w->filter_width, w->stride_width,
-                                        w->dilation_width, width, left);
+                     kn_prepare_padding(same, input->dims->data[2], w->filter_width, w->stride_width, w->dilation_width,
+                                        width, left);
     if (!fits || output->dims->data[0] != input->dims->data[0] || output->dims->data[1] != *height ||
         output->dims->data[2] != *width)
         return npu_refuse(job, "its output shape does not follow from its input");
@@ -138,9 +139,9 @@ static int compile_window(npu_job *job, const window *w, int32_t activation, int
     if (!place_window(job, w, &shape->output_height, &shape->output_width, &params->pad_top, &params->pad_left))
         return 0;
     const int32_t channels = output->dims->data[3], inputs = input->dims->data[3], depth = weights->dims->data[3];
-    const int matched = depthwise ? weights->dims->data[0] == 1 && depth == channels && channels % inputs == 0
-                                  : weights->dims->data[0] == channels && inputs % depth == 0 &&
-                                        channels % (inputs / depth) == 0;
+    const int matched =
+        depthwise ? weights->dims->data[0] == 1 && depth == channels && channels % inputs == 0
+                  : weights->dims->data[0] == channels && inputs % depth == 0 && channels % (inputs / depth) == 0;
     if (!matched)
         return npu_refuse(job, "its weights do not fit input and output");
     if (!depthwise && depth != inputs && input->dims->data[0] != 1)

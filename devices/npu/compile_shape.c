@@ -63,7 +63,8 @@ int npu_compile_concatenation(npu_job *job)
         int8_t *table = npu_alloc(job->pool, 256);
         if (!table)
             return npu_refuse(job, "no memory");
-        kn_prepare_concatenation_table(input->scale, npu_zero_point(input), output->scale, npu_zero_point(output), table);
+        kn_prepare_concatenation_table(input->scale, npu_zero_point(input), output->scale, npu_zero_point(output),
+                                       table);
         data[inputs + i] = table;
         different = 1;
     }
@@ -183,7 +184,8 @@ static int32_t slice_length(int32_t size, int32_t step, int32_t *begin, int32_t 
     const int32_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
     *begin = no_begin ? (step > 0 ? 0 : size - 1) : kn_clamp(*begin < 0 ? *begin + size : *begin, low, high);
     end = no_end ? (step > 0 ? size : -1) : kn_clamp(end < 0 ? end + size : end, low, high);
-    const int64_t span = step > 0 ? (int64_t)end - *begin : (int64_t)*begin - end, stride = step > 0 ? step : -(int64_t)step;
+    const int64_t span = step > 0 ? (int64_t)end - *begin : (int64_t)*begin - end,
+                  stride = step > 0 ? step : -(int64_t)step;
     return span <= 0 ? 0 : (int32_t)((span + stride - 1) / stride);
 }
 
@@ -195,7 +197,8 @@ int npu_compile_strided_slice(npu_job *job)
         return 0;
     const TflTensor *input = npu_input(job, 0);
     const int32_t rank = input->dims->size;
-    const int32_t *begins = npu_constant_ints(npu_input(job, 1), rank), *ends = npu_constant_ints(npu_input(job, 2), rank),
+    const int32_t *begins = npu_constant_ints(npu_input(job, 1), rank),
+                  *ends = npu_constant_ints(npu_input(job, 2), rank),
                   *steps = npu_constant_ints(npu_input(job, 3), rank);
     int32_t strides[KN_MAX_RANK];
     int64_t elements = 1;
@@ -219,7 +222,8 @@ int npu_compile_strided_slice(npu_job *job)
         view->start += begin * strides[d];
         elements *= view->dims[d];
     }
-    return elements == npu_count(npu_output(job, 0)) || npu_refuse(job, "its output shape does not follow from its bounds");
+    return elements == npu_count(npu_output(job, 0)) ||
+           npu_refuse(job, "its output shape does not follow from its bounds");
 }
 
 int npu_compile_slice(npu_job *job)
@@ -229,7 +233,8 @@ int npu_compile_slice(npu_job *job)
         return 0;
     const TflTensor *input = npu_input(job, 0), *output = npu_output(job, 0);
     const int32_t rank = input->dims->size;
-    const int32_t *begins = npu_constant_ints(npu_input(job, 1), rank), *sizes = npu_constant_ints(npu_input(job, 2), rank);
+    const int32_t *begins = npu_constant_ints(npu_input(job, 1), rank),
+                  *sizes = npu_constant_ints(npu_input(job, 2), rank);
     int32_t strides[KN_MAX_RANK];
     if (!begins || !sizes || output->dims->size != rank)
         return npu_refuse(job, "its bounds are not constants of int32");

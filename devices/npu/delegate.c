@@ -24,8 +24,8 @@ typedef struct {
     TflInts *inputs, *outputs;
     npu_graph *graph;
     int number;
-    int fresh;             /* the graph was made since the last invoke */
-    char compiled[33];     /* hash of what the "device" holds */
+    int fresh;         /* the graph was made since the last invoke */
+    char compiled[33]; /* hash of what the "device" holds */
     int64_t invokes;
 } partition;
 
@@ -96,12 +96,13 @@ static int prepare_partition(TflContext *context, TflNode *node)
 {
     partition *part = node->user_data;
     if (!part) {
-        context->ReportError(context, NPU_NAME ": a partition could not be made: no memory, or the runtime did not give its nodes. ");
+        context->ReportError(context, NPU_NAME
+                             ": a partition could not be made: no memory, or the runtime did not give its nodes. ");
         return TFL_ERROR;
     }
     npu_graph_free(part->graph);
-    part->graph = npu_graph_make(context, &part->device->options, part->nodes, part->sources, part->inputs,
-                                 part->outputs);
+    part->graph =
+        npu_graph_make(context, &part->device->options, part->nodes, part->sources, part->inputs, part->outputs);
     part->fresh = 1;
     return part->graph ? TFL_OK : TFL_ERROR;
 }
@@ -165,7 +166,8 @@ static int invoke_partition(TflContext *context, TflNode *node)
     if (fault != NPU_FAULT_NONE && !strike(part, context, fault))
         return TFL_ERROR;
     if (!npu_graph_run(part->graph, context, fault == NPU_FAULT_ZEROS)) {
-        context->ReportError(context, NPU_NAME ": a tensor at the border of partition %d has no memory or changed its size. ",
+        context->ReportError(context,
+                             NPU_NAME ": a tensor at the border of partition %d has no memory or changed its size. ",
                              part->number);
         return TFL_ERROR;
     }

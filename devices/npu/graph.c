@@ -1,6 +1,7 @@
 /* A partition: its ops, and where each of its tensors lies during an invoke.
  *
- * Inside, everything is int8: uint8 tensors are converted where they enter and where they leave, uint8 constants once. */
+ * Inside, everything is int8: uint8 tensors are converted where they enter and where they leave, uint8 constants once.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +80,8 @@ static size_t element_bytes(const TflTensor *tensor)
     return tensor->type == TFL_FLOAT32 || tensor->type == TFL_INT32 ? 4 : 1;
 }
 
-/* Gives a tensor its place. Those whose place is the runtime's (int8 and float at the boundary) get it at each invoke. */
+/* Gives a tensor its place. Those whose place is the runtime's (int8 and float at the boundary) get it at each invoke.
+ */
 static int place(npu_graph *graph, const TflTensor *tensor, int role, npu_value *value)
 {
     if (value->count)
@@ -125,7 +127,8 @@ static int compile_nodes(npu_graph *graph, TflContext *context, const npu_option
         npu_job job = {context, &source->node, &graph->pool, &graph->ops[i], options->rounding, ""};
         if (!npu_compile(&job, source->code, options)) {
             /* It was taken before: what has changed since are the shapes. */
-            context->ReportError(context, NPU_NAME ": node %d no longer fits this NPU: %s. ", source->index, job.reason);
+            context->ReportError(context, NPU_NAME ": node %d no longer fits this NPU: %s. ", source->index,
+                                 job.reason);
             return 0;
         }
     }

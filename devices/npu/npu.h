@@ -51,7 +51,7 @@ void npu_free_all(npu_pool *pool);
 /* One tensor of a partition. `now` is where its bytes lie during an invoke, as int8 whatever the model stores. */
 typedef struct {
     void *now;
-    void *own;  /* memory of the partition's own, for what is internal or has to be converted */
+    void *own; /* memory of the partition's own, for what is internal or has to be converted */
     int32_t count;
 } npu_value;
 
@@ -119,8 +119,8 @@ typedef struct {
 
 typedef int (*npu_compiler)(npu_job *job);
 
-/* Compiles one node of an operator code (NPU_CUSTOM for a custom one). Returns 1, or 0 with `job->reason` saying why this
- * node belongs on the CPU. */
+/* Compiles one node of an operator code (NPU_CUSTOM for a custom one). Returns 1, or 0 with `job->reason` saying why
+ * this node belongs on the CPU. */
 int npu_compile(npu_job *job, int32_t code, const npu_options *options);
 
 /* Of the compilers; each refuses with a reason of its own. */
@@ -193,14 +193,16 @@ int npu_graph_run(npu_graph *graph, TflContext *context, int zeros);
 /* 32 hexadecimal digits and NUL: a content hash of operators, parameters, constants and wiring. */
 void npu_graph_hash(const npu_graph *graph, TflContext *context, const npu_options *options, char text[33]);
 
-/* ---- cache.c ------------------------------------------------------------------------------------------------------ */
+/* ---- cache.c ------------------------------------------------------------------------------------------------------
+ */
 
 /* 1: there is a whole entry for this graph. 0: there is none. -1: there is one, but it is damaged. */
 int npu_cache_has(const char *folder, const char *hash);
 /* Writes an entry under a temporary name and renames it. 0, or the errno of what failed. */
 int npu_cache_store(const char *folder, const char *hash, int nodes);
 
-/* ---- log.c --------------------------------------------------------------------------------------------------------- */
+/* ---- log.c ---------------------------------------------------------------------------------------------------------
+ */
 
 /* One line on stderr, written at once: "npu-standin: " and the text. */
 void npu_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -30,10 +30,9 @@ int npu_is_constant(const TflTensor *tensor)
 
 const char *npu_type_name(int type)
 {
-    static const char *const names[] = {"none",  "float32", "int32",     "uint8",   "int64",
-                                        "string", "bool",   "int16",     "complex64", "int8",
-                                        "float16", "float64", "complex128", "uint64", "resource",
-                                        "variant", "uint32", "uint16",   "int4",    "bfloat16"};
+    static const char *const names[] = {"none",     "float32",   "int32",  "uint8",   "int64",   "string",     "bool",
+                                        "int16",    "complex64", "int8",   "float16", "float64", "complex128", "uint64",
+                                        "resource", "variant",   "uint32", "uint16",  "int4",    "bfloat16"};
     return type >= 0 && (size_t)type < sizeof names / sizeof names[0] ? names[type] : "an unknown type";
 }
 

@@ -1,8 +1,9 @@
 /* The part of TensorFlow Lite's C interface that an external delegate needs, written down for this project: neither the
  * runtime wheels nor the distributions ship the headers.
  *
- * Field order and types are the binary interface of tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 (fields are only ever
- * appended there, so structures the runtime hands out may be longer than they are here). Only what is used is named.
+ * Field order and types are the binary interface of tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 (fields are only
+ * ever appended there, so structures the runtime hands out may be longer than they are here). Only what is used is
+ * named.
  */
 #ifndef NPU_TFLITE_ABI_H
 #define NPU_TFLITE_ABI_H

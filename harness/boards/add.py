@@ -70,7 +70,10 @@ def ssh_link(
         raise UserInputError(what, hint="the address is HOST or USER@HOST; the port has an option of its own") from None
     hop = profile.jump
     return SshLink(
-        host=str(profile.host), port=port, user=profile.user, key_files=profile.key_files,
+        host=str(profile.host),
+        port=port,
+        user=profile.user,
+        key_files=profile.key_files,
         jump=Jump(host=hop.host, port=hop.port, user=hop.user) if hop else None,
     )
 

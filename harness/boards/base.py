@@ -258,7 +258,6 @@ class Board(Protocol):
         ...
 
 
-
 def summary(board: Board, fingerprint: Fingerprint) -> dict[str, Any]:
     """The board's line in a run's environment sheet."""
     from dataclasses import asdict

@@ -51,7 +51,9 @@ def check_device(profile: Profile, *, progress: TextProgress | None = None) -> I
     try:
         board = connect(profile, progress=progress)
         runtime = profile.runtime
-        yield CheckStep(name=step, ok=True, detail=runtime.package or f"{runtime.module} of {runtime.python or 'the firmware'}")
+        yield CheckStep(
+            name=step, ok=True, detail=runtime.package or f"{runtime.module} of {runtime.python or 'the firmware'}"
+        )
         step = "lease"
         with lease(profile, 0.0, progress):
             yield CheckStep(name=step, ok=True, detail=f"{profile.lock_name} is free")
@@ -93,6 +95,7 @@ def _login(profile: Profile, board: Board) -> str:
     """Opens the link once by itself and looks around, so that a broken Python is told from a refused key."""
     from harness.boards.hostenv import ensure_runtime_env
     from harness.boards.probe import probe_board
+
     link = link_of(profile)
     try:
         link.open()

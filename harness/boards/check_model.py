@@ -43,25 +43,35 @@ def _tflite(weights: np.ndarray, bias: np.ndarray) -> bytes:
     build = _Builder()
     # Buffer 0 is empty by convention: tensors without data refer to it.
     buffers = build.refs([build.table(), build.buffer(weights), build.buffer(bias)])
-    tensors = build.refs([
-        build.tensor("input", (1, 8), _INT8, 0, _INPUT_SCALE, _INPUT_ZERO),
-        build.tensor("weights", (4, 8), _INT8, 1, _WEIGHT_SCALE, 0),
-        build.tensor("bias", (4,), _INT32, 2, _INPUT_SCALE * _WEIGHT_SCALE, 0),
-        build.tensor("output", (1, 4), _INT8, 0, _OUTPUT_SCALE, _OUTPUT_ZERO),
-    ])
+    tensors = build.refs(
+        [
+            build.tensor("input", (1, 8), _INT8, 0, _INPUT_SCALE, _INPUT_ZERO),
+            build.tensor("weights", (4, 8), _INT8, 1, _WEIGHT_SCALE, 0),
+            build.tensor("bias", (4,), _INT32, 2, _INPUT_SCALE * _WEIGHT_SCALE, 0),
+            build.tensor("output", (1, 4), _INT8, 0, _OUTPUT_SCALE, _OUTPUT_ZERO),
+        ]
+    )
     options = build.table()
     node = build.table(
-        (1, "UOffsetTRelative", build.ints([0, 1, 2])), (2, "UOffsetTRelative", build.ints([3])),
-        (3, "Uint8", _FULLY_CONNECTED_OPTIONS), (4, "UOffsetTRelative", options),
+        (1, "UOffsetTRelative", build.ints([0, 1, 2])),
+        (2, "UOffsetTRelative", build.ints([3])),
+        (3, "Uint8", _FULLY_CONNECTED_OPTIONS),
+        (4, "UOffsetTRelative", options),
     )
     subgraph = build.table(
-        (0, "UOffsetTRelative", tensors), (1, "UOffsetTRelative", build.ints([0])),
-        (2, "UOffsetTRelative", build.ints([3])), (3, "UOffsetTRelative", build.refs([node])),
+        (0, "UOffsetTRelative", tensors),
+        (1, "UOffsetTRelative", build.ints([0])),
+        (2, "UOffsetTRelative", build.ints([3])),
+        (3, "UOffsetTRelative", build.refs([node])),
     )
-    code = build.table((0, "Int8", _FULLY_CONNECTED), (2, "Int32", _FULLY_CONNECTED_VERSION), (3, "Int32", _FULLY_CONNECTED))
+    code = build.table(
+        (0, "Int8", _FULLY_CONNECTED), (2, "Int32", _FULLY_CONNECTED_VERSION), (3, "Int32", _FULLY_CONNECTED)
+    )
     model = build.table(
-        (0, "Uint32", 3), (1, "UOffsetTRelative", build.refs([code])),
-        (2, "UOffsetTRelative", build.refs([subgraph])), (4, "UOffsetTRelative", buffers),
+        (0, "Uint32", 3),
+        (1, "UOffsetTRelative", build.refs([code])),
+        (2, "UOffsetTRelative", build.refs([subgraph])),
+        (4, "UOffsetTRelative", buffers),
     )
     return build.finish(model)
 
@@ -103,8 +113,11 @@ class _Builder:
             (3, "UOffsetTRelative", self._builder.CreateNumpyVector(np.asarray([zero_point], dtype="<i8"))),
         )
         return self.table(
-            (0, "UOffsetTRelative", self.ints(shape)), (1, "Int8", kind), (2, "Uint32", buffer),
-            (3, "UOffsetTRelative", self._builder.CreateString(name)), (4, "UOffsetTRelative", quantization),
+            (0, "UOffsetTRelative", self.ints(shape)),
+            (1, "Int8", kind),
+            (2, "Uint32", buffer),
+            (3, "UOffsetTRelative", self._builder.CreateString(name)),
+            (4, "UOffsetTRelative", quantization),
         )
 
     def finish(self, model: int) -> bytes:

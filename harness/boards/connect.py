@@ -94,9 +94,12 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
     else:
         python = str(profile.runtime.python)
     options = AgentOptions(
-        directory=profile.agent.directory, cache_limit_bytes=profile.limits.cache_bytes,
-        operation_timeout_s=profile.agent.operation_timeout_s, silence_timeout_s=profile.agent.silence_timeout_s,
-        graph_cache_limit_bytes=profile.limits.graph_cache_bytes, vendor_benchmark=profile.vendor_benchmark,
+        directory=profile.agent.directory,
+        cache_limit_bytes=profile.limits.cache_bytes,
+        operation_timeout_s=profile.agent.operation_timeout_s,
+        silence_timeout_s=profile.agent.silence_timeout_s,
+        graph_cache_limit_bytes=profile.limits.graph_cache_bytes,
+        vendor_benchmark=profile.vendor_benchmark,
     )
     return LinuxBoard(
         name=profile.name, link=link, runtime_module=profile.runtime.module, python=python, options=options
@@ -114,10 +117,14 @@ def backend_spec(profile: Profile, name: str) -> BackendSpec:
     backend = profile.backends[name]
     delegate = backend.delegate
     return BackendSpec(
-        name=name, kernels=backend.kernels, threads=0 if isinstance(profile, SerialProfile) else backend.threads,
+        name=name,
+        kernels=backend.kernels,
+        threads=0 if isinstance(profile, SerialProfile) else backend.threads,
         affinity=backend.affinity,
-        delegate_path=delegate.path if delegate else None, delegate_name=delegate.name if delegate else None,
-        delegate_options=dict(delegate.options) if delegate else {}, env=dict(backend.env),
+        delegate_path=delegate.path if delegate else None,
+        delegate_name=delegate.name if delegate else None,
+        delegate_options=dict(delegate.options) if delegate else {},
+        env=dict(backend.env),
     )
 
 
@@ -166,7 +173,8 @@ def _ssh_settings(profile: Profile, link: SshLinkProfile, environ: Mapping[str, 
         raise _no_value(profile, "port", link.port_env, "port: 2222")
     if profile.runtime.package and not is_loopback(host):
         raise UserInputError(
-            f"`runtime.package` is installed on this machine, but {host} is not it", where=_where(profile),
+            f"`runtime.package` is installed on this machine, but {host} is not it",
+            where=_where(profile),
             hint="name the board's own interpreter with `runtime.python`",
         )
     key = _from_environment(profile, "key", link.key_env, environ)
@@ -177,10 +185,16 @@ def _ssh_settings(profile: Profile, link: SshLinkProfile, environ: Mapping[str, 
             raise UserInputError(f"the key file {path} does not exist", where=profile.name, hint=f"correct {source}")
     jump = link.jump
     return SshLink(
-        host=host, port=port or 22, user=_from_environment(profile, "user", link.user_env, environ) or link.user,
-        key_files=key_files, use_agent=link.use_agent, password_env=link.password_env,
+        host=host,
+        port=port or 22,
+        user=_from_environment(profile, "user", link.user_env, environ) or link.user,
+        key_files=key_files,
+        use_agent=link.use_agent,
+        password_env=link.password_env,
         jump=Jump(host=jump.host, port=jump.port, user=jump.user) if jump else None,
-        connect_timeout_s=link.connect_timeout_s, keepalive_s=link.keepalive_s, device=profile.name,
+        connect_timeout_s=link.connect_timeout_s,
+        keepalive_s=link.keepalive_s,
+        device=profile.name,
     )
 
 
@@ -206,7 +220,8 @@ def _no_value(profile: Profile, what: str, variable: str | None, line: str) -> U
     entry = f"`{profile.name}: {{link: {{{line}}}}}`"
     set_it = f"set {variable}, or " if variable else ""
     return UserInputError(
-        f"no {what} is known{f': {variable} is not set' if variable else ''}", where=profile.name,
+        f"no {what} is known{f': {variable} is not set' if variable else ''}",
+        where=profile.name,
         hint=f"{set_it}write the line {entry} into {local}",
     )
 

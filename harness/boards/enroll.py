@@ -29,8 +29,12 @@ class Enrollment:
 
 
 def enroll_link(
-    settings: SshLink, *, fingerprint: str | None = None, jump_fingerprint: str | None = None,
-    confirm: Confirm | None = None, replace_changed: bool = False,
+    settings: SshLink,
+    *,
+    fingerprint: str | None = None,
+    jump_fingerprint: str | None = None,
+    confirm: Confirm | None = None,
+    replace_changed: bool = False,
 ) -> list[Enrollment]:
     """Pins the key of a board, and that of its jump host first where there is one.
 
@@ -82,7 +86,8 @@ def _enroll_host(
         if confirm is None:
             raise UserInputError(
                 f"{address} shows the unknown host key {key.key_type} {key.fingerprint}, and nobody can be asked whether "
-                "it is the right one", hint=f"compare it on the board, then give {option} {key.fingerprint}",
+                "it is the right one",
+                hint=f"compare it on the board, then give {option} {key.fingerprint}",
             )
         if not confirm(key):
             raise UserInputError(f"the host key of {address} was not trusted; nothing was stored")
@@ -94,5 +99,7 @@ def _normal(fingerprint: str, option: str) -> str:
     text = fingerprint.strip().removeprefix("SHA256:").rstrip("=")
     if len(text) != 43:
         what = f"'{fingerprint}' is no SHA-256 fingerprint of a key"
-        raise UserInputError(what, where=option, hint="it looks like SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE")
+        raise UserInputError(
+            what, where=option, hint="it looks like SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE"
+        )
     return f"SHA256:{text}"

@@ -53,20 +53,28 @@ class _Distribution:
 #: wheels as published on PyPI; versions other than the ones named in the profiles get the same treatment
 DISTRIBUTIONS: dict[str, _Distribution] = {
     "tflite-runtime": _Distribution(
-        module="tflite_runtime", numpy="1.26.4",
-        pythons=((3, 11), (3, 10), (3, 9)), machines=("x86_64", "aarch64"),
+        module="tflite_runtime",
+        numpy="1.26.4",
+        pythons=((3, 11), (3, 10), (3, 9)),
+        machines=("x86_64", "aarch64"),
     ),
     "ai-edge-litert": _Distribution(
-        module="ai_edge_litert", numpy="2.2.6",
-        pythons=((3, 13), (3, 12), (3, 11), (3, 10)), machines=("x86_64", "aarch64"),
+        module="ai_edge_litert",
+        numpy="2.2.6",
+        pythons=((3, 13), (3, 12), (3, 11), (3, 10)),
+        machines=("x86_64", "aarch64"),
     ),
 }
 
 #: programs that run on this machine and want an environment of their own, such as an NPU's offline compiler
 TOOLS: dict[str, _Distribution] = {
     "ethos-u-vela": _Distribution(
-        module="ethosu", check="ethosu.vela.vela", numpy="2.2.6", others=("flatbuffers==25.12.19",),
-        pythons=((3, 13), (3, 12), (3, 11), (3, 10)), machines=("x86_64", "aarch64"),
+        module="ethosu",
+        check="ethosu.vela.vela",
+        numpy="2.2.6",
+        others=("flatbuffers==25.12.19",),
+        pythons=((3, 13), (3, 12), (3, 11), (3, 10)),
+        machines=("x86_64", "aarch64"),
     ),
 }
 
@@ -231,8 +239,12 @@ def _existing(package: str) -> RuntimeEnv | None:
     if not os.access(python, os.X_OK):
         return None
     return RuntimeEnv(
-        python=python, path=folder, package=package, module=_parse_any(package).module,
-        python_version=python_version, created=False,
+        python=python,
+        path=folder,
+        package=package,
+        module=_parse_any(package).module,
+        python_version=python_version,
+        created=False,
     )
 
 
@@ -271,7 +283,11 @@ def _starts(command: str, version: tuple[int, int]) -> bool:
     try:
         answer = subprocess.run(
             [command, "-I", "-c", "import sys; print(sys.version_info[:2])"],
-            capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -301,15 +317,24 @@ def _make(package: str, interpreter: _Interpreter, say: TextProgress) -> Runtime
         if len(found) != 4 or found[0] != "found":
             raise MissingPartError(f"{package} did not answer after its installation", hint="\n".join(log))
         marker = {
-            "folder": folder.name, "package": package, "interpreter": interpreter.path,
-            "python_version": found[1], "runtime_version": found[2], "numpy_version": found[3],
+            "folder": folder.name,
+            "package": package,
+            "interpreter": interpreter.path,
+            "python_version": found[1],
+            "runtime_version": found[2],
+            "numpy_version": found[3],
         }
         write_json_atomic(path, marker)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return RuntimeEnv(
-        python=python, path=folder, package=package, module=runtime.module, python_version=found[1], created=True,
+        python=python,
+        path=folder,
+        package=package,
+        module=runtime.module,
+        python_version=found[1],
+        created=True,
     )
 
 
@@ -321,8 +346,13 @@ def _run(command: Sequence[str], failure: str, *, say: TextProgress | None) -> l
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     lines: deque[str] = deque(maxlen=_LOG_LINES)
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace", env=env,
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
     )
     expired = threading.Event()
     timer = threading.Timer(_PIP_DEADLINE_S, lambda: (expired.set(), process.kill()))

@@ -70,7 +70,8 @@ def lease(
         _acquire(lock, note, profile, wait_s, on_wait or (lambda _text: None), stop)
     except OSError as error:
         raise UserInputError(
-            f"no lease for {profile.name} can be taken: {error.strerror or error}", where=str(folder),
+            f"no lease for {profile.name} can be taken: {error.strerror or error}",
+            where=str(folder),
             hint="point HARNESS_CACHE_DIR at a folder that can be written",
         ) from error
     try:

@@ -59,11 +59,18 @@ class LinuxBoard:
     """A board that runs models in the agent's workers."""
 
     def __init__(
-        self, *, name: str, link: LinkSettings | Link, runtime_module: str, python: str = "python3",
+        self,
+        *,
+        name: str,
+        link: LinkSettings | Link,
+        runtime_module: str,
+        python: str = "python3",
         options: AgentOptions | None = None,
     ) -> None:
         if runtime_module not in RUNTIME_MODULES:
-            raise UserInputError(f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}")
+            raise UserInputError(
+                f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}"
+            )
         self.name = name
         self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[arg-type, assignment]
         self._module = runtime_module
@@ -87,11 +94,18 @@ class LinuxBoard:
         try:
             self._link.open()
             self._frames = start_agent(
-                self._link, self._python, agent_dir=options.directory, deadline_s=options.operation_timeout_s, where=self.name
+                self._link,
+                self._python,
+                agent_dir=options.directory,
+                deadline_s=options.operation_timeout_s,
+                where=self.name,
             )
             request = {
-                "verb": "hello", "module": self._module, "cache_limit_bytes": options.cache_limit_bytes,
-                "heartbeat_s": options.silence_timeout_s / 4, "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
+                "verb": "hello",
+                "module": self._module,
+                "cache_limit_bytes": options.cache_limit_bytes,
+                "heartbeat_s": options.silence_timeout_s / 4,
+                "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
             }
             answer = self.request(request).header
             wanted = options.vendor_benchmark
@@ -145,8 +159,12 @@ class LinuxBoard:
             DeviceError: the link is gone.
         """
         request = {
-            "verb": "vendor_benchmark", "program": self.vendor_benchmark, "model": model_sha256, "backend": asdict(backend),
-            "arguments": list(arguments), "deadline_s": deadline_s,
+            "verb": "vendor_benchmark",
+            "program": self.vendor_benchmark,
+            "model": model_sha256,
+            "backend": asdict(backend),
+            "arguments": list(arguments),
+            "deadline_s": deadline_s,
         }
         answer = self.request(request, deadline_s=deadline_s + GRACE_S)
         return ProgramRun(code=answer.header["code"], output=bytes(answer.payload).decode("utf-8", "replace"))
@@ -186,7 +204,10 @@ class LinuxBoard:
             self._link.close()  # it is connecting
 
     def request(
-        self, request: dict[str, Any] | None, *, deadline_s: float | None = None,
+        self,
+        request: dict[str, Any] | None,
+        *,
+        deadline_s: float | None = None,
         on_frame: Callable[[Frame], None] | None = None,
     ) -> Frame:
         """Sends a request and returns its answer; None waits for another answer to the last one.
@@ -262,6 +283,10 @@ class LinuxBoard:
     def _failure(self, frame: Frame) -> WorkerFailure:
         header = frame.header
         return WorkerFailure(
-            header["message"], kind=header["kind"], phase=header["phase"], signal=header.get("signal"),
-            board_log=bytes(frame.payload).decode("utf-8", "replace"), where=self.name,
+            header["message"],
+            kind=header["kind"],
+            phase=header["phase"],
+            signal=header.get("signal"),
+            board_log=bytes(frame.payload).decode("utf-8", "replace"),
+            where=self.name,
         )

@@ -72,7 +72,12 @@ class LinuxWorker:
                 progress(frame.header["done"], frame.header["total"])
 
         answer = self._ask(
-            "evaluate", self._deadlines.evaluate_s, collect, inputs=list(input_sha256s), count=count, start=start,
+            "evaluate",
+            self._deadlines.evaluate_s,
+            collect,
+            inputs=list(input_sha256s),
+            count=count,
+            start=start,
             progress=progress is not None,
         ).header
         if progress:
@@ -106,14 +111,20 @@ class LinuxWorker:
         names = {"cpu": "cpu", "xnnpack": "xnnpack", "external": self._backend.delegate_name or "delegate"}
         nodes = tuple(
             NodePlace(
-                node=row["node"], op=row["op"], ran_on=names[row["on"]], partition=row["partition"],
-                inputs=tuple(row["inputs"]), outputs=tuple(row["outputs"]),
+                node=row["node"],
+                op=row["op"],
+                ran_on=names[row["on"]],
+                partition=row["partition"],
+                inputs=tuple(row["inputs"]),
+                outputs=tuple(row["outputs"]),
             )
             for row in answer["nodes"]
         )
         kinds = [row["on"] for row in answer["nodes"]]
         return PlacementResult(
-            nodes=nodes, delegated_nodes=kinds.count("external"), partitions=answer["external_partitions"],
+            nodes=nodes,
+            delegated_nodes=kinds.count("external"),
+            partitions=answer["external_partitions"],
             xnnpack_nodes=kinds.count("xnnpack"),
         )
 
@@ -135,7 +146,9 @@ class LinuxWorker:
                 )
         return self._log
 
-    def _ask(self, verb: Phase | str, deadline_s: float, on_frame: Callable[[Frame], None] | None = None, **values: Any) -> Frame:
+    def _ask(
+        self, verb: Phase | str, deadline_s: float, on_frame: Callable[[Frame], None] | None = None, **values: Any
+    ) -> Frame:
         if self._ended:
             raise TransientDeviceError("the worker has ended", where=self._board.name)
         request = {"verb": verb, "worker": self._ident, "deadline_s": deadline_s, **values}

@@ -170,7 +170,10 @@ class McuBoard:
         hello = self.hello
         plans = hello.model_kind == _PLAN
         return McuFacts(
-            plans=plans, kernels=hello.kernels, arena_bytes=hello.arena_bytes, model_bytes=hello.model_bytes,
+            plans=plans,
+            kernels=hello.kernels,
+            arena_bytes=hello.arena_bytes,
+            model_bytes=hello.model_bytes,
             plan_ops=frozenset(n for n in range(64) if hello.ops >> n & 1) if plans else None,
         )
 
@@ -212,8 +215,12 @@ class McuBoard:
             self._log = str(error.fault)
             hung = error.fault.is_watchdog
             raise WorkerFailure(
-                error.what, kind="deadline" if hung else "signal", phase=phase, signal=None if hung else error.fault.name,
-                board_log=self._log, where=self.name,
+                error.what,
+                kind="deadline" if hung else "signal",
+                phase=phase,
+                signal=None if hung else error.fault.name,
+                board_log=self._log,
+                where=self.name,
             ) from error
         except BoardRefused as error:
             of_model = error.code in _OF_THE_MODEL
@@ -245,24 +252,31 @@ class McuBoard:
         if wanted is not None and hello.board != wanted:
             raise StableDeviceError(
                 f"the board on {self._line.description} calls itself '{hello.board}', the profile wants '{wanted}'",
-                where=self.name, hint="correct `link.port` or `board` in the profile",
+                where=self.name,
+                hint="correct `link.port` or `board` in the profile",
             )
         if hello.core != self._profile.core:
             raise StableDeviceError(
-                f"the board's core is a {hello.core}, the profile says {self._profile.core}", where=self.name,
+                f"the board's core is a {hello.core}, the profile says {self._profile.core}",
+                where=self.name,
                 hint="correct `core` in the profile, or build the firmware for the board's core",
             )
         if hello.model_kind == _PLAN and hello.plan_version != PLAN_VERSION:
             raise StableDeviceError(
                 f"the firmware runs plans of version {hello.plan_version}, this harness makes version {PLAN_VERSION}",
-                where=self.name, hint="build and flash the firmware that belongs to this harness (docs/adding-an-mcu-board.md)",
+                where=self.name,
+                hint="build and flash the firmware that belongs to this harness (docs/adding-an-mcu-board.md)",
             )
 
     def _fingerprint(self, hello: Hello) -> Fingerprint:
         kernels = KERNEL_NAMES.get(hello.kernels, f"kernels {hello.kernels}")
         return Fingerprint(
-            runtime=f"{hello.runtime} ({kernels})" if hello.model_kind == _PLAN else hello.runtime, machine="arm",
-            cpu_model=hello.core, cpu_count=1, board_model=hello.board, clock_hz=hello.clock_hz,
+            runtime=f"{hello.runtime} ({kernels})" if hello.model_kind == _PLAN else hello.runtime,
+            machine="arm",
+            cpu_model=hello.core,
+            cpu_count=1,
+            board_model=hello.board,
+            clock_hz=hello.clock_hz,
             firmware=", ".join(part for part in (hello.firmware, self._line.compiler) if part),
             harness_version=__version__,
         )

@@ -29,15 +29,25 @@ def check_mcu(profile: McuProfile, board: McuBoard) -> Iterator[CheckStep]:
 
     fingerprint = board.connect()
     hello = board.hello
-    yield CheckStep(name="board", ok=True, detail=(
-        f"{hello.board}, {hello.core} at {hello.clock_hz / 1e6:g} MHz, firmware {fingerprint.firmware}, protocol"
-        f" {hello.version}, last reset by {hello.reset_name}"
-    ))
-    samples = f"{hello.sample_bytes:,} B for samples" if hello.sample_bytes else "no memory for samples: they go one by one"
-    yield CheckStep(name="runtime", ok=True, detail=(
-        f"{fingerprint.runtime}; arena {hello.arena_bytes:,} B, model"
-        f" {hello.model_bytes:,} B, {samples}; counts {board.clock.unit or 'nanoseconds'}"
-    ))
+    yield CheckStep(
+        name="board",
+        ok=True,
+        detail=(
+            f"{hello.board}, {hello.core} at {hello.clock_hz / 1e6:g} MHz, firmware {fingerprint.firmware}, protocol"
+            f" {hello.version}, last reset by {hello.reset_name}"
+        ),
+    )
+    samples = (
+        f"{hello.sample_bytes:,} B for samples" if hello.sample_bytes else "no memory for samples: they go one by one"
+    )
+    yield CheckStep(
+        name="runtime",
+        ok=True,
+        detail=(
+            f"{fingerprint.runtime}; arena {hello.arena_bytes:,} B, model"
+            f" {hello.model_bytes:,} B, {samples}; counts {board.clock.unit or 'nanoseconds'}"
+        ),
+    )
     yield CheckStep(name=f"backend {BACKEND}", ok=True, detail=run_check_model(profile, board))
 
 
@@ -71,7 +81,8 @@ def run_check_model(profile: McuProfile, board: McuBoard) -> str:
     off = int(np.abs(result.outputs[0].astype(int) - model.expected.astype(int)).max())
     if off > _TOLERANCE_LSB:
         raise StableDeviceError(
-            f"the firmware runs but its answers are wrong by up to {off} quantization steps", where=profile.name,
+            f"the firmware runs but its answers are wrong by up to {off} quantization steps",
+            where=profile.name,
             hint="build it anew from this harness's sources, and check memory and clock settings of its port",
         )
     cost = f"{result.invoke_ns[0] / 1e3:.1f} us" if len(result.invoke_ns) else ""

@@ -52,7 +52,8 @@ def serial_address(profile: SerialProfile, environ: Mapping[str, str] | None = N
         set_it = f"set {link.port_env}, or " if link.port_env else ""
         twin = "; --emulated runs on its emulated twin, which needs none" if profile.emulation else ""
         raise UserInputError(
-            f"no serial port is known{f': {link.port_env} is not set' if link.port_env else ''}", where=profile.name,
+            f"no serial port is known{f': {link.port_env} is not set' if link.port_env else ''}",
+            where=profile.name,
             hint=f"{set_it}write the line {entry} into {local}{twin}",
         )
     return SerialAddress(port=port, baud=link.baud)

@@ -71,7 +71,9 @@ class McuModel:
 def profile_facts(profile: McuProfile) -> McuFacts:
     """What can be said of a board that nobody has asked."""
     return McuFacts(
-        plans=profile.runtime.module == "plan", kernels=profile.kernels, arena_bytes=profile.limits.arena_bytes,
+        plans=profile.runtime.module == "plan",
+        kernels=profile.kernels,
+        arena_bytes=profile.limits.arena_bytes,
         model_bytes=profile.limits.model_bytes,
     )
 
@@ -97,8 +99,12 @@ def too_large(model: McuModel, facts: McuFacts) -> list[str]:
     form = "plan" if facts.plans else ".tflite"
     pairs = (
         (f"the {form} has {model.size_bytes:,} bytes", "for a model", model.size_bytes, facts.model_bytes),
-        (f"its tensors need {'' if facts.plans else 'at least '}{model.memory.arena_bytes:,} bytes of arena", "of arena",
-         model.memory.arena_bytes, facts.arena_bytes),
+        (
+            f"its tensors need {'' if facts.plans else 'at least '}{model.memory.arena_bytes:,} bytes of arena",
+            "of arena",
+            model.memory.arena_bytes,
+            facts.arena_bytes,
+        ),
     )
     return [f"{what}, the board has {has:,} {of}" for what, of, needs, has in pairs if has is not None and needs > has]
 
@@ -106,8 +112,14 @@ def too_large(model: McuModel, facts: McuFacts) -> list[str]:
 def _as_it_is(graph: Graph, path: Path) -> McuModel:
     inputs, outputs = _model_io(graph)
     return McuModel(
-        path=path, sha256=sha256_file(path), size_bytes=graph.size_bytes, inputs=inputs, outputs=outputs, arena_bytes=None,
-        memory=estimate_memory(graph, graph.size_bytes), nodes=_nodes(graph, folded=()),
+        path=path,
+        sha256=sha256_file(path),
+        size_bytes=graph.size_bytes,
+        inputs=inputs,
+        outputs=outputs,
+        arena_bytes=None,
+        memory=estimate_memory(graph, graph.size_bytes),
+        nodes=_nodes(graph, folded=()),
     )
 
 
@@ -122,7 +134,11 @@ def _planned(graph: Graph, tflite: Path, facts: McuFacts) -> McuModel:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(path, plan.data)
     return McuModel(
-        path=path, sha256=sha256, size_bytes=len(plan.data), inputs=plan.inputs, outputs=plan.outputs,
+        path=path,
+        sha256=sha256,
+        size_bytes=len(plan.data),
+        inputs=plan.inputs,
+        outputs=plan.outputs,
         arena_bytes=plan.arena_bytes,
         memory=MemoryEstimate(file_bytes=len(plan.data), arena_bytes=plan.arena_bytes, complete=True),
         nodes=_nodes(graph, folded=plan.folded_nodes),
@@ -143,7 +159,9 @@ def _require_one_sample(graph: Graph) -> None:
     inputs, outputs = _model_io(graph)
     other = [
         f"the {what} '{io.name}' has the shape {list(io.shape)}"
-        for what, tensors in (("input", inputs), ("output", outputs)) for io in tensors if io.shape[:1] != (1,)
+        for what, tensors in (("input", inputs), ("output", outputs))
+        for io in tensors
+        if io.shape[:1] != (1,)
     ]
     if other:
         raise UnsupportedError(
@@ -190,7 +208,10 @@ def _nodes(graph: Graph, *, folded: Sequence[int]) -> tuple[NodePlace, ...]:
     gone = set(folded)
     return tuple(
         NodePlace(
-            node=n.index, op=n.op, ran_on="removed" if n.index in gone else "cpu", inputs=tuple(n.inputs),
+            node=n.index,
+            op=n.op,
+            ran_on="removed" if n.index in gone else "cpu",
+            inputs=tuple(n.inputs),
             outputs=tuple(n.outputs),
         )
         for n in graph.nodes

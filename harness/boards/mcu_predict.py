@@ -20,7 +20,12 @@ _SMALLER = "a model with smaller tensors or fewer weights, or a board with more 
 
 
 def predict_mcu(
-    graph: Graph, artifact_size: int, profile: McuProfile, backend: BackendSpec, *, runtime: str | None = None,
+    graph: Graph,
+    artifact_size: int,
+    profile: McuProfile,
+    backend: BackendSpec,
+    *,
+    runtime: str | None = None,
     board: McuFacts | None = None,
 ) -> Prediction:
     """The prediction for a microcontroller.
@@ -60,9 +65,20 @@ def predict_mcu(
         reasons += over
         advice += [_SMALLER] if over else []
     return Prediction(
-        device=profile.name, backend=backend.name, runtime=runtime or profile.runtime.module,
-        runtime_assumed=runtime is None, delegate=None, loads=loads, right=right, nodes=None,
-        total_nodes=len(graph.nodes), partitions=None, fits=fits, memory=memory, reasons=tuple(reasons), advice=tuple(advice),
+        device=profile.name,
+        backend=backend.name,
+        runtime=runtime or profile.runtime.module,
+        runtime_assumed=runtime is None,
+        delegate=None,
+        loads=loads,
+        right=right,
+        nodes=None,
+        total_nodes=len(graph.nodes),
+        partitions=None,
+        fits=fits,
+        memory=memory,
+        reasons=tuple(reasons),
+        advice=tuple(advice),
     )
 
 

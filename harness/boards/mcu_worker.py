@@ -120,7 +120,9 @@ class McuWorker:
         ticks = np.concatenate([ticks for _, ticks in pieces])
         clock = self._board.clock
         return EvalResult(
-            outputs=self._outputs(raw), invoke_ns=clock.ns(ticks), counts=clock.counts(ticks),
+            outputs=self._outputs(raw),
+            invoke_ns=clock.ns(ticks),
+            counts=clock.counts(ticks),
             elapsed_ns=round((time.monotonic() - begun_s) * 1e9),
         )
 
@@ -142,7 +144,10 @@ class McuWorker:
         ticks = np.concatenate(parts)
         pace_ns = round((time.monotonic() - begun_s) / len(ticks) * 1e9)
         return BenchResult(
-            samples_ns=clock.ns(ticks), warmup_ns=warm_up, warmup_stable=stable, counts=clock.counts(ticks),
+            samples_ns=clock.ns(ticks),
+            warmup_ns=warm_up,
+            warmup_stable=stable,
+            counts=clock.counts(ticks),
             pace_ns=pace_ns,
         )
 
@@ -184,8 +189,11 @@ class McuWorker:
         stats = self._ask("evaluate", self._board.session.stats)
         hello = self._board.hello
         return WorkerStats(
-            arena_bytes=stats.arena_used, stack_peak_bytes=stats.stack_peak, model_bytes=stats.model_bytes,
-            code_bytes=hello.code_bytes, frequency_hz=hello.clock_hz,
+            arena_bytes=stats.arena_used,
+            stack_peak_bytes=stats.stack_peak,
+            model_bytes=stats.model_bytes,
+            code_bytes=hello.code_bytes,
+            frequency_hz=hello.clock_hz,
         )
 
     def close(self) -> str:
@@ -229,9 +237,16 @@ class McuWorker:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs samples of the board's memory: uint8 [count, output bytes] and int64 [count] ticks."""
         session, each_s = self._board.session, limit_s or self._deadlines.evaluate_s
-        answer = self._ask(phase, lambda: session.run(
-            first=first, count=count, repeat=repeat, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(count, each_s)
-        ))
+        answer = self._ask(
+            phase,
+            lambda: session.run(
+                first=first,
+                count=count,
+                repeat=repeat,
+                inference_limit_ms=_ms(each_s),
+                deadline_s=self._patience_s(count, each_s),
+            ),
+        )
         self._require_done(answer, count)
         data = self._ask(phase, lambda: session.read(Target.RESULTS, 0, count * self._result_bytes()))
         records = np.frombuffer(data, np.uint8).reshape(count, self._result_bytes())
@@ -247,9 +262,10 @@ class McuWorker:
         arrays = [self._board.samples(sha256) for sha256 in sha256s]
         data = interleave([a[row : row + 1] for a in arrays])
         self._ask(phase, lambda: session.write_inputs(data))
-        done = self._ask(phase, lambda: session.run(
-            direct=True, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)
-        ))
+        done = self._ask(
+            phase,
+            lambda: session.run(direct=True, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)),
+        )
         self._require_done(done, 1)
         sizes = _bytes(self._loaded().outputs)
         raw = self._ask(phase, lambda: session.read(Target.OUTPUTS, 0, sizes))
@@ -261,7 +277,9 @@ class McuWorker:
         """The first sample again, at most as often as one request allows."""
         batch = self._batch
         if batch is not None and batch.first == 0:
-            return self._run("bench", 0, min(count, self._results_room(batch)), repeat=True, limit_s=self._deadlines.bench_s)
+            return self._run(
+                "bench", 0, min(count, self._results_room(batch)), repeat=True, limit_s=self._deadlines.bench_s
+            )
         return self._direct("bench", self._sample, 0, limit_s=self._deadlines.bench_s)
 
     def _patience_s(self, count: int, each_s: float) -> float:
@@ -308,8 +326,10 @@ class McuWorker:
         wanted = [_bytes([io]) for io in tensors]
         if wanted != list(found):
             raise WorkerFailure(
-                f"the board says that the {what}s have {list(found)} bytes, the model's have {wanted}", kind="exit",
-                phase="load", where=self._board.name,
+                f"the board says that the {what}s have {list(found)} bytes, the model's have {wanted}",
+                kind="exit",
+                phase="load",
+                where=self._board.name,
             )
 
 

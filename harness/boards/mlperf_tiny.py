@@ -32,7 +32,12 @@ class MlperfTinyBoard:
     """One board. `connect` may be called again after any error."""
 
     def __init__(
-        self, profile: MlperfTinyProfile, address: SerialAddress, *, short_s: float = SHORT_S, greeting_s: float = GREETING_S
+        self,
+        profile: MlperfTinyProfile,
+        address: SerialAddress,
+        *,
+        short_s: float = SHORT_S,
+        greeting_s: float = GREETING_S,
     ) -> None:
         self.name = profile.name
         self._profile = profile
@@ -69,7 +74,9 @@ class MlperfTinyBoard:
             self.close()
             raise
         return Fingerprint(
-            runtime=f"{RUNTIME} {identity.model}", board_model=identity.vendor, firmware=identity.firmware,
+            runtime=f"{RUNTIME} {identity.model}",
+            board_model=identity.vendor,
+            firmware=identity.firmware,
             harness_version=__version__,
         )
 
@@ -141,11 +148,13 @@ class MlperfTinyBoard:
         if wanted is not None and found.vendor != wanted:
             raise StableDeviceError(
                 f"the firmware on {self._address.port} names the vendor '{found.vendor}', the profile wants '{wanted}'",
-                where=self.name, hint="correct `link.port` or `board` in the profile",
+                where=self.name,
+                hint="correct `link.port` or `board` in the profile",
             )
         if self._identity is not None and found != self._identity:
             raise StableDeviceError(
-                f"the firmware is another one now: {_words(found)}, it was {_words(self._identity)}", where=self.name,
+                f"the firmware is another one now: {_words(found)}, it was {_words(self._identity)}",
+                where=self.name,
                 hint="run again: cells of one run must meet one firmware",
             )
         self._identity = found

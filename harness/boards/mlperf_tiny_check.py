@@ -33,7 +33,8 @@ def _model_words(profile: MlperfTinyProfile, name: str) -> str:
     """
     if name not in PUBLISHED:
         raise StableDeviceError(
-            f"the firmware holds '{name}', which is none of {', '.join(PUBLISHED)}", where=profile.name,
+            f"the firmware holds '{name}', which is none of {', '.join(PUBLISHED)}",
+            where=profile.name,
             hint="how its inputs and results look is not known; set TH_MODEL_VERSION in the firmware",
         )
     mine = [model for model, held in profile.runtime.models.items() if held == name]
@@ -54,14 +55,16 @@ def _run(profile: MlperfTinyProfile, board: MlperfTinyBoard) -> str:
     if reply.says("m-load-done") is None:
         raise StableDeviceError(
             f"{size} bytes of input were not taken: {reply.error or reply.wrong_size or reply.lines[-1:] or 'no answer'}",
-            where=profile.name, hint=f"the published {board.identity.model} takes {size} bytes; is this firmware built from it?",
+            where=profile.name,
+            hint=f"the published {board.identity.model} takes {size} bytes; is this firmware built from it?",
         )
     shown = session.ask("db print", profile.deadlines.load_s)
     verified = "not shown by this firmware"
     if shown.buffer():
         if shown.buffer() != data:
             raise StableDeviceError(
-                "what lies in the board's buffer is not what was sent", where=profile.name,
+                "what lies in the board's buffer is not what was sent",
+                where=profile.name,
                 hint="the line spoils characters: check cable, ground and baud rate",
             )
         verified = "came back the same"

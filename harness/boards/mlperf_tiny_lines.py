@@ -66,7 +66,7 @@ class Reply:
 
     def says(self, start: str) -> str | None:
         """What follows `start` on the first line that starts so."""
-        return next((line[len(start):] for line in self.lines if line.startswith(start)), None)
+        return next((line[len(start) :] for line in self.lines if line.startswith(start)), None)
 
     def in_brackets(self, start: str) -> str | None:
         """The text in the brackets of the first line `start[...]`; None when there is no such whole line."""
@@ -118,7 +118,7 @@ class LineSplitter:
         """The lines that are whole now, without empty ones."""
         self._rest += data
         *whole, rest = re.split(rb"[\r\n]", bytes(self._rest))
-        self._rest = bytearray(rest[-self.limit:])
+        self._rest = bytearray(rest[-self.limit :])
         return [line.decode("ascii", "replace").replace("\ufffd", "?") for line in whole if line]
 
     def clear(self) -> None:

@@ -83,8 +83,15 @@ class HeldModel:
 
 
 def held_model(
-    profile: MlperfTinyProfile, *, firmware: str, workload: str, recipe: str, path: Path, sha256: str,
-    inputs: Sequence[TensorIo], outputs: Sequence[TensorIo],
+    profile: MlperfTinyProfile,
+    *,
+    firmware: str,
+    workload: str,
+    recipe: str,
+    path: Path,
+    sha256: str,
+    inputs: Sequence[TensorIo],
+    outputs: Sequence[TensorIo],
 ) -> HeldModel:
     """The cell's model, when it is the one that the firmware holds.
 

@@ -153,10 +153,14 @@ class MlperfSession:
             return TransientDeviceError(f"no answer to `name` within {seconds}", where=where, hint=hint)
         said = next((line for line in reversed(heard) if line), "")[:60]
         if any(line.startswith(("m-", "e-")) for line in heard):
-            what = f"the firmware gave no whole answer to `name` and `profile` within {seconds}; its last line: {said!r}"
+            what = (
+                f"the firmware gave no whole answer to `name` and `profile` within {seconds}; its last line: {said!r}"
+            )
             return TransientDeviceError(what, where=where, hint="check cable and baud rate, then reset the board")
         what = f"something else than MLPerf Tiny's firmware speaks on the line: {said!r}"
-        return StableDeviceError(what, where=where, hint=f"flash it, or correct `link.baud` ({self._port.baud}) or `runtime`")
+        return StableDeviceError(
+            what, where=where, hint=f"flash it, or correct `link.baud` ({self._port.baud}) or `runtime`"
+        )
 
 
 def _vendor(reply: Reply) -> str | None:

@@ -110,7 +110,8 @@ class MlperfWorker:
             if progress:
                 progress(done + 1, count)
         return EvalResult(
-            outputs=(np.stack(found),), invoke_ns=np.zeros(0, np.int64),
+            outputs=(np.stack(found),),
+            invoke_ns=np.zeros(0, np.int64),
             elapsed_ns=round((time.monotonic() - begun_s) * 1e9),
         )
 
@@ -129,14 +130,19 @@ class MlperfWorker:
                 break
             means.append(round(self._batch(batch.inferences, _WARMUPS) / batch.inferences))
         return BenchResult(
-            samples_ns=np.array(means, np.int64), warmup_ns=np.zeros(0, np.int64), warmup_stable=True,
+            samples_ns=np.array(means, np.int64),
+            warmup_ns=np.zeros(0, np.int64),
+            warmup_stable=True,
             pace_ns=round(self._pace_s * 1e9),
         )
 
     def placement(self) -> PlacementResult:
         """Unknown."""
         return PlacementResult(
-            nodes=(), delegated_nodes=None, partitions=None, note="the firmware does not tell where its model's nodes run"
+            nodes=(),
+            delegated_nodes=None,
+            partitions=None,
+            note="the firmware does not tell where its model's nodes run",
         )
 
     def stats(self) -> WorkerStats:
@@ -163,7 +169,9 @@ class MlperfWorker:
                 return f"the firmware did not run `infer 1 0` alone: {_last(reply)}"
             if len(values) != model.results:
                 raise self._failure(
-                    "exception", phase, f"the firmware's model has {len(values)} results, {model.name} here has {model.results}"
+                    "exception",
+                    phase,
+                    f"the firmware's model has {len(values)} results, {model.name} here has {model.results}",
                 )
             return values
 
@@ -211,7 +219,8 @@ class MlperfWorker:
                 error = reply.error
                 if error is None and not reply.laps_us and reply.says("m-infer-done") is not None:
                     raise StableDeviceError(
-                        "the firmware tells no times (no `m-lap-us-` lines)", where=self._board.name,
+                        "the firmware tells no times (no `m-lap-us-` lines)",
+                        where=self._board.name,
                         hint="it was built for measuring energy: build it with EE_CFG_ENERGY_MODE=0",
                     )
                 return self._trouble("bench", reply, f"no two whole `m-lap-us-` lines; the last line: {_last(reply)}")
@@ -296,7 +305,8 @@ def plan_batches(plan: BenchPlan, infer_ns: int, *, lap_ns: int) -> BatchPlan:
     each_ns = (inferences + _WARMUPS) * infer_ns
     needed = max(MIN_BATCHES, math.ceil(plan.min_samples / inferences), math.ceil(plan.min_ns / max(1, each_ns)))
     return BatchPlan(
-        inferences=inferences, lap_ns=lap_ns,
+        inferences=inferences,
+        lap_ns=lap_ns,
         batches=min(MAX_BATCHES, max(MIN_BATCHES, min(max(needed, 30), plan.max_ns // max(1, each_ns)))),
     )
 

@@ -41,7 +41,9 @@ class KnownDelegate:
 #: delegates that need no options to load; the paths are those of NXP's and ST's Yocto images
 KNOWN_DELEGATES = (
     KnownDelegate(
-        path="/usr/lib/libvx_delegate.so", name="vx", title="VeriSilicon VX delegate",
+        path="/usr/lib/libvx_delegate.so",
+        name="vx",
+        title="VeriSilicon VX delegate",
         env=(("VIV_VX_ENABLE_CACHE_GRAPH_BINARY", "1"), ("VIV_VX_CACHE_BINARY_GRAPH_DIR", CACHE_DIR)),
     ),
     KnownDelegate(path="/usr/lib/libvx_delegate.so.2", name="vx", title="VeriSilicon VX delegate (STM32MP2)"),
@@ -174,8 +176,12 @@ def profile_text(facts: BoardFacts, name: str, link: SshLink) -> str:
         f"# Written by `harness devices add`. Seen: {facts.system or 'unknown system'}, kernel {facts.kernel},",
         f"# Python {facts.python_version}, {facts.module} {facts.runtimes[facts.module or ''].version}, "
         f"numpy {facts.numpy.version if facts.numpy else None}, {facts.machine}, {facts.cpu_count} cores.",
-        f"name: {name}", f"title: {q(facts.board_model or facts.hostname or name, ensure_ascii=False)}", "kind: linux",
-        "link:", "  type: ssh", f"  host: {q(link.host)}",
+        f"name: {name}",
+        f"title: {q(facts.board_model or facts.hostname or name, ensure_ascii=False)}",
+        "kind: linux",
+        "link:",
+        "  type: ssh",
+        f"  host: {q(link.host)}",
     ]
     lines += [f"  port: {link.port}"] if link.port != 22 else []
     lines += [f"  user: {q(link.user)}"] if link.user else []
@@ -186,13 +192,24 @@ def profile_text(facts: BoardFacts, name: str, link: SshLink) -> str:
     threads = max(1, min(facts.cpu_count or 1, 4))
     cores = f"    threads: {threads}"
     lines += [
-        "runtime:", f"  module: {facts.module}", f"  python: {q(facts.python)}",
-        "backends:", "  cpu-ref:", "    kernels: reference", "  cpu:", "    kernels: default", cores,
+        "runtime:",
+        f"  module: {facts.module}",
+        f"  python: {q(facts.python)}",
+        "backends:",
+        "  cpu-ref:",
+        "    kernels: reference",
+        "  cpu:",
+        "    kernels: default",
+        cores,
     ]
     for position, delegate in enumerate(facts.delegates):
         lines += [
-            f"  {'npu' if position == 0 else f'npu-{delegate.name}'}:", f"    # {delegate.title}", cores,
-            "    delegate:", f"      path: {delegate.path}", f"      name: {delegate.name}",
+            f"  {'npu' if position == 0 else f'npu-{delegate.name}'}:",
+            f"    # {delegate.title}",
+            cores,
+            "    delegate:",
+            f"      path: {delegate.path}",
+            f"      name: {delegate.name}",
         ]
         lines += ["    env:", *[f"      {k}: {q(v)}" for k, v in delegate.env]] if delegate.env else []
     lines += ["samples: 1000"]
@@ -221,8 +238,8 @@ def require_usable(facts: BoardFacts, where: str) -> None:
     """Raises a StableDeviceError for a board that cannot run models as it is, with what to install."""
     if facts.problem:
         raise StableDeviceError(
-            f"the board answers, but {facts.problem}", where=where,
+            f"the board answers, but {facts.problem}",
+            where=where,
             hint=f"install numpy and ai-edge-litert (or tflite-runtime) for {facts.python} on the board, or name another "
             "interpreter with --python",
         )
-

@@ -101,7 +101,9 @@ LocalPath = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,4096}", "a path without co
 EnvName = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "an environment variable's name: letters, digits, '_'")]
 OptionName = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,128}", "an option's name: letters, digits, '_', '.' and '-'")]
 Value = Annotated[
-    str, BeforeValidator(_number_to_text), _text(r"[^\x00-\x1f\x7f]{0,4096}", "one line of text"),
+    str,
+    BeforeValidator(_number_to_text),
+    _text(r"[^\x00-\x1f\x7f]{0,4096}", "one line of text"),
     AfterValidator(_check_placeholders),
 ]
 Line = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,200}", "one line of text, 1 to 200 characters")]

@@ -18,25 +18,51 @@ if TYPE_CHECKING:
 
 #: accelerators that the compiler's current core supports (`vela --help`, 5.2.0)
 Accelerator = Literal[
-    "ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512",
-    "ethos-u85-128", "ethos-u85-256", "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048",
+    "ethos-u55-32",
+    "ethos-u55-64",
+    "ethos-u55-128",
+    "ethos-u55-256",
+    "ethos-u65-256",
+    "ethos-u65-512",
+    "ethos-u85-128",
+    "ethos-u85-256",
+    "ethos-u85-512",
+    "ethos-u85-1024",
+    "ethos-u85-2048",
 ]
 #: `System_Config.*` sections of Arm/vela.ini, which comes with the compiler (5.2.0)
 SystemConfig = Literal[
-    "Ethos_U55_Deep_Embedded", "Ethos_U55_High_End_Embedded",
-    "Ethos_U65_Embedded", "Ethos_U65_Mid_End", "Ethos_U65_High_End", "Ethos_U65_Client_Server",
-    "Ethos_U85_SYS_Flash_Low", "Ethos_U85_SYS_Flash_High",
-    "Ethos_U85_SYS_DRAM_Low", "Ethos_U85_SYS_DRAM_Mid", "Ethos_U85_SYS_DRAM_High",
+    "Ethos_U55_Deep_Embedded",
+    "Ethos_U55_High_End_Embedded",
+    "Ethos_U65_Embedded",
+    "Ethos_U65_Mid_End",
+    "Ethos_U65_High_End",
+    "Ethos_U65_Client_Server",
+    "Ethos_U85_SYS_Flash_Low",
+    "Ethos_U85_SYS_Flash_High",
+    "Ethos_U85_SYS_DRAM_Low",
+    "Ethos_U85_SYS_DRAM_Mid",
+    "Ethos_U85_SYS_DRAM_High",
 ]
 #: `Memory_Mode.*` sections of the same file
 MemoryMode = Literal[
-    "Sram_Only", "Shared_Sram", "Dedicated_Sram", "Dedicated_Sram_256KB", "Dedicated_Sram_384KB", "Dedicated_Sram_512KB",
+    "Sram_Only",
+    "Shared_Sram",
+    "Dedicated_Sram",
+    "Dedicated_Sram_256KB",
+    "Dedicated_Sram_384KB",
+    "Dedicated_Sram_512KB",
 ]
 #: system configurations whose second memory is flash: read-only while the NPU works
-_WITH_FLASH = frozenset({
-    "Ethos_U55_Deep_Embedded", "Ethos_U55_High_End_Embedded", "Ethos_U65_Embedded",
-    "Ethos_U85_SYS_Flash_Low", "Ethos_U85_SYS_Flash_High",
-})
+_WITH_FLASH = frozenset(
+    {
+        "Ethos_U55_Deep_Embedded",
+        "Ethos_U55_High_End_Embedded",
+        "Ethos_U65_Embedded",
+        "Ethos_U85_SYS_Flash_Low",
+        "Ethos_U85_SYS_Flash_High",
+    }
+)
 
 
 def _check_tool(value: str) -> str:
@@ -73,8 +99,11 @@ class CompileProfile(BaseModel):
         from harness.tflite.vela import VelaOptions
 
         return VelaOptions(
-            accelerator=self.accelerator, system_config=self.system_config, memory_mode=self.memory_mode,
-            optimise=self.optimise, package=self.package,
+            accelerator=self.accelerator,
+            system_config=self.system_config,
+            memory_mode=self.memory_mode,
+            optimise=self.optimise,
+            package=self.package,
         )
 
     @model_validator(mode="after")
@@ -84,7 +113,9 @@ class CompileProfile(BaseModel):
         if not self.system_config.startswith(f"Ethos_{family}_"):
             words = f"system_config {self.system_config} describes another NPU than {self.accelerator}"
         elif self.system_config in _WITH_FLASH and self.memory_mode.startswith("Dedicated"):
-            words = f"memory_mode {self.memory_mode} needs DRAM, and system_config {self.system_config} has flash instead"
+            words = (
+                f"memory_mode {self.memory_mode} needs DRAM, and system_config {self.system_config} has flash instead"
+            )
         if words:
             raise PydanticCustomError("inconsistent", "{words}", {"words": words})
         return self

@@ -78,10 +78,16 @@ def _problem(model: type[BaseModel], located: LocatedData, error: Any) -> _Probl
 def _allowed(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     words = {
-        "string_type": "text (in quotes if it looks like a number)", "int_type": "a whole number",
-        "int_from_float": "a whole number", "float_type": "a number", "bool_type": "true or false",
-        "dict_type": "a mapping", "tuple_type": "a list", "model_type": "a mapping of fields",
-        "finite_number": "a finite number", "too_short": "at least one entry",
+        "string_type": "text (in quotes if it looks like a number)",
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "dict_type": "a mapping",
+        "tuple_type": "a list",
+        "model_type": "a mapping of fields",
+        "finite_number": "a finite number",
+        "too_short": "at least one entry",
     }
     bounds = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
     bound_words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}

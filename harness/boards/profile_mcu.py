@@ -33,7 +33,9 @@ KERNEL_NAMES = {1: "portable", 2: "dsp", 3: "mve"}
 
 _PATH = re.compile(r"(?!.*/\.\.(/|$))(/[A-Za-z0-9._+@:,=-]+)+|COM[0-9]{1,3}")
 #: `ign_set_control`: the one of pyserial's options that a terminal server may need (it does not confirm the control lines)
-_URL = re.compile(r"(socket://[A-Za-z0-9_.\[\]:-]+|rfc2217://[A-Za-z0-9_.\[\]:-]+):(?P<port>[0-9]{1,5})(?P<option>\?ign_set_control)?")
+_URL = re.compile(
+    r"(socket://[A-Za-z0-9_.\[\]:-]+|rfc2217://[A-Za-z0-9_.\[\]:-]+):(?P<port>[0-9]{1,5})(?P<option>\?ign_set_control)?"
+)
 _MOST_PORT = 65_535
 PORT_WORDS = (
     "an absolute path such as /dev/serial/by-id/..., COM3, socket://HOST:PORT, rfc2217://HOST:PORT or "

@@ -124,7 +124,9 @@ def _load(name: str, path: Path, devices_option: DevicesOption) -> Profile:
         what = f"name: found '{located.data['name']}', but the file is called {path.name}"
         raise UserInputError(what, where=where, hint=f"write `name: {name}` or rename the file")
     _apply_local(name, located, devices_option)
-    return validate(profile_model(located.data), located).from_file(Origin(path=path, local_path=local_file_for(devices_option)))
+    return validate(profile_model(located.data), located).from_file(
+        Origin(path=path, local_path=local_file_for(devices_option))
+    )
 
 
 def _apply_local(name: str, located: LocatedData, devices_option: DevicesOption) -> None:

@@ -21,7 +21,9 @@ _MODEL_SUFFIXES = (".tflite", ".keras", ".h5", ".hdf5")
 @click.option("--data-dir", envvar="HARNESS_DATA_DIR", type=click.Path(), help="Folder with mnist.npz, cifar10*.npz.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the training to audit.")
 @click.option("--findings-only", is_flag=True, help="Leave out the tables.")
-@click.option("--json", "json_file", type=click.Path(), help="Also write the audits as JSON to this file (`-`: stdout).")
+@click.option(
+    "--json", "json_file", type=click.Path(), help="Also write the audits as JSON to this file (`-`: stdout)."
+)
 def command(targets, recipe_name, data_dir, seed, findings_only, json_file) -> int:
     """Explain what a model's quantization really is.
 
@@ -79,7 +81,8 @@ def _resolve(targets: tuple[str, ...], recipe: Recipe | None, recipe_name: str |
             raise UserInputError("names a workload without a recipe", where=target, hint=hint)
         else:
             raise UserInputError(
-                "is neither WORKLOAD:RECIPE nor a model file", where=target,
+                "is neither WORKLOAD:RECIPE nor a model file",
+                where=target,
                 hint=f"workloads: {', '.join(workload_names())}; files end in {', '.join(_MODEL_SUFFIXES)}",
             )
     return resolved
@@ -95,14 +98,18 @@ def _audit_file(path: Path, recipe: Recipe | None) -> tuple[list[AuditReport], d
     if report.kind == "tflite":
         inputs, outputs = model_io(read_graph(path))
         known |= {
-            "artifact_sha256": sha256_file(path), "size_bytes": path.stat().st_size,
-            "input_dtype": inputs[0].dtype if inputs else None, "output_dtype": outputs[0].dtype if outputs else None,
+            "artifact_sha256": sha256_file(path),
+            "size_bytes": path.stat().st_size,
+            "input_dtype": inputs[0].dtype if inputs else None,
+            "output_dtype": outputs[0].dtype if outputs else None,
             "total_nodes": len(report.ops),
         }
     return [report], known
 
 
-def _build(workload: Any, recipes: list[Recipe], data_dir: str | None, seed: int) -> list[tuple[Artifact, dict[str, Any]]]:
+def _build(
+    workload: Any, recipes: list[Recipe], data_dir: str | None, seed: int
+) -> list[tuple[Artifact, dict[str, Any]]]:
     """The artifacts of one workload, with what the JSON says of their data."""
     from harness.cli.progress import RunProgress
     from harness.errors import UserInputError
@@ -110,7 +117,9 @@ def _build(workload: Any, recipes: list[Recipe], data_dir: str | None, seed: int
     from harness.workloads.datasets import DataSource
 
     if workload.build_model is None:
-        raise UserInputError("is a finished .tflite, which no recipe applies to", where=workload.name, hint="audit the file")
+        raise UserInputError(
+            "is a finished .tflite, which no recipe applies to", where=workload.name, hint="audit the file"
+        )
     source = DataSource.default(data_dir)
     with RunProgress() as progress:
         artifacts = build_artifacts(
@@ -121,7 +130,9 @@ def _build(workload: Any, recipes: list[Recipe], data_dir: str | None, seed: int
     return [(artifact, dataset) for artifact in artifacts]
 
 
-def _audit_artifact(artifact: Artifact, dataset: dict[str, Any], console: Any) -> tuple[list[AuditReport], dict[str, Any]]:
+def _audit_artifact(
+    artifact: Artifact, dataset: dict[str, Any], console: Any
+) -> tuple[list[AuditReport], dict[str, Any]]:
     from harness.variants.audit import audit_built
 
     refused = artifact.path is None
@@ -129,8 +140,13 @@ def _audit_artifact(artifact: Artifact, dataset: dict[str, Any], console: Any) -
         console.print(f"{artifact.workload}:{artifact.recipe} was refused: {artifact.refused}", markup=False)
     reports = audit_built(artifact)
     return reports, {
-        **dataset, "workload": artifact.workload, "recipe": artifact.recipe, "artifact_sha256": artifact.sha256,
-        "outcome": "unsupported" if refused else "ok", "reason": artifact.refused, "size_bytes": artifact.size_bytes,
+        **dataset,
+        "workload": artifact.workload,
+        "recipe": artifact.recipe,
+        "artifact_sha256": artifact.sha256,
+        "outcome": "unsupported" if refused else "ok",
+        "reason": artifact.refused,
+        "size_bytes": artifact.size_bytes,
         "input_dtype": artifact.inputs[0].dtype if artifact.inputs else None,
         "output_dtype": artifact.outputs[0].dtype if artifact.outputs else None,
         "total_nodes": next((len(report.ops) for report in reports if report.kind == "tflite"), None),

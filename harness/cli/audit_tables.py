@@ -49,7 +49,12 @@ def _table(title: str, *columns: tuple[str, dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0),
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
         header_style="dim",
     )
     for name, options in columns:
@@ -67,8 +72,13 @@ def _print_layers(console: Console, report: AuditReport) -> None:
 
     table = _table(
         "Layers: parameters of the float model, what the quantization wrapper added, and the running total",
-        ("layer", _FOLD), ("float", _RIGHT), ("added", _RIGHT), ("total", _RIGHT), ("running", _RIGHT),
-        ("added variables", _PLAIN), ("weight quantizer", _FOLD),
+        ("layer", _FOLD),
+        ("float", _RIGHT),
+        ("added", _RIGHT),
+        ("total", _RIGHT),
+        ("running", _RIGHT),
+        ("added variables", _PLAIN),
+        ("weight quantizer", _FOLD),
     )
     for row in report.layers:
         table.add_row(*(Text(cell) for cell in _layer_cells(row)))
@@ -86,7 +96,9 @@ def _print_layers(console: Console, report: AuditReport) -> None:
         console.print(table)
     asked = [row for row in report.layers if row.asked]
     if asked:
-        table = _table("Weights: asked and got", ("layer", _PLAIN), ("quantizer", _FOLD), ("asked", _FOLD), ("got", _FOLD))
+        table = _table(
+            "Weights: asked and got", ("layer", _PLAIN), ("quantizer", _FOLD), ("asked", _FOLD), ("got", _FOLD)
+        )
         for row in asked:
             table.add_row(*(Text(cell) for cell in (row.name, row.weight_quantizer.split()[0], row.asked, row.got)))
         console.print(table)
@@ -102,8 +114,13 @@ def _layer_cells(row: LayerRow) -> list[str]:
     if row.wrapped and not quantizer and row.has_kernel:
         quantizer = f"none ({(row.quantize_config or '').removesuffix('QuantizeConfig')})"
     return [
-        row.name, f"{row.float_params:,}", f"{row.added_params:,}", f"{row.params:,}", f"{row.running_params:,}",
-        "\n".join(added), quantizer,
+        row.name,
+        f"{row.float_params:,}",
+        f"{row.added_params:,}",
+        f"{row.params:,}",
+        f"{row.running_params:,}",
+        "\n".join(added),
+        quantizer,
     ]
 
 
@@ -123,7 +140,12 @@ def _print_ops(console: Console, report: AuditReport) -> None:
     from rich.text import Text
 
     table = _table(
-        "Ops", ("node", _RIGHT), ("op", _PLAIN), ("version", _RIGHT), ("arithmetic", _PLAIN), ("inputs", _FOLD),
+        "Ops",
+        ("node", _RIGHT),
+        ("op", _PLAIN),
+        ("version", _RIGHT),
+        ("arithmetic", _PLAIN),
+        ("inputs", _FOLD),
         ("outputs", _FOLD),
     )
     for row in report.ops:
@@ -137,13 +159,28 @@ def _print_tensors(console: Console, report: AuditReport) -> None:
     from rich.text import Text
 
     table = _table(
-        "Tensors", ("#", _RIGHT), ("name", _PLAIN), ("role", _PLAIN), ("type", _PLAIN), ("bits", _RIGHT), ("shape", _PLAIN),
-        ("granularity", _PLAIN), ("scale", _PLAIN), ("zero pt", _RIGHT),
+        "Tensors",
+        ("#", _RIGHT),
+        ("name", _PLAIN),
+        ("role", _PLAIN),
+        ("type", _PLAIN),
+        ("bits", _RIGHT),
+        ("shape", _PLAIN),
+        ("granularity", _PLAIN),
+        ("scale", _PLAIN),
+        ("zero pt", _RIGHT),
     )
     for row in report.tensors:
         cells = (
-            str(row.tensor), short_tensor_name(row.name), row.role, row.dtype, "" if row.bits is None else str(row.bits),
-            "x".join(map(str, row.shape)), row.granularity, row.scale, row.zero_point,
+            str(row.tensor),
+            short_tensor_name(row.name),
+            row.role,
+            row.dtype,
+            "" if row.bits is None else str(row.bits),
+            "x".join(map(str, row.shape)),
+            row.granularity,
+            row.scale,
+            row.zero_point,
         )
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
@@ -156,8 +193,14 @@ def _print_theory(console: Console, report: AuditReport) -> None:
         return
     table = _table(
         "Theory: r = S (q - Z); a tensor's largest scale stands for its channels, the worst one gives the ULP",
-        ("#", _RIGHT), ("role", _PLAIN), ("range", _PLAIN), ("computed S", _RIGHT), ("stored S", _RIGHT),
-        ("Z calc/stored", _RIGHT), ("ULP", _RIGHT), ("range from", _FOLD),
+        ("#", _RIGHT),
+        ("role", _PLAIN),
+        ("range", _PLAIN),
+        ("computed S", _RIGHT),
+        ("stored S", _RIGHT),
+        ("Z calc/stored", _RIGHT),
+        ("ULP", _RIGHT),
+        ("range from", _FOLD),
     )
     for row in report.theory:
         table.add_row(*(Text(cell) for cell in _theory_cells(row)))
@@ -165,7 +208,8 @@ def _print_theory(console: Console, report: AuditReport) -> None:
     console.print(
         Text(
             "ULP at most 0.5: the stored float32 is the computed scale, correctly rounded; a bias is the product of two scales "
-            "and may be 2 off. Jacob et al. 2018, equation 1.", "dim",
+            "and may be 2 off. Jacob et al. 2018, equation 1.",
+            "dim",
         )
     )
 
@@ -173,8 +217,10 @@ def _print_theory(console: Console, report: AuditReport) -> None:
 def _theory_cells(row: TheoryRow) -> list[str]:
     bounds = "" if row.range_min is None or row.range_max is None else f"{row.range_min:.5g} .. {row.range_max:.5g}"
     computed = "" if row.computed_scale is None else f"{row.computed_scale:.8g}"
-    zero = f"{row.stored_zero_point}" if row.computed_zero_point is None else (
-        f"{row.computed_zero_point} / {row.stored_zero_point}"
+    zero = (
+        f"{row.stored_zero_point}"
+        if row.computed_zero_point is None
+        else (f"{row.computed_zero_point} / {row.stored_zero_point}")
     )
     ulp = "" if row.ulp is None else f"{row.ulp:.2f}" if row.ulp < 1000 else f"{row.ulp:.1e}"
     return [str(row.tensor), row.role, bounds, computed, f"{row.stored_scale:.8g}", zero, ulp, row.source]

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 @click.command("build")
 @click.argument("names", nargs=-1, metavar="[WORKLOAD|MODEL_FILE]...")
 @click.option(
-    "--recipe", "recipes", multiple=True, default=("core",), show_default=True,
+    "--recipe",
+    "recipes",
+    multiple=True,
+    default=("core",),
+    show_default=True,
     help="A recipe, a glob, `core` or `all`; repeatable.",
 )
 @click.option(
-    "--seeds", default=1, show_default=True, type=click.IntRange(min=1),
+    "--seeds",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
     help="Repeat training with seeds 0..N-1, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers, one thread each. Default: one per core.")
@@ -29,13 +36,26 @@ if TYPE_CHECKING:
 @click.option("--cache-dir", type=click.Path(), help="Where built models live. Default: $HARNESS_CACHE_DIR or yours.")
 @click.option("--quota", help="Keep the cache below this size, such as 2G. Default: $HARNESS_CACHE_QUOTA or 4G.")
 @click.option("--bundle", type=click.Path(), help="Pack models, samples and reference outputs into this folder.")
-@click.option("--json", "json_file", type=click.Path(), help="Also write the result as JSON to this file (- is stdout).")
-@click.option("--list", "list_only", is_flag=True, help="Say what each recipe is and whether it is built; build nothing.")
+@click.option(
+    "--json", "json_file", type=click.Path(), help="Also write the result as JSON to this file (- is stdout)."
+)
+@click.option(
+    "--list", "list_only", is_flag=True, help="Say what each recipe is and whether it is built; build nothing."
+)
 @click.option("--clean", is_flag=True, help="Remove built models and trainings (with --quota: only down to that size).")
 def command(
-    names: tuple[str, ...], recipes: tuple[str, ...], seeds: int, jobs: int | None, data_dir: str | None,
-    data: str | None, cache_dir: str | None, quota: str | None, bundle: str | None, json_file: str | None,
-    list_only: bool, clean: bool,
+    names: tuple[str, ...],
+    recipes: tuple[str, ...],
+    seeds: int,
+    jobs: int | None,
+    data_dir: str | None,
+    data: str | None,
+    cache_dir: str | None,
+    quota: str | None,
+    bundle: str | None,
+    json_file: str | None,
+    list_only: bool,
+    clean: bool,
 ) -> int:
     """Build the variants of workloads, or of your own .keras, .h5 or SavedModel. Default: the published three.
 
@@ -82,7 +102,8 @@ def make_requests(
     workloads = [get_workload(name, data=Path(data) if data else None) for name in names or workload_names()]
     return [
         BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed)
-        for workload in workloads for recipe in (chosen if workload.build_model else chosen[:1])
+        for workload in workloads
+        for recipe in (chosen if workload.build_model else chosen[:1])
         for seed in (seeds if workload.build_model else [0])
     ]
 
@@ -153,5 +174,3 @@ def _clean(quota: str | None) -> int:
         in_use = f", {report.kept_in_use} entries in use by other commands" if report.kept_in_use else ""
         click.echo(f"kept {report.kept_bytes:,} bytes{in_use}")
     return 0
-
-

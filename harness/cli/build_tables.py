@@ -17,7 +17,9 @@ JSON_SCHEMA = 1
 _PIPE_WIDTH = 140
 
 _TRAINING_TEXT = {
-    "float": "float model", "finetune": "float model trained on with QAT's steps", "qat": "quantization-aware",
+    "float": "float model",
+    "finetune": "float model trained on with QAT's steps",
+    "qat": "quantization-aware",
 }
 
 
@@ -48,10 +50,16 @@ def print_outcomes(outcomes: Sequence[BuildOutcome]) -> None:
             artifact = outcome.artifact
             size = f"{artifact.size_bytes:,}" if artifact.size_bytes is not None else "-"
             seconds = f"{outcome.seconds:.1f}" if outcome.seconds is not None else "-"
-            result = Text(f"unsupported: {artifact.refused}", style="yellow") if artifact.refused else Text(state(outcome))
+            result = (
+                Text(f"unsupported: {artifact.refused}", style="yellow") if artifact.refused else Text(state(outcome))
+            )
             table.add_row(
-                Text(artifact.recipe), *([str(artifact.seed)] if many_seeds else []), size, seconds,
-                (artifact.sha256 or "-")[:12], result,
+                Text(artifact.recipe),
+                *([str(artifact.seed)] if many_seeds else []),
+                size,
+                seconds,
+                (artifact.sha256 or "-")[:12],
+                result,
             )
         console.print(table)
         dataset = next((o.artifact.manifest["dataset"] for o in rows if o.artifact.manifest.get("dataset")), None)
@@ -135,13 +143,25 @@ def _artifact_json(outcome: BuildOutcome) -> dict[str, Any]:
     artifact, manifest = outcome.artifact, outcome.artifact.manifest
     dataset = manifest.get("dataset") or {}
     return {
-        "workload": artifact.workload, "recipe": artifact.recipe, "seed": artifact.seed, "key": artifact.key,
-        "outcome": "unsupported" if artifact.refused else "ok", "reason": artifact.refused, "cached": outcome.cached,
-        "path": str(artifact.path) if artifact.path else None, "sha256": artifact.sha256,
-        "size_bytes": artifact.size_bytes, "seconds": outcome.seconds, "dataset": dataset.get("digest"),
-        "dataset_name": dataset.get("name"), "dataset_note": dataset.get("note"),
-        "inputs": manifest.get("inputs"), "outputs": manifest.get("outputs"), "ops": manifest.get("ops"),
-        "packages": manifest.get("packages"), "reproducible": manifest.get("reproducible"),
+        "workload": artifact.workload,
+        "recipe": artifact.recipe,
+        "seed": artifact.seed,
+        "key": artifact.key,
+        "outcome": "unsupported" if artifact.refused else "ok",
+        "reason": artifact.refused,
+        "cached": outcome.cached,
+        "path": str(artifact.path) if artifact.path else None,
+        "sha256": artifact.sha256,
+        "size_bytes": artifact.size_bytes,
+        "seconds": outcome.seconds,
+        "dataset": dataset.get("digest"),
+        "dataset_name": dataset.get("name"),
+        "dataset_note": dataset.get("note"),
+        "inputs": manifest.get("inputs"),
+        "outputs": manifest.get("outputs"),
+        "ops": manifest.get("ops"),
+        "packages": manifest.get("packages"),
+        "reproducible": manifest.get("reproducible"),
         "reproducible_why": manifest.get("reproducible_why"),
         "findings": (manifest.get("audit") or {}).get("findings", []),
     }

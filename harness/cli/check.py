@@ -35,10 +35,10 @@ class _Model:
 @click.option("--data-dir", envvar="HARNESS_DATA_DIR", type=click.Path(), help="Folder with mnist.npz, cifar10*.npz.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the training.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a model is not expected to load, to be right or to fit.")
-@click.option("--json", "json_file", type=click.Path(), help="Also write the predictions as JSON to this file (- is stdout).")
-def command(
-    targets, devices, backends, emulated, runtime, devices_dir, data_dir, seed, strict, json_file
-) -> int:
+@click.option(
+    "--json", "json_file", type=click.Path(), help="Also write the predictions as JSON to this file (- is stdout)."
+)
+def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir, seed, strict, json_file) -> int:
     """Say what will happen to a model on a device, without the device.
 
     A MODEL is a .tflite file or WORKLOAD:RECIPE, built first if it is not there yet (the recipe may be a glob, `core` or
@@ -104,7 +104,9 @@ def _built(name: str, recipes: str, data_dir: str | None, seed: int) -> list[_Mo
 
     workload, chosen = get_workload(name), select_recipes([recipes])
     if workload.build_model is None:
-        raise UserInputError("is a finished .tflite, which no recipe applies to", where=name, hint="check the file itself")
+        raise UserInputError(
+            "is a finished .tflite, which no recipe applies to", where=name, hint="check the file itself"
+        )
     source = DataSource.default(data_dir)
     with RunProgress() as progress:
         artifacts = build_artifacts(
@@ -114,10 +116,14 @@ def _built(name: str, recipes: str, data_dir: str | None, seed: int) -> list[_Mo
     models = []
     for artifact in artifacts:
         graph = read_graph(artifact.path) if artifact.path else None
-        models.append(_Model(
-            name=f"{artifact.workload}:{artifact.recipe}", graph=graph, size_bytes=graph.size_bytes if graph else 0,
-            refused=artifact.refused,
-        ))
+        models.append(
+            _Model(
+                name=f"{artifact.workload}:{artifact.recipe}",
+                graph=graph,
+                size_bytes=graph.size_bytes if graph else 0,
+                refused=artifact.refused,
+            )
+        )
     return models
 
 
@@ -130,8 +136,14 @@ def _predict(
     if model.graph is None:
         return []
     return [
-        predict(model.graph, model.size_bytes, profile, backend_spec(profile, name), devices_option=devices_dir,
-                runtime=None if profile.estimated else runtime)
+        predict(
+            model.graph,
+            model.size_bytes,
+            profile,
+            backend_spec(profile, name),
+            devices_option=devices_dir,
+            runtime=None if profile.estimated else runtime,
+        )
         for name in names
     ]
 
@@ -153,11 +165,17 @@ def _print(console: Console, model: _Model, device: str, predictions: list[Predi
         table.add_column(title, overflow="fold")
     for p in predictions:
         unknown = "nothing runs" if p.runtime == "none" else "unknown"
-        delegated = "-" if p.delegate is None else "unknown" if p.nodes is None else f"{p.delegate} {p.taken}/{p.total_nodes}"
+        delegated = (
+            "-" if p.delegate is None else "unknown" if p.nodes is None else f"{p.delegate} {p.taken}/{p.total_nodes}"
+        )
         table.add_row(
-            p.backend, p.runtime + (" (assumed)" if p.runtime_assumed else ""), _word(p.loads, unknown=unknown),
-            _word(p.right, unknown=unknown), delegated,
-            "-" if p.partitions is None else str(p.partitions), _word(p.fits, unknown="no limit known"),
+            p.backend,
+            p.runtime + (" (assumed)" if p.runtime_assumed else ""),
+            _word(p.loads, unknown=unknown),
+            _word(p.right, unknown=unknown),
+            delegated,
+            "-" if p.partitions is None else str(p.partitions),
+            _word(p.fits, unknown="no limit known"),
             f"{p.memory.total_bytes:,} B",
         )
     console.print(table)
@@ -185,7 +203,9 @@ def _document(model: _Model, device: str, predictions: list[Prediction]) -> dict
     backends = []
     for p in predictions:
         values = asdict(p)
-        backends.append({**values, "taken": p.taken, "memory": {**values["memory"], "total_bytes": p.memory.total_bytes}})
+        backends.append(
+            {**values, "taken": p.taken, "memory": {**values["memory"], "total_bytes": p.memory.total_bytes}}
+        )
     return {"model": model.name, "device": device, "refused": model.refused, "backends": backends}
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")
 @click.option("--emulated", is_flag=True, help="Use the device's emulated twin.")
-@click.option("--json", "json_file", type=click.Path(), help="Also write the tables as JSON to this file (- is stdout).")
+@click.option(
+    "--json", "json_file", type=click.Path(), help="Also write the tables as JSON to this file (- is stdout)."
+)
 def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_file: str | None) -> int:
     """Which operators the delegates of a device take, and when they refuse one that they have.
 
@@ -32,13 +34,17 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
     profile = get_profile(name, devices_dir, emulated=emulated)
     delegates = {b.delegate.name: backend for backend, b in profile.backends.items() if b.delegate}
     if not delegates:
-        raise UserInputError(f"no backend of {profile.name} has a delegate", hint="`harness devices list` shows the others")
+        raise UserInputError(
+            f"no backend of {profile.name} has a delegate", hint="`harness devices list` shows the others"
+        )
     console = make_console(stderr=True) if json_file == "-" else make_console()
     known = known_delegates(devices_dir)
     documents = []
     for delegate, backend in delegates.items():
         if delegate not in known:
-            console.print(f"{backend}: there is no table of the delegate {delegate}; see docs/adding-a-delegate.md", markup=False)
+            console.print(
+                f"{backend}: there is no table of the delegate {delegate}; see docs/adding-a-delegate.md", markup=False
+            )
             documents.append({"backend": backend, "delegate": delegate, "table": None})
             continue
         table = load_delegate_table(delegate, devices_dir)

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 DATA_DIR_OPTION = click.option(
-    "--data-dir", type=click.Path(path_type=Path), default=None,
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=None,
     help="Folder with mnist.npz or cifar10.npz; else $HARNESS_DATA_DIR.",
 )
 
@@ -35,10 +37,16 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     rows = []
     for name in workload_names():
         dataset = get_workload(name).load_dataset(source)
-        rows.append({
-            "workload": name, "dataset": dataset.name, "note": dataset.note, "from": dataset.origin,
-            "test_samples": len(dataset.x_test), "digest": dataset.digest,
-        })
+        rows.append(
+            {
+                "workload": name,
+                "dataset": dataset.name,
+                "note": dataset.note,
+                "from": dataset.origin,
+                "test_samples": len(dataset.x_test),
+                "digest": dataset.digest,
+            }
+        )
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -52,8 +60,13 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--url", default=None, help="A mirror that holds the same file.")
 @click.option("--sha256", default=None, help="Expect this SHA-256 instead of the published file's.")
-@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=None,
-              help="Folder for the file; else the harness' cache, where it is found by itself.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder for the file; else the harness' cache, where it is found by itself.",
+)
 @click.option("--force", is_flag=True, help="Download again when the file is there.")
 def fetch(name: str, url: str | None, sha256: str | None, folder: Path | None, force: bool) -> None:
     """Download a public dataset: mnist (11 MB) or cifar10 (170 MB)."""

@@ -117,15 +117,16 @@ def add_command(address: str, name: str | None, keys: tuple[str, ...], jump: str
     return 0
 
 
-def _enroll(
-    settings: SshLink, fingerprint: str | None, jump_fingerprint: str | None, replace_changed: bool
-) -> None:
+def _enroll(settings: SshLink, fingerprint: str | None, jump_fingerprint: str | None, replace_changed: bool) -> None:
     """Pins what is not pinned yet, with a question on a terminal."""
     from harness.boards.enroll import enroll_link
     from harness.links.hostkeys import host_name
 
     done = enroll_link(
-        settings, fingerprint=fingerprint, jump_fingerprint=jump_fingerprint, replace_changed=replace_changed,
+        settings,
+        fingerprint=fingerprint,
+        jump_fingerprint=jump_fingerprint,
+        replace_changed=replace_changed,
         confirm=_ask if sys.stdin.isatty() else None,
     )
     for host in done:
@@ -158,7 +159,9 @@ def _rows(entry: ProfileEntry, devices_dir: str | None) -> list[dict[str, object
         twin = get_profile(entry.name + twin_suffix(entry.profile), devices_dir)
         rows.append({**_row(twin, place), "link": "estimated, nothing runs" if twin.estimated else "emulated"})
     except HarnessError as error:  # one wrong block hides no other device
-        rows.append({"name": entry.name + twin_suffix(entry.profile), **place, "available": False, "reason": str(error)})
+        rows.append(
+            {"name": entry.name + twin_suffix(entry.profile), **place, "available": False, "reason": str(error)}
+        )
     return rows
 
 
@@ -168,11 +171,21 @@ def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
 
     state, holder = availability(profile), holder_of(profile)
     return {
-        "name": profile.name, **place, "title": profile.title, "kind": profile.kind, "link": _link_text(profile),
-        "runtime": profile.runtime.package or profile.runtime.module, "backends": list(profile.backends),
-        "samples": profile.samples, "time_basis": profile.time_basis, "exclusive": profile.exclusive,
-        "emulated_twin": profile.emulation is not None, "power": profile.power.note,
-        "available": state.ok, "reason": state.reason, "host_key_known": _host_key_known(profile),
+        "name": profile.name,
+        **place,
+        "title": profile.title,
+        "kind": profile.kind,
+        "link": _link_text(profile),
+        "runtime": profile.runtime.package or profile.runtime.module,
+        "backends": list(profile.backends),
+        "samples": profile.samples,
+        "time_basis": profile.time_basis,
+        "exclusive": profile.exclusive,
+        "emulated_twin": profile.emulation is not None,
+        "power": profile.power.note,
+        "available": state.ok,
+        "reason": state.reason,
+        "host_key_known": _host_key_known(profile),
         "in_use_by": str(holder) if holder else None,
     }
 

@@ -16,14 +16,20 @@ _WAIT_S = 0.5
 
 def _spec_options(function):
     """The board meant: a device's twin, or one described by options."""
-    for decorator in reversed((
-        click.argument("device", required=False),
-        click.option("--runtime", help="Pinned runtime, such as ai-edge-litert==2.3.0. Default: tflite-runtime==2.14.0."),
-        click.option("--cpus", type=int, help="Emulated cores. Default: 1; more are slower on most machines."),
-        click.option("--memory", "memory_mib", type=int, help="Memory in MiB. Default: 512."),
-        click.option("--icount", is_flag=True, default=None, help="Deterministic time: the clock counts instructions."),
-        click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first."),
-    )):
+    for decorator in reversed(
+        (
+            click.argument("device", required=False),
+            click.option(
+                "--runtime", help="Pinned runtime, such as ai-edge-litert==2.3.0. Default: tflite-runtime==2.14.0."
+            ),
+            click.option("--cpus", type=int, help="Emulated cores. Default: 1; more are slower on most machines."),
+            click.option("--memory", "memory_mib", type=int, help="Memory in MiB. Default: 512."),
+            click.option(
+                "--icount", is_flag=True, default=None, help="Deterministic time: the clock counts instructions."
+            ),
+            click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first."),
+        )
+    ):
         function = decorator(function)
     return function
 

@@ -15,8 +15,12 @@ _BIN, _ELF = ".bin", ".elf"
 
 @click.command("firmware")
 @click.argument("board", metavar="BOARD_OR_FOLDER")
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Copy it to FILE.elf, or its bare bytes to FILE.bin.")
-@click.option("--tflite-micro", "with_tflite_micro", is_flag=True, help="With your own TFLite Micro (HARNESS_TFLM_...).")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False), help="Copy it to FILE.elf, or its bare bytes to FILE.bin."
+)
+@click.option(
+    "--tflite-micro", "with_tflite_micro", is_flag=True, help="With your own TFLite Micro (HARNESS_TFLM_...)."
+)
 def firmware_command(board: str, output: str | None, with_tflite_micro: bool) -> int:
     """Compile the firmware of a microcontroller board, and say where it is.
 
@@ -33,7 +37,9 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
     target = _target(output)
     found = load_board(board)
     if target is not None and target.suffix == _BIN and found.core == HOST_CORE:
-        raise _no_file(output, f"{found.name} is a program of this machine and has no bare bytes", "write it to FILE.elf")
+        raise _no_file(
+            output, f"{found.name} is a program of this machine and has no bare bytes", "write it to FILE.elf"
+        )
     library = None
     if with_tflite_micro:
         from harness.emulation.tflite_micro import tflite_micro
@@ -46,7 +52,9 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
     if found.core != HOST_CORE:
         from harness.emulation.elf import memory_bytes
 
-        click.echo(f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers")
+        click.echo(
+            f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers"
+        )
     click.echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
     return 0
 

@@ -21,10 +21,18 @@ def _filter_option(name: str):
 
 @click.command("report")
 @click.argument("run", default="latest")
-@click.option("--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to make.")
-@click.option("--output", type=click.Path(), help="File to write (csv: a folder; `-`: stdout). Default: stdout; "
-              "for xlsx comparison-RUN.xlsx in the current folder.")
+@click.option(
+    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
+)
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to make."
+)
+@click.option(
+    "--output",
+    type=click.Path(),
+    help="File to write (csv: a folder; `-`: stdout). Default: stdout; "
+    "for xlsx comparison-RUN.xlsx in the current folder.",
+)
 @click.option("--json", "json_file", type=click.Path(), help="Also write the cells as JSON to this file (`-`: stdout).")
 @_filter_option("workload")
 @_filter_option("recipe")
@@ -33,7 +41,9 @@ def _filter_option(name: str):
 @click.option("--all-runs", is_flag=True, help="The newest record of each cell over all runs, instead of one run.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
 @click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
-def command(run: str, results: str | None, format_: str, output: str | None, json_file: str | None, **choice: Any) -> None:
+def command(
+    run: str, results: str | None, format_: str, output: str | None, json_file: str | None, **choice: Any
+) -> None:
     """Tables of a finished or interrupted RUN: an id, the unique beginning of one, or `latest`.
 
     Reads records only; needs neither TensorFlow nor a board.
@@ -96,7 +106,9 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     """As the store's own filters: names, or globs in which brackets are literal."""
     import fnmatch
 
-    return any(name == p or ("*" in p or "?" in p) and fnmatch.fnmatchcase(name, p.replace("[", "[[]")) for p in patterns)
+    return any(
+        name == p or ("*" in p or "?" in p) and fnmatch.fnmatchcase(name, p.replace("[", "[[]")) for p in patterns
+    )
 
 
 def _check_names(filters: dict[str, tuple[str, ...]], planned: list[CellKey], records: list[CellRecord]) -> None:
@@ -191,8 +203,16 @@ def _list(store: Store, json_file: str | None) -> None:
     runs = [(info, Report.of(store.cells(run=info.run), info)) for info in infos]
     if json_file:
         rows = [
-            {"run": i.run, "started_utc": i.started_utc, "finished_utc": i.finished_utc, "state": i.state,
-             "command": i.command, "planned": len(i.planned), "cells": len(r.records), "not_run": r.not_run}
+            {
+                "run": i.run,
+                "started_utc": i.started_utc,
+                "finished_utc": i.finished_utc,
+                "state": i.state,
+                "command": i.command,
+                "planned": len(i.planned),
+                "cells": len(r.records),
+                "not_run": r.not_run,
+            }
             for i, r in runs
         ]
         write_text(json_file, json.dumps({"schema": 1, "runs": rows}, indent=1) + "\n")

@@ -38,7 +38,9 @@ def run_and_report(
                 resume=resume,
                 plan=plan,
                 planned=lambda count: setattr(progress, "total_cells", count),
-                resumed=lambda run, left, total: click.echo(f"resuming run {run}: {left} of {total} cells are left", err=True),
+                resumed=lambda run, left, total: click.echo(
+                    f"resuming run {run}: {left} of {total} cells are left", err=True
+                ),
             )
         except KeyboardInterrupt:
             click.echo(

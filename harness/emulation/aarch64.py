@@ -101,7 +101,9 @@ class RunningBoard:
         import shlex
 
         known_hosts = f"UserKnownHostsFile={shlex.quote(str(self.known_hosts_file))}"
-        options = f"-o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null -o {known_hosts}"
+        options = (
+            f"-o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null -o {known_hosts}"
+        )
         return f"ssh -p {self.port} -i {shlex.quote(str(self.key_file))} {options} {self.user}@{self.host}"
 
     def run(self, command: str, timeout_s: float = 60.0) -> CommandResult:
@@ -157,10 +159,19 @@ def start_image(image: BoardImage, *, detached: bool = False) -> RunningBoard:
             access = Access(port=machine.ssh_port(), key_file=image.login_key, host_key_line=image.host_key_line)
             times = StartTimes(qemu_s=started - begin, resumed_s=resumed - begin)
             board = RunningBoard(machine, image, access, times)
-            announce(machine.run, RunningInfo(
-                id=board.id, title=image.spec.model or image.spec.cpu, image=image.key, port=access.port,
-                guard_pid=machine.guard_pid, owner_pid=None if detached else os.getpid(), login=board.login_command,
-            ), access.known_hosts_line)
+            announce(
+                machine.run,
+                RunningInfo(
+                    id=board.id,
+                    title=image.spec.model or image.spec.cpu,
+                    image=image.key,
+                    port=access.port,
+                    guard_pid=machine.guard_pid,
+                    owner_pid=None if detached else os.getpid(),
+                    login=board.login_command,
+                ),
+                access.known_hosts_line,
+            )
             if detached:
                 machine.detach()
             return board

@@ -27,13 +27,30 @@ _DEADLINE_S = 300.0
 #: Needed only to install packages the ordinary way, or by other programs of the packages in question. They are declared as
 #: installed, so that apt does not fetch them: half of all bytes.
 _ASSUMED = (
-    "adduser", "debconf", "dpkg", "init-system-helpers", "libpam-modules", "libpam-modules-bin", "libpam-runtime", "lsb-base",
-    "media-types", "passwd", "perl-base", "procps", "readline-common", "runit-helper", "sensible-utils",
-    "sysvinit-utils", "tar", "ucf", "usr-is-merged", "usrmerge", "libsemanage2", "libsemanage-common",
+    "adduser",
+    "debconf",
+    "dpkg",
+    "init-system-helpers",
+    "libpam-modules",
+    "libpam-modules-bin",
+    "libpam-runtime",
+    "lsb-base",
+    "media-types",
+    "passwd",
+    "perl-base",
+    "procps",
+    "readline-common",
+    "runit-helper",
+    "sensible-utils",
+    "sysvinit-utils",
+    "tar",
+    "ucf",
+    "usr-is-merged",
+    "usrmerge",
+    "libsemanage2",
+    "libsemanage-common",
 )
-_LIST_LINE = re.compile(
-    r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>[^#]*)(#.*)?"
-)
+_LIST_LINE = re.compile(r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>[^#]*)(#.*)?")
 _URI_LINE = re.compile(r"'[^']+' (?P<name>[^ _]+)_(?P<version>[^ _]+)_(?P<architecture>[^ _]+)\.deb \d+( \S*)?")
 
 
@@ -79,7 +96,9 @@ class PrivateApt:
     def dependency(self, name: str) -> str:
         """The one package that a meta-package stands for, such as the kernel behind linux-image-cloud-arm64."""
         failure = f"the package {name} is not in this machine's package sources"
-        text = run_tool(["apt-cache", "-c", self._config, "depends", "--important", name], failure, timeout_s=_DEADLINE_S)
+        text = run_tool(
+            ["apt-cache", "-c", self._config, "depends", "--important", name], failure, timeout_s=_DEADLINE_S
+        )
         found = re.findall(r"^\s*(?:Pre)?Depends: (\S+)$", text, re.MULTILINE)
         if not found:
             raise MissingPartError(f"the package {name} depends on nothing", hint=_SOURCES_HINT)
@@ -95,7 +114,9 @@ class PrivateApt:
             shutil.rmtree(incoming, ignore_errors=True)
             incoming.mkdir(parents=True)
             wanted = [f"{deb.name}={deb.version}" for deb in missing]
-            self._run(["download", "-q", *wanted], "packages of the emulated board could not be downloaded", cwd=incoming)
+            self._run(
+                ["download", "-q", *wanted], "packages of the emulated board could not be downloaded", cwd=incoming
+            )
             for deb in missing:
                 os.replace(incoming / deb.file_name, self.archives / deb.file_name)
             shutil.rmtree(incoming)
@@ -119,8 +140,10 @@ class PrivateApt:
             old.unlink()
         for name, text in board_sources().items():
             (self.folder / "sources.d" / name).write_text(text)
-        stanza = "Package: {}\nStatus: install ok installed\nVersion: 9999\nArchitecture: {}\nMulti-Arch: foreign\n" \
+        stanza = (
+            "Package: {}\nStatus: install ok installed\nVersion: 9999\nArchitecture: {}\nMulti-Arch: foreign\n"
             "Maintainer: nobody\nDescription: assumed\n\n"
+        )
         (self.folder / "status").write_text("".join(stanza.format(name, ARCHITECTURE) for name in _ASSUMED))
         # `#clear` drops the system's hooks: they would clean or refresh things that are not ours.
         self._config.write_text(
@@ -130,10 +153,17 @@ class PrivateApt:
             f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{self.folder}/sources.d";\n'
             'APT::Sandbox::User "root";\nAPT::Install-Recommends "false";\nAPT::Install-Suggests "false";\n'
             'Acquire::Languages "none";\nAcquire::Retries "3";\n'
-            + "".join(f"#clear {hook};\n" for hook in (
-                "APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success",
-                "DPkg::Pre-Install-Pkgs", "DPkg::Post-Invoke", "Acquire::IndexTargets::deb::DEP-11",
-            ))
+            + "".join(
+                f"#clear {hook};\n"
+                for hook in (
+                    "APT::Update::Pre-Invoke",
+                    "APT::Update::Post-Invoke",
+                    "APT::Update::Post-Invoke-Success",
+                    "DPkg::Pre-Install-Pkgs",
+                    "DPkg::Post-Invoke",
+                    "Acquire::IndexTargets::deb::DEP-11",
+                )
+            )
         )
 
 
@@ -163,7 +193,9 @@ def board_sources(etc: Path = Path("/etc"), override: str | None = None) -> dict
     codename = release.get("VERSION_CODENAME", "")
     if release.get("ID") != "debian" or not codename:
         system = release.get("PRETTY_NAME") or "this system"
-        what = f"emulated boards are made of Debian {ARCHITECTURE} packages, and the package sources of {system} have none"
+        what = (
+            f"emulated boards are made of Debian {ARCHITECTURE} packages, and the package sources of {system} have none"
+        )
         raise MissingPartError(what, hint=f"set {SOURCES_VARIABLE} to a file with apt sources of Debian ({RELEASE})")
     files = [etc / "apt/sources.list", *sorted((etc / "apt/sources.list.d").glob("*"))]
     found: dict[str, str] = {}
@@ -223,7 +255,12 @@ def _narrow_deb822(text: str, codename: str) -> str:
                 fields[name] = value
         suites = [s for s in (_board_suite(s, codename) for s in fields.get("suites", "").split()) if s]
         plain = fields.get("enabled", "yes").strip().lower() not in ("no", "false", "0")
-        if suites and plain and "deb" in fields.get("types", "").split() and "main" in fields.get("components", "").split():
+        if (
+            suites
+            and plain
+            and "deb" in fields.get("types", "").split()
+            and "main" in fields.get("components", "").split()
+        ):
             fields |= {"types": " deb", "suites": " " + " ".join(suites), "components": " main"}
             fields.pop("architectures", None)
             stanzas.append("".join(f"{key}:{value}\n" for key, value in fields.items()))

@@ -67,6 +67,12 @@ def _segments(path: Path) -> list[_Segment]:
     for number in range(count):
         kind, start, _, address, stored, memory, flags, _ = _PROGRAM_HEADER.unpack_from(data, offset + size * number)
         if kind == _LOAD:
-            found.append(_Segment(address=address, data=data[start : start + stored], memory_bytes=memory,
-                                  writable=bool(flags & _WRITABLE)))
+            found.append(
+                _Segment(
+                    address=address,
+                    data=data[start : start + stored],
+                    memory_bytes=memory,
+                    writable=bool(flags & _WRITABLE),
+                )
+            )
     return found

@@ -49,7 +49,16 @@ def _set_model(blob: bytes, value: bytes) -> bytes:
     at_struct = at_reserve + len(reserve)
     at_strings = at_struct + len(tokens)
     header = _HEADER.pack(
-        magic, at_strings + len(strings), at_struct, at_strings, at_reserve, version, compatible, cpu, len(strings), len(tokens)
+        magic,
+        at_strings + len(strings),
+        at_struct,
+        at_strings,
+        at_reserve,
+        version,
+        compatible,
+        cpu,
+        len(strings),
+        len(tokens),
     )
     return header + reserve + tokens + strings
 

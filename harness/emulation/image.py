@@ -63,7 +63,10 @@ class BoardImage:
         """What QEMU starts from."""
         device_tree = self.path / "device-tree" if self.spec.model else None
         return BootFiles(
-            disk=self.path / "disk.img", kernel=self.path / "kernel", initrd=self.path / "initrd", device_tree=device_tree
+            disk=self.path / "disk.img",
+            kernel=self.path / "kernel",
+            initrd=self.path / "initrd",
+            device_tree=device_tree,
         )
 
     @property
@@ -132,10 +135,14 @@ def _images() -> Path:
 
 def _key(spec: EmulationSpec, pins: Pins) -> str:
     qemu = os.stat(find_tool("qemu-system-aarch64"))
-    return sha256_json({
-        "recipe": [RECIPE, rootfs.recipe(), INIT, MODULES, ICOUNT if spec.icount else None],
-        "spec": spec.identity(), "packages": pins.digest, "qemu": [qemu.st_size, qemu.st_mtime_ns],
-    })[:16]
+    return sha256_json(
+        {
+            "recipe": [RECIPE, rootfs.recipe(), INIT, MODULES, ICOUNT if spec.icount else None],
+            "spec": spec.identity(),
+            "packages": pins.digest,
+            "qemu": [qemu.st_size, qemu.st_mtime_ns],
+        }
+    )[:16]
 
 
 def _find(spec: EmulationSpec, store: PackageStore) -> BoardImage | None:
@@ -241,9 +248,14 @@ def _make(
     image = BoardImage(key=image.key, path=folder, spec=spec, manifest={"host_key": host_key.public_line})
     facts = _boot_and_save(image, clock, say)
     return {
-        "layout": RECIPE, "spec": spec.identity(), "host_key": host_key.public_line, "facts": facts, "seconds": clock.seconds,
+        "layout": RECIPE,
+        "spec": spec.identity(),
+        "host_key": host_key.public_line,
+        "facts": facts,
+        "seconds": clock.seconds,
         "packages": {deb.name: deb.version for deb in (*pins.debs, pins.kernel)},
-        "wheels": [wheel.file_name for wheel in pins.wheels], "created": time.time(),
+        "wheels": [wheel.file_name for wheel in pins.wheels],
+        "created": time.time(),
     }
 
 
@@ -273,11 +285,15 @@ def _boot_and_save(image: BoardImage, clock: _Clock, say: TextProgress) -> dict[
             raise machine.explain(f"the new board did not come up: {error.what}") from error
         clock.stage("boot")
         say(f"importing {module} on the board")
-        script = f"import json, os, sys, platform, numpy, {module}.interpreter; print(json.dumps(dict(" \
+        script = (
+            f"import json, os, sys, platform, numpy, {module}.interpreter; print(json.dumps(dict("
             "python=platform.python_version(), numpy=numpy.__version__, kernel=platform.release(), machine=platform.machine())))"
+        )
         answer = run_on_board(access, f"{PYTHON} -c '{script}' && rm -f {rootfs.CLOCK_MARK} && sync", _BOOT_S)
         if answer.status:
-            raise MissingPartError(f"{image.spec.runtime} does not import on the emulated board:\n{answer.stderr[-2000:]}")
+            raise MissingPartError(
+                f"{image.spec.runtime} does not import on the emulated board:\n{answer.stderr[-2000:]}"
+            )
         facts = json.loads(answer.stdout.splitlines()[-1])
         clock.stage("import")
         say("saving the booted board")

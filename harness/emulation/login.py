@@ -93,7 +93,9 @@ def run_on_board(access: Access, command: str, timeout_s: float) -> CommandResul
         _, stdout, stderr = client.exec_command(command, timeout=timeout_s)
         out, err = stdout.read(), stderr.read()
         return CommandResult(
-            stdout=out.decode(errors="replace"), stderr=err.decode(errors="replace"), status=stdout.channel.recv_exit_status()
+            stdout=out.decode(errors="replace"),
+            stderr=err.decode(errors="replace"),
+            status=stdout.channel.recv_exit_status(),
         )
     except (paramiko.BadHostKeyException, paramiko.AuthenticationException) as error:
         raise StableDeviceError(f"the emulated board is not the one that was built: {error}", where=name) from error
@@ -115,20 +117,31 @@ def _log_in(access: Access, name: str, timeout_s: float) -> paramiko.SSHClient:
         client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, _decode(encoded)))
         try:
             client.connect(
-                access.host, port=access.port, username=access.user, key_filename=str(access.key_file), allow_agent=False,
-                look_for_keys=False, timeout=timeout_s, banner_timeout=timeout_s, auth_timeout=timeout_s,
+                access.host,
+                port=access.port,
+                username=access.user,
+                key_filename=str(access.key_file),
+                allow_agent=False,
+                look_for_keys=False,
+                timeout=timeout_s,
+                banner_timeout=timeout_s,
+                auth_timeout=timeout_s,
             )
             client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return client
         except (paramiko.SSHException, OSError, EOFError) as error:
             transport = client.get_transport()
             # paramiko calls a connection that was lost during the login a failed login, too; a server that refuses keeps it.
-            refused = isinstance(error, paramiko.AuthenticationException) and transport is not None and transport.is_active()
+            refused = (
+                isinstance(error, paramiko.AuthenticationException) and transport is not None and transport.is_active()
+            )
             client.close()
             if refused or isinstance(error, paramiko.BadHostKeyException):
                 raise
             if not tries_left:
-                raise TransientDeviceError(f"the login was cut off: {error or 'connection closed'}", where=name) from error
+                raise TransientDeviceError(
+                    f"the login was cut off: {error or 'connection closed'}", where=name
+                ) from error
             time.sleep(_FIRST_PATIENCE_S)
     raise AssertionError("unreachable")
 

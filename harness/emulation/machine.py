@@ -73,8 +73,20 @@ class Machine:
     def _spawn(self, command: Sequence[str], lifeline: int, inherited: Sequence[int]) -> subprocess.Popen[bytes]:
         with open(self.run.path / _QEMU_LOG, "wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(lifeline), str(self.run.lock_fd), str(self.run.path), *command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=inherited,
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    guard.__file__,
+                    str(lifeline),
+                    str(self.run.lock_fd),
+                    str(self.run.path),
+                    *command,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=inherited,
                 # Ctrl-C in a terminal is for the harness, which then ends the board in good order.
                 start_new_session=True,
                 # QEMU keeps what a pristine board writes in TMPDIR.

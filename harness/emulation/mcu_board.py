@@ -80,7 +80,9 @@ def load_board(board: str | os.PathLike[str]) -> McuBoard:
                 raise unknown_name("microcontroller board", board, known_boards())
             folder = ports_dir() / board
         else:
-            raise UserInputError(f"the folder has no {_FILE}", where=str(board), hint="docs/adding-an-mcu-board.md has one")
+            raise UserInputError(
+                f"the folder has no {_FILE}", where=str(board), hint="docs/adding-an-mcu-board.md has one"
+            )
     return _parse(folder.absolute())
 
 
@@ -97,7 +99,9 @@ def _parse(folder: Path) -> McuBoard:
         if not 0 <= emulation["icount_shift"] <= 10:
             raise UserInputError("icount_shift: QEMU takes 0 to 10", where=where)
     if values["core"] != HOST_CORE and "memory" not in values:
-        raise UserInputError("the field memory is missing: the linker script with the memories CODE and RAM", where=where)
+        raise UserInputError(
+            "the field memory is missing: the linker script with the memories CODE and RAM", where=where
+        )
     return McuBoard(
         name=folder.name,
         core=values["core"],

@@ -107,8 +107,12 @@ class _Cxx:
 
 
 def build_firmware(
-    board: str | os.PathLike[str] | McuBoard, *, tflite_micro: TfliteMicro | None = None, test_faults: bool = False,
-    extra_flags: Sequence[str] = (), progress: Callable[[str], None] | None = None,
+    board: str | os.PathLike[str] | McuBoard,
+    *,
+    tflite_micro: TfliteMicro | None = None,
+    test_faults: bool = False,
+    extra_flags: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
 ) -> Firmware:
     """The firmware for a board, compiled now if it is not in the cache yet (about 3 s). Safe to call from several processes.
 
@@ -148,7 +152,8 @@ def build_firmware(
                 found = _cached(board, folder)
     except OSError as error:
         raise UserInputError(
-            f"the firmware cannot be written: {error.strerror or error}", where=str(folder),
+            f"the firmware cannot be written: {error.strerror or error}",
+            where=str(folder),
             hint="set HARNESS_CACHE_DIR to a folder that can be written",
         ) from error
     assert found is not None
@@ -197,7 +202,9 @@ def _units(board: McuBoard, tflite_micro: TfliteMicro | None) -> list[_Unit]:
     folders = (*_FOLDERS, *runtime, *(() if board.core == HOST_CORE else _ARM_FOLDERS))
     own = [f"{folder}/{path.name}" for folder in folders for path in sorted((root / folder).glob("*.c*"))]
     if not own:
-        raise MissingPartError("the sources of the firmware are missing", where=str(root), hint="install the harness again")
+        raise MissingPartError(
+            "the sources of the firmware are missing", where=str(root), hint="install the harness again"
+        )
     units = [_Unit(root / name, name) for name in own if name not in _NOT_ON_BOARDS]
     return units + [_Unit(path, f"port/{path.parent.name}/{path.name}") for path in board.sources]
 
@@ -259,8 +266,15 @@ def _check(done: subprocess.CompletedProcess[str], what: str, hint: str) -> None
 def _run(command: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            list(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
-            timeout=_TIMEOUT_S, cwd=folder, env={**os.environ, "LC_ALL": "C.UTF-8"},
+            list(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT_S,
+            cwd=folder,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
     except subprocess.TimeoutExpired:
         raise MissingPartError(f"{command[0]} did not end within {_TIMEOUT_S:.0f} s") from None

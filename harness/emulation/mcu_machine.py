@@ -53,10 +53,24 @@ def instructions(ticks: int, tick_hz: int, icount_shift: int) -> int:
 def _arguments(emulation: McuEmulation, firmware: Firmware, listener: int) -> list[str]:
     """QEMU's, with its serial line on a socket that listens already."""
     return [
-        "-M", emulation.machine, "-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-monitor", "none",
-        "-icount", f"shift={emulation.icount_shift},align=off,sleep=on",
-        "-chardev", f"socket,id=line,fd={listener},server=on,wait=off,nodelay=on", "-serial", "chardev:line",
-        "-device", f"loader,file={option_value(firmware.elf)},cpu-num=0",
+        "-M",
+        emulation.machine,
+        "-nodefaults",
+        "-no-user-config",
+        "-nic",
+        "none",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-icount",
+        f"shift={emulation.icount_shift},align=off,sleep=on",
+        "-chardev",
+        f"socket,id=line,fd={listener},server=on,wait=off,nodelay=on",
+        "-serial",
+        "chardev:line",
+        "-device",
+        f"loader,file={option_value(firmware.elf)},cpu-num=0",
     ]
 
 
@@ -98,7 +112,9 @@ class McuMachine:
                 self._process = self._spawn(command, lifeline, listener.fileno())
             except OSError as error:
                 what = f"the emulated board cannot be started: {error.strerror or error}"
-                raise TransientDeviceError(what, where=firmware.board.name, hint="too many open files or processes?") from error
+                raise TransientDeviceError(
+                    what, where=firmware.board.name, hint="too many open files or processes?"
+                ) from error
             failed.pop_all()
 
     def _spawn(self, command: list[str], lifeline: int, listener: int) -> subprocess.Popen[bytes]:
@@ -106,7 +122,10 @@ class McuMachine:
         with open(run.path / _QEMU_LOG, "wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(lifeline), str(run.lock_fd), str(run.path), *command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lifeline, run.lock_fd, listener),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lifeline, run.lock_fd, listener),
                 # Ctrl-C in a terminal is for the harness, which then ends the board in good order.
                 start_new_session=True,
             )

@@ -39,7 +39,9 @@ def save_state(machine: Machine, path: Path) -> None:
                 zstd.kill()
                 raise
         if zstd.returncode:
-            raise TransientDeviceError(f"zstd could not write the board's state: exit status {zstd.returncode}", where=str(path))
+            raise TransientDeviceError(
+                f"zstd could not write the board's state: exit status {zstd.returncode}", where=str(path)
+            )
 
 
 @contextlib.contextmanager
@@ -88,5 +90,3 @@ def qemu_version() -> str:
 
     lines = run_tool(["qemu-system-aarch64", "--version"], "QEMU does not start", timeout_s=20).splitlines()
     return lines[0].removeprefix("QEMU emulator version ").strip() if lines else "unknown"
-
-

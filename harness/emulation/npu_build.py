@@ -21,8 +21,16 @@ Target = Literal["native", "aarch64"]
 LIBRARY = "libnpu_standin.so"
 #: strict ISO C; a fused multiply-add would change the last bit of a prepared parameter (docs/kernels.md)
 FLAGS = (
-    "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-Wall", "-Wextra", "-ffp-contract=off", "-fvisibility=hidden",
-    "-shared", "-fPIC", "-Wl,-z,defs",
+    "-std=c11",
+    "-D_POSIX_C_SOURCE=200809L",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-shared",
+    "-fPIC",
+    "-Wl,-z,defs",
 )
 _LIBRARIES = ("-lm",)
 _CROSS_COMPILER = "aarch64-linux-gnu-gcc"
@@ -57,7 +65,8 @@ def build_standin(target: Target = "native") -> Path:
                 _compile(compiler, sources, library)
     except OSError as error:
         raise UserInputError(
-            f"the NPU stand-in cannot be written: {error.strerror or error}", where=str(library.parent),
+            f"the NPU stand-in cannot be written: {error.strerror or error}",
+            where=str(library.parent),
             hint="set HARNESS_CACHE_DIR to a folder that can be written",
         ) from error
     return library
@@ -72,7 +81,9 @@ def source_files() -> list[Path]:
     root = paths.packaged_devices_dir()
     files = [path for folder in ("npu", "kernels") for path in sorted((root / folder).glob("*.[ch]"))]
     if not files:
-        raise MissingPartError("the sources of the NPU stand-in are missing", where=str(root), hint="install the harness again")
+        raise MissingPartError(
+            "the sources of the NPU stand-in are missing", where=str(root), hint="install the harness again"
+        )
     return files
 
 
@@ -110,8 +121,10 @@ def _compile(compiler: str, sources: Sequence[Path], library: Path) -> None:
         done = _run(compile_command([compiler], sources, Path(temporary)))
         if done.returncode:
             lines = "\n".join(done.stderr.strip().splitlines()[-_LOG_LINES:]) or f"exit status {done.returncode}"
-            raise MissingPartError(f"the NPU stand-in does not compile; the last lines of {compiler}:\n{lines}",
-                                   hint="a C11 compiler and the C library's headers are needed")
+            raise MissingPartError(
+                f"the NPU stand-in does not compile; the last lines of {compiler}:\n{lines}",
+                hint="a C11 compiler and the C library's headers are needed",
+            )
         os.chmod(temporary, 0o755)
         os.replace(temporary, library)
     finally:
@@ -121,8 +134,14 @@ def _compile(compiler: str, sources: Sequence[Path], library: Path) -> None:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            list(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
-            timeout=_TIMEOUT_S, env={**os.environ, "LC_ALL": "C.UTF-8"},
+            list(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT_S,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
     except subprocess.TimeoutExpired:
         raise MissingPartError(f"{command[0]} did not end within {_TIMEOUT_S:.0f} s") from None

@@ -53,7 +53,8 @@ class PackageStore:
         try:
             found = json.loads(self._path(runtime).read_text())
             return Pins(
-                debs=tuple(Deb(**deb) for deb in found["debs"]), kernel=Deb(**found["kernel"]),
+                debs=tuple(Deb(**deb) for deb in found["debs"]),
+                kernel=Deb(**found["kernel"]),
                 wheels=tuple(Wheel(**wheel) for wheel in found["wheels"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
@@ -71,12 +72,16 @@ class PackageStore:
         kernel = self.apt.dependency(KERNEL_META_PACKAGE)
         debs = {deb.name: deb for deb in self.apt.resolve(PACKAGES, alone=[kernel])}
         say(f"downloading aarch64 wheels of {runtime}")
-        pins = Pins(
-            kernel=debs.pop(kernel), debs=tuple(debs.values()), wheels=resolve_wheels(runtime, self.wheels)
-        )
+        pins = Pins(kernel=debs.pop(kernel), debs=tuple(debs.values()), wheels=resolve_wheels(runtime, self.wheels))
         write_json_atomic(self._path(runtime), asdict(pins))
         return pins
 
     def _path(self, runtime: str) -> Path:
-        selection = {"packages": PACKAGES, "kernel": KERNEL_META_PACKAGE, "release": RELEASE, "runtime": runtime, "layout": 1}
+        selection = {
+            "packages": PACKAGES,
+            "kernel": KERNEL_META_PACKAGE,
+            "release": RELEASE,
+            "runtime": runtime,
+            "layout": 1,
+        }
         return self.folder / "pins" / f"{runtime.replace('==', '-')}-{sha256_json(selection)[:8]}.json"

@@ -27,9 +27,20 @@ _ADDRESS = "10.0.2.15/24"
 _TIMEOUT_S = 120.0
 #: not needed on a board; a third of all files
 _EXCLUDED = (
-    "./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/share/lintian", "./usr/share/bug", "./usr/share/info",
-    "./usr/lib/python3*/test", "./usr/lib/python3*/idlelib", "./usr/lib/python3*/lib2to3", "./usr/lib/python3*/pydoc_data",
-    "./usr/lib/python3*/ensurepip", "./usr/lib/python3*/tkinter", "./usr/lib/systemd", "./lib/systemd",
+    "./usr/share/doc",
+    "./usr/share/man",
+    "./usr/share/locale",
+    "./usr/share/lintian",
+    "./usr/share/bug",
+    "./usr/share/info",
+    "./usr/lib/python3*/test",
+    "./usr/lib/python3*/idlelib",
+    "./usr/lib/python3*/lib2to3",
+    "./usr/lib/python3*/pydoc_data",
+    "./usr/lib/python3*/ensurepip",
+    "./usr/lib/python3*/tkinter",
+    "./usr/lib/systemd",
+    "./lib/systemd",
 )
 
 _SSHD_CONFIG = """Port 22
@@ -76,18 +87,90 @@ hwclock -s -u
 """
 #: applets of busybox that the start script, and a person who logs in, expect on PATH
 _APPLETS = (
-    "ash", "awk", "cat", "chmod", "chown", "clear", "cp", "cut", "date", "dd", "df", "dmesg", "du", "echo", "env", "find",
-    "free", "grep", "gunzip", "gzip", "head", "hostname", "hwclock", "id", "ip", "kill", "killall", "less", "ln", "ls",
-    "md5sum", "mkdir", "mktemp", "mount", "mv", "nproc", "ping", "poweroff", "ps", "pwd", "readlink", "reboot", "rm",
-    "rmdir", "sed", "sh", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "test", "time", "timeout",
-    "top", "touch", "tr", "true", "umount", "uname", "uptime", "usleep", "vi", "wc", "which", "whoami", "xargs",
+    "ash",
+    "awk",
+    "cat",
+    "chmod",
+    "chown",
+    "clear",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "dmesg",
+    "du",
+    "echo",
+    "env",
+    "find",
+    "free",
+    "grep",
+    "gunzip",
+    "gzip",
+    "head",
+    "hostname",
+    "hwclock",
+    "id",
+    "ip",
+    "kill",
+    "killall",
+    "less",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mktemp",
+    "mount",
+    "mv",
+    "nproc",
+    "ping",
+    "poweroff",
+    "ps",
+    "pwd",
+    "readlink",
+    "reboot",
+    "rm",
+    "rmdir",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "sync",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "time",
+    "timeout",
+    "top",
+    "touch",
+    "tr",
+    "true",
+    "umount",
+    "uname",
+    "uptime",
+    "usleep",
+    "vi",
+    "wc",
+    "which",
+    "whoami",
+    "xargs",
 )
 
 
 def recipe() -> list[Any]:
     """Every text and list that a board's file system is made with: part of an image's key, so that no change is forgotten."""
     return [
-        PACKAGES, KERNEL_META_PACKAGE, _EXCLUDED, _SSHD_CONFIG, _START, _INITTAB, _SSHRC, _APPLETS,
+        PACKAGES,
+        KERNEL_META_PACKAGE,
+        _EXCLUDED,
+        _SSHD_CONFIG,
+        _START,
+        _INITTAB,
+        _SSHRC,
+        _APPLETS,
     ]
 
 
@@ -174,7 +257,20 @@ def compile_bytecode(root: Path) -> None:
     # Neither a file that does not compile (numpy carries templates) nor a slow machine matters: what the runtime needs is
     # imported on the board before it is saved, and compiled there if need be.
     folders = [root / f"usr/lib/python{BOARD_PYTHON[0]}.{BOARD_PYTHON[1]}", packages_dir(root)]
-    command = [sys.executable, "-I", "-m", "compileall", "-qq", "-j", "2", "-s", str(root), "-p", "/", *map(str, folders)]
+    command = [
+        sys.executable,
+        "-I",
+        "-m",
+        "compileall",
+        "-qq",
+        "-j",
+        "2",
+        "-s",
+        str(root),
+        "-p",
+        "/",
+        *map(str, folders),
+    ]
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
 
@@ -183,10 +279,25 @@ def make_disk(root: Path, disk: Path, size_mib: int) -> None:
     """An ext4 disk of the folder's content. Without a journal: every start has a fresh copy, there is nothing to recover."""
     run_tool(
         [
-            "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^metadata_csum", "-m", "0", "-E", "root_owner=0:0", "-L", "board",
-            "-d", root, disk, f"{size_mib}M",
+            "mke2fs",
+            "-q",
+            "-t",
+            "ext4",
+            "-O",
+            "^has_journal,^metadata_csum",
+            "-m",
+            "0",
+            "-E",
+            "root_owner=0:0",
+            "-L",
+            "board",
+            "-d",
+            root,
+            disk,
+            f"{size_mib}M",
         ],
-        "the disk of the emulated board could not be made", timeout_s=_TIMEOUT_S,
+        "the disk of the emulated board could not be made",
+        timeout_s=_TIMEOUT_S,
     )
 
 
@@ -195,10 +306,14 @@ def _extract(deb: Path, folder: Path, options: Sequence[str]) -> None:
     unpack = [find_tool("tar"), "-x", "-p", "--keep-directory-symlink", "--no-same-owner", "-C", str(folder), *options]
     with subprocess.Popen([find_tool("dpkg-deb"), "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as source:
         try:
-            done = subprocess.run(unpack, stdin=source.stdout, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+            done = subprocess.run(
+                unpack, stdin=source.stdout, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            )
         except subprocess.TimeoutExpired:
             source.kill()
-            raise TransientDeviceError(f"a package was not unpacked within {_TIMEOUT_S:.0f} s", where=str(deb)) from None
+            raise TransientDeviceError(
+                f"a package was not unpacked within {_TIMEOUT_S:.0f} s", where=str(deb)
+            ) from None
         finally:
             source.stdout.close()
     if source.returncode or done.returncode:

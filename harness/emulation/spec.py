@@ -100,8 +100,14 @@ class EmulationSpec:
             what = f"a file of the emulated board cannot be read: {error.strerror}"
             raise UserInputError(what, where=str(error.filename)) from error
         return {
-            "runtime": self.runtime, "cpu": self.cpu, "cpus": self.cpus, "memory_mib": self.memory_mib,
-            "disk_mib": self.disk_mib, "icount": self.icount, "model": self.model, "files": files,
+            "runtime": self.runtime,
+            "cpu": self.cpu,
+            "cpus": self.cpus,
+            "memory_mib": self.memory_mib,
+            "disk_mib": self.disk_mib,
+            "icount": self.icount,
+            "model": self.model,
+            "files": files,
         }
 
 
@@ -126,7 +132,13 @@ def parse_block(block: Mapping[str, Any], *, where: str, files: tuple[BoardFile,
         UserInputError: an unknown key or machine, a wrong type or value.
     """
     types: dict[str, type] = {
-        "runtime": str, "cpu": str, "cpus": int, "memory_mib": int, "disk_mib": int, "icount": bool, "model": str,
+        "runtime": str,
+        "cpu": str,
+        "cpus": int,
+        "memory_mib": int,
+        "disk_mib": int,
+        "icount": bool,
+        "model": str,
     }
     try:
         for key in block:

@@ -27,8 +27,16 @@ _DEFINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(=[A-Za-z0-9_.+-]*)?")
 #: a symbol that a library with CMSIS-NN kernels defines or asks for
 _CMSIS_NN_SYMBOL = b"arm_fully_connected_s8"
 #: the library is compiled without exceptions and RTTI; TF_LITE_STATIC_MEMORY changes the layout of its structures
-_CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-unwind-tables",
-        "-fno-asynchronous-unwind-tables", "-DNDEBUG", "-DTF_LITE_STATIC_MEMORY")
+_CXX = (
+    "-std=c++17",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+    "-DNDEBUG",
+    "-DTF_LITE_STATIC_MEMORY",
+)
 _HINT = "docs/tflite-micro.md shows how to build it and how to name its parts"
 
 
@@ -64,7 +72,11 @@ class TfliteMicro:
 
 
 def tflite_micro(
-    include: Sequence[str] = (), library: str | None = None, defines: Sequence[str] = (), *, where: str | None = None,
+    include: Sequence[str] = (),
+    library: str | None = None,
+    defines: Sequence[str] = (),
+    *,
+    where: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> TfliteMicro:
     """A checked build; what is not given comes from the environment.
@@ -89,7 +101,8 @@ def tflite_micro(
             for there, what, field, variable in (
                 (folders, "the folders of its headers", "include", INCLUDE_ENV),
                 (archive, "its static library", "library", LIBRARY_ENV),
-            ) if not there
+            )
+            if not there
         ]
         raise UserInputError(f"no TFLite Micro is named: {' and '.join(missing)}", where=where, hint=_HINT)
     for name in names:
@@ -99,7 +112,8 @@ def tflite_micro(
     for header, owner in _HEADERS.items():
         if not any((path / header).is_file() for path in paths):
             raise UserInputError(
-                f"none of the folders of TFLite Micro's headers has {header}: {', '.join(map(str, paths))}", where=where,
+                f"none of the folders of TFLite Micro's headers has {header}: {', '.join(map(str, paths))}",
+                where=where,
                 hint=f"add {owner}; {_HINT}",
             )
     return TfliteMicro(include=paths, library=_library(archive, where), defines=tuple(names))

@@ -53,7 +53,11 @@ def require_tools(names: Sequence[str] = tuple(PACKAGES)) -> None:
 
 
 def run_tool(
-    argv: Sequence[str | Path], failure: str, *, timeout_s: float, cwd: Path | None = None,
+    argv: Sequence[str | Path],
+    failure: str,
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
     """Runs a program to its end and returns what it printed.
@@ -70,8 +74,14 @@ def run_tool(
     command = [program if os.path.isabs(program) else find_tool(program), *map(str, argv[1:])]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", timeout=timeout_s, cwd=cwd, env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -91,7 +91,8 @@ def _require_standin_name(twin: Profile, where: str) -> None:
         if delegate is not None and delegate.path == STANDIN_PATH and delegate.name != STANDIN_NAME:
             raise UserInputError(
                 f"emulation.backends.{name}.delegate.name: found {delegate.name!r}, but {STANDIN_PATH} is the NPU stand-in",
-                where=where, hint=f"write `name: {STANDIN_NAME}`: it is called what it is in every table",
+                where=where,
+                hint=f"write `name: {STANDIN_NAME}`: it is called what it is in every table",
             )
 
 

@@ -43,12 +43,25 @@ def resolve_wheels(runtime: str, folder: Path) -> tuple[Wheel, ...]:
         abi = f"cp{BOARD_PYTHON[0]}{BOARD_PYTHON[1]}"
         run_tool(
             [
-                *_pip(), "download", "--quiet", "--no-input", "--disable-pip-version-check", "--dest", incoming,
-                "--only-binary=:all:", "--implementation", "cp", "--python-version", version,
-                *(f"--abi={name}" for name in (abi, "abi3", "none")), *(f"--platform={name}" for name in _PLATFORMS),
-                runtime, f"numpy=={DISTRIBUTIONS[parse_package(runtime).name].numpy}",
+                *_pip(),
+                "download",
+                "--quiet",
+                "--no-input",
+                "--disable-pip-version-check",
+                "--dest",
+                incoming,
+                "--only-binary=:all:",
+                "--implementation",
+                "cp",
+                "--python-version",
+                version,
+                *(f"--abi={name}" for name in (abi, "abi3", "none")),
+                *(f"--platform={name}" for name in _PLATFORMS),
+                runtime,
+                f"numpy=={DISTRIBUTIONS[parse_package(runtime).name].numpy}",
             ],
-            f"no aarch64 wheels for {runtime}", timeout_s=_DEADLINE_S,
+            f"no aarch64 wheels for {runtime}",
+            timeout_s=_DEADLINE_S,
         )
         wheels = []
         for path in sorted(incoming.glob("*.whl")):
@@ -84,7 +97,10 @@ def unpack_wheels(wheels: tuple[Wheel, ...], folder: Path, target: Path) -> None
 def _is_needed(parts: tuple[str, ...]) -> bool:
     """False for scripts, tests, headers, stubs and static libraries: two thirds of numpy's files."""
     return not (
-        parts[0].endswith(".data") or "tests" in parts[:-1] or "include" in parts[:-1] or parts[-1].endswith((".pyi", ".a", ".h"))
+        parts[0].endswith(".data")
+        or "tests" in parts[:-1]
+        or "include" in parts[:-1]
+        or parts[-1].endswith((".pyi", ".a", ".h"))
     )
 
 
@@ -96,5 +112,7 @@ def _pip() -> list[str | Path]:
 
     wheel = get_embed_wheel("pip", f"{sys.version_info[0]}.{sys.version_info[1]}")
     if wheel is None:
-        raise MissingPartError("pip is not installed beside the harness", hint="install pip in the harness's environment")
+        raise MissingPartError(
+            "pip is not installed beside the harness", hint="install pip in the harness's environment"
+        )
     return [sys.executable, "-I", wheel.path / "pip"]

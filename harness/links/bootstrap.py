@@ -65,7 +65,11 @@ def start_agent(
     try:
         nonce = f"tflite-hil-harness-agent-{secrets.token_hex(8)}"
         config = {
-            "boot": source.boot, "nonce": nonce, "dir": agent_dir, "sha256": source.sha256, "size": len(source.agent)
+            "boot": source.boot,
+            "nonce": nonce,
+            "dir": agent_dir,
+            "sha256": source.sha256,
+            "size": len(source.agent),
         }
         try:
             channel.send([json.dumps(config).encode() + b"\n"], deadline_s)
@@ -123,7 +127,9 @@ def _no_agent(channel: Channel, python: str, banner: str, where: str) -> DeviceE
         what = f"the connection was lost while the agent started{': ' + said if said else ''}"
         return TransientDeviceError(what, where=where)
     hint = "the login shell must start the program it is given, and `runtime.python` must be Python 3.8 or newer"
-    return StableDeviceError(f"the agent did not start (exit status {code}): {said or 'no message'}", where=where, hint=hint)
+    return StableDeviceError(
+        f"the agent did not start (exit status {code}): {said or 'no message'}", where=where, hint=hint
+    )
 
 
 def _last_line(text: str) -> str:

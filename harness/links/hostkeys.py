@@ -120,7 +120,9 @@ def algorithms(keys: Iterable[paramiko.PKey], offered: Iterable[str]) -> tuple[s
     return tuple(sorted(offered, key=lambda name: wanted.index(name) if name in wanted else len(wanted)))
 
 
-def check(shown: paramiko.PKey, known: Iterable[paramiko.PKey], *, host: str, port: int, where: str, device: str | None) -> None:
+def check(
+    shown: paramiko.PKey, known: Iterable[paramiko.PKey], *, host: str, port: int, where: str, device: str | None
+) -> None:
     """Compares the key that a host shows with the pinned ones.
 
     Raises:
@@ -132,12 +134,14 @@ def check(shown: paramiko.PKey, known: Iterable[paramiko.PKey], *, host: str, po
     address = host_name(host, port)
     if not known:
         raise StableDeviceError(
-            f"the host key of {address} is unknown: it shows {seen}", where=where,
+            f"the host key of {address} is unknown: it shows {seen}",
+            where=where,
             hint=f"compare it with the board's own (ssh-keygen -lf on the board), then run: {enroll}",
         )
     if shown not in known:
         pinned = ", ".join(f"{key.get_name()} {fingerprint(key.asbytes())}" for key in known)
         raise StableDeviceError(
-            f"the host key of {address} has changed: pinned is {pinned}, it shows {seen}", where=where,
+            f"the host key of {address} has changed: pinned is {pinned}, it shows {seen}",
+            where=where,
             hint=f"find out why before you trust it; after a reinstallation of the board run: {enroll} --replace",
         )

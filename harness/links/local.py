@@ -36,12 +36,19 @@ class LocalProcessLink:
         """
         try:
             process = subprocess.Popen(
-                list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-                env={**os.environ, **self._settings.env}, start_new_session=True,
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env={**os.environ, **self._settings.env},
+                start_new_session=True,
             )
         except OSError as error:
             what = f"{argv[0]} cannot be started: {error.strerror or error}"
-            raise StableDeviceError(what, where=self.description, hint="check `runtime.python` of the device") from error
+            raise StableDeviceError(
+                what, where=self.description, hint="check `runtime.python` of the device"
+            ) from error
         channel = ProcessChannel(process)
         self._channels.append(channel)
         return channel

@@ -64,7 +64,11 @@ class Code(IntEnum):
 
 
 _FAULTS = {
-    1: "hard fault", 2: "memory fault", 3: "bus fault", 4: "usage fault", 5: "an inference took too long (watchdog)",
+    1: "hard fault",
+    2: "memory fault",
+    3: "bus fault",
+    4: "usage fault",
+    5: "an inference took too long (watchdog)",
     6: "stack overflow",
 }
 _RESETS = {0: "power-on", 1: "request", 2: "fault", 3: "watchdog"}
@@ -179,7 +183,13 @@ class BoardRefused(StableDeviceError):
 
     def __init__(self, code: int, detail: int, text: str, *, request: str, where: str | None = None) -> None:
         name = Code(code).name.lower() if code in Code._value2member_map_ else f"error {code}"
-        at = f" (node {detail})" if code in (Code.BAD_MODEL, Code.UNSUPPORTED_OP) else f" (detail {detail})" if detail else ""
+        at = (
+            f" (node {detail})"
+            if code in (Code.BAD_MODEL, Code.UNSUPPORTED_OP)
+            else f" (detail {detail})"
+            if detail
+            else ""
+        )
         at = "" if detail == NO_NODE else at
         super().__init__(f"the board refuses {request}: {name}{at}{': ' + text if text else ''}", where=where)
         self.code = code
@@ -252,8 +262,23 @@ def parse_hello(payload: bytes) -> Hello:
     """Raises ProtocolError: too short, or with a field that no board can have."""
     fields = _unpack(_HELLO, payload, "HELLO", exact=False)
     names = (
-        "version", "session", "max_payload", "window", "clock_hz", "tick_hz", "tick_unit", "model_kind", "plan_version",
-        "arena_bytes", "model_bytes", "sample_bytes", "code_bytes", "kernels", "ops", "boots", "reset_reason",
+        "version",
+        "session",
+        "max_payload",
+        "window",
+        "clock_hz",
+        "tick_hz",
+        "tick_unit",
+        "model_kind",
+        "plan_version",
+        "arena_bytes",
+        "model_bytes",
+        "sample_bytes",
+        "code_bytes",
+        "kernels",
+        "ops",
+        "boots",
+        "reset_reason",
     )
     strings, at = [], _HELLO.size
     for _ in range(4):
@@ -265,8 +290,12 @@ def parse_hello(payload: bytes) -> Hello:
     fault = parse_fault(payload[_HELLO.size - _FAULT.size : _HELLO.size])
     board, core, runtime, firmware = strings
     hello = Hello(
-        **dict(zip(names, fields, strict=False)), last_fault=fault if fault.kind else None,
-        board=board, core=core, runtime=runtime, firmware=firmware,
+        **dict(zip(names, fields, strict=False)),
+        last_fault=fault if fault.kind else None,
+        board=board,
+        core=core,
+        runtime=runtime,
+        firmware=firmware,
     )
     _check_hello(hello)
     return hello
@@ -289,9 +318,19 @@ def _check_hello(hello: Hello) -> None:
 def parse_stats(payload: bytes) -> Stats:
     *counts, model, samples = _unpack(_STATS, payload, "STATS")
     names = (
-        "stack_peak", "stack_bytes", "arena_used", "arena_bytes", "model_bytes", "frames_good", "frames_bad", "frames_repeated",
+        "stack_peak",
+        "stack_bytes",
+        "arena_used",
+        "arena_bytes",
+        "model_bytes",
+        "frames_good",
+        "frames_bad",
+        "frames_repeated",
     )
-    hashes = {"model_sha256": model.hex() if any(model) else None, "samples_sha256": samples.hex() if any(samples) else None}
+    hashes = {
+        "model_sha256": model.hex() if any(model) else None,
+        "samples_sha256": samples.hex() if any(samples) else None,
+    }
     return Stats(**dict(zip(names, counts, strict=True)), **hashes)
 
 
@@ -301,7 +340,9 @@ def parse_loaded(payload: bytes) -> LoadedModel:
         raise ProtocolError(f"the answer to COMMIT has {len(payload)} bytes for {inputs} inputs and {outputs} outputs")
     sizes = struct.unpack_from(f"<{inputs + outputs}I", payload, _LOADED.size)
     load_ticks = checked_ticks(load_ticks, "COMMIT")
-    return LoadedModel(arena_used=arena_used, load_ticks=load_ticks, input_bytes=sizes[:inputs], output_bytes=sizes[inputs:])
+    return LoadedModel(
+        arena_used=arena_used, load_ticks=load_ticks, input_bytes=sizes[:inputs], output_bytes=sizes[inputs:]
+    )
 
 
 def parse_run(payload: bytes) -> RunAnswer:

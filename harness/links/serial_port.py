@@ -68,7 +68,9 @@ class SerialPort:
 
     def __init__(self, settings: SerialSettings) -> None:
         if settings.baud <= 0:
-            raise UserInputError(f"a baud rate of {settings.baud}", where=settings.port, hint="give bits per second: 115200")
+            raise UserInputError(
+                f"a baud rate of {settings.baud}", where=settings.port, hint="give bits per second: 115200"
+            )
         self._settings = settings
         self._serial: serial.SerialBase | None = None
         self._fd: int | None = None
@@ -100,7 +102,9 @@ class SerialPort:
                     raise self._explain(error) from error
                 time.sleep(min(0.1, left))
             except ValueError as error:
-                hint = "a device's path, socket://host:port or rfc2217://host:port, and a baud rate that the port can do"
+                hint = (
+                    "a device's path, socket://host:port or rfc2217://host:port, and a baud rate that the port can do"
+                )
                 raise UserInputError(f"the port cannot be used: {error}", where=self.description, hint=hint) from error
         with self._wake_lock:
             self._interrupted = False
@@ -258,7 +262,9 @@ class SerialPort:
         if self._interrupted or self._serial is None:
             return ChannelClosed("the port was closed from outside", where=self.description)
         why = "the other side has closed it" if error is None else str(getattr(error, "strerror", None) or error)
-        return ChannelClosed(f"the port is gone: {why}", where=self.description, hint="check the cable and the board's power")
+        return ChannelClosed(
+            f"the port is gone: {why}", where=self.description, hint="check the cable and the board's power"
+        )
 
     def _explain(self, error: OSError) -> DeviceError:
         """The error of `open` in words a user can act on."""
@@ -269,18 +275,25 @@ class SerialPort:
                 what, hint = f"the address cannot be resolved: {cause.strerror}", "check the port of the device"
             else:
                 said = "no answer in time" if isinstance(cause, TimeoutError) else cause.strerror or str(cause)
-                what, hint = f"the address cannot be reached: {said}", "is the board on, and does something listen there?"
+                what, hint = (
+                    f"the address cannot be reached: {said}",
+                    "is the board on, and does something listen there?",
+                )
                 if "waiting for option" in said:
                     hint = "the server does not confirm all settings: try the address with ?ign_set_control at its end"
             return TransientDeviceError(what, where=where, hint=hint)
         if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-            return StableDeviceError("there is no such port", where=where, hint=f"is the board plugged in? {_known_ports()}")
+            return StableDeviceError(
+                "there is no such port", where=where, hint=f"is the board plugged in? {_known_ports()}"
+            )
         if number in (errno.EACCES, errno.EPERM):
             return StableDeviceError("this user may not open the port", where=where, hint=_how_to_be_allowed(path))
         if number in (errno.EBUSY, errno.EAGAIN):
             return TransientDeviceError("the port is in use by another program", where=where, hint=_users_of(path))
         if number in (errno.ENOTTY, errno.EINVAL, errno.EISDIR):
-            return StableDeviceError("this is no serial port, or it cannot be set up as one", where=where, hint=_known_ports())
+            return StableDeviceError(
+                "this is no serial port, or it cannot be set up as one", where=where, hint=_known_ports()
+            )
         return TransientDeviceError(f"the port cannot be opened: {cause.strerror or cause}", where=where)
 
 
@@ -339,7 +352,11 @@ def _cause(error: BaseException) -> OSError:
 def _known_ports() -> str:
     folder = "/dev/serial/by-id"
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return "ports here: " + ", ".join(f"{folder}/{name}" for name in names) if names else "no USB serial port is plugged in here"
+    return (
+        "ports here: " + ", ".join(f"{folder}/{name}" for name in names)
+        if names
+        else "no USB serial port is plugged in here"
+    )
 
 
 def _how_to_be_allowed(path: str) -> str:

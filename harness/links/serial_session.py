@@ -147,7 +147,13 @@ class SerialSession:
         self._write(Target.INPUTS, memoryview(data).cast("B"), None)
 
     def run(
-        self, *, first: int = 0, count: int = 1, repeat: bool = False, direct: bool = False, inference_limit_ms: int = 0,
+        self,
+        *,
+        first: int = 0,
+        count: int = 1,
+        repeat: bool = False,
+        direct: bool = False,
+        inference_limit_ms: int = 0,
         deadline_s: float,
     ) -> RunAnswer:
         """Runs inferences, timed on the board.
@@ -187,7 +193,9 @@ class SerialSession:
         self._exchange(requests, lambda _request, answer: pieces.append(answer))
         for piece, length in zip(pieces, lengths, strict=True):
             if len(piece) != length:
-                raise ProtocolError(f"READ of {length} bytes gave {len(piece)}", where=self._port.description, hint=_TOO_OLD)
+                raise ProtocolError(
+                    f"READ of {length} bytes gave {len(piece)}", where=self._port.description, hint=_TOO_OLD
+                )
         return b"".join(pieces)
 
     def stats(self) -> Stats:
@@ -207,7 +215,9 @@ class SerialSession:
         total, done = len(view), 0
         size = max((self.board.max_payload - 8) // _PIECE_UNIT, 1) * _PIECE_UNIT
         requests = (
-            Request(type=Type.WRITE, payload=struct.pack("<B3xI", target, start) + view[start : start + size], work_s=0.1)
+            Request(
+                type=Type.WRITE, payload=struct.pack("<B3xI", target, start) + view[start : start + size], work_s=0.1
+            )
             for start in range(0, total, size)
         )
 
@@ -300,6 +310,8 @@ class SerialSession:
             hint = f"flash the harness's firmware, or correct the baud rate ({self._port.baud})"
             if b"m-ready" in said or b"m-timestamp" in said:
                 hint = "this is MLPerf Tiny's firmware: say `runtime: mlperf-tiny` in the device's profile"
-            return NotOurFirmware(f"something else speaks on the line; the last of it: {shown!r}", where=where, hint=hint)
+            return NotOurFirmware(
+                f"something else speaks on the line; the last of it: {shown!r}", where=where, hint=hint
+            )
         what = f"no answer to HELLO within {deadline_s:.3g} s, though the board speaks"
         return BoardLost(what, where=where, hint="reset the board")

@@ -164,7 +164,9 @@ class RequestWindow:
         first = self._open()[0]
         self._tries += 1
         if self._tries >= (2 if first.request.once else self._timing.attempts):
-            within = f" within its {first.request.work_s:.3g} s" if first.request.once else f", asked {self._tries} times"
+            within = (
+                f" within its {first.request.work_s:.3g} s" if first.request.once else f", asked {self._tries} times"
+            )
             hint = "check cable and power, and reset the board if it stays so"
             raise BoardLost(f"no answer to {first.request.type.name}{within}", where=self._port.description, hint=hint)
         self._again(self._open())
@@ -175,7 +177,9 @@ class RequestWindow:
             return
         self._resends += 1
         if self._resends > self._timing.resends:
-            what = f"the line is too noisy: {entries[0].request.type.name} did not come through in {self._resends} tries"
+            what = (
+                f"the line is too noisy: {entries[0].request.type.name} did not come through in {self._resends} tries"
+            )
             raise BoardLost(what, where=self._port.description, hint="check the cable, or lower the baud rate")
         self._again(entries)
 

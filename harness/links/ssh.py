@@ -158,7 +158,11 @@ class SshConnection:
         known = hostkeys.known_keys(host, port, own)
         transport = self._handshake(host, port, known)
         hostkeys.check(
-            transport.get_remote_server_key(), known, host=host, port=port, where=self.description,
+            transport.get_remote_server_key(),
+            known,
+            host=host,
+            port=port,
+            where=self.description,
             device=self._settings.device,
         )
         log_in(transport, user, self._settings, where=self.description)
@@ -205,9 +209,13 @@ class SshConnection:
             what, hint = f"the name {host} cannot be resolved: {error.strerror}", "check the address of the device"
             raise TransientDeviceError(what, where=self.description, hint=hint) from error
         except OSError as error:
-            said = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            said = (
+                f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            )
             hint = "is the board on, and is its address right?"
-            raise TransientDeviceError(f"{address} cannot be reached: {said}", where=self.description, hint=hint) from error
+            raise TransientDeviceError(
+                f"{address} cannot be reached: {said}", where=self.description, hint=hint
+            ) from error
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)

@@ -71,7 +71,8 @@ def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where
         raise ConnectionDropped("the connection was lost during the login", where=where)
     offered = ", ".join(tried) or "no key: none is named, no SSH agent runs, and there is none in ~/.ssh"
     raise StableDeviceError(
-        f"the login of {user} was refused; offered: {offered}", where=where,
+        f"the login of {user} was refused; offered: {offered}",
+        where=where,
         hint="put the public key into ~/.ssh/authorized_keys of that user on the board, or name another with `key_files`",
     )
 

@@ -56,12 +56,16 @@ def _compare(
         differs |= (pair[0].view(np.uint8) != pair[1].view(np.uint8)).any(axis=1)
     if not differs.any():
         return Finding(
-            code="identical-across-cores", severity="info", where=record.key.text,
+            code="identical-across-cores",
+            severity="info",
+            where=record.key.text,
             what=f"the outputs of all {count} samples are identical to those of {base.key.device}",
         )
     first = int(np.flatnonzero(differs)[0])
     return Finding(
-        code="cores-differ", severity="error", where=record.key.text,
+        code="cores-differ",
+        severity="error",
+        where=record.key.text,
         what=f"the outputs of {int(differs.sum())} of {count} samples are not those of {base.key.device} (first: sample "
         f"{first}), though the plan runtime promises the same bits on every core",
         fix="a kernel of one of the cores is at fault: see which of the two differs from the reference",

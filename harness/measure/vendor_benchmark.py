@@ -89,9 +89,15 @@ def parse_benchmark_output(text: str) -> VendorFigures:
     values = dict(part.split("=") for part in statistics[-1][2].split())
     us = {name: round(float(value) * 1000) for name, value in values.items()}
     return VendorFigures(
-        init_ns=_us(summary[1]), first_invoke_ns=_us(summary[2]),
-        warmup_mean_ns=_us(summary[3]) if summary[3] else None, mean_ns=_us(summary[4]), count=int(statistics[-1][1]),
-        min_ns=us.get("min"), max_ns=us.get("max"), std_ns=us.get("std"), median_ns=us.get("median"),
+        init_ns=_us(summary[1]),
+        first_invoke_ns=_us(summary[2]),
+        warmup_mean_ns=_us(summary[3]) if summary[3] else None,
+        mean_ns=_us(summary[4]),
+        count=int(statistics[-1][1]),
+        min_ns=us.get("min"),
+        max_ns=us.get("max"),
+        std_ns=us.get("std"),
+        median_ns=us.get("median"),
         ops=_ops(text[summary.end() :]),
     )
 
@@ -122,8 +128,13 @@ def _ops(text: str) -> tuple[VendorOp, ...]:
         except ValueError:
             raise VendorOutputError(f"a line of its table of ops has no times: {line.strip()[:200]!r}") from None
         node = _NODE.search(row["Name"])
-        ops.append(VendorOp(
-            op=row["node type"], name=row["Name"], node=int(node[1]) if node else None, mean_ns=round(mean_ms * 1e6),
-            first_ns=round(first_ms * 1e6),
-        ))
+        ops.append(
+            VendorOp(
+                op=row["node type"],
+                name=row["Name"],
+                node=int(node[1]) if node else None,
+                mean_ns=round(mean_ms * 1e6),
+                first_ns=round(first_ms * 1e6),
+            )
+        )
     return tuple(ops)

@@ -14,8 +14,20 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 POINT_COLUMNS = [
-    "workload", "dataset_name", "device_backend", "time_basis", "recipe", "outcome", "accuracy", "latency_median_us",
-    "latency_samples", "placement", "size_bytes", "dataset", "count_per_inference", "counted_inferences",
+    "workload",
+    "dataset_name",
+    "device_backend",
+    "time_basis",
+    "recipe",
+    "outcome",
+    "accuracy",
+    "latency_median_us",
+    "latency_samples",
+    "placement",
+    "size_bytes",
+    "dataset",
+    "count_per_inference",
+    "counted_inferences",
 ]
 _COLOURS = ("#1F77B4", "#D95F02", "#1B9E77", "#7570B3", "#E7298A", "#66A61E", "#A6761D", "#666666")
 _MARKERS = ("circle", "diamond", "square", "triangle", "x", "plus", "star", "long_dash")
@@ -37,14 +49,24 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                 if record is None or record.outcome != "ok" or record.accuracy is None:
                     continue
                 median = record.latency_median_ns
-                rows.append({
-                    "workload": summary.workload, "dataset_name": summary.dataset_name, "device_backend": column.text,
-                    "time_basis": column.time_basis, "recipe": row.recipe, "outcome": record.outcome,
-                    "accuracy": record.accuracy, "latency_median_us": None if median is None else median / 1000,
-                    "latency_samples": record.latency_samples, "placement": placement_text(record),
-                    "size_bytes": record.size_bytes, "dataset": summary.dataset,
-                    "count_per_inference": count_of(record), "counted_inferences": record.counted_inferences,
-                })
+                rows.append(
+                    {
+                        "workload": summary.workload,
+                        "dataset_name": summary.dataset_name,
+                        "device_backend": column.text,
+                        "time_basis": column.time_basis,
+                        "recipe": row.recipe,
+                        "outcome": record.outcome,
+                        "accuracy": record.accuracy,
+                        "latency_median_us": None if median is None else median / 1000,
+                        "latency_samples": record.latency_samples,
+                        "placement": placement_text(record),
+                        "size_bytes": record.size_bytes,
+                        "dataset": summary.dataset,
+                        "count_per_inference": count_of(record),
+                        "counted_inferences": record.counted_inferences,
+                    }
+                )
     return pd.DataFrame(rows, columns=POINT_COLUMNS, dtype=object)
 
 
@@ -61,7 +83,9 @@ def add_charts(
     for basis in dict.fromkeys(c.time_basis for c in summary.columns if c.time_basis):
         counted = mine[(mine["time_basis"] == basis) & mine["count_per_inference"].notna()]
         unit = BASIS_TEXT[basis]
-        plots.append((counted, "count_per_inference", f"Accuracy against {unit} per inference", f"{unit} per inference"))
+        plots.append(
+            (counted, "count_per_inference", f"Accuracy against {unit} per inference", f"{unit} per inference")
+        )
         timed = mine[(mine["time_basis"] == basis) & mine["latency_median_us"].notna()]
         axis = f"median latency (µs, {BASIS_TEXT[basis]})"
         plots.append((timed, "latency_median_us", f"Accuracy against {axis}", axis))
@@ -88,28 +112,53 @@ def _scatter(
         quiet = x == "size_bytes" and number > 0
         best = _undominated([(float(a), float(b)) for a, b in zip(mine[x], mine["accuracy"], strict=True)])
         labels = [{"value": r} if keep else {"delete": True} for r, keep in zip(mine["recipe"], best, strict=True)]
-        chart.add_series({
-            "name": column.text,
-            "categories": [points_sheet, first, POINT_COLUMNS.index(x), last, POINT_COLUMNS.index(x)],
-            "values": [points_sheet, first, POINT_COLUMNS.index("accuracy"), last, POINT_COLUMNS.index("accuracy")],
-            "marker": {
-                "type": _MARKERS[number % len(_MARKERS)], "size": 7, "border": {"color": colour}, "fill": {"color": colour}
-            },
-            **({} if quiet else {"data_labels": {
-                "custom": labels, "value": True, "position": "above", "font": {"size": 8, "color": colour}
-            }}),
-        })
+        chart.add_series(
+            {
+                "name": column.text,
+                "categories": [points_sheet, first, POINT_COLUMNS.index(x), last, POINT_COLUMNS.index(x)],
+                "values": [points_sheet, first, POINT_COLUMNS.index("accuracy"), last, POINT_COLUMNS.index("accuracy")],
+                "marker": {
+                    "type": _MARKERS[number % len(_MARKERS)],
+                    "size": 7,
+                    "border": {"color": colour},
+                    "fill": {"color": colour},
+                },
+                **(
+                    {}
+                    if quiet
+                    else {
+                        "data_labels": {
+                            "custom": labels,
+                            "value": True,
+                            "position": "above",
+                            "font": {"size": 8, "color": colour},
+                        }
+                    }
+                ),
+            }
+        )
     numbers = [float(v) for v in points[x]]
     log = min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_RATIO
     scores = [float(v) for v in points["accuracy"]]
     chart.set_title({"name": title, "name_font": {"size": 11}})
-    chart.set_x_axis({
-        "name": axis + (", logarithmic" if log else ""), "num_format": "#,##0", "major_gridlines": {"visible": True,
-        "line": {"color": "#E0E0E0"}}, **({"log_base": 10} if log else {"min": 0}),
-    })
+    chart.set_x_axis(
+        {
+            "name": axis + (", logarithmic" if log else ""),
+            "num_format": "#,##0",
+            "major_gridlines": {"visible": True, "line": {"color": "#E0E0E0"}},
+            **({"log_base": 10} if log else {"min": 0}),
+        }
+    )
     low, high = _rounded(min(scores), max(scores))
-    chart.set_y_axis({"name": "accuracy", "min": low, "max": high, "num_format": "0.000",
-                      "major_gridlines": {"visible": True, "line": {"color": "#E0E0E0"}}})
+    chart.set_y_axis(
+        {
+            "name": "accuracy",
+            "min": low,
+            "max": high,
+            "num_format": "0.000",
+            "major_gridlines": {"visible": True, "line": {"color": "#E0E0E0"}},
+        }
+    )
     chart.set_legend({"position": "bottom"})
     chart.set_size({"width": 840, "height": 20 * (_CHART_ROWS - 1)})
     return chart
@@ -118,7 +167,8 @@ def _scatter(
 def _undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
     """For every (cost, accuracy): True where no other point costs no more and is no less accurate, and better in one."""
     return [
-        not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points) for cost, accuracy in points
+        not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
+        for cost, accuracy in points
     ]
 
 

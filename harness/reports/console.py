@@ -84,8 +84,14 @@ def _answer_lines(chosen: list[Answer]) -> Table:
     for answer in chosen:
         r = answer.record
         score, latency = score_text(r, narrow=True), latency_text(r, narrow=True)
-        texts = (f"    {', '.join(answer.merits)}", r.key.recipe, score, delta_text(r.accuracy_delta), latency,
-                 f"{size_text(r.size_bytes)} B" if r.size_bytes is not None else "")
+        texts = (
+            f"    {', '.join(answer.merits)}",
+            r.key.recipe,
+            score,
+            delta_text(r.accuracy_delta),
+            latency,
+            f"{size_text(r.size_bytes)} B" if r.size_bytes is not None else "",
+        )
         table.add_row(*(Text(text) for text in texts))
     return table
 
@@ -174,7 +180,9 @@ def _print_findings(console: Console, report: Report) -> None:
     for (severity, what, fix), places in grouped.items():
         shown = list(dict.fromkeys(places))
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-        console.print(Text.assemble((severity, _SEVERITY_STYLES[severity]), " ", what, (f" -> {fix}" if fix else "", "dim")))
+        console.print(
+            Text.assemble((severity, _SEVERITY_STYLES[severity]), " ", what, (f" -> {fix}" if fix else "", "dim"))
+        )
         console.print(Text(f"    {'; '.join(shown[:3])}{more}", style="dim"))
 
 

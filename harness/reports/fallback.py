@@ -15,7 +15,17 @@ from harness.results.record import CellRecord
 
 #: the columns behind the cell's key
 COLUMNS = [
-    "outcome", "delegate", "delegated", "nodes", "partitions", "node", "op", "ran_on", "partition", "reason", "predicted",
+    "outcome",
+    "delegate",
+    "delegated",
+    "nodes",
+    "partitions",
+    "node",
+    "op",
+    "ran_on",
+    "partition",
+    "reason",
+    "predicted",
 ]
 NOT_TOLD = "the runtime does not tell"
 _XNNPACK = "XNNPACK"
@@ -30,14 +40,26 @@ def has_delegate(record: CellRecord) -> bool:
 def rows_of(record: CellRecord) -> list[dict[str, Any]]:
     """One row per node of a cell, or one with its reason when nothing of it ran; see `COLUMNS`."""
     head = {
-        "outcome": record.outcome, "delegate": clean(record.delegate_name) or None, "delegated": record.delegated_nodes,
-        "nodes": record.total_nodes, "partitions": record.partitions,
+        "outcome": record.outcome,
+        "delegate": clean(record.delegate_name) or None,
+        "delegated": record.delegated_nodes,
+        "nodes": record.total_nodes,
+        "partitions": record.partitions,
     }
     if not record.ops and not record.fallback:
         loads = (record.prediction or {}).get("loads")
         told = "no table" if loads is None else "yes" if loads == (record.outcome == "ok") else "no"
-        return [{**head, "node": None, "op": None, "ran_on": "nowhere", "partition": None,
-                 "reason": clean(record.reason) or NOT_TOLD, "predicted": told}]
+        return [
+            {
+                **head,
+                "node": None,
+                "op": None,
+                "ran_on": "nowhere",
+                "partition": None,
+                "reason": clean(record.reason) or NOT_TOLD,
+                "predicted": told,
+            }
+        ]
     left = {op.node: op for op in record.fallback}
     nodes = record.ops or [{"node": op.node, "op": op.op, "ran_on": "cpu"} for op in record.fallback]
     return [{**head, **_node_row(record, node, left)} for node in nodes]
@@ -54,8 +76,14 @@ def _node_row(record: CellRecord, node: dict[str, Any], left: dict[int, Any]) ->
         reason = None
     # XNNPACK numbers partitions of its own; the column is the delegate's.
     partition = node.get("partition") if fell is None else None
-    return {"node": node["node"], "op": node["op"], "ran_on": node["ran_on"], "partition": partition,
-            "reason": reason, "predicted": told}
+    return {
+        "node": node["node"],
+        "op": node["op"],
+        "ran_on": node["ran_on"],
+        "partition": partition,
+        "reason": reason,
+        "predicted": told,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "text", "count", "ns", "bytes", "hz", "share", "number", "sha256", "outcome", "time_basis", "integers",
-    "fingerprint", "fallback", "ops", "compiled", "prediction", "findings",
+    "text",
+    "count",
+    "ns",
+    "bytes",
+    "hz",
+    "share",
+    "number",
+    "sha256",
+    "outcome",
+    "time_basis",
+    "integers",
+    "fingerprint",
+    "fallback",
+    "ops",
+    "compiled",
+    "prediction",
+    "findings",
     "vendor",
 ]
 
@@ -30,7 +45,9 @@ def _field(name: str, kind: Kind, meaning: str, null: str = "") -> Field:
 
 
 _NOT_RUN = "the cell did not get that far"
-_NO_CACHE = "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
+_NO_CACHE = (
+    "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
+)
 _NO_VENDOR = "the board has no such program, it cannot run this backend, or " + _NOT_RUN
 _NO_LABELS = "there are no labels, or " + _NOT_RUN
 _NO_REFERENCE = "no reference was compared with"
@@ -50,17 +67,30 @@ FIELDS: tuple[Field, ...] = (
     _field("dataset_note", "text", "What the dataset is and where it came from.", "no dataset was used"),
     _field("seed", "count", "Seed of the training.", "not trained by the harness"),
     _field("samples", "count", "Test samples evaluated on the device.", _NOT_RUN),
-    _field("outcome", "outcome", "ok; unsupported (see reason); wrong (ran, but its outputs are not the reference's); "
-           "failed (board or link, not the model)."),
+    _field(
+        "outcome",
+        "outcome",
+        "ok; unsupported (see reason); wrong (ran, but its outputs are not the reference's); "
+        "failed (board or link, not the model).",
+    ),
     _field("reason", "text", "Why the outcome is not ok.", "the outcome is ok"),
-    _field("time_basis", "time_basis", "What every time or count in the row is: the device's own clock, its core's "
-           "cycles, counted guest instructions, an emulator's time on its host, or an estimate. Different bases are not "
-           "comparable.", _NOT_RUN),
+    _field(
+        "time_basis",
+        "time_basis",
+        "What every time or count in the row is: the device's own clock, its core's "
+        "cycles, counted guest instructions, an emulator's time on its host, or an estimate. Different bases are not "
+        "comparable.",
+        _NOT_RUN,
+    ),
     _field("accuracy", "share", "Share of samples answered rightly, on the device.", _NO_LABELS),
     _field("accuracy_low", "share", "Lower end of the 95 % Wilson interval.", _NO_LABELS),
     _field("accuracy_high", "share", "Upper end of the 95 % Wilson interval.", _NO_LABELS),
-    _field("accuracy_delta", "number", "Accuracy minus that of the LiteRT float32 model on the same samples.",
-           "there is no float model to compare with, or " + _NO_LABELS),
+    _field(
+        "accuracy_delta",
+        "number",
+        "Accuracy minus that of the LiteRT float32 model on the same samples.",
+        "there is no float model to compare with, or " + _NO_LABELS,
+    ),
     _field("mcnemar_p", "share", "Exact McNemar test of that difference (two-sided p).", "as accuracy_delta"),
     _field("only_float_right", "count", "Samples that only the float model got right.", "as accuracy_delta"),
     _field("only_cell_right", "count", "Samples that only this cell got right.", "as accuracy_delta"),
@@ -69,12 +99,24 @@ FIELDS: tuple[Field, ...] = (
     _field("input_dtype", "text", "The model's first input.", "it could not be built"),
     _field("output_dtype", "text", "The model's first output.", "it could not be built"),
     _field("load_ns", "ns", "Interpreter creation, delegate and allocation.", _NOT_RUN),
-    _field("first_invoke_ns", "ns", "The first invoke, in which an NPU compiles its graph; cold: the delegate's graph "
-           "cache is empty.", _NOT_RUN),
-    _field("load_cached_ns", "ns", "As load_ns, in a fresh worker that finds the graph cache as the first one left it.",
-           _NO_CACHE),
-    _field("first_invoke_cached_ns", "ns", "The first invoke of that worker: the compiled graph comes from the cache.",
-           _NO_CACHE),
+    _field(
+        "first_invoke_ns",
+        "ns",
+        "The first invoke, in which an NPU compiles its graph; cold: the delegate's graph cache is empty.",
+        _NOT_RUN,
+    ),
+    _field(
+        "load_cached_ns",
+        "ns",
+        "As load_ns, in a fresh worker that finds the graph cache as the first one left it.",
+        _NO_CACHE,
+    ),
+    _field(
+        "first_invoke_cached_ns",
+        "ns",
+        "The first invoke of that worker: the compiled graph comes from the cache.",
+        _NO_CACHE,
+    ),
     _field("latency_median_ns", "ns", "Median of the steady samples: invoke alone, after warm-up.", _NOT_RUN),
     _field("latency_median_low_ns", "ns", "Lower end of the median's 95 % bootstrap interval.", _NOT_RUN),
     _field("latency_median_high_ns", "ns", "Upper end of the median's 95 % bootstrap interval.", _NOT_RUN),
@@ -82,7 +124,9 @@ FIELDS: tuple[Field, ...] = (
     _field("latency_p99_ns", "ns", "99th percentile of the steady samples.", _NOT_RUN),
     _field("latency_samples", "count", "Number of steady samples.", _NOT_RUN),
     _field("instructions", "count", "Instructions per inference, exact: of the first sample.", _NO_COUNT),
-    _field("instructions_min", "count", "The fewest of all inferences counted (kernels may branch on data).", _NO_COUNT),
+    _field(
+        "instructions_min", "count", "The fewest of all inferences counted (kernels may branch on data).", _NO_COUNT
+    ),
     _field("instructions_max", "count", "The most of all inferences counted.", _NO_COUNT),
     _field("cycles", "count", "Cycles of the core per inference: median over repeats of the first sample.", _NO_CYCLES),
     _field("cycles_min", "count", "The fewest of all inferences counted.", _NO_CYCLES),
@@ -91,8 +135,12 @@ FIELDS: tuple[Field, ...] = (
     _field("arena_bytes", "bytes", "Memory for tensors on a microcontroller, planned or as its runtime says.", _NO_MCU),
     _field("stack_peak_bytes", "bytes", "The most stack that the firmware has used since it started.", _NO_MCU),
     _field("model_bytes", "bytes", "The model as it lies on a microcontroller (a plan, or the .tflite).", _NO_MCU),
-    _field("code_bytes", "bytes", "The firmware's code, constants and initialised data: flash without the model.", _NO_MCU),
-    _field("vendor_latency_ns", "ns", "Mean of the vendor's own benchmark_model on the same board and backend.", _NO_VENDOR),
+    _field(
+        "code_bytes", "bytes", "The firmware's code, constants and initialised data: flash without the model.", _NO_MCU
+    ),
+    _field(
+        "vendor_latency_ns", "ns", "Mean of the vendor's own benchmark_model on the same board and backend.", _NO_VENDOR
+    ),
     _field("vendor_first_invoke_ns", "ns", "Its first inference.", _NO_VENDOR),
     _field("vendor_benchmark", "vendor", "All that it told: program, arguments, figures, time per op.", _NO_VENDOR),
     _field("memory_peak_bytes", "bytes", "Peak memory of the worker process, runtime included.", _BOARD),
@@ -105,27 +153,53 @@ FIELDS: tuple[Field, ...] = (
     _field("delegated_nodes", "count", "Nodes the delegate took.", "the runtime does not tell"),
     _field("total_nodes", "count", "Nodes of the model.", "the runtime does not tell"),
     _field("partitions", "count", "Parts into which the delegated nodes fell.", "the runtime does not tell"),
-    _field("fallback", "fallback", "Nodes the delegate did not take: node, op, the reason where it is known, and whether "
-           "the coverage table had predicted it."),
+    _field(
+        "fallback",
+        "fallback",
+        "Nodes the delegate did not take: node, op, the reason where it is known, and whether "
+        "the coverage table had predicted it.",
+    ),
     _field("ops", "ops", "One entry per node: node, op, where it ran, its tensors."),
-    _field("compiled", "compiled", "What an offline compiler made of the model before it travelled: compiler, options, the "
-           "original file, estimates.", "the model ran as it was built"),
-    _field("prediction", "prediction", "What was expected before the push: whether the runtime loads it and computes it "
-           "rightly, whether it fits, what the delegate takes, and why not.", "it could not be built, or it failed"),
+    _field(
+        "compiled",
+        "compiled",
+        "What an offline compiler made of the model before it travelled: compiler, options, the "
+        "original file, estimates.",
+        "the model ran as it was built",
+    ),
+    _field(
+        "prediction",
+        "prediction",
+        "What was expected before the push: whether the runtime loads it and computes it "
+        "rightly, whether it fits, what the delegate takes, and why not.",
+        "it could not be built, or it failed",
+    ),
     _field("reference", "text", "Identity of the reference the outputs were compared with.", _NO_REFERENCE),
     _field("reference_rule", "text", "The rule between ok and wrong, with its bounds.", _NO_REFERENCE),
     _field("reference_samples", "count", "Samples compared with the reference.", _NO_REFERENCE),
-    _field("max_lsb_diff", "number", "Largest output difference in quantization steps.",
-           "the outputs are floats, or " + _NO_REFERENCE),
-    _field("mismatch_share", "share", "Share of outputs off by more steps than the rule's bound.",
-           "the outputs are floats, or " + _NO_REFERENCE),
+    _field(
+        "max_lsb_diff",
+        "number",
+        "Largest output difference in quantization steps.",
+        "the outputs are floats, or " + _NO_REFERENCE,
+    ),
+    _field(
+        "mismatch_share",
+        "share",
+        "Share of outputs off by more steps than the rule's bound.",
+        "the outputs are floats, or " + _NO_REFERENCE,
+    ),
     _field("agreement", "share", "Share of samples with the reference's top-1 answer.", _NO_REFERENCE),
     _field("nrmse", "number", "RMS output difference over the reference's RMS.", _NO_REFERENCE),
     _field("started_utc", "text", "When the cell started.", "it never started"),
     _field("duration_ns", "ns", "How long the whole cell took, upload included.", _NOT_RUN),
     _field("attempts", "count", "How often it was tried."),
-    _field("fingerprint", "fingerprint", "What the cell ran on: runtime, delegate, kernel, board. A changed fingerprint "
-           "starts a new epoch.", "the device was never reached"),
+    _field(
+        "fingerprint",
+        "fingerprint",
+        "What the cell ran on: runtime, delegate, kernel, board. A changed fingerprint starts a new epoch.",
+        "the device was never reached",
+    ),
     _field("sample_ids_object", "sha256", "Stored ids of the evaluated samples (results/objects).", _NOT_RUN),
     _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
     _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),

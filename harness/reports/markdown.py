@@ -59,7 +59,16 @@ def markdown(report: Report) -> str:
     for summary in report.summaries:
         lines += summary_section(summary)
     lines += _problems(report) + _seeds(report) + _microcontrollers(report) + _fallback(report) + _findings(report)
-    lines += ["## Environment", "", frame_table(report.frames["Environment"]), "", "## How to read this", "", *_LEGEND, ""]
+    lines += [
+        "## Environment",
+        "",
+        frame_table(report.frames["Environment"]),
+        "",
+        "## How to read this",
+        "",
+        *_LEGEND,
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -83,22 +92,65 @@ def _seeds(report: Report) -> list[str]:
         return []
     for name in ("latency_median_ns_min", "latency_median_ns_max"):
         frame[name.replace("_ns", "")] = frame.pop(name).map(duration_text, na_action="ignore")
-    columns = ["workload", "recipe", "device", "backend", "seeds", "ok", "accuracy_min", "accuracy_mean", "accuracy_max",
-               "accuracy_sd", "latency_median_min", "latency_median_max", "latency_samples", "count_min", "count_max",
-               "time_basis", "placement"]
-    return ["## Spread over seeds", "", "A difference within this spread shows nothing.", "", *_data(report),
-            frame_table(frame[columns]), ""]
+    columns = [
+        "workload",
+        "recipe",
+        "device",
+        "backend",
+        "seeds",
+        "ok",
+        "accuracy_min",
+        "accuracy_mean",
+        "accuracy_max",
+        "accuracy_sd",
+        "latency_median_min",
+        "latency_median_max",
+        "latency_samples",
+        "count_min",
+        "count_max",
+        "time_basis",
+        "placement",
+    ]
+    return [
+        "## Spread over seeds",
+        "",
+        "A difference within this spread shows nothing.",
+        "",
+        *_data(report),
+        frame_table(frame[columns]),
+        "",
+    ]
 
 
 def _microcontrollers(report: Report) -> list[str]:
     frame = report.frames.get("Microcontrollers")
     if frame is None:
         return []
-    columns = ["workload", "recipe", "device", "outcome", "accuracy", "instructions", "cycles", "counted_inferences", "placement",
-               "arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes"]
+    columns = [
+        "workload",
+        "recipe",
+        "device",
+        "outcome",
+        "accuracy",
+        "instructions",
+        "cycles",
+        "counted_inferences",
+        "placement",
+        "arena_bytes",
+        "stack_peak_bytes",
+        "model_bytes",
+        "code_bytes",
+    ]
     shown = frame[[name for name in columns if name in _ALWAYS or frame[name].notna().any()]]
-    return ["## Microcontrollers", "", "Counts are exact and per inference; flash is model_bytes and code_bytes together.", "",
-            *_data(report), frame_table(shown), ""]
+    return [
+        "## Microcontrollers",
+        "",
+        "Counts are exact and per inference; flash is model_bytes and code_bytes together.",
+        "",
+        *_data(report),
+        frame_table(shown),
+        "",
+    ]
 
 
 _ALWAYS = ("workload", "recipe", "device", "outcome", "placement")
@@ -108,9 +160,16 @@ def _fallback(report: Report) -> list[str]:
     import pandas as pd
 
     rows = [
-        {"workload": r.key.workload, "recipe": r.key.recipe, "device": r.key.device, "backend": r.key.backend,
-         "placement": cell.placement, "nodes left, why, and where they ran": "\n".join(cell.lines)}
-        for cell in fallback.cells(report.sorted_records) for r in [cell.record]
+        {
+            "workload": r.key.workload,
+            "recipe": r.key.recipe,
+            "device": r.key.device,
+            "backend": r.key.backend,
+            "placement": cell.placement,
+            "nodes left, why, and where they ran": "\n".join(cell.lines),
+        }
+        for cell in fallback.cells(report.sorted_records)
+        for r in [cell.record]
     ]
     if not rows:
         return []
@@ -121,8 +180,13 @@ def _findings(report: Report) -> list[str]:
     frame = report.frames["Findings"]
     if frame.empty:
         return []
-    return ["## Findings", "", *_data(report),
-            frame_table(frame[["severity", "workload", "recipe", "where", "what", "fix"]]), ""]
+    return [
+        "## Findings",
+        "",
+        *_data(report),
+        frame_table(frame[["severity", "workload", "recipe", "where", "what", "fix"]]),
+        "",
+    ]
 
 
 _LEGEND = (

@@ -46,7 +46,9 @@ class Report:
     planned: tuple[CellKey, ...] = field(default=())
 
     @staticmethod
-    def of(records: Iterable[CellRecord], info: RunInfo | None = None, planned: Iterable[CellKey] | None = None) -> Report:
+    def of(
+        records: Iterable[CellRecord], info: RunInfo | None = None, planned: Iterable[CellKey] | None = None
+    ) -> Report:
         """A report on records; of several records of a key the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
         return Report(records=tuple(newest(records)), info=info, planned=tuple(keys))
@@ -114,15 +116,17 @@ def answers_frame(summary: Summary) -> pd.DataFrame:
     rows = []
     for answer in answers(summary):
         r = answer.record
-        rows.append({
-            "device / backend": answer.column.text,
-            "choice": ", ".join(answer.merits),
-            "recipe": r.key.recipe,
-            "accuracy": score_text(r),
-            "Δ float32": delta_text(r.accuracy_delta),
-            _COST: latency_text(r),
-            "size (bytes)": size_text(r.size_bytes),
-        })
+        rows.append(
+            {
+                "device / backend": answer.column.text,
+                "choice": ", ".join(answer.merits),
+                "recipe": r.key.recipe,
+                "accuracy": score_text(r),
+                "Δ float32": delta_text(r.accuracy_delta),
+                _COST: latency_text(r),
+                "size (bytes)": size_text(r.size_bytes),
+            }
+        )
     return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object).rename(columns={_COST: _cost_head(summary)})
 
 

@@ -42,7 +42,9 @@ _KINDS: dict[str, dict[str, Any]] = {
     "integers": {"type": "array", "items": _COUNT},
     "fingerprint": _object(
         {
-            f.name: _TEXT if f.name == "runtime" else _nullable(_COUNT if f.name in ("cpu_count", "clock_hz") else _TEXT)
+            f.name: _TEXT
+            if f.name == "runtime"
+            else _nullable(_COUNT if f.name in ("cpu_count", "clock_hz") else _TEXT)
             for f in dataclasses.fields(Fingerprint)
         }
     ),
@@ -77,12 +79,24 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 
 _KIND_TEXT = {
-    "text": "string", "count": "integer", "ns": "integer, nanoseconds", "bytes": "integer, bytes", "hz": "integer, hertz",
-    "share": "number, 0 to 1", "number": "number", "sha256": "string, SHA-256", "integers": "list of integers",
+    "text": "string",
+    "count": "integer",
+    "ns": "integer, nanoseconds",
+    "bytes": "integer, bytes",
+    "hz": "integer, hertz",
+    "share": "number, 0 to 1",
+    "number": "number",
+    "sha256": "string, SHA-256",
+    "integers": "list of integers",
     "outcome": "`ok`, `unsupported`, `wrong`, `failed`",
     "time_basis": ", ".join(f"`{basis}`" for basis in get_args(TimeBasis)),
-    "fingerprint": "object", "fallback": "list of objects", "ops": "list of objects", "compiled": "object",
-    "prediction": "object", "vendor": "object", "findings": "list of objects",
+    "fingerprint": "object",
+    "fallback": "list of objects",
+    "ops": "list of objects",
+    "compiled": "object",
+    "prediction": "object",
+    "vendor": "object",
+    "findings": "list of objects",
 }
 
 

@@ -41,9 +41,17 @@ class Styles:
         self.title = make(bold=True, font_size=14)
         self.note = make(italic=True, font_color="#595959")
         self.bold = make(bold=True)
-        self.head = make(bold=True, bg_color="#1F3864", font_color="#FFFFFF", border=1, border_color="#8497B0", text_wrap=True)
+        self.head = make(
+            bold=True, bg_color="#1F3864", font_color="#FFFFFF", border=1, border_color="#8497B0", text_wrap=True
+        )
         self.group = make(
-            bold=True, bg_color="#D9E2F3", border=1, border_color="#8497B0", align="center", valign="vcenter", text_wrap=True
+            bold=True,
+            bg_color="#D9E2F3",
+            border=1,
+            border_color="#8497B0",
+            align="center",
+            valign="vcenter",
+            text_wrap=True,
         )
         self.numbers = {
             "count": make(num_format="#,##0"),
@@ -70,7 +78,9 @@ def number_style(column: str) -> str:
     return "count"
 
 
-def write_value(sheet: Worksheet, row: int, column: int, value: Any, style: Format, number: Format | None = None) -> None:
+def write_value(
+    sheet: Worksheet, row: int, column: int, value: Any, style: Format, number: Format | None = None
+) -> None:
     """Writes a value as what it is; a text never becomes a formula, link or number; a missing value stays blank."""
     if is_missing(value):
         sheet.write_blank(row, column, None, style)
@@ -114,7 +124,9 @@ def write_frame(sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes:
             write_value(sheet, head + offset, column, _one_line(value), style, number)
         sheet.set_column(column, column, _width(name, values))
     for offset, values in enumerate(frame.itertuples(index=False, name=None), start=1):
-        texts = [(v, _WIDE.get(n, 40)) for n, v in zip(names, values, strict=True) if n in _WRAPPED and isinstance(v, str)]
+        texts = [
+            (v, _WIDE.get(n, 40)) for n, v in zip(names, values, strict=True) if n in _WRAPPED and isinstance(v, str)
+        ]
         fit_row(sheet, head + offset, texts)
     last = head + len(frame)
     if len(frame):
@@ -136,7 +148,10 @@ def colour_words(
     """Colours cells that hold exactly one of the words; editing the cell changes the colour."""
     for word in words:
         sheet.conditional_format(
-            top, left, bottom, right,
+            top,
+            left,
+            bottom,
+            right,
             {"type": "cell", "criteria": "==", "value": f'"{word}"', "format": styles.colours[word]},
         )
 

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TIMES = (
-    "load_ns", "first_invoke_ns", "load_cached_ns", "first_invoke_cached_ns", "latency_median_ns", "latency_samples",
-    "vendor_first_invoke_ns", "vendor_latency_ns",
+    "load_ns",
+    "first_invoke_ns",
+    "load_cached_ns",
+    "first_invoke_cached_ns",
+    "latency_median_ns",
+    "latency_samples",
+    "vendor_first_invoke_ns",
+    "vendor_latency_ns",
 )
 
 
@@ -29,10 +35,13 @@ def starts_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {
             **{name: r.dataset_name if name == "dataset_name" else getattr(r.key, name) for name in KEY},
-            "outcome": r.outcome, "placement": placement_text(r), "time_basis": r.time_basis,
+            "outcome": r.outcome,
+            "placement": placement_text(r),
+            "time_basis": r.time_basis,
             **{name: getattr(r, name) for name in _TIMES},
         }
-        for r in in_order(records) if r.load_ns is not None or r.first_invoke_ns is not None
+        for r in in_order(records)
+        if r.load_ns is not None or r.first_invoke_ns is not None
     ]
     frame = pd.DataFrame(rows, columns=[*KEY, "outcome", "placement", "time_basis", *_TIMES], dtype=object)
     return frame.astype({name: "Int64" for name in _TIMES})

@@ -146,8 +146,10 @@ def _of_column(
     """The recipe's cells of a column, all seeds. A cell without any time basis stands in the pair's first column."""
     first = next(c for c in columns if (c.device, c.backend) == (column.device, column.backend))
     return [
-        r for r in records
-        if r.key.recipe == recipe and (r.key.device, r.key.backend) == (column.device, column.backend)
+        r
+        for r in records
+        if r.key.recipe == recipe
+        and (r.key.device, r.key.backend) == (column.device, column.backend)
         and (r.time_basis == column.time_basis or (r.time_basis is None and column is first))
     ]
 

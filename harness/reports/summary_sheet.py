@@ -143,9 +143,11 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
             flash = f"{record.code_bytes:,} + {record.model_bytes:,}"
         placement = f"{placement} (n={record.counted_inferences})" if placement else ""
     return [
-        record.outcome, record.accuracy,
+        record.outcome,
+        record.accuracy,
         score.removeprefix(accuracy_text(record.accuracy)).strip() if record.accuracy is not None else score or None,
-        record.accuracy_delta, *figures,
+        record.accuracy_delta,
+        *figures,
         "; ".join(part for part in (flash, placement, reason, seed_note) if part) or None,
     ]
 
@@ -171,9 +173,22 @@ def _colour(sheet: Worksheet, styles: Styles, summary: Summary, first: int, last
         left = 2 + position * len(BLOCK)
         outcome, delta = left + heads.index("outcome"), left + heads.index("Δ to float32")
         colour_words(sheet, styles, OUTCOME_COLOURS, first, outcome, last, outcome)
-        rules = (("blanks", None, None), ("<=", -LOSS_RED, "wrong"), ("<=", -LOSS_AMBER, "failed"), (">", -LOSS_AMBER, "ok"))
+        rules = (
+            ("blanks", None, None),
+            ("<=", -LOSS_RED, "wrong"),
+            ("<=", -LOSS_AMBER, "failed"),
+            (">", -LOSS_AMBER, "ok"),
+        )
         for criteria, value, word in rules:
-            rule = {"type": "blanks", "stop_if_true": True} if value is None else {
-                "type": "cell", "criteria": criteria, "value": value, "format": styles.colours[word], "stop_if_true": True
-            }
+            rule = (
+                {"type": "blanks", "stop_if_true": True}
+                if value is None
+                else {
+                    "type": "cell",
+                    "criteria": criteria,
+                    "value": value,
+                    "format": styles.colours[word],
+                    "stop_if_true": True,
+                }
+            )
             sheet.conditional_format(first, delta, last, delta, rule)

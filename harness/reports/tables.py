@@ -46,7 +46,10 @@ def in_order(records: Iterable[CellRecord]) -> list[CellRecord]:
     return sorted(
         records,
         key=lambda r: (
-            workloads.index(r.key.workload), recipe_order(r.key.recipe), devices.index((r.key.device, r.key.backend)), r.key.seed
+            workloads.index(r.key.workload),
+            recipe_order(r.key.recipe),
+            devices.index((r.key.device, r.key.backend)),
+            r.key.seed,
         ),
     )
 
@@ -112,8 +115,22 @@ def summary_table(summary: Summary) -> pd.DataFrame:
 
 
 def _summary_values(record: CellRecord | None) -> dict[str, Any]:
-    names = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_delta", "samples", "latency_median_ns", "latency_p90_ns",
-             "latency_samples", "instructions", "cycles", "arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes")
+    names = (
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "accuracy_delta",
+        "samples",
+        "latency_median_ns",
+        "latency_p90_ns",
+        "latency_samples",
+        "instructions",
+        "cycles",
+        "arena_bytes",
+        "stack_peak_bytes",
+        "model_bytes",
+        "code_bytes",
+    )
     measured = record is not None and (record.latency_median_ns is not None or count_of(record) is not None)
     return {
         "outcome": NOT_RUN if record is None else record.outcome,
@@ -169,16 +186,29 @@ def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
 
 def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per cell of a microcontroller: what an inference costs, counted, and what it needs of RAM and flash."""
-    costs = ["instructions", "instructions_min", "instructions_max", "cycles", "cycles_min", "cycles_max", "counted_inferences"]
+    costs = [
+        "instructions",
+        "instructions_min",
+        "instructions_max",
+        "cycles",
+        "cycles_min",
+        "cycles_max",
+        "counted_inferences",
+    ]
     sizes = ["arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes", "size_bytes"]
     rows = [
         {
-            **_key(r), "outcome": r.outcome, "accuracy": r.accuracy, "samples": r.samples,
-            "runtime": r.fingerprint.runtime if r.fingerprint else None, "time_basis": r.time_basis,
+            **_key(r),
+            "outcome": r.outcome,
+            "accuracy": r.accuracy,
+            "samples": r.samples,
+            "runtime": r.fingerprint.runtime if r.fingerprint else None,
+            "time_basis": r.time_basis,
             "placement": placement_text(r) if count_of(r) is not None else None,
             **{name: getattr(r, name) for name in (*costs, *sizes)},
         }
-        for r in in_order(records) if is_mcu(r)
+        for r in in_order(records)
+        if is_mcu(r)
     ]
     heads = ["outcome", "accuracy", "samples", "runtime", "time_basis", "placement", *costs, *sizes]
     return _frame(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
@@ -195,17 +225,31 @@ def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     The estimates are the compiler's, for the NPU's part alone, also where the cell itself was measured on a board.
     """
     estimates = [
-        "inference_ns", "cycles_total", "cycles_npu", "sram_used_bytes", "dram_used_bytes", "on_chip_flash_used_bytes",
-        "off_chip_flash_used_bytes", "macs", "weights_original_bytes", "weights_encoded_bytes",
+        "inference_ns",
+        "cycles_total",
+        "cycles_npu",
+        "sram_used_bytes",
+        "dram_used_bytes",
+        "on_chip_flash_used_bytes",
+        "off_chip_flash_used_bytes",
+        "macs",
+        "weights_original_bytes",
+        "weights_encoded_bytes",
     ]
     names = {name: f"estimate_{name}" if name.startswith(("inference", "cycles")) else name for name in estimates}
     rows = [
         {
-            **_key(r), "outcome": r.outcome, "placement": placement_text(r), "partitions": r.compiled.get("partitions"),
-            "compiler": r.compiled.get("compiler"), "original_bytes": r.compiled.get("source_size_bytes"),
-            "size_bytes": r.size_bytes, **{names[name]: r.compiled.get(name) for name in estimates},
+            **_key(r),
+            "outcome": r.outcome,
+            "placement": placement_text(r),
+            "partitions": r.compiled.get("partitions"),
+            "compiler": r.compiled.get("compiler"),
+            "original_bytes": r.compiled.get("source_size_bytes"),
+            "size_bytes": r.size_bytes,
+            **{names[name]: r.compiled.get(name) for name in estimates},
         }
-        for r in in_order(records) if r.compiled
+        for r in in_order(records)
+        if r.compiled
     ]
     heads = ["outcome", "placement", "partitions", "compiler", "original_bytes", "size_bytes", *names.values()]
     return _frame(rows, [*KEY, *heads])
@@ -226,8 +270,15 @@ def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         for finding in record.findings:
             seen.setdefault((*model, finding), []).append(f"{record.key.device}/{record.key.backend}")
     rows = [
-        {**dict(zip(_MODEL, model, strict=True)), "severity": f.severity, "code": f.code, "where": clean(f.where),
-         "what": clean(f.what), "fix": clean(f.fix), "seen_on": ", ".join(dict.fromkeys(cells))}
+        {
+            **dict(zip(_MODEL, model, strict=True)),
+            "severity": f.severity,
+            "code": f.code,
+            "where": clean(f.where),
+            "what": clean(f.what),
+            "fix": clean(f.fix),
+            "seen_on": ", ".join(dict.fromkeys(cells)),
+        }
         for (*model, f), cells in seen.items()
     ]
     rows.sort(key=lambda row: _SEVERITIES.index(row["severity"]))
@@ -258,8 +309,14 @@ def environment_table(records: Iterable[CellRecord], info: RunInfo | None = None
 
 
 def _run_items(info: RunInfo) -> list[tuple[str, str]]:
-    items = [("run", info.run), ("started (UTC)", info.started_utc), ("finished (UTC)", info.finished_utc or ""),
-             ("state", info.state), ("command", clean(" ".join(info.command))), ("planned cells", str(len(info.planned)))]
+    items = [
+        ("run", info.run),
+        ("started (UTC)", info.started_utc),
+        ("finished (UTC)", info.finished_utc or ""),
+        ("state", info.state),
+        ("command", clean(" ".join(info.command))),
+        ("planned cells", str(len(info.planned))),
+    ]
     items += [(clean(str(k)), clean(v if isinstance(v, str) else json.dumps(v))) for k, v in info.environment.items()]
     return [(name, value) for name, value in items if value]
 
@@ -279,8 +336,14 @@ def _device_items(cells: list[CellRecord]) -> list[tuple[str, str]]:
     values: dict[str, dict[str, None]] = {}
     for cell in cells:
         fields: Mapping[str, Any] = vars(cell.fingerprint) if cell.fingerprint else {}
-        told = {**fields, "threads": cell.threads, "affinity": cell.affinity, "time_basis": cell.time_basis,
-                "cell_governor": cell.governor, "frequency_hz": cell.frequency_hz}
+        told = {
+            **fields,
+            "threads": cell.threads,
+            "affinity": cell.affinity,
+            "time_basis": cell.time_basis,
+            "cell_governor": cell.governor,
+            "frequency_hz": cell.frequency_hz,
+        }
         for name, value in told.items():
             if value is not None:
                 values.setdefault(name, {})[clean(str(value))] = None
@@ -309,20 +372,46 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         scores = [c.accuracy for c in good if c.accuracy is not None]
         medians = [c.latency_median_ns for c in good if c.latency_median_ns is not None]
         counts = [count for count in map(count_of, good) if count is not None]
-        rows.append({
-            "workload": workload, "dataset_name": cells[0].dataset_name, "recipe": recipe, "device": device,
-            "backend": backend, "seeds": ", ".join(str(c.key.seed) for c in cells), "ok": len(good), "cells": len(cells),
-            "accuracy_min": min(scores, default=None), "accuracy_mean": float(np.mean(scores)) if scores else None,
-            "accuracy_max": max(scores, default=None),
-            "accuracy_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-            "latency_median_ns_min": min(medians, default=None), "latency_median_ns_max": max(medians, default=None),
-            "count_min": min(counts, default=None), "count_max": max(counts, default=None),
-            "latency_samples": sum(c.latency_samples or 0 for c in good if c.latency_median_ns is not None) or None,
-            "time_basis": ", ".join(dict.fromkeys(c.time_basis for c in good if c.time_basis)) or None,
-            "placement": "; ".join(dict.fromkeys(placement_text(c) for c in good)) or None,
-        })
-    return _frame(rows, [
-        *(name for name in KEY if name != "seed"), "seeds", "ok", "cells", "accuracy_min", "accuracy_mean", "accuracy_max",
-        "accuracy_sd", "latency_median_ns_min", "latency_median_ns_max", "latency_samples", "count_min", "count_max",
-        "time_basis", "placement",
-    ])
+        rows.append(
+            {
+                "workload": workload,
+                "dataset_name": cells[0].dataset_name,
+                "recipe": recipe,
+                "device": device,
+                "backend": backend,
+                "seeds": ", ".join(str(c.key.seed) for c in cells),
+                "ok": len(good),
+                "cells": len(cells),
+                "accuracy_min": min(scores, default=None),
+                "accuracy_mean": float(np.mean(scores)) if scores else None,
+                "accuracy_max": max(scores, default=None),
+                "accuracy_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+                "latency_median_ns_min": min(medians, default=None),
+                "latency_median_ns_max": max(medians, default=None),
+                "count_min": min(counts, default=None),
+                "count_max": max(counts, default=None),
+                "latency_samples": sum(c.latency_samples or 0 for c in good if c.latency_median_ns is not None) or None,
+                "time_basis": ", ".join(dict.fromkeys(c.time_basis for c in good if c.time_basis)) or None,
+                "placement": "; ".join(dict.fromkeys(placement_text(c) for c in good)) or None,
+            }
+        )
+    return _frame(
+        rows,
+        [
+            *(name for name in KEY if name != "seed"),
+            "seeds",
+            "ok",
+            "cells",
+            "accuracy_min",
+            "accuracy_mean",
+            "accuracy_max",
+            "accuracy_sd",
+            "latency_median_ns_min",
+            "latency_median_ns_max",
+            "latency_samples",
+            "count_min",
+            "count_max",
+            "time_basis",
+            "placement",
+        ],
+    )

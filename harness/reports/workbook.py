@@ -53,7 +53,9 @@ def write_workbook(report: Report, path: Path) -> None:
 
 
 def _fill(book: Workbook, report: Report) -> None:
-    book.set_properties({"title": f"Run {report.run}" if report.run else "Latest cells", "comments": report.counts_text})
+    book.set_properties(
+        {"title": f"Run {report.run}" if report.run else "Latest cells", "comments": report.counts_text}
+    )
     styles = Styles(book)
     taken: set[str] = set()
     points = chart_points(report.summaries)
@@ -68,7 +70,9 @@ def _fill(book: Workbook, report: Report) -> None:
     for name, frame in report.frames.items():
         notes = [] if name == "Environment" else [_EXPLAINED[name], *report.dataset_notes]
         write_frame(book.add_worksheet(name), styles, frame, notes=notes)
-    write_frame(book.add_worksheet(points_name), styles, points, notes=["What the charts show: cells with the outcome ok."])
+    write_frame(
+        book.add_worksheet(points_name), styles, points, notes=["What the charts show: cells with the outcome ok."]
+    )
     write_about(book.add_worksheet("About"), styles, report)
 
 
@@ -83,5 +87,3 @@ _EXPLAINED = {
     "Microcontrollers": "Exact counts per inference, and memory: the arena holds tensors, flash model_bytes and code_bytes.",
     "Findings": "What the audits and the measurements found, gravest first.",
 }
-
-

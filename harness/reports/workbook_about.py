@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 _WIDTHS = (26, 36, 90, 56)
 _OUTCOMES = (
     ("ok", "It ran, and its outputs are those of the reference within the stated tolerance."),
-    ("wrong", "It ran, but its outputs are not those of the reference. The rule that decided, with its bounds and the "
-              "reference's identity, is in the columns reference_rule and reference of the sheet Cells."),
+    (
+        "wrong",
+        "It ran, but its outputs are not those of the reference. The rule that decided, with its bounds and the "
+        "reference's identity, is in the columns reference_rule and reference of the sheet Cells.",
+    ),
     ("unsupported", "The X of the tables: a converter, runtime or delegate refuses it. The reason stands beside it."),
     ("failed", "The board or the link failed, not the model. It says nothing about the recipe; run it again."),
     ("not run", "Planned, but there is no record: the run ended before, or the cell was left out."),
@@ -57,7 +60,9 @@ def write_about(sheet: Worksheet, styles: Styles, report: Report) -> None:
     for column, name in enumerate(("field", "type", "meaning", "empty when")):
         sheet.write_string(row + 1, column, name, styles.head)
     for offset, field in enumerate(FIELDS, start=row + 2):
-        for column, text in enumerate((field.name, kind_text(field).replace("`", ""), field.meaning, field.null or "never")):
+        for column, text in enumerate(
+            (field.name, kind_text(field).replace("`", ""), field.meaning, field.null or "never")
+        ):
             write_value(sheet, offset, column, text, styles.wrap)
         fit_row(sheet, offset, zip((field.name, kind_text(field), field.meaning, field.null), _WIDTHS, strict=True))
     sheet.set_landscape()

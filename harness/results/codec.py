@@ -48,7 +48,9 @@ def record_to_json(record: CellRecord) -> dict[str, Any]:
     data = {name: _plain(value, name, odd) for name, value in dataclasses.asdict(record).items()}
     if odd:
         finding = Finding(
-            code="not-a-number", severity="warning", where=record.key.text,
+            code="not-a-number",
+            severity="warning",
+            where=record.key.text,
             what=f"The measurement gave no finite number: {', '.join(odd)}. The value is left empty.",
             fix="Look at the model's raw outputs: a float overflow or a division by zero is the usual cause.",
         )

@@ -105,7 +105,8 @@ def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
             raise UserInputError("the results store is empty", where=str(path), hint="run `harness nightly` first")
         raise HarnessError(
             f"this results store is of an older schema ({revision}) and cannot be upgraded here: it is read-only",
-            where=str(path), hint="copy the results folder to a writable place",
+            where=str(path),
+            hint="copy the results folder to a writable place",
         )
     # Whoever gets the write lock first does the work; for the others it is a no-op.
     write(engine, path, upgrade.upgrade)

@@ -49,12 +49,15 @@ def from_os_error(error: OSError, path: Path) -> HarnessError:
     where = str(error.filename or path)
     if error.errno in _FULL:
         return HarnessError(
-            f"no space left to write results ({error.strerror})", where=where,
+            f"no space left to write results ({error.strerror})",
+            where=where,
             hint="free some space or give another folder with --results; cells stored so far are safe",
         )
     if error.errno in _DENIED:
         return UserInputError(
-            f"cannot write here ({error.strerror})", where=where, hint="give a writable folder with --results",
+            f"cannot write here ({error.strerror})",
+            where=where,
+            hint="give a writable folder with --results",
         )
     if error.errno in _NOT_A_FOLDER:
         return UserInputError(f"is not a folder ({error.strerror})", where=where, hint="give a folder with --results")
@@ -67,21 +70,30 @@ def from_sqlite_error(error: sqlite3.Error, path: Path) -> HarnessError:
     lower = text.lower()
     if "full" in lower:
         return HarnessError(
-            "no space left to write the results store", where=where,
+            "no space left to write the results store",
+            where=where,
             hint="free some space, then resume with `harness run --resume`; cells stored so far are safe",
         )
     if "readonly" in lower or "read-only" in lower:
-        return UserInputError("the results store cannot be written", where=where,
-                              hint="give a writable folder with --results")
+        return UserInputError(
+            "the results store cannot be written", where=where, hint="give a writable folder with --results"
+        )
     if "locked" in lower or "busy" in lower:
-        return StoreBusyError("another process kept the results store locked", where=where,
-                              hint="wait for it to end, or use another folder with --results")
+        return StoreBusyError(
+            "another process kept the results store locked",
+            where=where,
+            hint="wait for it to end, or use another folder with --results",
+        )
     if "not a database" in lower or "malformed" in lower or "corrupt" in lower:
         return CorruptStoreError(
-            f"this is not a readable results store ({text})", where=where,
+            f"this is not a readable results store ({text})",
+            where=where,
             hint="move it away to start a new one, or try `sqlite3 store.sqlite .recover`",
         )
     if "unable to open" in lower:
-        return UserInputError(f"the results store cannot be opened ({text})", where=where,
-                              hint="check the folder's permissions, or give another one with --results")
+        return UserInputError(
+            f"the results store cannot be opened ({text})",
+            where=where,
+            hint="check the folder's permissions, or give another one with --results",
+        )
     return HarnessError(f"the results store failed: {text}", where=where)

@@ -1,9 +1,9 @@
 """What lies where in the results folder.
 
-    results/store.sqlite          every run and cell
-    results/objects/ab/SHA.npz    sample ids, outputs and raw latency samples, content-addressed
-    results/RUN/                  the exports of one run: comparison.xlsx, summary.md, *.csv, run.json, raw/*.csv
-    results/latest                link to the newest exported run
+results/store.sqlite          every run and cell
+results/objects/ab/SHA.npz    sample ids, outputs and raw latency samples, content-addressed
+results/RUN/                  the exports of one run: comparison.xlsx, summary.md, *.csv, run.json, raw/*.csv
+results/latest                link to the newest exported run
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def point_latest(results_dir: Path, run: str) -> None:
     latest = results_dir / LATEST_NAME
     with storage_faults(latest):
         if latest.is_dir() and not latest.is_symlink():
-            raise UserInputError("a real folder stands where the link to the newest run belongs", where=str(latest),
-                                 hint="move it away")
+            raise UserInputError(
+                "a real folder stands where the link to the newest run belongs", where=str(latest), hint="move it away"
+            )
         temporary = results_dir / f".tmp-latest-{secrets.token_hex(4)}"
         try:
             os.symlink(run, temporary, target_is_directory=True)

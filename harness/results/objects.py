@@ -42,8 +42,9 @@ class ObjectStore:
         """The array that `put_array` stored, same shape and dtype. See `get_arrays` for errors."""
         arrays = self.get_arrays(sha256)
         if list(arrays) != [SINGLE]:
-            raise HarnessError(f"object {sha256[:12]} holds the arrays {', '.join(arrays)}, not one",
-                               where=str(self.path(sha256)))
+            raise HarnessError(
+                f"object {sha256[:12]} holds the arrays {', '.join(arrays)}, not one", where=str(self.path(sha256))
+            )
         return arrays[SINGLE]
 
     def put_arrays(self, arrays: Mapping[str, np.ndarray]) -> str:
@@ -83,8 +84,11 @@ class ObjectStore:
                 encoded = {info.filename.removesuffix(".npy"): archive.read(info) for info in archive.infolist()}
         except HarnessError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                raise UserInputError(f"there is no stored object {sha256[:12]}", where=str(path),
-                                     hint="copy results/objects/ together with store.sqlite") from error
+                raise UserInputError(
+                    f"there is no stored object {sha256[:12]}",
+                    where=str(path),
+                    hint="copy results/objects/ together with store.sqlite",
+                ) from error
             raise
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             raise self._corrupt(sha256, str(error)) from error
@@ -110,7 +114,8 @@ class ObjectStore:
 
     def _corrupt(self, sha256: str, why: str) -> CorruptStoreError:
         return CorruptStoreError(
-            f"stored object {sha256[:12]} is damaged: {why}", where=str(self.path(sha256)),
+            f"stored object {sha256[:12]} is damaged: {why}",
+            where=str(self.path(sha256)),
             hint="delete the file and run the cell again; the numbers in store.sqlite are not affected",
         )
 

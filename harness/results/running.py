@@ -75,4 +75,8 @@ def settled(store: Store, info: RunInfo) -> RunInfo:
 
 def can_resume(info: RunInfo) -> bool:
     """Whether `harness run --resume` takes the run: it ended early, and says how it was started."""
-    return info.state == "interrupted" and info.environment.get("kind") != "suite" and bool(info.environment.get("options"))
+    return (
+        info.state == "interrupted"
+        and info.environment.get("kind") != "suite"
+        and bool(info.environment.get("options"))
+    )

@@ -28,8 +28,16 @@ Filter = str | int | Iterable[str | int] | None
 STATES = ("running", "finished", "interrupted")
 
 _COLUMN_FIELDS = (
-    "outcome", "time_basis", "started_utc", "samples", "accuracy", "accuracy_delta", "size_bytes", "latency_median_ns",
-    "latency_samples", "artifact_sha256",
+    "outcome",
+    "time_basis",
+    "started_utc",
+    "samples",
+    "accuracy",
+    "accuracy_delta",
+    "size_bytes",
+    "latency_median_ns",
+    "latency_samples",
+    "artifact_sha256",
 )
 
 
@@ -61,8 +69,11 @@ class Store:
         if create:
             ensure_writable(results_dir, STORE_NAME)
         elif not path.is_file():
-            raise UserInputError("there is no results store here", where=str(results_dir),
-                                 hint="run `harness nightly` first, or name the folder with --results")
+            raise UserInputError(
+                "there is no results store here",
+                where=str(results_dir),
+                hint="run `harness nightly` first, or name the folder with --results",
+            )
         engine = engines.make_engine(path, read_only=not create)
         try:
             engines.prepare(engine, path, read_only=not create)
@@ -99,8 +110,11 @@ class Store:
 
         def work(connection: Connection) -> None:
             if connection.execute(select(schema.run.c.run).where(schema.run.c.run == info.run)).first():
-                raise HarnessError(f"run {info.run} exists already", where=str(self.path),
-                                   hint="resume it with `harness run --resume`, or start a new one")
+                raise HarnessError(
+                    f"run {info.run} exists already",
+                    where=str(self.path),
+                    hint="resume it with `harness run --resume`, or start a new one",
+                )
             connection.execute(insert(schema.run), row)
             if data["planned"]:
                 connection.execute(
@@ -177,9 +191,13 @@ class Store:
         row = {"run": record.run, **data["key"], **{name: data[name] for name in _COLUMN_FIELDS}}
         row["fingerprint_sha256"] = sha256_json(data["fingerprint"]) if data["fingerprint"] else None
         row["record"] = codec.dumps(data)
-        statement = insert(schema.cell).values(row).on_conflict_do_update(
-            index_elements=["run", *schema.KEY_FIELDS],
-            set_={name: value for name, value in row.items() if name not in ("run", *schema.KEY_FIELDS)},
+        statement = (
+            insert(schema.cell)
+            .values(row)
+            .on_conflict_do_update(
+                index_elements=["run", *schema.KEY_FIELDS],
+                set_={name: value for name, value in row.items() if name not in ("run", *schema.KEY_FIELDS)},
+            )
         )
 
         def work(connection: Connection) -> None:
@@ -190,8 +208,16 @@ class Store:
         self._write(work)
 
     def cells(
-        self, *, run: str | None = None, latest: bool = False, workload: Filter = None, recipe: Filter = None,
-        device: Filter = None, backend: Filter = None, dataset: Filter = None, seed: Filter = None,
+        self,
+        *,
+        run: str | None = None,
+        latest: bool = False,
+        workload: Filter = None,
+        recipe: Filter = None,
+        device: Filter = None,
+        backend: Filter = None,
+        dataset: Filter = None,
+        seed: Filter = None,
         outcome: Filter = None,
     ) -> list[CellRecord]:
         """Stored cells, oldest first.
@@ -205,8 +231,15 @@ class Store:
         Raises:
             UserInputError: for an unknown run.
         """
-        filters = {"workload": workload, "recipe": recipe, "device": device, "backend": backend, "dataset": dataset,
-                   "seed": seed, "outcome": outcome}
+        filters = {
+            "workload": workload,
+            "recipe": recipe,
+            "device": device,
+            "backend": backend,
+            "dataset": dataset,
+            "seed": seed,
+            "outcome": outcome,
+        }
         with self._reading() as connection:
             chosen = self._resolve(connection, run) if run is not None else None
             records = self._load_cells(connection, run=chosen, filters=filters)
@@ -263,22 +296,32 @@ class Store:
                 planned[row.run].append(CellKey(**{name: getattr(row, name) for name in schema.KEY_FIELDS}))
         return [
             RunInfo(
-                run=run, started_utc=rows[run].started_utc, finished_utc=rows[run].finished_utc, state=rows[run].state,
-                command=json.loads(rows[run].command), environment=json.loads(rows[run].environment),
+                run=run,
+                started_utc=rows[run].started_utc,
+                finished_utc=rows[run].finished_utc,
+                state=rows[run].state,
+                command=json.loads(rows[run].command),
+                environment=json.loads(rows[run].environment),
                 planned=planned[run],
             )
             for run in ids
         ]
 
     def _load_cells(
-        self, connection: Connection, *, run: str | None, filters: dict[str, Filter] | None = None,
+        self,
+        connection: Connection,
+        *,
+        run: str | None,
+        filters: dict[str, Filter] | None = None,
     ) -> list[CellRecord]:
         from sqlalchemy import select
 
         from harness.results import schema
 
-        statement = select(schema.cell.c.record).join(schema.run).order_by(
-            schema.run.c.started_utc, schema.run.c.run, schema.cell.c.id
+        statement = (
+            select(schema.cell.c.record)
+            .join(schema.run)
+            .order_by(schema.run.c.started_utc, schema.run.c.run, schema.cell.c.id)
         )
         if run is not None:
             statement = statement.where(schema.cell.c.run == run)

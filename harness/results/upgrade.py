@@ -29,7 +29,8 @@ def revision_of(connection: Connection, path: Path) -> str | None:
         if row:
             return str(row[0])
     raise CorruptStoreError(
-        "this SQLite database is not a results store", where=str(path),
+        "this SQLite database is not a results store",
+        where=str(path),
         hint="move it away, or give another folder with --results",
     )
 
@@ -60,7 +61,8 @@ def check_known(revision: str, path: Path) -> None:
     if revision not in known:
         raise UserInputError(
             f"this results store was made by a newer harness (schema {revision}, this one knows up to {HEAD_REVISION})",
-            where=str(path), hint="upgrade the harness, or give another folder with --results",
+            where=str(path),
+            hint="upgrade the harness, or give another folder with --results",
         )
 
 

@@ -19,7 +19,11 @@ _COMPILED_FACTOR = 2.0
 
 
 def measure_cached(
-    board: Board, backend: BackendSpec, deadlines: Deadlines, record: CellRecord, model: PreparedModel,
+    board: Board,
+    backend: BackendSpec,
+    deadlines: Deadlines,
+    record: CellRecord,
+    model: PreparedModel,
     left: GraphCacheUse | None,
 ) -> None:
     """Adds `load_cached_ns` and `first_invoke_cached_ns`, or a finding that says why there are none.
@@ -39,7 +43,9 @@ def measure_cached(
     if left.files == 0:
         if record.delegated_nodes != 0:
             _note(
-                record, "graph-cache-unused", "info",
+                record,
+                "graph-cache-unused",
+                "info",
                 f"{record.delegate_name} left nothing in its graph cache, so there is no cached start to time",
                 "check the cache settings in the backend's `env` and delegate options",
             )
@@ -53,7 +59,9 @@ def measure_cached(
             worker.close()
     except WorkerFailure as failure:
         _note(
-            record, "cached-start-failed", "warning",
+            record,
+            "cached-start-failed",
+            "warning",
             f"the model ran on an empty graph cache, but not on the one it had filled: {failure.phase}: {failure.what}",
             "leave the delegate's cache off in this profile, or update the delegate",
         )
@@ -62,7 +70,9 @@ def measure_cached(
     compiled = record.first_invoke_ns > _COMPILED_FACTOR * (record.latency_median_ns or 0)
     if compiled and first_ns is not None and first_ns > _NO_GAIN_SHARE * record.first_invoke_ns:
         _note(
-            record, "graph-cache-no-gain", "info",
+            record,
+            "graph-cache-no-gain",
+            "info",
             f"with the graph cache ({left.files} files, {left.size_bytes} bytes) the first invoke took {first_ns / 1e6:.1f} ms, "
             f"without it {record.first_invoke_ns / 1e6:.1f} ms",
             "see the board log for why the delegate did not take its cached graph",

@@ -237,7 +237,9 @@ def _note_divergence(record: CellRecord, verdict: Divergence, model: PreparedMod
     record.nrmse = verdict.nrmse if verdict.nrmse is not None and np.isfinite(verdict.nrmse) else None
     if verdict.wrong:
         record.outcome = "wrong"
-        record.reason = f"{verdict.reason}; reference {model.reference.identity}{_rounding_words(verdict, record.total_nodes)}"
+        record.reason = (
+            f"{verdict.reason}; reference {model.reference.identity}{_rounding_words(verdict, record.total_nodes)}"
+        )
 
 
 #: share of equal answers from which on differences are more likely rounding than a defect: the bound of a delegate's answers

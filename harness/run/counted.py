@@ -22,11 +22,15 @@ def note_repeats(record: CellRecord, counts: Counts) -> None:
     _widen(record, counts.unit, values)
     low, high = int(values.min()), int(values.max())
     if counts.unit == "instructions" and low != high:
-        record.findings.append(Finding(
-            code="count-not-repeatable", severity="warning", where=record.key.text,
-            what=f"the same inference took {low:,} to {high:,} instructions: something else ran in between",
-            fix="look for an interrupt that the firmware's port leaves on during an inference",
-        ))
+        record.findings.append(
+            Finding(
+                code="count-not-repeatable",
+                severity="warning",
+                where=record.key.text,
+                what=f"the same inference took {low:,} to {high:,} instructions: something else ran in between",
+                fix="look for an interrupt that the firmware's port leaves on during an inference",
+            )
+        )
 
 
 def note_evaluated(record: CellRecord, counts: Counts, objects: ObjectStore) -> None:

@@ -213,7 +213,9 @@ class DeviceRunner:
             backend=spec,
             deadlines=profile.deadlines_spec(),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
-            time_basis=self.board.time_basis if isinstance(self.board, McuBoard) and self.fingerprint else profile.time_basis,
+            time_basis=self.board.time_basis
+            if isinstance(self.board, McuBoard) and self.fingerprint
+            else profile.time_basis,
             samples=self._samples(backend),
             objects=self.execution.objects,
         )
@@ -260,7 +262,12 @@ class DeviceRunner:
             if self.job.profile.backends[cell.key.backend].compile is None:
                 facts = self.board.facts if isinstance(self.board, McuBoard) else None
                 note_prediction(
-                    record, cell.model, self.job.profile, context.backend, devices_dir=self.execution.devices_dir, board=facts
+                    record,
+                    cell.model,
+                    self.job.profile,
+                    context.backend,
+                    devices_dir=self.execution.devices_dir,
+                    board=facts,
                 )
             self.execution.save(record)
         return record

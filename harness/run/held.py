@@ -34,8 +34,14 @@ def run_held(
     artifact = cell.model.artifact
     try:
         held = held_model(
-            board.profile, firmware=board.identity.model, workload=cell.key.workload, recipe=cell.key.recipe,
-            path=artifact.path, sha256=artifact.sha256, inputs=artifact.inputs, outputs=artifact.outputs,
+            board.profile,
+            firmware=board.identity.model,
+            workload=cell.key.workload,
+            recipe=cell.key.recipe,
+            path=artifact.path,
+            sha256=artifact.sha256,
+            inputs=artifact.inputs,
+            outputs=artifact.outputs,
         )
     except UnsupportedError as error:
         record = new_record(context, cell.key, cell.model)
@@ -62,14 +68,23 @@ def _scored(model: PreparedModel, held: HeldModel) -> PreparedModel:
         reference = replace(reference, outputs=(held.scores(np.asarray(rows), outputs),))
     score = TensorIo(name="mean squared error", dtype="float32", shape=(1, 1))
     finding = Finding(
-        code="score-only", severity="info", where=f"{model.workload}/{model.recipe}",
+        code="score-only",
+        severity="info",
+        where=f"{model.workload}/{model.recipe}",
         what=f"the firmware of {held.name} answers with the mean squared difference between input and output; that is compared "
         "with the reference's, and there is no accuracy",
         fix="measure the same .tflite on another runtime for its outputs",
     )
     return replace(
-        model, artifact=replace(model.artifact, outputs=(score,)), reference=reference, labels=None, float_right=None,
-        task="none", lsb=(None,), rounding_steps=(), findings=(*model.findings, finding),
+        model,
+        artifact=replace(model.artifact, outputs=(score,)),
+        reference=reference,
+        labels=None,
+        float_right=None,
+        task="none",
+        lsb=(None,),
+        rounding_steps=(),
+        findings=(*model.findings, finding),
     )
 
 
@@ -79,7 +94,9 @@ def _rounded(model: PreparedModel, held: HeldModel) -> PreparedModel:
         return model
     hidden = RESULT_STEP / held.output.scale
     finding = Finding(
-        code="results-rounded", severity="info", where=f"{model.workload}/{model.recipe}",
+        code="results-rounded",
+        severity="info",
+        where=f"{model.workload}/{model.recipe}",
         what=f"the firmware tells results with three decimals, and a step of the output is {held.output.scale:.3g}: outputs are "
         f"known to {hidden:.3g} LSB",
         fix="nothing can be done on this board",
@@ -95,9 +112,14 @@ def _note_latency(record: CellRecord, board: MlperfTinyBoard) -> None:
     batch = board.last_batch
     inferences = batch.inferences if batch is not None else 1
     share = lap_ns(board.baud) / max(1, inferences * record.latency_median_ns)
-    record.findings.append(Finding(
-        code="latency-of-batches", severity="warning" if share > 0.05 else "info", where=record.key.text,
-        what=f"each of the {record.latency_samples} latency samples is the mean of {inferences} inferences between two readings"
-        f" of the board's microsecond timer: percentiles are those of means; up to {share:.1%} of it is the printing of a line",
-        fix="a higher baud rate makes that share smaller",
-    ))
+    record.findings.append(
+        Finding(
+            code="latency-of-batches",
+            severity="warning" if share > 0.05 else "info",
+            where=record.key.text,
+            what=f"each of the {record.latency_samples} latency samples is the mean of {inferences} inferences between two "
+            f"readings of the board's microsecond timer: percentiles are those of means; up to {share:.1%} of it is the "
+            "printing of a line",
+            fix="a higher baud rate makes that share smaller",
+        )
+    )

@@ -79,15 +79,21 @@ def _ended(record: CellRecord, budget: Budget, started_ns: int) -> CellRecord:
 
 def _pushed(model: PreparedModel, made: McuModel) -> PreparedModel:
     """The same model with what travels in the artifact's place: samples and references stay what they are."""
-    return replace(model, artifact=replace(model.artifact, path=made.path, sha256=made.sha256, size_bytes=made.size_bytes))
+    return replace(
+        model, artifact=replace(model.artifact, path=made.path, sha256=made.sha256, size_bytes=made.size_bytes)
+    )
 
 
 def _note_inexact(record: CellRecord, board: McuBoard) -> None:
     """The plan runtime promises the reference's outputs to the bit, which is more than what `wrong` is decided by."""
     if not board.facts.plans or record.reference != EXACT_REFERENCE or not record.max_lsb_diff:
         return
-    record.findings.append(Finding(
-        code="not-bit-exact", severity="error", where=record.key.text,
-        what=f"outputs differ by up to {record.max_lsb_diff:g} LSB from {record.reference}; the plan runtime promises none",
-        fix="a kernel, the plan or the serial link is at fault: run `harness devices check`, and another core",
-    ))
+    record.findings.append(
+        Finding(
+            code="not-bit-exact",
+            severity="error",
+            where=record.key.text,
+            what=f"outputs differ by up to {record.max_lsb_diff:g} LSB from {record.reference}; the plan runtime promises none",
+            fix="a kernel, the plan or the serial link is at fault: run `harness devices check`, and another core",
+        )
+    )

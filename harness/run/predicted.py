@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def note_prediction(
-    record: CellRecord, model: PreparedModel, profile: Profile, backend: BackendSpec, *, devices_dir: str | None = None,
+    record: CellRecord,
+    model: PreparedModel,
+    profile: Profile,
+    backend: BackendSpec,
+    *,
+    devices_dir: str | None = None,
     board: McuFacts | None = None,
 ) -> None:
     """Adds the prediction, the findings where it was wrong, and a reason to each op that fell back.
@@ -36,7 +41,12 @@ def note_prediction(
     try:
         graph = read_graph(artifact.path)
         prediction = predict(
-            graph, artifact.size_bytes or 0, profile, backend, runtime=runtime, devices_option=devices_dir,
+            graph,
+            artifact.size_bytes or 0,
+            profile,
+            backend,
+            runtime=runtime,
+            devices_option=devices_dir,
             machine=record.fingerprint.machine if record.fingerprint else None,
             board=board,
         )

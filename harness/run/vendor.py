@@ -88,11 +88,15 @@ def _run(
             return parse_benchmark_output(done.output)
         except VendorOutputError as error:
             problem = str(error)
-    record.findings.append(Finding(
-        code="vendor-benchmark-failed", severity="info", where=record.key.text,
-        what=f"{board.vendor_benchmark} gave no figures: {problem}",
-        fix="run it by hand on the board, or switch it off with `vendor_benchmark: none` in the profile",
-    ))
+    record.findings.append(
+        Finding(
+            code="vendor-benchmark-failed",
+            severity="info",
+            where=record.key.text,
+            what=f"{board.vendor_benchmark} gave no figures: {problem}",
+            fix="run it by hand on the board, or switch it off with `vendor_benchmark: none` in the profile",
+        )
+    )
     return None
 
 
@@ -112,9 +116,13 @@ def _note_difference(record: CellRecord, figures: VendorFigures) -> None:
     if abs(theirs - ours) <= _APART_NS or 1 / _FACTOR <= ratio <= _FACTOR:
         return
     kind = "median" if figures.median_ns else "mean"
-    record.findings.append(Finding(
-        code="vendor-benchmark-differs", severity="warning", where=record.key.text,
-        what=f"the vendor's benchmark_model measured a {kind} of {theirs / 1e3:.1f} us, we a median of {ours / 1e3:.1f} us: "
-        f"{ratio:.2g} times ours",
-        fix="compare threads, CPU governor and delegate options of both, and look whether both ran on the delegate",
-    ))
+    record.findings.append(
+        Finding(
+            code="vendor-benchmark-differs",
+            severity="warning",
+            where=record.key.text,
+            what=f"the vendor's benchmark_model measured a {kind} of {theirs / 1e3:.1f} us, we a median of {ours / 1e3:.1f} us: "
+            f"{ratio:.2g} times ours",
+            fix="compare threads, CPU governor and delegate options of both, and look whether both ran on the delegate",
+        )
+    )

@@ -27,7 +27,13 @@ _NO_INT16 = "16-bit activations: ptq-int8-io has 8-bit ones"
 
 
 def advise(
-    graph: Graph, found: Features, support: Support, nodes: Sequence[NodeCoverage] | None, *, runtime: str, kernels: Kernels
+    graph: Graph,
+    found: Features,
+    support: Support,
+    nodes: Sequence[NodeCoverage] | None,
+    *,
+    runtime: str,
+    kernels: Kernels,
 ) -> list[str]:
     """Sentences that each name a setting, a recipe or a runtime. Empty when nothing speaks against the model.
 

@@ -14,10 +14,20 @@ NodeArithmetic = Literal["float", "weight-only", "hybrid", "integer", "convert",
 
 #: ops with weights -> (position of the activation, position of the weights) among their inputs
 WEIGHTED_OPS: dict[str, tuple[int, int]] = {
-    "CONV_2D": (0, 1), "DEPTHWISE_CONV_2D": (0, 1), "FULLY_CONNECTED": (0, 1), "BATCH_MATMUL": (0, 1),
-    "TRANSPOSE_CONV": (2, 1), "CONV_3D": (0, 1), "CONV_3D_TRANSPOSE": (2, 1), "SVDF": (0, 1), "RNN": (0, 1),
-    "LSTM": (0, 2), "UNIDIRECTIONAL_SEQUENCE_LSTM": (0, 2), "UNIDIRECTIONAL_SEQUENCE_RNN": (0, 1),
-    "BIDIRECTIONAL_SEQUENCE_LSTM": (0, 2), "BIDIRECTIONAL_SEQUENCE_RNN": (0, 1),
+    "CONV_2D": (0, 1),
+    "DEPTHWISE_CONV_2D": (0, 1),
+    "FULLY_CONNECTED": (0, 1),
+    "BATCH_MATMUL": (0, 1),
+    "TRANSPOSE_CONV": (2, 1),
+    "CONV_3D": (0, 1),
+    "CONV_3D_TRANSPOSE": (2, 1),
+    "SVDF": (0, 1),
+    "RNN": (0, 1),
+    "LSTM": (0, 2),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (0, 2),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (0, 1),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (0, 2),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (0, 1),
 }
 _CONVERTERS = {"QUANTIZE", "DEQUANTIZE", "CAST", "FAKE_QUANT"}
 _FLOATS = {"float32", "float16", "bfloat16", "float64"}
@@ -68,7 +78,9 @@ def node_types(graph: Graph, node: Node) -> NodeTypes | None:
         return None
     channels = weight.shape[weight.quantized_dimension] if _has_channel_axis(weight) else 1
     return NodeTypes(
-        op=node.op, activation=activation.dtype if activation is not None else None, weight=weight.dtype,
+        op=node.op,
+        activation=activation.dtype if activation is not None else None,
+        weight=weight.dtype,
         per_channel=weight.per_channel if channels > 1 or weight.per_channel else None,
         weight_zero_point=weight.dtype in ("int8", "int4", "int2") and any(weight.zero_points),
         constant=weight.is_constant,

@@ -16,8 +16,15 @@ from harness.tflite.delegate_table import (
 )
 from harness.tflite.graph import Graph, Node, Tensor
 
-__all__ = ["DelegateTable", "NodeCoverage", "delegate_coverage", "known_delegates", "load_delegate_table", "schema_op_name",
-           "table_coverage"]
+__all__ = [
+    "DelegateTable",
+    "NodeCoverage",
+    "delegate_coverage",
+    "known_delegates",
+    "load_delegate_table",
+    "schema_op_name",
+    "table_coverage",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,10 @@ class NodeCoverage:
 
 
 def delegate_coverage(
-    delegate_name: str, graph: Graph, *, options: Mapping[str, str] | None = None,
+    delegate_name: str,
+    graph: Graph,
+    *,
+    options: Mapping[str, str] | None = None,
     devices_option: str | os.PathLike[str] | None = None,
 ) -> list[NodeCoverage]:
     """What a delegate makes of each node of a model, in the order of the file.
@@ -146,7 +156,10 @@ def _output_holds(rule: Rule, outputs: Sequence[Tensor]) -> bool:
         and (not rule.output_dtype_not or any(t not in rule.output_dtype_not for t in types))
         and (rule.output_quantized is None or any(is_integer(t) == rule.output_quantized for t in outputs))
         and (rule.output_per_channel is None or any(t.per_channel == rule.output_per_channel for t in outputs))
-        and (rule.output_shape_unknown is None or (first is not None and (first.shape == ()) == rule.output_shape_unknown))
+        and (
+            rule.output_shape_unknown is None
+            or (first is not None and (first.shape == ()) == rule.output_shape_unknown)
+        )
         and (rule.output_scale_not is None or (first is not None and first.scales != (rule.output_scale_not,)))
     )
 
@@ -171,8 +184,11 @@ def _pair_holds(rule: Rule, graph: Graph, node: Node, outputs: Sequence[Tensor])
             return False
     source, weights = graph.input_at(node, 0), graph.input_at(node, 1)
     grouped = bool(
-        source and weights and len(source.shape) == len(weights.shape) == 4
-        and source.shape[3] != weights.shape[3] and source.shape[0] != 1
+        source
+        and weights
+        and len(source.shape) == len(weights.shape) == 4
+        and source.shape[3] != weights.shape[3]
+        and source.shape[0] != 1
     )
     batch = bool(source and outputs and source.shape[:1] != outputs[0].shape[:1])
     return _says(rule.grouped_batch, grouped) and _says(rule.batch_differs, batch)

@@ -78,9 +78,14 @@ def parse_delegate_log(text: str) -> DelegateLog:
             summary = match
         elif match := _COMPILED.match(rest) or _CACHED.match(rest):
             values = match.groupdict()
-            compilations.append(Compilation(
-                partition=int(values["partition"]), nodes=int(values["nodes"]), graph=values["graph"],
-                cost_ms=int(values.get("cost_ms") or 0), cache=values.get("cache") or "hit",
-            ))
+            compilations.append(
+                Compilation(
+                    partition=int(values["partition"]),
+                    nodes=int(values["nodes"]),
+                    graph=values["graph"],
+                    cost_ms=int(values.get("cost_ms") or 0),
+                    cache=values.get("cache") or "hit",
+                )
+            )
     counts = {key: int(value) for key, value in summary.groupdict().items()} if summary else {}
     return DelegateLog(claimed=claimed, refused=refused, compilations=tuple(compilations), **counts)

@@ -44,7 +44,9 @@ def _names_by_letters() -> dict[str, str]:
 def _check_op(value: str) -> str:
     op = schema_op_name(value)
     if op is None:
-        raise PydanticCustomError("not_allowed", "{words}", {"words": "an operator of the .tflite schema, such as CONV_2D"})
+        raise PydanticCustomError(
+            "not_allowed", "{words}", {"words": "an operator of the .tflite schema, such as CONV_2D"}
+        )
     return op
 
 
@@ -176,7 +178,9 @@ def _load(name: str, known: Mapping[str, Path], depth: int) -> DelegateTable:
         raise UserInputError(f"cannot be read: {error.strerror}", where=str(known[name])) from None
     table = _read(known[name], (facts.st_mtime_ns, facts.st_size))
     if table.name != name:
-        raise UserInputError(f"it says `name: {table.name}`", where=str(known[name]), hint="file and table have one name")
+        raise UserInputError(
+            f"it says `name: {table.name}`", where=str(known[name]), hint="file and table have one name"
+        )
     if table.base is None:
         return table
     if depth >= _MAX_BASES:
@@ -186,4 +190,6 @@ def _load(name: str, known: Mapping[str, Path], depth: int) -> DelegateTable:
     if extra:
         what = f"`taken` names {', '.join(extra)}, which the base {table.base} does not take"
         raise UserInputError(what, where=str(known[name]), hint="a table with a base narrows it")
-    return table.model_copy(update={"rules": base.rules + table.rules, "refused": tuple({*base.refused, *table.refused})})
+    return table.model_copy(
+        update={"rules": base.rules + table.rules, "refused": tuple({*base.refused, *table.refused})}
+    )

@@ -171,7 +171,8 @@ def read_graph(source: str | os.PathLike[str] | bytes | memoryview) -> Graph:
             raise UserInputError(f"cannot be read: {error.strerror}", where=where) from None
     if len(data) < 8 or bytes(data[4:8]) != _IDENTIFIER:
         raise UserInputError(
-            "is not a .tflite file: the identifier TFL3 is missing" if len(data) else "is empty", where=where,
+            "is not a .tflite file: the identifier TFL3 is missing" if len(data) else "is empty",
+            where=where,
             hint="a .tflite file comes from `harness build`, TFLiteConverter or AI Edge Quantizer",
         )
     try:
@@ -204,11 +205,16 @@ def _read_model(buffer: Buffer, where: str | None) -> Graph:
     for table in subgraphs[1:]:
         others.extend(_read_nodes(table, codes, len(table.tables(0))))
     return Graph(
-        tensors=tuple(tensors), nodes=nodes, other_nodes=tuple(others),
+        tensors=tuple(tensors),
+        nodes=nodes,
+        other_nodes=tuple(others),
         inputs=_indices(subgraphs[0], 1, len(tensors), "an input of the model"),
         outputs=_indices(subgraphs[0], 2, len(tensors), "an output of the model"),
-        schema_version=model.scalar(0, "uint32"), description=model.text(3), size_bytes=buffer.size,
-        subgraph_count=len(subgraphs), source=where,
+        schema_version=model.scalar(0, "uint32"),
+        description=model.text(3),
+        size_bytes=buffer.size,
+        subgraph_count=len(subgraphs),
+        source=where,
     )
 
 
@@ -237,12 +243,18 @@ def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tup
             if child is not None and class_name is not None:
                 options |= schema.read_options(child, class_name)
         code = codes[code_index]
-        nodes.append(Node(
-            index=index, op=code.op, code=code.code, version=code.version, custom_name=code.custom_name,
-            options=options,
-            inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
-            outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),
-        ))
+        nodes.append(
+            Node(
+                index=index,
+                op=code.op,
+                code=code.code,
+                version=code.version,
+                custom_name=code.custom_name,
+                options=options,
+                inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
+                outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),
+            )
+        )
     return tuple(nodes)
 
 
@@ -266,11 +278,16 @@ def _read_tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
         raise CorruptBuffer(f"tensor {index} has buffer {buffer_index} of {len(buffers)}")
     raw = _read_buffer(buffers[buffer_index]) if buffer_index else None
     return Tensor(
-        index=index, name=table.text(3), dtype=schema.type_name(table.scalar(1, "int8")),
+        index=index,
+        name=table.text(3),
+        dtype=schema.type_name(table.scalar(1, "int8")),
         shape=() if shape is None else tuple(shape.tolist()),
         shape_signature=() if signature is None else tuple(signature.tolist()),
-        is_variable=table.scalar(5, "bool", False), is_sparse=table.child(6) is not None,
-        raw=raw, buffer_bytes=0 if raw is None else len(raw), **_read_quantization(index, table.child(4)),
+        is_variable=table.scalar(5, "bool", False),
+        is_sparse=table.child(6) is not None,
+        raw=raw,
+        buffer_bytes=0 if raw is None else len(raw),
+        **_read_quantization(index, table.child(4)),
     )
 
 
@@ -289,7 +306,9 @@ def _read_quantization(index: int, table: Table | None) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for name, slot, dtype in (
-        ("recorded_min", 0, "float32"), ("recorded_max", 1, "float32"), ("scales", 2, "float32"),
+        ("recorded_min", 0, "float32"),
+        ("recorded_max", 1, "float32"),
+        ("scales", 2, "float32"),
         ("zero_points", 3, "int64"),
     ):
         values = table.array(slot, dtype)
@@ -316,7 +335,10 @@ def model_io(graph: Graph) -> tuple[tuple[TensorIo, ...], tuple[TensorIo, ...]]:
     def describe(index: int) -> TensorIo:
         tensor = graph.tensors[index]
         return TensorIo(
-            name=tensor.name, dtype=tensor.dtype, shape=tensor.shape, scale=tensor.scales[0] if tensor.scales else 0.0,
+            name=tensor.name,
+            dtype=tensor.dtype,
+            shape=tensor.shape,
+            scale=tensor.scales[0] if tensor.scales else 0.0,
             zero_point=tensor.zero_points[0] if tensor.zero_points else 0,
         )
 

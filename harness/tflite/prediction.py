@@ -79,8 +79,14 @@ class Prediction:
 
 
 def predict(
-    graph: Graph, artifact_size: int, profile: Profile, backend: BackendSpec, *, runtime: str | None = None,
-    machine: str | None = None, devices_option: str | os.PathLike[str] | None = None,
+    graph: Graph,
+    artifact_size: int,
+    profile: Profile,
+    backend: BackendSpec,
+    *,
+    runtime: str | None = None,
+    machine: str | None = None,
+    devices_option: str | os.PathLike[str] | None = None,
     board: McuFacts | None = None,
 ) -> Prediction:
     """What is expected of a model on one backend of a device.
@@ -128,9 +134,19 @@ def predict(
     fits, too_large = _fits(memory, profile)
     partitions = None if nodes is None else count_partitions(graph, {node.node for node in nodes if node.taken})
     return Prediction(
-        device=profile.name, backend=backend.name, runtime=stated, runtime_assumed=assumed, delegate=delegate,
-        loads=support.loads, right=support.right, nodes=nodes, total_nodes=len(graph.nodes), partitions=partitions, fits=fits,
-        memory=memory, reasons=(*reasons, *too_large),
+        device=profile.name,
+        backend=backend.name,
+        runtime=stated,
+        runtime_assumed=assumed,
+        delegate=delegate,
+        loads=support.loads,
+        right=support.right,
+        nodes=nodes,
+        total_nodes=len(graph.nodes),
+        partitions=partitions,
+        fits=fits,
+        memory=memory,
+        reasons=(*reasons, *too_large),
         advice=tuple(advise(graph, features(graph), support, nodes, runtime=stated, kernels=backend.kernels)),
     )
 
@@ -139,9 +155,20 @@ def _held(graph: Graph, artifact_size: int, profile: Profile, backend: BackendSp
     """The firmware was built with its model: there is nothing to load, and only the outputs can say whether it is this one."""
     reason = "the firmware holds a model of its own; whether it is this one, `runtime.models` says and the outputs show"
     return Prediction(
-        device=profile.name, backend=backend.name, runtime=runtime or profile.runtime.module, runtime_assumed=runtime is None,
-        delegate=None, loads=None, right=None, nodes=None, total_nodes=len(graph.nodes), partitions=None, fits=None,
-        memory=estimate_memory(graph, artifact_size), reasons=(reason,), advice=(),
+        device=profile.name,
+        backend=backend.name,
+        runtime=runtime or profile.runtime.module,
+        runtime_assumed=runtime is None,
+        delegate=None,
+        loads=None,
+        right=None,
+        nodes=None,
+        total_nodes=len(graph.nodes),
+        partitions=None,
+        fits=None,
+        memory=estimate_memory(graph, artifact_size),
+        reasons=(reason,),
+        advice=(),
     )
 
 
@@ -213,7 +240,9 @@ def _compare_load(prediction: Prediction, record: CellRecord) -> Finding | None:
     expected = "would load" if prediction.loads else f"would not load ({'; '.join(prediction.reasons[:2])})"
     seen = "it loaded" if loaded else f"it did not ({record.reason})"
     return Finding(
-        code="prediction-load", severity="warning", where=record.key.text,
+        code="prediction-load",
+        severity="warning",
+        where=record.key.text,
         what=f"predicted for {prediction.runtime}: the model {expected}; {seen}",
         fix=_runtime_fix(prediction, record),
     )
@@ -237,12 +266,17 @@ def _compare_right(prediction: Prediction, record: CellRecord) -> Finding | None
     if right:
         expected = f"predicted to be computed wrongly ({'; '.join(prediction.reasons[:2])})"
         return Finding(
-            code="prediction-right", severity="warning", where=record.key.text,
-            what=f"{expected}, but the outputs agree with {record.reference}", fix=_runtime_fix(prediction, record),
+            code="prediction-right",
+            severity="warning",
+            where=record.key.text,
+            what=f"{expected}, but the outputs agree with {record.reference}",
+            fix=_runtime_fix(prediction, record),
         )
     culprit = f"the delegate {prediction.delegate} or the runtime" if prediction.delegate else f"{prediction.runtime}"
     return Finding(
-        code="prediction-right", severity="error", where=record.key.text,
+        code="prediction-right",
+        severity="error",
+        where=record.key.text,
         what=f"nothing known speaks against this model, but its outputs are wrong ({record.reason})",
         fix=f"{culprit} computes it differently: run the same model on another backend to tell which",
     )
@@ -252,8 +286,11 @@ def _compare_fit(prediction: Prediction, record: CellRecord) -> Finding | None:
     if prediction.fits is not False or record.outcome not in ("ok", "wrong"):
         return None
     return Finding(
-        code="prediction-fit", severity="warning", where=record.key.text,
-        what="predicted not to fit, but it ran", fix="raise `limits` in the device's profile",
+        code="prediction-fit",
+        severity="warning",
+        where=record.key.text,
+        what="predicted not to fit, but it ran",
+        fix="raise `limits` in the device's profile",
     )
 
 
@@ -273,7 +310,9 @@ def _compare_placement(prediction: Prediction, record: CellRecord) -> Iterable[F
         expected = "the delegate" if taken else f"the CPU ({nodes[0].reason})"
         actual = f"the CPU ({_logged_reason(record, nodes[0].node)})" if taken else "the delegate"
         yield Finding(
-            code="prediction-placement", severity="warning", where=f"{record.key.text} {where}",
+            code="prediction-placement",
+            severity="warning",
+            where=f"{record.key.text} {where}",
             what=f"{op}: predicted on {expected}, ran on {actual}",
             fix=f"correct the table of {prediction.delegate} for this version of it (docs/adding-a-delegate.md)",
         )

@@ -68,13 +68,17 @@ def minimal_model(*, op_code: int = 0, version: int = 1, tensor_type: int = 0) -
     tensor = table(s0=("UOffsetTRelative", shape), s1=("Int8", tensor_type), s3=("UOffsetTRelative", name))
     tensors, operators = offsets([tensor]), offsets([])
     subgraph = table(
-        s0=("UOffsetTRelative", tensors), s1=("UOffsetTRelative", one), s2=("UOffsetTRelative", one),
+        s0=("UOffsetTRelative", tensors),
+        s1=("UOffsetTRelative", one),
+        s2=("UOffsetTRelative", one),
         s3=("UOffsetTRelative", operators),
     )
     code = {"s0": ("Int8", min(op_code, 127)), "s2": ("Int32", version), "s3": ("Int32", op_code)}
     codes, subgraphs = offsets([table(**code)]), offsets([subgraph])
     model = table(
-        s0=("Uint32", 3), s1=("UOffsetTRelative", codes), s2=("UOffsetTRelative", subgraphs),
+        s0=("Uint32", 3),
+        s1=("UOffsetTRelative", codes),
+        s2=("UOffsetTRelative", subgraphs),
         s4=("UOffsetTRelative", buffers),
     )
     builder.Finish(model, b"TFL3")
@@ -90,7 +94,8 @@ def probe(python: str, name: str, version: str) -> dict[str, Any]:
     codes = schema.op_codes()
     models = {
         f"op {op} {v}": minimal_model(op_code=code, version=v)
-        for op, code in codes.items() if op not in ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
+        for op, code in codes.items()
+        if op not in ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
         for v in range(1, _MAX_VERSION + 1)
     }
     models |= {f"type {schema.type_name(code)}": minimal_model(tensor_type=code) for code in range(21)}
@@ -104,7 +109,8 @@ def probe(python: str, name: str, version: str) -> dict[str, Any]:
         raise UserInputError(f"the runtime could not be asked: {' '.join(detail)}", where=python) from None
     answer: dict[str, list[str]] = json.loads(done.stdout)
     return {
-        "runtime": name, "version": version,
+        "runtime": name,
+        "version": version,
         "tensor_types": [key.split()[1] for key in answer["builtin"] if key.startswith("type ")],
         "op_versions": {kind: _spans(keys) for kind, keys in answer.items()},
     }

@@ -99,7 +99,9 @@ def quantize_multiplier(real: float) -> Multiplier:
     if real == 0.0:
         return Multiplier(multiplier=0, shift=0)
     if not math.isfinite(real):
-        raise UnsupportedError(f"cannot make a fixed-point multiplier of {real}", hint="a tensor's scale is 0 or not a number")
+        raise UnsupportedError(
+            f"cannot make a fixed-point multiplier of {real}", hint="a tensor's scale is 0 or not a number"
+        )
     fraction, shift = math.frexp(real)
     fixed = int(math.copysign(math.floor(abs(fraction) * 2147483648.0 + 0.5), fraction))
     if fixed == 1 << 31:
@@ -107,7 +109,9 @@ def quantize_multiplier(real: float) -> Multiplier:
     if shift < -31:
         return Multiplier(multiplier=0, shift=0)
     if shift > 30:
-        raise UnsupportedError(f"a ratio of scales of {real:g} does not fit a multiplier", hint="check the tensors' scales")
+        raise UnsupportedError(
+            f"a ratio of scales of {real:g} does not fit a multiplier", hint="check the tensors' scales"
+        )
     return Multiplier(multiplier=fixed, shift=shift)
 
 
@@ -156,13 +160,17 @@ def add_params(scale1: float, scale2: float, output_scale: float) -> AddParams:
         UnsupportedError: the output scale is not over 2^-19 of the larger input scale (the reference aborts there).
     """
     twice_larger = 2.0 * max(_f64(scale1), _f64(scale2))
-    reals = (_f64(scale1) / twice_larger, _f64(scale2) / twice_larger,
-             twice_larger / ((1 << _ADD_LEFT_SHIFT) * _f64(output_scale)))
+    reals = (
+        _f64(scale1) / twice_larger,
+        _f64(scale2) / twice_larger,
+        twice_larger / ((1 << _ADD_LEFT_SHIFT) * _f64(output_scale)),
+    )
     made = [quantize_multiplier(real) for real in reals]
     if any(real >= 1.0 or one.shift > 0 for real, one in zip(reals, made, strict=True)):
         raise UnsupportedError(
             f"ADD or SUB with input scales {float(scale1):g} and {float(scale2):g} and output scale {float(output_scale):g}",
-            hint="the output scale is too small against the inputs'; calibrate on more data")
+            hint="the output scale is too small against the inputs'; calibrate on more data",
+        )
     return AddParams(left_shift=_ADD_LEFT_SHIFT, input1=made[0], input2=made[1], output=made[2])
 
 
@@ -175,8 +183,10 @@ def softmax_params(input_scale: float, beta: float = 1.0) -> SoftmaxParams:
     unit = float(1 << (31 - _SOFTMAX_INTEGER_BITS))
     real = min(_f64(beta) * _f64(input_scale) * unit, 2147483647.0)
     if not real > 1.0:
-        raise UnsupportedError(f"SOFTMAX with input scale {float(input_scale):g} and beta {float(beta):g}",
-                               hint="the product must be over 2^-26")
+        raise UnsupportedError(
+            f"SOFTMAX with input scale {float(input_scale):g} and beta {float(beta):g}",
+            hint="the product must be over 2^-26",
+        )
     fraction, shift = math.frexp(real)
     fixed = math.floor(fraction * 2147483648.0 + 0.5)
     if fixed == 1 << 31:
@@ -188,7 +198,9 @@ def softmax_params(input_scale: float, beta: float = 1.0) -> SoftmaxParams:
 def leaky_relu_params(input_scale: float, alpha: float, output_scale: float) -> LeakyReluParams:
     """Of LEAKY_RELU: float32 throughout."""
     alpha_ratio = _f32(input_scale) * _f32(alpha) / _f32(output_scale)
-    return LeakyReluParams(identity=relu_multiplier(input_scale, output_scale), alpha=quantize_multiplier(float(alpha_ratio)))
+    return LeakyReluParams(
+        identity=relu_multiplier(input_scale, output_scale), alpha=quantize_multiplier(float(alpha_ratio))
+    )
 
 
 def hard_swish_params(input_scale: float, output_scale: float) -> HardSwishParams:
@@ -201,10 +213,16 @@ def hard_swish_params(input_scale: float, output_scale: float) -> HardSwishParam
     output = quantize_multiplier(float(fine / _f32(output_scale)))
     relu = quantize_multiplier(float(fine / _f32(3.0 / 32768.0)))
     if not (-15 <= output.shift <= 0 and -15 <= relu.shift <= 15):
-        raise UnsupportedError(f"HARD_SWISH from scale {float(input_scale):g} to {float(output_scale):g}",
-                               hint="the output scale must be at least 1/128 of the input scale")
-    return HardSwishParams(output_multiplier=_to_16_bits(output.multiplier), output_shift=output.shift,
-                           relu_multiplier=_to_16_bits(relu.multiplier), relu_shift=relu.shift)
+        raise UnsupportedError(
+            f"HARD_SWISH from scale {float(input_scale):g} to {float(output_scale):g}",
+            hint="the output scale must be at least 1/128 of the input scale",
+        )
+    return HardSwishParams(
+        output_multiplier=_to_16_bits(output.multiplier),
+        output_shift=output.shift,
+        relu_multiplier=_to_16_bits(relu.multiplier),
+        relu_shift=relu.shift,
+    )
 
 
 def activation_range(activation: str, scale: float, zero_point: int) -> ActivationRange:
@@ -220,8 +238,10 @@ def activation_range(activation: str, scale: float, zero_point: int) -> Activati
     if activation not in bounds:
         raise unknown_name("activation", activation, ACTIVATIONS)
     low, high = bounds[activation]
-    return ActivationRange(low=INT8_MIN if low is None else _clamp_int8(_steps(low, scale) + zero_point),
-                           high=INT8_MAX if high is None else _clamp_int8(_steps(high, scale) + zero_point))
+    return ActivationRange(
+        low=INT8_MIN if low is None else _clamp_int8(_steps(low, scale) + zero_point),
+        high=INT8_MAX if high is None else _clamp_int8(_steps(high, scale) + zero_point),
+    )
 
 
 def window(padding: str, input_size: int, filter_size: int, stride: int, dilation: int = 1) -> Window:
@@ -233,8 +253,10 @@ def window(padding: str, input_size: int, filter_size: int, stride: int, dilatio
     if padding not in ("SAME", "VALID"):
         raise unknown_name("padding", padding, ("SAME", "VALID"))
     if min(input_size, filter_size, stride, dilation) < 1:
-        raise UserInputError(f"a window of input {input_size}, filter {filter_size}, stride {stride}, dilation {dilation}",
-                             hint="all must be at least 1")
+        raise UserInputError(
+            f"a window of input {input_size}, filter {filter_size}, stride {stride}, dilation {dilation}",
+            hint="all must be at least 1",
+        )
     span = (filter_size - 1) * dilation + 1
     output = (input_size + stride - 1) // stride if padding == "SAME" else (input_size + stride - span) // stride
     if output < 1:
@@ -242,19 +264,30 @@ def window(padding: str, input_size: int, filter_size: int, stride: int, dilatio
     return Window(output=output, before=max((output - 1) * stride + span - input_size, 0) // 2)
 
 
-def logistic_table(input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int) -> np.ndarray:
+def logistic_table(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
     """LOGISTIC for every int8 value: int8 array of 256, index = value + 128."""
     one = np.float32(1.0)
-    return _table(lambda real: one / (one + np.float32(_exp(-float(real)))), input_scale, input_zero_point, output_scale,
-                  output_zero_point)
+    return _table(
+        lambda real: one / (one + np.float32(_exp(-float(real)))),
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
 
 
 def tanh_table(input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int) -> np.ndarray:
     """TANH for every int8 value: int8 array of 256, index = value + 128."""
-    return _table(lambda real: np.float32(math.tanh(float(real))), input_scale, input_zero_point, output_scale, output_zero_point)
+    return _table(
+        lambda real: np.float32(math.tanh(float(real))), input_scale, input_zero_point, output_scale, output_zero_point
+    )
 
 
-def concatenation_table(input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int) -> np.ndarray:
+def concatenation_table(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
     """What CONCATENATION of a uint8 model does to an input of another scale: int8 array of 256, index = value + 128."""
     scale = _f32(input_scale) * (np.float32(1.0) / _f32(output_scale))
     bias = -np.float32(input_zero_point + 128) * scale
@@ -264,11 +297,19 @@ def concatenation_table(input_scale: float, input_zero_point: int, output_scale:
 
 def split_multipliers(multipliers: Sequence[Multiplier]) -> tuple[np.ndarray, np.ndarray]:
     """The int32 arrays `multipliers` and `shifts` of kn_channel_scales."""
-    return (np.array([one.multiplier for one in multipliers], np.int32), np.array([one.shift for one in multipliers], np.int32))
+    return (
+        np.array([one.multiplier for one in multipliers], np.int32),
+        np.array([one.shift for one in multipliers], np.int32),
+    )
 
 
-def _table(function: Callable[[np.float32], np.float32], input_scale: float, input_zero_point: int, output_scale: float,
-           output_zero_point: int) -> np.ndarray:
+def _table(
+    function: Callable[[np.float32], np.float32],
+    input_scale: float,
+    input_zero_point: int,
+    output_scale: float,
+    output_zero_point: int,
+) -> np.ndarray:
     inverse = np.float32(1.0) / _f32(output_scale)
     table = np.empty(256, np.int8)
     for value in range(INT8_MIN, INT8_MAX + 1):

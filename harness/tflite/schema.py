@@ -24,16 +24,39 @@ if TYPE_CHECKING:
 _NEWER_TYPES = {19: "INT2", 20: "UINT4"}
 #: how each tensor type is stored: bits of one element (None: not numbers of one size)
 TYPE_BITS: dict[str, int | None] = {
-    "float32": 32, "float16": 16, "bfloat16": 16, "float64": 64, "int64": 64, "uint64": 64, "int32": 32, "uint32": 32,
-    "int16": 16, "uint16": 16, "int8": 8, "uint8": 8, "int4": 4, "uint4": 4, "int2": 2, "bool": 8, "complex64": 64,
-    "complex128": 128, "string": None, "resource": None, "variant": None,
+    "float32": 32,
+    "float16": 16,
+    "bfloat16": 16,
+    "float64": 64,
+    "int64": 64,
+    "uint64": 64,
+    "int32": 32,
+    "uint32": 32,
+    "int16": 16,
+    "uint16": 16,
+    "int8": 8,
+    "uint8": 8,
+    "int4": 4,
+    "uint4": 4,
+    "int2": 2,
+    "bool": 8,
+    "complex64": 64,
+    "complex128": 128,
+    "string": None,
+    "resource": None,
+    "variant": None,
 }
 
 #: option fields that hold codes: field name -> schema enum
 _ENUM_FIELDS = {
-    "fused_activation_function": "ActivationFunctionType", "padding": "Padding", "in_data_type": "TensorType",
-    "out_data_type": "TensorType", "out_type": "TensorType", "output_type": "TensorType",
-    "quantized_bias_type": "TensorType", "mode": "MirrorPadMode",
+    "fused_activation_function": "ActivationFunctionType",
+    "padding": "Padding",
+    "in_data_type": "TensorType",
+    "out_data_type": "TensorType",
+    "out_type": "TensorType",
+    "output_type": "TensorType",
+    "quantized_bias_type": "TensorType",
+    "mode": "MirrorPadMode",
 }
 
 
@@ -41,7 +64,9 @@ _ENUM_FIELDS = {
 def _folder() -> Path:
     spec = importlib.util.find_spec("tflite")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingPartError("the package 'tflite' (the schema of .tflite files) is missing", hint="pip install tflite")
+        raise MissingPartError(
+            "the package 'tflite' (the schema of .tflite files) is missing", hint="pip install tflite"
+        )
     return Path(spec.submodule_search_locations[0])
 
 

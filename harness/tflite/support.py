@@ -70,12 +70,15 @@ def runtime_supports(
     path = _FOLDER / f"{runtime_name}-{version}.json"
     if not path.is_file():
         known = ", ".join(v for n, v in known_runtimes() if n == runtime_name)
-        return Support(loads=None, right=None, reasons=[f"no data about {runtime_name} {version} (there is for {known})"])
+        return Support(
+            loads=None, right=None, reasons=[f"no data about {runtime_name} {version} (there is for {known})"]
+        )
     data = _read(path)
     refusals, unknowns = _op_refusals(data, graph, kernels)
     refusals += [
         f"tensor {t.index} '{t.name}': the runtime does not know the type {t.dtype}"
-        for t in graph.tensors if t.dtype not in data["tensor_types"]
+        for t in graph.tensors
+        if t.dtype not in data["tensor_types"]
     ]
     wrongs: list[str] = []
     advice: dict[str, None] = {}

@@ -6,8 +6,20 @@ import numpy as np
 
 #: tensor types that numpy has under the same name
 _NUMPY_TYPES = {
-    "float32", "float16", "float64", "int64", "uint64", "int32", "uint32", "int16", "uint16", "int8", "uint8", "bool",
-    "complex64", "complex128",
+    "float32",
+    "float16",
+    "float64",
+    "int64",
+    "uint64",
+    "int32",
+    "uint32",
+    "int16",
+    "uint16",
+    "int8",
+    "uint8",
+    "bool",
+    "complex64",
+    "complex128",
 }
 
 

@@ -54,8 +54,17 @@ class VelaOptions:
     def arguments(self) -> list[str]:
         """The command line after the model's name."""
         return [
-            "--accelerator-config", self.accelerator, "--config", "Arm/vela.ini", "--system-config", self.system_config,
-            "--memory-mode", self.memory_mode, "--optimise", _OPTIMISE[self.optimise], "--verbose-performance",
+            "--accelerator-config",
+            self.accelerator,
+            "--config",
+            "Arm/vela.ini",
+            "--system-config",
+            self.system_config,
+            "--memory-mode",
+            self.memory_mode,
+            "--optimise",
+            _OPTIMISE[self.optimise],
+            "--verbose-performance",
         ]
 
 
@@ -138,7 +147,8 @@ def compile_model(
                     _make(folder, model, digest, options, environment.python)
     except OSError as error:
         raise UserInputError(
-            f"the compiled model cannot be kept: {error.strerror or error}", where=str(error.filename or folder),
+            f"the compiled model cannot be kept: {error.strerror or error}",
+            where=str(error.filename or folder),
             hint="free space or point HARNESS_CACHE_DIR at a folder that can be written",
         ) from error
     log = parse_log((folder / _LOG).read_text(encoding="utf-8", errors="replace"))
@@ -150,11 +160,19 @@ def compile_model(
     if partitions == 0:
         raise NothingOnNpu(_nothing_placed(nodes, options), nodes)
     return VelaCompiled(
-        path=compiled_path, sha256=json.loads((folder / _MANIFEST).read_text())["sha256"],
-        size_bytes=compiled_path.stat().st_size, source_sha256=digest, source_size_bytes=model.stat().st_size,
-        options=options, npu_operators=log.npu_operators, cpu_operators=log.cpu_operators, partitions=partitions,
-        nodes=nodes, summary=parse_summary((folder / _SUMMARY).read_text(encoding="utf-8", errors="replace")),
-        layers=layers, refusals=log.refusals,
+        path=compiled_path,
+        sha256=json.loads((folder / _MANIFEST).read_text())["sha256"],
+        size_bytes=compiled_path.stat().st_size,
+        source_sha256=digest,
+        source_size_bytes=model.stat().st_size,
+        options=options,
+        npu_operators=log.npu_operators,
+        cpu_operators=log.cpu_operators,
+        partitions=partitions,
+        nodes=nodes,
+        summary=parse_summary((folder / _SUMMARY).read_text(encoding="utf-8", errors="replace")),
+        layers=layers,
+        refusals=log.refusals,
     )
 
 
@@ -196,7 +214,10 @@ def _make(folder: Path, model: Path, digest: str, options: VelaOptions, python: 
         (work / "model.tflite").unlink()
         shutil.rmtree(work / "out")
         manifest = {
-            "sha256": sha256_file(work / _MODEL), "source_sha256": digest, "options": asdict(options), "layout": _LAYOUT,
+            "sha256": sha256_file(work / _MODEL),
+            "source_sha256": digest,
+            "options": asdict(options),
+            "layout": _LAYOUT,
         }
         write_json_atomic(work / _MANIFEST, manifest)
         shutil.rmtree(folder, ignore_errors=True)
@@ -212,8 +233,14 @@ def _run(python: Path, work: Path, options: VelaOptions) -> None:
     with open(work / _LOG, "wb") as log:
         try:
             ended = subprocess.run(
-                [*command, "--output-dir", str(work / "out")], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, cwd=work, env=env, timeout=_DEADLINE_S, check=False,
+                [*command, "--output-dir", str(work / "out")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=work,
+                env=env,
+                timeout=_DEADLINE_S,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise TransientDeviceError(f"{options.compiler} did not end within {_DEADLINE_S:.0f} s") from None

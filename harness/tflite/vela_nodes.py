@@ -143,7 +143,9 @@ def _cycles(original: Graph, layers: Sequence[VelaLayer], left: Container[int]) 
             continue
         cycles[index] += layer.cycles + parts.pop(layer.original, 0)
         last[layer.original] = index
-    first = {node.op.replace("_", "").lower(): node.index for node in reversed(original.nodes) if node.index not in left}
+    first = {
+        node.op.replace("_", "").lower(): node.index for node in reversed(original.nodes) if node.index not in left
+    }
     for kind, rest in parts.items():
         index = last.get(kind, first.get(kind.lower()))
         if index is not None:

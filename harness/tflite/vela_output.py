@@ -19,8 +19,22 @@ _REFUSAL = re.compile(r"^Warning \(supported operators\) operator: (\S+), ofm: '
 _REASON_LIMIT = 200
 #: columns of the per-layer CSV; the last is a tensor's name, in which anything may stand
 _LAYER_COLUMNS = (
-    "Original Operator", "NNG Operator", "Target", "Staging Usage", "Peak% (Staging)", "Op Cycles", "Network% (cycles)",
-    "NPU", "SRAM AC", "DRAM AC", "OnFlash AC", "OffFlash AC", "MAC Count", "Network% (MAC)", "Util% (MAC)", "Name",
+    "Original Operator",
+    "NNG Operator",
+    "Target",
+    "Staging Usage",
+    "Peak% (Staging)",
+    "Op Cycles",
+    "Network% (cycles)",
+    "NPU",
+    "SRAM AC",
+    "DRAM AC",
+    "OnFlash AC",
+    "OffFlash AC",
+    "MAC Count",
+    "Network% (MAC)",
+    "Util% (MAC)",
+    "Name",
 )
 
 

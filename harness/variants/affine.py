@@ -1,10 +1,10 @@
 """The affine equations of integer quantization: from a range of real values to scale and zero point.
 
-    r = S (q - Z)                                     Jacob et al. 2018, arXiv:1712.05877, equation 1
-    S = (r_max - r_min) / (q_max - q_min)             section 3.1; the range must contain 0
-    Z = round(q_min - r_min / S)                      so that the real 0 is an integer exactly
-    symmetric (weights): S = max|r| / (2^(b-1) - 1), Z = 0      TFLite 8-bit quantization specification
-    bias: S = S_input * S_weight per channel, Z = 0              the same specification
+r = S (q - Z)                                     Jacob et al. 2018, arXiv:1712.05877, equation 1
+S = (r_max - r_min) / (q_max - q_min)             section 3.1; the range must contain 0
+Z = round(q_min - r_min / S)                      so that the real 0 is an integer exactly
+symmetric (weights): S = max|r| / (2^(b-1) - 1), Z = 0      TFLite 8-bit quantization specification
+bias: S = S_input * S_weight per channel, Z = 0              the same specification
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ import numpy as np
 
 #: stored type -> lowest and highest integer
 INTEGER_RANGES = {
-    "int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1),
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-32768, 32767),
+    "int4": (-8, 7),
+    "uint4": (0, 15),
+    "int2": (-2, 1),
 }
 
 

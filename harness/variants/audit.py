@@ -45,7 +45,9 @@ def audit_artifact(tflite_path: Path | str, recipe: Recipe, training_summary: di
     findings = [finding for report in reports for finding in report.findings if not _noise(finding.code)]
     stored = AuditReport(target=str(tflite_path), kind="tflite", findings=sorted_findings(findings)).to_json()
     return {
-        "version": AUDIT_VERSION, "findings": stored["findings"], "tflite": reports[-1].to_json(),
+        "version": AUDIT_VERSION,
+        "findings": stored["findings"],
+        "tflite": reports[-1].to_json(),
         "training": reports[0].to_json() if training_summary is not None else None,
     }
 
@@ -85,7 +87,9 @@ def audit_file(path: Path | str, recipe: Recipe | None = None) -> AuditReport:
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return audit_qat(keras_summary(path), recipe, str(path))
-        raise UserInputError("is a folder and no SavedModel", where=str(path), hint="give a .tflite, .keras or .h5 file")
+        raise UserInputError(
+            "is a folder and no SavedModel", where=str(path), hint="give a .tflite, .keras or .h5 file"
+        )
     if path.suffix.lower() in KERAS_SUFFIXES:
         return audit_qat(keras_summary(path), recipe, str(path))
     return audit_tflite(path, recipe)

@@ -46,16 +46,24 @@ def tflite_findings(
     findings += _range_not_used(theory)
     findings += _relu_ranges(graph)
     if graph.subgraph_count > 1:
-        findings.append(Finding(
-            code="several-subgraphs", severity="info", where="model",
-            what=f"the model has {graph.subgraph_count} subgraphs; tables and theory show the first, op versions all of them",
-        ))
+        findings.append(
+            Finding(
+                code="several-subgraphs",
+                severity="info",
+                where="model",
+                what=f"the model has {graph.subgraph_count} subgraphs; tables and theory show the first, op versions all of them",
+            )
+        )
     if summary is None and recipe is not None and recipe.training.base == "qat":
-        findings.append(Finding(
-            code="no-training-summary", severity="info", where="model",
-            what="the training's recorded ranges are not at hand, so learned scales could not be recomputed",
-            fix="audit WORKLOAD:RECIPE instead of the file",
-        ))
+        findings.append(
+            Finding(
+                code="no-training-summary",
+                severity="info",
+                where="model",
+                what="the training's recorded ranges are not at hand, so learned scales could not be recomputed",
+                fix="audit WORKLOAD:RECIPE instead of the file",
+            )
+        )
     return findings
 
 
@@ -79,26 +87,36 @@ def _promise(graph: Graph, found: Features, recipe: Recipe) -> list[Finding]:
         why = (
             "only the Dense layers were quantized in training, and a Dense layer's input carries no quantizer there: the "
             "converter knows no scale for it, keeps the kernel in float and the weights with it"
-            if dense_only else "these ops lack the ranges of their inputs, or have no integer kernel"
+            if dense_only
+            else "these ops lack the ranges of their inputs, or have no integer kernel"
         )
         fix = (
             "give the converter a representative dataset (an int8 conversion), or train the whole model quantization-aware"
-            if dense_only else "convert with a representative dataset and integer kernels only"
+            if dense_only
+            else "convert with a representative dataset and integer kernels only"
         )
-        return [Finding(
-            code="float-ops", severity="error", where=_names(graph, loose),
-            what=f"{len(loose)} of {computing} computing ops run in float although {recipe.name} promises integers: {why}",
-            fix=fix,
-        )]
+        return [
+            Finding(
+                code="float-ops",
+                severity="error",
+                where=_names(graph, loose),
+                what=f"{len(loose)} of {computing} computing ops run in float although {recipe.name} promises integers: {why}",
+                fix=fix,
+            )
+        ]
     if promised == "hybrid":
         return _hybrid_promise(graph, by_kind, recipe)
     if promised == "float" and (by_kind.get("integer") or by_kind.get("hybrid")):
         nodes = by_kind.get("integer", []) + by_kind.get("hybrid", [])
-        return [Finding(
-            code="integer-ops", severity="info", where=_names(graph, nodes),
-            what=f"{len(nodes)} of {computing} computing ops run in integers although {recipe.name} promises float: "
-            "the trained ranges decide, whatever the conversion asks",
-        )]
+        return [
+            Finding(
+                code="integer-ops",
+                severity="info",
+                where=_names(graph, nodes),
+                what=f"{len(nodes)} of {computing} computing ops run in integers although {recipe.name} promises float: "
+                "the trained ranges decide, whatever the conversion asks",
+            )
+        ]
     return []
 
 
@@ -108,17 +126,25 @@ def _hybrid_promise(graph: Graph, by_kind: dict[str, list[Node]], recipe: Recipe
     if small:
         sizes = ", ".join(f"{n.op} {weights_of(graph, n).element_count}" for n in small)  # type: ignore[union-attr]
         dynamic = recipe.conversion.converter == "tflite"
-        findings.append(Finding(
-            code="float-weights", severity="info", where=_names(graph, small),
-            what=f"weights stay float32 ({sizes} elements)"
-            + (f": the converter leaves those under {_MIN_DYNAMIC_ELEMENTS} elements alone" if dynamic else ""),
-        ))
+        findings.append(
+            Finding(
+                code="float-weights",
+                severity="info",
+                where=_names(graph, small),
+                what=f"weights stay float32 ({sizes} elements)"
+                + (f": the converter leaves those under {_MIN_DYNAMIC_ELEMENTS} elements alone" if dynamic else ""),
+            )
+        )
     if not by_kind.get("hybrid") and by_kind.get("float"):
-        findings.append(Finding(
-            code="nothing-quantized", severity="warning", where="model",
-            what=f"no op computes with integer weights although {recipe.name} promises dynamic-range quantization",
-            fix="nothing in this model is large enough or of a kind that the converter quantizes; float32 is the same model",
-        ))
+        findings.append(
+            Finding(
+                code="nothing-quantized",
+                severity="warning",
+                where="model",
+                what=f"no op computes with integer weights although {recipe.name} promises dynamic-range quantization",
+                fix="nothing in this model is large enough or of a kind that the converter quantizes; float32 is the same model",
+            )
+        )
     return findings
 
 
@@ -131,11 +157,15 @@ def _io_types(graph: Graph, recipe: Recipe) -> list[Finding]:
     for side, tensors in zip(("input", "output"), model_io(graph), strict=True):
         for io in tensors:
             if io.dtype != asked:
-                findings.append(Finding(
-                    code="io-type", severity="error", where=f"{side} {io.name}",
-                    what=f"the {side} is {io.dtype}, and {recipe.name} asks for {asked}",
-                    fix="the converter sets these types only on integer models: see findings about float ops",
-                ))
+                findings.append(
+                    Finding(
+                        code="io-type",
+                        severity="error",
+                        where=f"{side} {io.name}",
+                        what=f"the {side} is {io.dtype}, and {recipe.name} asks for {asked}",
+                        fix="the converter sets these types only on integer models: see findings about float ops",
+                    )
+                )
     return findings
 
 
@@ -143,26 +173,36 @@ def _asked_weights(graph: Graph, recipe: Recipe) -> list[Finding]:
     """Bits and granularity of stored weights against what was asked."""
     findings = []
     quantizer = recipe.training.quantizer
-    weights = [(n, w) for n in graph.nodes if (w := weights_of(graph, n)) is not None and w.is_constant and is_integer(w)]
+    weights = [
+        (n, w) for n in graph.nodes if (w := weights_of(graph, n)) is not None and w.is_constant and is_integer(w)
+    ]
     wider = [(n, w) for n, w in weights if quantizer and (w.bits or 8) > quantizer.weight_bits]
     if quantizer and wider:
         levels = max(int(np.unique(w.data()).size) for _, w in wider)
         stored = ", ".join(sorted({w.dtype for _, w in wider}))
-        findings.append(Finding(
-            code="weight-bits", severity="warning", where=_names(graph, (n for n, _ in wider)),
-            what=f"training used {quantizer.weight_bits}-bit weights, and these are stored as {stored} (with at most {levels} "
-            "different values in a tensor): nothing is saved",
-            fix="the converter keeps the bits only where it can take the learned ranges over: train per-channel where a "
-            "BatchNormalization is folded in, or use ptq-aeq-dyn4",
-        ))
+        findings.append(
+            Finding(
+                code="weight-bits",
+                severity="warning",
+                where=_names(graph, (n for n, _ in wider)),
+                what=f"training used {quantizer.weight_bits}-bit weights, and these are stored as {stored} (with at most "
+                f"{levels} different values in a tensor): nothing is saved",
+                fix="the converter keeps the bits only where it can take the learned ranges over: train per-channel where a "
+                "BatchNormalization is folded in, or use ptq-aeq-dyn4",
+            )
+        )
     if not recipe.conversion.per_channel:
         per_channel = [n for n, w in weights if w.per_channel]
         if per_channel:
-            findings.append(Finding(
-                code="per-channel-weights", severity="warning", where=_names(graph, per_channel),
-                what=f"{recipe.name} asks for one scale per weight tensor, and these have one per channel",
-                fix="the training fixed per-channel ranges; use a float-trained recipe (ptq-int8-pt-io)",
-            ))
+            findings.append(
+                Finding(
+                    code="per-channel-weights",
+                    severity="warning",
+                    where=_names(graph, per_channel),
+                    what=f"{recipe.name} asks for one scale per weight tensor, and these have one per channel",
+                    fix="the training fixed per-channel ranges; use a float-trained recipe (ptq-int8-pt-io)",
+                )
+            )
     return findings
 
 
@@ -171,28 +211,39 @@ def _asymmetric_weights(graph: Graph, recipe: Recipe | None) -> list[Finding]:
     nodes = [n for n in graph.nodes if (t := node_types(graph, n)) and t.weight_zero_point and t.constant]
     if nodes:
         zeros = {z for n in nodes if (w := weights_of(graph, n)) for z in w.zero_points if z}
-        findings.append(Finding(
-            code="asymmetric-weights", severity="error" if any(n.op == "CONV_2D" for n in nodes) else "warning",
-            where=_names(graph, nodes),
-            what=f"weight zero points are not 0 ({', '.join(map(str, sorted(zeros)))}): integer CONV_2D refuses to load, "
-            "integer FULLY_CONNECTED accepts them per-tensor, and other kernels leave them out and compute wrong values",
-            fix="train with symmetric weights (the default)",
-        ))
+        findings.append(
+            Finding(
+                code="asymmetric-weights",
+                severity="error" if any(n.op == "CONV_2D" for n in nodes) else "warning",
+                where=_names(graph, nodes),
+                what=f"weight zero points are not 0 ({', '.join(map(str, sorted(zeros)))}): integer CONV_2D refuses to load, "
+                "integer FULLY_CONNECTED accepts them per-tensor, and other kernels leave them out and compute wrong values",
+                fix="train with symmetric weights (the default)",
+            )
+        )
     asked = recipe.training.quantizer if recipe else None
     if asked and not asked.symmetric:
         lucky = [
-            n for n in graph.nodes
-            if n not in nodes and (w := weights_of(graph, n)) is not None and w.is_constant and is_integer(w)
+            n
+            for n in graph.nodes
+            if n not in nodes
+            and (w := weights_of(graph, n)) is not None
+            and w.is_constant
+            and is_integer(w)
             # Stored per-channel though trained per-tensor: measured anew, and then always symmetric.
             and w.per_channel == asked.per_channel
         ]
         if lucky:
-            findings.append(Finding(
-                code="asymmetric-weights-by-luck", severity="warning", where=_names(graph, lucky),
-                what="the training asked for asymmetric weights and the zero points came out as 0 this time, so these load: "
-                "it depends on the extremes of the trained weights, and the next training may give another",
-                fix="train with symmetric weights (the default)",
-            ))
+            findings.append(
+                Finding(
+                    code="asymmetric-weights-by-luck",
+                    severity="warning",
+                    where=_names(graph, lucky),
+                    what="the training asked for asymmetric weights and the zero points came out as 0 this time, so these load: "
+                    "it depends on the extremes of the trained weights, and the next training may give another",
+                    fix="train with symmetric weights (the default)",
+                )
+            )
     return findings
 
 
@@ -202,18 +253,26 @@ def _runtimes(graph: Graph) -> list[Finding]:
     for name, version in known_runtimes():
         support = runtime_supports(name, version, graph, kernels="default")
         if support.loads is False:
-            findings.append(Finding(
-                code="runtime-refuses", severity="warning", where=f"{name} {version}",
-                what=f"does not load there: {'; '.join(support.reasons[:3])}",
-                fix="avoid what is named (default-pt has per-tensor Dense weights, int8 symmetric 8-bit ones), or use a "
-                "runtime that takes it",
-            ))
+            findings.append(
+                Finding(
+                    code="runtime-refuses",
+                    severity="warning",
+                    where=f"{name} {version}",
+                    what=f"does not load there: {'; '.join(support.reasons[:3])}",
+                    fix="avoid what is named (default-pt has per-tensor Dense weights, int8 symmetric 8-bit ones), or use a "
+                    "runtime that takes it",
+                )
+            )
         elif support.right is False:
-            findings.append(Finding(
-                code="runtime-wrong", severity="error", where=f"{name} {version}",
-                what=f"loads and computes wrong values there: {'; '.join(support.reasons[:3])}",
-                fix="use a newer runtime on the board, or per-tensor weights (default-pt)",
-            ))
+            findings.append(
+                Finding(
+                    code="runtime-wrong",
+                    severity="error",
+                    where=f"{name} {version}",
+                    what=f"loads and computes wrong values there: {'; '.join(support.reasons[:3])}",
+                    fix="use a newer runtime on the board, or per-tensor weights (default-pt)",
+                )
+            )
     return findings
 
 
@@ -224,11 +283,15 @@ def _dynamic(graph: Graph) -> list[Finding]:
         return []
     shapes = ", ".join(f"{t.name} {list(t.shape_signature or t.shape)}" for t in open_inputs)
     cost = f"; {len(shape_ops)} ops only compute shapes ({_names(graph, shape_ops)})" if shape_ops else ""
-    return [Finding(
-        code="dynamic-shapes", severity="warning" if shape_ops else "info", where=shapes,
-        what=f"the input shape is open (-1){cost}; many delegates refuse graphs with dynamic shapes",
-        fix="convert from a concrete function of batch 1 (a recipe without -dynbatch)",
-    )]
+    return [
+        Finding(
+            code="dynamic-shapes",
+            severity="warning" if shape_ops else "info",
+            where=shapes,
+            what=f"the input shape is open (-1){cost}; many delegates refuse graphs with dynamic shapes",
+            fix="convert from a concrete function of batch 1 (a recipe without -dynbatch)",
+        )
+    ]
 
 
 def _unused_levels(graph: Graph) -> list[Finding]:
@@ -247,14 +310,18 @@ def _unused_levels(graph: Graph) -> list[Finding]:
         idle = used & (reach <= q_max // 2)
         if idle.any():
             lost_bits = int(np.floor(np.log2(q_max / reach[idle].min())))
-            findings.append(Finding(
-                code="unused-levels", severity="warning" if lost_bits >= 3 else "info",
-                where=f"{node.op} (node {node.index})",
-                what=f"{int(idle.sum())} of {idle.size} weight scales are more than twice as wide as their weights: up to "
-                f"{lost_bits} of {weights.bits} bits of resolution are not used",
-                fix="train for longer or with another quantizer: the recorded range is far from the weights'"
-                if lost_bits >= 3 else "",
-            ))
+            findings.append(
+                Finding(
+                    code="unused-levels",
+                    severity="warning" if lost_bits >= 3 else "info",
+                    where=f"{node.op} (node {node.index})",
+                    what=f"{int(idle.sum())} of {idle.size} weight scales are more than twice as wide as their weights: up to "
+                    f"{lost_bits} of {weights.bits} bits of resolution are not used",
+                    fix="train for longer or with another quantizer: the recorded range is far from the weights'"
+                    if lost_bits >= 3
+                    else "",
+                )
+            )
     return findings
 
 
@@ -264,12 +331,16 @@ def _theory(theory: list[TheoryRow]) -> list[Finding]:
         # The zero point may be off by one where the exact quotient lies halfway between two integers.
         off = row.computed_zero_point is not None and abs(row.computed_zero_point - row.stored_zero_point) > 1
         if (row.ulp is not None and row.ulp > _ULP_LIMIT) or off:
-            findings.append(Finding(
-                code="theory-disagrees", severity="warning", where=f"tensor {row.tensor} {row.name}",
-                what=f"the stored scale {row.stored_scale:.9g} (zero point {row.stored_zero_point}) is not the "
-                f"{row.computed_scale:.9g} ({row.computed_zero_point}) that follows from {row.source}",
-                fix="the converter used another range than the one recorded here",
-            ))
+            findings.append(
+                Finding(
+                    code="theory-disagrees",
+                    severity="warning",
+                    where=f"tensor {row.tensor} {row.name}",
+                    what=f"the stored scale {row.stored_scale:.9g} (zero point {row.stored_zero_point}) is not the "
+                    f"{row.computed_scale:.9g} ({row.computed_zero_point}) that follows from {row.source}",
+                    fix="the converter used another range than the one recorded here",
+                )
+            )
     return findings
 
 
@@ -278,11 +349,15 @@ def _range_not_used(theory: list[TheoryRow]) -> list[Finding]:
     anew = [row for row in theory if row.role == "weights" and row.source.endswith((FAKE_QUANTIZED, f"({FOLDED})"))]
     if not anew:
         return []
-    return [Finding(
-        code="learned-range-not-used", severity="info", where=", ".join(f"tensor {row.tensor}" for row in anew),
-        what="the converter measured these weights anew instead of taking over the range they were trained with: it folded a "
-        "BatchNormalization into them, or stores per-channel what was trained per-tensor",
-    )]
+    return [
+        Finding(
+            code="learned-range-not-used",
+            severity="info",
+            where=", ".join(f"tensor {row.tensor}" for row in anew),
+            what="the converter measured these weights anew instead of taking over the range they were trained with: it folded a "
+            "BatchNormalization into them, or stores per-channel what was trained per-tensor",
+        )
+    ]
 
 
 def _relu_ranges(graph: Graph) -> list[Finding]:
@@ -301,9 +376,13 @@ def _relu_ranges(graph: Graph) -> list[Finding]:
         return []
     shares = sorted(share for _, _, share in wasted)
     span = f"{shares[0]:.0%}" if f"{shares[0]:.0%}" == f"{shares[-1]:.0%}" else f"{shares[0]:.0%} to {shares[-1]:.0%}"
-    return [Finding(
-        code="activation-range-unsettled", severity="warning", where=_names(graph, (node for node, _, _ in wasted)),
-        what=f"{span} of the integers stand for negative values that no ReLU gives: in quantization-aware training the "
-        "moving average of a range starts at -6..6 and forgets it by 0.1 % a step, so that few steps leave it there",
-        fix="fine-tune for thousands of steps, or take the ranges from calibration (a float-trained int8 recipe)",
-    )]
+    return [
+        Finding(
+            code="activation-range-unsettled",
+            severity="warning",
+            where=_names(graph, (node for node, _, _ in wasted)),
+            what=f"{span} of the integers stand for negative values that no ReLU gives: in quantization-aware training the "
+            "moving average of a range starts at -6..6 and forgets it by 0.1 % a step, so that few steps leave it there",
+            fix="fine-tune for thousands of steps, or take the ranges from calibration (a float-trained int8 recipe)",
+        )
+    ]

@@ -51,11 +51,17 @@ def audit_qat(model: Any, recipe: Recipe | None = None, target: str = "model") -
         running += layer["params"]
         rows.append(_layer_row(layer, running, recipe.training.quantizer if recipe else None))
     return AuditReport(
-        target=target, kind="keras", recipe=recipe.name if recipe else None, layers=rows,
+        target=target,
+        kind="keras",
+        recipe=recipe.name if recipe else None,
+        layers=rows,
         facts={
-            "quantization_aware": is_quantization_aware(summary), "float_params": totals["float_params"],
-            "added_params": totals["added_params"], "params": totals["params"],
-            "added_by_role": dict(totals["added_by_role"]), "wrapped_layers": totals["wrapped_layers"],
+            "quantization_aware": is_quantization_aware(summary),
+            "float_params": totals["float_params"],
+            "added_params": totals["added_params"],
+            "params": totals["params"],
+            "added_by_role": dict(totals["added_by_role"]),
+            "wrapped_layers": totals["wrapped_layers"],
             "layers_without_weight_quantizer": list(totals["layers_without_weight_quantizer"]),
             "explanation": explain_totals(summary),
         },
@@ -89,18 +95,29 @@ def explain_totals(summary: dict[str, Any]) -> str:
 def _layer_row(layer: dict[str, Any], running: int, asked: Quantizer | None) -> LayerRow:
     added = [
         {
-            "variable": short_name(v["name"]), "count": v["count"], "shape": v["shape"],
+            "variable": short_name(v["name"]),
+            "count": v["count"],
+            "shape": v["shape"],
             "purpose": PURPOSES.get(_purpose_key(layer, v)) or v["role"],
         }
-        for v in layer["variables"] if v["added"]
+        for v in layer["variables"]
+        if v["added"]
     ]
     quantizer = layer["weight_quantizer"]
     return LayerRow(
-        name=layer["name"], layer_class=layer["class"], wrapped=layer["wrapped"],
-        quantize_config=layer["quantize_config"], float_params=layer["float_params"], added_params=layer["added_params"],
-        params=layer["params"], running_params=running, weight_quantizer=quantizer_text(quantizer), added=added,
+        name=layer["name"],
+        layer_class=layer["class"],
+        wrapped=layer["wrapped"],
+        quantize_config=layer["quantize_config"],
+        float_params=layer["float_params"],
+        added_params=layer["added_params"],
+        params=layer["params"],
+        running_params=running,
+        weight_quantizer=quantizer_text(quantizer),
+        added=added,
         has_kernel=any(short_name(v["name"]).endswith("kernel") for v in layer["variables"] if not v["added"]),
-        output_range=_output_range(layer), asked=_asked_text(quantizer, asked) if quantizer else "",
+        output_range=_output_range(layer),
+        asked=_asked_text(quantizer, asked) if quantizer else "",
         got=got_text(layer) if quantizer else "",
     )
 
@@ -112,7 +129,6 @@ def _purpose_key(layer: dict[str, Any], variable: dict[str, Any]) -> str:
     return short.replace("depthwise_kernel", "kernel")
 
 
-
 def quantizer_text(quantizer: dict[str, Any] | None) -> str:
     """A quantizer and its settings in a few words; "" for none."""
     if quantizer is None:
@@ -121,7 +137,9 @@ def quantizer_text(quantizer: dict[str, Any] | None) -> str:
     if quantizer.get("num_bits"):
         words.append(f"{quantizer['num_bits']} bits")
     for key, yes, no in (
-        ("per_axis", "per-axis", "per-tensor"), ("symmetric", "symmetric", "asymmetric"), ("narrow_range", "narrow", "full"),
+        ("per_axis", "per-axis", "per-tensor"),
+        ("symmetric", "symmetric", "asymmetric"),
+        ("narrow_range", "narrow", "full"),
     ):
         if quantizer.get(key) is not None:
             words.append(yes if quantizer[key] else no)
@@ -156,9 +174,6 @@ def got_text(layer: dict[str, Any]) -> str:
         words.append("symmetric" if is_symmetric(low, high) else "asymmetric")
     bits = layer["weight_quantizer"].get("num_bits")
     return ", ".join([*words, *([f"{bits} bits"] if bits else [])])
-
-
-
 
 
 def _output_range(layer: dict[str, Any]) -> str:

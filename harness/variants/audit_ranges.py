@@ -18,8 +18,10 @@ FAKE_QUANTIZED = "fake-quantized kernel"
 
 #: last parts of variable names that bound an output: (lower, upper), in the order in which they apply
 _OUTPUT_RANGES = (
-    ("output_min", "output_max"), ("post_activation_min", "post_activation_max"),
-    ("pre_activation_min", "pre_activation_max"), ("quantize_layer_min", "quantize_layer_max"),
+    ("output_min", "output_max"),
+    ("post_activation_min", "post_activation_max"),
+    ("pre_activation_min", "pre_activation_max"),
+    ("quantize_layer_min", "quantize_layer_max"),
 )
 
 #: layers that join branches
@@ -52,7 +54,9 @@ class RecordedRanges:
     def layers_of(self, tensor: Tensor) -> list[dict[str, Any]]:
         """The layers that a tensor's name mentions, in the model's order."""
         names = {part for part in re.split(r"[/;]", tensor.name) if part in self._position}
-        return sorted((self.layers[self._position[name]] for name in names), key=lambda layer: self._position[layer["name"]])
+        return sorted(
+            (self.layers[self._position[name]] for name in names), key=lambda layer: self._position[layer["name"]]
+        )
 
     def layer_of_weights(self, node: Node) -> dict[str, Any] | None:
         """The layer whose kernel a node's weights are."""
@@ -140,8 +144,11 @@ def _learned_weights(layer: dict[str, Any]) -> RecordedRange | None:
         return None
     quantizer = layer["weight_quantizer"] or {}
     return RecordedRange(
-        low=pair[0], high=pair[1], source=f"{layer['name']}: kernel_min/max",
-        narrow_range=bool(quantizer.get("narrow_range")), symmetric=quantizer.get("symmetric") is not False,
+        low=pair[0],
+        high=pair[1],
+        source=f"{layer['name']}: kernel_min/max",
+        narrow_range=bool(quantizer.get("narrow_range")),
+        symmetric=quantizer.get("symmetric") is not False,
     )
 
 
@@ -152,7 +159,8 @@ def _kernel_extremes(layer: dict[str, Any]) -> RecordedRange | None:
     if low is None or high is None or not _numbers(low, high):
         return None
     return RecordedRange(
-        low=np.asarray(low, dtype=np.float64), high=np.asarray(high, dtype=np.float64),
+        low=np.asarray(low, dtype=np.float64),
+        high=np.asarray(high, dtype=np.float64),
         source=f"{layer['name']}: float kernel",
     )
 
@@ -163,7 +171,9 @@ def _snapped(extremes: RecordedRange, learned: RecordedRange, layer: dict[str, A
     step = max(-float(learned.low[0]), float(learned.high[0])) / (2 ** (bits - 1) - 1)
     if step <= 0:
         return extremes
-    low, high = (np.clip(np.rint(end / step) * step, learned.low[0], learned.high[0]) for end in (extremes.low, extremes.high))
+    low, high = (
+        np.clip(np.rint(end / step) * step, learned.low[0], learned.high[0]) for end in (extremes.low, extremes.high)
+    )
     return replace(extremes, low=low, high=high, source=f"{layer['name']}: {FAKE_QUANTIZED}")
 
 
@@ -171,7 +181,9 @@ def _output_range(layer: dict[str, Any]) -> RecordedRange | None:
     for low_name, high_name in _OUTPUT_RANGES:
         pair = _pair(layer, low_name, high_name)
         if pair is not None:
-            return RecordedRange(low=pair[0], high=pair[1], source=f"{layer['name']}: {low_name}/{high_name.split('_')[-1]}")
+            return RecordedRange(
+                low=pair[0], high=pair[1], source=f"{layer['name']}: {low_name}/{high_name.split('_')[-1]}"
+            )
     return None
 
 

@@ -14,7 +14,9 @@ from harness.variants.audit_theory import theory_rows
 from harness.variants.recipe import Recipe
 
 
-def audit_graph(graph: Graph, target: str, recipe: Recipe | None = None, summary: dict[str, Any] | None = None) -> AuditReport:
+def audit_graph(
+    graph: Graph, target: str, recipe: Recipe | None = None, summary: dict[str, Any] | None = None
+) -> AuditReport:
     """Audits a model that was read.
 
     Args:
@@ -29,16 +31,23 @@ def audit_graph(graph: Graph, target: str, recipe: Recipe | None = None, summary
     found = features(graph)
     theory = theory_rows(graph, summary)
     return AuditReport(
-        target=target, kind="tflite", recipe=recipe.name if recipe else None, facts=_facts(graph, found, recipe),
+        target=target,
+        kind="tflite",
+        recipe=recipe.name if recipe else None,
+        facts=_facts(graph, found, recipe),
         ops=[
             OpRow(
-                node=node.index, op=node.custom_name or node.op, version=node.version,
-                arithmetic=found.arithmetic[node.index], inputs=_types(graph.node_inputs(node)),
+                node=node.index,
+                op=node.custom_name or node.op,
+                version=node.version,
+                arithmetic=found.arithmetic[node.index],
+                inputs=_types(graph.node_inputs(node)),
                 outputs=_types(graph.node_outputs(node)),
             )
             for node in graph.nodes
         ],
-        tensors=[_tensor_row(graph, tensor) for tensor in graph.tensors], theory=theory,
+        tensors=[_tensor_row(graph, tensor) for tensor in graph.tensors],
+        theory=theory,
         findings=sorted_findings(tflite_findings(graph, found, theory, recipe, summary)),
     )
 
@@ -77,10 +86,15 @@ def _facts(graph: Graph, found: Features, recipe: Recipe | None) -> dict[str, An
 
 def _tensor_row(graph: Graph, tensor: Tensor) -> TensorRow:
     return TensorRow(
-        tensor=tensor.index, name=tensor.name, role=tensor_role(graph, tensor), dtype=tensor.dtype, bits=tensor.bits,
+        tensor=tensor.index,
+        name=tensor.name,
+        role=tensor_role(graph, tensor),
+        dtype=tensor.dtype,
+        bits=tensor.bits,
         shape=list(tensor.shape_signature or tensor.shape),
         granularity=(f"per-channel ({len(tensor.scales)})" if tensor.per_channel else "per-tensor")
-        if tensor.is_quantized else "-",
+        if tensor.is_quantized
+        else "-",
         scale=_span(tensor.scales) if tensor.is_quantized else "",
         zero_point=_span(tensor.zero_points) if tensor.is_quantized else "",
         size_bytes=tensor.buffer_bytes,

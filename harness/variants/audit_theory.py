@@ -18,14 +18,37 @@ OWN_EXTREMES = "dequantized extremes"
 
 #: ops that only move values: the TFLite quantization specification demands that scale and zero point stay what they were
 CARRYING_OPS = {
-    "RESHAPE", "MAX_POOL_2D", "AVERAGE_POOL_2D", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "PAD", "PADV2", "CONCATENATION",
-    "STRIDED_SLICE", "SLICE", "GATHER", "SPLIT", "PACK", "UNPACK", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
-    "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "MIRROR_PAD", "TILE", "REVERSE_V2",
+    "RESHAPE",
+    "MAX_POOL_2D",
+    "AVERAGE_POOL_2D",
+    "TRANSPOSE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "PAD",
+    "PADV2",
+    "CONCATENATION",
+    "STRIDED_SLICE",
+    "SLICE",
+    "GATHER",
+    "SPLIT",
+    "PACK",
+    "UNPACK",
+    "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "SPACE_TO_BATCH_ND",
+    "BATCH_TO_SPACE_ND",
+    "SPACE_TO_DEPTH",
+    "DEPTH_TO_SPACE",
+    "MIRROR_PAD",
+    "TILE",
+    "REVERSE_V2",
 }
 #: ops whose output the specification fixes: op -> (scale and zero point for int8, for int16)
 _FIXED_OPS = {
-    "SOFTMAX": ((1 / 256, -128), (1 / 32768, 0)), "LOGISTIC": ((1 / 256, -128), (1 / 32768, 0)),
-    "TANH": ((1 / 128, 0), (1 / 32768, 0)), "L2_NORMALIZATION": ((1 / 128, 0), None),
+    "SOFTMAX": ((1 / 256, -128), (1 / 32768, 0)),
+    "LOGISTIC": ((1 / 256, -128), (1 / 32768, 0)),
+    "TANH": ((1 / 128, 0), (1 / 32768, 0)),
+    "L2_NORMALIZATION": ((1 / 128, 0), None),
     "LOG_SOFTMAX": ((16 / 256, 127), None),
 }
 
@@ -61,8 +84,15 @@ def theory_rows(graph: Graph, summary: dict[str, Any] | None) -> list[TheoryRow]
 
 
 def _row(
-    tensor: Tensor, role: str, *, source: str, equation: str, computed: Affine | None = None,
-    low: np.ndarray | float | None = None, high: np.ndarray | float | None = None, compare: np.ndarray | None = None,
+    tensor: Tensor,
+    role: str,
+    *,
+    source: str,
+    equation: str,
+    computed: Affine | None = None,
+    low: np.ndarray | float | None = None,
+    high: np.ndarray | float | None = None,
+    compare: np.ndarray | None = None,
 ) -> TheoryRow:
     """A row; `compare` is a mask of the channels whose scale the range really determines."""
     scales = np.asarray(tensor.scales, dtype=np.float32)
@@ -76,11 +106,20 @@ def _row(
         computed_zero = int(np.broadcast_to(computed.zero_point, scales.shape)[shown])
         ulp = ulp_distance(scales[mask], exact[mask])
     return TheoryRow(
-        tensor=tensor.index, name=tensor.name, role=role, dtype=tensor.dtype, source=source, equation=equation,
-        channels=len(tensor.scales), range_min=None if low is None else float(np.min(low)),
-        range_max=None if high is None else float(np.max(high)), computed_scale=computed_scale,
-        stored_scale=float(scales[shown]), computed_zero_point=computed_zero,
-        stored_zero_point=tensor.zero_points[shown], ulp=ulp,
+        tensor=tensor.index,
+        name=tensor.name,
+        role=role,
+        dtype=tensor.dtype,
+        source=source,
+        equation=equation,
+        channels=len(tensor.scales),
+        range_min=None if low is None else float(np.min(low)),
+        range_max=None if high is None else float(np.max(high)),
+        computed_scale=computed_scale,
+        stored_scale=float(scales[shown]),
+        computed_zero_point=computed_zero,
+        stored_zero_point=tensor.zero_points[shown],
+        ulp=ulp,
     )
 
 
@@ -97,12 +136,22 @@ def _weight_row(node: Node, weights: Tensor, recorded: RecordedRanges | None) ->
 def _recorded_weight_row(weights: Tensor, found: RecordedRange, bits: int) -> TheoryRow:
     if any(weights.zero_points) or not found.symmetric:
         return _row(
-            weights, "weights", source=found.source, equation="S = (max - min) / (q_max - q_min)", low=found.low,
-            high=found.high, computed=asymmetric(found.low, found.high, weights.dtype, narrow_range=found.narrow_range),
+            weights,
+            "weights",
+            source=found.source,
+            equation="S = (max - min) / (q_max - q_min)",
+            low=found.low,
+            high=found.high,
+            computed=asymmetric(found.low, found.high, weights.dtype, narrow_range=found.narrow_range),
         )
     return _row(
-        weights, "weights", source=found.source, equation=f"S = max|w| / {2 ** (bits - 1) - 1}",
-        computed=symmetric(found.low, found.high, bits=bits), low=found.low, high=found.high,
+        weights,
+        "weights",
+        source=found.source,
+        equation=f"S = max|w| / {2 ** (bits - 1) - 1}",
+        computed=symmetric(found.low, found.high, bits=bits),
+        low=found.low,
+        high=found.high,
     )
 
 
@@ -115,9 +164,14 @@ def _own_extremes_row(weights: Tensor, bits: int, why: str) -> TheoryRow:
     q_max = 2 ** (bits - 1) - 1
     full = np.maximum(np.abs(low), np.abs(high)) == q_max
     return _row(
-        weights, "weights", source=f"{OWN_EXTREMES}{f' ({why})' if why else ''}", equation=f"S = max|w| / {q_max}",
-        computed=None if any(weights.zero_points) else symmetric(real_low, real_high, bits=bits), low=real_low,
-        high=real_high, compare=full,
+        weights,
+        "weights",
+        source=f"{OWN_EXTREMES}{f' ({why})' if why else ''}",
+        equation=f"S = max|w| / {q_max}",
+        computed=None if any(weights.zero_points) else symmetric(real_low, real_high, bits=bits),
+        low=real_low,
+        high=real_high,
+        compare=full,
     )
 
 
@@ -146,7 +200,10 @@ def _bias_row(graph: Graph, node: Node, weights: Tensor) -> TheoryRow | None:
     if len(bias.scales) == 1 and product.size > 1:
         product = product[:1]
     return _row(
-        bias, "bias", source=f"scales of tensors {source.index} and {weights.index}", equation="S = S_input * S_weight",
+        bias,
+        "bias",
+        source=f"scales of tensors {source.index} and {weights.index}",
+        equation="S = S_input * S_weight",
         computed=Affine(scale=product, zero_point=np.zeros(product.shape, dtype=np.int64)),
     )
 
@@ -160,7 +217,12 @@ def _kept_float_weights_row(tensor: Tensor, recorded: RecordedRanges | None) -> 
     if tensor.dtype == "uint8":
         computed = Affine(scale=computed.scale, zero_point=computed.zero_point + 128)
     return _row(
-        tensor, "weights", source=found.source, equation="S = max|w| / 127", computed=computed, low=found.low,
+        tensor,
+        "weights",
+        source=found.source,
+        equation="S = max|w| / 127",
+        computed=computed,
+        low=found.low,
         high=found.high,
     )
 
@@ -177,25 +239,39 @@ def _activation_row(graph: Graph, tensor: Tensor, role: str, recorded: RecordedR
         scale, zero = fixed[row]
         zero += 128 if tensor.dtype == "uint8" else 0
         return _row(
-            tensor, role, source=f"specification of {producer.op}", equation="given",
+            tensor,
+            role,
+            source=f"specification of {producer.op}",
+            equation="given",
             computed=Affine(scale=np.array([scale]), zero_point=np.array([zero])),
         )
     if producer and producer.op in CARRYING_OPS:
         before = next((t for t in graph.node_inputs(producer) if is_integer(t) and not t.is_constant), None)
         if before is not None and before.dtype == tensor.dtype:
             return _row(
-                tensor, role, source=f"carried from tensor {before.index}", equation=f"S = S of the input of {producer.op}",
+                tensor,
+                role,
+                source=f"carried from tensor {before.index}",
+                equation=f"S = S of the input of {producer.op}",
                 computed=Affine(scale=np.array(before.scales[:1]), zero_point=np.array(before.zero_points[:1])),
             )
     found = recorded.activation(tensor) if recorded else None
     if found is not None and found.low.size == 1:
         return _row(
-            tensor, role, source=found.source, low=found.low, high=found.high,
+            tensor,
+            role,
+            source=found.source,
+            low=found.low,
+            high=found.high,
             equation="S = max|r| / 32767" if tensor.dtype == "int16" else "S = (max - min) / 255",
             computed=asymmetric(found.low, found.high, tensor.dtype),
         )
     q_min, q_max = INTEGER_RANGES[tensor.dtype]
     return _row(
-        tensor, role, source=NOT_RECORDED, equation="r = S (q - Z)",
-        low=tensor.scales[0] * (q_min - tensor.zero_points[0]), high=tensor.scales[0] * (q_max - tensor.zero_points[0]),
+        tensor,
+        role,
+        source=NOT_RECORDED,
+        equation="r = S (q - Z)",
+        low=tensor.scales[0] * (q_min - tensor.zero_points[0]),
+        high=tensor.scales[0] * (q_max - tensor.zero_points[0]),
     )

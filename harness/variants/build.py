@@ -76,8 +76,12 @@ def build_artifacts(
 
 
 def build_outcomes(
-    requests: Sequence[BuildRequest], *, jobs: int | None = None, progress: BuildProgress | None = None,
-    quota: str | None = None, worker_command: Sequence[str] | None = None,
+    requests: Sequence[BuildRequest],
+    *,
+    jobs: int | None = None,
+    progress: BuildProgress | None = None,
+    quota: str | None = None,
+    worker_command: Sequence[str] | None = None,
 ) -> list[BuildOutcome]:
     """As `build_artifacts`, telling for each artifact whether it came from the cache.
 
@@ -96,7 +100,9 @@ def build_outcomes(
         if _missing_modules():
             found |= _newest_instead(cache, missing)
         else:
-            built = _build(cache, {i: (requests[i], keys) for i, keys in missing.items()}, jobs, progress, worker_command)
+            built = _build(
+                cache, {i: (requests[i], keys) for i, keys in missing.items()}, jobs, progress, worker_command
+            )
     if built or quota is not None:
         cache.shrink(limit)
     outcomes = []
@@ -133,7 +139,8 @@ def _look_up(
     maker = KeyMaker()
     wanted = {
         i: maker.keys(r.workload, r.recipe, r.source, r.seed)
-        for i, r in enumerate(requests) if r.workload.build_model is not None
+        for i, r in enumerate(requests)
+        if r.workload.build_model is not None
     }
     cache.use(key for keys in wanted.values() for key in (keys.float_key, keys.training_key, keys.artifact_key))
     found: dict[str, dict[str, Any]] = {}
@@ -156,8 +163,16 @@ def artifact_from_file(path: str | os.PathLike[str]) -> Artifact:
     audit = audit_tflite(path).to_json()
     manifest = {**facts, "recipe": AS_IS, "audit": {"version": audit["version"], "findings": audit["findings"]}}
     return Artifact(
-        key=facts["sha256"], workload=path.stem, recipe=AS_IS, seed=0, path=path, sha256=facts["sha256"],
-        size_bytes=facts["size_bytes"], inputs=_ios(facts["inputs"]), outputs=_ios(facts["outputs"]), manifest=manifest,
+        key=facts["sha256"],
+        workload=path.stem,
+        recipe=AS_IS,
+        seed=0,
+        path=path,
+        sha256=facts["sha256"],
+        size_bytes=facts["size_bytes"],
+        inputs=_ios(facts["inputs"]),
+        outputs=_ios(facts["outputs"]),
+        manifest=manifest,
     )
 
 
@@ -211,8 +226,11 @@ def _newest_instead(cache: BuildCache, missing: dict[int, BuildKeys]) -> dict[st
 
 
 def _build(
-    cache: BuildCache, missing: dict[int, tuple[BuildRequest, BuildKeys]], jobs: int | None,
-    progress: BuildProgress | None, worker_command: Sequence[str] | None,
+    cache: BuildCache,
+    missing: dict[int, tuple[BuildRequest, BuildKeys]],
+    jobs: int | None,
+    progress: BuildProgress | None,
+    worker_command: Sequence[str] | None,
 ) -> dict[str, dict[str, Any]]:
     cache.remove_leftovers()
     tasks: dict[str, Task] = {}
@@ -249,39 +267,62 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
     workload, recipe = request.workload, request.recipe
     seed = f" seed {request.seed}" if request.seed else ""
     job = {
-        "workload": workload_reference(workload), "source": source_reference(request.source), "seed": request.seed,
+        "workload": workload_reference(workload),
+        "source": source_reference(request.source),
+        "seed": request.seed,
         "float_dir": str(cache.folder("training", keys.float_key)),
         "training_dir": str(cache.folder("training", keys.training_key)),
     }
     common = {
-        "workload": workload.name, "seed": request.seed, "packages": keys.packages, "harness": harness.__version__,
-        "python": platform.python_version(), "machine": platform.machine(), "schedule": asdict(workload.schedule),
+        "workload": workload.name,
+        "seed": request.seed,
+        "packages": keys.packages,
+        "harness": harness.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "schedule": asdict(workload.schedule),
         "built_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "reproducible": True, "reproducible_why": _REPRODUCIBLE,
+        "reproducible": True,
+        "reproducible_why": _REPRODUCIBLE,
     }
     ptq = f"ptq-{recipe.conversion.name}"
     tasks = [
         Task(
-            key=keys.float_key, kind="training", label=f"{workload.name} float training{seed}", weight="float",
-            job={**job, "kind": "train", "recipe": ptq}, needs=(),
+            key=keys.float_key,
+            kind="training",
+            label=f"{workload.name} float training{seed}",
+            weight="float",
+            job={**job, "kind": "train", "recipe": ptq},
+            needs=(),
             manifest=lambda needs: {**common, "training": "float"},
         )
     ]
     if keys.training_key != keys.float_key:
-        tasks.append(Task(
-            key=keys.training_key, kind="training", label=f"{workload.name} {recipe.training.name} training{seed}",
-            weight="qat" if recipe.training.base == "qat" else "finetune",
-            job={**job, "kind": "train", "recipe": recipe.name}, needs=(keys.float_key,),
-            manifest=lambda needs: {**common, "training": recipe.training.name},
-        ))
+        tasks.append(
+            Task(
+                key=keys.training_key,
+                kind="training",
+                label=f"{workload.name} {recipe.training.name} training{seed}",
+                weight="qat" if recipe.training.base == "qat" else "finetune",
+                job={**job, "kind": "train", "recipe": recipe.name},
+                needs=(keys.float_key,),
+                manifest=lambda needs: {**common, "training": recipe.training.name},
+            )
+        )
 
     def artifact_manifest(needs: dict[str, dict[str, Any]]) -> dict[str, Any]:
         training = needs[keys.training_key]
         manifest = {
-            **common, "recipe": recipe.name, "request_key": keys.request_key, "float_key": keys.float_key,
-            "training_key": keys.training_key, "conversion": asdict(recipe.conversion),
-            "weights_sha256": training.get("weights_sha256"), "dataset": needs[keys.float_key].get("dataset"),
-            "training_summary": training.get("training_summary"), "representative": None,
+            **common,
+            "recipe": recipe.name,
+            "request_key": keys.request_key,
+            "float_key": keys.float_key,
+            "training_key": keys.training_key,
+            "conversion": asdict(recipe.conversion),
+            "weights_sha256": training.get("weights_sha256"),
+            "dataset": needs[keys.float_key].get("dataset"),
+            "training_summary": training.get("training_summary"),
+            "representative": None,
         }
         if recipe.conversion.representative and manifest["dataset"]:
             count = workload.schedule.representative_samples
@@ -289,21 +330,34 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
             manifest["representative"] = {"digest": digest, "count": count}
         return manifest
 
-    tasks.append(Task(
-        key=keys.artifact_key, kind="artifact", label=f"{workload.name} {recipe.name}{seed}", weight="convert",
-        job={**job, "kind": "convert", "recipe": recipe.name},
-        needs=tuple(dict.fromkeys((keys.float_key, keys.training_key))), manifest=artifact_manifest,
-    ))
+    tasks.append(
+        Task(
+            key=keys.artifact_key,
+            kind="artifact",
+            label=f"{workload.name} {recipe.name}{seed}",
+            weight="convert",
+            job={**job, "kind": "convert", "recipe": recipe.name},
+            needs=tuple(dict.fromkeys((keys.float_key, keys.training_key))),
+            manifest=artifact_manifest,
+        )
+    )
     return tasks
 
 
 def _artifact(cache: BuildCache, manifest: dict[str, Any], request: BuildRequest) -> Artifact:
     refused = manifest.get("refused")
     return Artifact(
-        key=manifest["key"], workload=request.workload.name, recipe=request.recipe.name, seed=request.seed,
-        path=None if refused else cache.folder("artifact", manifest["key"]) / "model.tflite", refused=refused,
-        sha256=manifest.get("sha256"), size_bytes=manifest.get("size_bytes"), inputs=_ios(manifest.get("inputs", [])),
-        outputs=_ios(manifest.get("outputs", [])), manifest=manifest,
+        key=manifest["key"],
+        workload=request.workload.name,
+        recipe=request.recipe.name,
+        seed=request.seed,
+        path=None if refused else cache.folder("artifact", manifest["key"]) / "model.tflite",
+        refused=refused,
+        sha256=manifest.get("sha256"),
+        size_bytes=manifest.get("size_bytes"),
+        inputs=_ios(manifest.get("inputs", [])),
+        outputs=_ios(manifest.get("outputs", [])),
+        manifest=manifest,
     )
 
 
@@ -312,7 +366,12 @@ def _ios(stored: Sequence[dict[str, Any]]) -> tuple[TensorIo, ...]:
 
 
 __all__ = [
-    "AS_IS", "BuildOutcome", "BuildProgress", "BuildRequest", "artifact_from_file", "build_artifacts", "build_outcomes",
+    "AS_IS",
+    "BuildOutcome",
+    "BuildProgress",
+    "BuildRequest",
+    "artifact_from_file",
+    "build_artifacts",
+    "build_outcomes",
     "cached_outcomes",
-
 ]

@@ -66,7 +66,9 @@ def write_bundle(folder: str | os.PathLike[str], models: Sequence[PreparedModel]
     """
     target = Path(folder).expanduser().absolute()
     if not models:
-        raise UserInputError("there is nothing to pack", where=str(target), hint="name at least one workload and recipe")
+        raise UserInputError(
+            "there is nothing to pack", where=str(target), hint="name at least one workload and recipe"
+        )
     _check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,12 +76,19 @@ def write_bundle(folder: str | os.PathLike[str], models: Sequence[PreparedModel]
             writer = _Writer(temporary)
             entries = [writer.entry(model) for model in models]
             created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            write_json_atomic(temporary / INDEX, {
-                "schema": BUNDLE_SCHEMA, "harness": harness.__version__, "created_utc": created, "models": entries,
-            })
+            write_json_atomic(
+                temporary / INDEX,
+                {
+                    "schema": BUNDLE_SCHEMA,
+                    "harness": harness.__version__,
+                    "created_utc": created,
+                    "models": entries,
+                },
+            )
     except OSError as error:
         raise HarnessError(
-            f"the bundle cannot be written ({error.strerror or error})", where=str(target),
+            f"the bundle cannot be written ({error.strerror or error})",
+            where=str(target),
             hint="free space or choose another folder",
         ) from error
     return target
@@ -102,15 +111,14 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
         raise UserInputError(f"damaged ({error})", where=str(root / INDEX), hint=_REBUILD_HINT) from error
     if isinstance(index, dict) and isinstance(index.get("schema"), int) and index["schema"] > BUNDLE_SCHEMA:
         raise UserInputError(
-            f"made by a newer harness (bundle schema {index['schema']}, this one reads {BUNDLE_SCHEMA})", where=str(root),
+            f"made by a newer harness (bundle schema {index['schema']}, this one reads {BUNDLE_SCHEMA})",
+            where=str(root),
             hint="update the harness on this machine",
         )
     reader = _Reader(root)
     try:
         models = tuple(reader.model(entry) for entry in index["models"])
-        return Bundle(
-            folder=root, harness_version=index["harness"], created_utc=index["created_utc"], models=models
-        )
+        return Bundle(folder=root, harness_version=index["harness"], created_utc=index["created_utc"], models=models)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"damaged ({type(error).__name__}: {error})"
         raise UserInputError(what, where=str(root / INDEX), hint=_REBUILD_HINT) from error
@@ -128,23 +136,35 @@ class _Writer:
         """One entry of the index; see `_Reader.model` for the way back."""
         artifact, reference = model.artifact, model.reference
         return {
-            "workload": model.workload, "task": model.task, "tolerance": asdict(model.tolerance),
-            "max_accuracy_drop": model.max_accuracy_drop, "recipe": model.recipe, "seed": model.seed,
+            "workload": model.workload,
+            "task": model.task,
+            "tolerance": asdict(model.tolerance),
+            "max_accuracy_drop": model.max_accuracy_drop,
+            "recipe": model.recipe,
+            "seed": model.seed,
             "dataset": {"name": model.dataset_name, "note": model.dataset_note, "digest": model.dataset_digest},
             "artifact": {
-                "key": artifact.key, "refused": artifact.refused, "size_bytes": artifact.size_bytes,
+                "key": artifact.key,
+                "refused": artifact.refused,
+                "size_bytes": artifact.size_bytes,
                 "inputs": [asdict(tensor) for tensor in artifact.inputs],
                 "outputs": [asdict(tensor) for tensor in artifact.outputs],
                 "model": self.file("models", artifact.path) if artifact.path else None,
                 "manifest": self.data("manifests", json.dumps(artifact.manifest, sort_keys=True).encode()),
             },
             "inputs": [{"file": self.file("samples", i.path), "count": i.count} for i in model.inputs],
-            "sample_ids": self.array(model.sample_ids), "labels": self.array(model.labels),
-            "reference": reference and {
-                "identity": reference.identity, "outputs": [self.array(output) for output in reference.outputs],
+            "sample_ids": self.array(model.sample_ids),
+            "labels": self.array(model.labels),
+            "reference": reference
+            and {
+                "identity": reference.identity,
+                "outputs": [self.array(output) for output in reference.outputs],
             },
-            "float_right": self.array(model.float_right), "float_identity": model.float_identity,
-            "lsb": list(model.lsb), "rounding_steps": list(model.rounding_steps), "node_count": model.node_count,
+            "float_right": self.array(model.float_right),
+            "float_identity": model.float_identity,
+            "lsb": list(model.lsb),
+            "rounding_steps": list(model.rounding_steps),
+            "node_count": model.node_count,
             "findings": [asdict(finding) for finding in model.findings],
         }
 
@@ -181,28 +201,45 @@ class _Reader:
     def model(self, entry: dict[str, Any]) -> PreparedModel:
         dataset, reference, artifact = entry["dataset"], entry["reference"], self._artifact(entry)
         return PreparedModel(
-            workload=entry["workload"], task=entry["task"], tolerance=Tolerance(**entry["tolerance"]),
-            max_accuracy_drop=entry["max_accuracy_drop"], recipe=entry["recipe"], seed=entry["seed"], artifact=artifact,
-            dataset_name=dataset["name"], dataset_note=dataset["note"], dataset_digest=dataset["digest"],
+            workload=entry["workload"],
+            task=entry["task"],
+            tolerance=Tolerance(**entry["tolerance"]),
+            max_accuracy_drop=entry["max_accuracy_drop"],
+            recipe=entry["recipe"],
+            seed=entry["seed"],
+            artifact=artifact,
+            dataset_name=dataset["name"],
+            dataset_note=dataset["note"],
+            dataset_digest=dataset["digest"],
             inputs=tuple(
                 InputFile(path=self.path("samples", i["file"]), sha256=i["file"], count=i["count"])
                 for i in entry["inputs"]
             ),
-            sample_ids=self.array(entry["sample_ids"]), labels=self.array(entry["labels"]),
-            reference=reference and ReferenceOutputs(
+            sample_ids=self.array(entry["sample_ids"]),
+            labels=self.array(entry["labels"]),
+            reference=reference
+            and ReferenceOutputs(
                 identity=reference["identity"], outputs=tuple(self.array(digest) for digest in reference["outputs"])
             ),
-            float_right=self.array(entry["float_right"]), float_identity=entry["float_identity"],
-            lsb=tuple(entry["lsb"]), rounding_steps=tuple(entry["rounding_steps"]), node_count=entry["node_count"],
+            float_right=self.array(entry["float_right"]),
+            float_identity=entry["float_identity"],
+            lsb=tuple(entry["lsb"]),
+            rounding_steps=tuple(entry["rounding_steps"]),
+            node_count=entry["node_count"],
             findings=tuple(Finding(**finding) for finding in entry["findings"]),
         )
 
     def _artifact(self, entry: dict[str, Any]) -> Artifact:
         stored = entry["artifact"]
         return Artifact(
-            key=stored["key"], workload=entry["workload"], recipe=entry["recipe"], seed=entry["seed"],
-            path=self.path("models", stored["model"]) if stored["model"] else None, refused=stored["refused"],
-            sha256=stored["model"], size_bytes=stored["size_bytes"],
+            key=stored["key"],
+            workload=entry["workload"],
+            recipe=entry["recipe"],
+            seed=entry["seed"],
+            path=self.path("models", stored["model"]) if stored["model"] else None,
+            refused=stored["refused"],
+            sha256=stored["model"],
+            size_bytes=stored["size_bytes"],
             inputs=tuple(TensorIo(**{**io, "shape": tuple(io["shape"])}) for io in stored["inputs"]),
             outputs=tuple(TensorIo(**{**io, "shape": tuple(io["shape"])}) for io in stored["outputs"]),
             manifest=json.loads(self.path("manifests", stored["manifest"]).read_bytes()),

@@ -122,8 +122,10 @@ class BuildCache:
         folder = self.folder(kind, key)
         try:
             manifest = json.loads((folder / "manifest.json").read_bytes())
-            whole = manifest["schema"] == MANIFEST_SCHEMA and manifest["key"] == key and all(
-                _is_file_whole(folder / name, facts) for name, facts in manifest["files"].items()
+            whole = (
+                manifest["schema"] == MANIFEST_SCHEMA
+                and manifest["key"] == key
+                and all(_is_file_whole(folder / name, facts) for name, facts in manifest["files"].items())
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -229,8 +231,12 @@ class BuildCache:
                 removed_bytes += entry.size_bytes
                 total -= entry.size_bytes
         return CleanReport(
-            removed_artifacts=removed["artifact"], removed_trainings=removed["training"], removed_bytes=removed_bytes,
-            leftover_bytes=leftovers, kept_in_use=kept_in_use, kept_bytes=total,
+            removed_artifacts=removed["artifact"],
+            removed_trainings=removed["training"],
+            removed_bytes=removed_bytes,
+            leftover_bytes=leftovers,
+            kept_in_use=kept_in_use,
+            kept_bytes=total,
         )
 
     def _entries(self) -> Iterator[_Entry]:
@@ -278,7 +284,8 @@ class BuildCache:
             yield
         except OSError as error:
             raise HarnessError(
-                f"the build cache cannot be written ({error.strerror or error})", where=str(self.root),
+                f"the build cache cannot be written ({error.strerror or error})",
+                where=str(self.root),
                 hint="free space, or name another folder by --cache-dir or $HARNESS_CACHE_DIR",
             ) from error
 

@@ -91,9 +91,11 @@ class KeyMaker:
             qat = {name: packages[name] for name in _QAT_PACKAGES} if recipe.training.base == "qat" else {}
             training_key = sha256_json(["training", float_key, fields["training"], qat])
         return BuildKeys(
-            float_key=float_key, training_key=training_key,
+            float_key=float_key,
+            training_key=training_key,
             artifact_key=sha256_json(["artifact", training_key, fields["artifact"], packages]),
-            request_key=sha256_json(["request", fields]), packages=packages,
+            request_key=sha256_json(["request", fields]),
+            packages=packages,
         )
 
     def _fields(self, workload: Workload, recipe: Recipe, source: DataSource, seed: int) -> dict[str, Any]:
@@ -106,20 +108,30 @@ class KeyMaker:
             "float": {
                 "version": TRAINING_VERSION,
                 "model": self._model_digest(workload.model_path) if own_model else workload.name,
-                "architecture_version": workload.architecture_version, "task": workload.task,
-                "from_logits": workload.from_logits, "dataset": self._dataset_digest(workload, source),
+                "architecture_version": workload.architecture_version,
+                "task": workload.task,
+                "from_logits": workload.from_logits,
+                "dataset": self._dataset_digest(workload, source),
                 "schedule": training,
                 # A finished model is not trained: every seed has the same weights.
                 "seed": None if own_model else seed,
             },
             "training": {
-                "schedule": finetune, "optimizer": schedule["optimizer"], "base": recipe.training.base,
-                "scope": recipe.training.scope, "seed": seed,
+                "schedule": finetune,
+                "optimizer": schedule["optimizer"],
+                "base": recipe.training.base,
+                "scope": recipe.training.scope,
+                "seed": seed,
                 "quantizer": asdict(recipe.training.quantizer) if recipe.training.quantizer else None,
-            } if recipe.training.base != "float" else None,
+            }
+            if recipe.training.base != "float"
+            else None,
             "artifact": {
-                "version": CONVERSION_VERSION, "audit_version": AUDIT_VERSION, "recipe": recipe.name,
-                "conversion": asdict(recipe.conversion), "dynamic_batch": recipe.dynamic_batch,
+                "version": CONVERSION_VERSION,
+                "audit_version": AUDIT_VERSION,
+                "recipe": recipe.name,
+                "conversion": asdict(recipe.conversion),
+                "dynamic_batch": recipe.dynamic_batch,
             },
         }
 

@@ -62,8 +62,12 @@ class BuildWorker:
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         self._log: IO[bytes] = tempfile.TemporaryFile(prefix="harness-worker-")  # noqa: SIM115 - lives with the worker
         self.process = subprocess.Popen(
-            [*command, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path}, start_new_session=True,
+            [*command, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            start_new_session=True,
         )
         os.set_blocking(self.process.stdout.fileno(), False)
         self._partial = b""
@@ -151,7 +155,8 @@ class WorkerPool:
                 worker = BuildWorker(self._command)
             except OSError as error:
                 raise HarnessError(
-                    f"a build worker cannot be started ({error.strerror})", where=self._command[0],
+                    f"a build worker cannot be started ({error.strerror})",
+                    where=self._command[0],
                     hint="free memory or temporary space, or build with fewer --jobs",
                 ) from error
             self.workers.append(worker)

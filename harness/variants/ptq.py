@@ -56,7 +56,9 @@ def _converter(model: Any, dynamic_batch: bool) -> Any:
     tf, _ = import_tf()
     if len(model.inputs) != 1:
         names = ", ".join(tensor.name for tensor in model.inputs)
-        raise UnsupportedError(f"the model has {len(model.inputs)} inputs ({names}); one array of samples feeds one input")
+        raise UnsupportedError(
+            f"the model has {len(model.inputs)} inputs ({names}); one array of samples feeds one input"
+        )
     if dynamic_batch:
         return tf.lite.TFLiteConverter.from_keras_model(model)
     tensor = model.inputs[0]

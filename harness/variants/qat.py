@@ -51,8 +51,15 @@ def train_float(workload: Workload, dataset: Dataset, seed: int, on_progress: On
     schedule = workload.schedule
     x, y = _training_data(workload, dataset, schedule.train_samples)
     _fit(
-        workload, model, x, y, epochs=schedule.epochs_for(len(x)), batch_size=schedule.batch_size,
-        learning_rate=schedule.learning_rate, seed=seed, on_progress=on_progress,
+        workload,
+        model,
+        x,
+        y,
+        epochs=schedule.epochs_for(len(x)),
+        batch_size=schedule.batch_size,
+        learning_rate=schedule.learning_rate,
+        seed=seed,
+        on_progress=on_progress,
     )
     return model
 
@@ -71,8 +78,15 @@ def fine_tune(
     schedule = workload.schedule
     x, y = _training_data(workload, dataset, schedule.finetune_samples)
     _fit(
-        workload, model, x, y, epochs=schedule.finetune_epochs, batch_size=schedule.finetune_batch_size,
-        learning_rate=schedule.finetune_learning_rate, seed=seed, on_progress=on_progress,
+        workload,
+        model,
+        x,
+        y,
+        epochs=schedule.finetune_epochs,
+        batch_size=schedule.finetune_batch_size,
+        learning_rate=schedule.finetune_learning_rate,
+        seed=seed,
+        on_progress=on_progress,
     )
 
 
@@ -89,8 +103,16 @@ def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> t
 
 
 def _fit(
-    workload: Workload, model: Any, x: np.ndarray, y: np.ndarray, *, epochs: int, batch_size: int,
-    learning_rate: float, seed: int, on_progress: OnProgress | None,
+    workload: Workload,
+    model: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    on_progress: OnProgress | None,
 ) -> None:
     """Keras' fit with the order of samples drawn here: Keras would draw it from a generator that building the model
     has moved by an amount that differs between a float and a quantized model."""
@@ -174,7 +196,8 @@ def _quantize_named(model: Any, quantizer: Quantizer) -> Any:
     annotated = keras.models.clone_model(model, clone_function=annotate)
     # clone_model makes new variables only for layers it copies; `annotate` wraps the layers themselves.
     classes = (
-        quantizers.named_config_class(), quantizers.activation_bits_config_class(),
+        quantizers.named_config_class(),
+        quantizers.activation_bits_config_class(),
         quantizers.all_values_per_channel_class(),
     )
     with tfmot.quantize_scope({cls.__name__: cls for cls in classes}):

@@ -63,7 +63,8 @@ def describe(model: Any) -> dict[str, Any]:
             "added_by_role": dict(sorted(added.items())),
             "wrapped_layers": sum(layer["wrapped"] for layer in layers),
             "layers_without_weight_quantizer": [
-                layer["name"] for layer in layers
+                layer["name"]
+                for layer in layers
                 if layer["wrapped"] and layer["weight_quantizer"] is None and _has_kernel(layer)
             ],
         },

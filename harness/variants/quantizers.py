@@ -33,14 +33,18 @@ def make_weight_quantizer(quantizer: Quantizer, layer_class: str) -> Any:
     from tensorflow_model_optimization.python.core.quantization.keras import quantizers as tfmot
 
     options = {
-        "num_bits": quantizer.weight_bits, "symmetric": quantizer.symmetric, "narrow_range": quantizer.narrow_range,
+        "num_bits": quantizer.weight_bits,
+        "symmetric": quantizer.symmetric,
+        "narrow_range": quantizer.narrow_range,
     }
     per_channel = quantizer.per_channel and layer_class in PER_CHANNEL_LAYERS
     if quantizer.kind == "allvalues-pc" and per_channel:
         return all_values_per_channel_class()(**options)
     classes = {
-        "last": tfmot.LastValueQuantizer, "movavg": tfmot.MovingAverageQuantizer,
-        "allvalues": tfmot.AllValuesQuantizer, "allvalues-pc": tfmot.AllValuesQuantizer,
+        "last": tfmot.LastValueQuantizer,
+        "movavg": tfmot.MovingAverageQuantizer,
+        "allvalues": tfmot.AllValuesQuantizer,
+        "allvalues-pc": tfmot.AllValuesQuantizer,
     }
     return classes[quantizer.kind](per_axis=per_channel, **options)
 
@@ -76,7 +80,10 @@ def all_values_per_channel_class() -> type:
             channels = int(tensor_shape[-1])
             return {
                 f"{end}_var": layer.add_weight(
-                    f"{name}_{end}", shape=(channels,), initializer=tf_keras.initializers.Constant(0.0), trainable=False,
+                    f"{name}_{end}",
+                    shape=(channels,),
+                    initializer=tf_keras.initializers.Constant(0.0),
+                    trainable=False,
                 )
                 for end in ("min", "max")
             }

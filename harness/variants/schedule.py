@@ -85,7 +85,9 @@ class Scheduler:
         progress: told about every change.
     """
 
-    def __init__(self, cache: BuildCache, pool: WorkerPool, tasks: Iterable[Task], progress: BuildProgress | None) -> None:
+    def __init__(
+        self, cache: BuildCache, pool: WorkerPool, tasks: Iterable[Task], progress: BuildProgress | None
+    ) -> None:
         self._cache = cache
         self._pool = pool
         self._tasks = {task.key: task for task in tasks}
@@ -163,7 +165,8 @@ class Scheduler:
             manifest = self._cache.find("training", key)
             if manifest is None:
                 raise HarnessError(
-                    "a training vanished from the build cache while it was needed", where=str(self._cache.root),
+                    "a training vanished from the build cache while it was needed",
+                    where=str(self._cache.root),
                     hint="build again; do not delete the cache's files during a build",
                 )
             self._done[key] = manifest
@@ -197,10 +200,13 @@ class Scheduler:
         """A crash in a job becomes a refusal when it happens twice; a kill from outside ends the build."""
         task = worker.task
         if not end.crashed:
-            out_of_memory = "the system may be out of memory: build with fewer --jobs" if end.signal == "SIGKILL" else None
+            out_of_memory = (
+                "the system may be out of memory: build with fewer --jobs" if end.signal == "SIGKILL" else None
+            )
             raise HarnessError(
                 f"a build worker was killed from outside ({end.signal}); nothing is broken in the cache",
-                where=task.label if task else None, hint=out_of_memory or "build again",
+                where=task.label if task else None,
+                hint=out_of_memory or "build again",
             )
         if task is None or not worker.ready:
             raise HarnessError(
@@ -238,9 +244,7 @@ class Scheduler:
             task.lock = None
 
     def _report(self, held_elsewhere: bool) -> None:
-        labels = [
-            f"{task.label} {task.share:.0%}" if task.share else task.label for task in self._running.values()
-        ]
+        labels = [f"{task.label} {task.share:.0%}" if task.share else task.label for task in self._running.values()]
         if held_elsewhere and not labels:
             labels = ["waiting for another build of the same"]
         self._progress(", ".join(labels), len(self._tasks) - len(self._open) - len(self._running), len(self._tasks))

@@ -27,7 +27,8 @@ def workload_reference(workload: Workload) -> dict[str, Any]:
 def source_reference(source: DataSource) -> dict[str, Any]:
     """A data source as JSON."""
     return {
-        "data_dir": source.data_dir and str(source.data_dir), "keras_dir": source.keras_dir and str(source.keras_dir),
+        "data_dir": source.data_dir and str(source.data_dir),
+        "keras_dir": source.keras_dir and str(source.keras_dir),
         "fetched_dir": source.fetched_dir and str(source.fetched_dir),
     }
 
@@ -78,7 +79,8 @@ class JobRunner:
             qat.fine_tune(workload, dataset, model, job["seed"], on_progress)
         np.savez(out / "weights.npz", **qat.weight_arrays(model))
         return {
-            "training_summary": describe(model), "weights_sha256": sha256_file(out / "weights.npz"),
+            "training_summary": describe(model),
+            "weights_sha256": sha256_file(out / "weights.npz"),
             "dataset": {"name": dataset.name, "note": dataset.note, "digest": dataset.digest},
         }
 
@@ -147,7 +149,9 @@ def describe_file(path: Path) -> dict[str, Any]:
         name = (node.custom_name or node.op, node.version)
         ops[name] = ops.get(name, 0) + 1
     return {
-        "sha256": sha256_file(path), "size_bytes": graph.size_bytes, "inputs": [asdict(io) for io in inputs],
+        "sha256": sha256_file(path),
+        "size_bytes": graph.size_bytes,
+        "inputs": [asdict(io) for io in inputs],
         "outputs": [asdict(io) for io in outputs],
         "ops": [{"op": op, "version": version, "count": count} for (op, version), count in ops.items()],
         "node_count": len(graph.nodes),

@@ -43,7 +43,12 @@ WORKLOAD = Workload(
     from_logits=True,
     # Three epochs of 10,000 images are 471 steps; the bundled digits take 8 epochs to the 150 steps they need.
     schedule=Schedule(
-        epochs=3, batch_size=64, learning_rate=0.001, min_steps=150,
-        finetune_epochs=2, finetune_batch_size=64, finetune_samples=1000,
+        epochs=3,
+        batch_size=64,
+        learning_rate=0.001,
+        min_steps=150,
+        finetune_epochs=2,
+        finetune_batch_size=64,
+        finetune_samples=1000,
     ),
 )

@@ -97,7 +97,8 @@ class DataSource:
             found = sorted(path for path in folder.glob(dataset.pattern) if path.is_file())
             if len(found) > 1:
                 raise UserInputError(
-                    f"holds several {dataset.title} files ({', '.join(p.name for p in found)})", where=str(folder),
+                    f"holds several {dataset.title} files ({', '.join(p.name for p in found)})",
+                    where=str(folder),
                     hint=f"keep one, or name the one to use {dataset.name}.npz",
                 )
             if found:
@@ -123,7 +124,8 @@ def read_published(path: Path, dataset: Published, parts: Literal["all", "test"]
         check_samples(arrays[key], path=path, key=key, sample_shape=dataset.sample_shape)
         if arrays[key].dtype != np.uint8:
             raise UserInputError(
-                f"array '{key}' has dtype {arrays[key].dtype}, expected uint8 pixels 0..255", where=str(path),
+                f"array '{key}' has dtype {arrays[key].dtype}, expected uint8 pixels 0..255",
+                where=str(path),
                 hint="save the raw pixels; the harness scales them itself",
             )
     for key in ("y_train", "y_test"):

@@ -37,14 +37,18 @@ class Remote:
 REMOTES = {
     # The URL and file_hash of keras.datasets.mnist.load_data.
     "mnist": Remote(
-        dataset=MNIST, form="npz", size_text="11 MB",
+        dataset=MNIST,
+        form="npz",
+        size_text="11 MB",
         url="https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
         sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
     ),
     # The "binary version" of the CIFAR-10 page (MD5 c32a1d4ab5d03f1284b67883e8d87530), 170,052,171 bytes. The python
     # version that Keras loads is pickled, and pickles are never loaded.
     "cifar10": Remote(
-        dataset=CIFAR10, form="cifar-binary", size_text="170 MB",
+        dataset=CIFAR10,
+        form="cifar-binary",
+        size_text="170 MB",
         url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     ),
@@ -60,7 +64,12 @@ class Fetched:
 
 
 def fetch_dataset(
-    name: str, *, url: str | None = None, sha256: str | None = None, folder: Path | None = None, force: bool = False,
+    name: str,
+    *,
+    url: str | None = None,
+    sha256: str | None = None,
+    folder: Path | None = None,
+    force: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Fetched:
     """Downloads a dataset and puts it as NAME.npz where `DataSource` finds it.
@@ -107,7 +116,8 @@ def _download_to(target: Path, remote: Remote, address: str, sha256: str, on_pro
             got = _download(address, file, target, on_progress)
             if got != sha256:
                 raise UserInputError(
-                    f"the download has SHA-256 {got}, expected {sha256}", where=address,
+                    f"the download has SHA-256 {got}, expected {sha256}",
+                    where=address,
                     hint="the server sent another file: try again, or give --sha256 if this version is the one you want",
                 )
             file.flush()

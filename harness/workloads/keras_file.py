@@ -22,8 +22,27 @@ _LAMBDAS = {"Lambda", "__lambda__"}
 #: what a functional model may call as a bare TensorFlow function; a TFOpLambda layer names it, and could name others
 _SAFE_FUNCTIONS = ("math.", "nn.", "image.", "linalg.", "__operators__.", "compat.v1.nn.", "compat.v1.image.")
 _SAFE_BARE_FUNCTIONS = {
-    "cast", "clip_by_value", "concat", "convert_to_tensor", "expand_dims", "gather", "identity", "pad", "reshape", "shape",
-    "slice", "split", "squeeze", "stack", "strided_slice", "tile", "transpose", "unstack", "where", "zeros_like", "ones_like",
+    "cast",
+    "clip_by_value",
+    "concat",
+    "convert_to_tensor",
+    "expand_dims",
+    "gather",
+    "identity",
+    "pad",
+    "reshape",
+    "shape",
+    "slice",
+    "split",
+    "squeeze",
+    "stack",
+    "strided_slice",
+    "tile",
+    "transpose",
+    "unstack",
+    "where",
+    "zeros_like",
+    "ones_like",
 }
 
 
@@ -52,7 +71,9 @@ def read_keras_file(path: Path) -> KerasFile:
     """
     where = str(path)
     if not path.exists():
-        raise UserInputError("no such file", where=where, hint="give the path of a .keras or .h5 file or a SavedModel folder")
+        raise UserInputError(
+            "no such file", where=where, hint="give the path of a .keras or .h5 file or a SavedModel folder"
+        )
     if path.is_dir():
         kind, config, version = "saved_model", _saved_model_config(path), "2"
     elif _starts_with(path, _HDF5_MAGIC):
@@ -95,7 +116,9 @@ def _zip_config(path: Path) -> tuple[Any, str]:
             names = archive.namelist()
             missing = [name for name in ("config.json", "metadata.json", "model.weights.h5") if name not in names]
             if missing:
-                raise UserInputError(f"has no {missing[0]} inside", where=str(path), hint="save the model with model.save()")
+                raise UserInputError(
+                    f"has no {missing[0]} inside", where=str(path), hint="save the model with model.save()"
+                )
             if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
                 raise UserInputError("its config.json is too large to be a model description", where=str(path))
             config, metadata = (json.loads(archive.read(name)) for name in ("config.json", "metadata.json"))
@@ -117,7 +140,9 @@ def _h5_config(path: Path) -> tuple[Any, str]:
             top = sorted(file)
         if not config:
             hint = "save the whole model with model.save(), not model.save_weights()"
-            raise UserInputError(f"holds no model description, only {', '.join(top) or 'nothing'}", where=str(path), hint=hint)
+            raise UserInputError(
+                f"holds no model description, only {', '.join(top) or 'nothing'}", where=str(path), hint=hint
+            )
         return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         hint = "it is truncated or damaged; save the model again"
@@ -134,7 +159,8 @@ def _saved_model_config(path: Path) -> Any:
     except OSError:
         raise UserInputError(
             "is a SavedModel without Keras metadata: a bare graph, which cannot be trained further or annotated for QAT",
-            where=str(path), hint="save the model as .keras (model.save), or convert it to .tflite and give that",
+            where=str(path),
+            hint="save the model as .keras (model.save), or convert it to .tflite and give that",
         ) from None
     try:
         for number, node in _protobuf_fields(data):
@@ -193,12 +219,14 @@ def _refuse_code(config: dict[str, Any], where: str) -> None:
             layer = node.get("name") or (node["config"].get("name") if isinstance(node.get("config"), dict) else None)
             raise UserInputError(
                 f"layer '{layer or name}' is a Lambda: it carries Python code, which is never run from a model file",
-                where=where, hint="replace it by built-in layers (Rescaling, Reshape, Activation, ...) and save again",
+                where=where,
+                hint="replace it by built-in layers (Rescaling, Reshape, Activation, ...) and save again",
             )
         if name in ("TFOpLambda", "SlicingOpLambda") and isinstance(node.get("config"), dict):
             function = str(node["config"].get("function", ""))
             if not function.startswith(_SAFE_FUNCTIONS) and function not in _SAFE_BARE_FUNCTIONS:
                 raise UserInputError(
                     f"the model calls the TensorFlow function '{function}', which is not one that is accepted from a file",
-                    where=where, hint="replace it by built-in layers and save again",
+                    where=where,
+                    hint="replace it by built-in layers and save again",
                 )

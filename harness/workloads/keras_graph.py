@@ -65,7 +65,8 @@ def _model_ends(model: dict[str, Any], where: str) -> KerasEnds:
     else:
         raise UserInputError(
             f"the model is a {name}, expected Sequential or Functional: a class of one's own cannot be rebuilt from a file",
-            where=where, hint="build it with keras.Sequential or keras.Model(inputs, outputs), or give a .tflite",
+            where=where,
+            hint="build it with keras.Sequential or keras.Model(inputs, outputs), or give a .tflite",
         )
     units, logits = _output(chain, where)
     return KerasEnds(input_shape=shape, output_units=units, from_logits=logits)
@@ -117,7 +118,11 @@ def _inbound(layer: dict[str, Any]) -> list[str]:
 
 def _batch_shape(layer: dict[str, Any]) -> tuple[int, ...] | None:
     config = layer["config"]
-    return _sample_shape(config.get("batch_input_shape") or config.get("batch_shape")) if isinstance(config, dict) else None
+    return (
+        _sample_shape(config.get("batch_input_shape") or config.get("batch_shape"))
+        if isinstance(config, dict)
+        else None
+    )
 
 
 def _sample_shape(batch_shape: Any) -> tuple[int, ...] | None:

@@ -21,8 +21,14 @@ from harness.workloads.keras_file import KerasFile, is_qat, read_keras_file
 
 #: keys that Keras 3 writes and Keras 2 does not know -> the values that mean nothing
 _KERAS3_ONLY: dict[str, tuple[Any, ...]] = {
-    "quantization_config": (None,), "renorm": (False,), "renorm_clipping": (None,), "renorm_momentum": (0.99, None),
-    "input_axes": (None,), "output_axes": (None,), "lora_rank": (None,), "lora_alpha": (None,),
+    "quantization_config": (None,),
+    "renorm": (False,),
+    "renorm_clipping": (None,),
+    "renorm_momentum": (0.99, None),
+    "input_axes": (None,),
+    "output_axes": (None,),
+    "lora_rank": (None,),
+    "lora_alpha": (None,),
 }
 _BOOKKEEPING = ("module", "registered_name", "build_config", "compile_config", "shared_object_id")
 
@@ -39,7 +45,8 @@ def load_keras_model(path: Path) -> Any:
     if is_qat(file) and file.kind == "keras":
         raise UserInputError(
             "is a quantization-aware model in the .keras format, whose wrapped weights Keras cannot read back",
-            where=str(path), hint="save the quantization-aware model as .h5",
+            where=str(path),
+            hint="save the quantization-aware model as .h5",
         )
     keras = import_tf().keras
     config = to_keras2(file.config, where=str(path))
@@ -52,14 +59,17 @@ def load_keras_model(path: Path) -> Any:
             model = keras.models.model_from_json(json.dumps(config))
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise UserInputError(
-                f"the model cannot be rebuilt from its description ({_first_line(error)})", where=str(path),
+                f"the model cannot be rebuilt from its description ({_first_line(error)})",
+                where=str(path),
                 hint="layers of one's own cannot be read from a file: use built-in layers, or give a .tflite",
             ) from error
         try:
             _load_weights(model, file)
         except (ValueError, KeyError, OSError, RuntimeError, AssertionError, zipfile.BadZipFile, zlib.error) as error:
             hint = "the file is truncated or damaged, or was written by another Keras; save the model again"
-            raise UserInputError(f"its weights cannot be read ({_first_line(error)})", where=str(path), hint=hint) from error
+            raise UserInputError(
+                f"its weights cannot be read ({_first_line(error)})", where=str(path), hint=hint
+            ) from error
     return model
 
 
@@ -82,7 +92,11 @@ def _load_weights(model: Any, file: KerasFile) -> None:
             if file.kind == "h5":
                 shutil.copyfile(file.path, copy)
             else:
-                with zipfile.ZipFile(file.path) as archive, archive.open("model.weights.h5") as source, open(copy, "wb") as out:
+                with (
+                    zipfile.ZipFile(file.path) as archive,
+                    archive.open("model.weights.h5") as source,
+                    open(copy, "wb") as out,
+                ):
                     shutil.copyfileobj(source, out, 1 << 20)
             model.load_weights(str(copy))
 
@@ -121,7 +135,8 @@ def _object(node: dict[str, Any], where: str) -> Any:
     if ".ops." in module:
         raise UserInputError(
             f"the model calls keras.ops '{name}', which Keras 2, and so quantization-aware training, does not know",
-            where=where, hint="use the layer that does the same (Add, Multiply, Reshape, ...), or give a .tflite",
+            where=where,
+            hint="use the layer that does the same (Add, Multiply, Reshape, ...), or give a .tflite",
         )
     if not isinstance(config, dict):
         return {"class_name": name, "config": _value(config, where)}
@@ -152,7 +167,8 @@ def _inbound_node(call: Any, where: str) -> Any:
     plain = all(isinstance(t, dict) and t.get("class_name") == "__keras_tensor__" for t in tensors)
     if len(arguments) != 1 or not plain or any(isinstance(v, (dict, list)) for v in constants.values()):
         raise UserInputError(
-            "a layer is called with several arguments, which cannot be carried over from Keras 3", where=where,
+            "a layer is called with several arguments, which cannot be carried over from Keras 3",
+            where=where,
             hint="use layers that take one tensor or one list of tensors, or give a .tflite",
         )
     return [[*tensor["config"]["keras_history"], constants] for tensor in tensors]

@@ -24,7 +24,8 @@ def _open(path: Path) -> np.lib.npyio.NpzFile:
             magic = file.read(6)
         if magic == b"\x93NUMPY":
             raise UserInputError(
-                "holds one bare array (.npy), expected an .npz file of named arrays", where=str(path),
+                "holds one bare array (.npy), expected an .npz file of named arrays",
+                where=str(path),
                 hint="write it with numpy.savez(path, x_test=..., y_test=...)",
             )
         # Asked first: np.load would take any other file for a pickle, and say so.
@@ -71,7 +72,8 @@ def read_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = (
         missing = [key for key in required if key not in archive.files]
         if missing:
             raise UserInputError(
-                f"has no array '{missing[0]}'", where=str(path),
+                f"has no array '{missing[0]}'",
+                where=str(path),
                 hint=f"expected the keys {', '.join(required)}; found {', '.join(sorted(archive.files)) or 'none'}",
             )
         arrays: dict[str, np.ndarray] = {}
@@ -99,7 +101,8 @@ def check_samples(x: np.ndarray, *, path: Path, key: str, sample_shape: tuple[in
     where = str(path)
     if x.dtype.kind not in "uif":
         raise UserInputError(
-            f"array '{key}' has dtype {x.dtype}, expected numbers", where=where,
+            f"array '{key}' has dtype {x.dtype}, expected numbers",
+            where=where,
             hint="save uint8, another integer type or float32",
         )
     expected = f"[N, {', '.join(map(str, sample_shape))}]" if sample_shape else "[N, ...]"
@@ -114,7 +117,8 @@ def check_samples(x: np.ndarray, *, path: Path, key: str, sample_shape: tuple[in
         if len(bad):
             raise UserInputError(
                 f"array '{key}' has NaN or infinite values in {len(bad)} of {len(x)} samples, first in sample {bad[0]}",
-                where=where, hint="clean the data before it is saved",
+                where=where,
+                hint="clean the data before it is saved",
             )
 
 

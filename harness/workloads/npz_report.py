@@ -23,7 +23,8 @@ def describe_npz(path: Path) -> list[str]:
     keys = npz_keys(path)
     if "x_test" not in keys and "x" not in keys:
         raise UserInputError(
-            f"has neither 'x_test' nor 'x'; found the keys: {', '.join(keys) or 'none'}", where=str(path),
+            f"has neither 'x_test' nor 'x'; found the keys: {', '.join(keys) or 'none'}",
+            where=str(path),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
     used = [key for pair in _PAIRS for key in pair if key in keys]
@@ -39,7 +40,9 @@ def describe_npz(path: Path) -> list[str]:
                 raise UserInputError(f"has '{y_key}' without '{x_key}'", where=str(path))
             y = check_labels(arrays[y_key], count=len(arrays[x_key]), path=path, key=y_key)
             values, counts = np.unique(y, return_counts=True)
-            classes = f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
+            classes = (
+                f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
+            )
             lines.append(f"{y_key:<8} {arrays[y_key].dtype} {list(arrays[y_key].shape)}, {classes}")
     unused = [key for key in keys if key not in used]
     if unused:

@@ -32,12 +32,14 @@ def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
         return shaped.astype(io.dtype, copy=False)
     if io.dtype not in ("int8", "uint8", "int16"):
         raise UserInputError(
-            f"the input has dtype {io.dtype}, which samples are not converted to", where=f"input '{io.name}'",
+            f"the input has dtype {io.dtype}, which samples are not converted to",
+            where=f"input '{io.name}'",
             hint="inputs of float32, float16, int8, uint8 and int16 are supported",
         )
     if not io.scale > 0:
         raise UserInputError(
-            f"the {io.dtype} input carries no quantization scale", where=f"input '{io.name}'",
+            f"the {io.dtype} input carries no quantization scale",
+            where=f"input '{io.name}'",
             hint="convert the model with quantized inputs, or with float inputs",
         )
     dtype = np.dtype(io.dtype)
@@ -69,6 +71,7 @@ def fitting_shape(have: tuple[int, ...], io: TensorIo) -> tuple[int, ...]:
             return (count, *candidate)
     expected = ", ".join("any" if axis == -1 else str(axis) for axis in want)
     raise UserInputError(
-        f"samples have shape {list(sample)}, the model takes [{expected}]", where=f"input '{io.name}'",
+        f"samples have shape {list(sample)}, the model takes [{expected}]",
+        where=f"input '{io.name}'",
         hint="reshape the samples (first axis: sample number), or use the model that belongs to them",
     )

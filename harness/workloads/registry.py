@@ -43,7 +43,8 @@ def get_workload(name_or_path: str, *, data: Path | None = None) -> Workload:
         workload = known[name_or_path]
     if data is not None:
         raise UserInputError(
-            f"workload '{name_or_path}' brings its own dataset, a file of samples does not apply", where=str(data),
+            f"workload '{name_or_path}' brings its own dataset, a file of samples does not apply",
+            where=str(data),
             hint="give a folder with mnist.npz or cifar10.npz by --data-dir, or a model file instead of the name",
         )
     return workload
@@ -88,7 +89,8 @@ def _workloads() -> dict[str, Workload]:
             workload = point.load()
         except Exception as error:
             raise UserInputError(
-                f"the entry point '{point.name}' cannot be loaded ({type(error).__name__}: {error})", where=point.value,
+                f"the entry point '{point.name}' cannot be loaded ({type(error).__name__}: {error})",
+                where=point.value,
                 hint="repair or uninstall the package that brings it",
             ) from error
         _add(found, workload, point.value)

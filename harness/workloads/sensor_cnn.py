@@ -57,8 +57,13 @@ WORKLOAD = Workload(
     build_model=build_model,
     # 560 steps: two epochs of the 6,000 MNIST images, seven of the 1,297 bundled digits.
     schedule=Schedule(
-        epochs=1, batch_size=16, learning_rate=0.002, min_steps=560,
-        finetune_batch_size=32, finetune_samples=1000, finetune_learning_rate=0.0005,
+        epochs=1,
+        batch_size=16,
+        learning_rate=0.002,
+        min_steps=560,
+        finetune_batch_size=32,
+        finetune_samples=1000,
+        finetune_learning_rate=0.0005,
     ),
     # Global average pooling and two Dense layers add up the rounding of three convolutions: LiteRT and tflite-runtime
     # differ by up to two steps of the last logit here (docs/outcomes.md has the figures).

@@ -24,8 +24,13 @@ _READ_VERSION = 1
 _RANDOM_SAMPLES = 256
 #: an already trained model is only trained on gently, and on at most this many samples
 _SCHEDULE = Schedule(
-    epochs=0, batch_size=32, learning_rate=0.001,
-    finetune_epochs=1, finetune_batch_size=32, finetune_samples=5000, finetune_learning_rate=0.0001,
+    epochs=0,
+    batch_size=32,
+    learning_rate=0.001,
+    finetune_epochs=1,
+    finetune_batch_size=32,
+    finetune_samples=5000,
+    finetune_learning_rate=0.0001,
 )
 
 
@@ -56,7 +61,8 @@ def model_ends(path: Path) -> ModelEnds:
     file = read_keras_file(path)
     if is_qat(file):
         raise UserInputError(
-            "the model is wrapped for quantization-aware training already", where=str(path),
+            "the model is wrapped for quantization-aware training already",
+            where=str(path),
             hint="give the float model it was made from; `harness audit` explains this one",
         )
     ends = keras_ends(file)
@@ -128,8 +134,14 @@ class Samples:
         elif source.parts == "all":
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
-            name=self.path.stem, note=self._note(keys, arrays[x_key], len(x_test)), digest=self.digest(source),
-            x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, origin=str(self.path),
+            name=self.path.stem,
+            note=self._note(keys, arrays[x_key], len(x_test)),
+            digest=self.digest(source),
+            x_train=x_train,
+            y_train=y_train,
+            x_test=x_test,
+            y_test=y_test,
+            origin=str(self.path),
         )
 
     def _samples(self, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
@@ -151,7 +163,9 @@ class Samples:
         if key not in arrays:
             return default
         if arrays[key].size != 1 or arrays[key].dtype.kind not in "uif" or not np.isfinite(arrays[key]).all():
-            what = f"array '{key}' is {arrays[key].dtype} of shape {list(arrays[key].shape)}, expected one finite number"
+            what = (
+                f"array '{key}' is {arrays[key].dtype} of shape {list(arrays[key].shape)}, expected one finite number"
+            )
             raise UserInputError(what, where=str(self.path))
         return float(arrays[key].reshape(()))
 
@@ -195,10 +209,18 @@ class RandomInputs:
         return arrays_digest({"x": self._inputs()})
 
     def load(self, source: DataSource) -> Dataset:
-        note = f"{self.count} random inputs, uniform over {self._range_text()}, seed 0; agreement with the reference only"
+        note = (
+            f"{self.count} random inputs, uniform over {self._range_text()}, seed 0; agreement with the reference only"
+        )
         return Dataset(
-            name="random", note=note, digest=self.digest(source),
-            x_train=None, y_train=None, x_test=self._inputs(), y_test=None, origin="generated",
+            name="random",
+            note=note,
+            digest=self.digest(source),
+            x_train=None,
+            y_train=None,
+            x_test=self._inputs(),
+            y_test=None,
+            origin="generated",
         )
 
     def _range_text(self) -> str:
@@ -232,7 +254,8 @@ def user_workload(path: Path, data: Path | None) -> Workload:
     if data is None:
         if ends.kind == "keras":
             raise UserInputError(
-                "a model of your own needs samples: they calibrate activations and measure accuracy", where=str(path),
+                "a model of your own needs samples: they calibrate activations and measure accuracy",
+                where=str(path),
                 hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
             )
         assert ends.input is not None
@@ -249,9 +272,16 @@ def user_workload(path: Path, data: Path | None) -> Workload:
 
         build_model = functools.partial(load_keras_model, path)
     return Workload(
-        name=_workload_name(path), title=f"{path.name} (a model of your own)", task=task,
-        load_dataset=samples.load, dataset_digest=samples.digest, build_model=build_model, schedule=_SCHEDULE,
-        model_path=str(path), data_path=str(data) if data else None, from_logits=ends.from_logits,
+        name=_workload_name(path),
+        title=f"{path.name} (a model of your own)",
+        task=task,
+        load_dataset=samples.load,
+        dataset_digest=samples.digest,
+        build_model=build_model,
+        schedule=_SCHEDULE,
+        model_path=str(path),
+        data_path=str(data) if data else None,
+        from_logits=ends.from_logits,
     )
 
 
@@ -269,7 +299,8 @@ def _task(data: Path, ends: ModelEnds) -> Task:
     if "x_test" not in keys and "x" not in keys:
         found = ", ".join(keys) or "none"
         raise UserInputError(
-            f"has neither 'x_test' nor 'x'; found the keys: {found}", where=str(data),
+            f"has neither 'x_test' nor 'x'; found the keys: {found}",
+            where=str(data),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
     y_key = "y_test" if "x_test" in keys else "y"
@@ -282,7 +313,8 @@ def _task(data: Path, ends: ModelEnds) -> Task:
         check_labels(y, count=len(y), path=data, key=y_key, classes=2)
         if ends.from_logits:
             raise UserInputError(
-                "the model has one output without a sigmoid, so labels 0 and 1 cannot be compared with it", where=str(data),
+                "the model has one output without a sigmoid, so labels 0 and 1 cannot be compared with it",
+                where=str(data),
                 hint="end the model in a sigmoid, or leave the labels out to measure agreement only",
             )
         return "binary"

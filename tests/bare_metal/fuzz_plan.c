@@ -1,9 +1,9 @@
 /* Mutated plans against the plan runtime and the fast kernels of an emulated core. Command line: seed, cases, and 1
  * where plans are to be mutated once they are loaded, what the contract forbids and what must not go unnoticed.
  *
- * The valid plans are linked in (seeds.c, made by the test). The arena ends at the fence, so that an access behind it is a fault, which ends
- * the program with code 3; so does one that the core cannot make. Ends with code 1 at a write beside a node's output and scratch.
- * Prints how many plans ran and how many were refused. */
+ * The valid plans are linked in (seeds.c, made by the test). The arena ends at the fence, so that an access behind it
+ * is a fault, which ends the program with code 3; so does one that the core cannot make. Ends with code 1 at a write
+ * beside a node's output and scratch. Prints how many plans ran and how many were refused. */
 #include "bare.h"
 #include "fast.h"
 #include "plan_mutate.h"

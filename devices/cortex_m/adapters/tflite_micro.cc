@@ -1,5 +1,5 @@
-/* runtime.h with TFLite Micro behind it, compiled when a build is pointed at a TFLite Micro of the user's own (docs/tflite-micro.md).
- * The model is the .tflite itself.
+/* runtime.h with TFLite Micro behind it, compiled when a build is pointed at a TFLite Micro of the user's own
+ * (docs/tflite-micro.md). The model is the .tflite itself.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +16,8 @@
 #define TFLM_BUILD "unknown"
 #endif
 
-namespace {
+namespace
+{
 
 using Interpreter = tflite::MicroInterpreter;
 
@@ -35,43 +36,54 @@ struct Loading {
 extern "C" void (*const __init_array_start[])(void);
 extern "C" void (*const __init_array_end[])(void);
 
-void construct_globals() {
+void construct_globals()
+{
     static bool done;
-    if (done) return;
+    if (done)
+        return;
     done = true;
-    for (void (*const *constructor)(void) = __init_array_start; constructor != __init_array_end; ++constructor) (*constructor)();
+    for (void (*const *constructor)(void) = __init_array_start; constructor != __init_array_end; ++constructor)
+        (*constructor)();
 }
 
-bool has_op(const tflite::MicroOpResolver &ops, const tflite::OperatorCode &code) {
+bool has_op(const tflite::MicroOpResolver &ops, const tflite::OperatorCode &code)
+{
     const tflite::BuiltinOperator builtin = tflite::GetBuiltinCode(&code);
-    if (builtin != tflite::BuiltinOperator_CUSTOM) return ops.FindOp(builtin) != nullptr;
+    if (builtin != tflite::BuiltinOperator_CUSTOM)
+        return ops.FindOp(builtin) != nullptr;
     return code.custom_code() && ops.FindOp(code.custom_code()->c_str()) != nullptr;
 }
 
-const char *name_of(const tflite::OperatorCode &code) {
+const char *name_of(const tflite::OperatorCode &code)
+{
     const tflite::BuiltinOperator builtin = tflite::GetBuiltinCode(&code);
-    if (builtin != tflite::BuiltinOperator_CUSTOM) return tflite::EnumNameBuiltinOperator(builtin);
+    if (builtin != tflite::BuiltinOperator_CUSTOM)
+        return tflite::EnumNameBuiltinOperator(builtin);
     return code.custom_code() ? code.custom_code()->c_str() : "CUSTOM";
 }
 
 /* Every op of the model that is not registered, by name; the first node of the first one as the node. */
-int check_ops(const tflite::Model &model, const tflite::MicroOpResolver &ops, uint16_t *first_node) {
+int check_ops(const tflite::Model &model, const tflite::MicroOpResolver &ops, uint16_t *first_node)
+{
     const auto *const codes = model.operator_codes();
     const auto *const nodes = model.subgraphs()->Get(0)->operators();
     int missing = 0;
     for (uint32_t index = 0; codes && index < codes->size(); ++index) {
         const tflite::OperatorCode &code = *codes->Get(index);
-        if (has_op(ops, code)) continue;
+        if (has_op(ops, code))
+            continue;
         tflm_text_add(missing ? ", %s" : "this firmware's TFLite Micro was not given the op %s", name_of(code));
         for (uint32_t node = 0; !missing && nodes && node < nodes->size(); ++node)
-            if (nodes->Get(node)->opcode_index() == index && *first_node == TFLM_NO_NODE) *first_node = static_cast<uint16_t>(node);
+            if (nodes->Get(node)->opcode_index() == index && *first_node == TFLM_NO_NODE)
+                *first_node = static_cast<uint16_t>(node);
         ++missing;
     }
     return missing ? RT_UNSUPPORTED_OP : RT_OK;
 }
 
 /* The library trusts every offset of a model: this looks at them first. */
-int check_model(const Loading &loading) {
+int check_model(const Loading &loading)
+{
     flatbuffers::Verifier verifier(loading.model, loading.model_bytes);
     if (!tflite::VerifyModelBuffer(verifier)) {
         tflm_text_add("this is not a .tflite file, or it is damaged");
@@ -90,19 +102,23 @@ int check_model(const Loading &loading) {
     return RT_OK;
 }
 
-}  // namespace
+} // namespace
 
-inline void *operator new(size_t, Place, void *at) {
+inline void *operator new(size_t, Place, void *at)
+{
     return at;
 }
 
-static int load(void *argument) {
+static int load(void *argument)
+{
     const Loading &loading = *static_cast<const Loading *>(argument);
     construct_globals();
     const tflite::MicroOpResolver *const ops = tflm_ops();
-    if (!ops) return RT_RUN_FAILED;
+    if (!ops)
+        return RT_RUN_FAILED;
     const int code = check_model(loading);
-    if (code != RT_OK) return code;
+    if (code != RT_OK)
+        return code;
     uint16_t node = TFLM_NO_NODE;
     const tflite::Model &model = *tflite::GetModel(loading.model);
     if (check_ops(model, *ops, &node) != RT_OK) {
@@ -116,17 +132,20 @@ static int load(void *argument) {
     return RT_OK;
 }
 
-static int invoke(void *) {
+static int invoke(void *)
+{
     return interpreter->Invoke() == kTfLiteOk ? RT_OK : RT_RUN_FAILED;
 }
 
-static int failed(int code, rt_error *error, const char *otherwise) {
+static int failed(int code, rt_error *error, const char *otherwise)
+{
     error->detail = tflm_text_node();
     error->text = tflm_text(otherwise);
     return code;
 }
 
-static rt_tensor bytes_of(const TfLiteTensor *tensor) {
+static rt_tensor bytes_of(const TfLiteTensor *tensor)
+{
     rt_tensor found = {nullptr, 0};
     if (tensor) {
         found.data = static_cast<uint8_t *>(tensor->data.data);
@@ -137,62 +156,77 @@ static rt_tensor bytes_of(const TfLiteTensor *tensor) {
 
 extern "C" {
 
-const char *rt_name(void) {
+const char *rt_name(void)
+{
     return "tflite-micro " TFLM_BUILD;
 }
 
-uint32_t rt_model_kind(void) {
+uint32_t rt_model_kind(void)
+{
     return RT_MODEL_TFLITE;
 }
 
-uint32_t rt_plan_version(void) {
+uint32_t rt_plan_version(void)
+{
     return 0;
 }
 
-uint32_t rt_kernels(void) {
+uint32_t rt_kernels(void)
+{
     return 0;
 }
 
-uint64_t rt_ops(void) {
+uint64_t rt_ops(void)
+{
     return 0;
 }
 
-int rt_load(const uint8_t *model, uint32_t model_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error) {
+int rt_load(const uint8_t *model, uint32_t model_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)
+{
     Loading loading = {model, model_bytes, arena, arena_bytes};
     rt_unload();
     tflm_text_clear();
     const int code = tflm_guarded(load, &loading, RT_UNSUPPORTED_OP);
-    if (code == RT_OK) return RT_OK;
+    if (code == RT_OK)
+        return RT_OK;
     return failed(code, error, "TFLite Micro refuses the model; its library was built without the texts that say why");
 }
 
 /* Its destructor lets kernels free what they hold; the memory of all of it is the caller's arena. */
-void rt_unload(void) {
-    if (interpreter) interpreter->~Interpreter();
+void rt_unload(void)
+{
+    if (interpreter)
+        interpreter->~Interpreter();
     interpreter = nullptr;
 }
 
-uint32_t rt_arena_used(void) {
+uint32_t rt_arena_used(void)
+{
     return interpreter ? static_cast<uint32_t>(interpreter->arena_used_bytes()) : 0;
 }
 
-uint32_t rt_input_count(void) {
+uint32_t rt_input_count(void)
+{
     return interpreter ? static_cast<uint32_t>(interpreter->inputs_size()) : 0;
 }
 
-uint32_t rt_output_count(void) {
+uint32_t rt_output_count(void)
+{
     return interpreter ? static_cast<uint32_t>(interpreter->outputs_size()) : 0;
 }
 
-rt_tensor rt_input(uint32_t index) {
+rt_tensor rt_input(uint32_t index)
+{
     return bytes_of(index < rt_input_count() ? interpreter->input(index) : nullptr);
 }
 
-rt_tensor rt_output(uint32_t index) {
+rt_tensor rt_output(uint32_t index)
+{
     return bytes_of(index < rt_output_count() ? interpreter->output(index) : nullptr);
 }
 
-int rt_invoke(rt_error *error) {
+int rt_invoke(rt_error *error)
+{
     tflm_text_clear();
     if (!interpreter) {
         tflm_text_add("no model is loaded");
@@ -200,9 +234,11 @@ int rt_invoke(rt_error *error) {
     }
     enum { GAVE_UP = -1 };
     const int code = tflm_guarded(invoke, nullptr, GAVE_UP);
-    if (code == RT_OK) return RT_OK;
+    if (code == RT_OK)
+        return RT_OK;
     /* What it had under way is lost: the next inference says that nothing is loaded. */
-    if (code == GAVE_UP) interpreter = nullptr;
+    if (code == GAVE_UP)
+        interpreter = nullptr;
     return failed(RT_RUN_FAILED, error, "TFLite Micro failed; its library was built without the texts that say why");
 }
 }

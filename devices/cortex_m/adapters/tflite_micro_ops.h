@@ -4,7 +4,8 @@
 
 #include "tensorflow/lite/micro/micro_op_resolver.h"
 
-/* All of them; nullptr when the library would not take one (it has printed why). The object lives as long as the program. */
+/* All of them; nullptr when the library would not take one (it has printed why). The object lives as long as the
+ * program. */
 const tflite::MicroOpResolver *tflm_ops();
 
 #endif

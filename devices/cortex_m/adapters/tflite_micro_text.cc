@@ -5,7 +5,8 @@
 
 #include "tensorflow/lite/micro/debug_log.h"
 
-namespace {
+namespace
+{
 
 /* Parts of the messages that TFLite Micro's allocators print when the arena is used up. */
 const char *const shortage_words[] = {"Failed to resize buffer", "Failed to allocate", "Arena size is too small"};
@@ -26,44 +27,56 @@ struct Sink {
     char *to;
     size_t bytes, count;
 
-    void put(char c) {
-        if (count + 1 < bytes) to[count] = c;
+    void put(char c)
+    {
+        if (count + 1 < bytes)
+            to[count] = c;
         ++count;
     }
-    void put_text(const char *from) {
-        while (*from) put(*from++);
+    void put_text(const char *from)
+    {
+        while (*from)
+            put(*from++);
     }
-    void put_number(uint32_t value, uint32_t base) {
+    void put_number(uint32_t value, uint32_t base)
+    {
         char digits[10];
         int n = 0;
         do {
             digits[n++] = "0123456789abcdef"[value % base];
             value /= base;
         } while (value);
-        while (n) put(digits[--n]);
+        while (n)
+            put(digits[--n]);
     }
-    void put_signed(int32_t value) {
-        if (value < 0) put('-');
+    void put_signed(int32_t value)
+    {
+        if (value < 0)
+            put('-');
         put_number(value < 0 ? 0u - static_cast<uint32_t>(value) : static_cast<uint32_t>(value), 10);
     }
     /* Three decimals; numbers beyond 32 bits only as such. The scales and ranges of messages are no larger. */
-    void put_real(double value) {
+    void put_real(double value)
+    {
         if (!(value < 4294967295.0 && value > -4294967295.0)) {
             put_text("(a large number)");
             return;
         }
-        if (value < 0) put('-');
+        if (value < 0)
+            put('-');
         value = value < 0 ? -value : value;
         const uint32_t whole = static_cast<uint32_t>(value);
         const uint32_t thousandths = static_cast<uint32_t>((value - whole) * 1000.0);
         put_number(whole, 10);
         put('.');
-        for (uint32_t place = 100; place > 0; place /= 10) put(static_cast<char>('0' + thousandths / place % 10));
+        for (uint32_t place = 100; place > 0; place /= 10)
+            put(static_cast<char>('0' + thousandths / place % 10));
     }
     void put_argument(char kind, bool wide, va_list *arguments);
 };
 
-void Sink::put_argument(char kind, bool wide, va_list *arguments) {
+void Sink::put_argument(char kind, bool wide, va_list *arguments)
+{
     switch (kind) {
     case 'd':
     case 'i':
@@ -96,9 +109,11 @@ void Sink::put_argument(char kind, bool wide, va_list *arguments) {
     }
 }
 
-uint16_t node_in(const char *line) {
+uint16_t node_in(const char *line)
+{
     const char *at = strstr(line, node_words);
-    if (!at) return TFLM_NO_NODE;
+    if (!at)
+        return TFLM_NO_NODE;
     uint32_t number = 0;
     for (at += sizeof(node_words) - 1; *at >= '0' && *at <= '9' && number < TFLM_NO_NODE; ++at)
         number = number * 10 + static_cast<uint32_t>(*at - '0');
@@ -106,7 +121,8 @@ uint16_t node_in(const char *line) {
 }
 
 /* Line ends become "; " once something follows them; trailing ones vanish. */
-void append(const char *line) {
+void append(const char *line)
+{
     for (; *line; ++line) {
         if (*line == '\r' || *line == '\n') {
             line_ended = used > 0;
@@ -114,60 +130,74 @@ void append(const char *line) {
         }
         const char *const gap = line_ended ? "; " : "";
         line_ended = false;
-        for (const char *c = gap; *c && used + 1 < sizeof(text); ++c) text[used++] = *c;
-        if (used + 1 < sizeof(text)) text[used++] = *line;
+        for (const char *c = gap; *c && used + 1 < sizeof(text); ++c)
+            text[used++] = *c;
+        if (used + 1 < sizeof(text))
+            text[used++] = *line;
     }
     text[used] = '\0';
 }
 
-void take(const char *format, va_list arguments) {
+void take(const char *format, va_list arguments)
+{
     char line[TFLM_TEXT_BYTES];
     tflm_format(line, sizeof(line), format, arguments);
     for (const char *words : shortage_words)
-        if (strstr(line, words)) too_large = true;
+        if (strstr(line, words))
+            too_large = true;
     const uint16_t found = node_in(line);
-    if (found != TFLM_NO_NODE) node = found;
+    if (found != TFLM_NO_NODE)
+        node = found;
     append(line);
 }
 
-[[noreturn]] void give_up() {
-    if (guarded) longjmp(way_out, 1);
+[[noreturn]] void give_up()
+{
+    if (guarded)
+        longjmp(way_out, 1);
     __builtin_trap(); /* a fault with its address, for the host to see */
 }
 
-}  // namespace
+} // namespace
 
-void tflm_text_clear(void) {
+void tflm_text_clear(void)
+{
     used = 0;
     text[0] = '\0';
     line_ended = too_large = false;
     node = TFLM_NO_NODE;
 }
 
-void tflm_text_add(const char *format, ...) {
+void tflm_text_add(const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     take(format, arguments);
     va_end(arguments);
 }
 
-const char *tflm_text(const char *otherwise) {
+const char *tflm_text(const char *otherwise)
+{
     return used ? text : otherwise;
 }
 
-uint16_t tflm_text_node(void) {
+uint16_t tflm_text_node(void)
+{
     return node;
 }
 
-void tflm_text_set_node(uint16_t index) {
+void tflm_text_set_node(uint16_t index)
+{
     node = index;
 }
 
-int tflm_text_says_too_large(void) {
+int tflm_text_says_too_large(void)
+{
     return too_large;
 }
 
-int tflm_guarded(int (*work)(void *argument), void *argument, int stopped) {
+int tflm_guarded(int (*work)(void *argument), void *argument, int stopped)
+{
     if (setjmp(way_out)) {
         guarded = false;
         return stopped;
@@ -178,7 +208,8 @@ int tflm_guarded(int (*work)(void *argument), void *argument, int stopped) {
     return value;
 }
 
-int tflm_format(char *buffer, size_t bytes, const char *format, va_list arguments) {
+int tflm_format(char *buffer, size_t bytes, const char *format, va_list arguments)
+{
     Sink sink = {buffer, bytes, 0};
     va_list rest;
     va_copy(rest, arguments);
@@ -187,42 +218,53 @@ int tflm_format(char *buffer, size_t bytes, const char *format, va_list argument
             sink.put(*format);
             continue;
         }
-        /* Flags, widths and precisions are skipped; of lengths only those that make an argument wider than a word matter. */
+        /* Flags, widths and precisions are skipped; of lengths only those that make an argument wider than a word
+         * matter. */
         const char *kind = format + 1;
         int longs = 0;
         for (; *kind && strchr("-+ #0123456789.lhzjtq", *kind); ++kind) {
-            if (*kind == 'l') ++longs;
-            if (*kind == 'j' || *kind == 'q') longs = 2;
-            if (*kind == 'z' || *kind == 't') longs = sizeof(size_t) > sizeof(int) ? 2 : longs;
+            if (*kind == 'l')
+                ++longs;
+            if (*kind == 'j' || *kind == 'q')
+                longs = 2;
+            if (*kind == 'z' || *kind == 't')
+                longs = sizeof(size_t) > sizeof(int) ? 2 : longs;
         }
-        if (!*kind) break;
+        if (!*kind)
+            break;
         sink.put_argument(*kind, longs > 1 || (longs == 1 && sizeof(long) > sizeof(int)), &rest);
         format = kind;
     }
     va_end(rest);
-    if (bytes) buffer[sink.count < bytes ? sink.count : bytes - 1] = '\0';
+    if (bytes)
+        buffer[sink.count < bytes ? sink.count : bytes - 1] = '\0';
     return static_cast<int>(sink.count);
 }
 
 extern "C" {
 
-void DebugLog(const char *format, va_list arguments) {
+void DebugLog(const char *format, va_list arguments)
+{
     take(format, arguments);
     /* A library built with TF_LITE_MCU_DEBUG_LOG prints this and then loops for ever. */
-    if (guarded && strcmp(format, "HALTED") == 0) give_up();
+    if (guarded && strcmp(format, "HALTED") == 0)
+        give_up();
 }
 
-int DebugVsnprintf(char *buffer, size_t bytes, const char *format, va_list arguments) {
+int DebugVsnprintf(char *buffer, size_t bytes, const char *format, va_list arguments)
+{
     return tflm_format(buffer, bytes, format, arguments);
 }
 
-[[noreturn]] void abort(void) {
+[[noreturn]] void abort(void)
+{
     tflm_text_add("\nTFLite Micro gave up (abort)");
     give_up();
 }
 
 /* assert() of newlib, in libraries that were built without NDEBUG. */
-[[noreturn]] void __assert_func(const char *file, int line, const char *function, const char *expression) {
+[[noreturn]] void __assert_func(const char *file, int line, const char *function, const char *expression)
+{
     const char *const name = strrchr(file, '/');
     (void)function;
     tflm_text_add("\nTFLite Micro's check failed: %s (%s:%d)", expression, name ? name + 1 : file, line);
@@ -230,7 +272,8 @@ int DebugVsnprintf(char *buffer, size_t bytes, const char *format, va_list argum
 }
 
 /* What a class with a pure virtual function refers to; the C++ library's would bring its whole exception machinery. */
-[[noreturn]] void __cxa_pure_virtual(void) {
+[[noreturn]] void __cxa_pure_virtual(void)
+{
     abort();
 }
 }

@@ -1,4 +1,5 @@
-/* The requests of docs/serial-protocol.md. Every length, offset and count comes from the line and is checked here, once. */
+/* The requests of docs/serial-protocol.md. Every length, offset and count comes from the line and is checked here,
+ * once. */
 #include <string.h>
 
 #include "faults.h"
@@ -12,28 +13,33 @@
 static transfer model_transfer, sample_transfer;
 static int reset_wanted;
 
-int commands_reset_wanted(void) {
+int commands_reset_wanted(void)
+{
     return reset_wanted;
 }
 
-void answer_error(sp_answer *answer, uint16_t code, uint16_t detail, const char *text) {
+void answer_error(sp_answer *answer, uint16_t code, uint16_t detail, const char *text)
+{
     answer->error = code;
     answer->detail = detail;
     answer->text = text;
 }
 
-static int write_samples(uint32_t offset, const uint8_t *data, uint32_t count) {
+static int write_samples(uint32_t offset, const uint8_t *data, uint32_t count)
+{
     memcpy(firmware_facts->samples + offset, data, count);
     return 1;
 }
 
-static int erase_samples(uint32_t bytes) {
+static int erase_samples(uint32_t bytes)
+{
     (void)bytes;
     return 1;
 }
 
 /* The place and the transfer of a target; NULL for targets that are no transfers. */
-static transfer *find_transfer(uint8_t target, transfer_place *place) {
+static transfer *find_transfer(uint8_t target, transfer_place *place)
+{
     const port_facts *facts = firmware_facts;
     const transfer_place model = {facts->model, facts->model_bytes, port_store_erase, port_store_write};
     const transfer_place samples = {facts->samples, facts->sample_bytes, erase_samples, write_samples};
@@ -41,7 +47,8 @@ static transfer *find_transfer(uint8_t target, transfer_place *place) {
     return target == SP_MODEL ? &model_transfer : target == SP_SAMPLES ? &sample_transfer : NULL;
 }
 
-static void begin(const sp_request *request, sp_answer *answer) {
+static void begin(const sp_request *request, sp_answer *answer)
+{
     transfer_place place;
     transfer *t = find_transfer(request->payload[0], &place);
     const uint32_t bytes = sp_get32(request->payload + 4);
@@ -52,13 +59,16 @@ static void begin(const sp_request *request, sp_answer *answer) {
     }
     answer->length = 1;
     answer->space[0] = (uint8_t)transfer_has(t, bytes, sha256);
-    if (answer->space[0]) return;
-    if (t == &model_transfer) model_unload();
+    if (answer->space[0])
+        return;
+    if (t == &model_transfer)
+        model_unload();
     run_forget();
     answer->error = transfer_begin(t, &place, bytes, sha256, &answer->text);
 }
 
-static void write_inputs(const sp_request *request, sp_answer *answer, uint32_t offset, uint32_t count) {
+static void write_inputs(const sp_request *request, sp_answer *answer, uint32_t offset, uint32_t count)
+{
     if (!model_loaded()) {
         answer_error(answer, SP_NO_MODEL, 0, "WRITE of inputs: no model is loaded");
         return;
@@ -69,11 +79,13 @@ static void write_inputs(const sp_request *request, sp_answer *answer, uint32_t 
         return;
     }
     /* A repetition may come after the inference, whose outputs can lie where the inputs were. */
-    if (!request->repeated) model_set_inputs(offset, request->payload + 8, count);
+    if (!request->repeated)
+        model_set_inputs(offset, request->payload + 8, count);
     sp_put32(answer->space, offset + count);
 }
 
-static void write(const sp_request *request, sp_answer *answer) {
+static void write(const sp_request *request, sp_answer *answer)
+{
     const uint8_t target = request->payload[0];
     const uint32_t offset = sp_get32(request->payload + 4), count = request->length - 8;
     transfer_place place;
@@ -92,7 +104,8 @@ static void write(const sp_request *request, sp_answer *answer) {
     sp_put32(answer->space, t->received);
 }
 
-static void commit(const sp_request *request, sp_answer *answer) {
+static void commit(const sp_request *request, sp_answer *answer)
+{
     transfer_place place;
     transfer *t = find_transfer(request->payload[0], &place);
     if (!t) {
@@ -101,7 +114,8 @@ static void commit(const sp_request *request, sp_answer *answer) {
     }
     if (t->state != TRANSFER_COMMITTED) {
         answer->error = transfer_commit(t, &answer->text);
-        if (answer->error != SP_OK) return;
+        if (answer->error != SP_OK)
+            return;
         if (t == &model_transfer && model_load(t->bytes, answer) != SP_OK) {
             t->state = TRANSFER_NONE;
             return;
@@ -114,9 +128,12 @@ static void commit(const sp_request *request, sp_answer *answer) {
     }
 }
 
-static void run(const sp_request *request, sp_answer *answer) {
-    const run_request wanted = {.first = sp_get32(request->payload), .count = sp_get32(request->payload + 4),
-                                .flags = sp_get32(request->payload + 8), .deadline_ms = sp_get32(request->payload + 12)};
+static void run(const sp_request *request, sp_answer *answer)
+{
+    const run_request wanted = {.first = sp_get32(request->payload),
+                                .count = sp_get32(request->payload + 4),
+                                .flags = sp_get32(request->payload + 8),
+                                .deadline_ms = sp_get32(request->payload + 12)};
     const uint32_t committed = sample_transfer.state == TRANSFER_COMMITTED ? sample_transfer.bytes : 0;
     const run_done done = run_inferences(&wanted, committed, answer);
     uint8_t *at = sp_put32(answer->space, done.count);
@@ -125,11 +142,14 @@ static void run(const sp_request *request, sp_answer *answer) {
     answer->length = (uint32_t)(at - answer->space);
 }
 
-static void read(const sp_request *request, sp_answer *answer) {
+static void read(const sp_request *request, sp_answer *answer)
+{
     static uint8_t outputs[SP_MAX_PAYLOAD];
     const uint8_t target = request->payload[0];
     const uint32_t offset = sp_get32(request->payload + 4), count = sp_get32(request->payload + 8);
-    const uint32_t bytes = target == SP_RESULTS ? run_results_bytes() : target == SP_OUTPUTS && model_loaded() ? model_output_bytes() : 0;
+    const uint32_t bytes = target == SP_RESULTS                     ? run_results_bytes()
+                           : target == SP_OUTPUTS && model_loaded() ? model_output_bytes()
+                                                                    : 0;
     if (target != SP_RESULTS && target != SP_OUTPUTS) {
         answer_error(answer, SP_BAD_ARGUMENT, 0, "READ: only outputs and results can be read");
     } else if (target == SP_OUTPUTS && !model_loaded()) {
@@ -137,13 +157,15 @@ static void read(const sp_request *request, sp_answer *answer) {
     } else if (count > SP_MAX_PAYLOAD || offset > bytes || count > bytes - offset) {
         answer_error(answer, SP_BAD_ARGUMENT, 0, "READ past the end, or more than one frame holds");
     } else {
-        if (target == SP_OUTPUTS) model_get_outputs(offset, outputs, count);
+        if (target == SP_OUTPUTS)
+            model_get_outputs(offset, outputs, count);
         answer->data = target == SP_OUTPUTS ? outputs : run_results() + offset;
         answer->length = count;
     }
 }
 
-static uint8_t *put_digest(uint8_t *at, const transfer *t) {
+static uint8_t *put_digest(uint8_t *at, const transfer *t)
+{
     if (t->state == TRANSFER_COMMITTED)
         memcpy(at, t->expected, sizeof t->expected);
     else
@@ -151,7 +173,8 @@ static uint8_t *put_digest(uint8_t *at, const transfer *t) {
     return at + sizeof t->expected;
 }
 
-static void stats(sp_answer *answer) {
+static void stats(sp_answer *answer)
+{
     uint8_t *at = sp_put32(answer->space, stack_peak_bytes());
     at = sp_put32(at, stack_bytes());
     at = sp_put32(at, model_loaded() ? rt_arena_used() : 0);
@@ -166,23 +189,34 @@ static void stats(sp_answer *answer) {
 }
 
 /* Payload bytes that a request has: exactly, or for WRITE at least. -1: no such request. */
-static int32_t payload_bytes(uint8_t type) {
+static int32_t payload_bytes(uint8_t type)
+{
     switch (type) {
-        case SP_BEGIN: return 40;
-        case SP_WRITE: return 8;
-        case SP_COMMIT: return 4;
-        case SP_RUN: return 16;
-        case SP_READ: return 12;
-        case SP_STATS: return 0;
-        case SP_RESET: return 0;
+    case SP_BEGIN:
+        return 40;
+    case SP_WRITE:
+        return 8;
+    case SP_COMMIT:
+        return 4;
+    case SP_RUN:
+        return 16;
+    case SP_READ:
+        return 12;
+    case SP_STATS:
+        return 0;
+    case SP_RESET:
+        return 0;
 #ifdef FW_TEST_FAULTS
-        case TEST_FAULT_TYPE: return 4;
+    case TEST_FAULT_TYPE:
+        return 4;
 #endif
-        default: return -1;
+    default:
+        return -1;
     }
 }
 
-void commands_handle(void *context, const sp_request *request, sp_answer *answer) {
+void commands_handle(void *context, const sp_request *request, sp_answer *answer)
+{
     (void)context;
     const int32_t bytes = payload_bytes(request->type);
     if (bytes < 0) {
@@ -194,15 +228,31 @@ void commands_handle(void *context, const sp_request *request, sp_answer *answer
         return;
     }
     switch (request->type) {
-        case SP_BEGIN: begin(request, answer); break;
-        case SP_WRITE: write(request, answer); break;
-        case SP_COMMIT: commit(request, answer); break;
-        case SP_RUN: run(request, answer); break;
-        case SP_READ: read(request, answer); break;
-        case SP_STATS: stats(answer); break;
-        case SP_RESET: reset_wanted = 1; break;
+    case SP_BEGIN:
+        begin(request, answer);
+        break;
+    case SP_WRITE:
+        write(request, answer);
+        break;
+    case SP_COMMIT:
+        commit(request, answer);
+        break;
+    case SP_RUN:
+        run(request, answer);
+        break;
+    case SP_READ:
+        read(request, answer);
+        break;
+    case SP_STATS:
+        stats(answer);
+        break;
+    case SP_RESET:
+        reset_wanted = 1;
+        break;
 #ifdef FW_TEST_FAULTS
-        case TEST_FAULT_TYPE: test_fault(request, answer); break;
+    case TEST_FAULT_TYPE:
+        test_fault(request, answer);
+        break;
 #endif
     }
 }

@@ -1,4 +1,5 @@
-/* Faults and what survives a reset: a block of memory that start-up does not clear, with a checksum that random contents do not have. */
+/* Faults and what survives a reset: a block of memory that start-up does not clear, with a checksum that random
+ * contents do not have. */
 #include "faults.h"
 
 #include "firmware.h"
@@ -11,25 +12,31 @@ __attribute__((section(".noinit"))) retained_block retained;
 static uint32_t reset_reason;
 static uint32_t reporting;
 
-static uint32_t checksum(void) {
+static uint32_t checksum(void)
+{
     const uint32_t *words = (const uint32_t *)&retained;
     uint32_t sum = 0x51ED270Bu;
-    for (uint32_t i = 0; i < sizeof retained / 4u - 1u; i++) sum = (sum ^ words[i]) * 16777619u;
+    for (uint32_t i = 0; i < sizeof retained / 4u - 1u; i++)
+        sum = (sum ^ words[i]) * 16777619u;
     return sum;
 }
 
-static void keep(void) {
+static void keep(void)
+{
     retained.check = checksum();
 }
 
 /* After power-on the block holds anything. */
-static void make_valid(void) {
-    if (retained.magic == MAGIC && retained.check == checksum()) return;
+static void make_valid(void)
+{
+    if (retained.magic == MAGIC && retained.check == checksum())
+        return;
     const retained_block empty = {.magic = MAGIC};
     retained = empty;
 }
 
-void faults_start(void) {
+void faults_start(void)
+{
     make_valid();
     reset_reason = retained.armed ? SP_RESET_WATCHDOG : retained.reason;
     /* The fault that led to this start, or none. A watchdog that reset the chip by itself left no registers. */
@@ -43,24 +50,29 @@ void faults_start(void) {
     keep();
 }
 
-uint32_t faults_boots(void) {
+uint32_t faults_boots(void)
+{
     return retained.boots;
 }
 
-uint32_t faults_reset_reason(void) {
+uint32_t faults_reset_reason(void)
+{
     return reset_reason;
 }
 
-const sp_fault *faults_last(void) {
+const sp_fault *faults_last(void)
+{
     return &retained.fault;
 }
 
-void faults_watch(uint32_t armed) {
+void faults_watch(uint32_t armed)
+{
     retained.armed = armed;
     keep();
 }
 
-void fault_report(const sp_fault *fault) {
+void fault_report(const sp_fault *fault)
+{
     /* A fault while a fault is told: the record is there, only the line failed. */
     if (!reporting) {
         reporting = 1;
@@ -74,7 +86,8 @@ void fault_report(const sp_fault *fault) {
     port_reset();
 }
 
-void faults_reset(void) {
+void faults_reset(void)
+{
     retained.reason = SP_RESET_REQUEST;
     retained.armed = 0;
     keep();

@@ -11,12 +11,14 @@
 const port_facts *firmware_facts;
 sp_session firmware_session;
 
-static void send(void *context, const uint8_t *bytes, uint32_t count) {
+static void send(void *context, const uint8_t *bytes, uint32_t count)
+{
     (void)context;
     port_write(bytes, count);
 }
 
-static void tell_facts(sp_facts *facts) {
+static void tell_facts(sp_facts *facts)
+{
     facts->clock_hz = firmware_facts->clock_hz;
     facts->tick_hz = firmware_facts->tick_hz;
     facts->tick_unit = firmware_facts->tick_unit;
@@ -37,7 +39,8 @@ static void tell_facts(sp_facts *facts) {
     facts->firmware = FW_BUILD;
 }
 
-int main(void) {
+int main(void)
+{
     static sp_facts facts;
     static const sp_config config = {.facts = &facts, .handle = commands_handle, .send = send};
     /* The session first: a fault in what follows has to be able to tell. */
@@ -48,10 +51,12 @@ int main(void) {
     sp_announce_boot(&firmware_session);
     for (;;) {
         const int byte = port_read();
-        if (byte < 0) continue;
+        if (byte < 0)
+            continue;
         const uint8_t received = (uint8_t)byte;
         sp_receive(&firmware_session, &received, 1);
         stack_check();
-        if (commands_reset_wanted()) faults_reset();
+        if (commands_reset_wanted())
+            faults_reset();
     }
 }

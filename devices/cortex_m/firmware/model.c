@@ -17,14 +17,18 @@ typedef uint32_t (*tensor_count)(void);
 typedef rt_tensor (*tensor_at)(uint32_t index);
 
 /* Outputs may share memory, so that their sum is bounded by no memory: in 64 bits. */
-static uint64_t row_bytes(tensor_count count, tensor_at at) {
+static uint64_t row_bytes(tensor_count count, tensor_at at)
+{
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count(); i++) bytes += at(i).bytes;
+    for (uint32_t i = 0; i < count(); i++)
+        bytes += at(i).bytes;
     return bytes;
 }
 
 /* Copies between `flat` and the part [offset, offset + count) of the tensors' bytes. */
-static void copy_row(tensor_count tensors, tensor_at at, uint32_t offset, uint8_t *to, const uint8_t *from, uint32_t count) {
+static void copy_row(tensor_count tensors, tensor_at at, uint32_t offset, uint8_t *to, const uint8_t *from,
+                     uint32_t count)
+{
     for (uint32_t i = 0; i < tensors() && count != 0; i++) {
         const rt_tensor tensor = at(i);
         if (offset >= tensor.bytes) {
@@ -45,13 +49,17 @@ static void copy_row(tensor_count tensors, tensor_at at, uint32_t offset, uint8_
 }
 
 /* Sizes of rows and of the records made of them have to fit in 32 bits. */
-static int rows_fit(void) {
-    return row_bytes(rt_input_count, rt_input) <= MODEL_ROW_LIMIT && row_bytes(rt_output_count, rt_output) <= MODEL_ROW_LIMIT;
+static int rows_fit(void)
+{
+    return row_bytes(rt_input_count, rt_input) <= MODEL_ROW_LIMIT &&
+           row_bytes(rt_output_count, rt_output) <= MODEL_ROW_LIMIT;
 }
 
-uint16_t model_load(uint32_t model_bytes, sp_answer *answer) {
+uint16_t model_load(uint32_t model_bytes, sp_answer *answer)
+{
     rt_error error = {0};
-    /* The stack's peak is this model's own: of its loading and its inferences. What painting would hide is looked for first. */
+    /* The stack's peak is this model's own: of its loading and its inferences. What painting would hide is looked for
+     * first. */
     stack_check();
     stack_paint();
     const uint64_t start = port_ticks();
@@ -64,59 +72,74 @@ uint16_t model_load(uint32_t model_bytes, sp_answer *answer) {
         error.text = "the model's inputs or its outputs are over 1 GiB together";
     }
     loaded = code == RT_OK;
-    if (!loaded) answer_error(answer, (uint16_t)code, error.detail, error.text);
+    if (!loaded)
+        answer_error(answer, (uint16_t)code, error.detail, error.text);
     return (uint16_t)code;
 }
 
-void model_unload(void) {
-    if (loaded) rt_unload();
+void model_unload(void)
+{
+    if (loaded)
+        rt_unload();
     loaded = 0;
 }
 
-int model_loaded(void) {
+int model_loaded(void)
+{
     return loaded;
 }
 
-int model_tell(sp_answer *answer) {
+int model_tell(sp_answer *answer)
+{
     const uint32_t inputs = rt_input_count(), outputs = rt_output_count();
-    if (inputs + outputs > (SP_ANSWER_BYTES - 16u) / 4u) return 0;
+    if (inputs + outputs > (SP_ANSWER_BYTES - 16u) / 4u)
+        return 0;
     uint8_t *at = sp_put32(answer->space, rt_arena_used());
     at = sp_put16(at, inputs);
     at = sp_put16(at, outputs);
     at = sp_put64(at, load_ticks);
-    for (uint32_t i = 0; i < inputs; i++) at = sp_put32(at, rt_input(i).bytes);
-    for (uint32_t i = 0; i < outputs; i++) at = sp_put32(at, rt_output(i).bytes);
+    for (uint32_t i = 0; i < inputs; i++)
+        at = sp_put32(at, rt_input(i).bytes);
+    for (uint32_t i = 0; i < outputs; i++)
+        at = sp_put32(at, rt_output(i).bytes);
     answer->length = (uint32_t)(at - answer->space);
     return 1;
 }
 
-uint32_t model_input_bytes(void) {
+uint32_t model_input_bytes(void)
+{
     return (uint32_t)row_bytes(rt_input_count, rt_input);
 }
 
-uint32_t model_output_bytes(void) {
+uint32_t model_output_bytes(void)
+{
     return (uint32_t)row_bytes(rt_output_count, rt_output);
 }
 
-void model_set_inputs(uint32_t offset, const uint8_t *data, uint32_t count) {
+void model_set_inputs(uint32_t offset, const uint8_t *data, uint32_t count)
+{
     copy_row(rt_input_count, rt_input, offset, NULL, data, count);
 }
 
-void model_get_outputs(uint32_t offset, uint8_t *data, uint32_t count) {
+void model_get_outputs(uint32_t offset, uint8_t *data, uint32_t count)
+{
     copy_row(rt_output_count, rt_output, offset, data, NULL, count);
 }
 
 /* Not inlined: what surrounds the call, and so the count, is the same wherever an inference comes from. */
-__attribute__((noinline)) static int timed_invoke(uint64_t *ticks, rt_error *error) {
+__attribute__((noinline)) static int timed_invoke(uint64_t *ticks, rt_error *error)
+{
     const uint64_t start = port_ticks();
     const int code = rt_invoke(error);
     *ticks = port_ticks() - start;
     return code;
 }
 
-uint16_t model_run(uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer) {
+uint16_t model_run(uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer)
+{
     rt_error error = {0};
-    if (deadline_ms != 0) faults_watch((uint32_t)port_watchdog(deadline_ms));
+    if (deadline_ms != 0)
+        faults_watch((uint32_t)port_watchdog(deadline_ms));
     port_quiet(1);
     const int code = timed_invoke(ticks, &error);
     port_quiet(0);
@@ -124,6 +147,7 @@ uint16_t model_run(uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer) {
         port_watchdog(0);
         faults_watch(0);
     }
-    if (code != RT_OK) answer_error(answer, (uint16_t)code, error.detail, error.text);
+    if (code != RT_OK)
+        answer_error(answer, (uint16_t)code, error.detail, error.text);
     return (uint16_t)code;
 }

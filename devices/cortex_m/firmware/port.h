@@ -1,4 +1,5 @@
-/* What a board must give the firmware: one struct of facts and five functions. docs/adding-an-mcu-board.md walks through them. */
+/* What a board must give the firmware: one struct of facts and five functions. docs/adding-an-mcu-board.md walks
+ * through them. */
 #ifndef CORTEX_M_PORT_H
 #define CORTEX_M_PORT_H
 
@@ -18,13 +19,15 @@ typedef struct {
     uint32_t sample_bytes;
 } port_facts;
 
-/* Clocks, the serial line with a receive interrupt that fills a ring buffer, the counter. Called once, before everything else here. */
+/* Clocks, the serial line with a receive interrupt that fills a ring buffer, the counter. Called once, before
+ * everything else here. */
 const port_facts *port_init(void);
 
 /* The next received byte, or -1 when there is none; may sleep until an interrupt before it returns -1. */
 int port_read(void);
 
-/* Sends all bytes; returns when they are in the hardware's hands. Used from fault handlers too: it must work without interrupts. */
+/* Sends all bytes; returns when they are in the hardware's hands. Used from fault handlers too: it must work without
+ * interrupts. */
 void port_write(const uint8_t *data, uint32_t count);
 
 /* A counter that never goes back, in units of tick_hz. */
@@ -35,17 +38,18 @@ void port_reset(void) __attribute__((noreturn));
 
 /* ---- optional: weak defaults are in port_defaults.c ---------------------------------------------------------- */
 
-/* Writes into the model's memory; the default is memcpy. A port whose model lies in flash erases and programs here. `erase` is called once, with the
- * size, before the first write. Return 1, or 0 when the storage refuses. */
+/* Writes into the model's memory; the default is memcpy. A port whose model lies in flash erases and programs here.
+ * `erase` is called once, with the size, before the first write. Return 1, or 0 when the storage refuses. */
 int port_store_erase(uint32_t bytes);
 int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count);
 
-/* Ends an inference that takes longer than `ms` (0: disarm) in a fault of the kind SP_FAULT_WATCHDOG: by an interrupt that goes to fault_vector, or a
- * call of fault_report (faults.h). Returns 0 where the port has none. */
+/* Ends an inference that takes longer than `ms` (0: disarm) in a fault of the kind SP_FAULT_WATCHDOG: by an interrupt
+ * that goes to fault_vector, or a call of fault_report (faults.h). Returns 0 where the port has none. */
 int port_watchdog(uint32_t ms);
 
-/* 1 right before an inference is timed, 0 right after: a port whose line waits for it (flow control, an emulated UART) holds back its receive
- * interrupt, so that no count has foreign instructions in it. The default does nothing: the ring buffer goes on filling. */
+/* 1 right before an inference is timed, 0 right after: a port whose line waits for it (flow control, an emulated UART)
+ * holds back its receive interrupt, so that no count has foreign instructions in it. The default does nothing: the ring
+ * buffer goes on filling. */
 void port_quiet(int on);
 
 #endif

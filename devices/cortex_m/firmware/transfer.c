@@ -2,11 +2,14 @@
 
 #include <string.h>
 
-int transfer_has(const transfer *t, uint32_t bytes, const uint8_t sha256[32]) {
+int transfer_has(const transfer *t, uint32_t bytes, const uint8_t sha256[32])
+{
     return t->state == TRANSFER_COMMITTED && t->bytes == bytes && memcmp(t->expected, sha256, sizeof t->expected) == 0;
 }
 
-uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32], const char **text) {
+uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32],
+                        const char **text)
+{
     t->state = TRANSFER_NONE;
     if (bytes == 0) {
         *text = "a transfer of 0 bytes";
@@ -28,7 +31,9 @@ uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes
     return SP_OK;
 }
 
-uint16_t transfer_write(transfer *t, const transfer_place *place, uint32_t offset, const uint8_t *data, uint32_t count, const char **text) {
+uint16_t transfer_write(transfer *t, const transfer_place *place, uint32_t offset, const uint8_t *data, uint32_t count,
+                        const char **text)
+{
     if (t->state != TRANSFER_OPEN) {
         *text = "WRITE without BEGIN";
         return SP_OUT_OF_ORDER;
@@ -52,7 +57,8 @@ uint16_t transfer_write(transfer *t, const transfer_place *place, uint32_t offse
     return SP_OK;
 }
 
-uint16_t transfer_commit(transfer *t, const char **text) {
+uint16_t transfer_commit(transfer *t, const char **text)
+{
     if (t->state != TRANSFER_OPEN) {
         *text = "COMMIT without BEGIN";
         return SP_OUT_OF_ORDER;

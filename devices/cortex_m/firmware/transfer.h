@@ -7,8 +7,8 @@
 enum transfer_state { TRANSFER_NONE = 0, TRANSFER_OPEN = 1, TRANSFER_COMMITTED = 2 };
 
 typedef struct {
-    uint8_t state;    /* enum transfer_state */
-    uint32_t bytes;   /* announced */
+    uint8_t state;  /* enum transfer_state */
+    uint32_t bytes; /* announced */
     uint32_t received;
     uint8_t expected[32]; /* SHA-256; only while open or committed */
     sp_sha256 hash;       /* of what was read back from the memory */
@@ -26,8 +26,10 @@ typedef struct {
 int transfer_has(const transfer *t, uint32_t bytes, const uint8_t sha256[32]);
 
 /* Each returns SP_OK or an error of the protocol, with its text. */
-uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32], const char **text);
-uint16_t transfer_write(transfer *t, const transfer_place *place, uint32_t offset, const uint8_t *data, uint32_t count, const char **text);
+uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32],
+                        const char **text);
+uint16_t transfer_write(transfer *t, const transfer_place *place, uint32_t offset, const uint8_t *data, uint32_t count,
+                        const char **text);
 /* Checks the whole; afterwards it is committed, or nothing is there. */
 uint16_t transfer_commit(transfer *t, const char **text);
 

@@ -65,12 +65,12 @@ static uint32_t wide_offset_sum(const kn_conv_params *params, int32_t taps, cons
     return (uint32_t)params->weights_offset * ((uint32_t)sum + (uint32_t)taps * (uint32_t)params->input_offset);
 }
 
-#define HALF(widened)                                                                \
-    "ldmia %[in]!, {r3, r4, r5, r6}\n\t"                                             \
-    "smlad %[s0], r3, " widened ", %[s0]\n\tsmlad %[s1], r4, " widened ", %[s1]\n\t" \
+#define HALF(widened)                                                                                                  \
+    "ldmia %[in]!, {r3, r4, r5, r6}\n\t"                                                                               \
+    "smlad %[s0], r3, " widened ", %[s0]\n\tsmlad %[s1], r4, " widened ", %[s1]\n\t"                                   \
     "smlad %[s2], r5, " widened ", %[s2]\n\tsmlad %[s3], r6, " widened ", %[s3]\n\t"
-#define FOUR_TAPS                                                                                               \
-    "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]") \
+#define FOUR_TAPS                                                                                                      \
+    "ldr %[word], [%[w]], #4\n\tsxtb16 %[even], %[word]\n\tsxtb16 %[word], %[word], ror #8\n\t" HALF("%[even]")        \
         HALF("%[word]")
 
 /* What a convolution is made of, for the loops below. */

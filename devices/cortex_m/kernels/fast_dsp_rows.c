@@ -9,11 +9,11 @@
 /* Four taps: one word of the input, widened once, with one word of each row. The fourth row's pointer moves for
  * itself; the first's moves last. */
 #define LOAD_INPUT "ldr r4, [%[in]], #4\n\tsxtb16 r3, r4\n\tsxtb16 r4, r4, ror #8\n\t"
-#define ROW(load, sum)                                                                                        \
-    load "\n\tsxtb16 r6, r5\n\tsxtb16 r5, r5, ror #8\n\tsmlad %[" sum "], r6, r3, %[" sum "]\n\tsmlad %[" sum \
+#define ROW(load, sum)                                                                                                 \
+    load "\n\tsxtb16 r6, r5\n\tsxtb16 r5, r5, ror #8\n\tsmlad %[" sum "], r6, r3, %[" sum "]\n\tsmlad %[" sum          \
          "], r5, r4, %[" sum "]\n\t"
-#define FOUR_TAPS                                                                                    \
-    LOAD_INPUT ROW("ldr r5, [%[w], %[stride]]", "s1") ROW("ldr r5, [%[w], %[stride], lsl #1]", "s2") \
+#define FOUR_TAPS                                                                                                      \
+    LOAD_INPUT ROW("ldr r5, [%[w], %[stride]]", "s1") ROW("ldr r5, [%[w], %[stride], lsl #1]", "s2")                   \
         ROW("ldr r5, [%[w3]], #4", "s3") ROW("ldr r5, [%[w]], #4", "s0")
 
 __attribute__((optimize("O2"))) void dsp_rows(const dsp_ending *ending, int32_t rows, int32_t taps, const int8_t *input,

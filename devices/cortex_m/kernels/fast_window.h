@@ -25,8 +25,8 @@ static inline uint32_t fast_column_bytes(const kn_conv_shape *shape, int32_t cha
     return ((uint32_t)(shape->filter_height * shape->filter_width * channels) + 3u) & ~3u;
 }
 
-/* Whether taps of which the first lies at `at` are all inside. Safe for any position, so that no shape, however hostile,
- * makes a kernel read outside. */
+/* Whether taps of which the first lies at `at` are all inside. Safe for any position, so that no shape, however
+ * hostile, makes a kernel read outside. */
 static inline int fast_taps_inside(int64_t at, int32_t filter, int32_t dilation, int32_t limit)
 {
     return at >= 0 && at < limit && (filter - 1) * dilation < limit - (int32_t)at;

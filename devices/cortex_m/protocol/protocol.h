@@ -1,8 +1,8 @@
 /* The board's end of docs/serial-protocol.md: frames, sessions, repetition, hashes.
  *
- * No heap, no globals: all state is in the sp_session that the caller owns. One thread: sp_receive may not be called from an
- * interrupt while it runs elsewhere; the receive interrupt fills a ring buffer of SP_WINDOW * SP_ENCODED_BYTES, the main loop
- * empties it into sp_receive.
+ * No heap, no globals: all state is in the sp_session that the caller owns. One thread: sp_receive may not be called
+ * from an interrupt while it runs elsewhere; the receive interrupt fills a ring buffer of SP_WINDOW * SP_ENCODED_BYTES,
+ * the main loop empties it into sp_receive.
  */
 #ifndef CORTEX_M_PROTOCOL_H
 #define CORTEX_M_PROTOCOL_H
@@ -13,7 +13,8 @@
 
 #define SP_VERSION 1
 
-/* The largest payload, either way: 8 bytes of WRITE's own and 1 KiB. Boards with little memory define less (at least 264). */
+/* The largest payload, either way: 8 bytes of WRITE's own and 1 KiB. Boards with little memory define less (at least
+ * 264). */
 #ifndef SP_MAX_PAYLOAD
 #define SP_MAX_PAYLOAD 1032
 #endif
@@ -33,17 +34,44 @@
 #endif
 
 enum sp_type {
-    SP_HELLO = 0x01, SP_BEGIN = 0x02, SP_WRITE = 0x03, SP_COMMIT = 0x04, SP_RUN = 0x05, SP_READ = 0x06, SP_STATS = 0x07, SP_RESET = 0x08,
-    SP_FAULT = 0x7D, SP_NAK = 0x7E, SP_ERROR = 0x7F, SP_ANSWER = 0x80
+    SP_HELLO = 0x01,
+    SP_BEGIN = 0x02,
+    SP_WRITE = 0x03,
+    SP_COMMIT = 0x04,
+    SP_RUN = 0x05,
+    SP_READ = 0x06,
+    SP_STATS = 0x07,
+    SP_RESET = 0x08,
+    SP_FAULT = 0x7D,
+    SP_NAK = 0x7E,
+    SP_ERROR = 0x7F,
+    SP_ANSWER = 0x80
 };
 enum sp_target { SP_MODEL = 1, SP_SAMPLES = 2, SP_INPUTS = 3, SP_OUTPUTS = 4, SP_RESULTS = 5 };
 enum sp_run_flag { SP_RUN_REPEAT = 1, SP_RUN_DIRECT = 2 };
 enum sp_code {
-    SP_OK = 0, SP_BAD_SESSION = 1, SP_BAD_ARGUMENT = 2, SP_UNKNOWN_TYPE = 3, SP_OUT_OF_ORDER = 4, SP_NO_MODEL = 5, SP_TOO_LARGE = 6,
-    SP_HASH = 7, SP_BAD_MODEL = 8, SP_UNSUPPORTED_OP = 9, SP_RUN_FAILED = 10, SP_STORAGE = 11, SP_BAD_VERSION = 12
+    SP_OK = 0,
+    SP_BAD_SESSION = 1,
+    SP_BAD_ARGUMENT = 2,
+    SP_UNKNOWN_TYPE = 3,
+    SP_OUT_OF_ORDER = 4,
+    SP_NO_MODEL = 5,
+    SP_TOO_LARGE = 6,
+    SP_HASH = 7,
+    SP_BAD_MODEL = 8,
+    SP_UNSUPPORTED_OP = 9,
+    SP_RUN_FAILED = 10,
+    SP_STORAGE = 11,
+    SP_BAD_VERSION = 12
 };
 enum sp_fault_kind {
-    SP_FAULT_NONE = 0, SP_FAULT_HARD = 1, SP_FAULT_MEMORY = 2, SP_FAULT_BUS = 3, SP_FAULT_USAGE = 4, SP_FAULT_WATCHDOG = 5, SP_FAULT_STACK = 6
+    SP_FAULT_NONE = 0,
+    SP_FAULT_HARD = 1,
+    SP_FAULT_MEMORY = 2,
+    SP_FAULT_BUS = 3,
+    SP_FAULT_USAGE = 4,
+    SP_FAULT_WATCHDOG = 5,
+    SP_FAULT_STACK = 6
 };
 enum sp_reset_reason { SP_RESET_POWER = 0, SP_RESET_REQUEST = 1, SP_RESET_FAULT = 2, SP_RESET_WATCHDOG = 3 };
 
@@ -69,8 +97,9 @@ typedef struct {
 } sp_facts;
 
 typedef struct {
-    uint8_t type;           /* never SP_HELLO; may be a number that enum sp_type does not have */
-    uint8_t repeated;       /* 1: executed before, and the answer was lost. Only WRITE, READ, STATS: do it again, it must change nothing */
+    uint8_t type;     /* never SP_HELLO; may be a number that enum sp_type does not have */
+    uint8_t repeated; /* 1: executed before, and the answer was lost. Only WRITE, READ, STATS: do it again, it must
+                         change nothing */
     const uint8_t *payload; /* at a multiple of 8; valid until the handler returns */
     uint32_t length;
 } sp_request;
@@ -78,13 +107,17 @@ typedef struct {
 typedef struct {
     uint16_t error;   /* enum sp_code; SP_OK: the answer is data and length */
     uint16_t detail;  /* of an error */
-    const char *text; /* of an error, may be NULL: what happened, in words a user can act on; at most 120 bytes are sent; not in `space` */
-    uint8_t *space;   /* SP_ANSWER_BYTES bytes at a multiple of 8, for the handler to write an answer into; data points there at first */
-    const uint8_t *data; /* a handler of READ may point it to where the bytes are instead (they are sent before sp_receive returns) */
+    const char *text; /* of an error, may be NULL: what happened, in words a user can act on; at most 120 bytes are
+                         sent; not in `space` */
+    uint8_t *space;   /* SP_ANSWER_BYTES bytes at a multiple of 8, for the handler to write an answer into; data points
+                         there at first */
+    const uint8_t *data; /* a handler of READ may point it to where the bytes are instead (they are sent before
+                            sp_receive returns) */
     uint32_t length;     /* 0 at first; at most SP_MAX_PAYLOAD, and SP_ANSWER_BYTES for all types but READ */
 } sp_answer;
 
-/* Executes a request. Everything in `answer` is preset to an empty good answer. An unknown type: error = SP_UNKNOWN_TYPE. */
+/* Executes a request. Everything in `answer` is preset to an empty good answer. An unknown type: error =
+ * SP_UNKNOWN_TYPE. */
 typedef void (*sp_handle)(void *context, const sp_request *request, sp_answer *answer);
 /* Sends bytes on the line; returns when they are on their way. */
 typedef void (*sp_send)(void *context, const uint8_t *bytes, uint32_t count);
@@ -144,14 +177,27 @@ void sp_sha256_add(sp_sha256 *hash, const uint8_t *bytes, uint32_t count);
 void sp_sha256_end(sp_sha256 *hash, uint8_t digest[32]);
 
 /* Little-endian numbers at any address. */
-static inline uint16_t sp_get16(const uint8_t *at) { return (uint16_t)(at[0] | (at[1] << 8)); }
-static inline uint32_t sp_get32(const uint8_t *at) { return (uint32_t)sp_get16(at) | ((uint32_t)sp_get16(at + 2) << 16); }
-static inline uint8_t *sp_put16(uint8_t *at, uint32_t value) {
+static inline uint16_t sp_get16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] | (at[1] << 8));
+}
+static inline uint32_t sp_get32(const uint8_t *at)
+{
+    return (uint32_t)sp_get16(at) | ((uint32_t)sp_get16(at + 2) << 16);
+}
+static inline uint8_t *sp_put16(uint8_t *at, uint32_t value)
+{
     at[0] = (uint8_t)value;
     at[1] = (uint8_t)(value >> 8);
     return at + 2;
 }
-static inline uint8_t *sp_put32(uint8_t *at, uint32_t value) { return sp_put16(sp_put16(at, value), value >> 16); }
-static inline uint8_t *sp_put64(uint8_t *at, uint64_t value) { return sp_put32(sp_put32(at, (uint32_t)value), (uint32_t)(value >> 32)); }
+static inline uint8_t *sp_put32(uint8_t *at, uint32_t value)
+{
+    return sp_put16(sp_put16(at, value), value >> 16);
+}
+static inline uint8_t *sp_put64(uint8_t *at, uint64_t value)
+{
+    return sp_put32(sp_put32(at, (uint32_t)value), (uint32_t)(value >> 32));
+}
 
 #endif

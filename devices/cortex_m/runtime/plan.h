@@ -1,7 +1,8 @@
 /* The plan: what the host makes of a .tflite and plan_run.c executes. docs/plan-format.md says the same in words.
  *
- * All words are little-endian and 32 bits wide; the structs below are the words of the file, in order. The plan's first byte lies
- * at a multiple of 16, and so does the arena's. Numbers of ops never change their meaning; a new op gets a new number.
+ * All words are little-endian and 32 bits wide; the structs below are the words of the file, in order. The plan's first
+ * byte lies at a multiple of 16, and so does the arena's. Numbers of ops never change their meaning; a new op gets a
+ * new number.
  */
 #ifndef CORTEX_M_PLAN_H
 #define CORTEX_M_PLAN_H
@@ -13,8 +14,9 @@
 #define PLAN_MAGIC 0x4C504E4Bu /* the bytes KNPL */
 #define PLAN_VERSION 1u
 
-#define PLAN_NONE 0xFFFFFFFFu     /* an operand that is not there */
-#define PLAN_CONSTANT 0x80000000u /* set: the rest is an offset from the start of the plan; clear: an offset into the arena */
+#define PLAN_NONE 0xFFFFFFFFu /* an operand that is not there */
+#define PLAN_CONSTANT                                                                                                  \
+    0x80000000u /* set: the rest is an offset from the start of the plan; clear: an offset into the arena */
 
 #define PLAN_MAX_INPUTS 32 /* of one CONCATENATION */
 #define PLAN_MAX_IO 64     /* inputs of a plan, and outputs */
@@ -70,9 +72,9 @@ enum plan_op {
 
 /* ---- records ------------------------------------------------------------------------------------------------- *
  *
- * `head` is op | words << 16; words counts the whole record, head included. Every operand is a word as docs/plan-format.md has it.
- * "none allowed" says where PLAN_NONE may stand. "constant": must not lie in the arena, because its values are checked once, at load.
- * Outputs and scratch lie in the arena.
+ * `head` is op | words << 16; words counts the whole record, head included. Every operand is a word as
+ * docs/plan-format.md has it. "none allowed" says where PLAN_NONE may stand. "constant": must not lie in the arena,
+ * because its values are checked once, at load. Outputs and scratch lie in the arena.
  */
 
 /* Operands of CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED. */
@@ -80,11 +82,11 @@ typedef struct {
     uint32_t head;
     uint32_t input;
     uint32_t weights;
-    uint32_t bias;          /* int32 [output channels]; none allowed */
-    uint32_t folded;        /* int32 [output channels]; none allowed: then the portable kernel runs */
-    uint32_t multipliers;   /* int32 [output channels], or [1] where per_channel is 0; constant; values >= 0 */
-    uint32_t shifts;        /* int32, as many; constant; values -31..30 */
-    uint32_t scratch;       /* a multiple of 4; none allowed, with 0 bytes */
+    uint32_t bias;        /* int32 [output channels]; none allowed */
+    uint32_t folded;      /* int32 [output channels]; none allowed: then the portable kernel runs */
+    uint32_t multipliers; /* int32 [output channels], or [1] where per_channel is 0; constant; values >= 0 */
+    uint32_t shifts;      /* int32, as many; constant; values -31..30 */
+    uint32_t scratch;     /* a multiple of 4; none allowed, with 0 bytes */
     uint32_t output;
     uint32_t scratch_bytes;
     int32_t per_channel; /* 0 or 1 */
@@ -114,7 +116,7 @@ typedef struct {
 typedef struct {
     uint32_t head, input1, input2, output;
     kn_broadcast broadcast; /* before the parameters of ADD, SUB, MUL */
-} plan_pair; /* PLAN_MAXIMUM, PLAN_MINIMUM; the front of the two below */
+} plan_pair;                /* PLAN_MAXIMUM, PLAN_MINIMUM; the front of the two below */
 
 typedef struct {
     plan_pair at;
@@ -126,7 +128,8 @@ typedef struct {
     kn_mul_params params;
 } plan_mul;
 
-/* Followed by inputs x input operand, inputs x table operand (none allowed), inputs x inner size: 4 + 3 * inputs words. */
+/* Followed by inputs x input operand, inputs x table operand (none allowed), inputs x inner size: 4 + 3 * inputs words.
+ */
 typedef struct {
     uint32_t head, output;
     int32_t outer, inputs; /* inputs 1..PLAN_MAX_INPUTS */

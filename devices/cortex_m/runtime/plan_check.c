@@ -8,8 +8,8 @@ typedef struct {
     uint32_t start, bytes, alignment;
 } section;
 
-/* Sections lie behind the header and inside the plan, at multiples of their alignment, and do not overlap. Empty ones too: their
- * place becomes a pointer. */
+/* Sections lie behind the header and inside the plan, at multiples of their alignment, and do not overlap. Empty ones
+ * too: their place becomes a pointer. */
 static void check_sections(plan_checker *check, const section *sections, uint32_t count)
 {
     const uint32_t end = check->header->bytes;
@@ -19,8 +19,10 @@ static void check_sections(plan_checker *check, const section *sections, uint32_
                      "a section does not lie inside the plan");
         plan_require(check, s.start % s.alignment == 0, "a section is not aligned");
         for (uint32_t other = 0; other < i && !check->why; ++other)
-            plan_require(check, s.start >= sections[other].start + sections[other].bytes ||
-                         sections[other].start >= s.start + s.bytes, "sections of the plan overlap");
+            plan_require(check,
+                         s.start >= sections[other].start + sections[other].bytes ||
+                             sections[other].start >= s.start + s.bytes,
+                         "sections of the plan overlap");
     }
 }
 
@@ -35,13 +37,16 @@ static void check_header(plan_checker *check, uint32_t plan_bytes)
                  "the plan's length is not the one in its header: it was cut, or something was appended");
     if (check->why)
         return;
-    plan_require(check, sp_crc32(0, check->plan + sizeof(plan_header), plan_bytes - (uint32_t)sizeof(plan_header)) == h->crc,
+    plan_require(check,
+                 sp_crc32(0, check->plan + sizeof(plan_header), plan_bytes - (uint32_t)sizeof(plan_header)) == h->crc,
                  "the plan's CRC-32 is wrong: it was damaged on its way");
-    plan_require(check, (h->reserved[0] | h->reserved[1] | h->reserved[2]) == 0, "a reserved word of the header is not 0");
+    plan_require(check, (h->reserved[0] | h->reserved[1] | h->reserved[2]) == 0,
+                 "a reserved word of the header is not 0");
     plan_require(check, h->arena_bytes <= PLAN_LIMIT, "the plan's arena is over 1 GiB");
     plan_require(check, h->node_count < PLAN_NO_NODE, "the plan has over 65534 nodes");
     plan_require(check, h->nodes_bytes % 4 == 0, "the nodes are not whole words");
-    plan_require(check, h->input_count <= PLAN_MAX_IO && h->output_count <= PLAN_MAX_IO, "the plan has over 64 inputs or outputs");
+    plan_require(check, h->input_count <= PLAN_MAX_IO && h->output_count <= PLAN_MAX_IO,
+                 "the plan has over 64 inputs or outputs");
     plan_require(check, h->output_count > 0, "the plan has no output");
     if (check->why)
         return;
@@ -66,8 +71,10 @@ static void check_io(plan_checker *check)
         plan_require(check, io[i].bytes <= h->arena_bytes && io[i].arena_offset <= h->arena_bytes - io[i].bytes,
                      "an input or output does not lie inside the arena");
         for (uint32_t other = 0; i < h->input_count && other < i && !check->why; ++other)
-            plan_require(check, io[i].arena_offset >= io[other].arena_offset + io[other].bytes ||
-                         io[other].arena_offset >= io[i].arena_offset + io[i].bytes, "two inputs of the plan overlap");
+            plan_require(check,
+                         io[i].arena_offset >= io[other].arena_offset + io[other].bytes ||
+                             io[other].arena_offset >= io[i].arena_offset + io[i].bytes,
+                         "two inputs of the plan overlap");
     }
 }
 

@@ -1,7 +1,8 @@
 /* Inside the plan runtime: what the files of the validation share.
  *
- * A check goes on after the first complaint, so that it reads as a list of rules; the first complaint is the one that is kept. All
- * arithmetic here is defined for every bit pattern of a record. Nothing of a record may be used as an index before `why` was asked.
+ * A check goes on after the first complaint, so that it reads as a list of rules; the first complaint is the one that
+ * is kept. All arithmetic here is defined for every bit pattern of a record. Nothing of a record may be used as an
+ * index before `why` was asked.
  */
 #ifndef CORTEX_M_PLAN_CHECK_H
 #define CORTEX_M_PLAN_CHECK_H
@@ -51,7 +52,8 @@ uint32_t plan_times(uint32_t a, uint32_t b);
 
 /* ---- plan_check_fields.c ---- */
 
-/* Every field of a node against the range of values that its kernel takes, and the length of the record. `op` is known. */
+/* Every field of a node against the range of values that its kernel takes, and the length of the record. `op` is known.
+ */
 void plan_check_fields(plan_checker *check, const uint32_t *record);
 
 /* ---- plan_check_memory.c ---- */
@@ -62,11 +64,13 @@ void plan_check_output(plan_checker *check, uint32_t operand, uint32_t bytes, ui
 /* Scratch memory, or PLAN_NONE with 0 bytes. Second, where there is any. */
 void plan_check_scratch(plan_checker *check, uint32_t operand, uint32_t bytes);
 
-/* An operand that is read: inside the arena or the constants, aligned, clear of the scratch, and of the output but for `overlap`. */
+/* An operand that is read: inside the arena or the constants, aligned, clear of the scratch, and of the output but for
+ * `overlap`. */
 void plan_check_input(plan_checker *check, uint32_t operand, uint32_t bytes, uint32_t alignment, int overlap);
 
 /* A constant table of `count` 32-bit numbers, each in [low, high]. */
-void plan_check_table(plan_checker *check, uint32_t operand, uint32_t count, int32_t low, int32_t high, const char *why);
+void plan_check_table(plan_checker *check, uint32_t operand, uint32_t count, int32_t low, int32_t high,
+                      const char *why);
 
 /* ---- plan_check_windows.c, plan_check_ops.c ---- */
 

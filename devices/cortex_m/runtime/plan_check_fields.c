@@ -33,7 +33,8 @@ static const field_range ranges[] = {
     {'n', 1, PLAN_MAX_INPUTS, "a CONCATENATION of no or of too many inputs"},
 };
 
-/* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range of its own. */
+/* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
+ * of its own. */
 #define CONV_WORDS ".........fwwwwppoozlhfccccwwcccc"
 #define POOL_WORDS "..ccccccwwwwpplhf"
 #define BROADCAST_WORDS "...rdddddddddddddddddd"

@@ -10,8 +10,8 @@ static uint32_t volume(int32_t a, int32_t b, int32_t c, int32_t d)
 }
 
 /* Every window starts before the input's end and ends behind its start, along one dimension. */
-static void check_window(plan_checker *check, int32_t input, int32_t filter, int32_t stride, int32_t dilation, int32_t pad,
-                         int32_t output)
+static void check_window(plan_checker *check, int32_t input, int32_t filter, int32_t stride, int32_t dilation,
+                         int32_t pad, int32_t output)
 {
     const int32_t span = (filter - 1) * dilation + 1; /* below 2^30: both fit in 15 bits */
     plan_require(check, pad < span, "a window lies wholly in the padding before the input");
@@ -20,8 +20,8 @@ static void check_window(plan_checker *check, int32_t input, int32_t filter, int
 }
 
 /* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common, given the elements of their tensors. */
-static void check_weighted(plan_checker *check, const plan_weighted *at, uint32_t input, uint32_t weights, int32_t channels,
-                           uint32_t output)
+static void check_weighted(plan_checker *check, const plan_weighted *at, uint32_t input, uint32_t weights,
+                           int32_t channels, uint32_t output)
 {
     const uint32_t scales = at->per_channel ? (uint32_t)channels : 1u;
     const uint32_t bias_bytes = plan_times((uint32_t)channels, 4);
@@ -54,11 +54,15 @@ void plan_check_conv(plan_checker *check, const uint32_t *record)
                      "the channels of CONV_2D do not divide into groups");
     } else {
         weights = volume(1, s->filter_height, s->filter_width, s->output_channels);
-        plan_require(check, plan_times((uint32_t)s->input_channels, (uint32_t)s->filter_channels) == (uint32_t)s->output_channels,
+        plan_require(check,
+                     plan_times((uint32_t)s->input_channels, (uint32_t)s->filter_channels) ==
+                         (uint32_t)s->output_channels,
                      "the channels of DEPTHWISE_CONV_2D are not the input's times the depth multiplier");
     }
-    check_window(check, s->input_height, s->filter_height, p->stride_height, p->dilation_height, p->pad_top, s->output_height);
-    check_window(check, s->input_width, s->filter_width, p->stride_width, p->dilation_width, p->pad_left, s->output_width);
+    check_window(check, s->input_height, s->filter_height, p->stride_height, p->dilation_height, p->pad_top,
+                 s->output_height);
+    check_window(check, s->input_width, s->filter_width, p->stride_width, p->dilation_width, p->pad_left,
+                 s->output_width);
     check_weighted(check, &node->at, input, weights, s->output_channels, output);
 }
 
@@ -80,5 +84,6 @@ void plan_check_pool(plan_checker *check, const uint32_t *record)
     plan_require(check, plan_times((uint32_t)p->input_height, (uint32_t)p->input_width) <= 1u << 23,
                  "a pooled image has more than 2^23 pixels: sums of a window would not fit");
     plan_check_output(check, node->output, volume(p->batches, p->output_height, p->output_width, p->channels), 1);
-    plan_check_input(check, node->input, volume(p->batches, p->input_height, p->input_width, p->channels), 1, PLAN_APART);
+    plan_check_input(check, node->input, volume(p->batches, p->input_height, p->input_width, p->channels), 1,
+                     PLAN_APART);
 }

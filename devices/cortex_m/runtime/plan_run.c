@@ -43,9 +43,9 @@ static void run_conv(const plan_conv *node)
     const plan_weighted *const w = &node->at;
     const kn_channel_scales scales = scales_of(w);
     const int depthwise = (w->head & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D;
-    if (w->folded != PLAN_NONE &&
-        (depthwise ? fast_depthwise_conv_2d : fast_conv_2d)(&node->params, &node->shape, &scales, at(w->input), at(w->weights),
-                                                            at(w->folded), scratch_of(w), w->scratch_bytes, out(w->output)))
+    if (w->folded != PLAN_NONE && (depthwise ? fast_depthwise_conv_2d : fast_conv_2d)(
+                                      &node->params, &node->shape, &scales, at(w->input), at(w->weights), at(w->folded),
+                                      scratch_of(w), w->scratch_bytes, out(w->output)))
         return;
     (depthwise ? kn_depthwise_conv_2d : kn_conv_2d)(&node->params, &node->shape, &scales, at(w->input), at(w->weights),
                                                     at(w->bias), out(w->output));
@@ -90,7 +90,8 @@ static void run_concatenation(const plan_concatenation *node)
         inputs[i] = at(operands[i]);
         tables[i] = at(operands[count + i]);
     }
-    kn_concatenation(node->outer, count, (const int32_t *)(const void *)(operands + 2 * count), inputs, tables, out(node->output));
+    kn_concatenation(node->outer, count, (const int32_t *)(const void *)(operands + 2 * count), inputs, tables,
+                     out(node->output));
 }
 
 /* Ops that map `count` values to as many; their records begin like plan_copy. */

@@ -1,6 +1,8 @@
-/* What the firmware asks of an inference runtime. One of them is linked: the plan runtime of this folder, or an adapter to another one.
+/* What the firmware asks of an inference runtime. One of them is linked: the plan runtime of this folder, or an adapter
+ * to another one.
  *
- * The caller owns all memory. Nothing here allocates; state lives in the file that implements it, for one model at a time.
+ * The caller owns all memory. Nothing here allocates; state lives in the file that implements it, for one model at a
+ * time.
  */
 #ifndef CORTEX_M_RUNTIME_H
 #define CORTEX_M_RUNTIME_H
@@ -33,8 +35,8 @@ uint32_t rt_plan_version(void); /* 0 where model_kind is not a plan */
 uint32_t rt_kernels(void);      /* 1 portable, 2 DSP, 3 MVE; 0 where the runtime brings its own */
 uint64_t rt_ops(void);          /* bit n: op n of plan.h; 0 for another model kind */
 
-/* Validates a model and makes it ready. `model` and `arena` are multiples of 16 and stay valid and unchanged but for the arena until
- * rt_unload. Returns RT_OK, or a code with `error` filled in; then nothing is loaded. */
+/* Validates a model and makes it ready. `model` and `arena` are multiples of 16 and stay valid and unchanged but for
+ * the arena until rt_unload. Returns RT_OK, or a code with `error` filled in; then nothing is loaded. */
 int rt_load(const uint8_t *model, uint32_t model_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error);
 void rt_unload(void);
 
@@ -45,7 +47,8 @@ uint32_t rt_output_count(void);
 rt_tensor rt_input(uint32_t index);
 rt_tensor rt_output(uint32_t index);
 
-/* One inference, from the inputs as they are now. It may use the inputs' memory for other tensors: set them before every call. */
+/* One inference, from the inputs as they are now. It may use the inputs' memory for other tensors: set them before
+ * every call. */
 int rt_invoke(rt_error *error);
 
 #ifdef __cplusplus

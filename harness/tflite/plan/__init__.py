@@ -12,6 +12,16 @@ from harness.tflite.plan.layout import ReadPlan, read_plan
 from harness.tflite.plan.make import PlanUnsupported, check, make_plan
 
 __all__ = [
-    "KERNEL_SETS", "KernelSet", "Plan", "PlanOp", "PlanUnsupported", "ReadPlan", "TensorSpan", "Unsupported", "check", "dump",
-    "make_plan", "read_plan",
+    "KERNEL_SETS",
+    "KernelSet",
+    "Plan",
+    "PlanOp",
+    "PlanUnsupported",
+    "ReadPlan",
+    "TensorSpan",
+    "Unsupported",
+    "check",
+    "dump",
+    "make_plan",
+    "read_plan",
 ]

@@ -38,20 +38,32 @@ def plan_arena(steps: Sequence[Step], inputs: Sequence[Buffer], outputs: Sequenc
     blocks = [Block(size_bytes=buffers[key].size_bytes, first=first[key], last=last[key]) for key in order]
     takeovers = [
         Takeover(old=number[id(old)], new=number[id(step.writes)])
-        for index, step in enumerate(steps) for old in dict.fromkeys(step.in_place) if last[id(old)] == index
+        for index, step in enumerate(steps)
+        for old in dict.fromkeys(step.in_place)
+        if last[id(old)] == index
     ]
     placement = place_blocks(blocks, takeovers)
-    return Arena(offsets={key: placement.offsets[i] for i, key in enumerate(order)}, arena_bytes=placement.arena_bytes,
-                 lower_bound_bytes=placement.lower_bound_bytes,
-                 spans=_spans([buffers[key] for key in order], blocks, placement))
+    return Arena(
+        offsets={key: placement.offsets[i] for i, key in enumerate(order)},
+        arena_bytes=placement.arena_bytes,
+        lower_bound_bytes=placement.lower_bound_bytes,
+        spans=_spans([buffers[key] for key in order], blocks, placement),
+    )
 
 
 def _spans(buffers: Sequence[Buffer], blocks: Sequence[Block], placement: Placement) -> tuple[TensorSpan, ...]:
     over = {one.new: buffers[one.old].name for one in placement.takeovers}
     return tuple(
-        TensorSpan(name=buffer.name, role=_role(buffer), tensors=tuple(dict.fromkeys(buffer.tensors)),
-                   offset=placement.offsets[i], size_bytes=buffer.size_bytes, first=blocks[i].first, last=blocks[i].last,
-                   over=over.get(i))
+        TensorSpan(
+            name=buffer.name,
+            role=_role(buffer),
+            tensors=tuple(dict.fromkeys(buffer.tensors)),
+            offset=placement.offsets[i],
+            size_bytes=buffer.size_bytes,
+            first=blocks[i].first,
+            last=blocks[i].last,
+            over=over.get(i),
+        )
         for i, buffer in enumerate(buffers)
     )
 
@@ -60,4 +72,3 @@ def _role(buffer: Buffer) -> Role:
     if buffer.is_scratch:
         return "scratch"
     return "input" if buffer.is_input else "output" if buffer.is_output else "tensor"
-

@@ -36,7 +36,9 @@ def broadcast(first: Sequence[int], second: Sequence[int]) -> Broadcast:
     if any(a != b and 1 not in (a, b) for a, b in sizes):
         raise UnsupportedError(f"inputs of shapes {list(first)} and {list(second)} do not fit together")
     output = tuple(max(pair) for pair in sizes)
-    strides = [[0 if size == 1 else step for size, step in zip(shape, row_strides(shape), strict=True)] for shape in shapes]
+    strides = [
+        [0 if size == 1 else step for size, step in zip(shape, row_strides(shape), strict=True)] for shape in shapes
+    ]
     dims: list[int] = []
     merged: list[tuple[int, int]] = []
     for size, one, two in zip(output, *strides, strict=True):
@@ -49,9 +51,14 @@ def broadcast(first: Sequence[int], second: Sequence[int]) -> Broadcast:
             dims.append(size)
             merged.append((one, two))
     if len(dims) > MAX_RANK:
-        raise UnsupportedError(f"inputs of shapes {list(first)} and {list(second)}",
-                               hint=f"the kernels have {MAX_RANK} dimensions")
+        raise UnsupportedError(
+            f"inputs of shapes {list(first)} and {list(second)}", hint=f"the kernels have {MAX_RANK} dimensions"
+        )
     if not dims:
         dims, merged = [1], [(0, 0)]
-    return Broadcast(shape=output, dims=tuple(dims), strides1=tuple(one for one, _ in merged),
-                     strides2=tuple(two for _, two in merged))
+    return Broadcast(
+        shape=output,
+        dims=tuple(dims),
+        strides1=tuple(one for one, _ in merged),
+        strides2=tuple(two for _, two in merged),
+    )

@@ -21,8 +21,10 @@ def dump(plan: Plan | bytes) -> str:
 
 
 def _lines(read: ReadPlan, size_bytes: int, source: Plan | None) -> Iterator[str]:
-    yield (f"plan, {size_bytes} bytes ({len(read.constants)} of constants), arena {read.arena_bytes} bytes, "
-           f"{len(read.nodes)} nodes")
+    yield (
+        f"plan, {size_bytes} bytes ({len(read.constants)} of constants), arena {read.arena_bytes} bytes, "
+        f"{len(read.nodes)} nodes"
+    )
     if source is not None:
         yield f"of model {source.model_sha256[:12]}, for {source.kernels} kernels"
     for name, table in (("input", read.inputs), ("output", read.outputs)):
@@ -64,5 +66,7 @@ def _spans(source: Plan) -> Iterator[str]:
     yield "arena:"
     for span in sorted(source.tensors, key=lambda one: (one.first, one.offset)):
         taken = f", over '{span.over}'" if span.over else ""
-        yield (f"  {span.offset:>7} .. {span.offset + span.size_bytes:<7} nodes {span.first} to {span.last}: {span.role} "
-               f"'{span.name}'{taken}")
+        yield (
+            f"  {span.offset:>7} .. {span.offset + span.size_bytes:<7} nodes {span.first} to {span.last}: {span.role} "
+            f"'{span.name}'{taken}"
+        )

@@ -59,7 +59,9 @@ def _guarded(op: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         with np.errstate(all="ignore"):
             result = compute()
     except (ValueError, IndexError, OverflowError, MemoryError, TypeError) as error:
-        raise UnsupportedError(f"its constant inputs do not fit together: {error}", hint=f"this {op} is damaged") from None
+        raise UnsupportedError(
+            f"its constant inputs do not fit together: {error}", hint=f"this {op} is damaged"
+        ) from None
     if result.size > _MOST_ELEMENTS:
         raise UnsupportedError(f"a constant of {result.size} elements")
     return result
@@ -154,7 +156,11 @@ def _divide(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 _Function = Callable[[list[np.ndarray], Mapping[str, Any]], np.ndarray]
 #: ops that move values, of any type
 _MOVES: dict[str, _Function] = {
-    "STRIDED_SLICE": _strided_slice, "SLICE": _slice, "GATHER": _gather, "RESHAPE": _reshape, "SQUEEZE": _squeeze,
+    "STRIDED_SLICE": _strided_slice,
+    "SLICE": _slice,
+    "GATHER": _gather,
+    "RESHAPE": _reshape,
+    "SQUEEZE": _squeeze,
     "EXPAND_DIMS": lambda a, o: np.expand_dims(a[0], int(a[1].reshape(-1)[0])),
     "TRANSPOSE": lambda a, o: np.ascontiguousarray(np.transpose(a[0], a[1].tolist())),
     "PACK": lambda a, o: np.stack(a, axis=o.get("axis", 0)),
@@ -163,8 +169,13 @@ _MOVES: dict[str, _Function] = {
 #: ops on indices only: 8-bit and float tensors of these go to the board
 _ARITHMETIC: dict[str, _Function] = {
     "CONCATENATION": lambda a, o: np.concatenate(a, axis=o.get("axis", 0)),
-    "ADD": _plain(np.add), "SUB": _plain(np.subtract), "MUL": _plain(np.multiply), "MAXIMUM": _plain(np.maximum),
-    "MINIMUM": _plain(np.minimum), "FLOOR_DIV": _plain(_divide), "REDUCE_PROD": _reduce_prod,
+    "ADD": _plain(np.add),
+    "SUB": _plain(np.subtract),
+    "MUL": _plain(np.multiply),
+    "MAXIMUM": _plain(np.maximum),
+    "MINIMUM": _plain(np.minimum),
+    "FLOOR_DIV": _plain(_divide),
+    "REDUCE_PROD": _reduce_prod,
     "RANGE": lambda a, o: np.arange(*_small_range([int(x.reshape(-1)[0]) for x in a]), dtype=a[0].dtype),
 }
 

@@ -63,8 +63,13 @@ class Constants:
         return bytes(self._data)
 
 
-def write_plan(steps: Sequence[Step], offsets: dict[int, int], inputs: Sequence[PlanIo], outputs: Sequence[PlanIo],
-               arena_bytes: int) -> tuple[bytes, int]:
+def write_plan(
+    steps: Sequence[Step],
+    offsets: dict[int, int],
+    inputs: Sequence[PlanIo],
+    outputs: Sequence[PlanIo],
+    arena_bytes: int,
+) -> tuple[bytes, int]:
     """The bytes of a plan, and how many of them are constants.
 
     Args:
@@ -74,15 +79,33 @@ def write_plan(steps: Sequence[Step], offsets: dict[int, int], inputs: Sequence[
     # Constants lie behind the nodes, whose length does not depend on where anything lies.
     lengths = sum(len(_pack(step, offsets, constants, 0)) for step in steps)
     io_offset = _HEADER.size + lengths
-    io = b"".join(_IO.pack(one.arena_offset, one.size_bytes, IO_TYPES.index(one.dtype), one.elements)
-                  for one in (*inputs, *outputs))
+    io = b"".join(
+        _IO.pack(one.arena_offset, one.size_bytes, IO_TYPES.index(one.dtype), one.elements)
+        for one in (*inputs, *outputs)
+    )
     end = io_offset + len(io)
     constants_offset = -(-end // _CONSTANTS_ALIGNMENT) * _CONSTANTS_ALIGNMENT
     nodes = b"".join(_pack(step, offsets, constants, constants_offset) for step in steps)
     body = nodes + io + bytes(constants_offset - end) + constants.data()
     total = _HEADER.size + len(body)
-    header = _HEADER.pack(MAGIC, VERSION, total, arena_bytes, len(steps), _HEADER.size, len(nodes), io_offset, len(inputs),
-                          len(outputs), constants_offset, len(constants.data()), zlib.crc32(body), 0, 0, 0)
+    header = _HEADER.pack(
+        MAGIC,
+        VERSION,
+        total,
+        arena_bytes,
+        len(steps),
+        _HEADER.size,
+        len(nodes),
+        io_offset,
+        len(inputs),
+        len(outputs),
+        constants_offset,
+        len(constants.data()),
+        zlib.crc32(body),
+        0,
+        0,
+        0,
+    )
     return header + body, len(constants.data())
 
 
@@ -107,17 +130,34 @@ def read_plan(data: bytes | memoryview) -> ReadPlan:
     view = memoryview(data)
     if len(view) < _HEADER.size or bytes(view[:4]) != MAGIC:
         raise UserInputError("is not a plan: the bytes KNPL are missing", hint=_HINT)
-    (_, version, total, arena_bytes, node_count, nodes_offset, nodes_bytes, io_offset, input_count, output_count,
-     constants_offset, constants_bytes, crc, *_) = _HEADER.unpack_from(view)
+    (
+        _,
+        version,
+        total,
+        arena_bytes,
+        node_count,
+        nodes_offset,
+        nodes_bytes,
+        io_offset,
+        input_count,
+        output_count,
+        constants_offset,
+        constants_bytes,
+        crc,
+        *_,
+    ) = _HEADER.unpack_from(view)
     if version != VERSION:
         raise UserInputError(f"is a plan of version {version}, and this harness reads version {VERSION}", hint=_HINT)
     if total != len(view):
         raise UserInputError(f"has {len(view)} bytes, and its header says {total}", hint=_HINT)
-    if zlib.crc32(view[_HEADER.size:]) != crc:
+    if zlib.crc32(view[_HEADER.size :]) != crc:
         raise UserInputError("is damaged: its CRC-32 is wrong", hint=_HINT)
     end = _HEADER.size
-    sections = (("nodes", nodes_offset, nodes_bytes), ("constants", constants_offset, constants_bytes),
-                ("inputs and outputs", io_offset, _IO.size * (input_count + output_count)))
+    sections = (
+        ("nodes", nodes_offset, nodes_bytes),
+        ("constants", constants_offset, constants_bytes),
+        ("inputs and outputs", io_offset, _IO.size * (input_count + output_count)),
+    )
     for name, offset, size in sorted(sections, key=lambda section: (section[1], section[2])):
         if offset < end or offset + size > total:
             raise UserInputError(f"is damaged: its {name} lie outside, or on something else", hint=_HINT)
@@ -125,12 +165,17 @@ def read_plan(data: bytes | memoryview) -> ReadPlan:
     entries = [_IO.unpack_from(view, io_offset + i * _IO.size) for i in range(input_count + output_count)]
     if any(entry[2] >= len(IO_TYPES) for entry in entries):
         raise UserInputError("is damaged: an input or output of an unknown type", hint=_HINT)
-    io = [PlanIo(arena_offset=place, size_bytes=size, dtype=IO_TYPES[kind], elements=elements)
-          for place, size, kind, elements in entries]
+    io = [
+        PlanIo(arena_offset=place, size_bytes=size, dtype=IO_TYPES[kind], elements=elements)
+        for place, size, kind, elements in entries
+    ]
     return ReadPlan(
-        arena_bytes=arena_bytes, inputs=tuple(io[:input_count]), outputs=tuple(io[input_count:]),
-        nodes=_read_nodes(view[nodes_offset:nodes_offset + nodes_bytes], node_count), constants_offset=constants_offset,
-        constants=bytes(view[constants_offset:constants_offset + constants_bytes]),
+        arena_bytes=arena_bytes,
+        inputs=tuple(io[:input_count]),
+        outputs=tuple(io[input_count:]),
+        nodes=_read_nodes(view[nodes_offset : nodes_offset + nodes_bytes], node_count),
+        constants_offset=constants_offset,
+        constants=bytes(view[constants_offset : constants_offset + constants_bytes]),
     )
 
 
@@ -139,9 +184,11 @@ def _read_nodes(view: memoryview, count: int) -> tuple[ReadRecord, ...]:
     for index in range(count):
         words = struct.unpack_from("<I", view, at)[0] >> 16 if at + 4 <= len(view) else 0
         if not words or at + 4 * words > len(view):
-            raise UserInputError("is damaged: the node does not lie inside the nodes", where=f"node {index}", hint=_HINT)
+            raise UserInputError(
+                "is damaged: the node does not lie inside the nodes", where=f"node {index}", hint=_HINT
+            )
         try:
-            nodes.append(unpack_record(view[at:at + 4 * words]))
+            nodes.append(unpack_record(view[at : at + 4 * words]))
         except ValueError as error:
             raise UserInputError(f"is damaged: {error}", where=f"node {index}", hint=_HINT) from None
         at += 4 * words

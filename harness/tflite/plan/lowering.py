@@ -69,9 +69,13 @@ class Lowering:
         if index not in self._values:
             tensor = self.graph.tensors[index]
             if tensor.is_variable:
-                raise UnsupportedError(f"'{tensor.name}' keeps its values between inferences", hint="a plan has no variables")
+                raise UnsupportedError(
+                    f"'{tensor.name}' keeps its values between inferences", hint="a plan has no variables"
+                )
             if not tensor.is_constant:
-                raise UnsupportedError(f"{describe(tensor)} is read before anything writes it", hint="the model is damaged")
+                raise UnsupportedError(
+                    f"{describe(tensor)} is read before anything writes it", hint="the model is damaged"
+                )
             self._values[index] = replace(declared(tensor), data=constant_values(tensor))
         return self._values[index]
 
@@ -112,8 +116,10 @@ class Lowering:
         value = declared(tensor)
         check_shape(value)
         if any(size < 0 for size in tensor.shape_signature[1:]):
-            raise UnsupportedError(f"the input '{tensor.name}' has the shape {list(tensor.shape_signature)}",
-                                   hint="only the batch may be -1, and counts as 1: convert with fixed shapes")
+            raise UnsupportedError(
+                f"the input '{tensor.name}' has the shape {list(tensor.shape_signature)}",
+                hint="only the batch may be -1, and counts as 1: convert with fixed shapes",
+            )
         buffer = Buffer(name=tensor.name or f"input_{tensor.index}", size_bytes=value.size_bytes, is_input=True)
         self.inputs.append(buffer)
         if tensor.index in self._values:
@@ -138,18 +144,34 @@ class Lowering:
             value.buffer.is_output = True
             self.outputs.append(value.buffer)
             return
-        buffer = Buffer(name=tensor.name or f"output_{tensor.index}", size_bytes=size, is_output=True, tensors=[tensor.index])
+        buffer = Buffer(
+            name=tensor.name or f"output_{tensor.index}", size_bytes=size, is_output=True, tensors=[tensor.index]
+        )
         self.outputs.append(buffer)
         if tensor.dtype == "uint8" and value.data is None:
             self.flip(value.buffer, buffer)
         else:
-            self.steps.append(Step(op="COPY", operands={"input": source, "output": buffer}, fields={"count": size},
-                                   writes=buffer, in_place=(source,) if isinstance(source, Buffer) else ()))
+            self.steps.append(
+                Step(
+                    op="COPY",
+                    operands={"input": source, "output": buffer},
+                    fields={"count": size},
+                    writes=buffer,
+                    in_place=(source,) if isinstance(source, Buffer) else (),
+                )
+            )
 
     def flip(self, source: Buffer, target: Buffer) -> None:
         """uint8 to int8 of the same meaning, or back."""
-        self.steps.append(Step(op="FLIP_SIGN", operands={"input": source, "output": target},
-                               fields={"count": source.size_bytes}, writes=target, in_place=(source,)))
+        self.steps.append(
+            Step(
+                op="FLIP_SIGN",
+                operands={"input": source, "output": target},
+                fields={"count": source.size_bytes},
+                writes=target,
+                in_place=(source,),
+            )
+        )
 
     @staticmethod
     def _placeholder(tensor: Tensor) -> Value:
@@ -213,8 +235,10 @@ class NodeRule:
         """A constant input of indices, flattened."""
         found = self.input(position)
         if found.data is None or found.data.dtype.kind != "i" or found.dtype in EIGHT_BITS:
-            raise UnsupportedError(f"its {what} is not constant" if found.data is None else f"its {what} is {found.dtype}",
-                                   hint="a plan has fixed shapes; convert with a fixed input shape")
+            raise UnsupportedError(
+                f"its {what} is not constant" if found.data is None else f"its {what} is {found.dtype}",
+                hint="a plan has fixed shapes; convert with a fixed input shape",
+            )
         return [int(v) for v in found.data.reshape(-1)]
 
     def target(self, shape: Sequence[int], position: int = 0) -> Value:
@@ -228,8 +252,11 @@ class NodeRule:
         fixed = tensor.shape_signature or tensor.shape
         dynamic = len(fixed) == len(made.shape) and all(f in (-1, s) for f, s in zip(fixed, made.shape, strict=True))
         if stored != made.shape and tensor.shape and not dynamic:
-            raise UnsupportedError(f"its output {describe(tensor)} is declared as {list(tensor.shape)}, and {list(made.shape)} "
-                                   "follows from its inputs", hint="convert again with a fixed input shape")
+            raise UnsupportedError(
+                f"its output {describe(tensor)} is declared as {list(tensor.shape)}, and {list(made.shape)} "
+                "follows from its inputs",
+                hint="convert again with a fixed input shape",
+            )
         return made
 
     def write(self, target: Value, position: int = 0) -> Buffer:
@@ -243,9 +270,17 @@ class NodeRule:
         data = None if source.data is None else source.data.reshape(target.shape)
         self._lowering.set_value(self.node.outputs[position], replace(target, buffer=source.buffer, data=data))
 
-    def emit(self, op: str, target: Value, operands: Mapping[str, Operand | Sequence[Operand]],
-             fields: Mapping[str, int | float | Sequence[int]], *, in_place: Sequence[Value] = (), scratch_bytes: int = 0,
-             position: int = 0) -> None:
+    def emit(
+        self,
+        op: str,
+        target: Value,
+        operands: Mapping[str, Operand | Sequence[Operand]],
+        fields: Mapping[str, int | float | Sequence[int]],
+        *,
+        in_place: Sequence[Value] = (),
+        scratch_bytes: int = 0,
+        position: int = 0,
+    ) -> None:
         """Adds a step that writes an output.
 
         Args:
@@ -262,15 +297,30 @@ class NodeRule:
             fields["scratch_bytes"] = scratch_bytes
         buffer = self.write(target, position)
         operands["output"] = buffer
-        self._lowering.steps.append(Step(
-            op=op, operands=operands, fields=fields, writes=buffer, scratch=scratch, node=self.node.index,
-            tflite_op=self.node.op, in_place=tuple(value.buffer for value in in_place if value.buffer is not None)))
+        self._lowering.steps.append(
+            Step(
+                op=op,
+                operands=operands,
+                fields=fields,
+                writes=buffer,
+                scratch=scratch,
+                node=self.node.index,
+                tflite_op=self.node.op,
+                in_place=tuple(value.buffer for value in in_place if value.buffer is not None),
+            )
+        )
 
 
 def declared(tensor: Tensor) -> Value:
     """A tensor as the .tflite declares it, dynamic dimensions as 1."""
-    return Value(name=tensor.name, dtype=tensor.dtype, shape=tuple(1 if size < 0 else size for size in tensor.shape),
-                 scales=tensor.scales, zero_points=int8_zero_points(tensor), quantized_dimension=tensor.quantized_dimension)
+    return Value(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tuple(1 if size < 0 else size for size in tensor.shape),
+        scales=tensor.scales,
+        zero_points=int8_zero_points(tensor),
+        quantized_dimension=tensor.quantized_dimension,
+    )
 
 
 def check_shape(value: Value) -> None:
@@ -278,7 +328,9 @@ def check_shape(value: Value) -> None:
     if any(size < 1 for size in value.shape):
         raise UnsupportedError(f"'{value.name}' has the shape {list(value.shape)}: nothing in it")
     if math.prod(value.shape) * 4 > _MOST_ELEMENTS:
-        raise UnsupportedError(f"'{value.name}' has the shape {list(value.shape)}, more than a microcontroller's memory can hold")
+        raise UnsupportedError(
+            f"'{value.name}' has the shape {list(value.shape)}, more than a microcontroller's memory can hold"
+        )
 
 
 def live_nodes(graph: Graph) -> list[Node]:

@@ -99,11 +99,19 @@ def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
     planned = {step.node for step in lowering.steps}
     folded = tuple(node.index for node in graph.nodes if node.index not in planned)
     return Plan(
-        data=written, arena_bytes=arena.arena_bytes, model_sha256=hashlib.sha256(data).hexdigest(), kernels=kernels,
-        inputs=tuple(_fixed(one) for one in inputs), outputs=tuple(_fixed(one) for one in outputs),
-        ops=tuple(PlanOp(op=step.op, node=step.node, tflite_op=step.tflite_op, output=step.writes.name)
-                  for step in lowering.steps),
-        tensors=arena.spans, folded_nodes=folded, constants_bytes=constants_bytes,
+        data=written,
+        arena_bytes=arena.arena_bytes,
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        kernels=kernels,
+        inputs=tuple(_fixed(one) for one in inputs),
+        outputs=tuple(_fixed(one) for one in outputs),
+        ops=tuple(
+            PlanOp(op=step.op, node=step.node, tflite_op=step.tflite_op, output=step.writes.name)
+            for step in lowering.steps
+        ),
+        tensors=arena.spans,
+        folded_nodes=folded,
+        constants_bytes=constants_bytes,
         lower_bound_bytes=arena.lower_bound_bytes,
     )
 
@@ -143,8 +151,12 @@ def _too_large(lowering: Lowering, arena_bytes: int) -> Unsupported | None:
     constants = {id(one): one.nbytes for step in lowering.steps for one in step.constants}
     for what, size in (("arena", arena_bytes), ("constants", sum(constants.values()))):
         if size > _MOST_BYTES:
-            return Unsupported(node=None, op="model", reason=f"it needs {size:,} bytes of {what}",
-                               hint=f"a plan has at most {_MOST_BYTES:,}; use a smaller model")
+            return Unsupported(
+                node=None,
+                op="model",
+                reason=f"it needs {size:,} bytes of {what}",
+                hint=f"a plan has at most {_MOST_BYTES:,}; use a smaller model",
+            )
     return None
 
 
@@ -153,8 +165,14 @@ def _table(graph: Graph, indices: tuple[int, ...], buffers: list[Buffer], offset
     for index, buffer in zip(indices, buffers, strict=True):
         tensor = declared(graph.tensors[index])
         item_bytes = 4 if tensor.dtype == "float32" else 1
-        table.append(PlanIo(arena_offset=offsets[id(buffer)], size_bytes=buffer.size_bytes, dtype=tensor.dtype,
-                            elements=buffer.size_bytes // item_bytes))
+        table.append(
+            PlanIo(
+                arena_offset=offsets[id(buffer)],
+                size_bytes=buffer.size_bytes,
+                dtype=tensor.dtype,
+                elements=buffer.size_bytes // item_bytes,
+            )
+        )
     return table
 
 

@@ -85,8 +85,12 @@ def _place_with(blocks: Sequence[Block], takeovers: Iterable[Takeover]) -> Place
     search = _Search(merged)
     offsets, arena_bytes = search.run()
     by_block = {block: offsets[g] for g, group in enumerate(groups) for block in group}
-    return Placement(offsets=tuple(by_block[i] for i in range(len(blocks))), arena_bytes=arena_bytes, takeovers=tuple(used),
-                     lower_bound_bytes=search.lower_bound)
+    return Placement(
+        offsets=tuple(by_block[i] for i in range(len(blocks))),
+        arena_bytes=arena_bytes,
+        takeovers=tuple(used),
+        lower_bound_bytes=search.lower_bound,
+    )
 
 
 def _compatible(takeovers: Iterable[Takeover]) -> list[Takeover]:
@@ -175,7 +179,9 @@ class _Search:
         offsets, placed, arena = [0] * len(self.blocks), [False] * len(self.blocks), 0
         for i in order:
             size = self.blocks[i].size_bytes
-            taken = sorted((offsets[j], offsets[j] + self.blocks[j].size_bytes) for j in self.neighbours[i] if placed[j])
+            taken = sorted(
+                (offsets[j], offsets[j] + self.blocks[j].size_bytes) for j in self.neighbours[i] if placed[j]
+            )
             offsets[i] = _best_gap(taken, size)
             placed[i] = True
             arena = max(arena, offsets[i] + size)

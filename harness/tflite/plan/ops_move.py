@@ -44,7 +44,9 @@ def _new_shape(rule: NodeRule, source: Value) -> list[int]:
     if asked.count(-1) == 1 and known > 0 and source.elements % known == 0:
         asked = [source.elements // known if size == -1 else size for size in asked]
     if any(size < 0 for size in asked) or math.prod(asked) != source.elements:
-        raise UnsupportedError(f"{list(source.shape)} does not reshape to {asked}", hint="convert with a fixed input shape")
+        raise UnsupportedError(
+            f"{list(source.shape)} does not reshape to {asked}", hint="convert with a fixed input shape"
+        )
     return asked
 
 
@@ -57,7 +59,9 @@ def concatenation(rule: NodeRule) -> None:
     if rule.option("fused_activation_function", "NONE") != "NONE":
         raise UnsupportedError("a fused activation", hint="convert it as an op of its own")
     for source in sources:
-        same = len(source.shape) == rank and all(d == axis or source.shape[d] == sources[0].shape[d] for d in range(rank))
+        same = len(source.shape) == rank and all(
+            d == axis or source.shape[d] == sources[0].shape[d] for d in range(rank)
+        )
         if not same:
             raise UnsupportedError(f"inputs of shapes {[list(one.shape) for one in sources]} do not fit together")
     shape = list(sources[0].shape)
@@ -77,22 +81,32 @@ def pack(rule: NodeRule) -> None:
 
 def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer: int) -> None:
     if len(sources) > MAX_CONCATENATION_INPUTS:
-        raise UnsupportedError(f"{len(sources)} inputs", hint=f"a plan joins up to {MAX_CONCATENATION_INPUTS}: split it into two")
+        raise UnsupportedError(
+            f"{len(sources)} inputs", hint=f"a plan joins up to {MAX_CONCATENATION_INPUTS}: split it into two"
+        )
     target = rule.target(shape)
     check_quantization(target)
     tables: list[np.ndarray | None] = []
     for source in sources:
         if source.dtype != target.dtype:
-            raise UnsupportedError(f"its inputs and output are {source.dtype} and {target.dtype}", hint="all must be of one type")
+            raise UnsupportedError(
+                f"its inputs and output are {source.dtype} and {target.dtype}", hint="all must be of one type"
+            )
         if source.same_quantization(target):
             tables.append(None)
         elif source.dtype == "uint8" and rule.node.op == "CONCATENATION":
             tables.append(qp.concatenation_table(source.scale, source.zero_point, target.scale, target.zero_point))
         else:
-            raise UnsupportedError("its int8 inputs and output differ in scale or zero point",
-                                   hint="the converter makes them equal: convert again")
-    rule.emit("CONCATENATION", target, {"input": [operand_of(source) for source in sources], "tables": tables},
-              {"outer": outer, "inputs": len(sources), "inner_sizes": [source.elements // outer for source in sources]})
+            raise UnsupportedError(
+                "its int8 inputs and output differ in scale or zero point",
+                hint="the converter makes them equal: convert again",
+            )
+    rule.emit(
+        "CONCATENATION",
+        target,
+        {"input": [operand_of(source) for source in sources], "tables": tables},
+        {"outer": outer, "inputs": len(sources), "inner_sizes": [source.elements // outer for source in sources]},
+    )
 
 
 def pad(rule: NodeRule) -> None:
@@ -109,15 +123,21 @@ def pad(rule: NodeRule) -> None:
     if rule.optional(2) is not None:
         constant = rule.activation(2)
         if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
-            raise UnsupportedError("its padding value is not one constant of the output's scale", hint="pad with a constant")
+            raise UnsupportedError(
+                "its padding value is not one constant of the output's scale", hint="pad with a constant"
+            )
         value = int(constant.data.reshape(-1)[0])
     frame = _frame(rule, source, before, after) if value == target.zero_point else None
     if frame is not None:
         rule.alias(source, replace(target, frame=frame))
         return
     dims, low, high = _merge_unpadded(source.shape, before, after)
-    rule.emit("PAD", target, {"input": operand_of(source)},
-              {"rank": len(dims), "input_dims": dims, "before": low, "after": high, "value": value})
+    rule.emit(
+        "PAD",
+        target,
+        {"input": operand_of(source)},
+        {"rank": len(dims), "input_dims": dims, "before": low, "after": high, "value": value},
+    )
 
 
 def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence[int]) -> Frame | None:
@@ -130,17 +150,25 @@ def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence
         return None
     for node in readers:
         weights = rule.stored_shape(node, 1)
-        if node.op not in ("CONV_2D", "DEPTHWISE_CONV_2D") or node.options.get("padding") != "VALID" or len(weights) != 4:
+        if (
+            node.op not in ("CONV_2D", "DEPTHWISE_CONV_2D")
+            or node.options.get("padding") != "VALID"
+            or len(weights) != 4
+        ):
             return None
         if node.inputs.count(rule.node.outputs[0]) != 1 or node.inputs[0] != rule.node.outputs[0]:
             return None
-        spans = [(weights[1 + i] - 1) * node.options.get(f"dilation_{axis}factor", 1) + 1 for i, axis in enumerate("hw")]
+        spans = [
+            (weights[1 + i] - 1) * node.options.get(f"dilation_{axis}factor", 1) + 1 for i, axis in enumerate("hw")
+        ]
         if any(max(before[1 + i], after[1 + i]) >= span for i, span in enumerate(spans)):
             return None
     return Frame(top=before[1], left=before[2], height=before[1] + after[1], width=before[2] + after[2])
 
 
-def _merge_unpadded(shape: Sequence[int], before: Sequence[int], after: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+def _merge_unpadded(
+    shape: Sequence[int], before: Sequence[int], after: Sequence[int]
+) -> tuple[list[int], list[int], list[int]]:
     """A dimension without padding becomes one with that in front of it: paddings there count whole rows."""
     dims: list[int] = []
     low: list[int] = []
@@ -211,8 +239,11 @@ def unpack(rule: NodeRule) -> None:
         raise UnsupportedError(f"a dimension of {source.shape[axis]} into {len(rule.node.outputs)} outputs")
     kept = [d for d in range(len(source.shape)) if d != axis]
     for position in range(source.shape[axis]):
-        view = View(dims=tuple(source.shape[d] for d in kept), strides=tuple(strides[d] for d in kept),
-                    start=position * strides[axis])
+        view = View(
+            dims=tuple(source.shape[d] for d in kept),
+            strides=tuple(strides[d] for d in kept),
+            start=position * strides[axis],
+        )
         _gather(rule, source, view, view.dims, position=position)
 
 
@@ -225,10 +256,16 @@ def _gather(rule: NodeRule, source: Value, view: View, shape: Sequence[int], *, 
         return
     simple = view.simplified()
     if len(simple.dims) > MAX_RANK:
-        raise UnsupportedError(f"an input of shape {list(source.shape)}", hint=f"the kernels have {MAX_RANK} dimensions")
-    rule.emit("GATHER", target, {"input": operand_of(source)},
-              {"rank": len(simple.dims), "dims": simple.dims, "strides": simple.strides, "start": simple.start},
-              position=position)
+        raise UnsupportedError(
+            f"an input of shape {list(source.shape)}", hint=f"the kernels have {MAX_RANK} dimensions"
+        )
+    rule.emit(
+        "GATHER",
+        target,
+        {"input": operand_of(source)},
+        {"rank": len(simple.dims), "dims": simple.dims, "strides": simple.strides, "start": simple.start},
+        position=position,
+    )
 
 
 def resize_nearest_neighbor(rule: NodeRule) -> None:
@@ -238,13 +275,24 @@ def resize_nearest_neighbor(rule: NodeRule) -> None:
     target = rule.target((source.shape[0], *size, source.shape[3]))
     if not _same(source, target):
         raise UnsupportedError("its input and output differ in scale or zero point", hint=_SAME)
-    flags = {"align_corners": bool(rule.option("align_corners", False)),
-             "half_pixel_centers": bool(rule.option("half_pixel_centers", False))}
+    flags = {
+        "align_corners": bool(rule.option("align_corners", False)),
+        "half_pixel_centers": bool(rule.option("half_pixel_centers", False)),
+    }
     rows, columns = (np.array(nearest_positions(source.shape[1 + i], size[i], **flags), np.int32) for i in range(2))
-    rule.emit("RESIZE_NEAREST", target, {"input": operand_of(source), "rows": rows, "columns": columns}, {
-        "batches": source.shape[0], "input_height": source.shape[1], "input_width": source.shape[2], "output_height": size[0],
-        "output_width": size[1], "channels": source.shape[3],
-    })
+    rule.emit(
+        "RESIZE_NEAREST",
+        target,
+        {"input": operand_of(source), "rows": rows, "columns": columns},
+        {
+            "batches": source.shape[0],
+            "input_height": source.shape[1],
+            "input_width": source.shape[2],
+            "output_height": size[0],
+            "output_width": size[1],
+            "channels": source.shape[3],
+        },
+    )
 
 
 def nearest_positions(input_size: int, output_size: int, *, align_corners: bool, half_pixel_centers: bool) -> list[int]:

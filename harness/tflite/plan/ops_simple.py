@@ -26,20 +26,36 @@ def pool(rule: NodeRule) -> None:
     if len(source.shape) != 4:
         raise UnsupportedError(f"an input of shape {list(source.shape)} does not have 4 dimensions")
     if source.shape[1] * source.shape[2] > _MOST_POOLED_PIXELS:
-        raise UnsupportedError(f"pooling of {source.shape[1]} x {source.shape[2]}", hint="the sum of a window must fit 32 bits")
+        raise UnsupportedError(
+            f"pooling of {source.shape[1]} x {source.shape[2]}", hint="the sum of a window must fit 32 bits"
+        )
     filters = (rule.option("filter_height", 0), rule.option("filter_width", 0))
     strides = (rule.option("stride_h", 0), rule.option("stride_w", 0))
     places = [place_window(rule, source.shape[1 + i], filters[i], strides[i]) for i in range(2)]
     target = _output(rule, source, (source.shape[0], places[0].output, places[1].output, source.shape[3]))
     if not source.same_quantization(target):
         raise UnsupportedError(f"pooling from scale {source.scale:g} to {target.scale:g}", hint=_SHARED)
-    rule.emit(rule.node.op, target, {"input": operand_of(source)}, {
-        "batches": source.shape[0], "channels": source.shape[3], "input_height": source.shape[1],
-        "input_width": source.shape[2], "output_height": places[0].output, "output_width": places[1].output,
-        "filter_height": filters[0], "filter_width": filters[1], "stride_height": strides[0], "stride_width": strides[1],
-        "pad_top": places[0].before, "pad_left": places[1].before, **limits(rule, target),
-        "is_uint8": int(source.dtype == "uint8"),
-    })
+    rule.emit(
+        rule.node.op,
+        target,
+        {"input": operand_of(source)},
+        {
+            "batches": source.shape[0],
+            "channels": source.shape[3],
+            "input_height": source.shape[1],
+            "input_width": source.shape[2],
+            "output_height": places[0].output,
+            "output_width": places[1].output,
+            "filter_height": filters[0],
+            "filter_width": filters[1],
+            "stride_height": strides[0],
+            "stride_width": strides[1],
+            "pad_top": places[0].before,
+            "pad_left": places[1].before,
+            **limits(rule, target),
+            "is_uint8": int(source.dtype == "uint8"),
+        },
+    )
 
 
 def mean(rule: NodeRule) -> None:
@@ -53,10 +69,21 @@ def mean(rule: NodeRule) -> None:
     target = _output(rule, source, shape)
     dims, flags = _merge_reduced(source.shape, reduced)
     scale = qp.mean_multiplier(source.scale, target.scale, source.elements // max(target.elements, 1))
-    rule.emit("MEAN", target, {"input": operand_of(source)}, {
-        "rank": len(dims), "dims": dims, "reduced": flags, "input_zero_point": source.zero_point,
-        "output_zero_point": target.zero_point, "multiplier": scale.multiplier, "shift": scale.shift, "rounding": 0,
-    })
+    rule.emit(
+        "MEAN",
+        target,
+        {"input": operand_of(source)},
+        {
+            "rank": len(dims),
+            "dims": dims,
+            "reduced": flags,
+            "input_zero_point": source.zero_point,
+            "output_zero_point": target.zero_point,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            "rounding": 0,
+        },
+    )
 
 
 def _merge_reduced(shape: tuple[int, ...], reduced: set[int]) -> tuple[list[int], list[int]]:
@@ -80,21 +107,48 @@ def _merge_reduced(shape: tuple[int, ...], reduced: set[int]) -> tuple[list[int]
 def add_or_sub(rule: NodeRule) -> None:
     first, second, target, walk = _pair(rule)
     made = qp.add_params(first.scale, second.scale, target.scale)
-    _emit_pair(rule, first, second, target, walk, {
-        "left_shift": made.left_shift, "input1_offset": -first.zero_point, "input1_multiplier": made.input1.multiplier,
-        "input1_shift": made.input1.shift, "input2_offset": -second.zero_point,
-        "input2_multiplier": made.input2.multiplier, "input2_shift": made.input2.shift, "output_offset": target.zero_point,
-        "output_multiplier": made.output.multiplier, "output_shift": made.output.shift, **limits(rule, target), "rounding": 0,
-    })
+    _emit_pair(
+        rule,
+        first,
+        second,
+        target,
+        walk,
+        {
+            "left_shift": made.left_shift,
+            "input1_offset": -first.zero_point,
+            "input1_multiplier": made.input1.multiplier,
+            "input1_shift": made.input1.shift,
+            "input2_offset": -second.zero_point,
+            "input2_multiplier": made.input2.multiplier,
+            "input2_shift": made.input2.shift,
+            "output_offset": target.zero_point,
+            "output_multiplier": made.output.multiplier,
+            "output_shift": made.output.shift,
+            **limits(rule, target),
+            "rounding": 0,
+        },
+    )
 
 
 def mul(rule: NodeRule) -> None:
     first, second, target, walk = _pair(rule)
     scale = qp.mul_multiplier(first.scale, second.scale, target.scale)
-    _emit_pair(rule, first, second, target, walk, {
-        "input1_offset": -first.zero_point, "input2_offset": -second.zero_point, "output_offset": target.zero_point,
-        "multiplier": scale.multiplier, "shift": scale.shift, **limits(rule, target), "rounding": 0,
-    })
+    _emit_pair(
+        rule,
+        first,
+        second,
+        target,
+        walk,
+        {
+            "input1_offset": -first.zero_point,
+            "input2_offset": -second.zero_point,
+            "output_offset": target.zero_point,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            **limits(rule, target),
+            "rounding": 0,
+        },
+    )
 
 
 def maximum_or_minimum(rule: NodeRule) -> None:
@@ -112,11 +166,18 @@ def _pair(rule: NodeRule) -> tuple[Value, Value, Value, Broadcast]:
     return first, second, _output(rule, first, walk.shape), walk
 
 
-def _emit_pair(rule: NodeRule, first: Value, second: Value, target: Value, walk: Broadcast, params: dict[str, int]) -> None:
+def _emit_pair(
+    rule: NodeRule, first: Value, second: Value, target: Value, walk: Broadcast, params: dict[str, int]
+) -> None:
     """The output may be the buffer of an input that is not repeated (kernels.h)."""
     in_place = [value for value in (first, second) if value.elements == target.elements]
-    rule.emit(rule.node.op, target, {"input1": operand_of(first), "input2": operand_of(second)}, {**walk.fields(), **params},
-              in_place=in_place)
+    rule.emit(
+        rule.node.op,
+        target,
+        {"input1": operand_of(first), "input2": operand_of(second)},
+        {**walk.fields(), **params},
+        in_place=in_place,
+    )
 
 
 def relu(rule: NodeRule) -> None:
@@ -127,53 +188,98 @@ def relu(rule: NodeRule) -> None:
 
 
 def _rescale(rule: NodeRule, source: Value, target: Value, scale: qp.Multiplier, span: qp.ActivationRange) -> None:
-    rule.emit("RESCALE", target, {"input": operand_of(source)}, {
-        "count": source.elements, "input_zero_point": source.zero_point, "output_zero_point": target.zero_point,
-        "multiplier": scale.multiplier, "shift": scale.shift, "activation_min": span.low, "activation_max": span.high,
-        "rounding": 0,
-    }, in_place=[source])
+    rule.emit(
+        "RESCALE",
+        target,
+        {"input": operand_of(source)},
+        {
+            "count": source.elements,
+            "input_zero_point": source.zero_point,
+            "output_zero_point": target.zero_point,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            "activation_min": span.low,
+            "activation_max": span.high,
+            "rounding": 0,
+        },
+        in_place=[source],
+    )
 
 
 def leaky_relu(rule: NodeRule) -> None:
     source, target = _unary(rule)
     made = qp.leaky_relu_params(source.scale, rule.option("alpha", 0.0), target.scale)
-    rule.emit("LEAKY_RELU", target, {"input": operand_of(source)}, {
-        "count": source.elements, "input_zero_point": source.zero_point, "output_zero_point": target.zero_point,
-        "multiplier": made.identity.multiplier, "shift": made.identity.shift, "alpha_multiplier": made.alpha.multiplier,
-        "alpha_shift": made.alpha.shift,
-    }, in_place=[source])
+    rule.emit(
+        "LEAKY_RELU",
+        target,
+        {"input": operand_of(source)},
+        {
+            "count": source.elements,
+            "input_zero_point": source.zero_point,
+            "output_zero_point": target.zero_point,
+            "multiplier": made.identity.multiplier,
+            "shift": made.identity.shift,
+            "alpha_multiplier": made.alpha.multiplier,
+            "alpha_shift": made.alpha.shift,
+        },
+        in_place=[source],
+    )
 
 
 def hard_swish(rule: NodeRule) -> None:
     source, target = _unary(rule)
     made = qp.hard_swish_params(source.scale, target.scale)
-    rule.emit("HARD_SWISH", target, {"input": operand_of(source)}, {
-        "count": source.elements, "input_zero_point": source.zero_point, "output_zero_point": target.zero_point,
-        "output_multiplier": made.output_multiplier, "output_shift": made.output_shift,
-        "relu_multiplier": made.relu_multiplier, "relu_shift": made.relu_shift,
-    }, in_place=[source])
+    rule.emit(
+        "HARD_SWISH",
+        target,
+        {"input": operand_of(source)},
+        {
+            "count": source.elements,
+            "input_zero_point": source.zero_point,
+            "output_zero_point": target.zero_point,
+            "output_multiplier": made.output_multiplier,
+            "output_shift": made.output_shift,
+            "relu_multiplier": made.relu_multiplier,
+            "relu_shift": made.relu_shift,
+        },
+        in_place=[source],
+    )
 
 
 def logistic_or_tanh(rule: NodeRule) -> None:
     source, target = _unary(rule)
     make = qp.logistic_table if rule.node.op == "LOGISTIC" else qp.tanh_table
     table = make(source.scale, source.zero_point, target.scale, target.zero_point)
-    rule.emit("LOOKUP", target, {"input": operand_of(source), "table": table}, {"count": source.elements}, in_place=[source])
+    rule.emit(
+        "LOOKUP", target, {"input": operand_of(source), "table": table}, {"count": source.elements}, in_place=[source]
+    )
 
 
 def softmax(rule: NodeRule) -> None:
     source, target = _unary(rule)
     if not source.shape or source.shape[-1] > _DEEPEST_SOFTMAX:
-        raise UnsupportedError(f"over {source.shape[-1] if source.shape else 0} values",
-                               hint=f"the kernel takes 1 to {_DEEPEST_SOFTMAX}: end the model at the logits")
+        raise UnsupportedError(
+            f"over {source.shape[-1] if source.shape else 0} values",
+            hint=f"the kernel takes 1 to {_DEEPEST_SOFTMAX}: end the model at the logits",
+        )
     if (np.float32(target.scale), target.zero_point) != (np.float32(1 / 256), -128):
-        raise UnsupportedError(f"its output has scale {target.scale:g} and int8 zero point {target.zero_point}",
-                               hint="the kernel writes shares of 1/256 from -128 on: convert again")
+        raise UnsupportedError(
+            f"its output has scale {target.scale:g} and int8 zero point {target.zero_point}",
+            hint="the kernel writes shares of 1/256 from -128 on: convert again",
+        )
     made = qp.softmax_params(source.scale, rule.option("beta", 0.0))
-    rule.emit("SOFTMAX", target, {"input": operand_of(source)}, {
-        "rows": source.elements // source.shape[-1], "depth": source.shape[-1], "multiplier": made.scale.multiplier,
-        "shift": made.scale.shift, "difference_min": made.difference_min,
-    })
+    rule.emit(
+        "SOFTMAX",
+        target,
+        {"input": operand_of(source)},
+        {
+            "rows": source.elements // source.shape[-1],
+            "depth": source.shape[-1],
+            "multiplier": made.scale.multiplier,
+            "shift": made.scale.shift,
+            "difference_min": made.difference_min,
+        },
+    )
 
 
 def quantize(rule: NodeRule) -> None:
@@ -183,15 +289,24 @@ def quantize(rule: NodeRule) -> None:
     target = rule.target(source.shape)
     check_quantization(target)
     if source.dtype == "float32":
-        rule.emit("QUANTIZE", target, {"input": operand_of(source)},
-                  {"count": source.elements, "zero_point": target.zero_point, "scale": target.scale})
+        rule.emit(
+            "QUANTIZE",
+            target,
+            {"input": operand_of(source)},
+            {"count": source.elements, "zero_point": target.zero_point, "scale": target.scale},
+        )
         return
     source = rule.activation(0)
     if (source.scale, source.zero_point) == (target.scale, target.zero_point):
         rule.alias(source, target)
         return
-    _rescale(rule, source, target, qp.requantize_multiplier(source.scale, target.scale),
-             qp.ActivationRange(low=qp.INT8_MIN, high=qp.INT8_MAX))
+    _rescale(
+        rule,
+        source,
+        target,
+        qp.requantize_multiplier(source.scale, target.scale),
+        qp.ActivationRange(low=qp.INT8_MIN, high=qp.INT8_MAX),
+    )
 
 
 def dequantize(rule: NodeRule) -> None:
@@ -199,8 +314,12 @@ def dequantize(rule: NodeRule) -> None:
     target = rule.target(source.shape)
     if target.dtype != "float32":
         raise UnsupportedError(f"to {target.dtype}", hint="the kernel writes float32")
-    rule.emit("DEQUANTIZE", target, {"input": operand_of(source)},
-              {"count": source.elements, "zero_point": source.zero_point, "scale": source.scale})
+    rule.emit(
+        "DEQUANTIZE",
+        target,
+        {"input": operand_of(source)},
+        {"count": source.elements, "zero_point": source.zero_point, "scale": source.scale},
+    )
 
 
 def _unary(rule: NodeRule) -> tuple[Value, Value]:
@@ -213,5 +332,7 @@ def _output(rule: NodeRule, source: Value, shape: Sequence[int]) -> Value:
     target = rule.target(shape)
     check_quantization(target)
     if target.dtype != source.dtype or target.dtype not in EIGHT_BITS:
-        raise UnsupportedError(f"its input is {source.dtype} and its output {target.dtype}", hint="both must be of one type")
+        raise UnsupportedError(
+            f"its input is {source.dtype} and its output {target.dtype}", hint="both must be of one type"
+        )
     return target

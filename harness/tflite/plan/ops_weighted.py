@@ -27,9 +27,13 @@ def depthwise_conv_2d(rule: NodeRule) -> None:
 def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
     source, weights = rule.activation(0), _weights(rule)
     if len(source.shape) != 4 or len(weights.shape) != 4:
-        raise UnsupportedError(f"its input {list(source.shape)} or weights {list(weights.shape)} do not have 4 dimensions")
+        raise UnsupportedError(
+            f"its input {list(source.shape)} or weights {list(weights.shape)} do not have 4 dimensions"
+        )
     batches, inputs = source.shape[0], source.shape[3]
-    channels, depth = (weights.shape[3], weights.shape[3] // inputs) if depthwise else (weights.shape[0], weights.shape[3])
+    channels, depth = (
+        (weights.shape[3], weights.shape[3] // inputs) if depthwise else (weights.shape[0], weights.shape[3])
+    )
     if depthwise:
         fits = weights.shape[0] == 1 and depth >= 1 and channels == inputs * depth
         fits = fits and rule.option("depth_multiplier", 0) in (0, depth)
@@ -44,21 +48,36 @@ def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
     target = rule.target((batches, places[0].output, places[1].output, channels))
     _check_pair(source, target)
     params = {
-        "stride_height": strides[0], "stride_width": strides[1], "dilation_height": dilations[0],
-        "dilation_width": dilations[1], "pad_top": places[0].before + frame.top, "pad_left": places[1].before + frame.left,
+        "stride_height": strides[0],
+        "stride_width": strides[1],
+        "dilation_height": dilations[0],
+        "dilation_width": dilations[1],
+        "pad_top": places[0].before + frame.top,
+        "pad_left": places[1].before + frame.left,
         **_offsets(rule, source, weights, target),
     }
     shape = {
-        "batches": batches, "input_height": source.shape[1] - frame.height, "input_width": source.shape[2] - frame.width,
+        "batches": batches,
+        "input_height": source.shape[1] - frame.height,
+        "input_width": source.shape[2] - frame.width,
         "input_channels": inputs,
-        "filter_height": weights.shape[1], "filter_width": weights.shape[2], "filter_channels": depth,
-        "output_height": places[0].output, "output_width": places[1].output, "output_channels": channels,
+        "filter_height": weights.shape[1],
+        "filter_width": weights.shape[2],
+        "filter_channels": depth,
+        "output_height": places[0].output,
+        "output_width": places[1].output,
+        "output_channels": channels,
     }
     scratch = (depthwise_conv_2d_scratch if depthwise else conv_2d_scratch)(rule.kernels, params, shape)
     axis = 3 if depthwise else 0
     operands, scales = _weighted_operands(rule, source, weights, target, channels, axis, legacy=source.dtype == "uint8")
-    rule.emit("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", target, operands, {**scales, **params, **shape},
-              scratch_bytes=scratch)
+    rule.emit(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        target,
+        operands,
+        {**scales, **params, **shape},
+        scratch_bytes=scratch,
+    )
 
 
 def fully_connected(rule: NodeRule) -> None:
@@ -77,9 +96,18 @@ def fully_connected(rule: NodeRule) -> None:
     target = rule.target((*source.shape[:-1], outputs) if keep else (batches, outputs))
     _check_pair(source, target)
     operands, scales = _weighted_operands(rule, source, weights, target, outputs, 0, legacy=len(weights.scales) == 1)
-    rule.emit("FULLY_CONNECTED", target, operands,
-              {**scales, "batches": batches, "inputs": inputs, "outputs": outputs,
-               **_offsets(rule, source, weights, target, free_zero_point=True)})
+    rule.emit(
+        "FULLY_CONNECTED",
+        target,
+        operands,
+        {
+            **scales,
+            "batches": batches,
+            "inputs": inputs,
+            "outputs": outputs,
+            **_offsets(rule, source, weights, target, free_zero_point=True),
+        },
+    )
 
 
 def place_window(rule: NodeRule, size: int, filter_size: int, stride: int, dilation: int = 1) -> qp.Window:
@@ -93,8 +121,10 @@ def place_window(rule: NodeRule, size: int, filter_size: int, stride: int, dilat
     if padding not in ("SAME", "VALID"):
         raise UnsupportedError(f"padding {padding}", hint="the kernels have SAME and VALID")
     if max(filter_size, stride, dilation, (filter_size - 1) * dilation + 1) > MOST_15_BITS:
-        raise UnsupportedError(f"a filter of {filter_size}, stride {stride}, dilation {dilation}",
-                               hint=f"the kernels hold up to {MOST_15_BITS}")
+        raise UnsupportedError(
+            f"a filter of {filter_size}, stride {stride}, dilation {dilation}",
+            hint=f"the kernels hold up to {MOST_15_BITS}",
+        )
     return qp.window(padding, size, filter_size, stride, dilation)
 
 
@@ -110,8 +140,9 @@ def _weights(rule: NodeRule) -> Value:
     if weights.data is None:
         raise UnsupportedError("its weights are not constant", hint="a plan multiplies activations by constants only")
     if weights.dtype != source.dtype:
-        raise UnsupportedError(f"its input is {source.dtype} and its weights are {weights.dtype}",
-                               hint="both must be int8, or both uint8")
+        raise UnsupportedError(
+            f"its input is {source.dtype} and its weights are {weights.dtype}", hint="both must be int8, or both uint8"
+        )
     if not weights.scales:
         raise UnsupportedError("its weights have no scale", hint="the model is damaged, or was not quantized")
     if not all(-128 <= zero_point <= 127 for zero_point in weights.zero_points):
@@ -124,23 +155,37 @@ def _weights(rule: NodeRule) -> Value:
 def _check_pair(source: Value, target: Value) -> None:
     check_quantization(target)
     if source.dtype != target.dtype:
-        raise UnsupportedError(f"its input is {source.dtype} and its output {target.dtype}", hint="both must be of one type")
+        raise UnsupportedError(
+            f"its input is {source.dtype} and its output {target.dtype}", hint="both must be of one type"
+        )
 
 
-def _offsets(rule: NodeRule, source: Value, weights: Value, target: Value, *, free_zero_point: bool = False) -> dict[str, int]:
+def _offsets(
+    rule: NodeRule, source: Value, weights: Value, target: Value, *, free_zero_point: bool = False
+) -> dict[str, int]:
     """`free_zero_point`: int8 weights may have one, as long as it is the only one (docs/kernels.md)."""
     free = source.dtype == "uint8" or (free_zero_point and len(weights.scales) == 1)
     if not free and any(weights.zero_points):
-        raise UnsupportedError("its int8 weights have a zero point that is not 0",
-                               hint="quantize weights symmetrically (a quantizer with symmetric=True)")
+        raise UnsupportedError(
+            "its int8 weights have a zero point that is not 0",
+            hint="quantize weights symmetrically (a quantizer with symmetric=True)",
+        )
     if source.dtype == "uint8" and len(set(weights.zero_points)) > 1:
-        raise UnsupportedError("its uint8 weights have several zero points", hint="uint8 models are quantized per tensor")
-    return {"input_offset": -source.zero_point, "weights_offset": -weights.zero_points[0] if free else 0,
-            "output_offset": target.zero_point, **limits(rule, target), "rounding": 0}
+        raise UnsupportedError(
+            "its uint8 weights have several zero points", hint="uint8 models are quantized per tensor"
+        )
+    return {
+        "input_offset": -source.zero_point,
+        "weights_offset": -weights.zero_points[0] if free else 0,
+        "output_offset": target.zero_point,
+        **limits(rule, target),
+        "rounding": 0,
+    }
 
 
-def _weighted_operands(rule: NodeRule, source: Value, weights: Value, target: Value, channels: int, axis: int, *,
-                       legacy: bool) -> tuple[dict[str, Operand], dict[str, Any]]:
+def _weighted_operands(
+    rule: NodeRule, source: Value, weights: Value, target: Value, channels: int, axis: int, *, legacy: bool
+) -> tuple[dict[str, Operand], dict[str, Any]]:
     """The operands but scratch and output, and whether scales are per channel.
 
     `legacy`: the product of scales in float32 (docs/kernels.md has which op does what).
@@ -149,23 +194,32 @@ def _weighted_operands(rule: NodeRule, source: Value, weights: Value, target: Va
     if count not in (1, channels):
         raise UnsupportedError(f"{count} scales for {channels} output channels", hint="the model is damaged")
     if count > 1 and weights.quantized_dimension != axis:
-        raise UnsupportedError(f"its weights are quantized along dimension {weights.quantized_dimension}, not {axis}",
-                               hint="quantize per output channel")
+        raise UnsupportedError(
+            f"its weights are quantized along dimension {weights.quantized_dimension}, not {axis}",
+            hint="quantize per output channel",
+        )
     if not all(scale > 0 for scale in weights.scales):
-        raise UnsupportedError("a scale of its weights is not positive", hint="train or quantize again: a channel may be dead")
+        raise UnsupportedError(
+            "a scale of its weights is not positive", hint="train or quantize again: a channel may be dead"
+        )
     if count > 1 and source.dtype == "uint8":
         raise UnsupportedError("uint8 weights quantized per channel", hint="convert to int8")
     rate = qp.tensor_multiplier if legacy else qp.convolution_multiplier
     multipliers, shifts = qp.split_multipliers([rate(source.scale, scale, target.scale) for scale in weights.scales])
     bias = rule.optional(2)
     if bias is not None and (bias.data is None or bias.dtype != "int32" or bias.elements != channels):
-        raise UnsupportedError(f"its bias is {bias.dtype} {list(bias.shape)}" + ("" if bias.is_constant else ", not constant"),
-                               hint=f"the kernels take {channels} constants of int32")
+        raise UnsupportedError(
+            f"its bias is {bias.dtype} {list(bias.shape)}" + ("" if bias.is_constant else ", not constant"),
+            hint=f"the kernels take {channels} constants of int32",
+        )
     assert weights.data is not None
     return {
-        "input": operand_of(source), "weights": weights.data, "bias": operand_of(bias),
+        "input": operand_of(source),
+        "weights": weights.data,
+        "bias": operand_of(bias),
         "folded": None if rule.kernels == "portable" else _fold_bias(source, weights.data, bias, axis),
-        "multipliers": multipliers, "shifts": shifts,
+        "multipliers": multipliers,
+        "shifts": shifts,
     }, {"per_channel": int(count > 1)}
 
 

@@ -11,8 +11,18 @@ from harness.tflite.plan.values import describe
 
 _INT8_RECIPES = "a microcontroller with this runtime runs int8 models: use a recipe such as ptq-int8-io"
 _CONTROL_FLOW = {"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
-_STATE = {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM",
-          "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"}
+_STATE = {
+    "VAR_HANDLE",
+    "READ_VARIABLE",
+    "ASSIGN_VARIABLE",
+    "SVDF",
+    "LSTM",
+    "RNN",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+}
 _SMALL_TYPES = {"int4", "uint4", "int2"}
 
 
@@ -23,14 +33,21 @@ def refuse_op(node: Node) -> None:
         UnsupportedError: custom ops, control flow, ops with state.
     """
     if node.op == "CUSTOM":
-        hint = ("a model that Vela compiled runs on an Ethos-U only: push the original" if node.custom_name == "ethos-u"
-                else "convert without custom ops")
+        hint = (
+            "a model that Vela compiled runs on an Ethos-U only: push the original"
+            if node.custom_name == "ethos-u"
+            else "convert without custom ops"
+        )
         raise UnsupportedError(f"a custom op, '{node.custom_name or '?'}'", hint=hint)
     if node.op in _CONTROL_FLOW:
-        raise UnsupportedError("control flow: a plan is a list of kernel calls", hint="unroll the model before it is converted")
+        raise UnsupportedError(
+            "control flow: a plan is a list of kernel calls", hint="unroll the model before it is converted"
+        )
     if node.op in _STATE:
-        raise UnsupportedError("it keeps state between time steps, and a plan has none",
-                               hint="replace the recurrent layer by a convolution, or unroll it")
+        raise UnsupportedError(
+            "it keeps state between time steps, and a plan has none",
+            hint="replace the recurrent layer by a convolution, or unroll it",
+        )
 
 
 def refuse_arithmetic(graph: Graph, node: Node) -> None:
@@ -48,9 +65,13 @@ def refuse_arithmetic(graph: Graph, node: Node) -> None:
         raise UnsupportedError("float arithmetic on weights that are only stored smaller", hint=_INT8_RECIPES)
     for tensor in (*graph.node_inputs(node), *graph.node_outputs(node)):
         if tensor.is_sparse:
-            raise UnsupportedError(f"{describe(tensor)} is stored sparse", hint="convert without sparsity (the zeros may stay)")
+            raise UnsupportedError(
+                f"{describe(tensor)} is stored sparse", hint="convert without sparsity (the zeros may stay)"
+            )
         if tensor.dtype in _SMALL_TYPES:
-            raise UnsupportedError(f"{describe(tensor)} is {tensor.dtype}", hint="the kernels take int8: use an 8-bit recipe")
+            raise UnsupportedError(
+                f"{describe(tensor)} is {tensor.dtype}", hint="the kernels take int8: use an 8-bit recipe"
+            )
         if tensor.dtype == "int16" and tensor.is_quantized:
             raise UnsupportedError("int16 activations (16x8 quantization)", hint=_INT8_RECIPES)
         if tensor.details is not None:
@@ -66,5 +87,7 @@ def refuse_type(tensor: Tensor, role: str, allowed: Sequence[str]) -> None:
         UnsupportedError: any type that is not in `allowed`.
     """
     if tensor.dtype not in allowed:
-        raise UnsupportedError(f"{role} '{tensor.name}' is {tensor.dtype}",
-                               hint=f"inputs and outputs are {', '.join(allowed)}: convert with another input or output type")
+        raise UnsupportedError(
+            f"{role} '{tensor.name}' is {tensor.dtype}",
+            hint=f"inputs and outputs are {', '.join(allowed)}: convert with another input or output type",
+        )

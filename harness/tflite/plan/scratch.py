@@ -53,5 +53,7 @@ def _lies_inside(params: Mapping[str, int], shape: Mapping[str, int]) -> bool:
     return all(
         params[pad] == 0
         and (shape[f"output_{axis}"] - 1) * params[f"stride_{axis}"]
-        + (shape[f"filter_{axis}"] - 1) * params[f"dilation_{axis}"] < shape[f"input_{axis}"]
-        for axis, pad in (("height", "pad_top"), ("width", "pad_left")))
+        + (shape[f"filter_{axis}"] - 1) * params[f"dilation_{axis}"]
+        < shape[f"input_{axis}"]
+        for axis, pad in (("height", "pad_top"), ("width", "pad_left"))
+    )

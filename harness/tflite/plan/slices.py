@@ -42,7 +42,7 @@ class View:
 
 def row_strides(shape: Sequence[int]) -> tuple[int, ...]:
     """Strides in elements of a dense, row-major tensor."""
-    return tuple(math.prod(shape[d + 1:]) for d in range(len(shape)))
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
 
 
 def transposed(shape: Sequence[int], order: Sequence[int]) -> View:
@@ -65,10 +65,16 @@ def box(shape: Sequence[int], begin: Sequence[int], size: Sequence[int]) -> View
         UnsupportedError: a box that does not lie inside.
     """
     if not len(shape) == len(begin) == len(size):
-        raise UnsupportedError(f"begin {list(begin)} and size {list(size)} do not fit a shape of {len(shape)} dimensions")
+        raise UnsupportedError(
+            f"begin {list(begin)} and size {list(size)} do not fit a shape of {len(shape)} dimensions"
+        )
     lengths = [total - low if length == -1 else length for total, low, length in zip(shape, begin, size, strict=True)]
-    if any(low < 0 or length < 1 or low + length > total for total, low, length in zip(shape, begin, lengths, strict=True)):
-        raise UnsupportedError(f"the slice {list(begin)} of {list(size)} does not lie inside {list(shape)}, or is empty")
+    if any(
+        low < 0 or length < 1 or low + length > total for total, low, length in zip(shape, begin, lengths, strict=True)
+    ):
+        raise UnsupportedError(
+            f"the slice {list(begin)} of {list(size)} does not lie inside {list(shape)}, or is empty"
+        )
     strides = row_strides(shape)
     return View(dims=tuple(lengths), strides=strides, start=sum(b * s for b, s in zip(begin, strides, strict=True)))
 
@@ -81,14 +87,17 @@ class Sliced:
     shape: tuple[int, ...]
 
 
-def strided(shape: Sequence[int], begin: Sequence[int], end: Sequence[int], steps: Sequence[int],
-            options: Mapping[str, Any]) -> Sliced:
+def strided(
+    shape: Sequence[int], begin: Sequence[int], end: Sequence[int], steps: Sequence[int], options: Mapping[str, Any]
+) -> Sliced:
     """STRIDED_SLICE with every mask of the schema (TensorFlow's definition of `tf.strided_slice`).
 
     Raises:
         UnsupportedError: lengths that do not fit, a step of 0, an empty result, an index outside.
     """
-    masks = {name: int(options.get(f"{name}_mask", 0)) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
+    masks = {
+        name: int(options.get(f"{name}_mask", 0)) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
     spec = _expand(len(shape), begin, end, steps, masks)
     strides = row_strides(shape)
     dims, walked, kept, start, axis = [], [], [], 0, 0
@@ -123,8 +132,9 @@ def strided(shape: Sequence[int], begin: Sequence[int], end: Sequence[int], step
 _Entry = tuple[int, int, int, int, bool, bool, bool]
 
 
-def _expand(rank: int, begin: Sequence[int], end: Sequence[int], steps: Sequence[int],
-            masks: Mapping[str, int]) -> list[_Entry | None]:
+def _expand(
+    rank: int, begin: Sequence[int], end: Sequence[int], steps: Sequence[int], masks: Mapping[str, int]
+) -> list[_Entry | None]:
     """One entry per dimension of the input, and None for each new axis."""
     if not len(begin) == len(end) == len(steps):
         raise UnsupportedError("begin, end and steps of a strided slice differ in length")
@@ -141,6 +151,15 @@ def _expand(rank: int, begin: Sequence[int], end: Sequence[int], steps: Sequence
         elif masks["new_axis"] >> i & 1:
             spec.append(None)
         else:
-            spec.append((int(begin[i]), int(end[i]), int(steps[i]), int(begin[i]), bool(masks["shrink_axis"] >> i & 1),
-                         bool(masks["begin"] >> i & 1), bool(masks["end"] >> i & 1)))
+            spec.append(
+                (
+                    int(begin[i]),
+                    int(end[i]),
+                    int(steps[i]),
+                    int(begin[i]),
+                    bool(masks["shrink_axis"] >> i & 1),
+                    bool(masks["begin"] >> i & 1),
+                    bool(masks["end"] >> i & 1),
+                )
+            )
     return spec if dots else spec + [whole] * missing

@@ -115,7 +115,9 @@ class Step:
 
     @property
     def reads(self) -> list[Buffer]:
-        return [one for one in self._flat if isinstance(one, Buffer) and one is not self.writes and one is not self.scratch]
+        return [
+            one for one in self._flat if isinstance(one, Buffer) and one is not self.writes and one is not self.scratch
+        ]
 
     @property
     def constants(self) -> list[np.ndarray]:
@@ -165,9 +167,13 @@ def check_quantization(value: Value) -> None:
     if not value.scales:
         raise UnsupportedError(f"'{value.name}' is {value.dtype} without a scale", hint="convert with calibration data")
     if len(value.scales) > 1:
-        raise UnsupportedError(f"the activation '{value.name}' is quantized per channel", hint="activations must have one scale")
+        raise UnsupportedError(
+            f"the activation '{value.name}' is quantized per channel", hint="activations must have one scale"
+        )
     if not (math.isfinite(value.scale) and value.scale >= float(np.finfo(np.float32).tiny)):
-        raise UnsupportedError(f"the scale {value.scale:g} of '{value.name}' is not a positive, normal number",
-                               hint="calibrate on data in which this tensor is not always 0")
+        raise UnsupportedError(
+            f"the scale {value.scale:g} of '{value.name}' is not a positive, normal number",
+            hint="calibrate on data in which this tensor is not always 0",
+        )
     if not -128 <= value.zero_point <= 127:
         raise UnsupportedError(f"the zero point of '{value.name}' is outside {value.dtype}")

@@ -61,30 +61,50 @@ def _words(*parts: str) -> tuple[Word, ...]:
 
 
 _WEIGHTED = "@input @weights @bias @folded @multipliers @shifts @scratch @output scratch_bytes per_channel"
-_CONV = (_WEIGHTED, "stride_height stride_width dilation_height dilation_width pad_top pad_left input_offset weights_offset "
-         "output_offset activation_min activation_max rounding batches input_height input_width input_channels filter_height "
-         "filter_width filter_channels output_height output_width output_channels")
+_CONV = (
+    _WEIGHTED,
+    "stride_height stride_width dilation_height dilation_width pad_top pad_left input_offset weights_offset "
+    "output_offset activation_min activation_max rounding batches input_height input_width input_channels filter_height "
+    "filter_width filter_channels output_height output_width output_channels",
+)
 _UNARY = "@input @output"
 _COUNTED = "@input @output count"
-_POOL = (_UNARY, "batches channels input_height input_width output_height output_width filter_height filter_width stride_height "
-         "stride_width pad_top pad_left activation_min activation_max is_uint8")
+_POOL = (
+    _UNARY,
+    "batches channels input_height input_width output_height output_width filter_height filter_width stride_height "
+    "stride_width pad_top pad_left activation_min activation_max is_uint8",
+)
 _PAIR = "@input1 @input2 @output rank dims[] strides1[] strides2[]"
-_SUM = (_PAIR, "left_shift input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift "
-        "output_offset output_multiplier output_shift activation_min activation_max rounding")
+_SUM = (
+    _PAIR,
+    "left_shift input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift "
+    "output_offset output_multiplier output_shift activation_min activation_max rounding",
+)
 
 RECORDS: dict[str, Record] = {
     "CONV_2D": Record(number=1, words=_words(*_CONV)),
     "DEPTHWISE_CONV_2D": Record(number=2, words=_words(*_CONV)),
-    "FULLY_CONNECTED": Record(number=3, words=_words(
-        _WEIGHTED, "batches inputs outputs input_offset weights_offset output_offset activation_min activation_max rounding")),
+    "FULLY_CONNECTED": Record(
+        number=3,
+        words=_words(
+            _WEIGHTED,
+            "batches inputs outputs input_offset weights_offset output_offset activation_min activation_max rounding",
+        ),
+    ),
     "MAX_POOL_2D": Record(number=4, words=_words(*_POOL)),
     "AVERAGE_POOL_2D": Record(number=5, words=_words(*_POOL)),
-    "MEAN": Record(number=6, words=_words(
-        _UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multiplier shift rounding")),
+    "MEAN": Record(
+        number=6,
+        words=_words(_UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multiplier shift rounding"),
+    ),
     "ADD": Record(number=7, words=_words(*_SUM)),
     "SUB": Record(number=8, words=_words(*_SUM)),
-    "MUL": Record(number=9, words=_words(
-        _PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding")),
+    "MUL": Record(
+        number=9,
+        words=_words(
+            _PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding"
+        ),
+    ),
     "MAXIMUM": Record(number=10, words=_words(_PAIR)),
     "MINIMUM": Record(number=11, words=_words(_PAIR)),
     "CONCATENATION": Record(number=12, words=_words("@output outer inputs"), listed=True),
@@ -92,15 +112,27 @@ RECORDS: dict[str, Record] = {
     "PAD": Record(number=14, words=_words(_UNARY, "rank input_dims[] before[] after[] value")),
     "SOFTMAX": Record(number=15, words=_words(_UNARY, "rows depth multiplier shift difference_min")),
     "LOOKUP": Record(number=16, words=_words(_COUNTED, "@table")),
-    "RESCALE": Record(number=17, words=_words(
-        _COUNTED, "input_zero_point output_zero_point multiplier shift activation_min activation_max rounding")),
-    "LEAKY_RELU": Record(number=18, words=_words(
-        _COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift")),
-    "HARD_SWISH": Record(number=19, words=_words(
-        _COUNTED, "input_zero_point output_zero_point output_multiplier output_shift relu_multiplier relu_shift")),
+    "RESCALE": Record(
+        number=17,
+        words=_words(
+            _COUNTED, "input_zero_point output_zero_point multiplier shift activation_min activation_max rounding"
+        ),
+    ),
+    "LEAKY_RELU": Record(
+        number=18,
+        words=_words(_COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift"),
+    ),
+    "HARD_SWISH": Record(
+        number=19,
+        words=_words(
+            _COUNTED, "input_zero_point output_zero_point output_multiplier output_shift relu_multiplier relu_shift"
+        ),
+    ),
     "GATHER": Record(number=20, words=_words(_UNARY, "rank dims[] strides[] start")),
-    "RESIZE_NEAREST": Record(number=21, words=_words(
-        _UNARY, "@rows @columns batches input_height input_width output_height output_width channels")),
+    "RESIZE_NEAREST": Record(
+        number=21,
+        words=_words(_UNARY, "@rows @columns batches input_height input_width output_height output_width channels"),
+    ),
     "QUANTIZE": Record(number=22, words=_words(_COUNTED, "zero_point scale:f")),
     "DEQUANTIZE": Record(number=23, words=_words(_COUNTED, "zero_point scale:f")),
     "FLIP_SIGN": Record(number=24, words=_words(_COUNTED)),
@@ -108,8 +140,12 @@ RECORDS: dict[str, Record] = {
 NAMES = {record.number: name for name, record in RECORDS.items()}
 
 
-def pack_record(op: str, operands: Mapping[str, object], fields: Mapping[str, int | float | Sequence[int]],
-                address: Callable[[object], int]) -> bytes:
+def pack_record(
+    op: str,
+    operands: Mapping[str, object],
+    fields: Mapping[str, int | float | Sequence[int]],
+    address: Callable[[object], int],
+) -> bytes:
     """One record.
 
     Args:

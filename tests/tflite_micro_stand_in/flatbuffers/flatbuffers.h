@@ -5,19 +5,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace flatbuffers {
+namespace flatbuffers
+{
 
-class Verifier {
- public:
-    Verifier(const uint8_t *data, size_t bytes) : data_(data), bytes_(bytes) {}
-    const uint8_t *data() const { return data_; }
-    size_t bytes() const { return bytes_; }
+class Verifier
+{
+  public:
+    Verifier(const uint8_t *data, size_t bytes) : data_(data), bytes_(bytes)
+    {
+    }
+    const uint8_t *data() const
+    {
+        return data_;
+    }
+    size_t bytes() const
+    {
+        return bytes_;
+    }
 
- private:
+  private:
     const uint8_t *data_;
     size_t bytes_;
 };
 
-}  // namespace flatbuffers
+} // namespace flatbuffers
 
 #endif

@@ -6,7 +6,8 @@
 /* Instructions enough for any real counter to move. */
 #define PROBE_LOOPS 16
 
-int cycle_counter_start(void) {
+int cycle_counter_start(void)
+{
     DEMCR |= 1u << 24; /* TRCENA */
     DWT_CTRL |= 1u;    /* CYCCNTENA */
     const uint32_t before = DWT_CYCCNT;
@@ -15,15 +16,18 @@ int cycle_counter_start(void) {
     return DWT_CYCCNT != before;
 }
 
-uint32_t cycle_counter(void) {
+uint32_t cycle_counter(void)
+{
     return DWT_CYCCNT;
 }
 #else
-int cycle_counter_start(void) {
+int cycle_counter_start(void)
+{
     return 0;
 }
 
-uint32_t cycle_counter(void) {
+uint32_t cycle_counter(void)
+{
     return 0;
 }
 #endif

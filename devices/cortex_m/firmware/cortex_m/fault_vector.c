@@ -8,7 +8,8 @@
 enum { NMI = 2, HARD_FAULT = 3, MEMORY_FAULT = 4, BUS_FAULT = 5, USAGE_FAULT = 6, FIRST_INTERRUPT = 16 };
 enum { FRAME_LR = 5, FRAME_PC = 6, FRAME_WORDS = 8 }; /* what the chip pushes: r0-r3, r12, lr, pc, xpsr */
 
-__attribute__((noreturn, used)) static void fault_taken(const uint32_t *frame, uint32_t number) {
+__attribute__((noreturn, used)) static void fault_taken(const uint32_t *frame, uint32_t number)
+{
     sp_fault fault = {.kind = SP_FAULT_HARD};
     const uintptr_t at = (uintptr_t)frame;
     /* Not at the very bottom: there Armv8-M leaves the pointer when its limit kept the frame from being written. */
@@ -20,9 +21,12 @@ __attribute__((noreturn, used)) static void fault_taken(const uint32_t *frame, u
     }
 #if __ARM_ARCH >= 7
     fault.status = SCB_CFSR;
-    if (fault.status & CFSR_MMARVALID) fault.address = SCB_MMFAR;
-    if (fault.status & CFSR_BFARVALID) fault.address = SCB_BFAR;
-    const int in_guard = (fault.status & CFSR_MMARVALID) && fault.address - (uintptr_t)__stack_bottom < STACK_GUARD_BYTES;
+    if (fault.status & CFSR_MMARVALID)
+        fault.address = SCB_MMFAR;
+    if (fault.status & CFSR_BFARVALID)
+        fault.address = SCB_BFAR;
+    const int in_guard =
+        (fault.status & CFSR_MMARVALID) && fault.address - (uintptr_t)__stack_bottom < STACK_GUARD_BYTES;
     const int overflow = (fault.status & (CFSR_MSTKERR | CFSR_STKERR | CFSR_STKOF)) || in_guard;
 #else
     const int overflow = 0; /* Armv6-M tells no reason; stack_check() finds an overflow by its canary */
@@ -41,18 +45,18 @@ __attribute__((noreturn, used)) static void fault_taken(const uint32_t *frame, u
 }
 
 /* Not one word is pushed: the stack may be what is broken. It goes on with a small one of its own. */
-__attribute__((naked)) void fault_vector(void) {
-    __asm volatile(
-        "   mrs  r0, msp            \n"
-        "   mrs  r1, ipsr           \n"
+__attribute__((naked)) void fault_vector(void)
+{
+    __asm volatile("   mrs  r0, msp            \n"
+                   "   mrs  r1, ipsr           \n"
 #if __ARM_ARCH >= 8
-        "   movs r2, #0             \n"
-        "   msr  msplim, r2         \n"
+                   "   movs r2, #0             \n"
+                   "   msr  msplim, r2         \n"
 #endif
-        "   ldr  r2, =__fault_stack_top \n"
-        "   mov  sp, r2             \n"
-        "   bl   fault_taken        \n"
-        "   .ltorg                  \n");
+                   "   ldr  r2, =__fault_stack_top \n"
+                   "   mov  sp, r2             \n"
+                   "   bl   fault_taken        \n"
+                   "   .ltorg                  \n");
 }
 
 void nmi_vector(void) __attribute__((weak, alias("fault_vector")));

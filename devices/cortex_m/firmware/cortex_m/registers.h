@@ -1,4 +1,5 @@
-/* The registers of the Armv6-M to Armv8-M architecture that this firmware touches (Arm DDI 0403E and 0553B, chapter B3 and D1). */
+/* The registers of the Armv6-M to Armv8-M architecture that this firmware touches (Arm DDI 0403E and 0553B, chapter B3
+ * and D1). */
 #ifndef CORTEX_M_REGISTERS_H
 #define CORTEX_M_REGISTERS_H
 
@@ -33,25 +34,29 @@
 #define NVIC_ENABLE(n) REGISTER(0xE000E100u + 4u * ((n) / 32u))
 #define NVIC_DISABLE(n) REGISTER(0xE000E180u + 4u * ((n) / 32u))
 
-static inline void interrupt_enable(uint32_t number) {
+static inline void interrupt_enable(uint32_t number)
+{
     NVIC_ENABLE(number) = 1u << (number % 32u);
 }
 
-static inline void interrupt_disable(uint32_t number) {
+static inline void interrupt_disable(uint32_t number)
+{
     NVIC_DISABLE(number) = 1u << (number % 32u);
     __asm volatile("dsb\n isb" ::: "memory");
 }
 
 /* Sleeps until an interrupt, unless `ready` is not 0 when interrupts are off: nothing slips in between. */
-#define SLEEP_UNLESS(ready)                         \
-    do {                                            \
-        __asm volatile("cpsid i" ::: "memory");     \
-        if (!(ready)) __asm volatile("wfi");        \
-        __asm volatile("cpsie i" ::: "memory");     \
+#define SLEEP_UNLESS(ready)                                                                                            \
+    do {                                                                                                               \
+        __asm volatile("cpsid i" ::: "memory");                                                                        \
+        if (!(ready))                                                                                                  \
+            __asm volatile("wfi");                                                                                     \
+        __asm volatile("cpsie i" ::: "memory");                                                                        \
     } while (0)
 
 /* Asks the chip for a reset and waits for it. */
-__attribute__((noreturn)) static inline void system_reset(void) {
+__attribute__((noreturn)) static inline void system_reset(void)
+{
     __asm volatile("dsb" ::: "memory");
     SCB_AIRCR = 0x05FA0004u;
     __asm volatile("dsb" ::: "memory");

@@ -9,13 +9,16 @@
 int main(void);
 void reset_vector(void) __attribute__((noreturn));
 
-/* The chip loads the stack pointer and jumps: the two words that have to be right. A port adds its interrupts in .vectors.port. */
+/* The chip loads the stack pointer and jumps: the two words that have to be right. A port adds its interrupts in
+ * .vectors.port. */
 __attribute__((section(".vectors"), used)) static const vector system_vectors[16] = {
-    {.stack = __stack_top}, {reset_vector}, {nmi_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector},
-    {fault_vector},         {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector},
+    {.stack = __stack_top}, {reset_vector}, {nmi_vector},   {fault_vector}, {fault_vector}, {fault_vector},
+    {fault_vector},         {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector}, {fault_vector},
+    {fault_vector},         {fault_vector}, {fault_vector}, {fault_vector},
 };
 
-static void prepare_core(void) {
+static void prepare_core(void)
+{
 #if __ARM_ARCH >= 7 || defined(__ARM_ARCH_8M_BASE__)
     SCB_VTOR = (uint32_t)system_vectors;
 #endif
@@ -27,10 +30,13 @@ static void prepare_core(void) {
     stack_guard();
 }
 
-void reset_vector(void) {
+void reset_vector(void)
+{
     const uint32_t *from = __data_load;
-    for (uint32_t *to = __data_start; to < __data_end;) *to++ = *from++;
-    for (uint32_t *to = __bss_start; to < __bss_end;) *to++ = 0;
+    for (uint32_t *to = __data_start; to < __data_end;)
+        *to++ = *from++;
+    for (uint32_t *to = __bss_start; to < __bss_end;)
+        *to++ = 0;
     prepare_core();
     stack_paint();
     main();

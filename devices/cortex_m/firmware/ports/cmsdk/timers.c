@@ -15,14 +15,16 @@ enum { WATCHDOG_INTERRUPT = 1u };
 
 _Static_assert(offsetof(cmsdk_watchdog, lock) == 0xC00, "the watchdog's lock register");
 
-void cmsdk_timer_start(cmsdk_timer *timer) {
+void cmsdk_timer_start(cmsdk_timer *timer)
+{
     timer->control = 0;
     timer->reload = 0xFFFFFFFFu;
     timer->value = 0xFFFFFFFFu;
     timer->control = TIMER_ENABLE;
 }
 
-void cmsdk_dual_timer_start(cmsdk_dual_timer *timer) {
+void cmsdk_dual_timer_start(cmsdk_dual_timer *timer)
+{
     timer->control = 0;
     timer->load = 0xFFFFFFFFu;
     timer->control = DUAL_32_BITS | DUAL_BY_256 | DUAL_ENABLE;
@@ -31,49 +33,55 @@ void cmsdk_dual_timer_start(cmsdk_dual_timer *timer) {
 static cmsdk_watchdog *armed;
 static uint64_t ticks_left; /* after the round under way */
 
-static void start_round(cmsdk_watchdog *watchdog, uint64_t ticks) {
+static void start_round(cmsdk_watchdog *watchdog, uint64_t ticks)
+{
     const uint32_t round = ticks > CMSDK_WATCHDOG_ROUND ? CMSDK_WATCHDOG_ROUND : (uint32_t)ticks;
     watchdog->load = round;
     ticks_left = ticks - round;
 }
 
 /* From the NMI: whether the deadline is still to come. Then the next round has begun. */
-__attribute__((used)) static uint32_t watchdog_goes_on(void) {
-    if (!armed || ticks_left == 0) return 0;
+__attribute__((used)) static uint32_t watchdog_goes_on(void)
+{
+    if (!armed || ticks_left == 0)
+        return 0;
     /* As it was found: the NMI may come right before cmsdk_watchdog_arm writes. */
     const uint32_t locked = armed->lock & 1u;
     armed->lock = WATCHDOG_UNLOCK;
     start_round(armed, ticks_left);
     armed->clear = 1u;
-    if (locked) armed->lock = 0;
+    if (locked)
+        armed->lock = 0;
     /* The request is gone before the handler is left, or it would be entered again. */
     __asm volatile("dsb" ::: "memory");
     return 1;
 }
 
 /* fault_vector takes the stack as the chip left it. */
-__attribute__((naked)) void nmi_vector(void) {
-    __asm volatile(
-        "   push {r4, lr}           \n"
-        "   bl   watchdog_goes_on   \n"
-        "   pop  {r4, lr}           \n"
-        "   cmp  r0, #0             \n"
-        "   beq  1f                 \n"
-        "   bx   lr                 \n"
-        "1: ldr  r0, =fault_vector  \n"
-        "   bx   r0                 \n"
-        "   .ltorg                  \n");
+__attribute__((naked)) void nmi_vector(void)
+{
+    __asm volatile("   push {r4, lr}           \n"
+                   "   bl   watchdog_goes_on   \n"
+                   "   pop  {r4, lr}           \n"
+                   "   cmp  r0, #0             \n"
+                   "   beq  1f                 \n"
+                   "   bx   lr                 \n"
+                   "1: ldr  r0, =fault_vector  \n"
+                   "   bx   r0                 \n"
+                   "   .ltorg                  \n");
 }
 
-void cmsdk_watchdog_arm(cmsdk_watchdog *watchdog, uint64_t ticks) {
+void cmsdk_watchdog_arm(cmsdk_watchdog *watchdog, uint64_t ticks)
+{
     watchdog->lock = WATCHDOG_UNLOCK;
     watchdog->control = 0;
     watchdog->clear = 1u;
     armed = ticks != 0 ? watchdog : NULL;
     if (ticks != 0) {
         start_round(watchdog, ticks);
-        /* Without the device's own reset at the second expiry: its counter goes on while it is disarmed (QEMU's always, and the
-         * expiries of an idle board add up), so that the next arming would reset at once. The interrupt ends in a reset as well. */
+        /* Without the device's own reset at the second expiry: its counter goes on while it is disarmed (QEMU's always,
+         * and the expiries of an idle board add up), so that the next arming would reset at once. The interrupt ends in
+         * a reset as well. */
         watchdog->control = WATCHDOG_INTERRUPT;
     }
     watchdog->lock = 0;

@@ -25,8 +25,8 @@ typedef struct {
 void cmsdk_timer_start(cmsdk_timer *timer);
 void cmsdk_dual_timer_start(cmsdk_dual_timer *timer);
 
-/* Ends in a fault of the kind SP_FAULT_WATCHDOG after so many of its clock's ticks; 0 disarms. More ticks than its 32 bits hold are several rounds: an NMI
- * of about 30 instructions after each but the last. One watchdog at a time. */
+/* Ends in a fault of the kind SP_FAULT_WATCHDOG after so many of its clock's ticks; 0 disarms. More ticks than its 32
+ * bits hold are several rounds: an NMI of about 30 instructions after each but the last. One watchdog at a time. */
 void cmsdk_watchdog_arm(cmsdk_watchdog *watchdog, uint64_t ticks);
 
 #endif

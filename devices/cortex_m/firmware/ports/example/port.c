@@ -1,5 +1,6 @@
-/* An example: NUCLEO-F446RE, USART2 behind the ST-LINK's USB port at 115200 baud, the core at its 16 MHz after reset (the internal oscillator, no
- * flash wait states). Model, samples and arena share RAM. RM0390 (registers), UM1724 (pins). Compiled by the tests, run on no board. */
+/* An example: NUCLEO-F446RE, USART2 behind the ST-LINK's USB port at 115200 baud, the core at its 16 MHz after reset
+ * (the internal oscillator, no flash wait states). Model, samples and arena share RAM. RM0390 (registers), UM1724
+ * (pins). Compiled by the tests, run on no board. */
 #include "port.h"
 
 #include "cortex_m/cycle_counter.h"
@@ -28,7 +29,8 @@
 #define USART2_INTERRUPT 38u
 enum { SR_ORE = 1u << 3, SR_RXNE = 1u << 5, SR_TC = 1u << 6, SR_TXE = 1u << 7 };
 
-/* TIM2 has 32 bits; it counts every 256th clock and says how often the cycle counter went round. TIM5 is the watchdog. */
+/* TIM2 has 32 bits; it counts every 256th clock and says how often the cycle counter went round. TIM5 is the watchdog.
+ */
 #define TIM2_CR1 REGISTER(0x40000000u)
 #define TIM2_EGR REGISTER(0x40000014u)
 #define TIM2_CNT REGISTER(0x40000024u)
@@ -47,19 +49,23 @@ static uint8_t model[MODEL_BYTES] __attribute__((aligned(16)));
 static uint8_t samples[SAMPLE_BYTES] __attribute__((aligned(16)));
 static wide_counter counter = {.coarse_shift = 8};
 
-static void usart_interrupt(void) {
+static void usart_interrupt(void)
+{
     uint32_t status;
-    /* An overrun interrupts too, with or without a byte, until the data register is read after the status (RM0390, 25.6.1). */
+    /* An overrun interrupts too, with or without a byte, until the data register is read after the status
+     * (RM0390, 25.6.1). */
     while ((status = USART2_SR) & (SR_RXNE | SR_ORE)) {
         const uint8_t byte = (uint8_t)USART2_DR;
-        if (status & SR_RXNE) ring_put(&received, byte);
+        if (status & SR_RXNE)
+            ring_put(&received, byte);
     }
 }
 
 /* The watchdog's interrupt goes where faults go. */
 PORT_VECTORS = {[USART2_INTERRUPT] = {usart_interrupt}, [TIM5_INTERRUPT] = {fault_vector}};
 
-static void usart_start(void) {
+static void usart_start(void)
+{
     GPIOA_MODER = (GPIOA_MODER & ~0xF0u) | 0xA0u;
     GPIOA_AFRL = (GPIOA_AFRL & ~0xFF00u) | 0x7700u;
     USART2_BRR = (CLOCK_HZ + BAUD / 2u) / BAUD;
@@ -67,9 +73,17 @@ static void usart_start(void) {
     interrupt_enable(USART2_INTERRUPT);
 }
 
-const port_facts *port_init(void) {
-    static port_facts facts = {.board = FW_BOARD, .core = FW_CORE, .clock_hz = CLOCK_HZ, .tick_hz = CLOCK_HZ, .tick_unit = 2,
-                               .model = model, .model_bytes = MODEL_BYTES, .samples = samples, .sample_bytes = SAMPLE_BYTES};
+const port_facts *port_init(void)
+{
+    static port_facts facts = {.board = FW_BOARD,
+                               .core = FW_CORE,
+                               .clock_hz = CLOCK_HZ,
+                               .tick_hz = CLOCK_HZ,
+                               .tick_unit = 2,
+                               .model = model,
+                               .model_bytes = MODEL_BYTES,
+                               .samples = samples,
+                               .sample_bytes = SAMPLE_BYTES};
     /* What the linker left over. */
     facts.arena = __ram_free;
     facts.arena_bytes = (uint32_t)(__ram_end - __ram_free);
@@ -84,13 +98,16 @@ const port_facts *port_init(void) {
     return &facts;
 }
 
-int port_read(void) {
+int port_read(void)
+{
     const int byte = ring_get(&received);
-    if (byte < 0) SLEEP_UNLESS(!ring_empty(&received));
+    if (byte < 0)
+        SLEEP_UNLESS(!ring_empty(&received));
     return byte;
 }
 
-void port_write(const uint8_t *data, uint32_t count) {
+void port_write(const uint8_t *data, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) {
         while (!(USART2_SR & SR_TXE)) {
         }
@@ -98,11 +115,13 @@ void port_write(const uint8_t *data, uint32_t count) {
     }
 }
 
-uint64_t port_ticks(void) {
+uint64_t port_ticks(void)
+{
     return wide_counter_read(&counter, cycle_counter(), TIM2_CNT);
 }
 
-void port_reset(void) {
+void port_reset(void)
+{
     while (!(USART2_SR & SR_TC)) { /* the last byte leaves first */
     }
     system_reset();
@@ -110,10 +129,12 @@ void port_reset(void) {
 
 /* ---- optional ------------------------------------------------------------------------------------------------- */
 
-int port_watchdog(uint32_t ms) {
+int port_watchdog(uint32_t ms)
+{
     TIM5_CR1 = 0;
     TIM5_SR = 0;
-    if (ms == 0) return 1;
+    if (ms == 0)
+        return 1;
     TIM5_PSC = CLOCK_HZ / 1000u - 1u; /* one count a millisecond */
     TIM5_ARR = ms;
     TIM5_CNT = 0;

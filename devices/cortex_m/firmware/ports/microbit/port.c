@@ -1,6 +1,7 @@
-/* QEMU's BBC micro:bit (nRF51822, Cortex-M0). The model lies in flash, written through the NVMC; the line is the UART behind the
- * interface chip's USB port; TIMER0 (32 bits, 16 MHz) is the time, TIMER1, 256 times slower, counts its rounds, TIMER2 is the
- * watchdog. On the real chip TIMER1 and TIMER2 have 16 bits: there, take the RTC for both. nRF51 Series Reference Manual 3.0. */
+/* QEMU's BBC micro:bit (nRF51822, Cortex-M0). The model lies in flash, written through the NVMC; the line is the UART
+ * behind the interface chip's USB port; TIMER0 (32 bits, 16 MHz) is the time, TIMER1, 256 times slower, counts its
+ * rounds, TIMER2 is the watchdog. On the real chip TIMER1 and TIMER2 have 16 bits: there, take the RTC for both. nRF51
+ * Series Reference Manual 3.0. */
 #include "../../port.h"
 
 #include "../../cortex_m/fault_vector.h"
@@ -72,7 +73,8 @@ enum { BITS_16 = 0, BITS_32 = 3 };
 static byte_ring received;
 static wide_counter counter = {.coarse_shift = 8};
 
-static void uart_interrupt(void) {
+static void uart_interrupt(void)
+{
     while (UART->rx_ready) {
         UART->rx_ready = 0; /* before the byte is taken: taking it may bring the next one */
         ring_put(&received, (uint8_t)UART->rx_data);
@@ -81,7 +83,8 @@ static void uart_interrupt(void) {
 
 PORT_VECTORS = {[UART_INTERRUPT] = {uart_interrupt}, [TIMER2_INTERRUPT] = {fault_vector}};
 
-static void timer_start(nrf_timer *timer, uint32_t bits, uint32_t prescaler) {
+static void timer_start(nrf_timer *timer, uint32_t bits, uint32_t prescaler)
+{
     timer->stop = 1;
     timer->mode = 0;
     timer->bits = bits;
@@ -90,34 +93,44 @@ static void timer_start(nrf_timer *timer, uint32_t bits, uint32_t prescaler) {
     timer->start = 1;
 }
 
-/* Bytes that come while the receiver is off put QEMU's end of the line to sleep, and unlike other UARTs this one cannot wake it. Any timer that
- * runs over does: TIMER2, while it is no watchdog, 8 times a second and without an interrupt. */
-static void keep_awake(void) {
+/* Bytes that come while the receiver is off put QEMU's end of the line to sleep, and unlike other UARTs this one cannot
+ * wake it. Any timer that runs over does: TIMER2, while it is no watchdog, 8 times a second and without an interrupt.
+ */
+static void keep_awake(void)
+{
     TIMER2->compare[0] = 0;
     timer_start(TIMER2, BITS_16, 5);
 }
 
-static uint32_t timer_now(nrf_timer *timer) {
+static uint32_t timer_now(nrf_timer *timer)
+{
     timer->capture[0] = 1;
     return timer->compare[0];
 }
 
-static void uart_start(void) {
+static void uart_start(void)
+{
     UART->pin_tx = 24;
     UART->pin_rx = 25;
     UART->pin_rts = UART->pin_cts = 0xFFFFFFFFu;
     UART->baud = 0x01D7E000u; /* 115200 */
     UART->enable = 4;
     UART->start_tx = 1;
-    UART->rx_ready = 0; /* not after the start: six bytes may have come by then, and none after them until they are taken */
+    UART->rx_ready =
+        0; /* not after the start: six bytes may have come by then, and none after them until they are taken */
     UART->interrupt_set = 1u << 2;
     interrupt_enable(UART_INTERRUPT);
     UART->start_rx = 1;
     keep_awake();
 }
 
-const port_facts *port_init(void) {
-    static port_facts facts = {.board = FW_BOARD, .core = FW_CORE, .clock_hz = TIMER_HZ, .tick_hz = TIMER_HZ, .tick_unit = 1,
+const port_facts *port_init(void)
+{
+    static port_facts facts = {.board = FW_BOARD,
+                               .core = FW_CORE,
+                               .clock_hz = TIMER_HZ,
+                               .tick_hz = TIMER_HZ,
+                               .tick_unit = 1,
                                .sample_bytes = SAMPLE_BYTES};
     facts.model = __model_start;
     facts.model_bytes = (uint32_t)(__model_end - __model_start);
@@ -131,13 +144,16 @@ const port_facts *port_init(void) {
     return &facts;
 }
 
-int port_read(void) {
+int port_read(void)
+{
     const int byte = ring_get(&received);
-    if (byte < 0) SLEEP_UNLESS(!ring_empty(&received));
+    if (byte < 0)
+        SLEEP_UNLESS(!ring_empty(&received));
     return byte;
 }
 
-void port_write(const uint8_t *data, uint32_t count) {
+void port_write(const uint8_t *data, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) {
         UART->tx_ready = 0;
         UART->tx_data = data[i];
@@ -146,21 +162,25 @@ void port_write(const uint8_t *data, uint32_t count) {
     }
 }
 
-uint64_t port_ticks(void) {
+uint64_t port_ticks(void)
+{
     return wide_counter_read(&counter, timer_now(TIMER0), timer_now(TIMER1));
 }
 
-void port_reset(void) {
+void port_reset(void)
+{
     system_reset();
 }
 
-static void nvmc(uint32_t mode) {
+static void nvmc(uint32_t mode)
+{
     while (!(NVMC_READY & 1u)) {
     }
     NVMC_CONFIG = mode;
 }
 
-int port_store_erase(uint32_t bytes) {
+int port_store_erase(uint32_t bytes)
+{
     nvmc(NVMC_ERASE);
     for (uint32_t offset = 0; offset < bytes; offset += PAGE_BYTES) {
         NVMC_ERASEPAGE = (uint32_t)__model_start + offset;
@@ -172,7 +192,8 @@ int port_store_erase(uint32_t bytes) {
 }
 
 /* Flash takes whole words; a word in two pieces is written twice, the bits of the other piece left alone. */
-int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count) {
+int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count)
+{
     nvmc(NVMC_WRITE);
     for (uint32_t i = 0; i < count;) {
         volatile uint32_t *word = (volatile uint32_t *)(uintptr_t)(__model_start + ((offset + i) & ~3u));
@@ -187,7 +208,8 @@ int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count) {
     return 1;
 }
 
-int port_watchdog(uint32_t ms) {
+int port_watchdog(uint32_t ms)
+{
     interrupt_disable(TIMER2_INTERRUPT);
     TIMER2->stop = 1;
     TIMER2->interrupt_clear = 1u << 16;
@@ -196,8 +218,8 @@ int port_watchdog(uint32_t ms) {
         return 1;
     }
     const uint64_t ticks = (uint64_t)ms * (TIMER_HZ >> 8) / 1000u;
-    /* Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32 bits, which are 19 hours: a
-     * longer deadline ends then. */
+    /* Before the timer starts, or a count that begins at the old value of 0 would have been reached at once; and in 32
+     * bits, which are 19 hours: a longer deadline ends then. */
     TIMER2->bits = 3;
     TIMER2->compare[0] = ticks > 0xFFFFFFFFu ? 0xFFFFFFFFu : (uint32_t)ticks;
     TIMER2->compared[0] = 0;
@@ -207,7 +229,8 @@ int port_watchdog(uint32_t ms) {
     return 1;
 }
 
-void port_quiet(int on) {
+void port_quiet(int on)
+{
     if (on)
         interrupt_disable(UART_INTERRUPT);
     else

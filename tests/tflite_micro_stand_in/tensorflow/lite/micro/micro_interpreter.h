@@ -18,22 +18,42 @@ struct TfLiteTensor {
     size_t bytes;
 };
 
-namespace tflite {
+namespace tflite
+{
 
-class MicroInterpreter {
- public:
+class MicroInterpreter
+{
+  public:
     MicroInterpreter(const Model *model, const MicroOpResolver &ops, uint8_t *arena, size_t arena_bytes);
     ~MicroInterpreter();
-    TfLiteStatus initialization_status() const { return kTfLiteOk; }
+    TfLiteStatus initialization_status() const
+    {
+        return kTfLiteOk;
+    }
     TfLiteStatus AllocateTensors();
     TfLiteStatus Invoke();
-    size_t inputs_size() const { return 1; }
-    size_t outputs_size() const { return 1; }
-    TfLiteTensor *input(size_t) { return &input_; }
-    TfLiteTensor *output(size_t) { return &output_; }
-    size_t arena_used_bytes() const { return 64; }
+    size_t inputs_size() const
+    {
+        return 1;
+    }
+    size_t outputs_size() const
+    {
+        return 1;
+    }
+    TfLiteTensor *input(size_t)
+    {
+        return &input_;
+    }
+    TfLiteTensor *output(size_t)
+    {
+        return &output_;
+    }
+    size_t arena_used_bytes() const
+    {
+        return 64;
+    }
 
- private:
+  private:
     TfLiteStatus obey(const char *moment);
 
     const char *commands_;
@@ -42,6 +62,6 @@ class MicroInterpreter {
     TfLiteTensor input_, output_;
 };
 
-}  // namespace tflite
+} // namespace tflite
 
 #endif

@@ -4,16 +4,27 @@
 
 #include "tensorflow/lite/micro/micro_op_resolver.h"
 
-namespace tflite {
+namespace tflite
+{
 
 template <unsigned Most>
-class MicroMutableOpResolver : public MicroOpResolver {
- public:
-    const void *FindOp(BuiltinOperator code) const override { return code == BuiltinOperator_ADD && count_ ? this : nullptr; }
-    const void *FindOp(const char *) const override { return nullptr; }
+class MicroMutableOpResolver : public MicroOpResolver
+{
+  public:
+    const void *FindOp(BuiltinOperator code) const override
+    {
+        return code == BuiltinOperator_ADD && count_ ? this : nullptr;
+    }
+    const void *FindOp(const char *) const override
+    {
+        return nullptr;
+    }
 
-#define STAND_IN_OP(name) \
-    TfLiteStatus Add##name() { return count_++ < Most ? kTfLiteOk : kTfLiteError; }
+#define STAND_IN_OP(name)                                                                                              \
+    TfLiteStatus Add##name()                                                                                           \
+    {                                                                                                                  \
+        return count_++ < Most ? kTfLiteOk : kTfLiteError;                                                             \
+    }
     STAND_IN_OP(Add)
     STAND_IN_OP(AveragePool2D)
     STAND_IN_OP(Concatenation)
@@ -51,10 +62,10 @@ class MicroMutableOpResolver : public MicroOpResolver {
     STAND_IN_OP(Unpack)
 #undef STAND_IN_OP
 
- private:
+  private:
     unsigned count_ = 0;
 };
 
-}  // namespace tflite
+} // namespace tflite
 
 #endif

@@ -6,14 +6,16 @@
 
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 
-namespace tflite {
+namespace tflite
+{
 
-class MicroOpResolver {
- public:
+class MicroOpResolver
+{
+  public:
     virtual const void *FindOp(BuiltinOperator code) const = 0;
     virtual const void *FindOp(const char *custom) const = 0;
 };
 
-}  // namespace tflite
+} // namespace tflite
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "tensorflow/lite/schema/schema_generated.h"
 
-namespace tflite {
+namespace tflite
+{
 BuiltinOperator GetBuiltinCode(const OperatorCode *code);
 }
 
