@@ -20,12 +20,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import paths
-from harness.emulation.aarch64 import start_image
-from harness.emulation.image import BoardImage, ensure_image
-from harness.emulation.login import Access, run_on_board, wait_for_banner
-from harness.emulation.machine import Machine
-from harness.emulation.spec import EmulationSpec
+from harness.core import paths
+from harness.emulation.linux.aarch64 import start_image
+from harness.emulation.linux.image import BoardImage, ensure_image
+from harness.emulation.linux.login import Access, run_on_board, wait_for_banner
+from harness.emulation.linux.machine import Machine
+from harness.emulation.linux.spec import EmulationSpec
 
 
 def main() -> None:

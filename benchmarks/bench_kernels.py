@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.bare_metal_build import BOARDS, PROGRAMS, BareBoard, compile_kernels, link_program, run_program
+from tests.support.bare_metal_build import BOARDS, PROGRAMS, BareBoard, compile_kernels, link_program, run_program
 
 ICOUNT_SHIFT = 7
 _KINDS = {"conv": "CASE_CONV", "depthwise": "CASE_DEPTHWISE", "dense": "CASE_FULLY_CONNECTED"}

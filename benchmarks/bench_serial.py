@@ -26,10 +26,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.links.serial_messages import Target
-from harness.links.serial_port import SerialPort, SerialSettings
-from harness.links.serial_session import SerialSession
-from tests.serial_host import ROOT, compile_c
+from harness.links.serial.messages import Target
+from harness.links.serial.port import SerialPort, SerialSettings
+from harness.links.serial.session import SerialSession
+from tests.support.places import SUPPORT
+from tests.support.serial_host import compile_c
 
 TARGET = 0.9
 
@@ -65,7 +66,7 @@ def main() -> int:
     size, rate = options.kib << 10, options.baud / 10
     shares: dict[str, list[float]] = {"upload, random bytes": [], "upload, zeros": [], "download": []}
     with tempfile.TemporaryDirectory() as folder:
-        sources = [ROOT / "tests" / "serial_board_main.c", ROOT / "tests" / "serial_board.c"]
+        sources = [SUPPORT / "serial_board_main.c", SUPPORT / "serial_board.c"]
         program = compile_c(Path(folder) / "board", sources)
         with limited_line(program, options.baud, options.latency_us) as (path, process):
             with SerialPort(SerialSettings(port=path, baud=options.baud)) as port:

@@ -25,11 +25,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.boards.base import BackendSpec, BenchPlan, Deadlines
-from harness.boards.hostenv import ensure_runtime_env
-from harness.boards.linux import AgentOptions, LinuxBoard
-from harness.files import sha256_file
-from tests import tiny_model
-from tests.fixtures_boards import SshServer, new_key
+from harness.boards.linux.board import AgentOptions, LinuxBoard
+from harness.core.files import sha256_file
+from harness.envs.hostenv import ensure_runtime_env
+from tests.support import tiny_model
+from tests.support.fixtures_boards import SshServer, new_key
 
 #: one turn of timing, and how many a round has
 TURN = BenchPlan(min_samples=200, min_ns=200_000_000, max_ns=2_000_000_000, warmup_max_ns=100_000_000)

@@ -29,7 +29,7 @@ from harness.boards.base import Deadlines
 from harness.boards.connect import backend_spec, connect, link_of
 from harness.boards.resolve import get_profile
 from harness.links.base import Channel, recv_exact
-from tests import tiny_model
+from tests.support import tiny_model
 
 _BACKEND = "cpu"
 _START_S, _LOOP_S = 120.0, 600.0

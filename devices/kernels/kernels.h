@@ -2,7 +2,7 @@
  *
  * No allocation, no globals, no floating point (but for kn_quantize and kn_dequantize, whose job it is), nothing of the
  * C library but memcpy, memmove and memset. Bit-exact with the reference kernels of tflite-runtime 2.14.0
- * (BUILTIN_REF) when `rounding` is KN_ROUND_DOUBLE. docs/kernels.md has the arithmetic, README.md the rules.
+ * (BUILTIN_REF) when `rounding` is KN_ROUND_DOUBLE. docs/internals/kernels.md has the arithmetic, README.md the rules.
  *
  * Conventions, for every function here:
  *   - tensors are dense, row-major, NHWC; element counts fit in 31 bits, sizes of filters, strides, dilations and
@@ -244,7 +244,7 @@ typedef struct {
 } kn_resize_shape;
 
 /* RESIZE_NEAREST_NEIGHBOR: output row y is input row rows[y], output column x is input column columns[x]. Which row and
- * column that is takes floating point, and is worked out on the host (docs/kernels.md). */
+ * column that is takes floating point, and is worked out on the host (docs/internals/kernels.md). */
 void kn_resize_nearest(const kn_resize_shape *shape, const int32_t *rows, const int32_t *columns, const int8_t *input,
                        int8_t *output);
 

@@ -3,7 +3,7 @@
  * harness/tflite/quantized_params.py, which computes the same to the bit.
  *
  * The order of operations and the precision of each (float or double) are those of TensorFlow Lite 2.14; a multiplier
- * that differs in its last bit gives different outputs. docs/kernels.md lists them.
+ * that differs in its last bit gives different outputs. docs/internals/kernels.md lists them.
  */
 #ifndef KERNELS_PREPARE_H
 #define KERNELS_PREPARE_H

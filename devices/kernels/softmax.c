@@ -89,7 +89,7 @@ void kn_softmax(const kn_softmax_params *params, const int8_t *input, int8_t *ou
         for (int32_t i = 0; i < params->depth; ++i) {
             int32_t value = 0;
             /* From 512 terms of 1 on, shift is over 31 and every share rounds to 0. (The reference shifts a 32-bit
-             * number by 32 and more there, which C leaves undefined; see docs/kernels.md.) */
+             * number by 32 and more there, which C leaves undefined; see docs/internals/kernels.md.) */
             if (shift <= 31 && input[i] - max >= params->difference_min)
                 value = kn_divide_by_power_of_two(
                     kn_doubling_high_multiply(scale, exp_of_difference(params, input[i] - max)), shift);

@@ -1,6 +1,6 @@
 """The agent: runs TensorFlow Lite models on a Linux board for the harness. One file, Python 3.8 or newer, and numpy.
 
-`boot.py` starts it as a supervisor that talks frames (docs/agent-protocol.md) with the host over stdin and stdout. Each
+`boot.py` starts it as a supervisor that talks frames (docs/internals/agent-protocol.md) with the host over stdin and stdout. Each
 cell runs in a worker, a fresh interpreter in a session of its own: delegates crash, hang and print on stdout. The
 supervisor never imports a runtime. It owns deadlines, notices when the host is gone, and leaves nothing but its cache.
 
@@ -49,7 +49,7 @@ class HostGone(Exception):
 
 
 class Refused(Exception):
-    """An answer of type `error`: a code of docs/agent-protocol.md and a message."""
+    """An answer of type `error`: a code of docs/internals/agent-protocol.md and a message."""
 
 
 class NoDelegate(Exception):

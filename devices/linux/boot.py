@@ -3,7 +3,7 @@
 `exec` gives it CONFIG: {"nonce", "dir", "sha256", "size"}. It prints one magic line that no login shell prints (the
 nonce is new each time), then JSON lines: {"have": bool}, then {"stored": true} once
 it has received the agent, or {"error", "message"}. Python 3.8, standard library only.
-See docs/agent-protocol.md.
+See docs/internals/agent-protocol.md.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Runs on a board, sent as text over stdin: what is there? One magic line, then one line of JSON, then it ends.
 
 `exec` gives it CONFIG: {"nonce", "delegates": [path, ...], "directory": the agent's folder or null}. Python 3.8,
-standard library only; it changes nothing. See docs/adding-a-board.md.
+standard library only; it changes nothing. See docs/guides/adding-a-board.md.
 """
 
 import json

@@ -1,5 +1,5 @@
 /* npu-standin: an external TensorFlow Lite delegate that behaves like an integer-only NPU. It is a stand-in for boards
- * made of QEMU, where the vendor's delegate cannot run. docs/npu-standin.md is the manual. */
+ * made of QEMU, where the vendor's delegate cannot run. docs/internals/npu-standin.md is the manual. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

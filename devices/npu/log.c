@@ -1,4 +1,4 @@
-/* What the stand-in tells (stderr, a line at a time, read by harness/tflite/delegate_log.py) and how it waits. */
+/* What the stand-in tells (stderr, a line at a time, read by harness/tflite/delegates/log.py) and how it waits. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

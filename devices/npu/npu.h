@@ -1,4 +1,4 @@
-/* npu-standin: what its files share. docs/npu-standin.md is the manual. */
+/* npu-standin: what its files share. docs/internals/npu-standin.md is the manual. */
 #ifndef NPU_NPU_H
 #define NPU_NPU_H
 

@@ -1,6 +1,6 @@
 """What a board can do, whatever link and runtime stand behind it: the seam between measuring and driving.
 
-`harness.boards.linux` implements it with the agent over a link, `harness.boards.mcu` with frames over a serial line.
+`harness.boards.linux.board` implements it with the agent over a link, `harness.boards.mcu.board` with frames over a serial line.
 Boards know nothing of training; they get files, and give raw numbers.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 from harness.results.record import Fingerprint
 from harness.variants.artifact import TensorIo
 

@@ -12,15 +12,15 @@ import numpy as np
 from harness.boards.base import Board, WorkerFailure
 from harness.boards.check_model import CheckModel, check_model
 from harness.boards.connect import backend_spec, connect, link_of
-from harness.boards.hostenv import TextProgress
 from harness.boards.lease import lease
-from harness.boards.mcu_check import check_mcu
-from harness.boards.mlperf_tiny_check import check_mlperf_tiny
-from harness.boards.profile import Profile
-from harness.boards.profile_mcu import McuProfile, MlperfTinyProfile
-from harness.errors import DeviceError, HarnessError, StableDeviceError
-from harness.files import sha256_bytes, write_bytes_atomic
-from harness.tflite.vela import compile_model
+from harness.boards.mcu.check import check_mcu
+from harness.boards.mcu.profile import McuProfile, MlperfTinyProfile
+from harness.boards.mlperf_tiny.check import check_mlperf_tiny
+from harness.boards.profile.model import Profile
+from harness.core.errors import DeviceError, HarnessError, StableDeviceError
+from harness.core.files import sha256_bytes, write_bytes_atomic
+from harness.envs.hostenv import TextProgress
+from harness.tflite.vela.compiler import compile_model
 
 #: below this a board has no room for the agent, a model and a sample file of the published networks
 MIN_FREE_BYTES = 64 << 20
@@ -93,8 +93,8 @@ def _estimates(profile: Profile, progress: TextProgress | None) -> Iterator[Chec
 
 def _login(profile: Profile, board: Board) -> str:
     """Opens the link once by itself and looks around, so that a broken Python is told from a refused key."""
-    from harness.boards.hostenv import ensure_runtime_env
-    from harness.boards.probe import probe_board
+    from harness.boards.linux.probe import probe_board
+    from harness.envs.hostenv import ensure_runtime_env
 
     link = link_of(profile)
     try:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from harness.boards.base import BackendSpec, Board
-from harness.boards.estimate import EstimateBoard, compiler_packages
-from harness.boards.hostenv import TextProgress, ensure_runtime_env, env_unavailable_reason
-from harness.boards.profile import LocalLinkProfile, Profile, SshLinkProfile, is_loopback
-from harness.boards.profile_mcu import McuProfile, MlperfTinyProfile, SerialProfile
-from harness.emulation.twin import is_qemu_twin
-from harness.errors import HarnessError, UserInputError, unknown_name
+from harness.boards.estimate.board import EstimateBoard, compiler_packages
+from harness.boards.mcu.profile import McuProfile, MlperfTinyProfile, SerialProfile
+from harness.boards.profile.model import LocalLinkProfile, Profile, SshLinkProfile, is_loopback
+from harness.core.errors import HarnessError, UserInputError, unknown_name
+from harness.emulation.linux.twin import is_qemu_twin
+from harness.envs.hostenv import TextProgress, ensure_runtime_env, env_unavailable_reason
 
 if TYPE_CHECKING:
     from harness.links.base import Link, LinkSettings, SshLink
@@ -35,7 +35,7 @@ def availability(profile: Profile) -> Availability:
     """A cheap look: kind, address, key files, a Python for the runtime. The board itself is not asked."""
     try:
         if isinstance(profile, SerialProfile):
-            from harness.boards.mcu_lines import mcu_unavailable_reason
+            from harness.boards.mcu.lines import mcu_unavailable_reason
 
             reason = mcu_unavailable_reason(profile)
             return Availability(ok=reason is None, reason=reason)
@@ -58,7 +58,7 @@ def link_of(profile: Profile, *, progress: TextProgress | None = None) -> Link:
         UserInputError: no address; a key file that is not there.
     """
     if is_qemu_twin(profile):
-        from harness.emulation.twin import EmulatedLink
+        from harness.emulation.linux.twin import EmulatedLink
 
         return EmulatedLink(profile, progress)
     from harness.links.base import make_link
@@ -74,18 +74,18 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
         UserInputError: no address; a key file that is not there.
         MissingPartError: the runtime cannot be had on this machine.
     """
-    from harness.boards.linux import AgentOptions, LinuxBoard
+    from harness.boards.linux.board import AgentOptions, LinuxBoard
 
     if profile.estimated:
         return EstimateBoard(profile)
     if isinstance(profile, McuProfile):
-        from harness.boards.mcu import McuBoard
-        from harness.boards.mcu_lines import line_of
+        from harness.boards.mcu.board import McuBoard
+        from harness.boards.mcu.lines import line_of
 
         return McuBoard(profile, line_of(profile, progress=progress))
     if isinstance(profile, MlperfTinyProfile):
-        from harness.boards.mcu_lines import serial_address
-        from harness.boards.mlperf_tiny import MlperfTinyBoard
+        from harness.boards.mcu.lines import serial_address
+        from harness.boards.mlperf_tiny.board import MlperfTinyBoard
 
         return MlperfTinyBoard(profile, serial_address(profile))
     link = link_of(profile, progress=progress)
@@ -156,7 +156,7 @@ def require_address(profile: Profile) -> None:
     if not isinstance(profile, SerialProfile):
         link_settings(profile)
     elif not profile.emulated:
-        from harness.boards.mcu_lines import serial_address
+        from harness.boards.mcu.lines import serial_address
 
         serial_address(profile)
 

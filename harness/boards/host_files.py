@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 
 
 class Announced(Protocol):

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from harness import paths
-from harness.boards.profile import Profile
-from harness.errors import TransientDeviceError, UserInputError
-from harness.files import write_json_atomic
+from harness.boards.profile.model import Profile
+from harness.core import paths
+from harness.core.errors import TransientDeviceError, UserInputError
+from harness.core.files import write_json_atomic
 
 _POLL_S = 0.1
 

@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import paths
-from harness.boards.estimate import ESTIMATE_MACHINE, estimate_twin
-from harness.boards.profile import ESTIMATE_SUFFIX, TWIN_SUFFIX, Origin, Profile
-from harness.boards.profile_errors import validate
-from harness.boards.profile_mcu import McuProfile, profile_model
-from harness.boards.profile_yaml import LocatedData, load_yaml, overlay
-from harness.errors import HarnessError, UserInputError, unknown_name
+from harness.boards.estimate.board import ESTIMATE_MACHINE, estimate_twin
+from harness.boards.mcu.profile import McuProfile, profile_model
+from harness.boards.profile.model import ESTIMATE_SUFFIX, TWIN_SUFFIX, Origin, Profile
+from harness.core import paths
+from harness.core.errors import HarnessError, UserInputError, unknown_name
+from harness.core.located_errors import validate
+from harness.core.located_yaml import LocatedData, load_yaml, overlay
 
 #: overrides of single fields per device, git-ignored: addresses, users, keys of this very lab
 LOCAL_FILE = "local.yaml"
@@ -97,7 +97,7 @@ def local_file_for(devices_option: DevicesOption = None) -> Path:
     existing = _local_files(devices_option)
     if existing:
         return existing[0]
-    own = [d for d in paths.device_dirs(devices_option) if not d.is_relative_to(Path(paths.__file__).parent)]
+    own = [d for d in paths.device_dirs(devices_option) if not d.is_relative_to(Path(paths.__file__).parent.parent)]
     return (own[0] if own else paths.user_config_dir() / "devices") / LOCAL_FILE
 
 
@@ -171,9 +171,9 @@ def _twin(profile: Profile, devices_option: DevicesOption, suffix: str | None) -
     if own == ESTIMATE_SUFFIX:
         return estimate_twin(profile)
     if isinstance(profile, McuProfile):
-        from harness.boards.mcu_twin import mcu_twin
+        from harness.boards.mcu.twin import mcu_twin
 
         return mcu_twin(profile)
-    from harness.emulation.twin import qemu_twin
+    from harness.emulation.linux.twin import qemu_twin
 
     return qemu_twin(profile)

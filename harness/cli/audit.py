@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from harness.variants.artifact import Artifact
-    from harness.variants.audit_report import AuditReport
+    from harness.variants.audit.report import AuditReport
     from harness.variants.recipe import Recipe
 
 _MODEL_SUFFIXES = (".tflite", ".keras", ".h5", ".hdf5")
@@ -63,7 +63,7 @@ def command(targets, recipe_name, data_dir, seed, findings_only, json_file) -> i
 
 def _resolve(targets: tuple[str, ...], recipe: Recipe | None, recipe_name: str | None) -> list[tuple[str, Any]]:
     """Each target as ("file", path) or ("built", (workload, recipes)); wrong ones are refused before anything is built."""
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
     from harness.variants.recipe import select_recipes
     from harness.workloads.registry import get_workload, workload_names
 
@@ -89,9 +89,9 @@ def _resolve(targets: tuple[str, ...], recipe: Recipe | None, recipe_name: str |
 
 
 def _audit_file(path: Path, recipe: Recipe | None) -> tuple[list[AuditReport], dict[str, Any]]:
-    from harness.files import sha256_file
+    from harness.core.files import sha256_file
     from harness.tflite.graph import model_io, read_graph
-    from harness.variants.audit import audit_file
+    from harness.variants.audit.audit import audit_file
 
     report = audit_file(path, recipe)
     known: dict[str, Any] = {"recipe": recipe.name if recipe else None}
@@ -112,8 +112,8 @@ def _build(
 ) -> list[tuple[Artifact, dict[str, Any]]]:
     """The artifacts of one workload, with what the JSON says of their data."""
     from harness.cli.progress import RunProgress
-    from harness.errors import UserInputError
-    from harness.variants.build import BuildRequest, build_artifacts
+    from harness.core.errors import UserInputError
+    from harness.variants.build.build import BuildRequest, build_artifacts
     from harness.workloads.datasets import DataSource
 
     if workload.build_model is None:
@@ -133,7 +133,7 @@ def _build(
 def _audit_artifact(
     artifact: Artifact, dataset: dict[str, Any], console: Any
 ) -> tuple[list[AuditReport], dict[str, Any]]:
-    from harness.variants.audit import audit_built
+    from harness.variants.audit.audit import audit_built
 
     refused = artifact.path is None
     if refused:

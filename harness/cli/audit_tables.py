@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from harness.variants.audit_report import AuditReport, LayerRow, TheoryRow
+from harness.variants.audit.report import AuditReport, LayerRow, TheoryRow
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ import click
 from harness.cli.options import data_options
 
 if TYPE_CHECKING:
-    from harness.variants.build import BuildOutcome, BuildRequest
+    from harness.variants.build.build import BuildOutcome, BuildRequest
 
 
 @click.command("build")
@@ -92,7 +92,7 @@ def make_requests(
     Raises:
         UserInputError: unknown workload or recipe, missing file or folder.
     """
-    from harness.variants.build import BuildRequest
+    from harness.variants.build.build import BuildRequest
     from harness.variants.recipe import select_recipes
     from harness.workloads.datasets import DataSource
     from harness.workloads.registry import get_workload, workload_names
@@ -110,7 +110,7 @@ def make_requests(
 
 def _build(requests: list[BuildRequest], jobs: int | None, quota: str | None) -> list[BuildOutcome]:
     from harness.cli.build_progress import BuildBar
-    from harness.variants.build import build_outcomes
+    from harness.variants.build.build import build_outcomes
 
     with BuildBar() as bar:
         return build_outcomes(requests, jobs=jobs, progress=bar.update, quota=quota)
@@ -118,7 +118,7 @@ def _build(requests: list[BuildRequest], jobs: int | None, quota: str | None) ->
 
 def _list(requests: list[BuildRequest]) -> int:
     from harness.cli.build_tables import print_recipes
-    from harness.variants.build import cached_outcomes
+    from harness.variants.build.build import cached_outcomes
 
     print_recipes(requests, cached_outcomes(requests))
     return 0
@@ -128,8 +128,8 @@ def _write_json(outcomes: list[BuildOutcome], json_file: str) -> None:
     import json
 
     from harness.cli.build_tables import outcomes_json
-    from harness.errors import UserInputError
-    from harness.files import write_json_atomic
+    from harness.core.errors import UserInputError
+    from harness.core.files import write_json_atomic
 
     content = outcomes_json(outcomes)
     if json_file == "-":
@@ -144,9 +144,9 @@ def _write_json(outcomes: list[BuildOutcome], json_file: str) -> None:
 def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None) -> None:
     """Adds samples and references to what was built, and packs it."""
     from harness.cli.build_progress import BuildBar
+    from harness.prepare.bundle import write_bundle
     from harness.run.plan import ModelRequest, prepare_requests
-    from harness.variants.build import AS_IS
-    from harness.variants.bundle import write_bundle
+    from harness.variants.build.build import AS_IS
 
     wanted = [
         ModelRequest(workload=r.workload, recipe=r.recipe.name if r.workload.build_model else AS_IS, seed=r.seed)
@@ -161,7 +161,7 @@ def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None) -> None
 
 
 def _clean(quota: str | None) -> int:
-    from harness.variants.cache import BuildCache, parse_size
+    from harness.variants.build.cache import BuildCache, parse_size
 
     with BuildCache() as cache:
         report = cache.shrink(parse_size(quota) if quota else 0)

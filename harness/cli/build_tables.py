@@ -10,7 +10,7 @@ from harness.variants.recipe import Recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.variants.build import BuildOutcome, BuildRequest
+    from harness.variants.build.build import BuildOutcome, BuildRequest
 
 JSON_SCHEMA = 1
 #: columns where stdout is no terminal
@@ -102,7 +102,7 @@ def print_recipes(requests: Sequence[BuildRequest], cached: Sequence[BuildOutcom
         table.add_row(Text(recipe.name), Text(recipe_text(recipe)), *cells)
     console = _console()
     console.print(table)
-    console.print("- is not built yet; docs/recipes.md explains every recipe", highlight=False)
+    console.print("- is not built yet; docs/reference/recipes.md explains every recipe", highlight=False)
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -135,7 +135,7 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def outcomes_json(outcomes: Sequence[BuildOutcome]) -> dict[str, Any]:
-    """The JSON of `--json` (docs/recipes.md): every key always there, null where a value does not apply."""
+    """The JSON of `--json` (docs/reference/recipes.md): every key always there, null where a value does not apply."""
     return {"schema": JSON_SCHEMA, "artifacts": [_artifact_json(outcome) for outcome in outcomes]}
 
 

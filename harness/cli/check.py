@@ -11,8 +11,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.predict.prediction import Prediction
     from harness.tflite.graph import Graph
-    from harness.tflite.prediction import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir
 
 
 def _backends(profile: Any, wanted: tuple[str, ...]) -> list[str]:
-    from harness.errors import unknown_name
+    from harness.core.errors import unknown_name
 
     for name in wanted:
         if name not in profile.backends:
@@ -79,7 +79,7 @@ def _backends(profile: Any, wanted: tuple[str, ...]) -> list[str]:
 
 def _models(target: str, data_dir: str | None, seed: int) -> list[_Model]:
     """The models of one argument."""
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
     from harness.tflite.graph import read_graph
 
     path = Path(target)
@@ -95,9 +95,9 @@ def _models(target: str, data_dir: str | None, seed: int) -> list[_Model]:
 
 def _built(name: str, recipes: str, data_dir: str | None, seed: int) -> list[_Model]:
     from harness.cli.progress import RunProgress
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
     from harness.tflite.graph import read_graph
-    from harness.variants.build import BuildRequest, build_artifacts
+    from harness.variants.build.build import BuildRequest, build_artifacts
     from harness.variants.recipe import select_recipes
     from harness.workloads.datasets import DataSource
     from harness.workloads.registry import get_workload
@@ -131,7 +131,7 @@ def _predict(
     model: _Model, profile: Any, names: list[str], runtime: str | None, devices_dir: str | None
 ) -> list[Prediction]:
     from harness.boards.connect import backend_spec
-    from harness.tflite.prediction import predict
+    from harness.predict.prediction import predict
 
     if model.graph is None:
         return []
@@ -213,8 +213,8 @@ def write_json_document(value: Any, json_file: str) -> None:
     """Writes JSON to a file, or to stdout for `-`."""
     import json
 
-    from harness.errors import UserInputError
-    from harness.files import write_json_atomic
+    from harness.core.errors import UserInputError
+    from harness.core.files import write_json_atomic
 
     if json_file == "-":
         click.echo(json.dumps(value, indent=1))

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.tflite.coverage import DelegateTable, Rule
+    from harness.predict.coverage import DelegateTable, Rule
 
 
 @click.command("coverage")
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_file: str | None) -> int:
     """Which operators the delegates of a device take, and when they refuse one that they have.
 
-    Says what the data files know (docs/adding-a-delegate.md); `harness check MODEL --device NAME` applies it to a model.
+    Says what the data files know (docs/guides/adding-a-delegate.md); `harness check MODEL --device NAME` applies it to a model.
     """
     from harness.boards.resolve import get_profile
     from harness.cli.check import write_json_document
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
+    from harness.predict.coverage import known_delegates, load_delegate_table
     from harness.reports.console import make_console
-    from harness.tflite.coverage import known_delegates, load_delegate_table
 
     profile = get_profile(name, devices_dir, emulated=emulated)
     delegates = {b.delegate.name: backend for backend, b in profile.backends.items() if b.delegate}
@@ -43,7 +43,8 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
     for delegate, backend in delegates.items():
         if delegate not in known:
             console.print(
-                f"{backend}: there is no table of the delegate {delegate}; see docs/adding-a-delegate.md", markup=False
+                f"{backend}: there is no table of the delegate {delegate}; see docs/guides/adding-a-delegate.md",
+                markup=False,
             )
             documents.append({"backend": backend, "delegate": delegate, "table": None})
             continue

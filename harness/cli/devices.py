@@ -11,18 +11,18 @@ from harness.cli.coverage import coverage_command
 from harness.cli.firmware import firmware_command
 
 if TYPE_CHECKING:
-    from harness.boards.profile import Profile
-    from harness.boards.profile_mcu import SerialProfile
+    from harness.boards.mcu.profile import SerialProfile
+    from harness.boards.profile.model import Profile
     from harness.boards.resolve import ProfileEntry
     from harness.links.base import SshLink
-    from harness.links.hostkeys import HostKey
+    from harness.links.ssh.hostkeys import HostKey
 
 _DEVICES_DIR = click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")
 
 
 @click.group("devices")
 def command() -> None:
-    """List, check, add and enroll devices. A device is one YAML file: see docs/adding-a-board.md."""
+    """List, check, add and enroll devices. A device is one YAML file: see docs/guides/adding-a-board.md."""
 
 
 command.add_command(coverage_command)
@@ -74,7 +74,7 @@ def enroll_command(
     """Pin the host key of a device, after you compared its fingerprint."""
     from harness.boards.connect import link_settings
     from harness.boards.resolve import get_profile
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
     from harness.links.base import SshLink
 
     settings = link_settings(get_profile(name, devices_dir))
@@ -99,7 +99,7 @@ def enroll_command(
 @click.option("--force", is_flag=True, help="Replace a profile of that name.")
 def add_command(address: str, name: str | None, keys: tuple[str, ...], jump: str | None, **options) -> int:
     """Look at a board over SSH and write its profile: Python, runtime, cores and delegates that are really there."""
-    from harness.boards.add import add_board, ssh_link
+    from harness.boards.linux.add import add_board, ssh_link
 
     link = ssh_link(address, user=options["user"], port=options["port"], keys=keys, jump=jump)
     _enroll(link, options["fingerprint"], options["jump_fingerprint"], False)
@@ -119,8 +119,8 @@ def add_command(address: str, name: str | None, keys: tuple[str, ...], jump: str
 
 def _enroll(settings: SshLink, fingerprint: str | None, jump_fingerprint: str | None, replace_changed: bool) -> None:
     """Pins what is not pinned yet, with a question on a terminal."""
-    from harness.boards.enroll import enroll_link
-    from harness.links.hostkeys import host_name
+    from harness.boards.linux.enroll import enroll_link
+    from harness.links.ssh.hostkeys import host_name
 
     done = enroll_link(
         settings,
@@ -136,7 +136,7 @@ def _enroll(settings: SshLink, fingerprint: str | None, jump_fingerprint: str | 
 
 
 def _ask(key: HostKey) -> bool:
-    from harness.links.hostkeys import host_name
+    from harness.links.ssh.hostkeys import host_name
 
     click.echo(f"{host_name(key.host, key.port)} shows the host key {key.key_type} {key.fingerprint}")
     kind = key.key_type.removeprefix("ssh-").split("-")[0]
@@ -147,7 +147,7 @@ def _ask(key: HostKey) -> bool:
 def _rows(entry: ProfileEntry, devices_dir: str | None) -> list[dict[str, object]]:
     """A device and its emulated twin, where it has one, as plain JSON values."""
     from harness.boards.resolve import get_profile, twin_suffix
-    from harness.errors import HarnessError
+    from harness.core.errors import HarnessError
 
     place: dict[str, object] = {"path": str(entry.path)}
     if entry.profile is None:
@@ -193,7 +193,7 @@ def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
 def _ssh_settings(profile: Profile) -> SshLink | None:
     """How to reach the board over SSH; None for a local device and for one without an address."""
     from harness.boards.connect import link_settings
-    from harness.errors import HarnessError
+    from harness.core.errors import HarnessError
     from harness.links.base import SshLink
 
     try:
@@ -204,8 +204,8 @@ def _ssh_settings(profile: Profile) -> SshLink | None:
 
 
 def _serial_text(profile: SerialProfile) -> str:
-    from harness.boards.mcu_lines import serial_address
-    from harness.errors import HarnessError
+    from harness.boards.mcu.lines import serial_address
+    from harness.core.errors import HarnessError
 
     try:
         address = serial_address(profile)
@@ -215,7 +215,7 @@ def _serial_text(profile: SerialProfile) -> str:
 
 
 def _link_text(profile: Profile) -> str:
-    from harness.boards.profile_mcu import SerialProfile
+    from harness.boards.mcu.profile import SerialProfile
 
     if isinstance(profile, SerialProfile):
         return _serial_text(profile)
@@ -230,7 +230,7 @@ def _host_key_known(profile: Profile) -> bool | None:
     settings = _ssh_settings(profile)
     if settings is None:
         return None
-    from harness.links.hostkeys import known_keys
+    from harness.links.ssh.hostkeys import known_keys
 
     return bool(known_keys(settings.host, settings.port))
 
@@ -239,8 +239,8 @@ def _write_json(rows: list[dict[str, object]], target: str) -> None:
     import json
     from pathlib import Path
 
-    from harness.errors import UserInputError
-    from harness.files import write_json_atomic
+    from harness.core.errors import UserInputError
+    from harness.core.files import write_json_atomic
 
     value = {"schema": 1, "devices": rows}
     if target == "-":

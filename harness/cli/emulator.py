@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from harness.emulation.aarch64 import RunningBoard
-    from harness.emulation.spec import EmulationSpec
+    from harness.emulation.linux.aarch64 import RunningBoard
+    from harness.emulation.linux.spec import EmulationSpec
 
 _WAIT_S = 0.5
 
@@ -48,7 +48,7 @@ def command() -> None:
 @click.option("--refresh", is_flag=True, help="Make it anew, of the newest packages.")
 def build(refresh, **options) -> None:
     """Make the image of a board, once (about 20 s). Without DEVICE: a plain board."""
-    from harness.emulation.image import ensure_image
+    from harness.emulation.linux.image import ensure_image
 
     image = ensure_image(_spec(**options), progress=_say, refresh=refresh)
     if image.created:
@@ -64,7 +64,7 @@ def build(refresh, **options) -> None:
 @click.option("--detach", is_flag=True, help="Return at once; the board runs until `harness emulator stop`.")
 def start(detach, **options) -> None:
     """Start a board and say how to log in. It ends with this command (Ctrl-C), unless --detach is given."""
-    from harness.emulation.aarch64 import EmulatedBoard
+    from harness.emulation.linux.aarch64 import EmulatedBoard
 
     board = EmulatedBoard.start(_spec(**options), progress=_say, detached=detach)
     if detach:
@@ -86,8 +86,8 @@ def start(detach, **options) -> None:
 @click.option("--all", "all_boards", is_flag=True, help="Every board of this user, also those of running tests.")
 def stop(board_ids, all_boards) -> None:
     """End boards by the ids that `harness emulator list` shows."""
-    from harness.emulation.running import list_running, stop_running
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
+    from harness.emulation.linux.running import list_running, stop_running
 
     if bool(board_ids) == all_boards:
         raise UserInputError("say which board to end", hint="an id from `harness emulator list`, or --all")
@@ -102,8 +102,8 @@ def list_boards() -> None:
 
     Emulated microcontrollers have neither image nor login: they live within the command that uses them, and are not listed.
     """
-    from harness.emulation.image import list_images
-    from harness.emulation.running import list_running
+    from harness.emulation.linux.image import list_images
+    from harness.emulation.linux.running import list_running
 
     running, images = list_running(), list_images()
     click.echo("running Linux boards:" if running else "running Linux boards: none")
@@ -122,16 +122,16 @@ def list_boards() -> None:
 
 
 def _spec(device, runtime, cpus, memory_mib, icount, devices_dir) -> EmulationSpec:
-    from harness.emulation.spec import EmulationSpec
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
+    from harness.emulation.linux.spec import EmulationSpec
 
     given = {"runtime": runtime, "cpus": cpus, "memory_mib": memory_mib, "icount": icount}
     given = {key: value for key, value in given.items() if value is not None}
     if not device:
         return EmulationSpec(**given)
-    from harness.boards.profile import TWIN_SUFFIX
+    from harness.boards.profile.model import TWIN_SUFFIX
     from harness.boards.resolve import get_profile
-    from harness.emulation.twin import qemu_twin, twin_spec
+    from harness.emulation.linux.twin import qemu_twin, twin_spec
 
     profile = get_profile(device.removesuffix(TWIN_SUFFIX), devices_dir)
     if profile.emulation is None:

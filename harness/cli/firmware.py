@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from harness.emulation.mcu_firmware import Firmware
+    from harness.emulation.mcu.firmware import Firmware
 
 _BIN, _ELF = ".bin", ".elf"
 
@@ -24,15 +24,15 @@ _BIN, _ELF = ".bin", ".elf"
 def firmware_command(board: str, output: str | None, with_tflite_micro: bool) -> int:
     """Compile the firmware of a microcontroller board, and say where it is.
 
-    BOARD_OR_FOLDER is a board that came with the harness, or the folder of your own (docs/adding-an-mcu-board.md).
+    BOARD_OR_FOLDER is a board that came with the harness, or the folder of your own (docs/guides/adding-an-mcu-board.md).
 
     \b
     Examples:
       harness devices firmware mps2-an386
       harness devices firmware path/to/my-board --output my-board.bin
     """
-    from harness.emulation.mcu_board import HOST_CORE, load_board
-    from harness.emulation.mcu_firmware import build_firmware
+    from harness.emulation.mcu.board import HOST_CORE, load_board
+    from harness.emulation.mcu.firmware import build_firmware
 
     target = _target(output)
     found = load_board(board)
@@ -42,7 +42,7 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
         )
     library = None
     if with_tflite_micro:
-        from harness.emulation.tflite_micro import tflite_micro
+        from harness.emulation.mcu.tflite_micro import tflite_micro
 
         library = tflite_micro(where=found.name)
     made = build_firmware(found, tflite_micro=library, progress=lambda line: click.echo(line, err=True))
@@ -50,7 +50,7 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
     address = None if target is None else _write(made, target)
     click.echo(f"{found.name}: {found.core}, build {made.build}, {made.compiler}")
     if found.core != HOST_CORE:
-        from harness.emulation.elf import memory_bytes
+        from harness.emulation.mcu.elf import memory_bytes
 
         click.echo(
             f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers"
@@ -73,8 +73,8 @@ def _target(output: str | None) -> Path | None:
 
 def _write(made: Firmware, target: Path) -> int | None:
     """Writes the file; returns the address of bare bytes."""
-    from harness.emulation.elf import flat_image
-    from harness.files import write_bytes_atomic
+    from harness.core.files import write_bytes_atomic
+    from harness.emulation.mcu.elf import flat_image
 
     address, data = flat_image(made.elf) if target.suffix == _BIN else (None, made.elf.read_bytes())
     try:
@@ -85,6 +85,6 @@ def _write(made: Firmware, target: Path) -> int | None:
 
 
 def _no_file(where: str | None, what: str, hint: str) -> Exception:
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
 
     return UserInputError(what, where=where, hint=hint)

@@ -9,7 +9,7 @@ import sys
 import click
 
 from harness import __version__
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         return importlib.import_module(f"harness.cli.{COMMANDS[cmd_name][0]}").command
 
     def resolve_command(self, ctx, args):
-        from harness.errors import unknown_name
+        from harness.core.errors import unknown_name
 
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise unknown_name("command", args[0], COMMANDS)

@@ -27,7 +27,7 @@ def command(
     harness measure my_model.tflite --device imx8mp --data samples.npz --samples 1000
     """
     from harness.cli.running import run_and_report
-    from harness.paths import results_dir
+    from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
     from harness.run.session import RunOptions

@@ -44,8 +44,8 @@ def command(
     from harness.boards.connect import availability
     from harness.boards.resolve import get_profile
     from harness.cli.running import run_and_report
-    from harness.errors import MissingPartError
-    from harness.paths import results_dir
+    from harness.core.errors import MissingPartError
+    from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.session import RunOptions
 

@@ -75,7 +75,7 @@ def tolerance_option(function):
         "tolerances",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Change a bound of the outcome `wrong` (docs/outcomes.md), such as integer_lsb=4.",
+        help="Change a bound of the outcome `wrong` (docs/reference/outcomes.md), such as integer_lsb=4.",
     )(function)
 
 
@@ -85,7 +85,7 @@ def parse_samples(text: str | None) -> int | None:
     Raises:
         UserInputError: for anything else.
     """
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
 
     if text is None:
         return None

@@ -48,8 +48,8 @@ def command(
 
     Reads records only; needs neither TensorFlow nor a board.
     """
-    from harness.errors import UserInputError
-    from harness.paths import results_dir
+    from harness.core.errors import UserInputError
+    from harness.core.paths import results_dir
     from harness.results.store import Store
 
     folder = results_dir(results)
@@ -117,7 +117,7 @@ def _check_names(filters: dict[str, tuple[str, ...]], planned: list[CellKey], re
     Raises:
         UserInputError: naming the filter.
     """
-    from harness.errors import unknown_name
+    from harness.core.errors import unknown_name
 
     for kind, patterns in filters.items():
         names = {getattr(key, kind) for key in [*planned, *(r.key for r in records)]}
@@ -166,7 +166,7 @@ def _print(report: Report, output: str | None) -> None:
 
 
 def _workbook(report: Report, output: str | None) -> None:
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
     from harness.reports.workbook import write_workbook
 
     if output == "-":
@@ -179,7 +179,7 @@ def _workbook(report: Report, output: str | None) -> None:
 
 
 def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
     from harness.reports.export import export_run
     from harness.results.store import Store
 

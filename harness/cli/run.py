@@ -56,7 +56,7 @@ def command(
     harness run --resume
     """
     from harness.cli.running import run_and_report
-    from harness.paths import results_dir
+    from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.session import RunOptions
 
@@ -91,7 +91,7 @@ def _refuse_with_resume(context: click.Context) -> None:
     Raises:
         UserInputError: naming the options that were given on the command line.
     """
-    from harness.errors import UserInputError
+    from harness.core.errors import UserInputError
 
     given = [
         option.opts[0]

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import MissingPartError, TransientDeviceError
+from harness.core.errors import MissingPartError, TransientDeviceError
 
 #: program -> the Debian package that brings it
 PACKAGES = {

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.errors import TransientDeviceError, UserInputError
+from harness.core.errors import TransientDeviceError, UserInputError
 
 #: send and read in pieces of this size: one big piece scales worse than linearly over SSH
 CHUNK_BYTES = 1 << 20
@@ -131,7 +131,7 @@ def make_link(settings: LinkSettings) -> Link:
         from harness.links.local import LocalProcessLink
 
         return LocalProcessLink(settings)
-    from harness.links.ssh import SshConnection
+    from harness.links.ssh.link import SshConnection
 
     return SshConnection(settings)
 

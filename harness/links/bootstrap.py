@@ -10,11 +10,11 @@ import secrets
 from dataclasses import dataclass
 from functools import cache
 
-from harness.errors import DeviceError, StableDeviceError, TransientDeviceError
-from harness.files import sha256_bytes
+from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError
+from harness.core.files import sha256_bytes
+from harness.core.paths import packaged_devices_dir
 from harness.links.base import Channel, ChannelClosed, Link
 from harness.links.framing import FrameError, FrameStream, NoAgent, read_line, skip_banner
-from harness.paths import packaged_devices_dir
 
 #: Reads one JSON line and runs the text in it. One line, single quotes around it in every shell, csh included. The
 #: current folder leaves the search path first: a file named json.py in a login's home must not be imported.
@@ -90,7 +90,7 @@ def start_agent(
 
 
 def refusal(code: str, message: str, where: str | None) -> DeviceError:
-    """The error for what the board said no to; `code` is one of docs/agent-protocol.md."""
+    """The error for what the board said no to; `code` is one of docs/internals/agent-protocol.md."""
     hints = {
         "protocol": "this is a defect of the harness",
         "no_space": "free space on the board, or name another folder with HARNESS_AGENT_DIR on the board",

@@ -1,4 +1,4 @@
-"""Frames: what host and agent say to each other, defined in docs/agent-protocol.md.
+"""Frames: what host and agent say to each other, defined in docs/internals/agent-protocol.md.
 
 A frame is a u32 header length, a u32 payload length (both big-endian), a JSON object, and raw payload bytes. The agent
 holds a second implementation of this page, because it must be one file on the board.
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import DeviceError, StableDeviceError
+from harness.core.errors import DeviceError, StableDeviceError
 from harness.links.base import Buffer, Channel, ChannelClosed, ChannelTimeout, recv_exact
 
 _LENGTHS = struct.Struct(">II")

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 
-from harness.errors import StableDeviceError
+from harness.core.errors import StableDeviceError
 from harness.links.base import Buffer, ChannelClosed, ChannelTimeout, LocalLink, Tail, chunks
 
 #: how long a program may take to end by itself once its stdin is closed, before its group is killed

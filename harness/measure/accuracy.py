@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.workloads.base import Task
 
 

@@ -1,6 +1,6 @@
 """Does a device compute what the reference computes? The rule behind the outcome `wrong`, with its numbers.
 
-The rule is stated in `Tolerance` (harness/workloads/base.py) and explained in docs/outcomes.md.
+The rule is stated in `Tolerance` (harness/workloads/base.py) and explained in docs/reference/outcomes.md.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
-from harness.errors import DeviceError, MissingPartError, UnsupportedError
-from harness.files import atomic_file, sha256_file, sha256_json, write_bytes_atomic
+from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
+from harness.core.files import atomic_file, sha256_file, sha256_json, write_bytes_atomic
+from harness.core.paths import cache_dir
 from harness.measure.accuracy import answers
 from harness.measure.divergence import compare
-from harness.paths import cache_dir
-from harness.prepare import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
+from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
 from harness.results.record import Finding
 
 
@@ -219,6 +219,6 @@ def _disagreement(model: PreparedModel, first: ReferenceOutputs, second: Referen
             where=f"{model.workload}/{model.recipe}",
             what=f"{second.identity} differs from {first.identity}: {verdict.reason}",
             fix="cells are judged against the first; if the difference is rounding that you accept, widen the "
-            "workload's tolerance (docs/outcomes.md)",
+            "workload's tolerance (docs/reference/outcomes.md)",
         )
     ]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.files import write_bytes_atomic
+from harness.core.files import write_bytes_atomic
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 from harness.reports import csvs, jsonout, markdown
 from harness.reports.csvs import file_name
 from harness.reports.report import Report

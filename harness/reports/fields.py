@@ -1,6 +1,6 @@
 """Every field of a cell in the published JSON and in the Cells table: its type, what it means, how it is got.
 
-One table of data behind schema.json, docs/json-schema.md and the workbook's About sheet, so that they cannot disagree.
+One table of data behind schema.json, docs/reference/json-schema.md and the workbook's About sheet, so that they cannot disagree.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The published JSON: `{"schema": 1, "run": ..., "cells": [...]}`, described by schema.json and docs/json-schema.md."""
+"""The published JSON: `{"schema": 1, "run": ..., "cells": [...]}`, described by schema.json and docs/reference/json-schema.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from harness.files import atomic_file
+from harness.core.files import atomic_file
 from harness.reports.fields import FIELDS
 from harness.results.codec import plain_json, record_to_json
 from harness.results.faults import storage_faults

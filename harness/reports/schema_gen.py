@@ -1,4 +1,4 @@
-"""Makes schema.json and the table of docs/json-schema.md from the field table.
+"""Makes schema.json and the table of docs/reference/json-schema.md from the field table.
 
 `python -m harness.reports.schema_gen` rewrites both in a checkout; a test holds them to what this module makes.
 """
@@ -13,7 +13,7 @@ from typing import Any, get_args
 from harness.reports.fields import FIELDS, Field
 from harness.results.record import SCHEMA_VERSION, Fingerprint, Outcome, Severity, TimeBasis
 
-#: marks in docs/json-schema.md between which the table stands
+#: marks in docs/reference/json-schema.md between which the table stands
 BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"
 
 _TEXT = {"type": "string"}
@@ -135,7 +135,7 @@ def main() -> None:
     """Rewrites the two files of a checkout."""
     package = Path(__file__).resolve().parent
     (package / "schema.json").write_text(json.dumps(build_schema(), indent=1) + "\n", encoding="utf-8")
-    page = package.parent.parent / "docs" / "json-schema.md"
+    page = package.parent.parent / "docs" / "reference" / "json-schema.md"
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     page.write_text(f"{before}{BEGIN}\n{field_table()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 

@@ -27,7 +27,7 @@ BASIS_MEANING = {
 
 OUTCOME_ORDER = ("ok", "wrong", "unsupported", "failed")
 
-#: firmware that was built with its model, and may run it on whatever the chip has (docs/mlperf-tiny.md)
+#: firmware that was built with its model, and may run it on whatever the chip has (docs/guides/mlperf-tiny.md)
 _HOLDS_ITS_MODEL = "mlperf-tiny "
 
 

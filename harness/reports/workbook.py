@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.files import write_bytes_atomic
+from harness.core.files import write_bytes_atomic
 from harness.reports.charts import add_charts, chart_points
 from harness.reports.report import Report
 from harness.reports.sheets import Styles, write_frame

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from harness.errors import HarnessError, UserInputError
+from harness.core.errors import HarnessError, UserInputError
 from harness.results.faults import StoreBusyError, storage_faults
 from harness.results.schema import HEAD_REVISION
 

@@ -15,8 +15,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.errors import UserInputError
-from harness.files import write_bytes_atomic
+from harness.core.errors import UserInputError
+from harness.core.files import write_bytes_atomic
 from harness.results.faults import storage_faults
 
 STORE_NAME = "store.sqlite"

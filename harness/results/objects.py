@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import HarnessError, UserInputError
-from harness.files import atomic_file
+from harness.core.errors import HarnessError, UserInputError
+from harness.core.files import atomic_file
 from harness.results.faults import CorruptStoreError, storage_faults
 
 OBJECTS_NAME = "objects"

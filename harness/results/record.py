@@ -82,7 +82,7 @@ class Fingerprint:
 
 @dataclass(kw_only=True)
 class CellRecord:
-    """One finished cell. Field names are those of the published JSON (docs/json-schema.md)."""
+    """One finished cell. Field names are those of the published JSON (docs/reference/json-schema.md)."""
 
     key: CellKey
     run: str
@@ -134,7 +134,7 @@ class CellRecord:
     cycles_min: int | None = None
     cycles_max: int | None = None
     counted_inferences: int | None = None
-    #: what the vendor's own benchmark_model measured of the same model (docs/vendor-benchmark.md): its mean, its first
+    #: what the vendor's own benchmark_model measured of the same model (docs/guides/vendor-benchmark.md): its mean, its first
     #: inference, and everything that it told
     vendor_latency_ns: int | None = None
     vendor_first_invoke_ns: int | None = None
@@ -161,7 +161,7 @@ class CellRecord:
     #: benchmark timed the op; after an offline compiler also its
     #: estimates {"cycles", "estimate_ns"}, and the nodes are those of the model before it was compiled
     ops: list[dict[str, Any]] = field(default_factory=list)
-    #: what an offline compiler made of the artifact before it travelled (docs/vela.md): compiler, options, the original's
+    #: what an offline compiler made of the artifact before it travelled (docs/guides/vela.md): compiler, options, the original's
     #: identity, estimates. `artifact_sha256` and `size_bytes` are then those of the compiled file.
     compiled: dict[str, Any] | None = None
     #: what was expected before the push: {"runtime", "loads", "right", "fits", "delegated_nodes", "partitions", "reasons"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.results.record import RunInfo
 from harness.results.store import Store
 

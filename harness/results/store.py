@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, UserInputError, unknown_name
-from harness.files import sha256_json
+from harness.core.errors import HarnessError, UserInputError, unknown_name
+from harness.core.files import sha256_json
 from harness.results import codec
 from harness.results.layout import STORE_NAME, ensure_writable, new_run_id, store_path, utc_now
 from harness.results.record import CellKey, CellRecord, RunInfo

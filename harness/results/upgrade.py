@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.results.faults import CorruptStoreError
 from harness.results.schema import HEAD_REVISION
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.boards.base import BenchPlan
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -6,8 +6,8 @@ import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import unknown_name
-from harness.prepare import PreparedModel
+from harness.core.errors import unknown_name
+from harness.prepare.prepared import PreparedModel
 
 
 def bundle_models(folder: Path, workloads: Sequence[str], recipes: Sequence[str]) -> list[PreparedModel]:
@@ -16,7 +16,7 @@ def bundle_models(folder: Path, workloads: Sequence[str], recipes: Sequence[str]
     Raises:
         UserInputError: a damaged bundle, or a workload or recipe that is not in it; what is in it is suggested.
     """
-    from harness.variants.bundle import read_bundle
+    from harness.prepare.bundle import read_bundle
 
     models = list(read_bundle(folder).models)
     for workload in workloads:

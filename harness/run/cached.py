@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.boards.base import BackendSpec, Board, Deadlines, GraphCacheUse, WorkerFailure
-from harness.prepare import PreparedModel
+from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord, Finding
 
 #: a cached first invoke that takes more than this share of the cold one gained nothing that matters

@@ -13,7 +13,7 @@ from harness.boards.base import BackendSpec, Board, Deadlines, PlacementResult, 
 from harness.measure.accuracy import accuracy, answers, paired
 from harness.measure.divergence import Divergence, compare
 from harness.measure.latency import latency_stats
-from harness.prepare import REFERENCE_SAMPLES, PreparedModel
+from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fingerprint, TimeBasis
 from harness.run.budget import Budget
@@ -295,7 +295,7 @@ _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 
 
 def note_failure(record: CellRecord, failure: WorkerFailure, *, repeated: bool) -> None:
-    """Turns how a worker ended into the cell's outcome (docs/outcomes.md).
+    """Turns how a worker ended into the cell's outcome (docs/reference/outcomes.md).
 
     The runtime said no: `unsupported`. It crashed twice the same way: `unsupported` too, because the model brings it
     down each time. It hung, or was killed from outside, or the delegate itself did not load: `failed`, which is never held

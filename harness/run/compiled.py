@@ -12,17 +12,17 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, UnsupportedError
-from harness.prepare import PreparedModel
+from harness.core.errors import HarnessError, UnsupportedError
+from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord, FallbackOp, Finding
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record
 
 if TYPE_CHECKING:
-    from harness.boards.profile_compile import CompileProfile
+    from harness.boards.profile.compile import CompileProfile
     from harness.run.execute import PlannedCell
-    from harness.tflite.vela import VelaCompiled
-    from harness.tflite.vela_nodes import VelaNode
+    from harness.tflite.vela.compiler import VelaCompiled
+    from harness.tflite.vela.nodes import VelaNode
 
 #: runs a cell on the board, with retries; None when the run was interrupted
 RunOnBoard = Callable[["PlannedCell", CellContext], CellRecord | None]
@@ -42,7 +42,7 @@ def run_compiled(
     A model that the compiler refuses is `unsupported` with its reason; a compiler that is not there, or was killed, is
     `failed`. Neither stops the device's other cells.
     """
-    from harness.tflite.vela import NothingOnNpu, compile_model
+    from harness.tflite.vela.compiler import NothingOnNpu, compile_model
 
     model, started_ns = cell.model, time.perf_counter_ns()
     try:

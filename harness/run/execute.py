@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from harness.boards.base import Board, Fingerprint, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
-from harness.boards.mcu import McuBoard
-from harness.boards.mlperf_tiny import MlperfTinyBoard
-from harness.boards.profile import Profile
-from harness.errors import DeviceError, HarnessError, TransientDeviceError
-from harness.prepare import PreparedModel
+from harness.boards.mcu.board import McuBoard
+from harness.boards.mlperf_tiny.board import MlperfTinyBoard
+from harness.boards.profile.model import Profile
+from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
+from harness.prepare.prepared import PreparedModel
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.boards.mlperf_tiny_model import RESULT_STEP, HeldModel, held_model
-from harness.boards.mlperf_tiny_worker import lap_ns
-from harness.errors import UnsupportedError
-from harness.prepare import PreparedModel
+from harness.boards.mlperf_tiny.model import RESULT_STEP, HeldModel, held_model
+from harness.boards.mlperf_tiny.worker import lap_ns
+from harness.core.errors import UnsupportedError
+from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord, Finding
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record
 from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
-    from harness.boards.mlperf_tiny import MlperfTinyBoard
+    from harness.boards.mlperf_tiny.board import MlperfTinyBoard
     from harness.run.execute import PlannedCell
 
 #: runs a cell on the board, with retries, telling the board before each what comes; None when the run was interrupted

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.measure.reference import LITERT_FLOAT, References
-from harness.prepare import FLOAT_RECIPE, PreparedModel, Say, prepare_model, random_inputs, with_graph_facts
+from harness.prepare.prepared import FLOAT_RECIPE, PreparedModel, Say, prepare_model, random_inputs, with_graph_facts
 from harness.results.record import CellKey
 from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.recipe import Recipe, parse_recipe
@@ -69,7 +69,7 @@ def prepare_requests(
 
     Refused combinations come back as models whose artifact holds the refusal.
     """
-    from harness.variants.build import BuildRequest, build_artifacts
+    from harness.variants.build.build import BuildRequest, build_artifacts
 
     say = say or (lambda what, done, total: None)
     buildable = [r for r in requests if r.workload.build_model is not None]
@@ -116,7 +116,7 @@ def _prepare(
 
 def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artifact]) -> Artifact:
     if request.recipe == AS_IS:
-        from harness.variants.build import artifact_from_file
+        from harness.variants.build.build import artifact_from_file
 
         return artifact_from_file(Path(request.workload.model_path))
     return artifacts[(request.workload.name, request.recipe, request.seed)]
@@ -132,7 +132,7 @@ def _float_right(
 
 def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say) -> PreparedModel:
     """A finished .tflite without data: random inputs in its input types, agreement with the reference only."""
-    from harness.variants.build import artifact_from_file
+    from harness.variants.build.build import artifact_from_file
 
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, samples, seed)

@@ -11,22 +11,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.boards.mcu_model import McuModel, mcu_model, too_large
-from harness.errors import UnsupportedError, UserInputError
-from harness.prepare import PreparedModel
+from harness.boards.mcu.model import McuModel, mcu_model, too_large
+from harness.core.errors import UnsupportedError, UserInputError
+from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord, Finding
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record
 
 if TYPE_CHECKING:
-    from harness.boards.mcu import McuBoard
+    from harness.boards.mcu.board import McuBoard
     from harness.run.execute import PlannedCell
 
 #: runs a cell on the board, with retries, telling the board before each what comes; None when the run was interrupted
 RunOnBoard = Callable[["PlannedCell", CellContext, "Callable[[McuBoard], None]"], CellRecord | None]
 #: how many ops a reason names; `harness check` lists all
 _REASONS = 4
-#: the reference whose kernels the plan runtime equals to the bit (docs/kernels.md)
+#: the reference whose kernels the plan runtime equals to the bit (docs/internals/kernels.md)
 EXACT_REFERENCE = "tflite-runtime 2.14.0 BUILTIN_REF"
 
 

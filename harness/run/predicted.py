@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.boards.base import BackendSpec
-from harness.boards.profile import Profile
-from harness.errors import UserInputError
-from harness.prepare import PreparedModel
+from harness.boards.profile.model import Profile
+from harness.core.errors import UserInputError
+from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
-    from harness.boards.mcu_model import McuFacts
+    from harness.boards.mcu.model import McuFacts
 
 
 def note_prediction(
@@ -30,9 +30,9 @@ def note_prediction(
     runtime that the board said it has, and for a microcontroller by the facts it told (`board`). A runtime or delegate that
     no data file describes predicts nothing.
     """
-    from harness.tflite.delegate_log import parse_delegate_log
+    from harness.predict.prediction import compare_prediction, predict
+    from harness.tflite.delegates.log import parse_delegate_log
     from harness.tflite.graph import read_graph
-    from harness.tflite.prediction import compare_prediction, predict
 
     artifact = model.artifact
     if artifact.path is None or record.outcome == "failed":

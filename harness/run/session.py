@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.boards.profile import Profile
+from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profile
-from harness.errors import MissingPartError, UserInputError, unknown_name
-from harness.prepare import PreparedModel, Say
+from harness.core.errors import MissingPartError, UserInputError, unknown_name
+from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, Finding, RunInfo

@@ -1,4 +1,6 @@
-"""The vendor's own `benchmark_model` run on the board after a cell, its figures imported beside ours (docs/vendor-benchmark.md).
+"""The vendor's own `benchmark_model` run on the board after a cell, its figures imported beside ours.
+
+See docs/guides/vendor-benchmark.md.
 
 A second opinion from a program that shares neither Python nor the agent with our measurement. It never changes a cell's
 outcome: what goes wrong here is a finding.

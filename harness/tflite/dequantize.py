@@ -13,7 +13,7 @@ import struct
 
 import numpy as np
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.graph import Graph, Tensor, read_graph
 

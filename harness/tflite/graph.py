@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.tflite import schema
 from harness.tflite.flatbuffer import Buffer, CorruptBuffer, Table
 from harness.tflite.unpack import unpack_elements

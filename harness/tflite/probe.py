@@ -3,7 +3,7 @@
 PYTHON is the interpreter of an environment with that runtime; the answer, as JSON on stdout, becomes the tables of a
 data file in `runtimes/`. For each builtin op and version a minimal model that names it is offered to the interpreter: the
 op resolver answers before any node exists. The rest of a data file (rules, custom ops, proven weights) comes from
-running one-op models instead, as tests/test_features.py does; docs/audit.md says how.
+running one-op models instead, as tests/tflite/test_features.py does; docs/reference/audit.md says how.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.tflite import schema
 
 _MAX_VERSION = 24

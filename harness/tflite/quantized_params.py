@@ -2,7 +2,7 @@
 
 The order of operations and the precision of each (float32 or float64) are those of TensorFlow Lite 2.14; a multiplier
 that differs in its last bit gives different outputs. devices/kernels/prepare.c computes the same in C, to the bit; both
-are tested against each other and against tflite-runtime 2.14.0. docs/kernels.md lists the formulas.
+are tested against each other and against tflite-runtime 2.14.0. docs/internals/kernels.md lists the formulas.
 
 Scales are float32 values as stored in a .tflite (any Python or numpy float; rounded to float32 here). Zero points are
 those of int8 tensors; lower the zero point of a uint8 tensor by 128.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.errors import UnsupportedError, UserInputError, unknown_name
+from harness.core.errors import UnsupportedError, UserInputError, unknown_name
 
 INT8_MIN = -128
 INT8_MAX = 127

@@ -5,7 +5,7 @@ With float activations and integer weights, a kernel quantizes its inputs on the
 kept in eight 16-bit lanes: each takes two neighbours of every block of 16 weights, and the first four lanes those of a half
 block after the last whole one. A lane that ends outside -32768 .. 32767 has wrapped, and the output of its row is off by 65536
 times the input's zero point and both scales. A lane of 127s holds 129 blocks, so that rows of up to 2,071 weights are always
-right; longer ones are wrong when their weights lean to one side. Found with one-op models (tests/test_row_sums.py); the
+right; longer ones are wrong when their weights lean to one side. Found with one-op models (tests/tflite/test_row_sums.py); the
 aarch64 kernels of the same version sum in 32 bits and are right.
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import MissingPartError
+from harness.core.errors import MissingPartError
 
 if TYPE_CHECKING:
     from harness.tflite.flatbuffer import Table

@@ -3,7 +3,7 @@
 A runtime can accept every op version of a model and still compute it wrongly: tflite-runtime 2.14.0 reads per-channel
 FULLY_CONNECTED weights with float activations as if the first channel's scale held for all. Each file in `runtimes/` lists
 the op versions that a runtime registers (made by `harness.tflite.probe`, which asks the runtime itself) and rules found by
-running one-op models against numpy (tests/test_features.py runs them again).
+running one-op models against numpy (tests/tflite/test_features.py runs them again).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import unknown_name
+from harness.core.errors import unknown_name
 from harness.tflite.arithmetic import NodeTypes, node_types
 from harness.tflite.graph import Graph, Node
 from harness.tflite.row_sums import overflowing_rows

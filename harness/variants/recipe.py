@@ -1,8 +1,8 @@
 """Recipes: one way to quantize a model = training x conversion, as one table of data.
 
 A recipe is named `TRAINING-CONVERSION`, such as `ptq-int8-io`, `qat-dense-default`, `qat-q[allvalues-pc,w4]-int8-io` or
-`ptq-int8-io-dynbatch`. Nothing here imports TensorFlow; `harness.variants.ptq` and `harness.variants.qat` read these
-tables and do what they say.
+`ptq-int8-io-dynbatch`. Nothing here imports TensorFlow; `harness.variants.convert.ptq` and `harness.variants.qat.training` read
+these tables and do what they say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.errors import UserInputError, unknown_name
+from harness.core.errors import UserInputError, unknown_name
 
 QuantizerKind = Literal["last", "allvalues", "movavg", "allvalues-pc"]
 IoType = Literal["float32", "int8", "uint8", "int16"]

@@ -70,7 +70,7 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """When outputs count as those of the reference (the outcome `wrong` otherwise). See docs/outcomes.md.
+    """When outputs count as those of the reference (the outcome `wrong` otherwise). See docs/reference/outcomes.md.
 
     Integer models on `cpu*`: at least `integer_share` of outputs within `integer_lsb` quantization steps.
     On an NPU: top-1 agreement at least `npu_agreement`. Float outputs: normalised RMSE at most `float_nrmse` and top-1

@@ -16,7 +16,7 @@ VIEW = View(published=CIFAR10, size=32, channels=3, max_train=10_000)
 
 def build_model():
     """The untrained Keras model: float32 [N, 32, 32, 3] in 0..1 -> 10 logits; 289,034 parameters."""
-    from harness.workloads.keras_env import import_tf
+    from harness.workloads.keras.env import import_tf
 
     keras = import_tf().keras
     layers = keras.layers

@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from harness import paths
-from harness.errors import UserInputError
-from harness.files import sha256_json
+from harness.core import paths
+from harness.core.errors import UserInputError
+from harness.core.files import sha256_json
 from harness.workloads import digits
 from harness.workloads.base import Dataset, stratified_order
 from harness.workloads.digest import arrays_digest, cached_digest

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import paths
-from harness.errors import UserInputError
-from harness.files import sha256_json, write_json_atomic
+from harness.core import paths
+from harness.core.errors import UserInputError
+from harness.core.files import sha256_json, write_json_atomic
 
 
 def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import MissingPartError
+from harness.core.errors import MissingPartError
 from harness.workloads.base import stratified_order
 
 SAMPLES = 1797

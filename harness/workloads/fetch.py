@@ -13,8 +13,8 @@ from typing import IO, Literal
 import numpy as np
 
 from harness import __version__
-from harness.errors import HarnessError, UserInputError, unknown_name
-from harness.files import CHUNK_BYTES, atomic_file
+from harness.core.errors import HarnessError, UserInputError, unknown_name
+from harness.core.files import CHUNK_BYTES, atomic_file
 from harness.workloads.datasets import CIFAR10, MNIST, Published, fetched_dir, read_published
 
 _TIMEOUT_S = 30.0

@@ -14,7 +14,7 @@ VIEW = View(published=MNIST, size=28)
 
 def build_model():
     """The untrained Keras model: float32 [N, 28, 28] in 0..1 -> 10 logits; 20,410 parameters."""
-    from harness.workloads.keras_env import import_tf
+    from harness.workloads.keras.env import import_tf
 
     layers = import_tf().keras.layers
     return import_tf().keras.Sequential(

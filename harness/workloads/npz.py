@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 
 
 def _open(path: Path) -> np.lib.npyio.NpzFile:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.workloads.datasets import PUBLISHED, read_published
 from harness.workloads.digest import arrays_digest
 from harness.workloads.npz import check_labels, check_samples, npz_keys, read_arrays

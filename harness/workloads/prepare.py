@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.variants.artifact import TensorIo
 
 #: samples converted at a time: bounds the memory of intermediate float arrays

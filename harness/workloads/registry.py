@@ -9,7 +9,7 @@ import pkgutil
 from pathlib import Path
 
 import harness.workloads
-from harness.errors import UserInputError, unknown_name
+from harness.core.errors import UserInputError, unknown_name
 from harness.workloads.base import Workload
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".tflite")
@@ -100,7 +100,7 @@ def _workloads() -> dict[str, Workload]:
 def _add(found: dict[str, Workload], workload: object, where: str) -> None:
     if not isinstance(workload, Workload):
         what = f"expected a harness Workload, found {type(workload).__name__}"
-        raise UserInputError(what, where=where, hint="see docs/adding-a-workload.md")
+        raise UserInputError(what, where=where, hint="see docs/guides/adding-a-workload.md")
     if workload.name in found:
         what = f"the workload name '{workload.name}' is taken"
         raise UserInputError(what, where=where, hint="rename the workload, or uninstall the package that brings it")

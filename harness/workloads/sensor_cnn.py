@@ -19,9 +19,9 @@ VIEW = View(published=MNIST, size=56, channels=1, max_train=6000, rule=ODD_DIGIT
 def build_model():
     """The untrained Keras model: float32 [N, 56, 56, 1] in 0..1 -> one probability; 7,101 parameters.
 
-    Activations stay layers of their own: that is the trap this network shows (docs/published-experiments.md).
+    Activations stay layers of their own: that is the trap this network shows (docs/guides/published-experiments.md).
     """
-    from harness.workloads.keras_env import import_tf
+    from harness.workloads.keras.env import import_tf
 
     keras = import_tf().keras
     layers = keras.layers
@@ -66,6 +66,6 @@ WORKLOAD = Workload(
         finetune_learning_rate=0.0005,
     ),
     # Global average pooling and two Dense layers add up the rounding of three convolutions: LiteRT and tflite-runtime
-    # differ by up to two steps of the last logit here (docs/outcomes.md has the figures).
+    # differ by up to two steps of the last logit here (docs/reference/outcomes.md has the figures).
     tolerance=Tolerance(integer_lsb=2),
 )

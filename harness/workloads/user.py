@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from harness.errors import UserInputError
-from harness.files import sha256_json
+from harness.core.errors import UserInputError
+from harness.core.files import sha256_json
 from harness.variants.artifact import TensorIo
 from harness.workloads.base import Dataset, Schedule, Task, Workload
 from harness.workloads.datasets import DataSource
@@ -55,8 +55,8 @@ def model_ends(path: Path) -> ModelEnds:
     """
     if path.suffix.lower() == ".tflite":
         return _tflite_ends(path)
-    from harness.workloads.keras_file import is_qat, read_keras_file
-    from harness.workloads.keras_graph import keras_ends
+    from harness.workloads.keras.file import is_qat, read_keras_file
+    from harness.workloads.keras.graph import keras_ends
 
     file = read_keras_file(path)
     if is_qat(file):
@@ -268,7 +268,7 @@ def user_workload(path: Path, data: Path | None) -> Workload:
         samples = Samples(path=data, ends=ends, task=task)
     build_model = None
     if ends.kind == "keras":
-        from harness.workloads.keras_load import load_keras_model
+        from harness.workloads.keras.load import load_keras_model
 
         build_model = functools.partial(load_keras_model, path)
     return Workload(

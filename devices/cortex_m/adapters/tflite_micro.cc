@@ -1,5 +1,5 @@
 /* runtime.h with TFLite Micro behind it, compiled when a build is pointed at a TFLite Micro of the user's own
- * (docs/tflite-micro.md). The model is the .tflite itself.
+ * (docs/guides/tflite-micro.md). The model is the .tflite itself.
  */
 #include <stddef.h>
 #include <stdint.h>

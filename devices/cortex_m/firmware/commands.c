@@ -1,4 +1,4 @@
-/* The requests of docs/serial-protocol.md. Every length, offset and count comes from the line and is checked here,
+/* The requests of docs/internals/serial-protocol.md. Every length, offset and count comes from the line and is checked here,
  * once. */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* What a board must give the firmware: one struct of facts and five functions. docs/adding-an-mcu-board.md walks
+/* What a board must give the firmware: one struct of facts and five functions. docs/guides/adding-an-mcu-board.md walks
  * through them. */
 #ifndef CORTEX_M_PORT_H
 #define CORTEX_M_PORT_H

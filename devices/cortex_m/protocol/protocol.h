@@ -1,4 +1,4 @@
-/* The board's end of docs/serial-protocol.md: frames, sessions, repetition, hashes.
+/* The board's end of docs/internals/serial-protocol.md: frames, sessions, repetition, hashes.
  *
  * No heap, no globals: all state is in the sp_session that the caller owns. One thread: sp_receive may not be called
  * from an interrupt while it runs elsewhere; the receive interrupt fills a ring buffer of SP_WINDOW * SP_ENCODED_BYTES,

@@ -1,4 +1,4 @@
-/* Which request is executed, answered again or refused: the rules of docs/serial-protocol.md, "Sessions and sequence
+/* Which request is executed, answered again or refused: the rules of docs/internals/serial-protocol.md, "Sessions and sequence
  * numbers". */
 #include <string.h>
 

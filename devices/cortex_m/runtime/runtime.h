@@ -15,7 +15,7 @@ extern "C" {
 
 enum { RT_MODEL_PLAN = 1, RT_MODEL_TFLITE = 2 };
 
-/* Codes of docs/serial-protocol.md that a runtime may answer with. */
+/* Codes of docs/internals/serial-protocol.md that a runtime may answer with. */
 enum { RT_OK = 0, RT_TOO_LARGE = 6, RT_BAD_MODEL = 8, RT_UNSUPPORTED_OP = 9, RT_RUN_FAILED = 10 };
 
 typedef struct {

@@ -1,4 +1,6 @@
-"""Plans: what the Cortex-M firmware runs, made from a .tflite on the host (docs/plan-maker.md, docs/plan-format.md).
+"""Plans: what the Cortex-M firmware runs, made from a .tflite on the host.
+
+See docs/internals/plan-maker.md and docs/internals/plan-format.md.
 
     plan = make_plan(Path("model.tflite"), "dsp")
     board.push(plan.data)

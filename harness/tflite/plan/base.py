@@ -66,7 +66,7 @@ class TensorSpan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A model as the firmware takes it (docs/plan-format.md).
+    """A model as the firmware takes it (docs/internals/plan-format.md).
 
     Attributes:
         data: the bytes to push.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite.plan.slices import row_strides
 from harness.tflite.plan.words import MAX_RANK
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite.plan.slices import strided
 from harness.tflite.plan.values import EIGHT_BITS, Value
 

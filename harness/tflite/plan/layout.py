@@ -1,4 +1,7 @@
-"""The file of a plan: header, nodes, inputs and outputs, constants, CRC (docs/plan-format.md). Writing, and checked reading."""
+"""The file of a plan: header, nodes, inputs and outputs, constants, CRC. Writing, and checked reading.
+
+See docs/internals/plan-format.md.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.errors import UserInputError
+from harness.core.errors import UserInputError
 from harness.tflite.plan.values import Buffer, Step
 from harness.tflite.plan.words import CONSTANT, NONE, ReadRecord, pack_record, unpack_record
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import HarnessError, UnsupportedError
+from harness.core.errors import HarnessError, UnsupportedError
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.base import KernelSet, Unsupported
 from harness.tflite.plan.fold import fold

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from harness.errors import UnsupportedError, UserInputError, unknown_name
+from harness.core.errors import UnsupportedError, UserInputError, unknown_name
 from harness.tflite.graph import Graph, model_io, read_graph
 from harness.tflite.plan import ops_move, ops_simple, ops_weighted
 from harness.tflite.plan.arena import plan_arena

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box, row_strides, strided, transposed

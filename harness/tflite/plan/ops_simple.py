@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import Broadcast, broadcast
 from harness.tflite.plan.lowering import NodeRule, check_shape

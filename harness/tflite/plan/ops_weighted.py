@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.lowering import NodeRule
 from harness.tflite.plan.scratch import conv_2d_scratch, depthwise_conv_2d_scratch
@@ -163,7 +163,7 @@ def _check_pair(source: Value, target: Value) -> None:
 def _offsets(
     rule: NodeRule, source: Value, weights: Value, target: Value, *, free_zero_point: bool = False
 ) -> dict[str, int]:
-    """`free_zero_point`: int8 weights may have one, as long as it is the only one (docs/kernels.md)."""
+    """`free_zero_point`: int8 weights may have one, as long as it is the only one (docs/internals/kernels.md)."""
     free = source.dtype == "uint8" or (free_zero_point and len(weights.scales) == 1)
     if not free and any(weights.zero_points):
         raise UnsupportedError(
@@ -188,7 +188,7 @@ def _weighted_operands(
 ) -> tuple[dict[str, Operand], dict[str, Any]]:
     """The operands but scratch and output, and whether scales are per channel.
 
-    `legacy`: the product of scales in float32 (docs/kernels.md has which op does what).
+    `legacy`: the product of scales in float32 (docs/internals/kernels.md has which op does what).
     """
     count = len(weights.scales)
     if count not in (1, channels):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite.arithmetic import WEIGHTED_OPS, node_arithmetic
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.values import describe

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 
 
 @dataclass(frozen=True, kw_only=True)

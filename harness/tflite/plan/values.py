@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.errors import UnsupportedError
+from harness.core.errors import UnsupportedError
 from harness.tflite.graph import Tensor
 
 EIGHT_BITS = ("int8", "uint8")

@@ -1,0 +1,292 @@
+"""A Linux board: the agent over a link, as the `Board` and `Worker` of `harness.boards.base`.
+
+Not for use by two threads at once: host and agent take turns. Any error of the link ends the session; `connect` starts
+a new one, with the board's cache as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from harness import __version__
+from harness.boards.base import BackendSpec, Deadlines, Progress, WorkerFailure
+from harness.boards.linux.worker import GRACE_S, LinuxWorker
+from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
+from harness.links.base import CHUNK_BYTES, Link, LinkSettings, make_link
+from harness.links.bootstrap import refusal, start_agent
+from harness.links.framing import Frame, FrameStream
+from harness.results.record import Fingerprint
+
+RUNTIME_MODULES = ("ai_edge_litert", "tflite_runtime")
+#: a slow board hashes and stores at least this many bytes a second
+_SLOWEST_BYTES_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions:
+    """How the agent is kept and watched.
+
+    Attributes:
+        directory: its folder on the board; None lets the board choose ($HARNESS_AGENT_DIR, else the login's cache).
+        cache_limit_bytes: what model and sample files may take there; those unused for longest go first.
+        operation_timeout_s: seconds for a short request, and for every step of the start.
+        silence_timeout_s: the board sends signs of life; this long without one means that the link is dead.
+        graph_cache_limit_bytes: what a delegate's compiled graphs may take there during a cell.
+        vendor_benchmark: TensorFlow Lite's own benchmark on the board; None: where vendors keep it; `none`: not used.
+    """
+
+    directory: str | None = None
+    cache_limit_bytes: int = 1 << 30
+    operation_timeout_s: float = 30.0
+    silence_timeout_s: float = 20.0
+    graph_cache_limit_bytes: int = 256 << 20
+    vendor_benchmark: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramRun:
+    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last MiB it printed."""
+
+    code: int | None
+    output: str
+
+
+class LinuxBoard:
+    """A board that runs models in the agent's workers."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        link: LinkSettings | Link,
+        runtime_module: str,
+        python: str = "python3",
+        options: AgentOptions | None = None,
+    ) -> None:
+        if runtime_module not in RUNTIME_MODULES:
+            raise UserInputError(
+                f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}"
+            )
+        self.name = name
+        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[arg-type, assignment]
+        self._module = runtime_module
+        self._python = python
+        self._options = options or AgentOptions()
+        self._frames: FrameStream | None = None
+        self._present: set[str] = set()
+        self._libraries: dict[str, str] = {}
+        #: the vendor's benchmark program that is there, once connected
+        self.vendor_benchmark: str | None = None
+
+    def connect(self) -> Fingerprint:
+        """Opens the link, starts the agent, and asks what the board is. After a lost connection, call it again.
+
+        Raises:
+            StableDeviceError: key refused or changed, no Python, runtime or numpy missing, no space for the agent.
+            TransientDeviceError: unreachable, or nothing heard in time.
+        """
+        self.close()
+        options = self._options
+        try:
+            self._link.open()
+            self._frames = start_agent(
+                self._link,
+                self._python,
+                agent_dir=options.directory,
+                deadline_s=options.operation_timeout_s,
+                where=self.name,
+            )
+            request = {
+                "verb": "hello",
+                "module": self._module,
+                "cache_limit_bytes": options.cache_limit_bytes,
+                "heartbeat_s": options.silence_timeout_s / 4,
+                "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
+            }
+            answer = self.request(request).header
+            wanted = options.vendor_benchmark
+            self.vendor_benchmark = None if wanted == "none" else wanted or answer["vendor_benchmark"]
+            return Fingerprint(**answer["facts"], harness_version=__version__)
+        except BaseException:
+            self.close()
+            raise
+
+    def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
+        """Makes a file of this hash present on the board; returns False when it was there already.
+
+        Raises:
+            UserInputError: the file cannot be read, or changed since it was hashed.
+            StableDeviceError: no space left on the board.
+            TransientDeviceError: the connection was lost; nothing half-written stays.
+        """
+        if sha256 in self._present:
+            return False
+        try:
+            size = source.stat().st_size
+        except OSError as error:
+            raise UserInputError(f"cannot be read: {error.strerror}", where=str(source)) from error
+        deadline_s = self._options.operation_timeout_s + size / _SLOWEST_BYTES_PER_S
+        if not self.request({"verb": "have", "sha256": sha256}, deadline_s=deadline_s).header["have"]:
+            self.request({"verb": "put", "sha256": sha256, "size": size})
+            self._send_file(source, size, progress)
+            self.request(None, deadline_s=deadline_s)
+            self._present.add(sha256)
+            return True
+        self._present.add(sha256)
+        return False
+
+    def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> LinuxWorker:
+        """Starts the process of one cell.
+
+        Raises:
+            WorkerFailure: it crashed or hung while it imported the runtime.
+            StableDeviceError: the runtime does not import, or the board lacks a CPU that the backend names.
+        """
+        request = {"verb": "open", "backend": asdict(backend), "deadline_s": deadlines.load_s}
+        answer = self.request(request, deadline_s=deadlines.load_s + GRACE_S)
+        return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
+
+    def run_vendor_benchmark(
+        self, model_sha256: str, backend: BackendSpec, arguments: Sequence[str], deadline_s: float
+    ) -> ProgramRun:
+        """Runs the vendor's benchmark program on a model that is on the board, with a backend's CPUs and environment.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
+        request = {
+            "verb": "vendor_benchmark",
+            "program": self.vendor_benchmark,
+            "model": model_sha256,
+            "backend": asdict(backend),
+            "arguments": list(arguments),
+            "deadline_s": deadline_s,
+        }
+        answer = self.request(request, deadline_s=deadline_s + GRACE_S)
+        return ProgramRun(code=answer.header["code"], output=bytes(answer.payload).decode("utf-8", "replace"))
+
+    def delegate_text(self, path: str) -> str:
+        """A delegate's identity: path, start of the file's SHA-256, and the file's own name where the path is a link.
+
+        The path alone when the board cannot read it; loading it says why. The file is hashed once per connection.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
+        if path not in self._libraries:
+            deadline_s = self._options.operation_timeout_s * 4
+            library = self.request({"verb": "library", "path": path}, deadline_s=deadline_s).header["library"]
+            self._libraries[path] = path
+            if library is not None:
+                own_name = "" if library["file"] == PurePosixPath(path).name else f", file {library['file']}"
+                self._libraries[path] = f"{path} (sha256 {library['sha256'][:12]}{own_name})"
+        return self._libraries[path]
+
+    def close(self) -> None:
+        """Ends the session. The agent ends with its stdin, and kills its workers."""
+        frames, self._frames = self._frames, None
+        self._present.clear()
+        self._libraries.clear()
+        if frames is not None:
+            frames.channel.close()
+        self._link.close()
+
+    def interrupt(self) -> None:
+        """Ends, from another thread, what the board is asked for now; that request raises TransientDeviceError."""
+        frames = self._frames
+        if frames is not None:
+            frames.channel.interrupt()
+        else:
+            self._link.close()  # it is connecting
+
+    def request(
+        self,
+        request: dict[str, Any] | None,
+        *,
+        deadline_s: float | None = None,
+        on_frame: Callable[[Frame], None] | None = None,
+    ) -> Frame:
+        """Sends a request and returns its answer; None waits for another answer to the last one.
+
+        Args:
+            request: the header.
+            deadline_s: seconds for all of it; silence ends it sooner.
+            on_frame: given each frame of type `rows` and `progress` that comes before the answer.
+
+        Raises:
+            WorkerFailure: the worker ended badly.
+            DeviceError: the board said no, or the link is gone; the session is closed then.
+        """
+        frames = self._session()
+        silence_s = self._options.silence_timeout_s
+        ends = time.monotonic() + (self._options.operation_timeout_s if deadline_s is None else deadline_s)
+        try:
+            if request is not None:
+                frames.send(request, deadline_s=min(silence_s, self._options.operation_timeout_s))
+            while True:
+                frame = frames.receive(max(min(silence_s, ends - time.monotonic()), 0.0))
+                kind = frame.header.get("type")
+                if kind in ("rows", "progress"):
+                    if on_frame:
+                        on_frame(frame)
+                elif kind != "alive":
+                    break
+        except DeviceError as error:
+            raise self._lost(frames, error) from error
+        except BaseException:
+            self.close()  # interrupted between request and answer: the next answer would be that of the last request
+            raise
+        if kind == "ok":
+            return frame
+        if kind == "failure":
+            raise self._failure(frame)
+        raise refusal(str(frame.header.get("code")), str(frame.header.get("message")), self.name)
+
+    def _session(self) -> FrameStream:
+        if self._frames is None:
+            raise TransientDeviceError("not connected", where=self.name, hint="the connection was lost or closed")
+        return self._frames
+
+    def _send_file(self, source: Path, size: int, progress: Progress | None) -> None:
+        frames, sent = self._session(), 0
+        try:
+            with open(source, "rb") as file:
+                while sent < size:
+                    piece = file.read(min(CHUNK_BYTES, size - sent))
+                    if not piece:
+                        raise UserInputError("the file became shorter while it was sent", where=str(source))
+                    frames.send({"verb": "data"}, piece, deadline_s=self._options.operation_timeout_s)
+                    sent += len(piece)
+                    if progress:
+                        progress(sent, size)
+        except DeviceError as error:
+            raise self._lost(frames, error) from error
+        except OSError as error:
+            self.close()
+            raise UserInputError(f"cannot be read: {error.strerror}", where=str(source)) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _lost(self, frames: FrameStream, error: DeviceError) -> DeviceError:
+        """Closes the session and returns the error to raise, with the agent's last words when it has any."""
+        words = [line for line in frames.channel.stderr_tail().splitlines() if line.strip()]
+        self.close()
+        what = f"connection lost: {error.what}" + (f"; the agent's last words: {words[-1][:300]}" if words else "")
+        kind = StableDeviceError if isinstance(error, StableDeviceError) else TransientDeviceError
+        return kind(what, where=self.name, hint=error.hint or "check the board and its link, then try again")
+
+    def _failure(self, frame: Frame) -> WorkerFailure:
+        header = frame.header
+        return WorkerFailure(
+            header["message"],
+            kind=header["kind"],
+            phase=header["phase"],
+            signal=header.get("signal"),
+            board_log=bytes(frame.payload).decode("utf-8", "replace"),
+            where=self.name,
+        )

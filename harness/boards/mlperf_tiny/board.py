@@ -1,0 +1,186 @@
+"""A board with MLPerf Tiny's reference firmware on a serial line, as the `Board` of `harness.boards.base`.
+
+The firmware holds its model and answers text commands (docs/guides/mlperf-tiny.md). Not for use by two threads at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness import __version__
+from harness.boards.base import BackendSpec, Deadlines, Progress
+from harness.boards.host_files import HostFiles
+from harness.boards.mcu.lines import SerialAddress
+from harness.boards.mcu.profile import MlperfTinyProfile
+from harness.boards.mlperf_tiny.model import HeldModel
+from harness.boards.mlperf_tiny.session import GREETING_S, SHORT_S, Identity, MlperfSession
+from harness.boards.mlperf_tiny.worker import BatchPlan, MlperfWorker
+from harness.core.errors import StableDeviceError, TransientDeviceError
+from harness.results.record import Fingerprint
+
+if TYPE_CHECKING:
+    from harness.links.serial.port import SerialPort
+
+#: the runtime's name in records
+RUNTIME = "mlperf-tiny"
+
+
+class MlperfTinyBoard:
+    """One board. `connect` may be called again after any error."""
+
+    def __init__(
+        self,
+        profile: MlperfTinyProfile,
+        address: SerialAddress,
+        *,
+        short_s: float = SHORT_S,
+        greeting_s: float = GREETING_S,
+    ) -> None:
+        self.name = profile.name
+        self._profile = profile
+        self._address = address
+        self._times = {"short_s": short_s, "greeting_s": greeting_s}
+        self._port: SerialPort | None = None
+        self._session: MlperfSession | None = None
+        self._identity: Identity | None = None
+        self._files: HostFiles[HeldModel] = HostFiles(profile.name)
+        #: how the last cell was timed
+        self.last_batch: BatchPlan | None = None
+
+    # ------------------------------------------------------------------------------------------------ the seam
+
+    def connect(self) -> Fingerprint:
+        """Opens the port, waits for the firmware, and asks what it is.
+
+        Raises:
+            StableDeviceError: no such port, another firmware, another board than the profile means.
+            TransientDeviceError: the port is busy, or nothing answers in time.
+        """
+        from harness.links.serial.port import SerialPort, SerialSettings
+
+        self.close()
+        link = self._profile.link
+        port = SerialPort(SerialSettings(port=self._address.port, baud=self._address.baud, dtr=link.dtr, rts=link.rts))
+        try:
+            self._port = port
+            port.open()
+            self._session = MlperfSession(port, **self._times)
+            self._identity = None
+            identity = self.greet()
+        except BaseException:
+            self.close()
+            raise
+        return Fingerprint(
+            runtime=f"{RUNTIME} {identity.model}",
+            board_model=identity.vendor,
+            firmware=identity.firmware,
+            harness_version=__version__,
+        )
+
+    def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
+        """Notes where a file lies: models are in the firmware, samples travel one at a time.
+
+        Raises:
+            UserInputError: there is no such file.
+        """
+        self._files.note(source, sha256)
+        return False
+
+    def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> MlperfWorker:
+        """A cell's part of the session. The board is asked again what it is: it may have been flashed since."""
+        self.greet()
+        return MlperfWorker(self, deadlines)
+
+    def close(self) -> None:
+        """Lets go of the port. Safe to call twice."""
+        port, self._port, self._session = self._port, None, None
+        self._files.unmap()
+        if port is not None:
+            port.close()
+
+    def interrupt(self) -> None:
+        """Ends, from another thread, what the board is asked for now; that request raises TransientDeviceError."""
+        if self._port is not None:
+            self._port.interrupt()
+
+    # ------------------------------------------------------------------------------------------------ for run and worker
+
+    @property
+    def identity(self) -> Identity:
+        """What the connected board said of itself."""
+        if self._identity is None:
+            raise TransientDeviceError("not connected", where=self.name)
+        return self._identity
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is an open session."""
+        return self._session is not None
+
+    @property
+    def session(self) -> MlperfSession:
+        """The open session."""
+        if self._session is None:
+            raise TransientDeviceError("not connected", where=self.name, hint="the connection was lost or closed")
+        return self._session
+
+    @property
+    def profile(self) -> MlperfTinyProfile:
+        """What it was made from."""
+        return self._profile
+
+    @property
+    def baud(self) -> int:
+        """Bits per second on the line."""
+        return self._address.baud
+
+    def greet(self) -> Identity:
+        """Finds back to a board that answers, whatever it was at, and makes sure that it is the right one.
+
+        Raises:
+            StableDeviceError: another board, or another model than when it was connected.
+            TransientDeviceError: nothing answers.
+        """
+        found, wanted = self.session.greet(), self._profile.board
+        if wanted is not None and found.vendor != wanted:
+            raise StableDeviceError(
+                f"the firmware on {self._address.port} names the vendor '{found.vendor}', the profile wants '{wanted}'",
+                where=self.name,
+                hint="correct `link.port` or `board` in the profile",
+            )
+        if self._identity is not None and found != self._identity:
+            raise StableDeviceError(
+                f"the firmware is another one now: {_words(found)}, it was {_words(self._identity)}",
+                where=self.name,
+                hint="run again: cells of one run must meet one firmware",
+            )
+        self._identity = found
+        return found
+
+    def expect(self, model: HeldModel) -> None:
+        """Tells what the next cell is about."""
+        self._files.announce(model)
+        self.last_batch = None
+
+    def expected(self, sha256: str) -> HeldModel:
+        """The model of that hash that `expect` announced.
+
+        Raises:
+            UserInputError: it was not announced.
+        """
+        return self._files.expected(sha256)
+
+    def samples(self, sha256: str) -> np.ndarray:
+        """A file of samples, mapped: int8 [N, ...].
+
+        Raises:
+            UserInputError: it is no .npy file.
+        """
+        return self._files.samples(sha256)
+
+
+def _words(identity: Identity) -> str:
+    return f"{identity.model} of '{identity.vendor}' ({identity.firmware})"

@@ -1,0 +1,159 @@
+"""The pytest plugin: `pytest suites/ --device NAME` runs one test per cell, into the same store as `harness run`.
+
+Loaded by every pytest in the environment, so nothing heavy is imported before a suite is really collected.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_SESSION = pytest.StashKey["object"]()
+_USAGE_ERROR = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("harness", "hardware-in-the-loop benchmark harness")
+    group.addoption(
+        "--device", action="append", default=[], metavar="NAME", help="device profile to run suites on (repeatable)"
+    )
+    group.addoption(
+        "--workload", action="append", default=[], metavar="NAME", help="only suites of this workload (repeatable)"
+    )
+    group.addoption(
+        "--recipe", action="append", default=[], metavar="NAME", help="recipes instead of the suites' own (repeatable)"
+    )
+    group.addoption("--backend", action="append", default=[], metavar="NAME", help="only these backends (repeatable)")
+    group.addoption("--emulated", action="store_true", help="run on the devices' emulated twins")
+    group.addoption("--samples", metavar="N|all", help="samples per cell")
+    group.addoption("--budget", metavar="8m", help="time for all cells: shrinks samples, never cells")
+    group.addoption("--data-dir", metavar="DIR", help="folder with datasets ($HARNESS_DATA_DIR)")
+    group.addoption("--devices-dir", metavar="DIR", help="folder with device profiles, searched first")
+    group.addoption("--results", metavar="DIR", help="where runs land ($HARNESS_RESULTS_DIR, ./results)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "cell(expectation): a cell of a suite, with its expected outcome if there is one"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per cell of the module's SUITE."""
+    suite = getattr(metafunc.module, "SUITE", None)
+    if "cell" not in metafunc.fixturenames or suite is None:
+        return
+    from harness.core.errors import HarnessError
+    from harness.suites.session import SuiteSession
+
+    config = metafunc.config
+    try:
+        if config.stash.get(_SESSION, None) is None:
+            config.stash[_SESSION] = SuiteSession(config.option, say=_teller(config))
+        cells = config.stash[_SESSION].cells_of(suite, Path(metafunc.module.__file__).parent)
+    except HarnessError as error:
+        # Raised while collecting, this would be an error of every suite; it is one of the command line (see below).
+        config.stash[_USAGE_ERROR] = str(error)
+        cells = []
+    metafunc.parametrize(
+        "cell", [pytest.param(c, id=c.key.text + c.seed_suffix, marks=_marks(c)) for c in cells], indirect=True
+    )
+
+
+def _teller(config: pytest.Config):
+    """Tells in the terminal, a line per tenth, how far the preparation before the first cell is."""
+    told: dict[str, int] = {}
+
+    def say(what: str, done: int, total: int) -> None:
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        tenth = 10 * done // max(1, total)
+        if reporter is not None and told.get(what) != tenth:
+            told[what] = tenth
+            reporter.ensure_newline()
+            reporter.write_line(f"harness: {what}: {done} of {total}")
+
+    return say
+
+
+def _marks(cell) -> list:
+    """A strict xfail for an expected outcome: if the surprise is that it works, the test fails and says so."""
+    from harness.suites.suite import EXPECTED_ERRORS
+
+    if cell.expectation is None:
+        return []
+    expected = cell.expectation
+    return [
+        pytest.mark.xfail(
+            strict=True,
+            raises=EXPECTED_ERRORS[expected.outcome],
+            reason=f"expected {expected.outcome}: {expected.reason}",
+        )
+    ]
+
+
+def _cell_of(item: pytest.Item):
+    """The planned cell of a test; None for any other test, and for a suite that the options left without cells."""
+    planned = getattr(item, "callspec", None) and item.callspec.params.get("cell")
+    return planned if hasattr(planned, "key") else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A suite that `--workload` leaves out has no cells: it is deselected, not skipped."""
+    if config.stash.get(_USAGE_ERROR, None):
+        raise pytest.UsageError(config.stash[_USAGE_ERROR])
+    if config.stash.get(_SESSION, None) is None:
+        return
+    empty = [
+        i
+        for i in items
+        if "cell" in getattr(i, "fixturenames", ()) and hasattr(i.module, "SUITE") and _cell_of(i) is None
+    ]
+    if empty:
+        config.hook.pytest_deselected(items=empty)
+        items[:] = [i for i in items if i not in empty]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """After deselection: what is left is what the run plans."""
+    suite_session = session.config.stash.get(_SESSION, None)
+    if suite_session is not None and not session.config.option.collectonly:
+        suite_session.plan([cell for cell in map(_cell_of, session.items) if cell is not None])
+
+
+@pytest.fixture
+def cell(request: pytest.FixtureRequest):
+    """The finished cell of this test: `cell.record` holds every figure, `cell.check()` asserts what the suite promises."""
+    from harness.core.errors import HarnessError
+
+    planned = request.param
+    try:
+        record = request.config.stash[_SESSION].run(planned)
+    except HarnessError as error:
+        pytest.fail(str(error), pytrace=False)
+    for name, value in _properties(record).items():
+        request.node.user_properties.append((name, value))
+    return planned
+
+
+def _properties(record) -> dict[str, object]:
+    """The cell's figures as JUnit properties; what does not apply is left out."""
+    from harness.reports.jsonout import cell_json
+
+    flat = cell_json(record)
+    return {
+        k: v for k, v in flat.items() if v is not None and isinstance(v, (str, int, float, bool)) and k != "board_log"
+    }
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    suite_session = terminalreporter.config.stash.get(_SESSION, None)
+    if suite_session is not None and suite_session.summary:
+        terminalreporter.section("harness")
+        terminalreporter.write_line(suite_session.summary)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    suite_session = session.config.stash.get(_SESSION, None)
+    if suite_session is not None:
+        suite_session.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)

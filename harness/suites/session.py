@@ -1,0 +1,198 @@
+"""The run behind `pytest suites/`: cells planned at collection, models prepared at the first test, boards kept connected."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import __version__
+from harness.core.errors import HarnessError
+from harness.core.paths import results_dir
+from harness.prepare.prepared import PreparedModel, Say
+from harness.results.layout import new_run_id
+from harness.results.objects import ObjectStore
+from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.store import Store
+from harness.run.budget import Budget, parse_duration
+from harness.run.execute import DeviceJob, DeviceRunner, Execution, PlannedCell
+from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
+from harness.run.session import ChosenDevice, RunOptions, add_cross_findings, choose_devices
+from harness.suites.suite import Expectation, Suite, check_record, find_expectation, load_expectations
+from harness.variants.recipe import select_recipes
+from harness.workloads.datasets import DataSource
+from harness.workloads.registry import get_workload
+
+
+@dataclass(kw_only=True)
+class SuiteCell:
+    """One test's cell: planned at collection, with its record once it ran."""
+
+    key: CellKey
+    suite: Suite
+    request: ModelRequest
+    expectation: Expectation | None
+    record: CellRecord | None = None
+
+    @property
+    def seed_suffix(self) -> str:
+        return f"/seed{self.key.seed}" if self.key.seed else ""
+
+    def check(self) -> None:
+        """Asserts outcome, accuracy drop and tolerance.
+
+        Raises:
+            AssertionError: one of harness.suites.suite's, with the figures.
+        """
+        check_record(self.record, self.suite.max_accuracy_drop)
+
+
+@dataclass
+class SuiteSession:
+    """All suites of one pytest session share one run."""
+
+    option: Namespace
+    #: told how preparation goes: (what, done, total)
+    say: Say = lambda what, done, total: None
+    summary: str = ""
+    _cells: list[SuiteCell] = field(default_factory=list)
+    _models: dict[tuple[str, str, int], PreparedModel] | None = None
+    _store: Store | None = None
+    _execution: Execution | None = None
+    _runners: dict[str, DeviceRunner] = field(default_factory=dict)
+    _broken: dict[str, HarnessError] = field(default_factory=dict)
+    _unprepared: HarnessError | None = None
+
+    def __post_init__(self) -> None:
+        from harness.cli.options import parse_samples
+
+        self.options = RunOptions(
+            devices=tuple(self.option.device),
+            backends=tuple(self.option.backend),
+            recipes=tuple(self.option.recipe),
+            samples=parse_samples(self.option.samples),
+            budget_s=parse_duration(self.option.budget) if self.option.budget else None,
+            emulated=self.option.emulated,
+            data_dir=self.option.data_dir,
+            devices_dir=self.option.devices_dir,
+        )
+        self.source = DataSource.default(self.option.data_dir)
+        self.results = results_dir(self.option.results)
+        self._devices: list[ChosenDevice] | None = None
+
+    @property
+    def devices(self) -> list[ChosenDevice]:
+        if self._devices is None:
+            self._devices = choose_devices(self.options)
+        return self._devices
+
+    def cells_of(self, suite: Suite, folder: Path) -> list[SuiteCell]:
+        """The cells of one suite under the command line's choices.
+
+        Raises:
+            HarnessError: for an unknown device, backend, recipe or workload, or a broken expectations.yaml.
+        """
+        if self.option.workload and suite.workload not in self.option.workload:
+            return []
+        expectations = load_expectations(folder / "expectations.yaml")
+        workload = get_workload(suite.workload, data=Path(suite.data) if suite.data else None)
+        recipes = select_recipes(self.option.recipe or suite.recipes)
+        cells = []
+        for chosen in self.devices:
+            for request in expand([workload], recipes, [0]):
+                for key in cell_keys([request], self.source, [(chosen.device, chosen.backends)]):
+                    expectation = find_expectation(expectations, key)
+                    cells.append(SuiteCell(key=key, suite=suite, request=request, expectation=expectation))
+        return cells
+
+    def plan(self, cells: list[SuiteCell]) -> None:
+        """Fixes the cells of the run: those that are left after `-k` and friends."""
+        self._cells = cells
+
+    def run(self, cell: SuiteCell) -> CellRecord:
+        """Runs one cell, preparing models and connecting its device when that was not done yet.
+
+        A device that cannot be had fails its cells, each with a record that says why.
+
+        Raises:
+            HarnessError: when preparation fails; then every cell fails the same way.
+        """
+        if self._unprepared is not None:
+            raise self._unprepared
+        try:
+            self._begin()
+        except HarnessError as error:
+            self._unprepared = error
+            raise
+        device = cell.key.device
+        planned = PlannedCell(key=cell.key, model=self._models[(cell.key.workload, cell.key.recipe, cell.key.seed)])
+        runner = self._runner(device)
+        if device in self._broken:
+            cell.record = runner.fail(planned, self._broken[device])
+            return cell.record
+        try:
+            if runner.board is None:
+                self._free(runner)
+                runner.open()
+            record = runner.run_one(planned)
+        except HarnessError as error:
+            self._broken[device] = error
+            runner.close()
+            record = runner.fail(planned, error)
+        if record is None:
+            raise KeyboardInterrupt
+        cell.record = record
+        return record
+
+    def _begin(self) -> None:
+        if self._models is not None:
+            return
+        store = Store.open(self.results)
+        info = RunInfo(
+            run=new_run_id(),
+            started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=list(sys.argv),
+            planned=[c.key for c in self._cells],
+            environment={"harness": __version__, "kind": "suite", "options": asdict(self.options)},
+        )
+        store.begin_run(info)
+        self._store = store
+        self._execution = Execution(
+            run=info.run, store=store, objects=ObjectStore(self.results), devices_dir=self.options.devices_dir
+        )
+        requests = {(c.key.workload, c.key.recipe, c.key.seed): c.request for c in self._cells}
+        prepared = prepare_requests(list(requests.values()), self.source, say=self.say)
+        self._budget = Budget(total_s=self.options.budget_s, cells=len(self._cells))
+        self._models = dict(zip(requests, prepared, strict=True))
+
+    def _runner(self, device: str) -> DeviceRunner:
+        if device not in self._runners:
+            chosen = next(c for c in self.devices if c.device == device)
+            job = DeviceJob(profile=chosen.profile, device=device, cells=(), samples=self.options.samples)
+            self._runners[device] = DeviceRunner(job=job, execution=self._execution, budget=self._budget)
+        return self._runners[device]
+
+    def _free(self, wanted: DeviceRunner) -> None:
+        """Gives back the devices that share their machine with the wanted one: this very process may hold its lease."""
+        for runner in self._runners.values():
+            if runner is not wanted and runner.job.profile.lock_name == wanted.job.profile.lock_name:
+                runner.close()
+
+    def finish(self, *, interrupted: bool) -> None:
+        """Gives the devices back, closes the run and exports its tables."""
+        for runner in self._runners.values():
+            runner.close()
+        if self._store is None:
+            return
+        from harness.reports.export import export_run
+
+        run = self._execution.run
+        self._store.finish_run(run, "interrupted" if interrupted else "finished")
+        add_cross_findings(self._store, run)
+        if self._store.cells(run=run):
+            folder = export_run(self._store, run, self.results)
+            self.summary = f"run {run}: tables in {folder}"
+        self._store.close()
+        self._store = None

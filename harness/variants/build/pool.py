@@ -1,0 +1,186 @@
+"""Worker processes of a build: starting them, giving them jobs, and telling how one ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import harness
+from harness.core.errors import HarnessError
+from harness.variants.build.worker import ENVIRONMENT
+
+#: signals that a process sends itself by crashing; every other one came from outside
+CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
+_LOG_TAIL_BYTES = 4000
+_END_GRACE_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerEnd:
+    """How a worker process ended by itself.
+
+    Attributes:
+        signal: the signal's name, or None when it left with `exit_code`.
+        log_tail: the last lines of its stderr.
+    """
+
+    exit_code: int
+    signal: str | None
+    log_tail: str
+
+    @property
+    def crashed(self) -> bool:
+        """It ended by its own doing: a crash signal, or leaving in the middle of a job."""
+        return self.signal is None or self.signal in CRASH_SIGNALS
+
+    @property
+    def text(self) -> str:
+        """Such as `SIGABRT: Check failed: ...`."""
+        how = self.signal or f"exit code {self.exit_code}"
+        telling = [line.strip() for line in self.log_tail.splitlines() if line.strip()]
+        last = next((line for line in reversed(telling) if "heck failed" in line or "rror" in line), "")
+        return f"{how}: {last[:200]}" if last else how
+
+
+class BuildWorker:
+    """One worker process. Its answers arrive through `WorkerPool.wait`."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        # The package's own folder goes first, so that the worker runs this harness from whatever folder.
+        package = str(Path(harness.__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="harness-worker-")  # noqa: SIM115 - lives with the worker
+        self.process = subprocess.Popen(
+            [*command, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self._partial = b""
+        self.ready = False
+        #: what it works on; None while idle
+        self.task: Any = None
+
+    def send(self, job: dict[str, Any]) -> None:
+        """Gives the worker a job. A worker that is gone is noticed by its end of file."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def read(self) -> list[dict[str, Any]] | None:
+        """The messages that have arrived; None at the end of file."""
+        try:
+            data = os.read(self.process.stdout.fileno(), 1 << 20)
+        except BlockingIOError:
+            return []
+        if not data:
+            return None
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def end(self) -> WorkerEnd:
+        """Waits for a worker whose answers ended, and tells how it ended."""
+        try:
+            code = self.process.wait(_END_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+        tail = self._log.read().decode(errors="replace")
+        self.close()
+        name = signal.Signals(-code).name if code < 0 else None
+        return WorkerEnd(exit_code=code, signal=name, log_tail=tail)
+
+    def close(self) -> None:
+        """Ends the process at once and lets go of its pipes."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._log):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A message of a worker, or (`end` set) that it is gone."""
+
+    worker: BuildWorker
+    message: dict[str, Any] | None = None
+    end: WorkerEnd | None = None
+
+
+class WorkerPool:
+    """Up to `size` workers, started when they are needed. A context manager: leaving it ends every worker at once."""
+
+    def __init__(self, size: int, command: Sequence[str] | None = None) -> None:
+        self.size = size
+        self._command = command or (sys.executable, "-P", "-m", "harness.variants.build.worker")
+        self._selector = selectors.DefaultSelector()
+        self.workers: list[BuildWorker] = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+        self._selector.close()
+
+    def stop(self) -> None:
+        """Ends every worker at once, whatever it is doing."""
+        for worker in self.workers:
+            if worker.process.stdout in self._selector.get_map():
+                self._selector.unregister(worker.process.stdout)
+            worker.close()
+        self.workers.clear()
+
+    def start(self, count: int) -> None:
+        """Starts workers until `count` run, at most `size`."""
+        while len(self.workers) < min(count, self.size):
+            try:
+                worker = BuildWorker(self._command)
+            except OSError as error:
+                raise HarnessError(
+                    f"a build worker cannot be started ({error.strerror})",
+                    where=self._command[0],
+                    hint="free memory or temporary space, or build with fewer --jobs",
+                ) from error
+            self.workers.append(worker)
+            self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+
+    def idle(self) -> list[BuildWorker]:
+        """Workers that can take a job; those which have TensorFlow loaded come first."""
+        return sorted((w for w in self.workers if w.task is None), key=lambda worker: not worker.ready)
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """The events that have arrived, after waiting for the first one up to `timeout_s`."""
+        events: list[Event] = []
+        deadline = time.monotonic() + timeout_s
+        while not events:
+            for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+                events += self._drain(key.data)
+            if time.monotonic() >= deadline:
+                break
+        return events
+
+    def _drain(self, worker: BuildWorker) -> list[Event]:
+        messages = worker.read()
+        if messages is not None:
+            return [Event(worker=worker, message=message) for message in messages]
+        self._selector.unregister(worker.process.stdout)
+        self.workers.remove(worker)
+        return [Event(worker=worker, end=worker.end())]

@@ -1,0 +1,160 @@
+"""Conversions: from trained weights to a .tflite, exactly as a recipe's `Conversion` says. Runs in build workers only."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from harness.core.errors import UnsupportedError
+from harness.variants.recipe import Conversion
+from harness.workloads.keras.env import import_tf
+
+#: the longest refusal reason that is kept, characters
+REASON_CHARS = 300
+
+
+def convert(
+    model: Any, conversion: Conversion, *, dynamic_batch: bool = False, representative: np.ndarray | None = None
+) -> bytes:
+    """Converts a Keras model.
+
+    Args:
+        model: tf_keras model with one input, float or quantization-aware.
+        conversion: what to do.
+        dynamic_batch: False converts a concrete function of batch 1; True the Keras model with its open batch, which
+            adds SHAPE, STRIDED_SLICE and PACK where a reshape needs the batch size.
+        representative: float32 [N, ...], for conversions that calibrate.
+
+    Returns:
+        The .tflite file.
+
+    Raises:
+        UnsupportedError: the converter refuses; the reason is the converter's own message, shortened.
+    """
+    if conversion.representative and representative is None:
+        raise UnsupportedError(
+            "calibration needs representative samples, and the data has no training samples",
+            hint="give x_train in the .npz",
+        )
+    if conversion.converter == "aeq":
+        float_model = convert_float(model, dynamic_batch=dynamic_batch)
+        return quantize_with_aeq(float_model, conversion, representative)
+    converter = _converter(model, dynamic_batch)
+    _configure(converter, conversion, representative)
+    return _run(converter)
+
+
+def convert_float(model: Any, *, dynamic_batch: bool = False) -> bytes:
+    """The plain float32 .tflite of a model; see `convert`."""
+    return _run(_converter(model, dynamic_batch))
+
+
+def _converter(model: Any, dynamic_batch: bool) -> Any:
+    """A TFLiteConverter for the model, with the batch fixed to 1 unless asked otherwise."""
+    tf, _ = import_tf()
+    if len(model.inputs) != 1:
+        names = ", ".join(tensor.name for tensor in model.inputs)
+        raise UnsupportedError(
+            f"the model has {len(model.inputs)} inputs ({names}); one array of samples feeds one input"
+        )
+    if dynamic_batch:
+        return tf.lite.TFLiteConverter.from_keras_model(model)
+    tensor = model.inputs[0]
+    unknown = [size for size in tensor.shape[1:] if size is None]
+    if unknown:
+        raise UnsupportedError(
+            f"the input shape {list(tensor.shape)} is open beyond the batch",
+            hint="save the model with a fixed input shape",
+        )
+    function = tf.function(lambda x: model(x, training=False))
+    concrete = function.get_concrete_function(tf.TensorSpec([1, *tensor.shape[1:]], tensor.dtype, name="x"))
+    # The converter saves the object that owns the variables. A bare one instead of the Keras model, whose layers would all
+    # be traced and saved for nothing, gives the same bytes in a quarter of the time.
+    owner = tf.Module()
+    owner.variables_of_model = list(model.variables)
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
+
+
+def _configure(converter: Any, conversion: Conversion, representative: np.ndarray | None) -> None:
+    """Sets the converter's options from the recipe table's fields."""
+    tf, _ = import_tf()
+    if conversion.optimize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if conversion.representative:
+        converter.representative_dataset = lambda: ([sample[None]] for sample in representative)
+    if conversion.float16:
+        converter.target_spec.supported_types = [tf.float16]
+    if conversion.int16_activations:
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+    elif conversion.integer_only:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if conversion.io_type != "float32":
+        io_type = {"int8": tf.int8, "uint8": tf.uint8, "int16": tf.int16}[conversion.io_type]
+        converter.inference_input_type = io_type
+        converter.inference_output_type = io_type
+    if not conversion.per_channel:
+        converter._experimental_disable_per_channel = True
+    if not conversion.per_channel_dense:
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+
+
+def _run(converter: Any) -> bytes:
+    """Runs a converter; what it throws is its refusal."""
+    try:
+        return bytes(converter.convert())
+    # The converter throws whatever its layers throw (RuntimeError, ValueError, ConverterError, pybind types).
+    except Exception as error:
+        raise UnsupportedError(shorten_reason(str(error)) or type(error).__name__) from error
+
+
+def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative: np.ndarray | None) -> bytes:
+    """Quantizes a float .tflite with AI Edge Quantizer's recipe of that name.
+
+    Raises:
+        UnsupportedError: AI Edge Quantizer refuses; the reason is its own message, shortened.
+    """
+    from ai_edge_quantizer import quantizer as aeq
+    from ai_edge_quantizer import recipe as recipes
+
+    try:
+        quantizer = aeq.Quantizer(float_model=float_model)
+        quantizer.load_quantization_recipe(getattr(recipes, conversion.aeq_recipe)())
+        calibration = _aeq_calibration(quantizer, float_model, representative) if conversion.representative else None
+        return bytes(quantizer.quantize(calibration).quantized_model)
+    # Its layers throw ValueError, RuntimeError, KeyError, NotImplementedError for what they do not take.
+    except Exception as error:
+        reason = shorten_reason(str(error)) or type(error).__name__
+        raise UnsupportedError(f"AI Edge Quantizer: {reason}") from error
+
+
+def _aeq_calibration(quantizer: Any, float_model: bytes, representative: np.ndarray) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    signatures = Interpreter(model_content=float_model).get_signature_list()
+    key, signature = next(iter(signatures.items()))
+    name = signature["inputs"][0]
+    return quantizer.calibrate({key: [{name: sample[None]} for sample in representative]})
+
+
+def shorten_reason(message: str) -> str:
+    """What a reader can act on in a converter's message: the sentences that name the cause, without locations.
+
+    MLIR diagnostics come as `loc(callsite(...)): error: 'tfl.foo' op ...` with the call stack in the location and the
+    caller's source lines below, and repeat themselves.
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    errors = [match[1] for line in lines if (match := re.search(r"\berror:\s*(.*)", line))]
+    causes: list[str] = []
+    for text in errors or lines:
+        text = text.rstrip(" .:")
+        if text and text not in causes:
+            causes.append(text)
+    # MLIR ends with "failed while converting", which says nothing beyond the lines before it.
+    telling = [cause for cause in causes if not cause.startswith("failed while converting")]
+    reason = "; ".join((telling or causes)[:2]) or message.strip()
+    reason = re.sub(r"\s+", " ", reason)
+    return reason if len(reason) <= REASON_CHARS else reason[: REASON_CHARS - 1].rstrip() + "…"

@@ -1,0 +1,112 @@
+"""`pytest suites/ --device cortex-m4 --emulated`, as a user types it: real variants on emulated microcontrollers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.places import ROOT
+
+#: one recipe of each kind, and whether the firmware's runtime takes it: integer models only
+KINDS = {
+    "ptq-float32": False,
+    "ptq-default": False,
+    "ptq-default-pt": False,
+    "ptq-int8-io": True,
+    "ptq-int16x8": False,
+    "ptq-aeq-dyn8": False,
+    "qat-default": True,
+    "qat-dense-default": False,
+}
+THREE = ("ptq-int8-io", "ptq-default-pt", "qat-default")
+OTHER_CORES = ("cortex-m0", "cortex-m3", "cortex-m7", "cortex-m55")
+
+
+def run_suite(results: Path, devices: tuple[str, ...], *options: str, recipes: tuple[str, ...] = THREE) -> list[dict]:
+    """The cells of one suite run that passed."""
+    words = [word for name in devices for word in ("--device", name)] + [
+        w for name in recipes for w in ("--recipe", name)
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "HARNESS_DATA_DIR"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "suites/",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--emulated",
+            "--results",
+            str(results),
+            *words,
+            *options,
+        ],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(sorted(results.glob("*/run.json"))[-1].read_text())["cells"]
+
+
+@pytest.fixture(scope="module")
+def on_m4(tmp_path_factory) -> list[dict]:
+    return run_suite(
+        tmp_path_factory.mktemp("m4"),
+        ("cortex-m4",),
+        "--workload",
+        "mnist-cnn",
+        "--samples",
+        "32",
+        recipes=tuple(KINDS),
+    )
+
+
+def test_every_integer_recipe_is_bit_exact_and_counted_and_every_other_refused_with_its_op(on_m4):
+    assert len(on_m4) == len(KINDS)
+    for cell in on_m4:
+        assert cell["time_basis"] == "guest-instructions" and cell["latency_median_ns"] is None
+        if KINDS[cell["recipe"]]:
+            assert (cell["outcome"], cell["max_lsb_diff"], cell["samples"]) == ("ok", 0, 32), cell["recipe"]
+            assert cell["instructions"] > 0 and cell["arena_bytes"] > 0 and cell["stack_peak_bytes"] > 0
+            assert 0 < cell["code_bytes"] <= 32 << 10
+        else:
+            assert cell["outcome"] == "unsupported" and "node" in cell["reason"], cell["recipe"]
+
+
+def test_the_other_cores_answer_as_the_m4_to_the_bit(on_m4, tmp_path):
+    cells = run_suite(tmp_path, ("cortex-m4", *OTHER_CORES), "--workload", "mnist-cnn", "--samples", "8")
+    assert len(cells) == 15
+    for recipe in ("ptq-int8-io", "qat-default"):
+        mine = [cell for cell in cells if cell["recipe"] == recipe]
+        if recipe == "ptq-int8-io":
+            assert {cell["outcome"] for cell in mine} == {"ok"}
+        ran = [cell for cell in mine if cell["outcome"] == "ok"]
+        assert len({cell["outputs_object"] for cell in ran}) == 1
+        assert not [f for cell in ran for f in cell["findings"] if f["code"] == "cores-differ"]
+
+
+def test_a_count_is_the_same_to_the_last_digit_on_another_day(on_m4, tmp_path):
+    (again,) = run_suite(
+        tmp_path, ("cortex-m4",), "--workload", "mnist-cnn", "--samples", "32", recipes=("ptq-int8-io",)
+    )
+    (first,) = [cell for cell in on_m4 if cell["recipe"] == "ptq-int8-io"]
+    for figure in ("instructions", "instructions_min", "instructions_max", "counts_object", "outputs_object"):
+        assert again[figure] == first[figure]
+
+
+def test_the_other_workloads_run_with_three_recipes(tmp_path):
+    cells = run_suite(
+        tmp_path, ("cortex-m4",), "--workload", "sensor-cnn", "--workload", "cifar-conv", "--samples", "4"
+    )
+    outcomes = {(cell["workload"], cell["recipe"]): (cell["outcome"], cell["max_lsb_diff"]) for cell in cells}
+    assert len(outcomes) == 6
+    for (_, recipe), seen in outcomes.items():
+        assert seen == (("unsupported", None) if recipe == "ptq-default-pt" else ("ok", 0))

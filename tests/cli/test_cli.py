@@ -1,0 +1,114 @@
+"""The command line as a whole: cheap start, clear errors, exit codes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.results.store import Store
+from tests.support.tiny_model import int8_dense
+
+HEAVY = ("tensorflow", "pandas", "scipy", "sqlalchemy", "paramiko", "sklearn", "pydantic", "rich", "numpy")
+
+
+def harness(*args, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli.main", *args], capture_output=True, text=True, timeout=120, **kwargs
+    )
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from harness.cli.main import cli\n"
+        "try: cli.main(['--help'], standalone_mode=False)\n"
+        "finally: print('loaded:', sorted(m for m in sys.modules if m in " + repr(HEAVY) + "), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "loaded: []" in result.stderr, result.stderr
+
+
+def test_the_pytest_plugin_loads_nothing_heavy():
+    code = "import sys, harness.suites.plugin; print([m for m in sys.modules if m in " + repr(HEAVY) + "])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_subcommand_has_help():
+    from harness.cli.main import COMMANDS
+
+    for name in COMMANDS:
+        result = harness(name, "--help")
+        assert result.returncode == 0, (name, result.stderr)
+        assert "Usage:" in result.stdout
+
+
+def test_unknown_command_suggests_the_nearest():
+    result = harness("bild")
+    assert result.returncode == 1
+    assert "unknown command 'bild'" in result.stderr and "did you mean build" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["run", "--device", "host-liter", "--workload", "mnist-cnn"], ["unknown device 'host-liter'", "host-litert"]),
+        (["run", "--device", "host-litert", "--workload", "mnist-cn"], ["unknown workload 'mnist-cn'", "mnist-cnn"]),
+        (["run", "--device", "host-litert", "--recipe", "ptq-int9"], ["unknown recipe 'ptq-int9'", "ptq-int8"]),
+        (["run", "--device", "host-litert", "--backend", "npu"], ["unknown backend 'npu'", "cpu"]),
+        (["run", "--device", "host-litert", "--samples", "few"], ["--samples takes a number"]),
+        (["run", "--device", "host-litert", "--budget", "soon"], ["not a duration"]),
+        (["run"], ["no device named", "--device"]),
+        (["run", "--frobnicate"], ["No such option"]),
+        (
+            ["run", "--resume", "--recipe", "ptq-int8", "--samples", "9999", "--results", "here"],
+            ["--recipe, --samples cannot be given with --resume"],
+        ),
+        (["measure", "missing.tflite", "--device", "host-litert"], ["missing.tflite"]),
+    ],
+)
+def test_wrong_input_gets_one_clear_message_and_exit_code_1(args, words, tmp_path):
+    result = harness(*args, cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_device_without_an_address_says_which_variable_and_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("HARNESS_IMX8MP_HOST", raising=False)
+    result = harness("run", "--device", "imx8mp", "--workload", "mnist-cnn", "--recipe", "ptq-float32", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "HARNESS_IMX8MP_HOST" in result.stderr and "local.yaml" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_read_only_results_folder_is_said_before_anything_runs(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    result = harness(
+        "run",
+        "--device",
+        "host-litert",
+        "--workload",
+        "mnist-cnn",
+        "--recipe",
+        "ptq-float32",
+        "--results",
+        str(blocked),
+    )
+    assert result.returncode == 1
+    assert str(blocked) in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_resumed_run_says_which_it_is_and_how_many_cells_are_left(tmp_path):
+    (tmp_path / "tiny.tflite").write_bytes(int8_dense())
+    first = harness(
+        "measure", "tiny.tflite", "--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s", cwd=tmp_path
+    )
+    assert first.returncode == 0, first.stderr
+    with Store.open(tmp_path / "results") as store:
+        run = store.run("latest").run
+        store.finish_run(run, "interrupted")
+    resumed = harness("run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resuming run {run}: 0 of 1 cells are left" in resumed.stderr

@@ -1,0 +1,89 @@
+"""`harness devices firmware`: the program to flash, for packaged boards and for a folder of the user's own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.emulation.mcu.board import ports_dir
+from harness.emulation.mcu.elf import flat_image, load_bytes, memory_bytes
+from harness.emulation.mcu.firmware import build_firmware
+
+
+@pytest.fixture
+def own_board(tmp_path: Path) -> Path:
+    """The example for a user's own board, copied away as its documentation says."""
+    return shutil.copytree(ports_dir() / "example", tmp_path / "my-board")
+
+
+def test_a_users_own_board_is_built_and_told(own_board: Path, harness_cli, tmp_path: Path):
+    shown = harness_cli("devices", "firmware", own_board)
+    assert shown.code == 0, shown.err
+    made = build_firmware(own_board)
+    assert f"my-board: cortex-m4, build {made.build}, " in shown.out
+    assert f"{made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM" in shown.out
+    assert shown.out.splitlines()[-1].strip() == str(made.elf)
+    copy = tmp_path / "firmware.elf"
+    assert harness_cli("devices", "firmware", own_board, "--output", copy).out.splitlines()[-1].strip() == str(copy)
+    assert copy.read_bytes() == made.elf.read_bytes()
+
+
+@pytest.mark.parametrize("board", ["example", "mps2-an386"])
+def test_the_bare_bytes_are_those_that_objcopy_makes(board: str, harness_cli, tmp_path: Path):
+    target, expected = tmp_path / "ours.bin", tmp_path / "theirs.bin"
+    shown = harness_cli("devices", "firmware", board, "-o", target)
+    elf = build_firmware(board).elf
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", "--gap-fill", "0xff", elf, expected], check=True)
+    assert target.read_bytes() == expected.read_bytes() and len(target.read_bytes()) >= load_bytes(elf)
+    address = int(re.search(r"for the address (0x[0-9a-f]{8})", shown.out)[1], 16)
+    assert address == flat_image(elf)[0] == {"example": 0x0800_0000, "mps2-an386": 0}[board]
+
+
+def test_ram_is_what_the_linker_gave_out():
+    elf = build_firmware("example").elf
+    sizes = (
+        subprocess.run(["arm-none-eabi-size", elf], check=True, capture_output=True, text=True)
+        .stdout.splitlines()[1]
+        .split()
+    )
+    assert memory_bytes(elf) == pytest.approx(int(sizes[1]) + int(sizes[2]), abs=64)  # paddings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nucleo"], "unknown microcontroller board 'nucleo'"),
+        (["{tmp}"], "the folder has no board.toml"),
+        (["example", "-o", "{tmp}/x.hex"], "write it to FILE.elf or FILE.bin"),
+        (["example", "-o", "{tmp}/none/x.bin"], "there is no such folder"),
+        (["host", "-o", "{tmp}/x.bin"], "has no bare bytes"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_compiled(arguments, words, harness_cli, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    shown = harness_cli("devices", "firmware", *(argument.format(tmp=tmp_path) for argument in arguments))
+    assert shown.code == 1 and words in shown.err
+    assert not (tmp_path / "cache" / "firmware").exists()
+
+
+def test_the_first_build_says_that_it_compiles(own_board: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    said: list[str] = []
+    build_firmware(own_board, progress=said.append)
+    build_firmware(own_board, progress=said.append)
+    assert said == ["compiling the firmware for my-board (once, a few seconds)"]
+
+
+def test_the_command_imports_nothing_heavy(own_board: Path):
+    code = (
+        "import sys; from harness.cli.main import cli\n"
+        f"cli.main(['devices', 'firmware', {str(own_board)!r}], standalone_mode=False)\n"
+        "print([m for m in sys.modules if m in ('numpy', 'tensorflow', 'pandas', 'pydantic', 'paramiko', 'serial', 'rich')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

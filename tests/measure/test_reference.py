@@ -1,0 +1,128 @@
+"""The pinned references: which one answers for which model, and what happens when they disagree. Real runtimes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from harness.core.files import sha256_bytes
+from harness.measure.reference import LITERT_REF, TFLITE_REF, References
+from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
+from harness.tflite.dequantize import dequantize_hybrid_weights
+from harness.tflite.graph import read_graph
+from harness.tflite.output_step import rounding_steps
+from harness.variants.build.build import artifact_from_file
+from harness.workloads.base import Tolerance
+from tests.support import tiny_model
+from tests.support.tiny_model import Node, Tensor
+
+
+def hybrid_dense(seed=0):
+    """float32 [1, 8] -> FULLY_CONNECTED with int8 weights of one scale -> float32 [1, 4]."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-127, 128, (4, 8)).astype(np.int8)
+    tensors = [
+        Tensor(name="x", shape=(1, 8), dtype="float32"),
+        Tensor(name="w", shape=(4, 8), dtype="int8", scale=0.01, data=weights),
+        Tensor(name="b", shape=(4,), dtype="float32", data=np.arange(4, dtype=np.float32)),
+        Tensor(name="y", shape=(1, 4), dtype="float32"),
+    ]
+    node = Node(op="FULLY_CONNECTED", inputs=(0, 1, 2), outputs=(3,), options="FullyConnectedOptions")
+    return tiny_model.build(tensors, [node], inputs=(0,), outputs=(3,)), weights
+
+
+def prepared(tmp_path, content):
+    path = tmp_path / f"{sha256_bytes(content)[:8]}.tflite"
+    path.write_bytes(content)
+    artifact = artifact_from_file(path)
+    inputs = random_inputs(artifact.inputs, 64, 0)
+    base = PreparedModel(
+        workload="w", task="none", tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
+        dataset_name="random", dataset_note="", dataset_digest="d", inputs=inputs, sample_ids=np.arange(64),
+    )  # fmt: skip
+    return with_graph_facts(base)
+
+
+@pytest.fixture(scope="module")
+def references():
+    with References() as references:
+        yield references
+
+
+def test_integer_models_are_answered_by_tflite_runtime(references, tmp_path):
+    model = references.add_reference(prepared(tmp_path, tiny_model.int8_dense()))
+    assert model.reference.identity == TFLITE_REF.identity == "tflite-runtime 2.14.0 BUILTIN_REF"
+    assert model.reference.outputs[0].dtype == np.int8
+    assert model.findings == ()
+
+
+def test_float_models_are_answered_by_litert(references, tmp_path):
+    model = references.add_reference(prepared(tmp_path, tiny_model.float_mlp()))
+    assert model.reference.identity == LITERT_REF.identity
+    samples = np.load(model.inputs[0].path)
+    assert np.allclose(model.reference.outputs[0].reshape(64, -1), tiny_model.float_mlp_reference(samples), atol=1e-5)
+
+
+def test_hybrid_models_are_answered_without_a_hybrid_kernel(references, tmp_path):
+    content, weights = hybrid_dense()
+    model = references.add_reference(prepared(tmp_path, content))
+    assert model.reference.identity == "ai-edge-litert 2.3.0 BUILTIN_REF on dequantized weights"
+    samples = np.load(model.inputs[0].path).astype(np.float64)
+    expected = samples @ (weights.astype(np.float64) * 0.01).T + np.arange(4)
+    assert np.allclose(model.reference.outputs[0].reshape(64, 4), expected, atol=1e-5)
+
+
+def test_dequantized_weights_change_nothing_else():
+    content, weights = hybrid_dense()
+    twin = read_graph(dequantize_hybrid_weights(content))
+    assert [t.dtype for t in twin.tensors] == ["float32"] * 4
+    assert np.array_equal(twin.tensors[1].data(), (weights * np.float64(0.01)).astype(np.float32)) or np.allclose(
+        twin.tensors[1].data(), weights * 0.01, rtol=1e-6
+    )
+    assert [n.op for n in twin.nodes] == ["FULLY_CONNECTED"]
+
+
+def test_a_model_without_hybrid_nodes_has_nothing_to_dequantize():
+    assert dequantize_hybrid_weights(tiny_model.int8_dense()) is None
+
+
+def test_references_that_disagree_are_a_finding(references, tmp_path, monkeypatch):
+    model = prepared(tmp_path, tiny_model.int8_dense())
+    ask = References._ask
+
+    def one_is_off(self, oracle, model, count, findings):
+        (outputs,) = ask(self, oracle, model, count, findings)
+        return (np.clip(outputs.astype(int) + 5, -128, 127).astype(np.int8),) if oracle == LITERT_REF else (outputs,)
+
+    monkeypatch.setattr(References, "_ask", one_is_off)
+    finding = next(f for f in references.add_reference(model).findings if f.code == "references-disagree")
+    assert "ai-edge-litert" in finding.what and "tflite-runtime" in finding.what
+
+
+def test_a_model_that_no_reference_can_run_says_so(references, tmp_path):
+    model = references.add_reference(prepared(tmp_path, tiny_model.float_mlp(version=99)))
+    assert model.reference is None
+    assert {f.code for f in model.findings} == {"no-reference", "reference-unavailable"}
+
+
+def test_answers_are_cached_by_content(references, tmp_path, monkeypatch):
+    model = prepared(tmp_path, tiny_model.int8_dense())
+    first = references.add_reference(model).reference
+    monkeypatch.setattr(References, "_run", lambda *_: pytest.fail("asked again"))
+    again = references.add_reference(dataclasses.replace(model)).reference
+    assert np.array_equal(first.outputs[0], again.outputs[0])
+
+
+def test_one_step_before_a_final_softmax_may_become_several_of_the_output():
+    tensors = [
+        Tensor(name="x", shape=(1, 4), dtype="int8", scale=0.1),
+        Tensor(name="y", shape=(1, 4), dtype="int8", scale=1 / 256, zero_point=-128),
+    ]
+    node = Node(op="SOFTMAX", inputs=(0,), outputs=(1,), options="SoftmaxOptions", fields={"Beta": 1.0})
+    graph = read_graph(tiny_model.build(tensors, [node], inputs=(0,), outputs=(1,)))
+    assert rounding_steps(graph) == (pytest.approx(0.25 * 0.1 * 256, rel=1e-6),)
+
+
+def test_other_outputs_allow_one_step():
+    assert rounding_steps(read_graph(tiny_model.int8_dense())) == (1.0,)
+    assert rounding_steps(read_graph(tiny_model.float_mlp())) == (1.0,)

@@ -1,0 +1,172 @@
+"""summary.md, the CSV files and the terminal: the same facts, readable, and nothing smuggled in by a board's text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+
+from harness.reports.console import make_console, print_report
+from harness.reports.csvs import csv_texts, write_csvs
+from harness.reports.markdown import escape, markdown
+from harness.reports.report import Report
+from harness.results.record import CellRecord
+from tests.support.fixtures_results import RUN, make_info, make_key, make_records, ok_record
+
+HOSTILE = "a|b <script>alert(1)</script> [click](http://x) `code` *bold* =1+1\nnew line \x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def report():
+    cells = make_records(with_twin=True)
+    return Report.of(cells, make_info(cells))
+
+
+@pytest.fixture(scope="module")
+def text(report):
+    return markdown(report)
+
+
+def hostile_record() -> CellRecord:
+    return CellRecord(
+        key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason=HOSTILE, dataset_name=HOSTILE
+    )
+
+
+def console_text(cells, width):
+    console = make_console(file=io.StringIO(), width=width)
+    print_report(cells, console=console)
+    return console.file.getvalue()
+
+
+# -- Markdown ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_answers_first_then_shows_tables_problems_findings_and_environment(text):
+    heads = re.findall(r"^##? .*", text, re.M)
+    assert heads == [
+        f"# Run {RUN}",
+        "## mnist-cnn on digits-28x28",
+        "## sensor-cnn on digits-28x28",
+        "## What did not work",
+        "## Spread over seeds",
+        "## Fallback",
+        "## Findings",
+        "## Environment",
+        "## How to read this",
+    ]
+    assert text.index("Which recipe to take") < text.index("All cells:")
+
+
+def test_every_table_has_as_many_cells_in_each_row_as_in_its_head(text):
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1, table[:200]
+
+
+def test_every_section_names_the_data(text):
+    for section in re.split(r"^## ", text, flags=re.M)[1:-1]:
+        assert "not MNIST" in section, section.splitlines()[0]
+
+
+def test_an_unfinished_run_says_so():
+    cells = make_records()
+    assert "This run is interrupted" in markdown(Report.of(cells, make_info(cells, state="interrupted")))
+
+
+def test_a_run_in_which_all_is_well_says_so():
+    good = ok_record(make_key("w", "ptq-int8-io", "host-litert", "cpu"), (1, 0.9, 5.0))
+    assert "Every cell that ran is ok." in markdown(Report.of([good]))
+
+
+def test_cells_that_were_not_run_are_not_called_well():
+    good = ok_record(make_key("w", "ptq-int8-io", "host-litert", "cpu"), (1, 0.9, 5.0))
+    missing = replace(good.key, recipe="ptq-float32")
+    info = replace(make_info([good]), planned=[good.key, missing])
+    assert "1 planned cell has no record" in markdown(Report.of([good], info))
+
+
+def test_a_hostile_text_stays_text_in_markdown():
+    safe = escape(HOSTILE)
+    assert "<script>" not in safe and "[click](" not in safe and "\x1b" not in safe
+    assert re.search(r"(?<!\\)\|", safe) is None and re.search(r"(?<!\\)`", safe) is None
+    assert escape("CONV_2D [.93, .97]") == "CONV_2D [.93, .97]"
+
+
+# -- CSV -----------------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_one_csv_per_sheet(report, tmp_path):
+    names = sorted(path.name for path in write_csvs(report, tmp_path))
+    assert names == sorted(
+        [
+            "summary-mnist-cnn.csv",
+            "summary-sensor-cnn.csv",
+            "cells.csv",
+            "problems.csv",
+            "seeds.csv",
+            "starts.csv",
+            "ops.csv",
+            "fallback.csv",
+            "findings.csv",
+            "environment.csv",
+        ]
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+def test_csv_numbers_are_the_records_numbers(report):
+    rows = list(csv.DictReader(io.StringIO(csv_texts(report)["cells.csv"])))
+    by_key = {(r["workload"], r["recipe"], r["device"], r["backend"], r["seed"]): r for r in rows}
+    for record in report.records:
+        key = record.key
+        row = by_key[(key.workload, key.recipe, key.device, key.backend, str(key.seed))]
+        assert row["latency_median_ns"] == ("" if record.latency_median_ns is None else str(record.latency_median_ns))
+        assert row["accuracy"] == ("" if record.accuracy is None else str(record.accuracy))
+
+
+def test_a_csv_text_never_starts_like_a_formula():
+    texts = ("=1+1", "+1", "-1", "@x")
+    cells = [replace(hostile_record(), key=make_key("w", f"r{i}", "d", "cpu"), reason=t) for i, t in enumerate(texts)]
+    rows = list(csv.DictReader(io.StringIO(csv_texts(Report.of(cells))["problems.csv"])))
+    assert sorted(row["reason"] for row in rows) == sorted(f"'{t}" for t in texts)
+
+
+def test_negative_numbers_stay_numbers_in_csv(report):
+    rows = csv.DictReader(io.StringIO(csv_texts(report)["cells.csv"]))
+    assert "-0.0024" in {row["accuracy_delta"] for row in rows}
+
+
+# -- the terminal --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [100, 120, 200])
+def test_the_console_keeps_to_its_width_and_shows_every_device(report, width):
+    shown = console_text(report, width)
+    assert max(len(line) for line in shown.splitlines()) <= width
+    for column in report.summaries[0].columns:
+        assert column.name in shown
+
+
+def test_the_console_shows_a_latency_with_samples_and_placement(report):
+    shown = console_text(report, 120)
+    assert "5.94 µs n=1200 XNNPACK 6/6" in shown
+    assert "WRONG .1135" in shown and "not run" in shown and "FAILED" in shown
+
+
+def test_full_reasons_stand_below_the_tables(report):
+    shown = re.sub(r"\s+", " ", console_text(report, 120))
+    assert "unsupported load: Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'." in shown
+    assert "reference tflite-runtime 2.14.0 BUILTIN_REF" in shown
+
+
+def test_a_hostile_text_cannot_steer_the_terminal():
+    shown = console_text([replace(hostile_record(), reason="[bold]x[/bold] \x1b]0;title\x07 [/nonsense]")], 120)
+    assert "\x1b" not in shown and "\x07" not in shown and "[bold]x[/bold]" in shown
+
+
+def test_records_alone_are_enough_to_print():
+    assert "mnist-cnn on digits-28x28" in console_text(make_records(), 100)

@@ -1,0 +1,192 @@
+"""comparison.xlsx, read back with another library than the one that wrote it."""
+
+from __future__ import annotations
+
+import resource
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from harness.core.errors import HarnessError
+from harness.reports.charts import POINT_COLUMNS, chart_points
+from harness.reports.fields import NAMES
+from harness.reports.report import Report
+from harness.reports.sheets import CELL_LIMIT
+from harness.reports.summary import summaries
+from harness.reports.workbook import sheet_name, write_workbook
+from harness.results.record import CellRecord
+from tests.support.fixtures_results import RUN, make_info, make_key, make_records, ok_record
+
+
+def read(path):
+    import openpyxl
+
+    return openpyxl.load_workbook(path)
+
+
+@pytest.fixture(scope="module")
+def book(exported_results):
+    return read(exported_results / RUN / "comparison.xlsx")
+
+
+def rows_of(sheet):
+    return [[cell.value for cell in row] for row in sheet.iter_rows()]
+
+
+def table_of(sheet, first_head):
+    """The rows below the head that starts with `first_head`, as dictionaries."""
+    rows = rows_of(sheet)
+    head = next(i for i, row in enumerate(rows) if row[0] == first_head)
+    return [dict(zip(rows[head], row, strict=True)) for row in rows[head + 1 :]]
+
+
+def test_the_sheets_come_in_the_order_in_which_they_are_read(book):
+    assert book.sheetnames == [
+        "Answer",
+        "Summary mnist-cnn",
+        "Summary sensor-cnn",
+        "Cells",
+        "Problems",
+        "Seeds",
+        "Starts",
+        "Ops",
+        "Fallback",
+        "Findings",
+        "Environment",
+        "Chart points",
+        "About",
+    ]
+
+
+def test_the_answer_stands_first_with_all_that_a_latency_needs(book):
+    answer = table_of(book["Answer"], "device / backend")[3]
+    assert answer["device / backend"] == "host-litert / cpu (1 thread, device clock)"
+    assert (answer["choice"], answer["recipe"]) == ("fastest", "ptq-int8-io")
+    assert answer["median latency"] == "5.94 µs (n=1200), XNNPACK 6/6 nodes in 1 part"
+
+
+def test_a_summary_has_a_block_per_device_with_accuracy_latency_outcome_and_placement(book):
+    rows = rows_of(book["Summary mnist-cnn"])
+    assert rows[2][:3] == ["recipe", "size (bytes)", "host-litert / cpu-ref\n1 thread, device clock"]
+    float32 = next(row for row in rows if row[0] == "ptq-float32")
+    assert float32[1:10] == [83_904, "ok", 0.9601, "[.9391, .9761] n=360", 0, 163.8, 176.904, 1200, "no delegate"]
+
+
+def test_unsupported_wrong_failed_and_not_run_are_told_apart_with_their_reasons(book):
+    rows = {row[0]: row for row in rows_of(book["Summary mnist-cnn"])}
+    tflite, npu = 2 + 2 * 8, 2 + 3 * 8
+    assert rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + 7]
+    assert rows["ptq-default"][tflite + 4] is None
+    assert rows["ptq-aeq-dyn8"][tflite] == "wrong" and "nrmse 1.31" in rows["ptq-aeq-dyn8"][tflite + 7]
+    assert rows["ft-float32"][npu] == "failed" and "was lost" in rows["ft-float32"][npu + 7]
+    assert rows["ptq-aeq-dyn8"][npu] == "not run"
+
+
+def test_every_sheet_says_what_the_data_are(book):
+    for sheet in book.worksheets:
+        if sheet.title != "Chart points":
+            assert any("not MNIST" in str(v) for row in rows_of(sheet) for v in row), sheet.title
+
+
+def test_heads_and_recipes_stay_in_view(book):
+    assert book["Summary mnist-cnn"].freeze_panes == "C5"
+    cells = book["Cells"]
+    assert cells.freeze_panes == "D4"
+    assert cells.auto_filter.ref.startswith("A3:")
+
+
+def test_outcomes_and_accuracy_losses_are_coloured_by_rules(book):
+    rules = [rule for found in book["Summary mnist-cnn"].conditional_formatting for rule in found.rules]
+    formulas = {formula for rule in rules for formula in rule.formula}
+    assert {'"ok"', '"wrong"', '"unsupported"', '"failed"', '"not run"', "-0.03", "-0.01"} <= formulas
+
+
+def test_the_cells_sheet_has_every_field_with_numbers_as_numbers(book):
+    table = table_of(book["Cells"], "run")
+    assert len(table) == len(make_records(with_twin=True))
+    assert set(NAMES) - {"fingerprint"} <= set(table[0])
+    assert isinstance(table[0]["latency_median_ns"], int) and isinstance(table[0]["accuracy"], float)
+
+
+def test_the_about_sheet_explains_every_field_outcome_and_time_basis(book):
+    words = {str(value) for row in rows_of(book["About"]) for value in row}
+    assert set(NAMES) | {"ok", "wrong", "unsupported", "failed", "not run", "device", "host-emulated"} <= words
+    assert any("99 % within 1 quantization step" in word for word in words)
+
+
+def test_charts_show_ok_cells_alone_and_one_time_basis_each(book):
+    charts = book["Summary mnist-cnn"]._charts
+    assert len(charts) == 3  # two time bases, and size
+    points = table_of(book["Chart points"], POINT_COLUMNS[0])
+    assert {point["outcome"] for point in points} == {"ok"}
+    shown = [series.tx.strRef for chart in charts[:2] for series in chart.series]
+    assert len(shown) == 5
+
+
+def test_a_series_covers_exactly_its_own_points(exported_results):
+    import re
+
+    points = chart_points(summaries(make_records(with_twin=True)))
+    with zipfile.ZipFile(exported_results / RUN / "comparison.xlsx") as archive:
+        names = sorted(n for n in archive.namelist() if n.startswith("xl/charts/chart"))
+        text = archive.read(names[0]).decode()
+    for name, first, last in re.findall(r"<c:tx>.*?<c:v>(.*?)</c:v>.*?<c:xVal>.*?\$H\$(\d+):\$H\$(\d+)", text, re.S):
+        mine = points[(points["device_backend"] == name) & (points["workload"] == "mnist-cnn")]
+        assert (int(first) - 3, int(last) - 3) == (mine.index[0], mine.index[-1]), name
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "http://example.org", "{=1}"])
+def test_a_text_from_a_board_never_becomes_a_formula_or_link(tmp_path, text):
+    record = CellRecord(
+        key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason=text, board_log=text
+    )
+    write_workbook(Report.of([record]), tmp_path / "x.xlsx")
+    book = read(tmp_path / "x.xlsx")
+    [found] = [cell for row in book["Problems"].iter_rows() for cell in row if cell.value == text]
+    assert found.data_type == "s" and found.hyperlink is None
+    with zipfile.ZipFile(tmp_path / "x.xlsx") as archive:
+        sheets = [archive.read(n).decode() for n in archive.namelist() if n.startswith("xl/worksheets/sheet")]
+    assert not any("<f>" in sheet for sheet in sheets)
+
+
+def test_a_text_longer_than_a_cell_can_hold_is_cut_visibly(tmp_path):
+    record = CellRecord(key=make_key("w", "r", "d", "cpu"), run=RUN, outcome="failed", board_log="x" * (CELL_LIMIT + 9))
+    write_workbook(Report.of([record]), tmp_path / "x.xlsx")
+    log = table_of(read(tmp_path / "x.xlsx")["Cells"], "run")[0]["board_log"]
+    assert len(log) == CELL_LIMIT and log.endswith("…")
+
+
+def test_workloads_that_are_file_paths_give_valid_sheets(tmp_path):
+    long = "/data/models/" + "a" * 40
+    cells = [ok_record(make_key(f"{long}{n}.tflite", "as-is", "host-litert", "cpu"), (1000, 0.9, 5.0)) for n in (1, 2)]
+    write_workbook(Report.of(cells), tmp_path / "x.xlsx")
+    names = read(tmp_path / "x.xlsx").sheetnames[1:3]
+    assert len(set(names)) == 2 and all(len(name) <= 31 and "/" not in name for name in names)
+
+
+def test_sheet_names_are_unique_without_regard_to_case():
+    taken: set[str] = set()
+    assert [sheet_name(t, taken) for t in ("Net", "net", "a:b[c]?", "''")] == ["Net", "net-2", "a-b-c--", "--"]
+
+
+def test_no_cells_give_a_workbook_that_opens(tmp_path):
+    write_workbook(Report.of([]), tmp_path / "x.xlsx")
+    assert "About" in read(tmp_path / "x.xlsx").sheetnames
+
+
+def test_a_full_disk_leaves_the_old_workbook(tmp_path):
+    path = tmp_path / "x.xlsx"
+    path.write_bytes(b"old")
+    cells = make_records()
+    noisy = [
+        replace(r, board_log="".join(chr(33 + (i * i * n) % 90) for i in range(8000))) for n, r in enumerate(cells, 7)
+    ]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+    try:
+        with pytest.raises(HarnessError, match="no space left"):
+            write_workbook(Report.of(noisy, make_info(cells)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["x.xlsx"]

@@ -1,0 +1,109 @@
+"""`pytest suites/ --device NAME`, run for real on a small finished model: ids, expectations, JUnit properties, the store."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from harness.results.store import Store
+from tests.support.tiny_model import float_mlp
+
+SUITE = """
+from harness.suites.suite import Suite
+
+SUITE = Suite(workload={model!r}, data={data!r}, max_accuracy_drop=0.5)
+
+
+def test_cell(cell):
+    cell.check()
+"""
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """run(*args) -> the finished pytest process, over a suite of one tiny model."""
+    model, data = tmp_path / "tiny.tflite", tmp_path / "samples.npz"
+    model.write_bytes(float_mlp())
+    rng = np.random.default_rng(0)
+    np.savez(data, x_test=rng.normal(size=(40, 4)).astype(np.float32), y_test=rng.integers(0, 3, 40))
+    folder = tmp_path / "suites"
+    folder.mkdir()
+    (folder / "test_tiny.py").write_text(SUITE.format(model=str(model), data=str(data)))
+
+    def run(*args):
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(folder),
+            "-p",
+            "no:cacheprovider",
+            "--results",
+            str(tmp_path / "results"),
+        ]
+        return subprocess.run([*command, *args], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+
+    run.folder, run.results = folder, tmp_path / "results"
+    return run
+
+
+def test_one_test_per_cell_with_readable_ids_and_the_same_store_as_harness_run(suite, tmp_path):
+    junit = tmp_path / "junit.xml"
+    result = suite("--device", "host-litert", "--budget", "2s", "-v", f"--junitxml={junit}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "test_cell[tiny/as-is/host-litert/cpu-ref]" in result.stdout
+    assert "test_cell[tiny/as-is/host-litert/cpu]" in result.stdout
+    properties = {p.get("name"): p.get("value") for p in ElementTree.parse(junit).iter("property")}
+    assert properties["outcome"] == "ok" and int(properties["latency_median_ns"]) > 0 and properties["samples"] == "40"
+    with Store.open(suite.results, create=False) as store:
+        (run,) = store.runs()
+        assert run.state == "finished"
+        assert {c.key.backend for c in store.cells(run=run.run)} == {"cpu-ref", "cpu"}
+    assert (suite.results / "latest" / "comparison.xlsx").is_file()
+
+
+def test_a_backend_can_be_chosen(suite):
+    result = suite("--device", "host-litert", "--backend", "cpu-ref", "--co", "-q")
+    assert "tiny/as-is/host-litert/cpu-ref" in result.stdout
+    assert "tiny/as-is/host-litert/cpu]" not in result.stdout
+
+
+def test_an_expected_outcome_that_does_not_come_is_a_failure(suite):
+    (suite.folder / "expectations.yaml").write_text(
+        "- {cell: '*/*/host-litert/cpu-ref', outcome: unsupported, reason: thought to be too new}\n"
+    )
+    result = suite("--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s")
+    assert result.returncode == 1
+    assert "XPASS(strict)" in result.stdout and "thought to be too new" in result.stdout
+
+
+def test_a_suite_that_is_left_out_is_deselected_not_skipped(suite):
+    result = suite("--device", "host-litert", "--workload", "mnist-cnn")
+    assert "1 deselected" in result.stdout and "skipped" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "args, words", [((), "no device named"), (("--device", "host-liter"), "unknown device 'host-liter'")]
+)
+def test_wrong_options_are_one_usage_error(suite, args, words):
+    result = suite(*args)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert words in result.stderr + result.stdout
+
+
+def test_two_modules_on_two_devices_of_one_machine_take_turns(suite):
+    (suite.folder / "test_again.py").write_text((suite.folder / "test_tiny.py").read_text())
+    arguments = ("--device", "host-litert", "--device", "host-tflite", "--backend", "cpu-ref", "--budget", "2s")
+    result = suite(*arguments)
+    assert result.returncode == 0, result.stdout
+    assert "4 passed" in result.stdout
+
+
+def test_a_run_made_by_pytest_is_not_resumed_by_harness_run(suite, tmp_path):
+    assert suite("--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s").returncode == 0
+    command = [sys.executable, "-m", "harness.cli.main", "run", "--resume", "--results", str(suite.results)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1
+    assert "was made by pytest" in result.stderr and "Traceback" not in result.stderr

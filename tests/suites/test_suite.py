@@ -1,0 +1,84 @@
+"""What a suite asserts of a cell, and expectations with their reasons."""
+
+import pytest
+
+from harness.core.errors import UserInputError
+from harness.results.record import CellKey, CellRecord
+from harness.suites.suite import (
+    AccuracyDrop,
+    CellFailed,
+    CellUnsupported,
+    CellWrong,
+    check_record,
+    find_expectation,
+    load_expectations,
+)
+
+KEY = CellKey(
+    workload="mnist-cnn", recipe="qat-q[allvalues-pc,w4]-int8-io", device="d", backend="cpu", dataset="0", seed=0
+)
+
+
+def record(**fields):
+    return CellRecord(key=KEY, run="r", **{"outcome": "ok", "reason": "because", **fields})
+
+
+@pytest.mark.parametrize(
+    "outcome, error", [("unsupported", CellUnsupported), ("wrong", CellWrong), ("failed", CellFailed)]
+)
+def test_each_bad_outcome_has_an_error_of_its_own_with_the_reason(outcome, error):
+    with pytest.raises(error, match="because"):
+        check_record(record(outcome=outcome), 0.02)
+
+
+def test_an_accuracy_drop_beyond_the_bound_is_told_with_its_figures():
+    drop = record(
+        accuracy=0.9, accuracy_delta=-0.05, samples=500, only_float_right=30, only_cell_right=5, mcnemar_p=1e-4
+    )
+    with pytest.raises(AccuracyDrop, match=r"lost 0\.0500.*500 samples.*p = 0\.0001"):
+        check_record(drop, 0.02)
+    assert check_record(drop, 0.06) is None
+
+
+def test_one_wrong_answer_of_few_samples_is_no_drop():
+    few = record(
+        accuracy=31 / 32, accuracy_delta=-1 / 32, samples=32, only_float_right=1, only_cell_right=0, mcnemar_p=1.0
+    )
+    assert check_record(few, 0.02) is None
+
+
+def test_a_cell_without_labels_has_no_drop():
+    assert check_record(record(), 0.0) is None
+
+
+def write(tmp_path, text):
+    path = tmp_path / "expectations.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_no_file_means_no_expectations(tmp_path):
+    assert load_expectations(tmp_path / "expectations.yaml") == []
+
+
+def test_globs_match_and_brackets_of_recipe_names_are_literal(tmp_path):
+    path = write(
+        tmp_path, "- {cell: 'mnist-cnn/qat-q[allvalues-pc,w4]-*/*/*', outcome: unsupported, reason: four bits}\n"
+    )
+    expectation = find_expectation(load_expectations(path), KEY)
+    assert expectation.reason == "four bits"
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("- {cell: a, outcome: ok, reason: b}\n", "outcome must be one of"),
+        ("\n- {cell: a, outcome: wrong}\n", r"yaml:2: .*exactly the fields"),
+        ("- {cell: a, outcome: wrong, reason: ' '}\n", "needs its reason"),
+        ("cell: a\n", "must be a list"),
+        ("- [", "not readable as YAML"),
+    ],
+)
+def test_broken_expectations_name_file_and_line(tmp_path, text, words):
+    with pytest.raises(UserInputError, match=words):
+        load_expectations(write(tmp_path, text))
