@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from harness.core.errors import HarnessError
-from harness.results.record import Fingerprint
-from harness.variants.artifact import TensorIo
+from harness.core.fingerprint import Fingerprint
+from harness.core.tensor import TensorIo
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.results.record import CellKey, CellRecord, Finding
+from harness.core.finding import Finding
+from harness.results.record import CellKey, CellRecord
 
 #: codes of the findings made here, so that they can be made anew when a neighbour was measured again
 CROSS_CODES = frozenset(

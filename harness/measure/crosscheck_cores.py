@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from harness.core.finding import Finding
 from harness.measure.crosscheck import CrossFinding
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 
 #: codes of the findings made here
 CORE_CODES = frozenset({"identical-across-cores", "cores-differ"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 from harness.workloads.base import Task, Tolerance
 
 #: a float reference whose RMS is below this is compared absolutely: dividing by zero would condemn a correct all-zero output

@@ -17,11 +17,11 @@ import numpy as np
 from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
 from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
 from harness.core.files import atomic_file, sha256_file, sha256_json, write_bytes_atomic
+from harness.core.finding import Finding
 from harness.core.paths import cache_dir
 from harness.measure.accuracy import answers
 from harness.measure.divergence import compare
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
-from harness.results.record import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserInputError
+from harness.core.finding import Finding
 from harness.predict.advice import advise
 from harness.predict.coverage import NodeCoverage, known_delegates, load_delegate_table, table_coverage
 from harness.predict.partitions import count_partitions
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 from harness.tflite.features import features
 from harness.tflite.graph import Graph
 from harness.tflite.memory import MemoryEstimate, estimate_memory

@@ -28,9 +28,10 @@ import numpy as np
 import harness
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_bytes, sha256_file, write_json_atomic
+from harness.core.finding import Finding
+from harness.core.tensor import TensorIo
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
-from harness.results.record import Finding
-from harness.variants.artifact import Artifact, TensorIo
+from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
 
 BUNDLE_SCHEMA = 1

@@ -14,9 +14,10 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.files import atomic_file, sha256_file, sha256_json
+from harness.core.finding import Finding
 from harness.core.paths import cache_dir
-from harness.results.record import Finding
-from harness.variants.artifact import Artifact, TensorIo
+from harness.core.tensor import TensorIo
+from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Task, Tolerance, Workload, stratified_order
 
 #: how many stratified samples decide between ok and wrong (the first rows of every samples file)

@@ -10,8 +10,10 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from harness.core.finding import Severity
+from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.reports.fields import FIELDS, Field
-from harness.results.record import SCHEMA_VERSION, Fingerprint, Outcome, Severity, TimeBasis
+from harness.results.record import SCHEMA_VERSION, Outcome
 
 #: marks in docs/reference/json-schema.md between which the table stands
 BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"

@@ -11,7 +11,9 @@ import json
 import math
 from typing import Any
 
-from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fingerprint, RunInfo
+from harness.core.finding import Finding
+from harness.core.fingerprint import Fingerprint
+from harness.results.record import CellKey, CellRecord, FallbackOp, RunInfo
 
 _CELL_FIELDS = {f.name for f in dataclasses.fields(CellRecord)}
 _RUN_FIELDS = {f.name for f in dataclasses.fields(RunInfo)}

@@ -9,11 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.core.finding import Finding, Severity
+from harness.core.fingerprint import Fingerprint, TimeBasis
+
+__all__ = [
+    "CellKey",
+    "CellRecord",
+    "FallbackOp",
+    "Finding",
+    "Fingerprint",
+    "Outcome",
+    "RunInfo",
+    "SCHEMA_VERSION",
+    "Severity",
+    "TimeBasis",
+]
+
 SCHEMA_VERSION = 1
 
 Outcome = Literal["ok", "unsupported", "wrong", "failed"]
-TimeBasis = Literal["device", "device-cycles", "guest-instructions", "host-emulated", "estimate"]
-Severity = Literal["info", "warning", "error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +52,6 @@ class CellKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something a reader should know: what was seen, what it means, how to fix it."""
-
-    code: str
-    severity: Severity
-    where: str
-    what: str
-    fix: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class FallbackOp:
     """A node that the delegate did not take, and why (None: the runtime does not tell)."""
 
@@ -57,27 +60,6 @@ class FallbackOp:
     reason: str | None = None
     #: the coverage table said so before the push; None where there is no table
     predicted: bool | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fingerprint:
-    """What a cell ran on. A changed fingerprint starts a new epoch: its numbers are not compared with older ones."""
-
-    runtime: str
-    delegate: str | None = None
-    python: str | None = None
-    kernel: str | None = None
-    machine: str | None = None
-    cpu_model: str | None = None
-    cpu_count: int | None = None
-    board_model: str | None = None
-    bsp: str | None = None
-    governor: str | None = None
-    agent_sha256: str | None = None
-    #: a microcontroller's firmware: its build and compiler, and the clock of its core
-    firmware: str | None = None
-    clock_hz: int | None = None
-    harness_version: str | None = None
 
 
 @dataclass(kw_only=True)

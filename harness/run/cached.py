@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.boards.base import BackendSpec, Board, Deadlines, GraphCacheUse, WorkerFailure
+from harness.core.finding import Finding
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 
 #: a cached first invoke that takes more than this share of the cold one gained nothing that matters
 _NO_GAIN_SHARE = 0.8

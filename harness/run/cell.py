@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 import numpy as np
 
 from harness.boards.base import BackendSpec, Board, Deadlines, PlacementResult, Progress, Worker, WorkerFailure
+from harness.core.finding import Finding
+from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.measure.accuracy import accuracy, answers, paired
 from harness.measure.divergence import Divergence, compare
 from harness.measure.latency import latency_stats
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
 from harness.results.objects import ObjectStore
-from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fingerprint, TimeBasis
+from harness.results.record import CellKey, CellRecord, FallbackOp
 from harness.run.budget import Budget
 from harness.run.cached import measure_cached
 from harness.run.counted import note_evaluated, note_repeats

@@ -13,8 +13,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, UnsupportedError
+from harness.core.finding import Finding
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellRecord, FallbackOp, Finding
+from harness.results.record import CellRecord, FallbackOp
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record
 

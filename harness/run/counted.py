@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from harness.boards.base import Counts
+from harness.core.finding import Finding
 from harness.results.objects import ObjectStore
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 
 
 def note_repeats(record: CellRecord, counts: Counts) -> None:

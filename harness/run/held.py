@@ -12,11 +12,12 @@ import numpy as np
 from harness.boards.mlperf_tiny.model import RESULT_STEP, HeldModel, held_model
 from harness.boards.mlperf_tiny.worker import lap_ns
 from harness.core.errors import UnsupportedError
+from harness.core.finding import Finding
+from harness.core.tensor import TensorIo
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record
-from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
     from harness.boards.mlperf_tiny.board import MlperfTinyBoard

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from harness.boards.mcu.model import McuModel, mcu_model, too_large
 from harness.core.errors import UnsupportedError, UserInputError
+from harness.core.finding import Finding
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record
 

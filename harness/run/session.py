@@ -16,10 +16,11 @@ from harness import __version__
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profile
 from harness.core.errors import MissingPartError, UserInputError, unknown_name
+from harness.core.finding import Finding
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
-from harness.results.record import CellKey, CellRecord, Finding, RunInfo
+from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.execute import DeviceJob, Execution, PlannedCell, Watcher, execute

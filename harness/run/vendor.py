@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from harness.boards.base import BackendSpec, Deadlines
+from harness.core.finding import Finding
 from harness.measure.vendor_benchmark import VendorFigures, VendorOutputError, parse_benchmark_output
-from harness.results.record import CellRecord, Finding
+from harness.results.record import CellRecord
 
 #: the tool times this long at most, after a warm-up of half a second
 _TIMED_S = 5

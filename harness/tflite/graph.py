@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.core.tensor import TensorIo
 from harness.tflite import schema
 from harness.tflite.flatbuffer import Buffer, CorruptBuffer, Table
 from harness.tflite.unpack import unpack_elements
-from harness.variants.artifact import TensorIo
 
 _IDENTIFIER = b"TFL3"
 

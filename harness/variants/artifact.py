@@ -6,19 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.core.tensor import TensorIo
+
 #: the recipe name of a finished .tflite: nobody quantized it here
 AS_IS = "as-is"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorIo:
-    """One input or output of a model. `scale` is 0 when it is not quantized; shapes are as stored, with the batch."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    scale: float = 0.0
-    zero_point: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

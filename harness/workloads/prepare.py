@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 
 #: samples converted at a time: bounds the memory of intermediate float arrays
 _CHUNK = 1024

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_json
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 from harness.workloads.base import Dataset, Schedule, Task, Workload
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from harness.boards.check_model import check_model
+from harness.boards.linux import probe
 from harness.boards.linux.add import ssh_link
-from harness.boards.linux.board import probe
 from harness.boards.linux.probe import (
     BoardFacts,
     KnownDelegate,

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from harness.boards.lease import lease
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profile
-from harness.links.ssh.link import hostkeys
+from harness.links.ssh import hostkeys
 from tests.support.fixtures_boards import SshServer
 from tests.support.fixtures_devices import MINIMAL
 from tests.support.places import ROOT

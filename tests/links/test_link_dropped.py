@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import TransientDeviceError
+from harness.links.ssh import link as ssh
 from harness.links.ssh.link import SshConnection
-from harness.links.ssh.link import link as ssh
 
 
 class DroppingDoor:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.core.tensor import TensorIo
 from harness.measure.divergence import Divergence, compare
 from harness.run.cell import _rounding_words
-from harness.variants.artifact import TensorIo
 from harness.workloads.base import Tolerance
 
 INT8 = (TensorIo(name="out", dtype="int8", shape=(1, 10), scale=1 / 256, zero_point=-128),)

@@ -10,13 +10,14 @@ import pytest
 from harness.boards.base import WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
+from harness.core.tensor import TensorIo
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, RunInfo
 from harness.results.store import Store
 from harness.run import execute as execute_module
 from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
-from harness.variants.artifact import Artifact, TensorIo
+from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
 from tests.support.fake_board import FakeBoard
 

@@ -14,8 +14,8 @@ from harness.core.errors import MissingPartError, TransientDeviceError, Unsuppor
 from harness.core.files import sha256_file
 from harness.envs.hostenv import parse_tool
 from harness.tflite.graph import model_io, read_graph
+from harness.tflite.vela import compiler as vela
 from harness.tflite.vela.compiler import NothingOnNpu, compile_model
-from harness.tflite.vela.compiler import compiler as vela
 from harness.tflite.vela.output import VelaOutputError, parse_layers, parse_log, parse_summary, shorten
 from tests.support.fixtures_vela import U65
 

@@ -18,6 +18,7 @@ import pytest
 
 from harness.core.errors import HarnessError, MissingPartError, UserInputError
 from harness.core.files import sha256_file
+from harness.variants.build import build as build_module
 from harness.variants.build.build import (
     BuildRequest,
     artifact_from_file,
@@ -25,7 +26,6 @@ from harness.variants.build.build import (
     build_outcomes,
     cached_outcomes,
 )
-from harness.variants.build.build import build as build_module
 from harness.variants.build.cache import BuildCache
 from harness.variants.build.keys import KeyMaker
 from harness.variants.recipe import select_recipes
@@ -243,7 +243,7 @@ def test_seeds_and_recipes_have_keys_of_their_own():
 
 def test_package_versions_are_in_the_key_and_not_in_the_request(monkeypatch):
     before = keys_of("ptq-aeq-dyn8")
-    from harness.variants.build.build import keys as keys_module
+    from harness.variants.build import keys as keys_module
 
     real = keys_module.package_version
     monkeypatch.setattr(
@@ -261,8 +261,8 @@ FAULTY = """
 import json, os, signal, sys, pathlib
 faults = pathlib.Path({folder!r})
 sys.path.insert(0, {root!r})
-from harness.variants.build.build import worker
-from harness.variants.build.build import worker_jobs
+from harness.variants.build import worker
+from harness.variants.build import worker_jobs
 
 def run(self, job, on_progress):
     out = pathlib.Path(job["out"])

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.core.errors import HarnessError, UserInputError
-from harness.variants.build.build import cache as cache_module
+from harness.variants.build import cache as cache_module
 from harness.variants.build.cache import BuildCache, parse_size, quota_bytes
 
 KEY = "ab" * 32

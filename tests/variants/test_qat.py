@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UnsupportedError
+from harness.variants.qat import training as qat
 from harness.variants.qat.summary import describe
-from harness.variants.qat.training import training as qat
 from harness.variants.recipe import parse_recipe
 from tests.support.small_models import conv_net, dense_net, random_data, small_workload
 

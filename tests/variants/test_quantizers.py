@@ -8,9 +8,9 @@ import pytest
 from harness.core.errors import UnsupportedError
 from harness.tflite.graph import read_graph
 from harness.variants.convert import ptq
+from harness.variants.qat import quantizers
+from harness.variants.qat import training as qat
 from harness.variants.qat.summary import describe
-from harness.variants.qat.training import quantizers
-from harness.variants.qat.training import training as qat
 from harness.variants.recipe import CONVERSIONS, parse_quantizer, parse_recipe
 from tests.support.small_models import conv_net, dense_net, random_data, small_workload
 

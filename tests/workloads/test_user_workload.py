@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UserInputError
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 from harness.workloads.datasets import DataSource
 from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.load import to_keras2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import HarnessError, UserInputError
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 from harness.workloads import registry
 from harness.workloads.base import Schedule
 from harness.workloads.datasets import DataSource

@@ -12,7 +12,7 @@ from harness import __version__
 from harness.boards.base import BackendSpec, Deadlines, Progress, Worker
 from harness.boards.profile.model import ESTIMATE_SUFFIX, LocalLinkProfile, Profile
 from harness.core.errors import StableDeviceError, UserInputError
-from harness.results.record import Fingerprint
+from harness.core.fingerprint import Fingerprint
 
 #: `emulation.machine` of such a twin
 ESTIMATE_MACHINE = "vela-estimate"

@@ -16,10 +16,10 @@ from harness import __version__
 from harness.boards.base import BackendSpec, Deadlines, Progress, WorkerFailure
 from harness.boards.linux.worker import GRACE_S, LinuxWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
+from harness.core.fingerprint import Fingerprint
 from harness.links.base import CHUNK_BYTES, Link, LinkSettings, make_link
 from harness.links.bootstrap import refusal, start_agent
 from harness.links.framing import Frame, FrameStream
-from harness.results.record import Fingerprint
 
 RUNTIME_MODULES = ("ai_edge_litert", "tflite_runtime")
 #: a slow board hashes and stores at least this many bytes a second

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.core.errors import StableDeviceError, UserInputError
 from harness.links.base import SshLink
+from harness.links.ssh import hostkeys
 from harness.links.ssh.hostkeys import HostKey
-from harness.links.ssh.link import hostkeys
 
 #: asked with the key that is to be trusted; True pins it
 Confirm = Callable[[HostKey], bool]

@@ -24,8 +24,8 @@ from harness.boards.base import (
     WorkerStats,
 )
 from harness.core.errors import DeviceError, TransientDeviceError
+from harness.core.tensor import TensorIo
 from harness.links.framing import Frame
-from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
     from harness.boards.linux.board import LinuxBoard

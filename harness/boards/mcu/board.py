@@ -20,7 +20,7 @@ from harness.boards.mcu.model import PLAN_VERSION, McuFacts, McuModel
 from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
 from harness.boards.mcu.worker import McuWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError
-from harness.results.record import Fingerprint, TimeBasis
+from harness.core.fingerprint import Fingerprint, TimeBasis
 
 if TYPE_CHECKING:
     from harness.links.serial.messages import Hello

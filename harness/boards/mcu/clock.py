@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from harness.boards.base import Counts
+from harness.core.fingerprint import TimeBasis
 from harness.emulation.mcu.machine import instructions
 from harness.links.serial.messages import MOST_TICKS, ProtocolError
-from harness.results.record import TimeBasis
 
 #: `tick_unit` of HELLO
 TIMER_TICKS, CORE_CYCLES = 1, 2

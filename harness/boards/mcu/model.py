@@ -16,8 +16,8 @@ from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
 from harness.core.errors import UnsupportedError
 from harness.core.files import sha256_bytes, sha256_file, write_bytes_atomic
 from harness.core.paths import cache_dir
+from harness.core.tensor import TensorIo
 from harness.tflite.memory import MemoryEstimate, estimate_memory
-from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
     from harness.tflite.graph import Graph

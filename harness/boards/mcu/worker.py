@@ -28,8 +28,8 @@ from harness.boards.base import (
 )
 from harness.boards.mcu.model import McuModel
 from harness.core.errors import StableDeviceError, UserInputError
+from harness.core.tensor import TensorIo
 from harness.links.serial.messages import ProtocolError, RunAnswer, Target, checked_ticks
-from harness.variants.artifact import TensorIo
 
 if TYPE_CHECKING:
     from harness.boards.mcu.board import McuBoard

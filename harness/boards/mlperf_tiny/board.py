@@ -19,7 +19,7 @@ from harness.boards.mlperf_tiny.model import HeldModel
 from harness.boards.mlperf_tiny.session import GREETING_S, SHORT_S, Identity, MlperfSession
 from harness.boards.mlperf_tiny.worker import BatchPlan, MlperfWorker
 from harness.core.errors import StableDeviceError, TransientDeviceError
-from harness.results.record import Fingerprint
+from harness.core.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from harness.links.serial.port import SerialPort

@@ -14,7 +14,8 @@ import numpy as np
 
 from harness.boards.mcu.profile import MlperfTinyProfile
 from harness.core.errors import UnsupportedError
-from harness.variants.artifact import AS_IS, TensorIo
+from harness.core.tensor import TensorIo
+from harness.variants.artifact import AS_IS
 
 #: input bytes on the line and number of results of the published models
 PUBLISHED = {"ic01": (32 * 32 * 3, 10), "kws01": (49 * 10, 12), "vww01": (96 * 96 * 3, 2), "ad01": (640 * 4, 1)}

@@ -18,8 +18,8 @@ from pydantic_core import PydanticCustomError
 from harness.boards.base import CACHE_DIR, Deadlines
 from harness.boards.profile.compile import CompileProfile
 from harness.core.errors import UserInputError
+from harness.core.fingerprint import TimeBasis
 from harness.envs.hostenv import parse_package
-from harness.results.record import TimeBasis
 
 #: the suffix of an emulated twin's device id
 TWIN_SUFFIX = "@qemu"

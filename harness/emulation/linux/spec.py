@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.core.errors import UserInputError, unknown_name
 from harness.core.files import sha256_file
+from harness.core.fingerprint import TimeBasis
 from harness.envs.hostenv import DISTRIBUTIONS, parse_package
-from harness.results.record import TimeBasis
 
 #: the only machine of this module; `cortexm` boards are of another kind
 MACHINE = "qemu-aarch64"

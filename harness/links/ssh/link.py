@@ -28,7 +28,7 @@ from harness.links.base import (
     chunks,
     command_line,
 )
-from harness.links.ssh.link import hostkeys
+from harness.links.ssh import hostkeys
 from harness.links.ssh.login import ConnectionDropped, log_in
 
 if TYPE_CHECKING:

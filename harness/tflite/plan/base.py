@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 
 #: which build of the firmware the plan is for (devices/cortex_m/kernels/fast.h)
 KernelSet = Literal["portable", "dsp", "mve"]

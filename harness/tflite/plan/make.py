@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.core.errors import UnsupportedError, UserInputError, unknown_name
+from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph, model_io, read_graph
 from harness.tflite.plan import ops_move, ops_simple, ops_weighted
 from harness.tflite.plan.arena import plan_arena
@@ -16,7 +17,6 @@ from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsup
 from harness.tflite.plan.layout import PlanIo, write_plan
 from harness.tflite.plan.lowering import Lowering, NodeRule, declared
 from harness.tflite.plan.values import Buffer
-from harness.variants.artifact import TensorIo
 
 #: op of the .tflite -> what makes steps of it; ops on constants alone are in fold.py
 RULES: dict[str, Callable[[NodeRule], None]] = {

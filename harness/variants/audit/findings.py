@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.results.record import Finding
+from harness.core.finding import Finding
 from harness.tflite.arithmetic import is_integer, node_types, weights_of
 from harness.tflite.features import Features, known_runtimes, runtime_supports
 from harness.tflite.graph import Graph, Node, Tensor, model_io

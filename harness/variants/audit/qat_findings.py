@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.results.record import Finding
+from harness.core.finding import Finding
 from harness.variants.audit.summary import is_symmetric, kernel_range_shape, range_values
 from harness.variants.recipe import Recipe
 

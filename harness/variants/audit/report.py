@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from harness.results.record import Finding
+from harness.core.finding import Finding
 
 AUDIT_VERSION = 1
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import harness
 from harness.core.errors import MissingPartError, UserInputError
-from harness.variants.artifact import AS_IS, Artifact, TensorIo
+from harness.core.tensor import TensorIo
+from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.cache import BuildCache, quota_bytes
 from harness.variants.build.keys import BuildKeys, KeyMaker, representative_digest
 from harness.variants.build.pool import WorkerPool

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from harness.core import paths
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_file, write_json_atomic
-from harness.variants.build.build import leases
+from harness.variants.build import leases
 
 MANIFEST_SCHEMA = 1
 DEFAULT_QUOTA_BYTES = 4 << 30

@@ -67,8 +67,8 @@ class JobRunner:
     def _train(
         self, job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, on_progress: OnProgress
     ) -> dict[str, Any]:
+        from harness.variants.qat import training as qat
         from harness.variants.qat.summary import describe
-        from harness.variants.qat.training import training as qat
 
         dataset = self._load(workload, job)
         if recipe.training.base == "float":
@@ -103,7 +103,7 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
 
 def _rebuild(workload: Workload, recipe: Recipe, seed: int, float_dir: Path) -> Any:
     """The model as it stands before fine-tuning: the float model's weights, wrapped where the recipe's training is QAT."""
-    from harness.variants.qat.training import training as qat
+    from harness.variants.qat import training as qat
 
     qat.seed_everything(seed)
     model = workload.build_model()
@@ -115,7 +115,7 @@ def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path)
     """Writes model.tflite and audit.json; returns what the manifest says of them."""
     from harness.variants.audit.audit import audit_artifact
     from harness.variants.convert import ptq
-    from harness.variants.qat.training import training as qat
+    from harness.variants.qat import training as qat
 
     float_dir, training_dir = Path(job["float_dir"]), Path(job["training_dir"])
     representative = None

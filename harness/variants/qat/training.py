@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.core.errors import UnsupportedError
-from harness.variants.qat.training import quantizers
+from harness.variants.qat import quantizers
 from harness.variants.recipe import Quantizer, Training
 from harness.workloads.keras.env import import_tf
 

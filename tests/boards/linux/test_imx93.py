@@ -24,7 +24,7 @@ from harness.results.record import CellRecord, RunInfo
 from harness.results.store import Store
 from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
 from harness.run.session import key_of
-from harness.tflite.vela.compiler import compiler as vela
+from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from harness.boards.base import BackendSpec, BenchPlan, Deadlines, WorkerFailure
+from harness.boards.mcu import worker as mcu_worker
 from harness.boards.mcu.board import McuBoard
-from harness.boards.mcu.board import worker as mcu_worker
 from harness.boards.mcu.check import run_check_model
 from harness.boards.mcu.clock import McuClock
 from harness.boards.mcu.lines import EmulatedLine, PortLine, SerialAddress

@@ -17,7 +17,7 @@ from harness.boards.mlperf_tiny.model import HeldModel
 from harness.boards.mlperf_tiny.worker import LAP_SHARE, MAX_BATCHES, MIN_BATCHES, lap_ns, plan_batches
 from harness.boards.resolve import get_profile
 from harness.core.errors import UserInputError
-from harness.variants.artifact import TensorIo
+from harness.core.tensor import TensorIo
 
 INFER = (
     "m-warmup-start-2",
