@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from harness.run.session import Plan, RunOptions, RunResult, run_session
+from harness.run.matrix import Plan
+from harness.run.options import RunOptions
+from harness.session.session import RunResult, run_session
 
 
 def run_and_report(

@@ -18,13 +18,13 @@ from harness.boards.mlperf_tiny.board import MlperfTinyBoard
 from harness.boards.profile.model import Profile
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
 from harness.prepare.prepared import PreparedModel
-from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
 from harness.run.budget import Budget
-from harness.run.cell import CellContext, new_record, note_failure, refused_record, run_cell
+from harness.run.cell import drive_cell, new_measurement
 from harness.run.compiled import run_compiled
 from harness.run.held import run_held
+from harness.run.measurement import CellContext, Failure, Measurement
 from harness.run.planned import run_planned
 from harness.run.predicted import note_prediction
 
@@ -33,6 +33,10 @@ ATTEMPTS = 2
 #: how long a board that was lost may take to be back: the time of a reboot
 BACK_S = 120.0
 _BACK_PAUSE_S = 2.0
+
+
+Finish = Callable[[Measurement, PreparedModel, CellContext], CellRecord]
+"""Makes the record of a measured cell. It comes from above: running knows no rules."""
 
 
 @dataclass(kw_only=True)
@@ -71,7 +75,7 @@ class Execution:
 
     run: str
     store: Store
-    objects: ObjectStore
+    finish: Finish
     watcher: Watcher = field(default_factory=Watcher)
     #: a folder of the user's own profiles and delegate tables, searched first
     devices_dir: str | None = None
@@ -203,21 +207,20 @@ class DeviceRunner:
             board, self.board = self.board, None
             board.close()
 
-    def _context(self, backend: str) -> CellContext:
+    def _context(self, key: CellKey) -> CellContext:
         profile = self.job.profile
-        spec = backend_spec(profile, backend)
+        spec = backend_spec(profile, key.backend)
         fingerprint = self.fingerprint or Fingerprint(runtime="not connected")
         return CellContext(
+            key=key,
             run=self.execution.run,
-            device=self.job.device,
             backend=spec,
             deadlines=profile.deadlines_spec(),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
             time_basis=self.board.time_basis
             if isinstance(self.board, McuBoard) and self.fingerprint
             else profile.time_basis,
-            samples=self._samples(backend),
-            objects=self.execution.objects,
+            samples=self._samples(key.backend),
         )
 
     def _delegate_text(self, path: str | None) -> str | None:
@@ -246,10 +249,10 @@ class DeviceRunner:
         """
         watcher = self.execution.watcher
         watcher.cell_started(cell.key)
-        context = self._context(cell.key.backend)
+        context = self._context(cell.key)
         if cell.model.artifact.path is None:
             self.budget.cell_skipped()
-            record: CellRecord | None = refused_record(context, cell.key, cell.model)
+            record: CellRecord | None = self._finish(new_measurement(), cell.model, context)
         elif compiler := self.job.profile.backends[cell.key.backend].compile:
             record = run_compiled(cell, context, compiler, self.budget, run=self._attempt_all, say=watcher.note)
         elif isinstance(self.board, McuBoard):
@@ -278,51 +281,53 @@ class DeviceRunner:
         """Tries a cell up to ATTEMPTS times; `before` is told the board of each try, which may be a new one."""
         stage: Callable[[str], None] = lambda text: self.execution.watcher.stage(cell.key, text)  # noqa: E731
         progress: Progress = lambda done, total: self.execution.watcher.progress(cell.key, done, total)  # noqa: E731
-        record = new_record(context, cell.key, cell.model)
-        previous: WorkerFailure | None = None
+        earlier: tuple[Failure, ...] = ()
         for attempt in range(1, ATTEMPTS + 1):
-            record = new_record(context, cell.key, cell.model)
-            record.attempts = attempt
+            measurement = new_measurement()
+            measurement.attempts, measurement.earlier = attempt, earlier
             try:
                 before(self.board)
-                record = run_cell(
-                    self.board, context, cell.key, cell.model, self.budget, stage=stage, progress=progress
-                )
-                record.attempts = attempt
-                return record
+                drive_cell(self.board, context, cell.model, self.budget, measurement, stage=stage, progress=progress)
+                return self._finish(measurement, cell.model, context)
             except WorkerFailure as failure:
-                repeated = (
-                    previous is not None and previous.signal == failure.signal and previous.phase == failure.phase
-                )
-                note_failure(record, failure, repeated=repeated)
-                record.attempts = attempt
+                measurement.failure = Failure.of_worker(failure)
                 if failure.kind == "exception":
                     break
-                previous = failure
             except DeviceError as error:
-                record.outcome, record.reason, record.attempts = "failed", str(error), attempt
+                measurement.failure = Failure(source="device", what=str(error))
                 if self.execution.stop.is_set():
                     return None
-                if not isinstance(error, TransientDeviceError) or attempt == ATTEMPTS:
+                last = not isinstance(error, TransientDeviceError) or attempt == ATTEMPTS
+                if not last:
+                    self.execution.watcher.note(f"{cell.key.text_with_seed}: {error}; connecting again")
+                else:
                     self.budget.cell_skipped()
-                    self._reconnect_or_give_up(record)
-                    return record
-                self.execution.watcher.note(f"{cell.key.text_with_seed}: {error}; connecting again")
+                record = self._finish(measurement, cell.model, context)
                 self._reconnect_or_give_up(record)
-                context = self._context(cell.key.backend)
-            except HarnessError as error:
-                # Of this cell alone, such as a file that cannot be read: the device goes on with the next one.
-                record.outcome, record.reason = "failed", str(error)
-                break
+                if last:
+                    return record
+                context = self._context(cell.key)
             except Exception as error:
-                # A defect of the harness must cost one cell, not the night's run; it is told in full.
-                record.outcome, record.reason = "failed", f"internal error: {type(error).__name__}: {error}"
-                record.board_log = traceback.format_exc()
+                # Of this cell alone, such as a file that cannot be read, or a defect: it must cost one cell, not the night's run.
+                measurement.failure = _failure_of(error)
                 break
             if self.execution.stop.is_set():
                 return None
+            earlier = (*earlier, measurement.failure)
         self.budget.cell_skipped()
-        return record
+        return self._finish(measurement, cell.model, context)
+
+    def _finish(self, measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord:
+        """The cell's record. What cannot be judged is told as the cell's failure, like everything else that only one cell
+        suffers from.
+        """
+        try:
+            return self.execution.finish(measurement, model, context)
+        except Exception as error:
+            if measurement.failure is not None:
+                raise
+            measurement.failure = _failure_of(error)
+        return self.execution.finish(measurement, model, context)
 
     def _reconnect_or_give_up(self, record: CellRecord) -> None:
         """After a lost device: a fresh connection, or the cell's record is saved and the device is given up.
@@ -351,8 +356,9 @@ class DeviceRunner:
 
     def fail(self, cell: PlannedCell, error: HarnessError) -> CellRecord:
         """Saves a cell that its device could not run, with the reason."""
-        record = new_record(self._context(cell.key.backend), cell.key, cell.model)
-        record.reason = str(error)
+        measurement = new_measurement()
+        measurement.failure = Failure(source="device", what=str(error))
+        record = self._finish(measurement, cell.model, self._context(cell.key))
         self.budget.cell_skipped()
         self.execution.save(record)
         return record
@@ -364,3 +370,10 @@ class DeviceRunner:
         for cell in self.job.cells:
             if cell.key not in finished:
                 self.fail(cell, error)
+
+
+def _failure_of(error: Exception) -> Failure:
+    """An error that only this cell suffers from. A defect of the harness is told in full."""
+    if isinstance(error, HarnessError):
+        return Failure(source="cell", what=str(error))
+    return Failure(source="defect", what=f"{type(error).__name__}: {error}", board_log=traceback.format_exc())

@@ -1,4 +1,4 @@
-"""One invocation from options to exported tables: plan, prepare, run, export. The one room that knows all the others."""
+"""One invocation from options to exported tables: plan, prepare, drive, judge, export. The one room that knows all the others."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from harness import __version__
-from harness.boards.profile.model import Profile
-from harness.boards.resolve import get_profile
-from harness.core.errors import MissingPartError, UserInputError, unknown_name
-from harness.core.finding import Finding
+from harness.core.errors import UserInputError
+from harness.judge.keep import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
@@ -24,62 +21,9 @@ from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.execute import DeviceJob, Execution, PlannedCell, Watcher, execute
-from harness.workloads.base import Tolerance, Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What the user asked for, as plain data: it is stored with the run, so that `--resume` needs nothing but the run's id."""
-
-    workloads: tuple[str, ...] = ()
-    recipes: tuple[str, ...] = ("core",)
-    devices: tuple[str, ...] = ()
-    backends: tuple[str, ...] = ()
-    seeds: int = 1
-    #: samples per cell: None as the profile says, 0 for all
-    samples: int | None = None
-    budget_s: float | None = None
-    emulated: bool = False
-    data_dir: str | None = None
-    #: the .npz of workloads that are the user's own model files
-    data: str | None = None
-    devices_dir: str | None = None
-    bundle: str | None = None
-    #: changed bounds of the outcome `wrong`, as NAME=VALUE
-    tolerances: tuple[str, ...] = ()
-    jobs: int | None = None
-
-    def absolute(self) -> RunOptions:
-        """The same options from any working folder: `--resume` may be called from another one."""
-
-        def path(text: str | None) -> str | None:
-            return None if text is None else str(Path(text).expanduser().absolute())
-
-        workloads = tuple(path(w) if Path(w).expanduser().exists() else w for w in self.workloads)
-        return replace(
-            self,
-            workloads=workloads,
-            data_dir=path(self.data_dir),
-            data=path(self.data),
-            bundle=path(self.bundle),
-            devices_dir=path(self.devices_dir),
-        )
-
-    @staticmethod
-    def from_json(stored: dict[str, Any]) -> RunOptions:
-        """The options of a stored run; unknown fields of a newer harness are left out."""
-        known = {f.name for f in fields(RunOptions)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known}
-        return RunOptions(**values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChosenDevice:
-    """A device and the backends of it that a run wants."""
-
-    device: str
-    profile: Profile
-    backends: tuple[str, ...]
+from harness.run.matrix import ChosenDevice, Plan, choose_devices, make_plan
+from harness.run.options import RunOptions, parse_tolerances
+from harness.session.conclude import conclude
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,96 +40,6 @@ class RunResult:
     def exit_code(self) -> int:
         """2 where a device or link failed, else 0. Unsupported and wrong are answers, not failures."""
         return 2 if self.not_run or any(r.outcome == "failed" for r in self.records) else 0
-
-
-def choose_devices(options: RunOptions) -> list[ChosenDevice]:
-    """The profiles and backends of `--device` and `--backend`.
-
-    Raises:
-        UserInputError: no device named, an unknown one, or a backend that none of the devices has.
-    """
-    if not options.devices:
-        raise UserInputError("no device named", hint="add --device host-litert, or see `harness devices list`")
-    chosen = []
-    for name in dict.fromkeys(options.devices):
-        profile = get_profile(name, options.devices_dir, emulated=options.emulated)
-        _require_available(profile)
-        backends = tuple(b for b in profile.backends if not options.backends or b in options.backends)
-        chosen.append(ChosenDevice(device=profile.name, profile=profile, backends=backends))
-    for backend in options.backends:
-        known = {b for c in chosen for b in c.profile.backends}
-        if backend not in known:
-            raise unknown_name("backend", backend, known)
-    return [c for c in chosen if c.backends]
-
-
-def _require_available(profile: Profile) -> None:
-    """Ends the command before anything is built when a device cannot even be tried: no address, no runtime here."""
-    from harness.boards.connect import availability, require_address
-
-    require_address(profile)
-    state = availability(profile)
-    if not state.ok:
-        raise MissingPartError(f"unavailable: {state.reason}", where=profile.name, hint="see `harness devices list`")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Cells in running order, and a way to prepare their models (which may train and convert for minutes)."""
-
-    keys: tuple[CellKey, ...]
-    prepare: Callable[[Say], list[PreparedModel]]
-
-
-def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
-    """The matrix of a run, from workloads and recipes or from a bundle. Nothing is built yet."""
-    targets = [(c.device, c.backends) for c in devices]
-    if options.bundle is not None:
-        from harness.run.bundled import bundle_models
-
-        models = bundle_models(Path(options.bundle), options.workloads, options.recipes)
-        keys = tuple(key_of(m, device, b) for device, backends in targets for m in models for b in backends)
-        return Plan(keys=keys, prepare=lambda say: models)
-    from harness.run.plan import cell_keys, expand, prepare_requests
-    from harness.variants.recipe import select_recipes
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.registry import get_workload, workload_names
-
-    source = DataSource.default(options.data_dir)
-    data = Path(options.data) if options.data else None
-    workloads = distinct([get_workload(name, data=data) for name in options.workloads or workload_names()])
-    requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
-    keys = tuple(cell_keys(requests, source, targets))
-    return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))
-
-
-def distinct(workloads: Sequence[Workload]) -> list[Workload]:
-    """The workloads, each once.
-
-    Raises:
-        UserInputError: two different model files that would go by the same name in every table.
-    """
-    chosen: dict[str, Workload] = {}
-    for workload in workloads:
-        other = chosen.setdefault(workload.name, workload)
-        if other.model_path != workload.model_path:
-            raise UserInputError(
-                f"{other.model_path} and {workload.model_path} would both be called '{workload.name}'",
-                hint="rename one",
-            )
-    return list(chosen.values())
-
-
-def key_of(model: PreparedModel, device: str, backend: str) -> CellKey:
-    """The cell of a prepared model on a device's backend."""
-    return CellKey(
-        workload=model.workload,
-        recipe=model.recipe,
-        device=device,
-        backend=backend,
-        dataset=model.dataset_digest,
-        seed=model.seed,
-    )
 
 
 def run_session(
@@ -245,7 +99,7 @@ def run_session(
         execution = Execution(
             run=info.run,
             store=store,
-            objects=ObjectStore(results),
+            finish=finisher(ObjectStore(results)),
             watcher=watcher or Watcher(),
             devices_dir=options.devices_dir,
         )
@@ -255,38 +109,16 @@ def run_session(
             execute(_jobs(devices, keys, models, options), execution, budget_s=_time_left(options, begun_s))
             state = "finished"
         finally:
-            store.finish_run(info.run, state)
-            result = _export(store, info.run, results, len(plan.keys))
+            folder = conclude(store, info.run, results, state=state)
+            records = tuple(store.cells(run=info.run))
+            not_run = max(0, len(plan.keys) - len(records))
+            result = RunResult(run=info.run, info=store.run(info.run), records=records, export=folder, not_run=not_run)
     return result
 
 
 def _time_left(options: RunOptions, begun_s: float) -> float | None:
     """What preparation left of the budget; cells run also when nothing is left, with the fewest samples."""
     return None if options.budget_s is None else max(0.0, options.budget_s - (time.monotonic() - begun_s))
-
-
-def parse_tolerances(settings: Sequence[str]) -> dict[str, float | int]:
-    """The bounds of `NAME=VALUE` settings, checked.
-
-    Raises:
-        UserInputError: for an unknown bound or a value that is not a number in its range.
-    """
-    known = {f.name for f in fields(Tolerance)}
-    values: dict[str, float | int] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if name not in known or not equals:
-            raise unknown_name("tolerance", name, known)
-        try:
-            value = int(text) if name == "integer_lsb" else float(text)
-        except ValueError:
-            raise UserInputError(f"tolerance {name} takes a number, not '{text}'") from None
-        if not 0 <= value < float("inf") or (name not in ("integer_lsb", "float_nrmse") and value > 1):
-            raise UserInputError(
-                f"tolerance {name}={text} is out of range", hint="shares lie in 0..1, bounds at 0 or more"
-            )
-        values[name] = value
-    return values
 
 
 def _with_tolerance(model: PreparedModel, values: dict[str, float | int]) -> PreparedModel:
@@ -348,32 +180,3 @@ def _jobs(
         )
         jobs.append(DeviceJob(profile=chosen.profile, device=chosen.device, cells=cells, samples=options.samples))
     return [job for job in jobs if job.cells]
-
-
-def add_cross_findings(store: Store, run: str) -> None:
-    """Adds to the run's cells what they say together; safe to repeat after a resume."""
-    from harness.measure.crosscheck import CROSS_CODES, cross_checks
-    from harness.measure.crosscheck_cores import CORE_CODES, core_checks
-
-    records = {r.key: r for r in store.cells(run=run)}
-    objects = ObjectStore(store.results_dir)
-    found: dict[CellKey, list[Finding]] = {key: [] for key in records}
-    for cross in (*cross_checks(records.values()), *core_checks(records.values(), objects.get_arrays)):
-        found[cross.key].append(cross.finding)
-    for key, record in records.items():
-        kept = [f for f in record.findings if f.code not in CROSS_CODES | CORE_CODES]
-        if kept + found[key] != record.findings:
-            record.findings = kept + found[key]
-            store.add_cell(record)
-
-
-def _export(store: Store, run: str, results: Path, planned: int) -> RunResult:
-    """Exports what there is, also of an interrupted run."""
-    from harness.reports.export import export_run
-
-    add_cross_findings(store, run)
-    records = tuple(store.cells(run=run))
-    folder = export_run(store, run, results) if records else None
-    return RunResult(
-        run=run, info=store.run(run), records=records, export=folder, not_run=max(0, planned - len(records))
-    )

@@ -23,7 +23,8 @@ from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.run.execute import Watcher
 from harness.run.measured import measure_plan
-from harness.run.session import RunOptions, RunResult, run_session
+from harness.run.options import RunOptions
+from harness.session.session import RunResult, run_session
 from tests.support import tiny_model
 from tests.support.places import SUPPORT
 

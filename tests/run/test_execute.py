@@ -11,6 +11,7 @@ from harness.boards.base import WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
+from harness.judge.keep import finisher
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, RunInfo
@@ -82,7 +83,7 @@ def rig(tmp_path, monkeypatch):
         ]
         with Store.open(tmp_path / "results") as store:
             store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-            execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
+            execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             cells = tuple(PlannedCell(key=k, model=m) for k, m in zip(keys, models, strict=True))
             execute([DeviceJob(profile=profile, device="host-litert", cells=cells, samples=samples)], execution)
             by_key = {r.key: r for r in store.cells(run="r1")}
@@ -237,7 +238,7 @@ def test_ctrl_c_ends_the_cell_under_way_and_keeps_the_finished_ones(tmp_path, mo
     with Store.open(tmp_path / "results") as store:
         keys = [c.key for c in cells]
         store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-        execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
+        execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
         job = DeviceJob(profile=packaged_profile("host-litert"), device="host-litert", cells=tuple(cells), samples=None)
         with pytest.raises(KeyboardInterrupt):
             execute([job], execution)

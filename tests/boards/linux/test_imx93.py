@@ -15,6 +15,7 @@ from harness.boards.resolve import get_profile
 from harness.cli.progress import describe
 from harness.core.errors import MissingPartError, StableDeviceError, UserInputError
 from harness.core.files import sha256_file
+from harness.judge.keep import finisher
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.reports import tables
 from harness.reports.jsonout import document, schema
@@ -23,7 +24,7 @@ from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord, RunInfo
 from harness.results.store import Store
 from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
-from harness.run.session import key_of
+from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
@@ -82,7 +83,7 @@ def run_cells(tmp_path: Path, vela_shared: Path):
         keys = [cell.key for cell in cells]
         with Store.open(tmp_path / "results") as store:
             store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-            execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
+            execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             execute(
                 [DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=32)],
                 execution,
