@@ -6,6 +6,7 @@ rules. Nothing is read or written here; the caller stores arrays and names them 
 
 from __future__ import annotations
 
+from harness.boards.base import WorkerStats
 from harness.judge.counts import note_evaluated, note_repeats
 from harness.judge.outcome import note_failure
 from harness.judge.outputs import note_outputs
@@ -57,13 +58,12 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
     if measurement.placement is not None:
         note_placement(record, measurement.placement, context.backend)
     if measurement.stats is not None:
-        _note_stats(record, measurement)
+        _note_stats(record, measurement.stats)
     note_cached(record, measurement)
     note_vendor(record, measurement.vendor)
 
 
-def _note_stats(record: CellRecord, measurement: Measurement) -> None:
-    stats = measurement.stats
+def _note_stats(record: CellRecord, stats: WorkerStats) -> None:
     record.memory_peak_bytes = stats.memory_peak_bytes
     record.arena_bytes, record.stack_peak_bytes = stats.arena_bytes, stats.stack_peak_bytes
     record.model_bytes, record.code_bytes = stats.model_bytes, stats.code_bytes

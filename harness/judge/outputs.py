@@ -28,7 +28,7 @@ def note_outputs(
     record.samples = count
     record.outcome, record.reason = "ok", None
     if model.labels is not None:
-        _note_accuracy(record, outputs[0], count, model)
+        _note_accuracy(record, outputs[0], model.labels[:count], model)
     if model.reference is None:
         return
     shared = min(count, REFERENCE_SAMPLES, len(model.reference.outputs[0]))
@@ -50,13 +50,13 @@ def note_outputs(
     _note_divergence(record, verdict, model.reference.identity, backend)
 
 
-def _note_accuracy(record: CellRecord, output: np.ndarray, count: int, model: PreparedModel) -> None:
+def _note_accuracy(record: CellRecord, output: np.ndarray, labels: np.ndarray, model: PreparedModel) -> None:
     io = model.artifact.outputs[0]
-    right = answers(output, model.task, scale=io.scale, zero_point=io.zero_point) == model.labels[:count]
+    right = answers(output, model.task, scale=io.scale, zero_point=io.zero_point) == labels
     score = accuracy(right)
     record.accuracy, record.accuracy_low, record.accuracy_high = score.value, score.low, score.high
     if model.float_right is not None:
-        difference = paired(right, model.float_right[:count])
+        difference = paired(right, model.float_right[: len(labels)])
         record.accuracy_delta, record.mcnemar_p = difference.delta, difference.p
         record.only_float_right, record.only_cell_right = difference.only_float_right, difference.only_cell_right
 

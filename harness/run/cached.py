@@ -27,7 +27,7 @@ def drive_cached(
     try:
         worker = board.open_worker(replace(context.backend, cache="kept"), context.deadlines)
         try:
-            load_ns = worker.load(model.artifact.sha256).load_ns
+            load_ns = worker.load(model.artifact.file_sha256).load_ns
             first_invoke_ns = worker.first_invoke([i.sha256 for i in model.inputs])
         finally:
             worker.close()

@@ -68,14 +68,14 @@ def drive_cell(
     stage = stage or (lambda _: None)
     started_ns = time.perf_counter_ns()
     stage("uploading")
-    board.ensure_file(model.artifact.path, model.artifact.sha256, progress=progress)
+    board.ensure_file(model.artifact.file, model.artifact.file_sha256, progress=progress)
     for file in model.inputs:
         board.ensure_file(file.path, file.sha256, progress=progress)
     stage("loading")
     worker = board.open_worker(context.backend, context.deadlines)
     sampling_ns = 0
     try:
-        measurement.loaded = worker.load(model.artifact.sha256)
+        measurement.loaded = worker.load(model.artifact.file_sha256)
         if model.inputs:
             sampling_ns = _drive_steady(worker, context, model, budget, measurement, stage, progress)
         measurement.placement = worker.placement()

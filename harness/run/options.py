@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserInputError, unknown_name
+from harness.core.plain import from_plain
 from harness.workloads.base import Tolerance
 
 
@@ -36,41 +37,46 @@ class RunOptions:
     def absolute(self) -> RunOptions:
         """The same options from any working folder: `--resume` may be called from another one."""
 
-        def path(text: str | None) -> str | None:
-            return None if text is None else str(Path(text).expanduser().absolute())
+        def path(text: str) -> str:
+            return str(Path(text).expanduser().absolute())
 
         workloads = tuple(path(w) if Path(w).expanduser().exists() else w for w in self.workloads)
         return replace(
             self,
             workloads=workloads,
-            data_dir=path(self.data_dir),
-            data=path(self.data),
-            bundle=path(self.bundle),
-            devices_dir=path(self.devices_dir),
+            data_dir=self.data_dir and path(self.data_dir),
+            data=self.data and path(self.data),
+            bundle=self.bundle and path(self.bundle),
+            devices_dir=self.devices_dir and path(self.devices_dir),
         )
 
     @staticmethod
     def from_json(stored: dict[str, Any]) -> RunOptions:
-        """The options of a stored run; unknown fields of a newer harness are left out."""
-        known = {f.name for f in fields(RunOptions)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known}
-        return RunOptions(**values)
+        """The options of a stored run; unknown fields of a newer harness are left out.
+
+        Raises:
+            UserInputError: they are no options.
+        """
+        try:
+            return from_plain(RunOptions, stored, {})
+        except ValueError as error:
+            raise UserInputError(f"the run's stored options cannot be read ({error})", hint="start a new run") from None
 
 
-def parse_tolerances(settings: Sequence[str]) -> dict[str, float | int]:
+def parse_tolerances(settings: Sequence[str]) -> dict[str, Any]:
     """The bounds of `NAME=VALUE` settings, checked.
 
     Raises:
         UserInputError: for an unknown bound or a value that is not a number in its range.
     """
     known = {f.name for f in fields(Tolerance)}
-    values: dict[str, float | int] = {}
+    values: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if name not in known or not equals:
             raise unknown_name("tolerance", name, known)
         try:
-            value = int(text) if name == "integer_lsb" else float(text)
+            value: float = int(text) if name == "integer_lsb" else float(text)
         except ValueError:
             raise UserInputError(f"tolerance {name} takes a number, not '{text}'") from None
         if not 0 <= value < float("inf") or (name not in ("integer_lsb", "float_nrmse") and value > 1):

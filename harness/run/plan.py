@@ -115,7 +115,7 @@ def _prepare(
 
 
 def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artifact]) -> Artifact:
-    if request.recipe == AS_IS:
+    if request.recipe == AS_IS and request.workload.model_path is not None:
         from harness.variants.build.build import artifact_from_file
 
         return artifact_from_file(Path(request.workload.model_path))

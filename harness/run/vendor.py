@@ -82,7 +82,7 @@ def _run(board: Any, context: CellContext, model: PreparedModel, arguments: list
     backend, deadlines = context.backend, context.deadlines
     backend = replace(backend, cache="kept") if backend.uses_cache else backend
     deadline_s = deadlines.load_s + deadlines.first_invoke_s + 4 * _TIMED_S
-    done = board.run_vendor_benchmark(model.artifact.sha256, backend, arguments, deadline_s)
+    done = board.run_vendor_benchmark(model.artifact.file_sha256, backend, arguments, deadline_s)
     return VendorRun(
         program=board.vendor_benchmark,
         arguments=tuple(arguments),

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from harness import __version__
 from harness.core.errors import UserInputError
@@ -121,7 +122,7 @@ def _time_left(options: RunOptions, begun_s: float) -> float | None:
     return None if options.budget_s is None else max(0.0, options.budget_s - (time.monotonic() - begun_s))
 
 
-def _with_tolerance(model: PreparedModel, values: dict[str, float | int]) -> PreparedModel:
+def _with_tolerance(model: PreparedModel, values: dict[str, Any]) -> PreparedModel:
     return replace(model, tolerance=replace(model.tolerance, **values)) if values else model
 
 
