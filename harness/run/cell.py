@@ -18,6 +18,7 @@ from harness.measure.latency import latency_stats
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, FallbackOp
+from harness.run.batches import note_batches
 from harness.run.budget import Budget
 from harness.run.cached import measure_cached
 from harness.run.counted import note_evaluated, note_repeats
@@ -109,8 +110,8 @@ def run_cell(
         record.board_log = worker.close() or None
     if context.backend.uses_cache:
         stage("cached start")
-        measure_cached(board, context.backend, context.deadlines, record, model, getattr(worker, "cache_use", None))
-    if getattr(board, "vendor_benchmark", None):
+        measure_cached(board, context.backend, context.deadlines, record, model, worker.cache_use)
+    if board.vendor_benchmark is not None:
         stage("vendor's benchmark")
         measure_vendor(board, context.backend, context.deadlines, record)
     record.duration_ns = time.perf_counter_ns() - started_ns
@@ -141,6 +142,7 @@ def _measure_steady(
     timed = worker.bench(budget.bench_plan())
     if len(timed.samples_ns):
         _note_latency(record, timed.samples_ns, context.objects)
+        note_batches(record, timed)
     if timed.counts is not None:
         note_repeats(record, timed.counts)
     if not timed.warmup_stable:

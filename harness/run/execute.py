@@ -10,22 +10,21 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from harness.boards.base import Board, Fingerprint, Progress, WorkerFailure
+from harness.boards.adapt import Adapted, NotAdapted, adapt
+from harness.boards.base import Board, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
-from harness.boards.mcu.board import McuBoard
-from harness.boards.mlperf_tiny.board import MlperfTinyBoard
 from harness.boards.profile.model import Profile
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
+from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.prepare.prepared import PreparedModel
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
+from harness.run.adapted import not_adapted_record, note_adapted
 from harness.run.budget import Budget
 from harness.run.cell import CellContext, new_record, note_failure, refused_record, run_cell
-from harness.run.compiled import run_compiled
-from harness.run.held import run_held
-from harness.run.planned import run_planned
+from harness.run.compiled import estimated_record
 from harness.run.predicted import note_prediction
 
 #: a cell whose link broke or whose worker died from outside is tried this often in all
@@ -160,7 +159,7 @@ class DeviceRunner:
         samples one after the other, so that they travel once.
         """
         cells = list(self.job.cells)
-        if not isinstance(self.board, McuBoard):
+        if self.board is None or not self.board.one_dataset_at_a_time:
             return cells
         inputs = [tuple(file.sha256 for file in cell.model.inputs) for cell in cells]
         return [cells[i] for i in sorted(range(len(cells)), key=lambda i: inputs.index(inputs[i]))]
@@ -213,20 +212,22 @@ class DeviceRunner:
             backend=spec,
             deadlines=profile.deadlines_spec(),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
-            time_basis=self.board.time_basis
-            if isinstance(self.board, McuBoard) and self.fingerprint
-            else profile.time_basis,
+            time_basis=self._time_basis(),
             samples=self._samples(backend),
             objects=self.execution.objects,
         )
 
+    def _time_basis(self) -> TimeBasis:
+        """What the connected board says its figures are, else what the profile says."""
+        said = self.board.time_basis if self.board is not None and self.fingerprint is not None else None
+        return said or self.job.profile.time_basis
+
     def _delegate_text(self, path: str | None) -> str | None:
         """The delegate's path, with the library's hash where the board can tell."""
-        describe = getattr(self.board, "delegate_text", None)
-        if path is None or describe is None:
+        if path is None or self.board is None:
             return path
         try:
-            return describe(path)
+            return self.board.delegate_text(path)
         except DeviceError:
             return path  # the link broke: the cell's own next request says so, and is tried again
 
@@ -250,44 +251,69 @@ class DeviceRunner:
         if cell.model.artifact.path is None:
             self.budget.cell_skipped()
             record: CellRecord | None = refused_record(context, cell.key, cell.model)
-        elif compiler := self.job.profile.backends[cell.key.backend].compile:
-            record = run_compiled(cell, context, compiler, self.budget, run=self._attempt_all, say=watcher.note)
-        elif isinstance(self.board, McuBoard):
-            record = run_planned(cell, context, self.board, self.budget, run=self._attempt_all)
-        elif isinstance(self.board, MlperfTinyBoard):
-            record = run_held(cell, context, self.board, self.budget, run=self._attempt_all)
         else:
-            record = self._attempt_all(cell, context)
+            record = self._run_adapted(cell, context)
         if record is not None:
-            if self.job.profile.backends[cell.key.backend].compile is None:
-                facts = self.board.facts if isinstance(self.board, McuBoard) else None
+            if context.backend.compiler is None:
                 note_prediction(
                     record,
                     cell.model,
                     self.job.profile,
                     context.backend,
                     devices_dir=self.execution.devices_dir,
-                    board=facts,
+                    board=self.board.facts_for_prediction() if self.board is not None else None,
                 )
             self.execution.save(record)
         return record
 
-    def _attempt_all(
-        self, cell: PlannedCell, context: CellContext, before: Callable[[Board], None] = lambda board: None
-    ) -> CellRecord | None:
-        """Tries a cell up to ATTEMPTS times; `before` is told the board of each try, which may be a new one."""
+    def _run_adapted(self, cell: PlannedCell, context: CellContext) -> CellRecord | None:
+        """Gives the cell's model the form that travels, and runs it; what the board cannot be given ends here."""
+        started_ns = time.perf_counter_ns()
+        try:
+            adapted = adapt(self._connected(), cell.model, context.backend, say=self.execution.watcher.note)
+        except Exception as error:
+            record = new_record(context, cell.key, cell.model)
+            _note_error(record, error)
+        else:
+            if isinstance(adapted, NotAdapted):
+                record = not_adapted_record(context, cell.key, cell.model, adapted)
+            elif not adapted.runs:
+                record = estimated_record(context, cell.key, adapted)
+            else:
+                ran = self._attempt_all(cell, context, adapted)
+                if ran is not None:
+                    note_adapted(ran, adapted)
+                return ran
+        record.duration_ns = time.perf_counter_ns() - started_ns
+        self.budget.cell_skipped()
+        return record
+
+    def _connected(self) -> Board:
+        """The board.
+
+        Raises:
+            TransientDeviceError: it was lost, and is not there again.
+        """
+        if self.board is None:
+            raise TransientDeviceError("not connected", where=self.job.device)
+        return self.board
+
+    def _attempt_all(self, cell: PlannedCell, context: CellContext, adapted: Adapted) -> CellRecord | None:
+        """Tries a cell up to ATTEMPTS times; None when the run was interrupted."""
+        model = replace(adapted.model, findings=(*adapted.model.findings, *adapted.findings))
+        available = min((i.count for i in model.inputs), default=0)
         stage: Callable[[str], None] = lambda text: self.execution.watcher.stage(cell.key, text)  # noqa: E731
         progress: Progress = lambda done, total: self.execution.watcher.progress(cell.key, done, total)  # noqa: E731
-        record = new_record(context, cell.key, cell.model)
+        record = new_record(context, cell.key, model)
         previous: WorkerFailure | None = None
         for attempt in range(1, ATTEMPTS + 1):
-            record = new_record(context, cell.key, cell.model)
+            record = new_record(context, cell.key, model)
             record.attempts = attempt
             try:
-                before(self.board)
-                record = run_cell(
-                    self.board, context, cell.key, cell.model, self.budget, stage=stage, progress=progress
-                )
+                # Each time: after a lost connection it is another board, which knows nothing of the cell.
+                board = self._connected()
+                board.announce(adapted, samples=min(available, context.samples or available))
+                record = run_cell(board, context, cell.key, model, self.budget, stage=stage, progress=progress)
                 record.attempts = attempt
                 return record
             except WorkerFailure as failure:
@@ -310,14 +336,8 @@ class DeviceRunner:
                 self.execution.watcher.note(f"{cell.key.text_with_seed}: {error}; connecting again")
                 self._reconnect_or_give_up(record)
                 context = self._context(cell.key.backend)
-            except HarnessError as error:
-                # Of this cell alone, such as a file that cannot be read: the device goes on with the next one.
-                record.outcome, record.reason = "failed", str(error)
-                break
             except Exception as error:
-                # A defect of the harness must cost one cell, not the night's run; it is told in full.
-                record.outcome, record.reason = "failed", f"internal error: {type(error).__name__}: {error}"
-                record.board_log = traceback.format_exc()
+                _note_error(record, error)
                 break
             if self.execution.stop.is_set():
                 return None
@@ -364,3 +384,14 @@ class DeviceRunner:
         for cell in self.job.cells:
             if cell.key not in finished:
                 self.fail(cell, error)
+
+
+def _note_error(record: CellRecord, error: Exception) -> None:
+    """An error of this cell alone, such as a file that cannot be read: the device goes on with the next one.
+
+    A defect of the harness must cost one cell, not the night's run; it is told in full.
+    """
+    record.outcome, record.reason = "failed", str(error)
+    if not isinstance(error, HarnessError):
+        record.reason = f"internal error: {type(error).__name__}: {error}"
+        record.board_log = "".join(traceback.format_exception(error))

@@ -12,7 +12,7 @@ from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
-    from harness.boards.mcu.model import McuFacts
+    pass
 
 
 def note_prediction(
@@ -22,7 +22,7 @@ def note_prediction(
     backend: BackendSpec,
     *,
     devices_dir: str | None = None,
-    board: McuFacts | None = None,
+    board: object | None = None,
 ) -> None:
     """Adds the prediction, the findings where it was wrong, and a reason to each op that fell back.
 

@@ -9,9 +9,8 @@ outcome: what goes wrong here is a finding.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any
 
-from harness.boards.base import BackendSpec, Deadlines
+from harness.boards.base import BackendSpec, Board, Deadlines
 from harness.core.finding import Finding
 from harness.measure.vendor_benchmark import VendorFigures, VendorOutputError, parse_benchmark_output
 from harness.results.record import CellRecord
@@ -48,7 +47,7 @@ def vendor_arguments(backend: BackendSpec, *, profiling: bool) -> list[str] | No
     return arguments
 
 
-def measure_vendor(board: Any, backend: BackendSpec, deadlines: Deadlines, record: CellRecord) -> None:
+def measure_vendor(board: Board, backend: BackendSpec, deadlines: Deadlines, record: CellRecord) -> None:
     """Adds `vendor_benchmark` and its two figures to a record whose model is on the board, and a finding where they differ.
 
     Args:
@@ -57,7 +56,7 @@ def measure_vendor(board: Any, backend: BackendSpec, deadlines: Deadlines, recor
     Raises:
         DeviceError: the link is gone.
     """
-    program = getattr(board, "vendor_benchmark", None)
+    program = board.vendor_benchmark
     arguments = vendor_arguments(backend, profiling=False)
     if program is None or arguments is None or record.latency_median_ns is None or record.artifact_sha256 is None:
         return
@@ -75,7 +74,7 @@ def measure_vendor(board: Any, backend: BackendSpec, deadlines: Deadlines, recor
 
 
 def _run(
-    board: Any, backend: BackendSpec, deadlines: Deadlines, record: CellRecord, arguments: list[str]
+    board: Board, backend: BackendSpec, deadlines: Deadlines, record: CellRecord, arguments: list[str]
 ) -> VendorFigures | None:
     deadline_s = deadlines.load_s + deadlines.first_invoke_s + 4 * _TIMED_S
     done = board.run_vendor_benchmark(record.artifact_sha256, backend, arguments, deadline_s)
