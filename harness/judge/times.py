@@ -34,3 +34,21 @@ def note_warm_up(record: CellRecord, bench: BenchResult) -> None:
             fix="pin the CPU frequency governor, or look at the raw samples",
         )
     )
+
+
+def note_batches(record: CellRecord, bench: BenchResult) -> None:
+    """What a latency sample is on a board that times batches, and how much of it is not the inference."""
+    if not bench.batch_overhead_ns or record.latency_median_ns is None:
+        return
+    share = bench.batch_overhead_ns / max(1, bench.batch * record.latency_median_ns)
+    record.findings.append(
+        Finding(
+            code="latency-of-batches",
+            severity="warning" if share > 0.05 else "info",
+            where=record.key.text,
+            what=f"each of the {record.latency_samples} latency samples is the mean of {bench.batch} inferences between two "
+            f"readings of the board's microsecond timer: percentiles are those of means; up to {share:.1%} of it is the "
+            "printing of a line",
+            fix="a higher baud rate makes that share smaller",
+        )
+    )

@@ -10,7 +10,6 @@ import numpy as np
 
 from harness.boards.base import Board, Progress, Worker
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellKey, CellRecord
 from harness.run.budget import Budget
 from harness.run.cached import drive_cached
 from harness.run.measurement import CellContext, Measurement
@@ -20,33 +19,14 @@ Stage = Callable[[str], None]
 """Called with what the cell is doing now, for the progress line."""
 
 
+def now_utc() -> str:
+    """The time in a record, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def new_measurement() -> Measurement:
     """A measurement that begins now."""
-    return Measurement(started_utc=datetime.now(UTC).isoformat(timespec="seconds"))
-
-
-def new_record(context: CellContext, key: CellKey, model: PreparedModel) -> CellRecord:
-    """A record with everything that is known before anything runs. Its outcome is `failed` until something better is known."""
-    artifact = model.artifact
-    return CellRecord(
-        key=key,
-        run=context.run,
-        outcome="failed",
-        reason="the cell did not end",
-        started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        time_basis=context.time_basis,
-        fingerprint=context.fingerprint,
-        dataset_name=model.dataset_name,
-        dataset_note=model.dataset_note,
-        artifact_sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
-        input_dtype=artifact.inputs[0].dtype if artifact.inputs else None,
-        output_dtype=artifact.outputs[0].dtype if artifact.outputs else None,
-        threads=context.backend.threads or None,
-        affinity=list(context.backend.affinity) or None,
-        total_nodes=model.node_count,
-        findings=list(model.findings),
-    )
+    return Measurement(started_utc=now_utc())
 
 
 def drive_cell(
@@ -84,9 +64,9 @@ def drive_cell(
         measurement.board_log = worker.close()
     if context.backend.uses_cache:
         stage("cached start")
-        measurement.cache_use = getattr(worker, "cache_use", None)
+        measurement.cache_use = worker.cache_use
         measurement.cached = drive_cached(board, context, model, measurement)
-    if getattr(board, "vendor_benchmark", None):
+    if board.vendor_benchmark is not None:
         stage("vendor's benchmark")
         measurement.vendor = drive_vendor(board, context, model, measurement)
     measurement.duration_ns = time.perf_counter_ns() - started_ns

@@ -10,22 +10,19 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from harness.boards.base import Board, Fingerprint, Progress, WorkerFailure
+from harness.boards.adapt import Adapted, NotAdapted, adapt
+from harness.boards.base import Board, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
-from harness.boards.mcu.board import McuBoard
-from harness.boards.mlperf_tiny.board import MlperfTinyBoard
 from harness.boards.profile.model import Profile
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
+from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
 from harness.run.budget import Budget
-from harness.run.cell import drive_cell, new_measurement
-from harness.run.compiled import run_compiled
-from harness.run.held import run_held
-from harness.run.measurement import CellContext, Failure, Measurement
-from harness.run.planned import run_planned
+from harness.run.cell import drive_cell, new_measurement, now_utc
+from harness.run.measurement import Adaptation, CellContext, Failure, Measurement
 from harness.run.predicted import note_prediction
 
 #: a cell whose link broke or whose worker died from outside is tried this often in all
@@ -164,7 +161,7 @@ class DeviceRunner:
         samples one after the other, so that they travel once.
         """
         cells = list(self.job.cells)
-        if not isinstance(self.board, McuBoard):
+        if self.board is None or not self.board.one_dataset_at_a_time:
             return cells
         inputs = [tuple(file.sha256 for file in cell.model.inputs) for cell in cells]
         return [cells[i] for i in sorted(range(len(cells)), key=lambda i: inputs.index(inputs[i]))]
@@ -217,19 +214,21 @@ class DeviceRunner:
             backend=spec,
             deadlines=profile.deadlines_spec(),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
-            time_basis=self.board.time_basis
-            if isinstance(self.board, McuBoard) and self.fingerprint
-            else profile.time_basis,
+            time_basis=self._time_basis(),
             samples=self._samples(key.backend),
         )
 
+    def _time_basis(self) -> TimeBasis:
+        """What the connected board says its figures are, else what the profile says."""
+        said = self.board.time_basis if self.board is not None and self.fingerprint is not None else None
+        return said or self.job.profile.time_basis
+
     def _delegate_text(self, path: str | None) -> str | None:
         """The delegate's path, with the library's hash where the board can tell."""
-        describe = getattr(self.board, "delegate_text", None)
-        if path is None or describe is None:
+        if path is None or self.board is None:
             return path
         try:
-            return describe(path)
+            return self.board.delegate_text(path)
         except DeviceError:
             return path  # the link broke: the cell's own next request says so, and is tried again
 
@@ -247,75 +246,98 @@ class DeviceRunner:
         Raises:
             DeviceError: when the device is gone for good; the cell's record is saved before.
         """
-        watcher = self.execution.watcher
-        watcher.cell_started(cell.key)
+        self.execution.watcher.cell_started(cell.key)
         context = self._context(cell.key)
+        measurement = new_measurement()
+        record: CellRecord | None
         if cell.model.artifact.path is None:
             self.budget.cell_skipped()
-            record: CellRecord | None = self._finish(new_measurement(), cell.model, context)
-        elif compiler := self.job.profile.backends[cell.key.backend].compile:
-            record = run_compiled(cell, context, compiler, self.budget, run=self._attempt_all, say=watcher.note)
-        elif isinstance(self.board, McuBoard):
-            record = run_planned(cell, context, self.board, self.budget, run=self._attempt_all)
-        elif isinstance(self.board, MlperfTinyBoard):
-            record = run_held(cell, context, self.board, self.budget, run=self._attempt_all)
+            record = self._finish(measurement, cell.model, context)
         else:
-            record = self._attempt_all(cell, context)
+            record = self._run_adapted(measurement, cell.model, context)
         if record is not None:
-            if self.job.profile.backends[cell.key.backend].compile is None:
-                facts = self.board.facts if isinstance(self.board, McuBoard) else None
-                note_prediction(
-                    record,
-                    cell.model,
-                    self.job.profile,
-                    context.backend,
-                    devices_dir=self.execution.devices_dir,
-                    board=facts,
-                )
             self.execution.save(record)
         return record
 
+    def _run_adapted(self, measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord | None:
+        """Gives the model the form that travels, and runs it; what the board cannot be given ends here."""
+        started_ns = time.perf_counter_ns()
+        watcher, devices_dir = self.execution.watcher, self.execution.devices_dir
+        try:
+            note_prediction(measurement, model, context, self.job.profile, self.board, devices_dir=devices_dir)
+            adapted = adapt(self._connected(), model, context.backend, say=watcher.note)
+        except Exception as error:
+            measurement.failure = _failure_of(error)
+        else:
+            measurement.adaptation = Adaptation.of(adapted)
+            known = model if isinstance(adapted, NotAdapted) else adapted.model
+            model = replace(known, findings=(*known.findings, *adapted.findings))
+            if isinstance(adapted, Adapted) and adapted.runs:
+                return self._attempt_all(measurement, adapted, model, context)
+        measurement.duration_ns = time.perf_counter_ns() - started_ns
+        self.budget.cell_skipped()
+        return self._finish(measurement, model, context)
+
+    def _connected(self) -> Board:
+        """The board.
+
+        Raises:
+            TransientDeviceError: it was lost, and is not there again.
+        """
+        if self.board is None:
+            raise TransientDeviceError("not connected", where=self.job.device)
+        return self.board
+
     def _attempt_all(
-        self, cell: PlannedCell, context: CellContext, before: Callable[[Board], None] = lambda board: None
+        self, begun: Measurement, adapted: Adapted, model: PreparedModel, context: CellContext
     ) -> CellRecord | None:
-        """Tries a cell up to ATTEMPTS times; `before` is told the board of each try, which may be a new one."""
-        stage: Callable[[str], None] = lambda text: self.execution.watcher.stage(cell.key, text)  # noqa: E731
-        progress: Progress = lambda done, total: self.execution.watcher.progress(cell.key, done, total)  # noqa: E731
+        """Tries a cell up to ATTEMPTS times; None when the run was interrupted.
+
+        Args:
+            begun: what is known before the first attempt.
+            model: as the board will answer.
+        """
         earlier: tuple[Failure, ...] = ()
         for attempt in range(1, ATTEMPTS + 1):
-            measurement = new_measurement()
-            measurement.attempts, measurement.earlier = attempt, earlier
+            measurement = replace(begun, started_utc=now_utc(), attempts=attempt, earlier=earlier)
             try:
-                before(self.board)
-                drive_cell(self.board, context, cell.model, self.budget, measurement, stage=stage, progress=progress)
-                return self._finish(measurement, cell.model, context)
-            except WorkerFailure as failure:
-                measurement.failure = Failure.of_worker(failure)
-                if failure.kind == "exception":
+                self._attempt(measurement, adapted, model, context)
+                return self._finish(measurement, model, context)
+            except WorkerFailure as error:
+                measurement.failure = Failure.of_worker(error)
+                if error.kind == "exception":
                     break
             except DeviceError as error:
                 measurement.failure = Failure(source="device", what=str(error))
                 if self.execution.stop.is_set():
                     return None
                 last = not isinstance(error, TransientDeviceError) or attempt == ATTEMPTS
-                if not last:
-                    self.execution.watcher.note(f"{cell.key.text_with_seed}: {error}; connecting again")
-                else:
+                if last:
                     self.budget.cell_skipped()
-                record = self._finish(measurement, cell.model, context)
+                else:
+                    self.execution.watcher.note(f"{context.key.text_with_seed}: {error}; connecting again")
+                record = self._finish(measurement, model, context)
                 self._reconnect_or_give_up(record)
                 if last:
                     return record
-                context = self._context(cell.key)
+                context = self._context(context.key)
             except Exception as error:
-                # Of this cell alone, such as a file that cannot be read, or a defect: it must cost one cell, not the night's run.
                 measurement.failure = _failure_of(error)
                 break
             if self.execution.stop.is_set():
                 return None
             earlier = (*earlier, measurement.failure)
         self.budget.cell_skipped()
-        return self._finish(measurement, cell.model, context)
+        return self._finish(measurement, model, context)
+
+    def _attempt(self, measurement: Measurement, adapted: Adapted, model: PreparedModel, context: CellContext) -> None:
+        """One attempt. The board is told each time: after a lost connection it is another one, which knows nothing of it."""
+        watcher, key, board = self.execution.watcher, context.key, self._connected()
+        stage: Callable[[str], None] = lambda text: watcher.stage(key, text)  # noqa: E731
+        progress: Progress = lambda done, total: watcher.progress(key, done, total)  # noqa: E731
+        available = min((i.count for i in model.inputs), default=0)
+        board.announce(adapted, samples=min(available, context.samples or available))
+        drive_cell(board, context, model, self.budget, measurement, stage=stage, progress=progress)
 
     def _finish(self, measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord:
         """The cell's record. What cannot be judged is told as the cell's failure, like everything else that only one cell
@@ -373,7 +395,12 @@ class DeviceRunner:
 
 
 def _failure_of(error: Exception) -> Failure:
-    """An error that only this cell suffers from. A defect of the harness is told in full."""
+    """An error of this cell alone, such as a file that cannot be read: the device goes on with the next one.
+
+    A defect of the harness must cost one cell, not the night's run; it is told in full.
+    """
     if isinstance(error, HarnessError):
         return Failure(source="cell", what=str(error))
-    return Failure(source="defect", what=f"{type(error).__name__}: {error}", board_log=traceback.format_exc())
+    return Failure(
+        source="defect", what=f"{type(error).__name__}: {error}", board_log="".join(traceback.format_exception(error))
+    )

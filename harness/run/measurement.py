@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.boards.adapt import Adapted, NotAdapted, StageFacts
 from harness.boards.base import (
     BackendSpec,
     BenchResult,
@@ -19,7 +20,9 @@ from harness.boards.base import (
     WorkerStats,
 )
 from harness.core.fingerprint import Fingerprint, TimeBasis
+from harness.predict.prediction import Prediction
 from harness.results.record import CellKey
+from harness.variants.artifact import Artifact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,31 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """What became of the model before it travelled (`harness.boards.adapt`).
+
+    Attributes:
+        artifact: the model file that tables name; None where the board cannot be given the model.
+        runs: False where nothing runs on the device and the stages' figures are all there is.
+        refused, reason: the outcome of a model that the board cannot be given, and why.
+        stages: what was done, or tried, in order.
+    """
+
+    artifact: Artifact | None = None
+    runs: bool = True
+    refused: Literal["unsupported", "failed"] | None = None
+    reason: str | None = None
+    stages: tuple[StageFacts, ...] = ()
+
+    @staticmethod
+    def of(adapted: Adapted | NotAdapted) -> Adaptation:
+        """The facts of an adapted model, without the model itself."""
+        if isinstance(adapted, NotAdapted):
+            return Adaptation(refused=adapted.outcome, reason=adapted.reason, stages=adapted.stages)
+        return Adaptation(artifact=adapted.artifact, runs=adapted.runs, stages=adapted.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CachedStart:
     """A second worker that found the graph cache as the first one left it: its two times, or how it ended."""
 
@@ -101,6 +129,9 @@ class Measurement:
 
     Attributes:
         started_utc: when the last attempt began.
+        prediction: what was expected before the push; None where nothing is predicted.
+        unpredictable: why nothing could be.
+        adaptation: what became of the model before it travelled; None when it did not come to that.
         attempts: how many there were.
         failure: how the last attempt ended badly; None when it ended well. The facts beside it are then what came before.
         earlier: how the attempts before it ended.
@@ -113,6 +144,9 @@ class Measurement:
     """
 
     started_utc: str
+    prediction: Prediction | None = None
+    unpredictable: str | None = None
+    adaptation: Adaptation | None = None
     attempts: int = 1
     failure: Failure | None = None
     earlier: tuple[Failure, ...] = ()

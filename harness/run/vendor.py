@@ -9,9 +9,8 @@ outcome.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from harness.boards.base import BackendSpec
+from harness.boards.base import BackendSpec, Board
 from harness.measure.vendor_benchmark import VendorOutputError, parse_benchmark_output
 from harness.prepare.prepared import PreparedModel
 from harness.run.measurement import CellContext, Measurement, VendorRun
@@ -47,24 +46,22 @@ def vendor_arguments(backend: BackendSpec, *, profiling: bool) -> list[str] | No
 
 
 def drive_vendor(
-    board: Any, context: CellContext, model: PreparedModel, measurement: Measurement
+    board: Board, context: CellContext, model: PreparedModel, measurement: Measurement
 ) -> tuple[VendorRun, ...]:
     """Runs the program on a model that is on the board and was timed: once for its figures, once more for its time per op.
-
-    Args:
-        board: a connected board; one without `vendor_benchmark` has no such program.
 
     Raises:
         DeviceError: the link is gone.
     """
     timed = measurement.bench is not None and len(measurement.bench.samples_ns) > 0
-    arguments = vendor_arguments(context.backend, profiling=False)
-    if getattr(board, "vendor_benchmark", None) is None or arguments is None or not timed:
+    program, arguments = board.vendor_benchmark, vendor_arguments(context.backend, profiling=False)
+    if program is None or arguments is None or not timed:
         return ()
-    first = _run(board, context, model, arguments)
+    first = _run(board, program, context, model, arguments)
     if not _starts_quickly(first):
         return (first,)
-    return (first, _run(board, context, model, vendor_arguments(context.backend, profiling=True) or []))
+    profiling = vendor_arguments(context.backend, profiling=True) or []
+    return (first, _run(board, program, context, model, profiling))
 
 
 def _starts_quickly(run: VendorRun) -> bool:
@@ -78,13 +75,13 @@ def _starts_quickly(run: VendorRun) -> bool:
     return figures.init_ns + figures.first_invoke_ns < _SLOW_START_NS
 
 
-def _run(board: Any, context: CellContext, model: PreparedModel, arguments: list[str]) -> VendorRun:
+def _run(board: Board, program: str, context: CellContext, model: PreparedModel, arguments: list[str]) -> VendorRun:
     backend, deadlines = context.backend, context.deadlines
     backend = replace(backend, cache="kept") if backend.uses_cache else backend
     deadline_s = deadlines.load_s + deadlines.first_invoke_s + 4 * _TIMED_S
     done = board.run_vendor_benchmark(model.artifact.file_sha256, backend, arguments, deadline_s)
     return VendorRun(
-        program=board.vendor_benchmark,
+        program=program,
         arguments=tuple(arguments),
         deadline_s=deadline_s,
         code=done.code,

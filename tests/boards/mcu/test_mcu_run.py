@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.boards.mcu.adapt import EXACT_REFERENCE
 from harness.boards.mcu.board import McuBoard
 from harness.judge.cores import core_checks
 from harness.reports.report import Report
 from harness.reports.tables import mcu_table
 from harness.results.objects import ObjectStore
-from harness.run.planned import EXACT_REFERENCE
 from tests.support import tiny_model
 from tests.support.fixtures_mcu_board import KilledLine, mcu_profile
 
