@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import __version__
 from harness.core.errors import UserInputError
-from harness.judge.keep import finisher
+from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import __version__
 from harness.core.errors import HarnessError
 from harness.core.paths import results_dir
-from harness.judge.keep import finisher
+from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore

@@ -11,7 +11,7 @@ from harness.boards.base import WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
-from harness.judge.keep import finisher
+from harness.judge.stored import finisher
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, RunInfo

@@ -12,7 +12,7 @@ from harness.boards.mcu.board import McuBoard
 from harness.boards.mcu.lines import EmulatedLine, SerialAddress
 from harness.boards.mcu.profile import McuProfile
 from harness.boards.resolve import get_profile
-from harness.judge.keep import finisher
+from harness.judge.stored import finisher
 from harness.measure.reference import References
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.results.objects import ObjectStore

@@ -15,7 +15,7 @@ from harness.boards.resolve import get_profile
 from harness.cli.progress import describe
 from harness.core.errors import MissingPartError, StableDeviceError, UserInputError
 from harness.core.files import sha256_file
-from harness.judge.keep import finisher
+from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.reports import tables
 from harness.reports.jsonout import document, schema
