@@ -15,6 +15,7 @@ from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.measure.accuracy import accuracy, answers, paired
 from harness.measure.divergence import Divergence, compare
 from harness.measure.latency import latency_stats
+from harness.measure.rules import RULES_VERSION
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, FallbackOp
@@ -53,8 +54,10 @@ def new_record(context: CellContext, key: CellKey, model: PreparedModel) -> Cell
         started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         time_basis=context.time_basis,
         fingerprint=context.fingerprint,
+        rules_version=RULES_VERSION,
         dataset_name=model.dataset_name,
         dataset_note=model.dataset_note,
+        model_sha256=model.model_sha256,
         artifact_sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
         input_dtype=artifact.inputs[0].dtype if artifact.inputs else None,

@@ -108,7 +108,7 @@ def estimated_record(context: CellContext, cell: PlannedCell, compiled: VelaComp
     latency is not known, and a finding gives the part that is.
     """
     record = new_record(context, cell.key, with_compiled_artifact(cell.model, compiled))
-    record.outcome, record.reason = "ok", None
+    record.outcome, record.reason = "estimated", None
     record.threads = record.affinity = None
     record.compiled = compiled_facts(compiled)
     name = context.backend.delegate_name or "npu"
