@@ -13,6 +13,7 @@ from harness.judge.outcome import note_failure
 from harness.judge.outputs import note_outputs
 from harness.judge.placement import note_placement
 from harness.judge.predicted import note_prediction
+from harness.judge.rules import RULES_VERSION
 from harness.judge.starts import note_cached
 from harness.judge.times import note_batches, note_latency, note_warm_up
 from harness.judge.vendor import note_vendor
@@ -63,8 +64,10 @@ def _new_record(measurement: Measurement, model: PreparedModel, context: CellCon
         duration_ns=measurement.duration_ns,
         time_basis=context.time_basis,
         fingerprint=context.fingerprint,
+        rules_version=RULES_VERSION,
         dataset_name=model.dataset_name,
         dataset_note=model.dataset_note,
+        model_sha256=model.model_sha256,
         artifact_sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
         input_dtype=artifact.inputs[0].dtype if artifact.inputs else None,

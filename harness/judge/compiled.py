@@ -54,7 +54,7 @@ def note_estimate(record: CellRecord, facts: Facts, backend: BackendSpec) -> Non
     The estimate covers the NPU's part alone. It stands as the latency only when no node is left on the CPU; otherwise the
     latency is not known, and a finding gives the part that is.
     """
-    record.outcome, record.reason = "ok", None
+    record.outcome, record.reason = "estimated", None
     record.compiled, nodes = dict(facts["compiled"]), facts["nodes"]
     name = backend.delegate_name or "npu"
     record.delegate_name, record.partitions = name, record.compiled["partitions"]

@@ -76,7 +76,7 @@ def finisher(objects: ObjectStore) -> Callable[[Measurement, PreparedModel, Cell
 
 
 def needed(grounds: Grounds) -> Grounds:
-    """The same without what judging does not look at: samples that were not evaluated, build manifests, the compiler's package."""
+    """The same without what judging does not look at: samples that were not evaluated, manifests, compiler settings."""
     measurement, model, context = grounds.measurement, grounds.model, grounds.context
     count = measurement.samples if measurement.failure is None and measurement.evaluated is not None else None
 

@@ -1,8 +1,8 @@
 """How the runner turns what happens to workers, links and boards into outcomes, retries and stored cells."""
 
-import dataclasses
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from harness.boards.base import WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
+from harness.judge.rules import RULES_VERSION
 from harness.judge.stored import finisher
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
@@ -112,6 +113,11 @@ def test_outputs_and_sample_ids_are_stored_so_that_cells_can_be_compared_later(r
     assert np.array_equal(objects.get_arrays(record.outputs_object)["output_0"], OUTPUTS[:100])
 
 
+def test_a_record_says_which_model_and_which_rules(rig, tmp_path):
+    (record,) = rig(FakeBoard("b", OUTPUTS), replace(model(tmp_path), model_sha256="a" * 64))
+    assert (record.model_sha256, record.rules_version, record.revision) == ("a" * 64, RULES_VERSION, 0)
+
+
 def test_outputs_that_are_not_the_references_are_wrong(rig, tmp_path):
     (record,) = rig(FakeBoard("b", np.roll(OUTPUTS, 1, axis=1)), model(tmp_path))
     assert record.outcome == "wrong"
@@ -211,7 +217,7 @@ def test_a_smaller_sample_is_said_in_the_record(rig, tmp_path):
 
 
 def test_without_a_reference_nothing_is_called_wrong(rig, tmp_path):
-    unreferenced = dataclasses.replace(model(tmp_path), reference=None)
+    unreferenced = replace(model(tmp_path), reference=None)
     (record,) = rig(FakeBoard("b", np.roll(OUTPUTS, 1, axis=1)), unreferenced)
     assert (record.outcome, record.reference, record.max_lsb_diff) == ("ok", None, None)
 
