@@ -21,6 +21,7 @@ from harness.run import execute as execute_module
 from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 from tests.support.fake_board import FakeBoard
 
 LABELS = np.arange(300) % 10
@@ -45,7 +46,7 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
     )
     return PreparedModel(
         workload="w",
-        task="multiclass",
+        metric=get_metric("top1"),
         tolerance=Tolerance(),
         recipe=recipe,
         seed=0,
@@ -59,7 +60,7 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
         lsb=(None,),
         node_count=3,
         reference=ReferenceOutputs(identity="oracle 1.0", outputs=(reference[:256],)),
-        float_right=np.ones(300, dtype=bool),
+        float_answers=LABELS,
     )
 
 
