@@ -21,7 +21,7 @@ from harness.emulation.linux.running import list_running
 from harness.emulation.npu.build import compile_command
 from harness.results.record import CellRecord
 from harness.results.store import Store
-from harness.run.execute import Watcher
+from harness.run.jobs import Watcher
 from harness.run.measured import measure_plan
 from harness.run.options import RunOptions
 from harness.session.session import RunResult, run_session

@@ -23,7 +23,8 @@ from harness.reports.values import latency_text
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord, RunInfo
 from harness.results.store import Store
-from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
