@@ -23,6 +23,7 @@ from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
 from tests.support.fake_board import FakeBoard
+from tests.support.judged import assert_judged_the_same
 
 LABELS = np.arange(300) % 10
 OUTPUTS = np.eye(10, dtype=np.float32)[LABELS]
@@ -88,6 +89,7 @@ def rig(tmp_path, monkeypatch):
             execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             cells = tuple(PlannedCell(key=k, model=m) for k, m in zip(keys, models, strict=True))
             execute([DeviceJob(profile=profile, device="host-litert", cells=cells, samples=samples)], execution)
+            assert_judged_the_same(store, "r1")
             by_key = {r.key: r for r in store.cells(run="r1")}
         return [by_key[k] for k in keys]
 

@@ -24,6 +24,7 @@ from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.session.conclude import add_cross_findings
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
+from tests.support.judged import assert_judged_the_same
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                 Execution(run=run_id, store=store, finish=finisher(ObjectStore(tmp_path / "results")), lease_wait_s=0),
             )
             add_cross_findings(store, run_id)
+            assert_judged_the_same(store, run_id)
             by_key = {record.key: record for record in store.cells(run=run_id)}
         return [by_key[key] for key in keys]
 

@@ -29,6 +29,7 @@ from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
+from tests.support.judged import assert_judged_the_same
 
 COMPILE = """\
     compile:
@@ -90,6 +91,7 @@ def run_cells(tmp_path: Path, vela_shared: Path):
                 execution,
                 budget_s=2.0,
             )
+            assert_judged_the_same(store, "r1")
             by_key = {record.key: record for record in store.cells(run="r1")}
         return [by_key[key] for key in keys]
 
