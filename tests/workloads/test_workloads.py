@@ -245,3 +245,10 @@ def test_a_channel_axis_and_dynamic_axes_are_matched(have, want, result):
 def test_samples_that_cannot_go_in_are_refused(x, model_input, words):
     with pytest.raises(UserInputError, match=words):
         quantize_samples(x, model_input)
+
+
+def test_a_workload_of_a_file_gives_it_and_one_without_says_what_is_missing():
+    bare = dataclasses.replace(MNIST_CNN, build_model=None)
+    assert dataclasses.replace(bare, model_path="/somewhere/model.tflite").model_file == "/somewhere/model.tflite"
+    with pytest.raises(UserInputError, match="mnist-cnn.*neither a model to build nor the file"):
+        _ = bare.model_file
