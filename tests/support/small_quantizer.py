@@ -110,17 +110,15 @@ def _parameters(forced: str | None, low: float, high: float, dtype: str) -> tupl
 
 def _quantize_constants(tree, editor: Editor, operator: Record, parameters, style: Style) -> None:
     op, inputs = op_name(tree, operator), operator.indices("inputs")
+    if op == "UNIDIRECTIONAL_SEQUENCE_LSTM" and parameters:
+        _quantize_lstm(tree, editor, operator, parameters, style)
+        return
     if op in WEIGHTED_OPS and op != "BATCH_MATMUL":
         activation, weights = (inputs[position] for position in WEIGHTED_OPS[op])
         scales = _quantize_weights(tree, editor, op, weights, style)
-        if activation in parameters and len(inputs) > 2 and op != "UNIDIRECTIONAL_SEQUENCE_LSTM":
-            bias_scales = scales * parameters[activation][0]
-            bias = editor.tensors[inputs[2]]
+        if activation in parameters and len(inputs) > 2:
             wide = style.activations == "int16"
-            values = np.round(_values(tree, bias) / bias_scales).astype(np.int64 if wide else np.int32)
-            bias["type"] = type_code("int64" if wide else "int32")
-            bias["buffer"] = editor.buffer(values.tobytes())
-            bias["quantization"] = _quantization(bias_scales, [0] * len(bias_scales))
+            _quantize_bias(tree, editor, inputs[2], scales * parameters[activation][0], "int64" if wide else "int32")
         return
     if parameters:
         for t in inputs:
@@ -149,6 +147,30 @@ def _quantize_weights(tree, editor: Editor, op: str, weights: int, style: Style)
     record["buffer"], record["type"] = editor.tensors.pop(made)["buffer"], type_code(dtype)
     record["quantization"] = _quantization(scales, [0] * len(scales), axis)
     return scales
+
+
+def _quantize_bias(tree, editor: Editor, bias: int, scales: np.ndarray, dtype: str) -> None:
+    record = editor.tensors[bias]
+    record["buffer"] = editor.buffer(np.round(_values(tree, record) / scales).astype(dtype).tobytes())
+    record["type"] = type_code(dtype)
+    record["quantization"] = _quantization(scales, [0] * len(scales))
+
+
+def _quantize_lstm(tree, editor: Editor, operator: Record, parameters, style: Style) -> None:
+    """Weights and states of the 8x8->16 LSTM: gates in int16 with 12 fractional bits, the cell with 11."""
+    inputs, output = operator.indices("inputs"), operator.indices("outputs")[0]
+    per_tensor = Style(per_channel=False)
+    for gate in range(4):
+        scales = _quantize_weights(tree, editor, "FULLY_CONNECTED", inputs[1 + gate], per_tensor)
+        _quantize_weights(tree, editor, "FULLY_CONNECTED", inputs[5 + gate], per_tensor)
+        _quantize_bias(tree, editor, inputs[12 + gate], scales * parameters[inputs[0]][0], "int32")
+    states = ((inputs[18], style.activations, parameters[output]), (inputs[19], "int16", (2.0**-11, 0)))
+    for tensor, dtype, (scale, zero_point) in states:
+        editor.tensors[tensor]["type"] = type_code(dtype)
+        editor.tensors[tensor]["quantization"] = _quantization([scale], [zero_point])
+    gates = [editor.tensor(f"gate_{i}", (), "int16", scales=[2.0**-12]) for i in range(4)]
+    hidden = editor.tensor("hidden", (), "int8", scales=[parameters[output][0]], zero_points=[parameters[output][1]])
+    operator["intermediates"] = np.array([*gates, hidden], np.int32)
 
 
 def _float_interface(editor: Editor, style: Style) -> None:
