@@ -21,7 +21,8 @@ from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
-from harness.run.execute import DeviceJob, Execution, PlannedCell, Watcher, execute
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell, Watcher
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, make_plan
 from harness.run.options import RunOptions, parse_tolerances
 from harness.session.conclude import conclude

@@ -18,7 +18,8 @@ from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
-from harness.run.execute import DeviceJob, DeviceRunner, Execution, PlannedCell
+from harness.run.device import DeviceRunner
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.run.matrix import ChosenDevice, choose_devices
 from harness.run.options import RunOptions
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Metric
 
 if TYPE_CHECKING:
@@ -143,6 +144,20 @@ class Workload:
     def strata(self, labels: np.ndarray | None) -> np.ndarray | None:
         """What a choice of samples holds in proportion, int [N]; None where there is nothing of the kind."""
         return labels if labels is None or self.metric is None else self.metric.strata(labels)
+
+    @property
+    def model_file(self) -> str:
+        """`model_path` of a workload that has no model to build.
+
+        Raises:
+            UserInputError: it has none.
+        """
+        if self.model_path is None:
+            raise UserInputError(
+                f"the workload '{self.name}' has neither a model to build nor the file of one",
+                hint="give it `build_model` or `model_path`",
+            )
+        return self.model_path
 
 
 def stratified_order(labels: np.ndarray | None, count: int, seed: int = 0) -> np.ndarray:

@@ -17,12 +17,14 @@ from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, RunInfo
 from harness.results.store import Store
-from harness.run import execute as execute_module
-from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
+from harness.run import device as device_module
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 from tests.support.fake_board import FakeBoard
+from tests.support.judged import assert_judged_the_same
 
 LABELS = np.arange(300) % 10
 OUTPUTS = np.eye(10, dtype=np.float32)[LABELS]
@@ -71,7 +73,7 @@ def rig(tmp_path, monkeypatch):
     profile = packaged_profile("host-litert")
 
     def run(board, *models, samples=None):
-        monkeypatch.setattr(execute_module, "connect", lambda profile, progress: board)
+        monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
         keys = [
             CellKey(
                 workload=m.workload,
@@ -88,6 +90,7 @@ def rig(tmp_path, monkeypatch):
             execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             cells = tuple(PlannedCell(key=k, model=m) for k, m in zip(keys, models, strict=True))
             execute([DeviceJob(profile=profile, device="host-litert", cells=cells, samples=samples)], execution)
+            assert_judged_the_same(store, "r1")
             by_key = {r.key: r for r in store.cells(run="r1")}
         return [by_key[k] for k in keys]
 
@@ -175,7 +178,7 @@ def test_a_board_that_is_gone_fails_all_its_cells_with_the_reason(rig, tmp_path)
 
 
 def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(execute_module, "_BACK_PAUSE_S", 0.0)
+    monkeypatch.setattr(device_module, "_BACK_PAUSE_S", 0.0)
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{"load": lost}], connects=[None, lost, lost, lost, None])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
@@ -193,7 +196,7 @@ def test_a_board_that_comes_back_as_another_is_not_waited_for(rig, tmp_path):
 
 
 def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(execute_module, "BACK_S", 0.0)
+    monkeypatch.setattr(device_module, "BACK_S", 0.0)
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{}, {"load": lost}], connects=[None, lost, lost])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"), model(tmp_path, recipe="ptq-int8"))
@@ -226,7 +229,7 @@ def test_without_a_reference_nothing_is_called_wrong(rig, tmp_path):
 def test_ctrl_c_ends_the_cell_under_way_and_keeps_the_finished_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     board = FakeBoard("b", OUTPUTS)
-    monkeypatch.setattr(execute_module, "connect", lambda profile, progress: board)
+    monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
     models = [model(tmp_path), model(tmp_path, recipe="ptq-float16")]
     cells = []
     for m in models:

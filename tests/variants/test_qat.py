@@ -134,6 +134,11 @@ def test_a_finished_model_is_not_trained():
     assert qat.train_float(workload, random_data(labels=False), 0) is model
 
 
+def test_a_finished_tflite_has_no_model_to_train():
+    with pytest.raises(UserInputError, match="finished .tflite, which cannot be trained"):
+        qat.train_float(small_workload(build_model=None), random_data(), 0)
+
+
 def test_dense_only_annotation_leaves_the_convolution_alone():
     summary = describe(quantized("qat-dense-int8"))
     wrapped = {layer["class"] for layer in summary["layers"] if layer["weight_quantizer"]}

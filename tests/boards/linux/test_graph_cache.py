@@ -27,6 +27,7 @@ from harness.tflite.delegates.log import parse_delegate_log
 from tests.support import tiny_model
 from tests.support.fake_board import FakeBoard
 from tests.support.fixtures_boards import File, direct_children, wait_until
+from tests.support.judged import assert_judged_the_same
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,7 @@ def run_cells(tmp_path, standin, options):
     ]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     with Store.open(tmp_path / "results", create=False) as store:
+        assert_judged_the_same(store, "latest")
         return {c.key.backend: c for c in store.cells(run="latest")}, result.output
 
 

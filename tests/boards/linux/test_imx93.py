@@ -23,12 +23,14 @@ from harness.reports.values import latency_text
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord, RunInfo
 from harness.results.store import Store
-from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
+from tests.support.judged import assert_judged_the_same
 
 COMPILE = """\
     compile:
@@ -90,6 +92,7 @@ def run_cells(tmp_path: Path, vela_shared: Path):
                 execution,
                 budget_s=2.0,
             )
+            assert_judged_the_same(store, "r1")
             by_key = {record.key: record for record in store.cells(run="r1")}
         return [by_key[key] for key in keys]
 
