@@ -134,7 +134,8 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
         CorruptStoreError: an object is damaged.
     """
     if record.measurement_object is None or record.tensors_object is None:
-        raise NotKeptError(f"stored by an earlier harness: {', '.join(missing(record))} missing")
+        lost = ", ".join(missing(record))
+        raise NotKeptError(f"stored by an earlier harness: {lost} missing", hint="its record stays; run the cell again")
     rest = objects.get_arrays(record.measurement_object)
     arrays = {path: array for path, array in rest.items() if path != JSON}
     for path, (field, name) in _OWN.items():

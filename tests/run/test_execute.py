@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.boards.base import WorkerFailure
+from harness.boards.base import BenchResult, WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
@@ -262,6 +262,23 @@ def test_a_defect_of_the_harness_costs_one_cell_and_is_told(rig, tmp_path):
     first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
     assert first.outcome == "failed" and "internal error: ZeroDivisionError" in first.reason
     assert "Traceback" in first.board_log
+    assert second.outcome == "ok"
+
+
+def test_facts_that_cannot_be_judged_cost_one_cell_and_are_told(rig, tmp_path):
+    board = FakeBoard("b", OUTPUTS)
+    open_worker = board.open_worker
+
+    def once_with_a_clock_that_runs_backwards(backend, deadlines):
+        worker = open_worker(backend, deadlines)
+        if board.opened == 1:
+            samples = np.array([5, -1], np.int64)
+            worker.bench = lambda plan: BenchResult(samples_ns=samples, warmup_ns=samples, warmup_stable=True)
+        return worker
+
+    board.open_worker = once_with_a_clock_that_runs_backwards
+    first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert first.outcome == "failed" and "clock ran backwards" in first.reason and "Traceback" in first.board_log
     assert second.outcome == "ok"
 
 
