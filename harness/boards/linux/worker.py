@@ -20,6 +20,7 @@ from harness.boards.base import (
     Phase,
     PlacementResult,
     Progress,
+    Started,
     WorkerFailure,
     WorkerStats,
 )
@@ -35,13 +36,26 @@ GRACE_S = 15.0
 
 
 class LinuxWorker:
-    """One cell's process on a Linux board."""
+    """One cell's process on a Linux board.
 
-    def __init__(self, *, board: LinuxBoard, ident: int, backend: BackendSpec, deadlines: Deadlines) -> None:
-        #: after `close`: what is in the graph cache; None without one, or when the worker failed
+    Attributes:
+        started: `forked` from a process that had imported the runtime, or `fresh`.
+        started_why: why it is fresh; None for a forked one.
+        cache_use: after `close`, what is in the graph cache; None without one, or when the worker failed.
+    """
+
+    def __init__(
+        self, *, board: LinuxBoard, opened: dict[str, Any], backend: BackendSpec, deadlines: Deadlines
+    ) -> None:
+        """
+        Args:
+            opened: the agent's answer to `open`.
+        """
         self.cache_use: GraphCacheUse | None = None
+        self.started: Started = opened["started"]
+        self.started_why: str | None = opened["started_why"]
         self._board = board
-        self._ident = ident
+        self._ident: int = opened["worker"]
         self._backend = backend
         self._deadlines = deadlines
         self._log = ""
@@ -50,6 +64,8 @@ class LinuxWorker:
     def load(self, model_sha256: str) -> LoadResult:
         """Creates the interpreter with the backend's delegate and threads, and allocates its tensors."""
         answer = self._ask("load", self._deadlines.load_s, model=model_sha256).header
+        # The agent may have put a fresh worker in a forked one's place.
+        self.started, self.started_why = answer["started"], answer["started_why"]
         return LoadResult(
             load_ns=answer["load_ns"], inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"])
         )
@@ -129,7 +145,7 @@ class LinuxWorker:
         )
 
     def stats(self) -> WorkerStats:
-        """The worker's peak memory so far, and the board's governor, frequency and temperature now."""
+        """The worker's peak memory so far, how it was started, and the board's governor, frequency and temperature now."""
         header = self._ask("stats", self._deadlines.load_s).header
         return WorkerStats(**{k: v for k, v in header.items() if k != "type"})
 
