@@ -54,6 +54,7 @@ def test_profiles_agent_and_kernels_travel_in_the_wheel(wheel):
     assert any(n.startswith("harness/results/migrations/versions/") for n in names)
     assert "harness/reports/schema.json" in names
     assert any(n.startswith("harness/tflite/runtimes/") for n in names)
+    assert "harness/py.typed" in names
 
 
 def test_nothing_private_or_temporary_is_in_the_wheel(wheel):

@@ -20,7 +20,7 @@ from harness.boards.base import (
     Phase,
     PlacementResult,
     Progress,
-    Started,
+    Worker,
     WorkerFailure,
     WorkerStats,
 )
@@ -35,14 +35,8 @@ if TYPE_CHECKING:
 GRACE_S = 15.0
 
 
-class LinuxWorker:
-    """One cell's process on a Linux board.
-
-    Attributes:
-        started: `forked` from a process that had imported the runtime, or `fresh`.
-        started_why: why it is fresh; None for a forked one.
-        cache_use: after `close`, what is in the graph cache; None without one, or when the worker failed.
-    """
+class LinuxWorker(Worker):
+    """One cell's process on a Linux board."""
 
     def __init__(
         self, *, board: LinuxBoard, opened: dict[str, Any], backend: BackendSpec, deadlines: Deadlines
@@ -51,9 +45,7 @@ class LinuxWorker:
         Args:
             opened: the agent's answer to `open`.
         """
-        self.cache_use: GraphCacheUse | None = None
-        self.started: Started = opened["started"]
-        self.started_why: str | None = opened["started_why"]
+        self.started, self.started_why = opened["started"], opened["started_why"]
         self._board = board
         self._ident: int = opened["worker"]
         self._backend = backend

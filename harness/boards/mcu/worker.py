@@ -23,6 +23,7 @@ from harness.boards.base import (
     Phase,
     PlacementResult,
     Progress,
+    Worker,
     WorkerFailure,
     WorkerStats,
 )
@@ -59,7 +60,7 @@ class Batch:
     count: int
 
 
-class McuWorker:
+class McuWorker(Worker):
     """The `Worker` of `harness.boards.base` on a microcontroller. The board has no processes: it is the session that is used."""
 
     def __init__(self, board: McuBoard, deadlines: Deadlines) -> None:

@@ -21,6 +21,7 @@ from harness.results.store import Store
 from harness.run.vendor import vendor_arguments
 from tests.support import tiny_model, vendor_outputs
 from tests.support.fixtures_boards import direct_children, is_running, wait_until
+from tests.support.judged import assert_judged_the_same
 
 # -- its texts
 
@@ -155,6 +156,7 @@ def bench(tmp_path, runtime_cache):
         result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         with Store.open(tmp_path / "results", create=False) as store:
+            assert_judged_the_same(store, "latest")
             return {c.key.backend: c for c in store.cells(run="latest")}
 
     return run
