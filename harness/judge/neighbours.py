@@ -37,7 +37,7 @@ def cross_checks(records: Iterable[CellRecord]) -> list[CrossFinding]:
     """
     groups: dict[tuple, list[CellRecord]] = {}
     for record in records:
-        if record.outcome in ("ok", "wrong"):
+        if record.ran:
             k = record.key
             groups.setdefault((k.workload, k.recipe, k.device, k.dataset, k.seed), []).append(record)
     found: list[CrossFinding] = []

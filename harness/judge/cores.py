@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.core.finding import Finding
-from harness.measure.crosscheck import CrossFinding
+from harness.judge.neighbours import CrossFinding
 from harness.results.record import CellRecord
 
 #: codes of the findings made here

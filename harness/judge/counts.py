@@ -9,15 +9,16 @@ import numpy as np
 
 from harness.boards.base import Counts
 from harness.core.finding import Finding
-from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 
 
-def note_repeats(record: CellRecord, counts: Counts) -> None:
-    """Notes what the same sample cost over and over: the cell's figure.
+def note_repeats(record: CellRecord, counts: Counts | None) -> None:
+    """Notes what the same sample cost over and over: the cell's figure. Nothing where the board does not count.
 
     Instructions that differ between repeats of one input are told, because nothing but an interrupt can do that.
     """
+    if counts is None:
+        return
     values = np.asarray(counts.values, dtype=np.int64)
     setattr(record, counts.unit, round(float(np.median(values))))
     _widen(record, counts.unit, values)
@@ -34,11 +35,10 @@ def note_repeats(record: CellRecord, counts: Counts) -> None:
         )
 
 
-def note_evaluated(record: CellRecord, counts: Counts, objects: ObjectStore) -> None:
-    """Adds what each evaluated sample cost: least and most, and the raw counts as an object."""
-    values = np.asarray(counts.values, dtype=np.int64)
-    _widen(record, counts.unit, values)
-    record.counts_object = objects.put_array(values)
+def note_evaluated(record: CellRecord, counts: Counts | None) -> None:
+    """Adds what each evaluated sample cost: least and most."""
+    if counts is not None:
+        _widen(record, counts.unit, np.asarray(counts.values, dtype=np.int64))
 
 
 def _widen(record: CellRecord, unit: str, values: np.ndarray) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from harness.measure.crosscheck import cross_checks
+from harness.judge.neighbours import cross_checks
 from harness.results.record import CellKey, CellRecord, FallbackOp
 
 
