@@ -119,12 +119,13 @@ def backend_spec(profile: Profile, name: str) -> BackendSpec:
     return BackendSpec(
         name=name,
         kernels=backend.kernels,
-        threads=0 if isinstance(profile, SerialProfile) else backend.threads,
-        affinity=backend.affinity,
+        threads=0 if profile.estimated or isinstance(profile, SerialProfile) else backend.threads,
+        affinity=() if profile.estimated else backend.affinity,
         delegate_path=delegate.path if delegate else None,
         delegate_name=delegate.name if delegate else None,
         delegate_options=dict(delegate.options) if delegate else {},
         env=dict(backend.env),
+        compiler=backend.compile.vela_options() if backend.compile else None,
     )
 
 

@@ -6,13 +6,19 @@ block, and its cells say what the compiler says: placement, cycles, memory, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import __version__
-from harness.boards.base import BackendSpec, Deadlines, Progress, Worker
+from harness.boards.adapt import Adapted, NotAdapted
+from harness.boards.base import BackendSpec, Board, Deadlines, Progress, Worker
 from harness.boards.profile.model import ESTIMATE_SUFFIX, LocalLinkProfile, Profile
 from harness.core.errors import StableDeviceError, UserInputError
 from harness.core.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from harness.prepare.prepared import PreparedModel
 
 #: `emulation.machine` of such a twin
 ESTIMATE_MACHINE = "vela-estimate"
@@ -52,7 +58,7 @@ def compiler_packages(profile: Profile) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-class EstimateBoard:
+class EstimateBoard(Board):
     """Stands where a board would be, so that a run has one path for all devices. Nothing can be run on it."""
 
     def __init__(self, profile: Profile) -> None:
@@ -63,6 +69,10 @@ class EstimateBoard:
         """What the figures depend on: the compiler, and nothing of this machine."""
         compilers = ", ".join(p.replace("==", " ") for p in self._compilers)
         return Fingerprint(runtime=f"none (estimates of {compilers})", harness_version=__version__)
+
+    def adapt(self, model: PreparedModel, backend: BackendSpec, *, say: Callable[[str], None]) -> Adapted | NotAdapted:
+        """Nothing more than the compiler did."""
+        return Adapted(model=model, artifact=model.artifact, runs=False)
 
     def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
         raise self._nothing_runs()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness import __version__
-from harness.boards.base import BackendSpec, Deadlines, Progress, WorkerFailure
+from harness.boards.base import BackendSpec, Board, Deadlines, ProgramRun, Progress, WorkerFailure
 from harness.boards.linux.worker import GRACE_S, LinuxWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.fingerprint import Fingerprint
@@ -47,15 +47,7 @@ class AgentOptions:
     vendor_benchmark: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProgramRun:
-    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last MiB it printed."""
-
-    code: int | None
-    output: str
-
-
-class LinuxBoard:
+class LinuxBoard(Board):
     """A board that runs models in the agent's workers."""
 
     def __init__(
@@ -72,15 +64,14 @@ class LinuxBoard:
                 f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}"
             )
         self.name = name
-        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[arg-type, assignment]
+        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[assignment]
         self._module = runtime_module
         self._python = python
         self._options = options or AgentOptions()
         self._frames: FrameStream | None = None
         self._present: set[str] = set()
         self._libraries: dict[str, str] = {}
-        #: the vendor's benchmark program that is there, once connected
-        self.vendor_benchmark: str | None = None
+        self.vendor_benchmark = None
 
     def connect(self) -> Fingerprint:
         """Opens the link, starts the agent, and asks what the board is. After a lost connection, call it again.
@@ -146,7 +137,7 @@ class LinuxBoard:
             WorkerFailure: it crashed or hung while it imported the runtime.
             StableDeviceError: the runtime does not import, or the board lacks a CPU that the backend names.
         """
-        request = {"verb": "open", "backend": asdict(backend), "deadline_s": deadlines.load_s}
+        request = {"verb": "open", "backend": backend.on_board(), "deadline_s": deadlines.load_s}
         answer = self.request(request, deadline_s=deadlines.load_s + GRACE_S)
         return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
 
@@ -162,7 +153,7 @@ class LinuxBoard:
             "verb": "vendor_benchmark",
             "program": self.vendor_benchmark,
             "model": model_sha256,
-            "backend": asdict(backend),
+            "backend": backend.on_board(),
             "arguments": list(arguments),
             "deadline_s": deadline_s,
         }

@@ -20,6 +20,7 @@ from harness.boards.base import (
     Phase,
     PlacementResult,
     Progress,
+    Worker,
     WorkerFailure,
     WorkerStats,
 )
@@ -34,12 +35,10 @@ if TYPE_CHECKING:
 GRACE_S = 15.0
 
 
-class LinuxWorker:
+class LinuxWorker(Worker):
     """One cell's process on a Linux board."""
 
     def __init__(self, *, board: LinuxBoard, ident: int, backend: BackendSpec, deadlines: Deadlines) -> None:
-        #: after `close`: what is in the graph cache; None without one, or when the worker failed
-        self.cache_use: GraphCacheUse | None = None
         self._board = board
         self._ident = ident
         self._backend = backend

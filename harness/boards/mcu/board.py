@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 
 from harness import __version__
-from harness.boards.base import BackendSpec, Deadlines, Phase, Progress, WorkerFailure
+from harness.boards.adapt import Adapted, NotAdapted
+from harness.boards.base import BackendSpec, Board, Deadlines, Phase, Progress, WorkerFailure
 from harness.boards.host_files import HostFiles
+from harness.boards.mcu.adapt import adapt_for_mcu
 from harness.boards.mcu.clock import McuClock
 from harness.boards.mcu.lines import SerialAddress
 from harness.boards.mcu.model import PLAN_VERSION, McuFacts, McuModel
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from harness.links.serial.messages import Hello
     from harness.links.serial.port import SerialPort
     from harness.links.serial.session import SerialSession
+    from harness.prepare.prepared import PreparedModel
 
 Result = TypeVar("Result")
 #: `model_kind` of HELLO
@@ -57,8 +60,10 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-class McuBoard:
+class McuBoard(Board):
     """One microcontroller. `connect` may be called again after any error: an emulated board is then a new one."""
+
+    one_dataset_at_a_time = True
 
     def __init__(self, profile: McuProfile, line: Line) -> None:
         self.name = profile.name
@@ -97,6 +102,15 @@ class McuBoard:
             self.close()
             raise
         return self._fingerprint(self.hello)
+
+    def adapt(self, model: PreparedModel, backend: BackendSpec, *, say: Callable[[str], None]) -> Adapted | NotAdapted:
+        """The model as a plan, or as it is for a board whose runtime reads a .tflite."""
+        return adapt_for_mcu(model, self.facts)
+
+    def announce(self, adapted: Adapted, *, samples: int) -> None:
+        """Keeps the model that the worker will ask for, and for how many samples there should be room."""
+        assert isinstance(adapted.form, McuModel)
+        self.expect(adapted.form, samples=samples)
 
     def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
         """Notes where a file lies on this machine: a board has room for one model and one batch of samples, so that each
@@ -176,6 +190,10 @@ class McuBoard:
             model_bytes=hello.model_bytes,
             plan_ops=frozenset(n for n in range(64) if hello.ops >> n & 1) if plans else None,
         )
+
+    def facts_for_prediction(self) -> McuFacts:
+        """Its memory, kernels and ops, by which a run decides too."""
+        return self.facts
 
     def expect(self, model: McuModel, *, samples: int) -> None:
         """Tells what the next cell brings: its model, and how many samples it will be asked for."""

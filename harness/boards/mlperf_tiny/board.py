@@ -5,30 +5,34 @@ The firmware holds its model and answers text commands (docs/guides/mlperf-tiny.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness import __version__
-from harness.boards.base import BackendSpec, Deadlines, Progress
+from harness.boards.adapt import Adapted, NotAdapted
+from harness.boards.base import BackendSpec, Board, Deadlines, Progress
 from harness.boards.host_files import HostFiles
 from harness.boards.mcu.lines import SerialAddress
 from harness.boards.mcu.profile import MlperfTinyProfile
+from harness.boards.mlperf_tiny.adapt import adapt_to_firmware
 from harness.boards.mlperf_tiny.model import HeldModel
 from harness.boards.mlperf_tiny.session import GREETING_S, SHORT_S, Identity, MlperfSession
-from harness.boards.mlperf_tiny.worker import BatchPlan, MlperfWorker
+from harness.boards.mlperf_tiny.worker import MlperfWorker
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from harness.links.serial.port import SerialPort
+    from harness.prepare.prepared import PreparedModel
 
 #: the runtime's name in records
 RUNTIME = "mlperf-tiny"
 
 
-class MlperfTinyBoard:
+class MlperfTinyBoard(Board):
     """One board. `connect` may be called again after any error."""
 
     def __init__(
@@ -47,8 +51,6 @@ class MlperfTinyBoard:
         self._session: MlperfSession | None = None
         self._identity: Identity | None = None
         self._files: HostFiles[HeldModel] = HostFiles(profile.name)
-        #: how the last cell was timed
-        self.last_batch: BatchPlan | None = None
 
     # ------------------------------------------------------------------------------------------------ the seam
 
@@ -79,6 +81,15 @@ class MlperfTinyBoard:
             firmware=identity.firmware,
             harness_version=__version__,
         )
+
+    def adapt(self, model: PreparedModel, backend: BackendSpec, *, say: Callable[[str], None]) -> Adapted | NotAdapted:
+        """The model as the firmware answers, when it is the one that the firmware holds."""
+        return adapt_to_firmware(model, self._profile, self.identity.model)
+
+    def announce(self, adapted: Adapted, *, samples: int) -> None:
+        """Keeps the model by which the worker encodes samples and reads results."""
+        assert isinstance(adapted.form, HeldModel)
+        self._files.announce(adapted.form)
 
     def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
         """Notes where a file lies: models are in the firmware, samples travel one at a time.
@@ -128,11 +139,6 @@ class MlperfTinyBoard:
         return self._session
 
     @property
-    def profile(self) -> MlperfTinyProfile:
-        """What it was made from."""
-        return self._profile
-
-    @property
     def baud(self) -> int:
         """Bits per second on the line."""
         return self._address.baud
@@ -160,13 +166,8 @@ class MlperfTinyBoard:
         self._identity = found
         return found
 
-    def expect(self, model: HeldModel) -> None:
-        """Tells what the next cell is about."""
-        self._files.announce(model)
-        self.last_batch = None
-
     def expected(self, sha256: str) -> HeldModel:
-        """The model of that hash that `expect` announced.
+        """The model of that hash that was announced.
 
         Raises:
             UserInputError: it was not announced.
