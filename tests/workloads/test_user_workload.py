@@ -227,7 +227,7 @@ def test_shape_units_and_activation_are_read_from_every_format(tmp_path, write, 
         ([layer("Dense", units=4, activation="linear"), layer("Activation", activation="sigmoid")], 4, False),
         ([layer("Dense", units=4, activation="softmax"), layer("ReLU")], 4, False),
         ([layer("Conv2D", filters=4, activation="relu"), layer("GlobalAveragePooling2D")], 4, True),
-        ([layer("Dense", units=4, activation="linear"), layer("Reshape", target_shape=[2, 2])], None, True),
+        ([layer("Dense", units=4, activation="linear"), layer("Reshape", target_shape=[2, 2])], 2, True),
     ],
 )
 def test_the_last_layers_tell_units_and_logits(tmp_path, last, units, logits):
