@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.coverage import coverage_command
+from harness.cli.devices_report import report_command
 from harness.cli.firmware import firmware_command
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def command() -> None:
 
 command.add_command(coverage_command)
 command.add_command(firmware_command)
+command.add_command(report_command)
 
 
 @command.command("list")

@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CHUNK_BYTES = 1 << 20
 
@@ -56,6 +59,16 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` atomically."""
     with atomic_file(path) as file:
         file.write(data)
+
+
+def write_arrays_atomic(path: Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> None:
+    """Writes named arrays as one .npz to `path` atomically."""
+    import numpy as np
+
+    save = np.savez_compressed if compressed else np.savez
+    with atomic_file(path) as file:
+        # One of the names could be `allow_pickle`, as far as a type checker knows.
+        save(file, **arrays)  # type: ignore[arg-type]
 
 
 def write_json_atomic(path: Path, value: Any) -> None:

@@ -128,7 +128,8 @@ def _fields_at(model: Any, located: LocatedData, at: FieldPath) -> list[str]:
             annotation = annotation.model_fields[str(at[depth])].annotation
         else:
             annotation = typing.get_args(annotation)[-1]
-    return sorted(annotation.model_fields) if isinstance(annotation, type) else []
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return sorted(annotation.model_fields) if is_model else []
 
 
 def _member(annotation: Any, located: LocatedData, at: FieldPath) -> Any:

@@ -90,11 +90,17 @@ def parse_yaml(text: str, path: Path, *, may_be_empty: bool = False) -> LocatedD
     return located
 
 
+def _mapping_at(data: dict[str, Any], at: FieldPath) -> dict[str, Any]:
+    """The mapping that lies at `at`."""
+    node: Any = data
+    for key in at:
+        node = node[key]
+    return node
+
+
 def overlay(base: LocatedData, extra: LocatedData, at: FieldPath = ()) -> None:
     """Lays `extra` over `base` in place: mappings merge, everything else is replaced, null removes the field."""
-    target, source = base.data, extra.data
-    for key in at:
-        target, source = target[key], source[key]
+    target, source = _mapping_at(base.data, at), _mapping_at(extra.data, at)
     for key, value in source.items():
         here = (*at, key)
         if isinstance(value, dict) and isinstance(target.get(key), dict):

@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 from harness.core import paths
 from harness.core.errors import HarnessError, MissingPartError, TransientDeviceError, UserInputError, unknown_name
@@ -32,15 +33,19 @@ from harness.core.files import sha256_json, write_json_atomic
 #: called with one short line of what is going on
 TextProgress = Callable[[str], None]
 
+#: what the runtimes are imported as
+RuntimeModule = Literal["ai_edge_litert", "tflite_runtime"]
+Module = TypeVar("Module", bound=str)
+
 _PIP_DEADLINE_S = 900.0
 _LOG_LINES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Distribution:
+class _Distribution(Generic[Module]):
     """What is known of a runtime's wheels. `numpy` is pinned: the same package gives the same environment."""
 
-    module: str
+    module: Module
     pythons: tuple[tuple[int, int], ...]
     machines: tuple[str, ...]
     numpy: str
@@ -51,7 +56,7 @@ class _Distribution:
 
 
 #: wheels as published on PyPI; versions other than the ones named in the profiles get the same treatment
-DISTRIBUTIONS: dict[str, _Distribution] = {
+DISTRIBUTIONS: dict[str, _Distribution[RuntimeModule]] = {
     "tflite-runtime": _Distribution(
         module="tflite_runtime",
         numpy="1.26.4",
@@ -67,7 +72,7 @@ DISTRIBUTIONS: dict[str, _Distribution] = {
 }
 
 #: programs that run on this machine and want an environment of their own, such as an NPU's offline compiler
-TOOLS: dict[str, _Distribution] = {
+TOOLS: dict[str, _Distribution[str]] = {
     "ethos-u-vela": _Distribution(
         module="ethosu",
         check="ethosu.vela.vela",
@@ -82,12 +87,12 @@ _PACKAGE = re.compile(r"^(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)==(?P<version>[0-9]+(
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuntimePackage:
+class RuntimePackage(Generic[Module]):
     """A pinned runtime or tool as pip knows it, and the name it is imported by."""
 
     name: str
     version: str
-    module: str
+    module: Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,7 @@ class _Interpreter:
     version: tuple[int, int]
 
 
-def parse_package(package: str) -> RuntimePackage:
+def parse_package(package: str) -> RuntimePackage[RuntimeModule]:
     """Reads `NAME==VERSION` of a known runtime.
 
     Raises:
@@ -125,7 +130,7 @@ def parse_package(package: str) -> RuntimePackage:
     return _parse(package, DISTRIBUTIONS, "runtime", "tflite-runtime==2.14.0")
 
 
-def parse_tool(package: str) -> RuntimePackage:
+def parse_tool(package: str) -> RuntimePackage[str]:
     """Reads `NAME==VERSION` of a known tool.
 
     Raises:
@@ -134,7 +139,7 @@ def parse_tool(package: str) -> RuntimePackage:
     return _parse(package, TOOLS, "tool", "ethos-u-vela==5.2.0")
 
 
-def _parse(package: str, known: Mapping[str, _Distribution], kind: str, example: str) -> RuntimePackage:
+def _parse(package: str, known: Mapping[str, _Distribution[Module]], kind: str, example: str) -> RuntimePackage[Module]:
     match = _PACKAGE.match(package)
     if not match:
         raise UserInputError(f"'{package}' is not a pinned {kind}", hint=f"write NAME==VERSION, such as {example}")
@@ -144,7 +149,7 @@ def _parse(package: str, known: Mapping[str, _Distribution], kind: str, example:
     return RuntimePackage(name=name, version=match["version"], module=known[name].module)
 
 
-def _parse_any(package: str) -> RuntimePackage:
+def _parse_any(package: str) -> RuntimePackage[RuntimeModule] | RuntimePackage[str]:
     return parse_tool(package) if package.split("==")[0] in TOOLS else parse_package(package)
 
 
@@ -355,7 +360,12 @@ def _run(command: Sequence[str], failure: str, *, say: TextProgress | None) -> l
         env=env,
     )
     expired = threading.Event()
-    timer = threading.Timer(_PIP_DEADLINE_S, lambda: (expired.set(), process.kill()))
+
+    def expire() -> None:
+        expired.set()
+        process.kill()
+
+    timer = threading.Timer(_PIP_DEADLINE_S, expire)
     timer.start()
     try:
         for line in process.stdout or ():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from harness.core.errors import StableDeviceError
+from harness.core.pipes import piped
 from harness.links.base import Buffer, ChannelClosed, ChannelTimeout, LocalLink, Tail, chunks
 
 #: how long a program may take to end by itself once its stdin is closed, before its group is killed
@@ -66,7 +67,7 @@ class ProcessChannel:
         self._process = process
         self._tail = Tail()
         self._closed = False
-        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
+        self._stdin, self._stdout, self._stderr = piped(process.stdin), piped(process.stdout), piped(process.stderr)
         for stream in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(stream.fileno(), False)
         self._incoming = selectors.DefaultSelector()

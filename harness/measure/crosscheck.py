@@ -93,15 +93,32 @@ def _identical(record: CellRecord, cpus: Sequence[CellRecord]) -> Finding | None
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Interval:
+    """A median and its confidence interval."""
+
+    low_ns: int
+    median_ns: int
+    high_ns: int
+
+
+def _interval(record: CellRecord) -> _Interval | None:
+    low, median, high = record.latency_median_low_ns, record.latency_median_ns, record.latency_median_high_ns
+    if low is None or median is None or high is None:
+        return None
+    return _Interval(low_ns=low, median_ns=median, high_ns=high)
+
+
 def _slower(record: CellRecord, cpus: Sequence[CellRecord]) -> Finding | None:
     """A delegate slower than the fastest CPU backend, beyond what both medians' intervals can explain."""
-    rivals = [c for c in cpus if c.latency_median_high_ns is not None and c.time_basis == record.time_basis]
-    if not rivals or record.latency_median_low_ns is None or not record.delegated_nodes:
+    mine = _interval(record)
+    rivals = [(theirs, c) for c in cpus if c.time_basis == record.time_basis and (theirs := _interval(c)) is not None]
+    if not rivals or mine is None or not record.delegated_nodes:
         return None
-    best = min(rivals, key=lambda c: c.latency_median_ns)
-    if record.latency_median_low_ns <= best.latency_median_high_ns:
+    theirs, best = min(rivals, key=lambda rival: rival[0].median_ns)
+    if mine.low_ns <= theirs.high_ns:
         return None
-    ratio = record.latency_median_ns / max(1, best.latency_median_ns)
+    ratio = mine.median_ns / max(1, theirs.median_ns)
     what = f"{ratio:.2g} times as slow as {best.key.backend} on the same device"
     if record.time_basis == EMULATED:
         return Finding(
@@ -110,8 +127,8 @@ def _slower(record: CellRecord, cpus: Sequence[CellRecord]) -> Finding | None:
             where=record.key.text,
             what=f"{what}: on an emulator this says nothing about any NPU; on a real board it would be a warning",
         )
-    if record.partitions and record.delegated_nodes < (record.total_nodes or 0):
-        left = record.total_nodes - record.delegated_nodes
+    left = (record.total_nodes or 0) - record.delegated_nodes
+    if record.partitions and left > 0:
         return Finding(
             code="partial-delegation-costs",
             severity="warning",

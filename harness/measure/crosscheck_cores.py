@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,14 @@ LoadArrays = Callable[[str], Mapping[str, np.ndarray]]
 """Reads stored outputs by their hash: one array per output, [samples, ...]."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ran:
+    """A cell with stored outputs."""
+
+    record: CellRecord
+    outputs_object: str
+
+
 def core_checks(records: Iterable[CellRecord], load: LoadArrays) -> list[CrossFinding]:
     """Findings about cells of one model on several microcontrollers with the plan runtime.
 
@@ -27,22 +36,23 @@ def core_checks(records: Iterable[CellRecord], load: LoadArrays) -> list[CrossFi
         records: of one run.
         load: reads stored outputs; what it raises is not caught.
     """
-    groups: dict[tuple, list[CellRecord]] = {}
+    groups: dict[tuple, list[_Ran]] = {}
     for record in records:
         runs_plans = record.fingerprint is not None and record.fingerprint.runtime.startswith("plan ")
         if runs_plans and record.outputs_object and record.samples:
             k = record.key
-            groups.setdefault((k.workload, k.recipe, k.dataset, k.seed, record.artifact_sha256), []).append(record)
+            place = (k.workload, k.recipe, k.dataset, k.seed, record.artifact_sha256)
+            groups.setdefault(place, []).append(_Ran(record=record, outputs_object=record.outputs_object))
     found: list[CrossFinding] = []
     for group in groups.values():
-        if len({r.key.device for r in group}) < 2:
+        if len({r.record.key.device for r in group}) < 2:
             continue
-        base = max(group, key=lambda r: r.samples or 0)
+        base = max(group, key=lambda r: r.record.samples or 0)
         expected = load(base.outputs_object)
-        for record in group:
-            if record is not base:
-                finding = _compare(record, load(record.outputs_object), base, expected)
-                found.append(CrossFinding(key=record.key, finding=finding))
+        for ran in group:
+            if ran is not base:
+                finding = _compare(ran.record, load(ran.outputs_object), base.record, expected)
+                found.append(CrossFinding(key=ran.record.key, finding=finding))
     return found
 
 

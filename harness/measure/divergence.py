@@ -92,24 +92,25 @@ def compare(
     Returns:
         The figures, the rule in words, and whether the outputs are wrong.
     """
-    for mine, theirs in zip(outputs, reference, strict=True):
-        if mine.shape != theirs.shape:
-            raise ValueError(f"outputs of shape {mine.shape} against reference outputs of shape {theirs.shape}")
+    for found, expected in zip(outputs, reference, strict=True):
+        if found.shape != expected.shape:
+            raise ValueError(f"outputs of shape {found.shape} against reference outputs of shape {expected.shape}")
     samples = len(outputs[0])
     identical = all(np.array_equal(a, b) for a, b in zip(outputs, reference, strict=True))
     agreement = _agreement(outputs[0], reference[0], task, io[0])
     ours, theirs = _real(outputs, io), _real(reference, io)
     nrmse = _nrmse(ours, theirs)
-    integer = all(step for step in lsb)
+    quantized = [step for step in lsb if step]
+    integer = len(quantized) == len(lsb)
     max_lsb = mismatch = accepting = None
     steps = steps or [1.0] * len(lsb)
     allowed = [tolerance.integer_lsb * s for s in steps]
     if integer:
-        off = [_lsb_off(a, b, step) for a, b, step in zip(ours, theirs, lsb, strict=True)]
+        off = [_lsb_off(a, b, step) for a, b, step in zip(ours, theirs, quantized, strict=True)]
         max_lsb = float(max(o.max() for o in off))
         mismatch = float(np.concatenate([(o > bound).ravel() for o, bound in zip(off, allowed, strict=True)]).mean())
         accepting = _accepting(np.concatenate([(o / s).ravel() for o, s in zip(off, steps, strict=True)]), tolerance)
-    wrong, rule, reason = _judge(integer, on_npu, agreement, nrmse, max_lsb, mismatch, max(allowed), tolerance)
+    wrong, rule, reason = _judge(on_npu, agreement, nrmse, max_lsb, mismatch, max(allowed), tolerance)
     return Divergence(
         wrong=wrong,
         rule=rule,
@@ -138,7 +139,6 @@ def _accepting(off: np.ndarray, tolerance: Tolerance) -> int | None:
 
 
 def _judge(
-    integer: bool,
     on_npu: bool,
     agreement: float | None,
     nrmse: float,
@@ -147,12 +147,12 @@ def _judge(
     allowed: float,
     t: Tolerance,
 ) -> tuple[bool, str, str | None]:
-    """The verdict, the rule in words, and the reason when wrong."""
+    """The verdict, the rule in words, and the reason when wrong; `mismatch` is None for what is no integer model."""
     if on_npu and agreement is not None:
         rule = f"npu: top-1 agreement >= {t.npu_agreement:g}"
         wrong = agreement < t.npu_agreement
         return wrong, rule, f"top-1 agreement with the reference is {agreement:.4f} ({rule})" if wrong else None
-    if integer and not on_npu:
+    if mismatch is not None and not on_npu:
         rule = f"integer: <= {allowed:.3g} LSB on >= {t.integer_share:.0%} of outputs"
         wrong = mismatch > 1 - t.integer_share
         reason = f"{mismatch:.1%} of outputs are more than {allowed:.3g} LSB off, the worst by {max_lsb:g} LSB ({rule})"

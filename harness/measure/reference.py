@@ -11,12 +11,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
 from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
-from harness.core.files import atomic_file, sha256_file, sha256_json, write_bytes_atomic
+from harness.core.files import sha256_file, sha256_json, write_arrays_atomic, write_bytes_atomic
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
 from harness.measure.accuracy import answers
@@ -31,7 +32,7 @@ class Oracle:
     device: str
     runtime: str
     version: str
-    kernels: str
+    kernels: Literal["reference", "default"]
     #: runs hybrid models with their weights put back into floats, so that no hybrid kernel is trusted
     dequantized: bool = False
 
@@ -102,7 +103,7 @@ class References:
         from harness.tflite.graph import read_graph
         from harness.tflite.support import runtime_supports
 
-        graph = read_graph(model.artifact.path)
+        graph = read_graph(model.artifact.file)
         if any(node_arithmetic(graph, node) == "hybrid" for node in graph.nodes):
             return [LITERT_DEQUANTIZED, LITERT_REF], []
         if not any(model.lsb):
@@ -155,8 +156,7 @@ class References:
                 )
             )
             return None
-        with atomic_file(path) as file:
-            np.savez_compressed(file, **{f"output_{i}": a for i, a in enumerate(arrays)})
+        write_arrays_atomic(path, {f"output_{i}": a for i, a in enumerate(arrays)}, compressed=True)
         return arrays
 
     def _run(self, oracle: Oracle, model: PreparedModel, count: int) -> tuple[np.ndarray, ...]:
@@ -181,12 +181,12 @@ def _model_file(oracle: Oracle, model: PreparedModel) -> tuple[Path, str]:
         UnsupportedError: weights that cannot be put back into floats.
     """
     if not oracle.dequantized:
-        return model.artifact.path, model.artifact.sha256
+        return model.artifact.file, model.artifact.file_sha256
     from harness.tflite.dequantize import dequantize_hybrid_weights
 
     path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dequantized.tflite"
     if not path.is_file():
-        twin = dequantize_hybrid_weights(model.artifact.path.read_bytes())
+        twin = dequantize_hybrid_weights(model.artifact.file.read_bytes())
         if twin is None:
             raise UnsupportedError("the model has no hybrid weights")
         write_bytes_atomic(path, twin)

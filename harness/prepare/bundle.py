@@ -220,7 +220,7 @@ class _Reader:
             labels=self.array(entry["labels"]),
             reference=reference
             and ReferenceOutputs(
-                identity=reference["identity"], outputs=tuple(self.array(digest) for digest in reference["outputs"])
+                identity=reference["identity"], outputs=tuple(self._stored(digest) for digest in reference["outputs"])
             ),
             float_right=self.array(entry["float_right"]),
             float_identity=entry["float_identity"],
@@ -264,7 +264,10 @@ class _Reader:
         return path
 
     def array(self, digest: str | None) -> np.ndarray | None:
-        return None if digest is None else np.load(self.path("arrays", digest), allow_pickle=False)
+        return None if digest is None else self._stored(digest)
+
+    def _stored(self, digest: str) -> np.ndarray:
+        return np.load(self.path("arrays", digest), allow_pickle=False)
 
 
 def _place(root: Path, folder: str, digest: str) -> Path:

@@ -187,7 +187,7 @@ def with_graph_facts(model: PreparedModel) -> PreparedModel:
     from harness.tflite.graph import read_graph
     from harness.tflite.output_step import rounding_steps
 
-    graph = read_graph(model.artifact.path)
+    graph = read_graph(model.artifact.file)
     lsb = tuple(output_lsb(graph)) if is_integer_model(graph) else (None,) * len(model.artifact.outputs)
     return replace(model, lsb=lsb, rounding_steps=rounding_steps(graph), node_count=len(graph.nodes))
 

@@ -34,7 +34,7 @@ class Features:
 def features(graph: Graph) -> Features:
     """What `graph` needs of a runtime."""
     arithmetic = tuple(node_arithmetic(graph, node) for node in graph.nodes)
-    flags = {kind for kind in arithmetic if kind not in ("convert", "index")}
+    flags: set[str] = {kind for kind in arithmetic if kind not in ("convert", "index")}
     for node in graph.nodes:
         types = node_types(graph, node)
         if types is None:

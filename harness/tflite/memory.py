@@ -42,12 +42,12 @@ def estimate_memory(graph: Graph, file_bytes: int) -> MemoryEstimate:
     changes = [0] * (len(graph.nodes) + 3)
     complete = True
     for index, first in born.items():
-        tensor = graph.tensors[index]
-        if tensor.is_constant:
+        made = graph.tensors[index]
+        if made.is_constant:
             continue
-        complete = complete and tensor.bits is not None and not tensor.is_dynamic
-        size = _arena_bytes(tensor)
-        if tensor.is_variable:
+        complete = complete and made.bits is not None and not made.is_dynamic
+        size = _arena_bytes(made)
+        if made.is_variable:
             first, last = -1, len(graph.nodes)
         else:
             last = dies.get(index, first)

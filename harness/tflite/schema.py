@@ -136,7 +136,9 @@ def read_options(table: Table, class_name: str) -> dict[str, Any]:
                 table.buffer.spend(8 * len(value))
             if isinstance(value, (bool, int, float, list)):
                 field = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-                options[field] = _enum(_ENUM_FIELDS[field]).get(value, value) if field in _ENUM_FIELDS else value
+                if field in _ENUM_FIELDS and isinstance(value, int):
+                    value = _enum(_ENUM_FIELDS[field]).get(value, value)
+                options[field] = value
     except (struct.error, ValueError, OverflowError, TypeError, MemoryError) as error:
         raise CorruptBuffer(f"the {class_name} at byte {table.position} cannot be read: {error}") from None
     return options

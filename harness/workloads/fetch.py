@@ -14,7 +14,7 @@ import numpy as np
 
 from harness import __version__
 from harness.core.errors import HarnessError, UserInputError, unknown_name
-from harness.core.files import CHUNK_BYTES, atomic_file
+from harness.core.files import CHUNK_BYTES, write_arrays_atomic
 from harness.workloads.datasets import CIFAR10, MNIST, Published, fetched_dir, read_published
 
 _TIMEOUT_S = 30.0
@@ -125,8 +125,7 @@ def _download_to(target: Path, remote: Remote, address: str, sha256: str, on_pro
             if remote.form == "cifar-binary":
                 file.seek(0)
                 arrays = read_cifar_binary(file, where=address)
-                with atomic_file(target) as out:
-                    np.savez(out, **arrays)
+                write_arrays_atomic(target, arrays)
                 return
         try:
             read_published(part, remote.dataset)

@@ -11,11 +11,11 @@ import pytest
 
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_file
+from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
+from harness.prepare import bundle as bundle_module
 from harness.prepare.bundle import read_bundle, write_bundle
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
-from harness.prepare.prepared import bundle as bundle_module
-from harness.results.record import Finding
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
 

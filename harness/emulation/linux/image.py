@@ -240,8 +240,9 @@ def _make(
         clock.stage("compile")
     say("making the disk")
     rootfs.make_disk(tree, image.files.disk, spec.disk_mib)
-    if spec.model:
-        _write_device_tree(spec, image.files.device_tree, folder)
+    device_tree = image.files.device_tree
+    if spec.model and device_tree:
+        _write_device_tree(spec, spec.model, device_tree, folder)
     for done in (tree, kernel_tree):
         shutil.rmtree(done)
     clock.stage("disk")
@@ -259,14 +260,14 @@ def _make(
     }
 
 
-def _write_device_tree(spec: EmulationSpec, path: Path, folder: Path) -> None:
+def _write_device_tree(spec: EmulationSpec, model: str, path: Path, folder: Path) -> None:
     """QEMU's own device tree for this machine, with the model text of the real board."""
     dump = folder / "dumped.dtb"
     machine, *rest = machine_arguments(spec)[1:]
     option = f"{machine},dumpdtb={option_value(dump)}"
     command = ["qemu-system-aarch64", "-M", option, *rest, "-nodefaults", "-display", "none"]
     run_tool(command, "QEMU wrote no device tree", timeout_s=30)
-    path.write_bytes(set_model(dump.read_bytes(), spec.model))
+    path.write_bytes(set_model(dump.read_bytes(), model))
     dump.unlink()
 
 

@@ -127,7 +127,9 @@ def _log_in(access: Access, name: str, timeout_s: float) -> paramiko.SSHClient:
                 banner_timeout=timeout_s,
                 auth_timeout=timeout_s,
             )
-            client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = client.get_transport()
+            if transport is not None and isinstance(transport.sock, socket.socket):
+                transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return client
         except (paramiko.SSHException, OSError, EOFError) as error:
             transport = client.get_transport()

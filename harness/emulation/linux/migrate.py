@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.core.errors import TransientDeviceError
 from harness.core.files import atomic_file
+from harness.core.pipes import piped
 from harness.emulation.linux.machine import Machine
 from harness.emulation.tools import find_tool
 
@@ -31,8 +32,9 @@ def save_state(machine: Machine, path: Path) -> None:
     with atomic_file(path) as file:
         with subprocess.Popen([find_tool("zstd"), "-q", "-3", "-T1", "-c"], stdin=subprocess.PIPE, stdout=file) as zstd:
             try:
-                qmp.command("getfd", {"fdname": "state"}, fd=zstd.stdin.fileno())
-                zstd.stdin.close()
+                state = piped(zstd.stdin)
+                qmp.command("getfd", {"fdname": "state"}, fd=state.fileno())
+                state.close()
                 qmp.command("migrate", {"uri": "fd:state"}, timeout_s=_SAVE_S)
                 _wait_for_migration(machine, _SAVE_S)
             except BaseException:
@@ -49,10 +51,11 @@ def open_state(path: Path) -> Iterator[int]:
     """A descriptor that gives the uncompressed state; zstd ends with the block."""
     command = [find_tool("zstd"), "-q", "-d", "-c", str(path)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as zstd:
+        state = piped(zstd.stdout)
         try:
-            yield zstd.stdout.fileno()
+            yield state.fileno()
         finally:
-            zstd.stdout.close()
+            state.close()
             zstd.kill()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import MissingPartError, TransientDeviceError
+from harness.core.pipes import piped
 from harness.emulation.linux.keys import KeyPair, write_private
 from harness.emulation.linux.spec import BOARD_PYTHON, EmulationSpec
 from harness.emulation.tools import find_tool, run_tool
@@ -305,9 +306,10 @@ def _extract(deb: Path, folder: Path, options: Sequence[str]) -> None:
     """dpkg-deb | tar, as two processes without a shell."""
     unpack = [find_tool("tar"), "-x", "-p", "--keep-directory-symlink", "--no-same-owner", "-C", str(folder), *options]
     with subprocess.Popen([find_tool("dpkg-deb"), "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as source:
+        listing = piped(source.stdout)
         try:
             done = subprocess.run(
-                unpack, stdin=source.stdout, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+                unpack, stdin=listing, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
             )
         except subprocess.TimeoutExpired:
             source.kill()
@@ -315,7 +317,7 @@ def _extract(deb: Path, folder: Path, options: Sequence[str]) -> None:
                 f"a package was not unpacked within {_TIMEOUT_S:.0f} s", where=str(deb)
             ) from None
         finally:
-            source.stdout.close()
+            listing.close()
     if source.returncode or done.returncode:
         detail = done.stderr.strip()[-500:] or f"exit status {source.returncode}"
         raise MissingPartError(f"a package could not be unpacked: {detail}", where=str(deb), hint="remove the file")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def _parse(folder: Path) -> McuBoard:
     )
 
 
-def _check(values: dict[str, Any], fields: dict[str, type], needed: tuple[str, ...], where: str) -> None:
+def _check(values: dict[str, Any], fields: Mapping[str, type], needed: tuple[str, ...], where: str) -> None:
     for name, value in values.items():
         if name not in fields:
             raise UserInputError(f"unknown field {name}", where=where, hint=f"known: {', '.join(fields)}")

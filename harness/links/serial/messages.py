@@ -330,11 +330,11 @@ def parse_stats(payload: bytes) -> Stats:
         "frames_bad",
         "frames_repeated",
     )
-    hashes = {
-        "model_sha256": model.hex() if any(model) else None,
-        "samples_sha256": samples.hex() if any(samples) else None,
-    }
-    return Stats(**dict(zip(names, counts, strict=True)), **hashes)
+    return Stats(
+        **dict(zip(names, counts, strict=True)),
+        model_sha256=model.hex() if any(model) else None,
+        samples_sha256=samples.hex() if any(samples) else None,
+    )
 
 
 def parse_loaded(payload: bytes) -> LoadedModel:

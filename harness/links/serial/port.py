@@ -191,7 +191,8 @@ class SerialPort:
         if native:
             port.exclusive = True
         if settings.port.startswith("socket://"):
-            port.reset_input_buffer = partial(_drain, port)
+            # One port's method and not the class's: other users of pyserial in this process keep theirs.
+            port.reset_input_buffer = partial(_drain, port)  # type: ignore[method-assign]
         port.dtr, port.rts = settings.dtr, settings.rts
         try:
             port.open()

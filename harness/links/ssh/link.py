@@ -229,7 +229,12 @@ class SshConnection:
             ChannelTimeout: it took longer.
         """
         fired = threading.Event()
-        timer = threading.Timer(seconds, lambda: (fired.set(), self._drop()))
+
+        def fire() -> None:
+            fired.set()
+            self._drop()
+
+        timer = threading.Timer(seconds, fire)
         timer.daemon = True
         timer.start()
         try:

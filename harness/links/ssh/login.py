@@ -35,7 +35,6 @@ def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where
 
     password = _password(settings, where)
     tried: list[str] = []
-    wants_password = password is not None
     try:
         for name, key in _keys(settings, where):
             if len(tried) == _MAX_KEYS:
@@ -57,7 +56,7 @@ def log_in(transport: paramiko.Transport, user: str, settings: SshLink, *, where
                     raise TransientDeviceError(what, where=where) from error
                 if not transport.is_active() and len(tried) == 1:
                     raise ConnectionDropped("the connection was lost during the login", where=where) from error
-        if wants_password:
+        if password is not None:
             tried.append(f"password from ${settings.password_env}")
             if not transport.auth_password(user, password):
                 return
@@ -102,10 +101,10 @@ def _keys(settings: SshLink, where: str) -> Iterator[tuple[str, paramiko.PKey]]:
             path = Path.home() / ".ssh" / name
             if path.is_file():
                 try:
-                    key = _load(path, where)
+                    found = _load(path, where)
                 except StableDeviceError:
                     continue  # encrypted: the agent is its way in
-                yield f"~/.ssh/{name}", key
+                yield f"~/.ssh/{name}", found
 
 
 def _load(path: Path, where: str) -> paramiko.PKey:

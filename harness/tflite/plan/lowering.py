@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,16 +53,16 @@ class Lowering:
 
     def run(self) -> None:
         for index in self.graph.inputs:
-            if not self._guard(None, "model", lambda index=index: self._take_input(self.graph.tensors[index])):
+            if not self._guard(None, "model", partial(self._take_input, self.graph.tensors[index])):
                 self._values.setdefault(index, self._placeholder(self.graph.tensors[index]))
         for node in live_nodes(self.graph):
-            if not self._guard(node.index, node.custom_name or node.op, lambda node=node: self._lower(node)):
+            if not self._guard(node.index, node.custom_name or node.op, partial(self._lower, node)):
                 for index in node.outputs:
                     self._values.setdefault(index, self._placeholder(self.graph.tensors[index]))
         if not self.graph.outputs:
             self.problems.append(Unsupported(node=None, op="model", reason="it has no output"))
         for index in self.graph.outputs:
-            self._guard(None, "model", lambda index=index: self._give_output(self.graph.tensors[index]))
+            self._guard(None, "model", partial(self._give_output, self.graph.tensors[index]))
         self._drop_unread()
 
     def value(self, index: int) -> Value:
@@ -140,16 +141,16 @@ class Lowering:
         if value.data is not None:
             check_shape(value)
             source = (value.data.view(np.uint8) ^ np.uint8(0x80)) if tensor.dtype == "uint8" else value.data
-        elif tensor.dtype != "uint8" and not (value.buffer.is_input or value.buffer.is_output):
-            value.buffer.is_output = True
-            self.outputs.append(value.buffer)
+        elif tensor.dtype != "uint8" and not (value.memory.is_input or value.memory.is_output):
+            value.memory.is_output = True
+            self.outputs.append(value.memory)
             return
         buffer = Buffer(
             name=tensor.name or f"output_{tensor.index}", size_bytes=size, is_output=True, tensors=[tensor.index]
         )
         self.outputs.append(buffer)
         if tensor.dtype == "uint8" and value.data is None:
-            self.flip(value.buffer, buffer)
+            self.flip(value.memory, buffer)
         else:
             self.steps.append(
                 Step(

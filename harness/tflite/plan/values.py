@@ -76,6 +76,13 @@ class Value:
         return self.data is not None
 
     @property
+    def memory(self) -> Buffer:
+        """The buffer of a value that is no constant."""
+        if self.buffer is None:
+            raise ValueError(f"'{self.name}' is a constant: it has no buffer")
+        return self.buffer
+
+    @property
     def scale(self) -> float:
         return self.scales[0]
 
@@ -127,7 +134,7 @@ class Step:
     def _flat(self) -> list[Operand]:
         flat: list[Operand] = []
         for operand in self.operands.values():
-            flat.extend(operand if isinstance(operand, (list, tuple)) else [operand])
+            flat.extend(operand if isinstance(operand, Sequence) else [operand])
         return flat
 
 

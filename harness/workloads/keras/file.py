@@ -166,7 +166,10 @@ def _saved_model_config(path: Path) -> Any:
         for number, node in _protobuf_fields(data):
             fields = dict(_protobuf_fields(node)) if number == 1 and isinstance(node, bytes) else {}
             if fields.get(3) == b"root":
-                return json.loads(fields[5])
+                metadata = fields[5]
+                if not isinstance(metadata, bytes):
+                    raise ValueError("the root's metadata is a number")
+                return json.loads(metadata)
     except (ValueError, IndexError, KeyError) as error:
         raise UserInputError(f"keras_metadata.pb is damaged ({error})", where=str(path)) from error
     raise UserInputError("keras_metadata.pb describes no model", where=str(path), hint="save the model as .keras")

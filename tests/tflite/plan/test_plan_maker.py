@@ -208,7 +208,7 @@ def test_biases_for_the_fast_kernels_are_folded_and_only_there() -> None:
 
 def test_the_bytes_do_not_depend_on_the_process() -> None:
     program = (
-        "import hashlib, sys; from harness.tflite.plan import make_plan; from tests import plan_models;"
+        "import hashlib, sys; from harness.tflite.plan import make_plan; from tests.support import plan_models;"
         "print(hashlib.sha256(make_plan(plan_models.resnet_like(), 'mve').data).hexdigest())"
     )
     here = hashlib.sha256(make_plan(plan_models.resnet_like(), "mve").data).hexdigest()
