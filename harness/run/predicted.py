@@ -30,7 +30,8 @@ def note_prediction(
     runtime that the board said it has, and for a microcontroller by the facts it told (`board`). A runtime or delegate that
     no data file describes predicts nothing.
     """
-    from harness.predict.prediction import compare_prediction, predict
+    from harness.boards.predict import predict
+    from harness.predict.compare import compare_prediction
     from harness.tflite.delegates.log import parse_delegate_log
     from harness.tflite.graph import read_graph
 
