@@ -52,7 +52,8 @@ static int check_weights(npu_job *job, int32_t channels)
     return 1;
 }
 
-/* Multipliers of the output channels. `in_float`: the product of scales in float32, as docs/internals/kernels.md says. */
+/* Multipliers of the output channels. `in_float`: the product of scales in float32, as docs/internals/kernels.md says.
+ */
 static int make_scales(npu_job *job, int32_t channels, int axis, int in_float, kn_channel_scales *scales)
 {
     const TflTensor *input = npu_input(job, 0), *weights = npu_input(job, 1), *output = npu_output(job, 0);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from harness.variants.artifact import Artifact
     from harness.variants.audit.report import AuditReport
     from harness.variants.recipe import Recipe
+    from harness.workloads.base import Workload
 
 _MODEL_SUFFIXES = (".tflite", ".keras", ".h5", ".hdf5")
 
@@ -44,13 +46,13 @@ def command(targets, recipe_name, data_dir, seed, findings_only, json_file) -> i
     cells: list[dict[str, Any]] = []
     # With JSON on stdout nothing else may stand there.
     console = make_console(stderr=True) if json_file == "-" else make_console()
-    for kind, value in _resolve(targets, recipe, recipe_name):
-        if kind == "file":
-            reports, known = _audit_file(Path(value), recipe)
+    for target in _resolve(targets, recipe):
+        if isinstance(target, Path):
+            reports, known = _audit_file(target, recipe)
             _show(console, reports, findings_only)
             cells.append(_cell(reports, known))
             continue
-        for artifact, dataset in _build(*value, data_dir, seed):
+        for artifact, dataset in _build(target, data_dir, seed):
             reports, known = _audit_artifact(artifact, dataset, console)
             _show(console, reports, findings_only)
             cells.append(_cell(reports, known))
@@ -61,21 +63,29 @@ def command(targets, recipe_name, data_dir, seed, findings_only, json_file) -> i
     return 0
 
 
-def _resolve(targets: tuple[str, ...], recipe: Recipe | None, recipe_name: str | None) -> list[tuple[str, Any]]:
-    """Each target as ("file", path) or ("built", (workload, recipes)); wrong ones are refused before anything is built."""
+@dataclass(frozen=True, kw_only=True)
+class _Variants:
+    """Recipes of one workload, to be built before they are audited."""
+
+    workload: Workload
+    recipes: list[Recipe]
+
+
+def _resolve(targets: tuple[str, ...], recipe: Recipe | None) -> list[Path | _Variants]:
+    """Each target as the file or the variants that it names; wrong ones are refused before anything is built."""
     from harness.core.errors import UserInputError
     from harness.variants.recipe import select_recipes
     from harness.workloads.registry import get_workload, workload_names
 
-    resolved: list[tuple[str, Any]] = []
+    resolved: list[Path | _Variants] = []
     for target in targets:
         name, colon, rest = target.rpartition(":")
         if Path(target).exists() or (not colon and Path(target).suffix.lower() in _MODEL_SUFFIXES):
-            resolved.append(("file", target))
+            resolved.append(Path(target))
         elif colon:
-            resolved.append(("built", (get_workload(name), select_recipes([rest]))))
+            resolved.append(_Variants(workload=get_workload(name), recipes=select_recipes([rest])))
         elif recipe is not None:
-            resolved.append(("built", (get_workload(target), select_recipes([recipe_name]))))
+            resolved.append(_Variants(workload=get_workload(target), recipes=[recipe]))
         elif target in workload_names():
             hint = f"such as {target}:qat-default"
             raise UserInputError("names a workload without a recipe", where=target, hint=hint)
@@ -107,15 +117,14 @@ def _audit_file(path: Path, recipe: Recipe | None) -> tuple[list[AuditReport], d
     return [report], known
 
 
-def _build(
-    workload: Any, recipes: list[Recipe], data_dir: str | None, seed: int
-) -> list[tuple[Artifact, dict[str, Any]]]:
+def _build(variants: _Variants, data_dir: str | None, seed: int) -> list[tuple[Artifact, dict[str, Any]]]:
     """The artifacts of one workload, with what the JSON says of their data."""
     from harness.cli.progress import RunProgress
     from harness.core.errors import UserInputError
     from harness.variants.build.build import BuildRequest, build_artifacts
     from harness.workloads.datasets import DataSource
 
+    workload = variants.workload
     if workload.build_model is None:
         raise UserInputError(
             "is a finished .tflite, which no recipe applies to", where=workload.name, hint="audit the file"
@@ -123,7 +132,7 @@ def _build(
     source = DataSource.default(data_dir)
     with RunProgress() as progress:
         artifacts = build_artifacts(
-            [BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed) for recipe in recipes],
+            [BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed) for recipe in variants.recipes],
             progress=lambda *a: progress.say("building", *a[-2:]),
         )
     dataset = {"dataset": workload.dataset_digest(source), "seed": seed}

@@ -30,7 +30,7 @@ def command(
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
-    from harness.run.session import RunOptions
+    from harness.run.options import RunOptions
 
     options = RunOptions(
         workloads=(model,),

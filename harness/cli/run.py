@@ -58,7 +58,7 @@ def command(
     from harness.cli.running import run_and_report
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.session import RunOptions
+    from harness.run.options import RunOptions
 
     if resume is not None:
         _refuse_with_resume(click.get_current_context())

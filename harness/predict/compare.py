@@ -22,7 +22,7 @@ def compare_prediction(prediction: Prediction, record: CellRecord) -> list[Findi
 
 def _loaded(record: CellRecord) -> bool | None:
     """Did the runtime load it? None when the record cannot tell."""
-    if record.load_ns is not None or record.outcome in ("ok", "wrong"):
+    if record.load_ns is not None or record.ran:
         return True
     refused = record.outcome == "unsupported" and (record.reason or "").startswith(("load:", "start:"))
     return False if refused else None
@@ -78,7 +78,7 @@ def _compare_right(prediction: Prediction, record: CellRecord) -> Finding | None
 
 
 def _compare_fit(prediction: Prediction, record: CellRecord) -> Finding | None:
-    if prediction.fits is not False or record.outcome not in ("ok", "wrong"):
+    if prediction.fits is not False or not record.ran:
         return None
     return Finding(
         code="prediction-fit",

@@ -143,6 +143,7 @@ class _Writer:
             "max_accuracy_drop": model.max_accuracy_drop,
             "recipe": model.recipe,
             "seed": model.seed,
+            "model_sha256": model.model_sha256,
             "dataset": {"name": model.dataset_name, "note": model.dataset_note, "digest": model.dataset_digest},
             "artifact": {
                 "key": artifact.key,
@@ -208,6 +209,7 @@ class _Reader:
             max_accuracy_drop=entry["max_accuracy_drop"],
             recipe=entry["recipe"],
             seed=entry["seed"],
+            model_sha256=entry.get("model_sha256"),
             artifact=artifact,
             dataset_name=dataset["name"],
             dataset_note=dataset["note"],

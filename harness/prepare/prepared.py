@@ -62,6 +62,7 @@ class PreparedModel:
         labels: int64 [N] in the same order, or None.
         float_right: bool [N], whether the LiteRT float32 model is right; None without labels or float model.
         float_identity: what gave `float_right`.
+        model_sha256: the model that the recipe started from; see the record's field.
         lsb: real size of a quantization step per output; all None when the model does not compute in integers.
         rounding_steps: LSB per output that one rounding step inside the model may become; at least 1.
         node_count: nodes of the model's graph.
@@ -76,6 +77,7 @@ class PreparedModel:
     dataset_name: str
     dataset_note: str
     dataset_digest: str
+    model_sha256: str | None = None
     inputs: tuple[InputFile, ...] = ()
     sample_ids: np.ndarray | None = None
     labels: np.ndarray | None = None

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.core.errors import UserInputError, unknown_name
 
@@ -231,6 +231,15 @@ ALL = CORE + _MORE
 
 _SUITES = {"core": CORE, "all": ALL}
 _QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")
+_QUANTIZER_KINDS: tuple[QuantizerKind, ...] = get_args(QuantizerKind)
+_QUANTIZER_FLAGS: dict[str, Callable[[Quantizer], Quantizer]] = {
+    "per-tensor": lambda quantizer: replace(quantizer, per_channel=False),
+    "per-channel": lambda quantizer: replace(quantizer, per_channel=True),
+    "symmetric": lambda quantizer: replace(quantizer, symmetric=True),
+    "asymmetric": lambda quantizer: replace(quantizer, symmetric=False),
+    "narrow": lambda quantizer: replace(quantizer, narrow_range=True),
+    "full": lambda quantizer: replace(quantizer, narrow_range=False),
+}
 
 
 def parse_quantizer(text: str) -> Quantizer:
@@ -241,31 +250,27 @@ def parse_quantizer(text: str) -> Quantizer:
     Raises:
         UserInputError: for an unknown kind or option.
     """
-    kind, *options = [word.strip() for word in text.split(",")]
-    kinds = ("last", "allvalues", "movavg", "allvalues-pc")
-    if kind not in kinds:
-        raise unknown_name("quantizer", kind, kinds)
-    quantizer = Quantizer(kind=kind, per_channel=kind == "allvalues-pc")  # type: ignore[arg-type]
-    flags = {
-        "per-tensor": {"per_channel": False},
-        "per-channel": {"per_channel": True},
-        "symmetric": {"symmetric": True},
-        "asymmetric": {"symmetric": False},
-        "narrow": {"narrow_range": True},
-        "full": {"narrow_range": False},
-    }
+    word, *options = [word.strip() for word in text.split(",")]
+    kind = next((known for known in _QUANTIZER_KINDS if known == word), None)
+    if kind is None:
+        raise unknown_name("quantizer", word, _QUANTIZER_KINDS)
+    quantizer = Quantizer(kind=kind, per_channel=kind == "allvalues-pc")
     for option in options:
-        bits = re.fullmatch(r"([wa])(\d+)", option)
-        if option in flags:
-            quantizer = replace(quantizer, **flags[option])
-        elif bits and 2 <= int(bits[2]) <= 16:
-            field = "weight_bits" if bits[1] == "w" else "activation_bits"
-            quantizer = replace(quantizer, **{field: int(bits[2])})
-        else:
-            raise unknown_name("quantizer option", option, [*flags, "w4", "w8", "a8", "a16"])
+        quantizer = _with_option(quantizer, option)
     if quantizer.kind == "allvalues-pc" and not quantizer.per_channel:
         raise UserInputError("quantizer 'allvalues-pc' is per-channel by definition", hint="use allvalues,per-tensor")
     return quantizer
+
+
+def _with_option(quantizer: Quantizer, option: str) -> Quantizer:
+    """The quantizer with one word of the brackets applied."""
+    if option in _QUANTIZER_FLAGS:
+        return _QUANTIZER_FLAGS[option](quantizer)
+    bits = re.fullmatch(r"([wa])(\d+)", option)
+    if bits and 2 <= int(bits[2]) <= 16:
+        count = int(bits[2])
+        return replace(quantizer, weight_bits=count) if bits[1] == "w" else replace(quantizer, activation_bits=count)
+    raise unknown_name("quantizer option", option, [*_QUANTIZER_FLAGS, "w4", "w8", "a8", "a16"])
 
 
 def parse_recipe(name: str) -> Recipe:

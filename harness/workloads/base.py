@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from harness.core.errors import UserInputError
+
 if TYPE_CHECKING:
     from harness.workloads.datasets import DataSource
 
@@ -113,6 +115,20 @@ class Workload:
     from_logits: bool = False
     #: the largest accuracy loss against float that the workload's suite accepts
     max_accuracy_drop: float = 0.03
+
+    @property
+    def model_file(self) -> str:
+        """`model_path` of a workload that has no model to build.
+
+        Raises:
+            UserInputError: it has none.
+        """
+        if self.model_path is None:
+            raise UserInputError(
+                f"the workload '{self.name}' has neither a model to build nor the file of one",
+                hint="give it `build_model` or `model_path`",
+            )
+        return self.model_path
 
 
 def stratified_order(labels: np.ndarray | None, count: int, seed: int = 0) -> np.ndarray:

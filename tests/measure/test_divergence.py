@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.core.tensor import TensorIo
+from harness.judge.outputs import rounding_words
 from harness.measure.divergence import Divergence, compare
-from harness.run.cell import _rounding_words
 from harness.workloads.base import Tolerance
 
 INT8 = (TensorIo(name="out", dtype="int8", shape=(1, 10), scale=1 / 256, zero_point=-128),)
@@ -151,9 +151,9 @@ def test_the_reason_says_when_answers_agree_all_the_same():
         bit_identical=False,
         accepting_lsb=4,
     )
-    words = _rounding_words(verdict, 42)
+    words = rounding_words(verdict, 42)
     assert "agree with the reference's in 98.4%" in words and "add up over 42 nodes" in words
     assert "`--tolerance integer_lsb=4` accepts them" in words
-    assert _rounding_words(replace(verdict, agreement=0.9), 42) == ""
-    assert _rounding_words(replace(verdict, agreement=None), 42) == ""
-    assert _rounding_words(replace(verdict, accepting_lsb=None), 42) == ""
+    assert rounding_words(replace(verdict, agreement=0.9), 42) == ""
+    assert rounding_words(replace(verdict, agreement=None), 42) == ""
+    assert rounding_words(replace(verdict, accepting_lsb=None), 42) == ""

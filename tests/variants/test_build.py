@@ -377,7 +377,7 @@ def start_build(tmp_path, fault):
     script = tmp_path / "faulty_worker.py"
     script.write_text(FAULTY.format(folder=str(faults), root=str(ROOT), fault=fault))
     code = (
-        "import sys; from harness.variants import build; from tests.support.fixtures_build import request_for; "
+        "import sys; from harness.variants.build import build; from tests.support.fixtures_build import request_for; "
         "build.build_outcomes([request_for('ptq-float32')], jobs=1, worker_command=[sys.executable, sys.argv[1]])"
     )
     process = subprocess.Popen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.core.errors import UnsupportedError
+from harness.core.errors import UnsupportedError, UserInputError
 from harness.variants.qat import training as qat
 from harness.variants.qat.summary import describe
 from harness.variants.recipe import parse_recipe
@@ -103,6 +103,11 @@ def test_a_finished_model_is_not_trained():
     model = conv_net()
     workload = small_workload(build_model=lambda: model, model_path="/somewhere/model.h5")
     assert qat.train_float(workload, random_data(labels=False), 0) is model
+
+
+def test_a_finished_tflite_has_no_model_to_train():
+    with pytest.raises(UserInputError, match="finished .tflite, which cannot be trained"):
+        qat.train_float(small_workload(build_model=None), random_data(), 0)
 
 
 def test_dense_only_annotation_leaves_the_convolution_alone():

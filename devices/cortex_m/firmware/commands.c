@@ -1,5 +1,5 @@
-/* The requests of docs/internals/serial-protocol.md. Every length, offset and count comes from the line and is checked here,
- * once. */
+/* The requests of docs/internals/serial-protocol.md. Every length, offset and count comes from the line and is checked
+ * here, once. */
 #include <string.h>
 
 #include "faults.h"

@@ -1,5 +1,5 @@
-/* Which request is executed, answered again or refused: the rules of docs/internals/serial-protocol.md, "Sessions and sequence
- * numbers". */
+/* Which request is executed, answered again or refused: the rules of docs/internals/serial-protocol.md, "Sessions and
+ * sequence numbers". */
 #include <string.h>
 
 #include "frame.h"

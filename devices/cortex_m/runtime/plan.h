@@ -1,4 +1,5 @@
-/* The plan: what the host makes of a .tflite and plan_run.c executes. docs/internals/plan-format.md says the same in words.
+/* The plan: what the host makes of a .tflite and plan_run.c executes. docs/internals/plan-format.md says the same in
+ * words.
  *
  * All words are little-endian and 32 bits wide; the structs below are the words of the file, in order. The plan's first
  * byte lies at a multiple of 16, and so does the arena's. Numbers of ops never change their meaning; a new op gets a
@@ -73,8 +74,8 @@ enum plan_op {
 /* ---- records ------------------------------------------------------------------------------------------------- *
  *
  * `head` is op | words << 16; words counts the whole record, head included. Every operand is a word as
- * docs/internals/plan-format.md has it. "none allowed" says where PLAN_NONE may stand. "constant": must not lie in the arena,
- * because its values are checked once, at load. Outputs and scratch lie in the arena.
+ * docs/internals/plan-format.md has it. "none allowed" says where PLAN_NONE may stand. "constant": must not lie in the
+ * arena, because its values are checked once, at load. Outputs and scratch lie in the arena.
  */
 
 /* Operands of CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED. */

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 RUN_COUNT = 64
 #: repeats of the timed sample where instructions are counted: they only prove that the count does not change
 _COUNTED_REPEATS = 3
-#: the warm-up's rule of boards with Linux (devices/linux/agent.py): a window has so many samples and so much time, and medians of
-#: three windows lie so near to each other. It has fewer samples where they are long, and less time where they are very short: 64
-#: of them are one request over a slow line.
+#: the warm-up's rule of boards with Linux (devices/linux/agent/runs.py): a window has so many samples and so much time, and
+#: medians of three windows lie so near to each other. It has fewer samples where they are long, and less time where they are
+#: very short: 64 of them are one request over a slow line.
 _WINDOW_SAMPLES, _WINDOW_NS = 10, 20_000_000
 _WINDOW_MOST_SAMPLES, _WINDOW_MOST_NS = 192, 200_000_000
 _STABLE_SHARE, _STABLE_NS = 0.02, 100

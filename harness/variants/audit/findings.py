@@ -76,10 +76,9 @@ def _promise(graph: Graph, found: Features, recipe: Recipe) -> list[Finding]:
     by_kind: dict[str, list[Node]] = {}
     for node, kind in zip(graph.nodes, found.arithmetic, strict=True):
         by_kind.setdefault(kind, []).append(node)
-    for kind, nodes in by_kind.items():
-        # An op that only moves values takes whatever type it is given: it is not the one to look at.
-        by_kind[kind] = [node for node in nodes if node.op not in CARRYING_OPS]
-    computing = sum(len(nodes) for kind, nodes in by_kind.items() if kind not in ("convert", "index"))
+    # An op that only moves values takes whatever type it is given: it is not the one to look at.
+    by_kind = {name: [node for node in nodes if node.op not in CARRYING_OPS] for name, nodes in by_kind.items()}
+    computing = sum(len(nodes) for name, nodes in by_kind.items() if name not in ("convert", "index"))
     loose = by_kind.get("float", []) + by_kind.get("weight-only", []) + by_kind.get("hybrid", [])
     promised = recipe.promised_arithmetic
     if promised == "integer" and loose:

@@ -56,7 +56,8 @@ def _separate_activation(summary: dict[str, Any]) -> list[Finding]:
     """Wrapped layers whose weights train in plain float."""
     layers = summary["layers"]
     names = set(summary["totals"]["layers_without_weight_quantizer"])
-    trapped, others = [], []
+    trapped: list[str] = []
+    others: list[str] = []
     for position, layer in enumerate(layers):
         if layer["name"] in names:
             following = layers[position + 1]["class"] if position + 1 < len(layers) else None

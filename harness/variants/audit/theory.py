@@ -44,7 +44,7 @@ CARRYING_OPS = {
     "REVERSE_V2",
 }
 #: ops whose output the specification fixes: op -> (scale and zero point for int8, for int16)
-_FIXED_OPS = {
+_FIXED_OPS: dict[str, tuple[tuple[float, int], tuple[float, int] | None]] = {
     "SOFTMAX": ((1 / 256, -128), (1 / 32768, 0)),
     "LOGISTIC": ((1 / 256, -128), (1 / 32768, 0)),
     "TANH": ((1 / 128, 0), (1 / 32768, 0)),
@@ -234,9 +234,9 @@ def _activation_row(graph: Graph, tensor: Tensor, role: str, recorded: RecordedR
     if producer and producer.op == "QUANTIZE" and (source := graph.input_at(producer, 0)) and source.is_constant:
         return _kept_float_weights_row(tensor, recorded)
     fixed = _FIXED_OPS.get(producer.op) if producer else None
-    row = 1 if tensor.dtype == "int16" else 0
-    if producer and fixed and fixed[row] and tensor.dtype in ("int8", "int16", "uint8"):
-        scale, zero = fixed[row]
+    given = fixed[1 if tensor.dtype == "int16" else 0] if fixed else None
+    if producer and given and tensor.dtype in ("int8", "int16", "uint8"):
+        scale, zero = given
         zero += 128 if tensor.dtype == "uint8" else 0
         return _row(
             tensor,

@@ -192,7 +192,7 @@ def _process_cache() -> BuildCache:
 def _as_is(request: BuildRequest) -> BuildOutcome:
     from dataclasses import replace
 
-    artifact = replace(artifact_from_file(request.workload.model_path), workload=request.workload.name)
+    artifact = replace(artifact_from_file(request.workload.model_file), workload=request.workload.name)
     return BuildOutcome(artifact=artifact, cached=True, seconds=None)
 
 
@@ -313,7 +313,7 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
 
     def artifact_manifest(needs: dict[str, dict[str, Any]]) -> dict[str, Any]:
         training = needs[keys.training_key]
-        manifest = {
+        manifest: dict[str, Any] = {
             **common,
             "recipe": recipe.name,
             "request_key": keys.request_key,

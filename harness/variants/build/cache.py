@@ -111,11 +111,12 @@ class BuildCache:
         with contextlib.suppress(OSError):
             self._declare(keys)
 
-    def _declare(self, keys: Iterable[str]) -> None:
+    def _declare(self, keys: Iterable[str]) -> leases.Lease:
         with self._locked():
             if self._lease is None:
                 self._lease = leases.Lease(self._control / "leases")
             self._lease.add(keys)
+            return self._lease
 
     def find(self, kind: Kind, key: str) -> dict[str, Any] | None:
         """The manifest of a whole entry, or None. A damaged entry counts as absent and is replaced by the next build."""
@@ -151,8 +152,7 @@ class BuildCache:
     def temporary_folder(self) -> Path:
         """A fresh folder on the cache's file system that belongs to this process."""
         with self._writing():
-            self._declare(())
-            folder = self._control / "tmp" / self._lease.temporary_name()
+            folder = self._control / "tmp" / self._declare(()).temporary_name()
             folder.mkdir(parents=True)
             return folder
 
@@ -240,7 +240,8 @@ class BuildCache:
         )
 
     def _entries(self) -> Iterator[_Entry]:
-        for kind, pattern in (("artifact", "artifacts/??/*"), ("training", "trainings/*")):
+        patterns: tuple[tuple[Kind, str], ...] = (("artifact", "artifacts/??/*"), ("training", "trainings/*"))
+        for kind, pattern in patterns:
             for path in self.root.glob(pattern):
                 try:
                     used = os.stat(path / "manifest.json").st_mtime_ns

@@ -107,7 +107,7 @@ class KeyMaker:
         return {
             "float": {
                 "version": TRAINING_VERSION,
-                "model": self._model_digest(workload.model_path) if own_model else workload.name,
+                "model": workload.name if workload.model_path is None else self._model_digest(workload.model_path),
                 "architecture_version": workload.architecture_version,
                 "task": workload.task,
                 "from_logits": workload.from_logits,

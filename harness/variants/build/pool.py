@@ -12,12 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import harness
 from harness.core.errors import HarnessError
+from harness.core.pipes import piped
 from harness.variants.build.worker import ENVIRONMENT
 
 #: signals that a process sends itself by crashing; every other one came from outside
@@ -69,7 +70,8 @@ class BuildWorker:
             env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
             start_new_session=True,
         )
-        os.set_blocking(self.process.stdout.fileno(), False)
+        self._jobs, self.answers = piped(self.process.stdin), piped(self.process.stdout)
+        os.set_blocking(self.answers.fileno(), False)
         self._partial = b""
         self.ready = False
         #: what it works on; None while idle
@@ -78,13 +80,13 @@ class BuildWorker:
     def send(self, job: dict[str, Any]) -> None:
         """Gives the worker a job. A worker that is gone is noticed by its end of file."""
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(job).encode() + b"\n")
-            self.process.stdin.flush()
+            self._jobs.write(json.dumps(job).encode() + b"\n")
+            self._jobs.flush()
 
     def read(self) -> list[dict[str, Any]] | None:
         """The messages that have arrived; None at the end of file."""
         try:
-            data = os.read(self.process.stdout.fileno(), 1 << 20)
+            data = os.read(self.answers.fileno(), 1 << 20)
         except BlockingIOError:
             return []
         if not data:
@@ -110,17 +112,17 @@ class BuildWorker:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self._log):
+        for stream in (self._jobs, self.answers, self._log):
             with contextlib.suppress(OSError):
                 stream.close()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A message of a worker, or (`end` set) that it is gone."""
+    """A message of a worker, or (`end` set, the message empty) that it is gone."""
 
     worker: BuildWorker
-    message: dict[str, Any] | None = None
+    message: dict[str, Any] = field(default_factory=dict)
     end: WorkerEnd | None = None
 
 
@@ -143,8 +145,8 @@ class WorkerPool:
     def stop(self) -> None:
         """Ends every worker at once, whatever it is doing."""
         for worker in self.workers:
-            if worker.process.stdout in self._selector.get_map():
-                self._selector.unregister(worker.process.stdout)
+            if worker.answers in self._selector.get_map():
+                self._selector.unregister(worker.answers)
             worker.close()
         self.workers.clear()
 
@@ -160,7 +162,7 @@ class WorkerPool:
                     hint="free memory or temporary space, or build with fewer --jobs",
                 ) from error
             self.workers.append(worker)
-            self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+            self._selector.register(worker.answers, selectors.EVENT_READ, worker)
 
     def idle(self) -> list[BuildWorker]:
         """Workers that can take a job; those which have TensorFlow loaded come first."""
@@ -181,6 +183,6 @@ class WorkerPool:
         messages = worker.read()
         if messages is not None:
             return [Event(worker=worker, message=message) for message in messages]
-        self._selector.unregister(worker.process.stdout)
+        self._selector.unregister(worker.answers)
         self.workers.remove(worker)
         return [Event(worker=worker, end=worker.end())]

@@ -57,6 +57,13 @@ class Task:
     lock: FileLock | None = field(default=None, repr=False)
     out: Path | None = None
 
+    @property
+    def folder(self) -> Path:
+        """`out`, the folder that a task fills once it has begun."""
+        if self.out is None:
+            raise ValueError(f"{self.label} has not begun")
+        return self.out
+
 
 def set_priorities(tasks: Iterable[Task]) -> None:
     """Gives each task the weight of the longest path that starts with it."""
@@ -116,7 +123,7 @@ class Scheduler:
         except BaseException:
             self._pool.stop()
             for task in self._running.values():
-                shutil.rmtree(task.out, ignore_errors=True)
+                shutil.rmtree(task.folder, ignore_errors=True)
                 self._release(task)
             raise
         return self._done
@@ -147,7 +154,7 @@ class Scheduler:
             self._finish(task, found)
             return
         task.out = self._cache.temporary_folder()
-        needs = {key: self._need(key) for key in task.needs}
+        needs = self._needs(task)
         refused = next((manifest for manifest in needs.values() if manifest.get("refused")), None)
         if refused is not None:
             self._publish(task, {"refused": refused["refused"], "refused_by": "training"})
@@ -157,10 +164,14 @@ class Scheduler:
             self._pool.start(len(self._pool.workers) + 1)
         worker = self._pool.idle()[0]
         worker.task, task.share = task, 0.0
-        worker.send({**task.job, "out": str(task.out)})
+        worker.send({**task.job, "out": str(task.folder)})
+
+    def _needs(self, task: Task) -> dict[str, dict[str, Any]]:
+        """The manifests of the trainings that a ready task stands on; all of them are finished."""
+        return {key: self._done[key] for key in task.needs}
 
     def _need(self, key: str) -> dict[str, Any] | None:
-        """The manifest of a finished training, of this build or an earlier one."""
+        """The manifest of a finished training, of this build or an earlier one; None while it is not finished."""
         if key not in self._done and key not in self._tasks:
             manifest = self._cache.find("training", key)
             if manifest is None:
@@ -216,7 +227,7 @@ class Scheduler:
         del self._running[task.key]
         task.attempts += 1
         if task.attempts < _ATTEMPTS:
-            shutil.rmtree(task.out, ignore_errors=True)
+            shutil.rmtree(task.folder, ignore_errors=True)
             self._release(task)
             self._open.insert(0, task)
             return
@@ -225,10 +236,10 @@ class Scheduler:
 
     def _publish(self, task: Task, result: dict[str, Any]) -> None:
         if "refused" in result:
-            for path in task.out.iterdir():  # a crashed or refusing job may have left half a file
+            for path in task.folder.iterdir():  # a crashed or refusing job may have left half a file
                 path.unlink()
-        needs = {key: self._need(key) for key in task.needs}
-        manifest = self._cache.publish(task.kind, task.key, task.out, {**task.manifest(needs), **result})
+        needs = self._needs(task)
+        manifest = self._cache.publish(task.kind, task.key, task.folder, {**task.manifest(needs), **result})
         if task.kind == "artifact":
             self._cache.index(manifest["request_key"], task.key)
         self._finish(task, manifest)

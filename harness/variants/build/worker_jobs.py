@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.files import sha256_file, write_json_atomic
+from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
 from harness.variants.recipe import Recipe, parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
@@ -31,6 +31,12 @@ def source_reference(source: DataSource) -> dict[str, Any]:
         "keras_dir": source.keras_dir and str(source.keras_dir),
         "fetched_dir": source.fetched_dir and str(source.fetched_dir),
     }
+
+
+def _source(reference: dict[str, str | None]) -> DataSource:
+    """The data source that `source_reference` described."""
+    folders = {name: Path(path) if path else None for name, path in reference.items()}
+    return DataSource(data_dir=folders["data_dir"], keras_dir=folders["keras_dir"], fetched_dir=folders["fetched_dir"])
 
 
 class JobRunner:
@@ -77,7 +83,7 @@ class JobRunner:
         else:
             model = _rebuild(workload, recipe, job["seed"], Path(job["float_dir"]))
             qat.fine_tune(workload, dataset, model, job["seed"], on_progress)
-        np.savez(out / "weights.npz", **qat.weight_arrays(model))
+        write_arrays_atomic(out / "weights.npz", qat.weight_arrays(model))
         return {
             "training_summary": describe(model),
             "weights_sha256": sha256_file(out / "weights.npz"),
@@ -88,8 +94,7 @@ class JobRunner:
         place = (job["workload"], job["source"])
         if self._dataset is None or self._dataset[0] != place:
             self._dataset = None  # the old one may go before the new one comes: memory
-            folders = {name: path and Path(path) for name, path in job["source"].items()}
-            self._dataset = (place, workload.load_dataset(DataSource(**folders)))
+            self._dataset = (place, workload.load_dataset(_source(job["source"])))
         return self._dataset[1]
 
 
@@ -106,7 +111,7 @@ def _rebuild(workload: Workload, recipe: Recipe, seed: int, float_dir: Path) -> 
     from harness.variants.qat import training as qat
 
     qat.seed_everything(seed)
-    model = workload.build_model()
+    model = qat.build_model(workload)
     qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
     return qat.quantize(model, recipe.training) if recipe.training.base == "qat" else model
 

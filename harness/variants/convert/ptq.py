@@ -82,7 +82,7 @@ def _configure(converter: Any, conversion: Conversion, representative: np.ndarra
     tf, _ = import_tf()
     if conversion.optimize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if conversion.representative:
+    if conversion.representative and representative is not None:
         converter.representative_dataset = lambda: ([sample[None]] for sample in representative)
     if conversion.float16:
         converter.target_spec.supported_types = [tf.float16]
@@ -120,10 +120,13 @@ def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative
     from ai_edge_quantizer import quantizer as aeq
     from ai_edge_quantizer import recipe as recipes
 
+    if conversion.aeq_recipe is None:
+        raise ValueError(f"the conversion {conversion.name} names no recipe of AI Edge Quantizer")
+    samples = representative if conversion.representative else None
     try:
         quantizer = aeq.Quantizer(float_model=float_model)
         quantizer.load_quantization_recipe(getattr(recipes, conversion.aeq_recipe)())
-        calibration = _aeq_calibration(quantizer, float_model, representative) if conversion.representative else None
+        calibration = None if samples is None else _aeq_calibration(quantizer, float_model, samples)
         return bytes(quantizer.quantize(calibration).quantized_model)
     # Its layers throw ValueError, RuntimeError, KeyError, NotImplementedError for what they do not take.
     except Exception as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.core.errors import UnsupportedError
+from harness.core.errors import UnsupportedError, UserInputError
 from harness.variants.qat import quantizers
 from harness.variants.recipe import Quantizer, Training
 from harness.workloads.keras.env import import_tf
@@ -35,6 +35,20 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def build_model(workload: Workload) -> Any:
+    """The workload's tf_keras model, untrained, or as the user's own model file holds it.
+
+    Raises:
+        UserInputError: it is a finished .tflite.
+    """
+    if workload.build_model is None:
+        raise UserInputError(
+            f"the workload '{workload.name}' is a finished .tflite, which cannot be trained",
+            hint="give the Keras model that it was made of",
+        )
+    return workload.build_model()
+
+
 def train_float(workload: Workload, dataset: Dataset, seed: int, on_progress: OnProgress | None = None) -> Any:
     """The float model: built and trained by the workload's schedule, or as the user's own model file holds it.
 
@@ -45,7 +59,7 @@ def train_float(workload: Workload, dataset: Dataset, seed: int, on_progress: On
         UnsupportedError: there is nothing to train on.
     """
     seed_everything(seed)
-    model = workload.build_model()
+    model = build_model(workload)
     if workload.model_path is not None:
         return model
     schedule = workload.schedule

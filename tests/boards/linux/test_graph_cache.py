@@ -16,14 +16,18 @@ from harness.boards.resolve import get_profile
 from harness.cli.main import cli
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_bytes
+from harness.core.fingerprint import Fingerprint
+from harness.judge.starts import note_cached
 from harness.prepare.prepared import InputFile
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
-from harness.run.cached import measure_cached
+from harness.run.cached import drive_cached
+from harness.run.measurement import CellContext, Measurement
 from harness.tflite.delegates.log import parse_delegate_log
 from tests.support import tiny_model
 from tests.support.fake_board import FakeBoard
 from tests.support.fixtures_boards import File, direct_children, wait_until
+from tests.support.judged import assert_judged_the_same
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +226,7 @@ def run_cells(tmp_path, standin, options):
     ]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     with Store.open(tmp_path / "results", create=False) as store:
+        assert_judged_the_same(store, "latest")
         return {c.key.backend: c for c in store.cells(run="latest")}, result.output
 
 
@@ -273,7 +278,18 @@ def test_why_there_is_no_cached_figure_is_a_finding(use, faults, code, tmp_path)
     prepared = model(tmp_path)
     assert isinstance(prepared.inputs[0], InputFile)
     board = FakeBoard("b", np.zeros((8, 1)), faults=[faults])
-    measure_cached(board, npu(Path("/x.so")), Deadlines(), record, prepared, use)
+    context = CellContext(
+        key=record.key,
+        run="run",
+        backend=npu(Path("/x.so")),
+        deadlines=Deadlines(),
+        fingerprint=Fingerprint(runtime="fake 1.0"),
+        time_basis="device",
+        samples=None,
+    )
+    measurement = Measurement(started_utc="2026-01-01T00:00:00+00:00", first_invoke_ns=5_000_000, cache_use=use)
+    measurement.cached = drive_cached(board, context, prepared, measurement)
+    note_cached(record, measurement)
     assert [f.code for f in record.findings] == ([code] if code else [])
     assert (record.first_invoke_cached_ns is None) == (code != "graph-cache-no-gain")
     assert record.outcome == "ok"

@@ -10,7 +10,7 @@ import pytest
 
 from harness.boards.mcu.adapt import EXACT_REFERENCE
 from harness.boards.mcu.board import McuBoard
-from harness.measure.crosscheck_cores import core_checks
+from harness.judge.cores import core_checks
 from harness.reports.report import Report
 from harness.reports.tables import mcu_table
 from harness.results.objects import ObjectStore
@@ -183,7 +183,7 @@ def test_cycles_of_a_real_board_stand_with_their_time():
 @pytest.mark.parametrize("values", [[100, 100, 100], [100, 101, 100]])
 def test_instructions_that_differ_between_repeats_are_told(values):
     from harness.boards.base import Counts
-    from harness.run.counted import note_repeats
+    from harness.judge.counts import note_repeats
     from tests.support.fixtures_results import make_records
 
     record = replace(make_records()[0], findings=[], counted_inferences=None)
