@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from harness.core.errors import StableDeviceError
 from harness.core.pipes import piped
-from harness.links.base import Buffer, ChannelClosed, ChannelTimeout, LocalLink, Tail, chunks
+from harness.links.base import Buffer, Channel, ChannelClosed, ChannelTimeout, Link, LocalLink, Tail, chunks
+from harness.links.profile import LinkPlace, ProgramLinkProfile
 
 #: how long a program may take to end by itself once its stdin is closed, before its group is killed
 _END_S = 3.0
 
 
-class LocalProcessLink:
+class LocalLinkProfile(ProgramLinkProfile):
+    """The board is this machine: the agent runs as a subprocess."""
+
+    type: Literal["local"]
+
+    def make_link(self, place: LinkPlace) -> Link:
+        """The link, not yet open."""
+        return LocalLink().link()
+
+    def other_machine(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """None: it is this one."""
+        return None
+
+    def processor(self) -> str | None:
+        """This machine's."""
+        return platform.machine()
+
+
+class LocalProcessLink(Link):
     """Starts programs on this machine."""
 
     def __init__(self, settings: LocalLink) -> None:
@@ -60,7 +81,7 @@ class LocalProcessLink:
         self._channels.clear()
 
 
-class ProcessChannel:
+class ProcessChannel(Channel):
     """The pipes of a subprocess."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:

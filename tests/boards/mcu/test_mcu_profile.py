@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from harness.boards.connect import availability, backend_spec
-from harness.boards.mcu.lines import serial_address
 from harness.boards.mcu.model import mcu_model, profile_facts
 from harness.boards.mcu.predict import predict_mcu
-from harness.boards.mcu.profile import McuProfile, McuRuntimeProfile, SerialLinkProfile, is_port
+from harness.boards.mcu.profile import McuProfile, McuRuntimeProfile
 from harness.boards.mcu.twin import emulated_board
+from harness.boards.predict import predict
 from harness.boards.resolve import get_profile, list_profiles
 from harness.core.errors import UnsupportedError, UserInputError
 from harness.emulation.mcu.board import ports_dir
-from harness.predict.prediction import predict
+from harness.links.serial.profile import SerialLinkProfile, is_port
 from harness.tflite.graph import read_graph
 from tests.support import tiny_model
 from tests.support.places import ROOT
@@ -65,10 +65,12 @@ def test_a_board_of_the_users_own(devices_dir: Path, write_profile, monkeypatch)
     write_profile("nucleo", NUCLEO)
     profile = get_profile("nucleo", devices_dir)
     assert isinstance(profile, McuProfile) and profile.board == "my-nucleo" and profile.runtime.module == "plan"
-    assert serial_address(profile, {}).port.endswith("-if02") and serial_address(profile, {}).baud == 921_600
-    assert serial_address(profile, {"NUCLEO_PORT": "socket://127.0.0.1:5000"}).port == "socket://127.0.0.1:5000"
+    found = profile.link.settings(profile.place({}))
+    assert found.port.endswith("-if02") and found.baud == 921_600
+    named = profile.link.settings(profile.place({"NUCLEO_PORT": "socket://127.0.0.1:5000"}))
+    assert named.port == "socket://127.0.0.1:5000"
     with pytest.raises(UserInputError, match="NUCLEO_PORT holds 'COM'"):
-        serial_address(profile, {"NUCLEO_PORT": "COM"})
+        profile.link.settings(profile.place({"NUCLEO_PORT": "COM"}))
     assert backend_spec(profile, "cpu").threads == 0
     with pytest.raises(UserInputError, match="has no emulated twin"):
         get_profile("nucleo", devices_dir, emulated=True)
