@@ -89,8 +89,8 @@ class BoardKind(ABC, Generic[P]):
     def availability(self, profile: P) -> Availability:
         """Whether the board can be tried. It is not asked."""
         try:
-            self.require_parts(profile)
             self.require_address(profile)
+            self.require_parts(profile)
         except HarnessError as error:
             return Availability(ok=False, reason=str(error))
         return Availability(ok=True)
