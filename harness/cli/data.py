@@ -92,7 +92,8 @@ def check(file: Path, model: str | None) -> None:
 
         workload = user_workload(Path(model), file)
         dataset = workload.load_dataset(DataSource())
-        click.echo(f"fits {Path(model).name}: task {workload.task}; {dataset.note}")
+        judged = f"metric {workload.metric.name}" if workload.metric else "no metric"
+        click.echo(f"fits {Path(model).name}: {judged}; {dataset.note}")
 
 
 class _Bar:

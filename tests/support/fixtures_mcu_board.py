@@ -52,7 +52,7 @@ def prepare_mcu(mcu_cache: Path, tmp_path: Path) -> Callable[..., PreparedModel]
         model = with_graph_facts(
             PreparedModel(
                 workload="w",
-                task="none",
+                metric=None,
                 tolerance=Tolerance(),
                 recipe=recipe,
                 seed=0,

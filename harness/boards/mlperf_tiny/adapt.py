@@ -72,8 +72,8 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         artifact=replace(model.artifact, outputs=(score,)),
         reference=reference,
         labels=None,
-        float_right=None,
-        task="none",
+        float_answers=None,
+        metric=None,
         lsb=(None,),
         rounding_steps=(),
     )

@@ -29,6 +29,7 @@ from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 from tests.support.judged import assert_judged_the_same
 
 COMPILE = """\
@@ -58,7 +59,7 @@ def prepared(path: Path) -> PreparedModel:
     return with_graph_facts(
         PreparedModel(
             workload=path.stem,
-            task="multiclass",
+            metric=get_metric("top1"),
             tolerance=Tolerance(),
             recipe="as-is",
             seed=0,
