@@ -56,22 +56,8 @@ class LocalProcessLink(Link):
         Raises:
             StableDeviceError: it does not exist or may not be run.
         """
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env={**os.environ, **self._settings.env},
-                start_new_session=True,
-            )
-        except OSError as error:
-            what = f"{argv[0]} cannot be started: {error.strerror or error}"
-            raise StableDeviceError(
-                what, where=self.description, hint="check `runtime.python` of the device"
-            ) from error
-        channel = ProcessChannel(process)
+        hint = "check `runtime.python` of the device"
+        channel = start_process(argv, where=self.description, hint=hint, env=self._settings.env)
         self._channels.append(channel)
         return channel
 
@@ -79,6 +65,36 @@ class LocalProcessLink(Link):
         for channel in self._channels:
             channel.close()
         self._channels.clear()
+
+
+def start_process(
+    argv: Sequence[str], *, where: str, hint: str | None = None, env: Mapping[str, str] | None = None
+) -> ProcessChannel:
+    """Starts a program on this machine in a process group of its own. Links that are programs themselves (`adb shell`) are made
+    with it, too.
+
+    Args:
+        argv: the program and its arguments; no shell sees them.
+        where, hint: for the error.
+        env: added to this process's environment.
+
+    Raises:
+        StableDeviceError: it does not exist or may not be run.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+    except OSError as error:
+        what = f"{argv[0]} cannot be started: {error.strerror or error}"
+        raise StableDeviceError(what, where=where, hint=hint) from error
+    return ProcessChannel(process)
 
 
 class ProcessChannel(Channel):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import SerializeAsAny, ValidationError, WrapValidator
+from pydantic import SerializeAsAny, TypeAdapter, ValidationError, WrapValidator
 from pydantic_core import InitErrorDetails
 
 from harness.core.errors import MissingPartError, UserInputError
@@ -43,9 +43,31 @@ class LinkPlace:
     has_twin: bool = False
     say: Callable[[str], None] | None = None
 
-    def value_of(self, variable: str | None) -> str:
-        """What an environment variable holds; empty when none is named or it is not set."""
-        return self.environ.get(variable, "") if variable else ""
+    def from_environment(self, variable: str | None, field: Any, what: str) -> Any:
+        """The value of an environment variable, checked like the field that it stands for.
+
+        Args:
+            variable: the one that the block names; None: it names none.
+            field: the field's type, such as `harness.core.fields.Host`.
+            what: what it should be, such as "host".
+
+        Returns:
+            The value; None when the variable is not set or empty.
+
+        Raises:
+            UserInputError: it holds something else.
+        """
+        value = self.environ.get(variable, "") if variable else ""
+        if not value:
+            return None
+        try:
+            return TypeAdapter(field).validate_strings(value)
+        except ValidationError as error:
+            raise UserInputError(
+                f"${variable} holds {value!r}, which is no {what}",
+                where=self.device,
+                hint=f"{error.errors()[0]['msg']}; correct or unset {variable}",
+            ) from None
 
     def no_value(self, what: str, variable: str | None, line: str, *, twin_helps: bool = False) -> UserInputError:
         """The error for an address that nobody has said: exactly which variable to set, or which line to write where.

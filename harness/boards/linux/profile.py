@@ -55,7 +55,7 @@ class AgentProfile(Part):
 class LinuxProfile(Profile):
     """One board on which the agent runs."""
 
-    kind: Literal["linux"] = "linux"
+    kind: str = "linux"
     link: ProgramLink
     runtime: RuntimeProfile
     agent: AgentProfile = Field(default_factory=AgentProfile)

@@ -44,6 +44,9 @@ def _check_port(value: str) -> str:
     return value
 
 
+SerialPortName = Annotated[str, AfterValidator(_check_port)]
+
+
 class SerialLinkProfile(LineLinkProfile):
     """The board hangs on a serial line. `port_env` names an environment variable that, when set, wins over `port`.
 
@@ -51,7 +54,7 @@ class SerialLinkProfile(LineLinkProfile):
     """
 
     type: Literal["serial"]
-    port: Annotated[str, AfterValidator(_check_port)] | None = None
+    port: SerialPortName | None = None
     port_env: EnvName | None = None
     baud: Annotated[int, Field(ge=300, le=12_000_000)] = 115_200
     dtr: bool = True
@@ -63,11 +66,7 @@ class SerialLinkProfile(LineLinkProfile):
         Raises:
             UserInputError: no port is known, or the environment's value is none.
         """
-        named = place.value_of(self.port_env)
-        if named and not is_port(named):
-            what = f"${self.port_env} holds {named!r}, which is no serial port"
-            raise UserInputError(what, where=place.device, hint=f"{PORT_WORDS}; correct or unset {self.port_env}")
-        port = named or self.port
+        port = place.from_environment(self.port_env, SerialPortName, "serial port") or self.port
         if port is None:
             raise place.no_value("serial port", self.port_env, "port: /dev/serial/by-id/...", twin_helps=True)
         return SerialSettings(port=port, baud=self.baud, dtr=self.dtr, rts=self.rts)

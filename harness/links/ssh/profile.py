@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from harness.core.errors import UserInputError
 from harness.core.fields import EnvName, Host, LocalPath, Part, Port, Seconds, User, inconsistent, is_loopback
@@ -83,18 +82,17 @@ class SshLinkProfile(ProgramLinkProfile):
         Raises:
             UserInputError: no address or port, a value of the environment that is none, a key file that is not there.
         """
-        host = _from_environment(place, "host", self.host_env) or self.host
+        host = place.from_environment(self.host_env, Host, "host") or self.host
         if not host:
             raise place.no_value("address", self.host_env, "host: 192.0.2.7")
-        port_text = _from_environment(place, "port", self.port_env)
-        port = int(port_text) if port_text else self.port
+        port = place.from_environment(self.port_env, Port, "port") or self.port
         if port is None and self.port_env:
             raise place.no_value("port", self.port_env, "port: 2222")
         jump = self.jump
         return SshLink(
             host=host,
             port=port or 22,
-            user=_from_environment(place, "user", self.user_env) or self.user,
+            user=place.from_environment(self.user_env, User, "user") or self.user,
             key_files=self._key_files(place),
             use_agent=self.use_agent,
             password_env=self.password_env,
@@ -105,7 +103,7 @@ class SshLinkProfile(ProgramLinkProfile):
         )
 
     def _key_files(self, place: LinkPlace) -> tuple[str, ...]:
-        key = _from_environment(place, "key", self.key_env)
+        key = place.from_environment(self.key_env, LocalPath, "key")
         key_files = tuple(str(Path(k).expanduser()) for k in ((key,) if key else self.key_files))
         for path in key_files:
             if not Path(path).is_file():
@@ -114,19 +112,3 @@ class SshLinkProfile(ProgramLinkProfile):
                     f"the key file {path} does not exist", where=place.device, hint=f"correct {source}"
                 )
         return key_files
-
-
-def _from_environment(place: LinkPlace, field: str, variable: str | None) -> str | None:
-    """The value of a variable that the profile names, checked like the field it stands for; None when unset or empty."""
-    value = place.value_of(variable)
-    if not value:
-        return None
-    sample: dict[str, object] = {"type": "ssh", "host": "board"}
-    name = "key_files" if field == "key" else field
-    try:
-        sample[name] = int(value) if field == "port" else [value] if field == "key" else value
-        SshLinkProfile.model_validate_json(json.dumps(sample), strict=True)
-    except (ValidationError, ValueError):
-        what = f"${variable} holds {value!r}, which is no {field}"
-        raise UserInputError(what, where=place.device, hint=f"correct or unset {variable}") from None
-    return value

@@ -103,6 +103,29 @@ def test_mistakes_are_told_with_what_is_allowed(devices_dir: Path, write_profile
     assert complaint in str(error.value)
 
 
+COMPILE = (
+    "{tool: vela, accelerator: ethos-u55-128, system_config: Ethos_U55_High_End_Embedded, memory_mode: Shared_Sram}"
+)
+
+
+def test_an_offline_compiler_may_stand_before_a_microcontroller(devices_dir: Path, write_profile):
+    write_profile("nucleo", NUCLEO + f"backends: {{cpu: {{}}, npu: {{samples: 4, compile: {COMPILE}}}}}\n")
+    profile = get_profile("nucleo", devices_dir)
+    assert backend_spec(profile, "cpu").compiler is None
+    assert backend_spec(profile, "npu").compiler.accelerator == "ethos-u55-128"
+
+
+def test_the_estimates_for_a_microcontroller_are_a_twins(devices_dir: Path, write_profile):
+    backends = f"backends: {{cpu: {{}}, npu: {{compile: {COMPILE}}}}}\n"
+    write_profile("nucleo", NUCLEO + backends + "emulation: {machine: vela-estimate}\n")
+    twin = get_profile("nucleo@vela", devices_dir)
+    assert (twin.name, twin.kind, twin.time_basis, list(twin.backends)) == ("nucleo@vela", "mcu", "estimate", ["npu"])
+    assert availability(twin).ok and backend_spec(twin, "npu").threads == 0
+    write_profile("nucleo", NUCLEO + backends + "time_basis: estimate\n")
+    with pytest.raises(UserInputError, match="estimates for a microcontroller are a twin's"):
+        get_profile("nucleo", devices_dir)
+
+
 @pytest.mark.parametrize(
     ("text", "good"),
     [
