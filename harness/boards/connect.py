@@ -100,6 +100,7 @@ def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
         silence_timeout_s=profile.agent.silence_timeout_s,
         graph_cache_limit_bytes=profile.limits.graph_cache_bytes,
         vendor_benchmark=profile.vendor_benchmark,
+        fork_server=profile.agent.fork_server,
     )
     return LinuxBoard(
         name=profile.name, link=link, runtime_module=profile.runtime.module, python=python, options=options
