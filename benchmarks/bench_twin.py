@@ -37,7 +37,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.boards.base import Deadlines
-from harness.boards.connect import backend_spec, connect, link_of
+from harness.boards.connect import backend_spec, connect
 from harness.boards.resolve import get_profile
 from harness.judge.stored import finisher
 from harness.links.base import Channel, recv_exact
@@ -104,7 +104,7 @@ def loop(folder: Path, options: argparse.Namespace) -> bool:
     model.write_bytes(tiny_model.mnist_cnn())
     np.save(data, np.random.default_rng(0).integers(-128, 128, (options.images, 28, 28, 1), dtype=np.int8))
     profile = get_profile("imx8mp", emulated=True)
-    board, link = connect(profile), link_of(profile)
+    board, link = connect(profile), profile.link.make_link(profile.place())
     try:
         channel = start_bare(link, profile, model.read_bytes(), data.read_bytes())
         board.connect()
@@ -168,8 +168,8 @@ class Side:
     def run(self, key: CellKey, model: PreparedModel, *, note: bool) -> None:
         self.runner.run_one(PlannedCell(key=key, model=model))
         measured = self.last
-        assert measured is not None and measured.stats is not None, "the cell failed"
-        assert measured.stats.started == self.started, measured.stats.started_why
+        assert measured is not None and measured.evaluated is not None, "the cell failed"
+        assert measured.started == self.started, measured.started_why
         if note:
             self.overhead_s.setdefault(key.backend, []).append((measured.duration_ns - invokes_ns(measured)) / 1e9)
             self.median_ns.setdefault(key.backend, []).append(float(np.median(measured.bench.samples_ns)))

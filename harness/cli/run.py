@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, matrix_options, parse_samples, run_options, tolerance_option
+from harness.cli.options import (
+    data_options,
+    matrix_options,
+    metric_option,
+    parse_samples,
+    run_options,
+    tolerance_option,
+)
 
 
 @click.command("run")
 @matrix_options
 @run_options
 @data_options
+@metric_option
 @tolerance_option
 @click.option(
     "--seeds",
@@ -42,6 +50,7 @@ def command(
     json_file,
     data_dir,
     data,
+    metric,
     seeds,
     jobs,
     resume,
@@ -73,6 +82,7 @@ def command(
         emulated=emulated,
         data_dir=data_dir,
         data=data,
+        metric=metric,
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,

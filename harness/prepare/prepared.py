@@ -18,7 +18,8 @@ from harness.core.finding import Finding
 from harness.core.paths import cache_dir
 from harness.core.tensor import TensorIo
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Dataset, Task, Tolerance, Workload, stratified_order
+from harness.workloads.base import Dataset, Tolerance, Workload, stratified_order
+from harness.workloads.metrics.base import Metric
 
 #: how many stratified samples decide between ok and wrong (the first rows of every samples file)
 REFERENCE_SAMPLES = 256
@@ -59,9 +60,10 @@ class PreparedModel:
         artifact: the built model, or its refusal (then there are no inputs).
         inputs: one samples file per model input, in `sample_ids` order.
         sample_ids: int64 [N], positions in the dataset's test set; every prefix is a stratified sample.
-        labels: int64 [N] in the same order, or None.
-        float_right: bool [N], whether the LiteRT float32 model is right; None without labels or float model.
-        float_identity: what gave `float_right`.
+        metric: what outputs are judged by; None: there is no score.
+        labels: [N, ...] in the same order, as the metric takes them, or None.
+        float_answers: [N, ...], what the LiteRT float32 model answers, as the metric sees it; None without labels or float model.
+        float_identity: what gave `float_answers`.
         model_sha256: the model that the recipe started from; see the record's field.
         lsb: real size of a quantization step per output; all None when the model does not compute in integers.
         rounding_steps: LSB per output that one rounding step inside the model may become; at least 1.
@@ -69,7 +71,7 @@ class PreparedModel:
     """
 
     workload: str
-    task: Task
+    metric: Metric | None
     tolerance: Tolerance
     recipe: str
     seed: int
@@ -82,7 +84,7 @@ class PreparedModel:
     sample_ids: np.ndarray | None = None
     labels: np.ndarray | None = None
     reference: ReferenceOutputs | None = None
-    float_right: np.ndarray | None = None
+    float_answers: np.ndarray | None = None
     float_identity: str | None = None
     lsb: tuple[float | None, ...] = ()
     rounding_steps: tuple[float, ...] = ()
@@ -155,7 +157,7 @@ def prepare_model(workload: Workload, recipe_name: str, artifact: Artifact, data
     """
     base = PreparedModel(
         workload=workload.name,
-        task=workload.task,
+        metric=workload.metric,
         tolerance=workload.tolerance,
         recipe=recipe_name,
         seed=artifact.seed,
@@ -174,7 +176,7 @@ def prepare_model(workload: Workload, recipe_name: str, artifact: Artifact, data
             where=str(artifact.path),
             hint="measure it without --data: random inputs are made for every input",
         )
-    order = stratified_order(dataset.y_test, len(dataset.x_test))
+    order = stratified_order(workload.strata(dataset.y_test), len(dataset.x_test))
     return replace(
         with_graph_facts(base),
         inputs=(samples_file(dataset, order, artifact.inputs[0]),),

@@ -69,6 +69,8 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     if options.bundle is not None:
         from harness.run.bundled import bundle_models
 
+        if options.metric is not None:
+            raise UserInputError("--metric does not apply to a bundle, whose models were packed with theirs")
         models = bundle_models(Path(options.bundle), options.workloads, options.recipes)
         keys = tuple(key_of(m, device, b) for device, backends in targets for m in models for b in backends)
         return Plan(keys=keys, prepare=lambda say: models)
@@ -79,7 +81,8 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
 
     source = DataSource.default(options.data_dir)
     data = Path(options.data) if options.data else None
-    workloads = distinct([get_workload(name, data=data) for name in options.workloads or workload_names()])
+    names = options.workloads or workload_names()
+    workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
     return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))

@@ -28,6 +28,8 @@ class RunOptions:
     data_dir: str | None = None
     #: the .npz of workloads that are the user's own model files
     data: str | None = None
+    #: what those are judged by; None: what output and labels ask for
+    metric: str | None = None
     devices_dir: str | None = None
     bundle: str | None = None
     #: changed bounds of the outcome `wrong`, as NAME=VALUE

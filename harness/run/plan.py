@@ -107,12 +107,12 @@ def _prepare(
             model = replace(model, model_sha256=_source_sha256(workload, artifact, sources))
             baseline = (workload.name, request.seed)
             if baseline not in baselines:
-                baselines[baseline] = _float_right(
+                baselines[baseline] = _float_answers(
                     workload, artifacts.get((workload.name, FLOAT_RECIPE, request.seed)), dataset, references
                 )
             model = references.add_reference(model)
             if baselines[baseline] is not None:
-                model = replace(model, float_right=baselines[baseline], float_identity=LITERT_FLOAT.identity)
+                model = replace(model, float_answers=baselines[baseline], float_identity=LITERT_FLOAT.identity)
             prepared.append(model)
         say("preparing samples and references", len(requests), len(requests))
     return prepared
@@ -139,7 +139,7 @@ def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artif
     return artifacts[(request.workload.name, request.recipe, request.seed)]
 
 
-def _float_right(
+def _float_answers(
     workload: Workload, artifact: Artifact | None, dataset: Dataset, references: References
 ) -> np.ndarray | None:
     if artifact is None or artifact.path is None:

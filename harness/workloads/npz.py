@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.workloads.metrics.base import Ends
+from harness.workloads.metrics.classes import class_numbers
 
 
 def _open(path: Path) -> np.lib.npyio.NpzFile:
@@ -133,23 +135,7 @@ def check_labels(y: np.ndarray, *, count: int, path: Path, key: str, classes: in
     Raises:
         UserInputError: naming file, key and what was expected.
     """
-    where = str(path)
-    flat = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if flat.ndim != 1:
-        hint = "one-hot labels become class numbers by argmax(axis=1)" if y.ndim == 2 else None
-        what = f"array '{key}' has shape {list(y.shape)}, expected [{count}] class numbers"
-        raise UserInputError(what, where=where, hint=hint)
-    if flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.round(flat)).all():
-        flat = flat.astype(np.int64)
-    if flat.dtype.kind == "b":
-        flat = flat.astype(np.int64)
-    if flat.dtype.kind not in "ui":
-        raise UserInputError(f"array '{key}' has dtype {y.dtype}, expected integer class numbers", where=where)
-    if len(flat) != count:
-        raise UserInputError(f"array '{key}' has {len(flat)} labels for {count} samples", where=where)
-    low, high = int(flat.min()), int(flat.max())
-    if low < 0 or (classes is not None and high >= classes):
-        bad = low if low < 0 else high
-        expected = f"0..{classes - 1}" if classes is not None else "0 or more"
-        raise UserInputError(f"array '{key}' holds the label {bad}, expected {expected}", where=where)
-    return flat.astype(np.int64)
+    numbers = class_numbers(y, Ends(units=classes, squashed=True, where=str(path), key=key), classes=classes)
+    if len(numbers) != count:
+        raise UserInputError(f"array '{key}' has {len(numbers)} labels for {count} samples", where=str(path))
+    return numbers

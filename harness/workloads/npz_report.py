@@ -9,6 +9,7 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.workloads.datasets import PUBLISHED, read_published
 from harness.workloads.digest import arrays_digest
+from harness.workloads.metrics.classes import is_whole
 from harness.workloads.npz import check_labels, check_samples, npz_keys, read_arrays
 
 _PAIRS = (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
@@ -38,18 +39,24 @@ def describe_npz(path: Path) -> list[str]:
         if y_key in arrays:
             if x_key not in arrays:
                 raise UserInputError(f"has '{y_key}' without '{x_key}'", where=str(path))
-            y = check_labels(arrays[y_key], count=len(arrays[x_key]), path=path, key=y_key)
-            values, counts = np.unique(y, return_counts=True)
-            classes = (
-                f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
-            )
-            lines.append(f"{y_key:<8} {arrays[y_key].dtype} {list(arrays[y_key].shape)}, {classes}")
+            y = arrays[y_key]
+            lines.append(f"{y_key:<8} {y.dtype} {list(y.shape)}, {_labels(y, len(arrays[x_key]), path, y_key)}")
     unused = [key for key in keys if key not in used]
     if unused:
         lines.append(f"beside   {', '.join(unused)}")
     lines.append(f"layout   {_layout(path, arrays)}")
     lines.append(f"digest   {arrays_digest(arrays)}")
     return lines
+
+
+def _labels(y: np.ndarray, count: int, path: Path, key: str) -> str:
+    """What labels are: numbers to be met where they have fractions, else class numbers."""
+    if y.dtype.kind == "f" and y.size and np.isfinite(y).all() and not is_whole(y):
+        if len(y) != count:
+            raise UserInputError(f"array '{key}' has {len(y)} labels for {count} samples", where=str(path))
+        return f"numbers {y.min():g} to {y.max():g}"
+    values, counts = np.unique(check_labels(y, count=count, path=path, key=key), return_counts=True)
+    return f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
 
 
 def _layout(path: Path, arrays: dict[str, np.ndarray]) -> str:
