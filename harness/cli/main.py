@@ -79,10 +79,22 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except HarnessError as error:
-        click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
-        if error.hint:
-            click.echo(f"  what to do: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(_tell(error))
+    except OSError as error:
+        from harness.core.faults import environment_error
+
+        refused = environment_error(error)
+        if refused is None:
+            raise
+        sys.exit(_tell(refused))
+
+
+def _tell(error: HarnessError) -> int:
+    """Prints an error; returns its exit code."""
+    click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
+    if error.hint:
+        click.echo(f"  what to do: {error.hint}", err=True)
+    return error.exit_code
 
 
 if __name__ == "__main__":
