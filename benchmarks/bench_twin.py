@@ -26,7 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.boards.base import Deadlines
-from harness.boards.connect import backend_spec, connect, link_of
+from harness.boards.connect import backend_spec, connect
 from harness.boards.resolve import get_profile
 from harness.links.base import Channel, recv_exact
 from tests.support import tiny_model
@@ -74,7 +74,7 @@ def overhead(folder: Path, options: argparse.Namespace) -> bool:
     model.write_bytes(tiny_model.mnist_cnn())
     np.save(data, np.random.default_rng(0).integers(-128, 128, (options.images, 28, 28, 1), dtype=np.int8))
     profile = get_profile("imx8mp", emulated=True)
-    board, link = connect(profile), link_of(profile)
+    board, link = connect(profile), profile.link.make_link(profile.place())
     try:
         channel = start_bare(link, profile, model.read_bytes(), data.read_bytes())
         board.connect()

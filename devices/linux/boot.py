@@ -65,27 +65,27 @@ def private_dir(wanted):
 
 
 def cached(path, sha256):
-    """The agent's source when it is there and whole, else None."""
+    """True when the agent's archive is there and whole."""
     try:
         with open(path, "rb") as file:
-            source = file.read()
+            archive = file.read()
         os.utime(path)  # the ones in use are the last to be removed
     except OSError:
-        return None
-    return source if hashlib.sha256(source).hexdigest() == sha256 else None
+        return False
+    return hashlib.sha256(archive).hexdigest() == sha256
 
 
-def store(path, source):
+def store(path, archive):
     """Writes the agent under a temporary name, then renames it: nobody sees half of it."""
     folder = os.path.dirname(path)
     space = os.statvfs(folder)
     free = space.f_bavail * space.f_frsize
-    if free < len(source) + FREE_MARGIN_BYTES:
-        raise Refused("no_space", "%s has %d bytes free, the agent needs %d" % (folder, free, len(source)))
+    if free < len(archive) + FREE_MARGIN_BYTES:
+        raise Refused("no_space", "%s has %d bytes free, the agent needs %d" % (folder, free, len(archive)))
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tmp-")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(source)
+            file.write(archive)
             file.flush()
             os.fsync(file.fileno())
         os.rename(temporary, path)
@@ -94,7 +94,7 @@ def store(path, source):
         raise
     # A new version of the agent replaces the old ones; three stay for other hosts with another version.
     entries = sorted(os.scandir(folder), key=lambda entry: -entry.stat().st_mtime)
-    old = [e for e in entries if e.name.endswith(".py")][3:]
+    old = [e for e in entries if e.name.endswith((".pyz", ".py"))][3:]  # .py: before it was an archive
     abandoned = [e for e in entries if e.name.startswith(".tmp-") and e.stat().st_mtime < time.time() - 3600]
     for entry in old + abandoned:
         os.unlink(entry.path)
@@ -106,14 +106,14 @@ def main(config):
         if sys.version_info < (3, 8):
             raise Refused("missing", "Python %s is too old, the agent needs 3.8" % sys.version.split()[0])
         root = private_dir(config["dir"])
-        path = os.path.join(root, "agents", config["sha256"] + ".py")
-        source = cached(path, config["sha256"])
-        say(json.dumps({"have": source is not None}))
-        if source is None:
-            source = read_exact(config["size"])
-            if hashlib.sha256(source).hexdigest() != config["sha256"]:
+        path = os.path.join(root, "agents", config["sha256"] + ".pyz")
+        have = cached(path, config["sha256"])
+        say(json.dumps({"have": have}))
+        if not have:
+            archive = read_exact(config["size"])
+            if hashlib.sha256(archive).hexdigest() != config["sha256"]:
                 raise Refused("corrupt", "the agent arrived damaged")
-            store(path, source)
+            store(path, archive)
             say(json.dumps({"stored": True}))
     except Refused as error:
         say(json.dumps({"error": error.args[0], "message": error.args[1]}))
@@ -123,8 +123,10 @@ def main(config):
         say(json.dumps({"error": code, "message": "the agent cannot be stored: %s" % error}))
         sys.exit(1)
     sys.argv = [path, "supervise", root, config["sha256"]]
-    scope = {"__name__": "__main__", "__file__": path}
-    exec(compile(source, path, "exec"), scope)
+    sys.path.insert(0, path)
+    from agent.main import main as become_agent
+
+    become_agent()
 
 
 main(CONFIG)  # noqa: F821 - given by exec

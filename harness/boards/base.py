@@ -7,15 +7,20 @@ Boards know nothing of training; they get files, and give raw numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from harness.core.errors import HarnessError
-from harness.core.fingerprint import Fingerprint
+from harness.boards.adapt import Adapted, NotAdapted
+from harness.core.errors import HarnessError, StableDeviceError
+from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.core.tensor import TensorIo
+
+if TYPE_CHECKING:
+    from harness.prepare.prepared import PreparedModel
+    from harness.tflite.vela.compiler import VelaOptions
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -27,6 +32,8 @@ CACHE_DIR = "{cache_dir}"
 Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement"]
 #: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
 FailureKind = Literal["exception", "signal", "deadline", "exit"]
+#: how a worker's process came to be: copied from one that had imported the runtime, or as an interpreter of its own
+Started = Literal["forked", "fresh"]
 
 
 class WorkerFailure(HarnessError):
@@ -68,6 +75,7 @@ class BackendSpec:
         delegate_options: passed to the delegate as text.
         env: environment variables set in the worker before the delegate loads.
         cache: what a worker finds in its delegate's graph cache, where `uses_cache`: nothing, or what the last one left.
+        compiler: an offline compiler that a model goes through on this machine before it travels; None: there is none.
     """
 
     name: str
@@ -79,6 +87,11 @@ class BackendSpec:
     delegate_options: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     cache: Literal["empty", "kept"] = "empty"
+    compiler: VelaOptions | None = None
+
+    def on_board(self) -> dict[str, Any]:
+        """What a board needs to know of it, as plain values: all but the compiler, which works on this machine."""
+        return {name: value for name, value in asdict(self).items() if name != "compiler"}
 
     @property
     def uses_cache(self) -> bool:
@@ -169,6 +182,8 @@ class BenchResult:
         samples_ns: empty where the board tells no time.
         counts: where the board counts: the same sample over and over.
         pace_ns: how long an invoke keeps the host waiting, where that is something else than the latency.
+        batch: inferences per sample, each sample being their mean: more than one where a board times batches alone.
+        batch_overhead_ns: what is no inference in the time of one batch, at most.
     """
 
     samples_ns: np.ndarray
@@ -176,6 +191,8 @@ class BenchResult:
     warmup_stable: bool
     counts: Counts | None = None
     pace_ns: int | None = None
+    batch: int = 1
+    batch_overhead_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +220,16 @@ class PlacementResult:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStats:
-    """What the board tells of the worker and itself; None where it does not."""
+    """What the board tells of the worker and itself; None where it does not.
+
+    Attributes:
+        memory_peak_bytes: the most it took on top of `memory_baseline_bytes`.
+        memory_baseline_bytes: what it held before the model, with the runtime imported.
+        started: how the worker's process came to be; `started_why` says why it is `fresh`.
+    """
 
     memory_peak_bytes: int | None = None
+    memory_baseline_bytes: int | None = None
     arena_bytes: int | None = None
     stack_peak_bytes: int | None = None
     model_bytes: int | None = None
@@ -213,14 +237,30 @@ class WorkerStats:
     governor: str | None = None
     frequency_hz: int | None = None
     temperature_c: float | None = None
+    started: Started | None = None
+    started_why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramRun:
+    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last MiB it printed."""
+
+    code: int | None
+    output: str
 
 
 class Worker(Protocol):
     """One cell's process on the board. Every method may raise WorkerFailure, or DeviceError when the link is gone.
 
-    Workers of boards with delegates also have `cache_use`: the `GraphCacheUse` after `close`, None for a backend without
-    a graph cache.
+    Attributes:
+        cache_use: after `close`: what is in the delegate's graph cache; None for a backend without one.
+        started, started_why: how its process came to be, and why it is `fresh`; None where there is but one way. Known before
+            anything runs, so also of a worker that ends badly.
     """
+
+    cache_use: GraphCacheUse | None = None
+    started: Started | None = None
+    started_why: str | None = None
 
     def load(self, model_sha256: str) -> LoadResult: ...
     def first_invoke(self, input_sha256s: Sequence[str]) -> int | None:
@@ -239,11 +279,38 @@ class Worker(Protocol):
 
 
 class Board(Protocol):
-    """A connected board. Those with delegates also have `delegate_text(path)`: the library's path with its hash."""
+    """A connected board. Classes that derive from it get the answers of a board that has nothing special to say.
+
+    Attributes:
+        one_dataset_at_a_time: it has room for one set of samples, so that cells with the same samples run one after the other.
+        vendor_benchmark: the vendor's own benchmark program on the board, once connected; None where there is none.
+    """
 
     name: str
+    one_dataset_at_a_time: bool = False
+    vendor_benchmark: str | None = None
 
     def connect(self) -> Fingerprint: ...
+    def close(self) -> None: ...
+    def interrupt(self) -> None:
+        """Ends, from another thread, whatever the board is asked for now; that call raises TransientDeviceError."""
+        ...
+
+    def adapt(self, model: PreparedModel, backend: BackendSpec, *, say: Callable[[str], None]) -> Adapted | NotAdapted:
+        """The form in which the model travels to this board, or why it cannot; nothing is sent. An offline compiler of the
+        backend has been through it before (`harness.boards.adapt.adapt`). The board is connected.
+
+        Raises:
+            HarnessError: of this model alone, such as a file that cannot be read.
+        """
+        return Adapted(model=model, artifact=model.artifact)
+
+    def announce(self, adapted: Adapted, *, samples: int) -> None:
+        """Told before each attempt at a cell: what it brings, and how many samples it will ask for. The board may be another
+        object than the one that adapted the model: connections are made again.
+        """
+        return None
+
     def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
         """Makes a file of this hash present on the board; returns False when it was there already.
 
@@ -252,14 +319,30 @@ class Board(Protocol):
         ...
 
     def open_worker(self, backend: BackendSpec, deadlines: Deadlines) -> Worker: ...
-    def close(self) -> None: ...
-    def interrupt(self) -> None:
-        """Ends, from another thread, whatever the board is asked for now; that call raises TransientDeviceError."""
-        ...
 
+    @property
+    def time_basis(self) -> TimeBasis | None:
+        """What the figures of the connected board are; None: what its profile says."""
+        return None
 
-def summary(board: Board, fingerprint: Fingerprint) -> dict[str, Any]:
-    """The board's line in a run's environment sheet."""
-    from dataclasses import asdict
+    def facts_for_prediction(self) -> object | None:
+        """What the connected board says of itself that its kind predicts by; None: nothing but its fingerprint."""
+        return None
 
-    return {"device": board.name, **{k: v for k, v in asdict(fingerprint).items() if v is not None}}
+    def delegate_text(self, path: str) -> str:
+        """A delegate's identity, such as its path with the library's hash.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
+        return path
+
+    def run_vendor_benchmark(
+        self, model_sha256: str, backend: BackendSpec, arguments: Sequence[str], deadline_s: float
+    ) -> ProgramRun:
+        """Runs `vendor_benchmark` on a model that is on the board, with a backend's CPUs and environment.
+
+        Raises:
+            DeviceError: the link is gone, or there is no such program.
+        """
+        raise StableDeviceError("there is no vendor's benchmark on this board", where=self.name)

@@ -47,7 +47,7 @@ def command(
     from harness.core.errors import MissingPartError
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.session import RunOptions
+    from harness.run.options import RunOptions
 
     if not devices:
         wanted = (*HOST_DEVICES, *(EMULATED_DEVICES if emulated else ()))

@@ -17,6 +17,16 @@ def data_options(function):
     )(function)
 
 
+def metric_option(function):
+    """`--metric NAME`."""
+    return click.option(
+        "--metric",
+        metavar="NAME",
+        help="What your own model file is judged by: top1, binary, f1, f1_positive, mean_absolute_error or a plug-in's. "
+        "Default: what its output and labels ask for.",
+    )(function)
+
+
 def matrix_options(function):
     """`--workload --recipe --device --backend`, all repeatable."""
     for decorator in reversed(

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from harness.results.record import CellKey, CellRecord
-from harness.run.execute import Watcher
+from harness.run.jobs import Watcher
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

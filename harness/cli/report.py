@@ -61,6 +61,8 @@ def command(
             _list(store, json_file)
             return
         report = _load(store, None if choice["all_runs"] else run, choice)
+        for text in store.damaged:
+            click.echo(f"warning: {text}", err=True)
     if not report.records and not report.planned:
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)

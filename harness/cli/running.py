@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from harness.run.session import Plan, RunOptions, RunResult, run_session
+from harness.results.record import OUTCOMES
+from harness.run.matrix import Plan
+from harness.run.options import RunOptions
+from harness.session.session import RunResult, run_session
 
 
 def run_and_report(
@@ -75,10 +78,6 @@ def print_result(result: RunResult, json_file: str | None) -> None:
 
 def counted(result: RunResult) -> str:
     """`38 ok, 2 unsupported, 1 failed, 3 not run`."""
-    counts: dict[str, Any] = {}
-    for record in result.records:
-        counts[record.outcome] = counts.get(record.outcome, 0) + 1
-    if result.not_run:
-        counts["not run"] = result.not_run
-    order = ("ok", "wrong", "unsupported", "failed", "not run")
-    return ", ".join(f"{counts[name]} {name}" for name in order if name in counts) or "no cells"
+    counts = Counter[str](record.outcome for record in result.records)
+    counts["not run"] = result.not_run
+    return ", ".join(f"{counts[name]} {name}" for name in (*OUTCOMES, "not run") if counts[name]) or "no cells"

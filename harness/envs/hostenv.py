@@ -39,6 +39,7 @@ Module = TypeVar("Module", bound=str)
 
 _PIP_DEADLINE_S = 900.0
 _LOG_LINES = 12
+_NUMPY_1 = "1.26.4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,8 @@ class _Distribution(Generic[Module]):
     check: str | None = None
     #: further pinned requirements
     others: tuple[str, ...] = ()
+    #: versions below this one were compiled against numpy 1 and fail at their first call under numpy 2
+    numpy_1_below: tuple[int, ...] = ()
 
 
 #: wheels as published on PyPI; versions other than the ones named in the profiles get the same treatment
@@ -66,6 +69,7 @@ DISTRIBUTIONS: dict[str, _Distribution[RuntimeModule]] = {
     "ai-edge-litert": _Distribution(
         module="ai_edge_litert",
         numpy="2.2.6",
+        numpy_1_below=(1, 1),
         pythons=((3, 13), (3, 12), (3, 11), (3, 10)),
         machines=("x86_64", "aarch64"),
     ),
@@ -222,7 +226,8 @@ def _lock(marker: Path, say: TextProgress):
 
 def _requirements(package: str) -> list[str]:
     distribution = _distribution(package)
-    return [package, f"numpy=={distribution.numpy}", *distribution.others]
+    old = tuple(int(n) for n in re.findall(r"\d+", _parse_any(package).version)) < distribution.numpy_1_below
+    return [package, f"numpy=={_NUMPY_1 if old else distribution.numpy}", *distribution.others]
 
 
 def _marker(package: str) -> Path:

@@ -13,6 +13,7 @@ from functools import cache
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError
 from harness.core.files import sha256_bytes
 from harness.core.paths import packaged_devices_dir
+from harness.links.archive import archive_bytes
 from harness.links.base import Channel, ChannelClosed, Link
 from harness.links.framing import FrameError, FrameStream, NoAgent, read_line, skip_banner
 
@@ -27,7 +28,7 @@ _MAX_LINE_BYTES = 16 << 10
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSource:
-    """The board-side files: the agent and the text that fetches it."""
+    """The board-side files: the agent's archive and the text that fetches it."""
 
     agent: bytes
     boot: str
@@ -38,7 +39,7 @@ class AgentSource:
 def agent_source() -> AgentSource:
     """The agent that came with this harness."""
     folder = packaged_devices_dir() / "linux"
-    agent = (folder / "agent.py").read_bytes()
+    agent = archive_bytes(folder / "agent")
     return AgentSource(agent=agent, boot=(folder / "boot.py").read_text(), sha256=sha256_bytes(agent))
 
 

@@ -1,7 +1,7 @@
 """Frames: what host and agent say to each other, defined in docs/internals/agent-protocol.md.
 
 A frame is a u32 header length, a u32 payload length (both big-endian), a JSON object, and raw payload bytes. The agent
-holds a second implementation of this page, because it must be one file on the board.
+holds a second implementation of this page (devices/linux/agent/frames.py), because it travels without the harness.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
 from harness.core.files import sha256_file, sha256_json, write_arrays_atomic, write_bytes_atomic
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
-from harness.measure.accuracy import answers
 from harness.measure.divergence import compare
+from harness.measure.scoring import real_values
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
 
 
@@ -89,13 +89,13 @@ class References:
         return replace(model, reference=reference, findings=(*model.findings, *findings))
 
     def float_answers(self, float_model: PreparedModel) -> np.ndarray | None:
-        """Whether LiteRT's float32 model is right on each labelled sample, bool [N] in `sample_ids` order."""
-        if float_model.artifact.path is None or float_model.labels is None:
+        """What LiteRT's float32 model answers on each labelled sample, as the metric sees it, [N, ...] in `sample_ids` order."""
+        if float_model.artifact.path is None or float_model.labels is None or float_model.metric is None:
             return None
         arrays = self._ask(LITERT_FLOAT, float_model, len(float_model.labels), [])
         if arrays is None:
             return None
-        return answers(arrays[0], float_model.task) == float_model.labels
+        return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
 
     def _choose(self, model: PreparedModel) -> tuple[list[Oracle], list[Finding]]:
         """The oracles in order of trust, and why the first choice is not there where that is so."""
@@ -203,7 +203,7 @@ def _disagreement(model: PreparedModel, first: ReferenceOutputs, second: Referen
     verdict = compare(
         second.outputs,
         first.outputs,
-        task=model.task,
+        metric=model.metric,
         tolerance=model.tolerance,
         io=model.artifact.outputs,
         lsb=model.lsb,

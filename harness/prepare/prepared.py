@@ -15,7 +15,8 @@ from harness.core.errors import UserInputError
 from harness.core.finding import Finding
 from harness.prepare.samples import InputFile, needed_samples, random_inputs, samples_file
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Dataset, Task, Tolerance, Workload, stratified_order
+from harness.workloads.base import Dataset, Tolerance, Workload, stratified_order
+from harness.workloads.metrics.base import Metric
 
 __all__ = [
     "FLOAT_RECIPE",
@@ -60,16 +61,18 @@ class PreparedModel:
         artifact: the built model, or its refusal (then there are no inputs).
         inputs: one samples file per model input, in `sample_ids` order.
         sample_ids: int64 [N], positions in the dataset's test set; every prefix is a stratified sample.
-        labels: int64 [N] in the same order, or None.
-        float_right: bool [N], whether the LiteRT float32 model is right; None without labels or float model.
-        float_identity: what gave `float_right`.
+        metric: what outputs are judged by; None: there is no score.
+        labels: [N, ...] in the same order, as the metric takes them, or None.
+        float_answers: [N, ...], what the LiteRT float32 model answers, as the metric sees it; None without labels or float model.
+        float_identity: what gave `float_answers`.
+        model_sha256: the model that the recipe started from; see the record's field.
         lsb: real size of a quantization step per output; all None when the model does not compute in integers.
         rounding_steps: LSB per output that one rounding step inside the model may become; at least 1.
         node_count: nodes of the model's graph.
     """
 
     workload: str
-    task: Task
+    metric: Metric | None
     tolerance: Tolerance
     recipe: str
     seed: int
@@ -77,11 +80,12 @@ class PreparedModel:
     dataset_name: str
     dataset_note: str
     dataset_digest: str
+    model_sha256: str | None = None
     inputs: tuple[InputFile, ...] = ()
     sample_ids: np.ndarray | None = None
     labels: np.ndarray | None = None
     reference: ReferenceOutputs | None = None
-    float_right: np.ndarray | None = None
+    float_answers: np.ndarray | None = None
     float_identity: str | None = None
     lsb: tuple[float | None, ...] = ()
     rounding_steps: tuple[float, ...] = ()
@@ -103,7 +107,7 @@ def prepare_model(
     """
     base = PreparedModel(
         workload=workload.name,
-        task=workload.task,
+        metric=workload.metric,
         tolerance=workload.tolerance,
         recipe=recipe_name,
         seed=artifact.seed,
@@ -122,7 +126,7 @@ def prepare_model(
             where=str(artifact.path),
             hint="measure it without --data: random inputs are made for every input",
         )
-    order = stratified_order(dataset.y_test, len(dataset.x_test))
+    order = stratified_order(workload.strata(dataset.y_test), len(dataset.x_test))
     order = order[: needed_samples(dataset, artifact.inputs[0], samples)]
     return replace(
         with_graph_facts(base),

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_STYLES = {"ok": "", "unsupported": "dim", "wrong": "bold red", "failed": "yellow"}
+_STYLES = {
+    "ok": "",
+    "estimated": "italic",
+    "undecided": "magenta",
+    "wrong": "bold red",
+    "unsupported": "dim",
+    "failed": "yellow",
+}
 _SEVERITY_STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
 #: what a device's column needs for `ok .9577 [.954,.962] n=10000`
 _CELL_WIDTH = 28

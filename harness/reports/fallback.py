@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from harness.reports.values import clean, outcome_word
+from harness.reports.values import GOOD, clean, outcome_word
 from harness.results.record import CellRecord
 
 #: the columns behind the cell's key
@@ -48,7 +48,7 @@ def rows_of(record: CellRecord) -> list[dict[str, Any]]:
     }
     if not record.ops and not record.fallback:
         loads = (record.prediction or {}).get("loads")
-        told = "no table" if loads is None else "yes" if loads == (record.outcome == "ok") else "no"
+        told = "no table" if loads is None else "yes" if loads == (record.outcome in GOOD) else "no"
         return [
             {
                 **head,

@@ -19,6 +19,9 @@ Kind = Literal[
     "sha256",
     "outcome",
     "time_basis",
+    "direction",
+    "worker_start",
+    "quality",
     "integers",
     "fingerprint",
     "fallback",
@@ -50,6 +53,10 @@ _NO_CACHE = (
 )
 _NO_VENDOR = "the board has no such program, it cannot run this backend, or " + _NOT_RUN
 _NO_LABELS = "there are no labels, or " + _NOT_RUN
+_NO_METRIC = "the workload has no metric or no labels, or the record was made before metrics had names"
+_NO_CLASSES = "the metric is not of classification, or " + _NO_LABELS
+_NO_FLOAT = "there is no float model to compare with, or " + _NO_LABELS
+_NO_RULES = "the cell did not get that far, or was measured before this was kept"
 _NO_REFERENCE = "no reference was compared with"
 _BOARD = "the board does not tell"
 _NO_COUNT = "the board tells a time instead, or " + _NOT_RUN
@@ -70,8 +77,8 @@ FIELDS: tuple[Field, ...] = (
     _field(
         "outcome",
         "outcome",
-        "ok; unsupported (see reason); wrong (ran, but its outputs are not the reference's); "
-        "failed (board or link, not the model).",
+        "ok; unsupported (see reason); wrong (ran, but its outputs are not the reference's); undecided (ran, but its "
+        "outputs cannot tell right from wrong); estimated (nothing ran); failed (board or link, not the model).",
     ),
     _field("reason", "text", "Why the outcome is not ok.", "the outcome is ok"),
     _field(
@@ -82,18 +89,35 @@ FIELDS: tuple[Field, ...] = (
         "comparable.",
         _NOT_RUN,
     ),
-    _field("accuracy", "share", "Share of samples answered rightly, on the device.", _NO_LABELS),
-    _field("accuracy_low", "share", "Lower end of the 95 % Wilson interval.", _NO_LABELS),
-    _field("accuracy_high", "share", "Upper end of the 95 % Wilson interval.", _NO_LABELS),
+    _field("metric", "text", "What the answers are judged by: the metric's name.", _NO_METRIC),
+    _field("metric_unit", "text", "The unit of score.", "the score has none, or " + _NO_METRIC),
+    _field("metric_direction", "direction", "Which way score gets better.", _NO_METRIC),
+    _field("score", "number", "The metric's figure over the evaluated samples, on the device.", _NO_LABELS),
+    _field("score_low", "number", "Lower end of its 95 % interval.", _NO_LABELS),
+    _field("score_high", "number", "Upper end of its 95 % interval.", _NO_LABELS),
+    _field("score_delta", "number", "Score minus the float model's on the same samples.", _NO_FLOAT),
+    _field("score_p", "share", "Paired test of that difference (two-sided p).", _NO_FLOAT),
+    _field("score_test", "text", "The paired test's name.", _NO_FLOAT),
+    _field("score_baseline", "text", "The runtime that ran the float model.", _NO_FLOAT),
+    _field("accuracy", "share", "Share of samples answered rightly, on the device.", _NO_CLASSES),
+    _field("accuracy_low", "share", "Lower end of the 95 % Wilson interval.", _NO_CLASSES),
+    _field("accuracy_high", "share", "Upper end of the 95 % Wilson interval.", _NO_CLASSES),
     _field(
         "accuracy_delta",
         "number",
         "Accuracy minus that of the LiteRT float32 model on the same samples.",
-        "there is no float model to compare with, or " + _NO_LABELS,
+        "there is no float model to compare with, or " + _NO_CLASSES,
     ),
     _field("mcnemar_p", "share", "Exact McNemar test of that difference (two-sided p).", "as accuracy_delta"),
     _field("only_float_right", "count", "Samples that only the float model got right.", "as accuracy_delta"),
     _field("only_cell_right", "count", "Samples that only this cell got right.", "as accuracy_delta"),
+    _field(
+        "model_sha256",
+        "sha256",
+        "The model that the recipes start from: the user's own file (a SavedModel folder: names and contents), or the "
+        "key of a published workload's float training (architecture, data, schedule, seed, packages).",
+        "it could not be told, or the record was made before it was kept",
+    ),
     _field("artifact_sha256", "sha256", "The .tflite file that ran.", "it could not be built"),
     _field("size_bytes", "bytes", "Size of the .tflite file.", "it could not be built"),
     _field("input_dtype", "text", "The model's first input.", "it could not be built"),
@@ -123,6 +147,20 @@ FIELDS: tuple[Field, ...] = (
     _field("latency_p90_ns", "ns", "90th percentile of the steady samples.", _NOT_RUN),
     _field("latency_p99_ns", "ns", "99th percentile of the steady samples.", _NOT_RUN),
     _field("latency_samples", "count", "Number of steady samples.", _NOT_RUN),
+    _field("latency_starts", "count", "Starts of the worker that were timed.", _NO_RULES),
+    _field("latency_start_medians_ns", "integers", "The median of each of those starts, in their order.", _NO_RULES),
+    _field(
+        "worker_start",
+        "worker_start",
+        "How the worker came to be: forked from a server that had imported the runtime, or started from nothing.",
+        "the board has no such difference, or " + _NO_RULES,
+    ),
+    _field(
+        "quality",
+        "quality",
+        "What the board was like while it was timed: quiet, noisy (other work, drift) or throttled.",
+        "nothing was looked at, or " + _NOT_RUN,
+    ),
     _field("instructions", "count", "Instructions per inference, exact: of the first sample.", _NO_COUNT),
     _field(
         "instructions_min", "count", "The fewest of all inferences counted (kernels may branch on data).", _NO_COUNT
@@ -189,8 +227,20 @@ FIELDS: tuple[Field, ...] = (
         "Share of outputs off by more steps than the rule's bound.",
         "the outputs are floats, or " + _NO_REFERENCE,
     ),
-    _field("agreement", "share", "Share of samples with the reference's top-1 answer.", _NO_REFERENCE),
+    _field(
+        "agreement",
+        "share",
+        "Share of samples with the reference's answer, where answers are classes.",
+        "answers are no classes, or " + _NO_REFERENCE,
+    ),
     _field("nrmse", "number", "RMS output difference over the reference's RMS.", _NO_REFERENCE),
+    _field(
+        "rules_version",
+        "count",
+        "Version of the rules that judged the cell.",
+        "the cell was measured before rules had versions",
+    ),
+    _field("revision", "count", "0 as measured; one more each time that the stored objects were judged again."),
     _field("started_utc", "text", "When the cell started.", "it never started"),
     _field("duration_ns", "ns", "How long the whole cell took, upload included.", _NOT_RUN),
     _field("attempts", "count", "How often it was tried."),
@@ -204,6 +254,28 @@ FIELDS: tuple[Field, ...] = (
     _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
     _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),
     _field("counts_object", "sha256", "Stored raw counts per evaluated sample (results/objects).", _NO_COUNT),
+    _field(
+        "labels_object", "sha256", "Stored labels of the evaluated samples.", "there are no labels, or " + _NO_RULES
+    ),
+    _field(
+        "float_answers_object",
+        "sha256",
+        "Stored answers of the float model on them.",
+        "no float model, or " + _NO_RULES,
+    ),
+    _field("reference_object", "sha256", "Stored outputs of the reference.", "no reference, or " + _NO_RULES),
+    _field(
+        "tensors_object",
+        "sha256",
+        "Stored description of the model: its tensors with their quantization, and what else judging knew of it.",
+        _NO_RULES,
+    ),
+    _field(
+        "measurement_object",
+        "sha256",
+        "Every other raw fact, stored: placement, statistics, failures, what was predicted, what the cell ran on.",
+        _NO_RULES,
+    ),
     _field("board_log", "text", "Last lines that the worker printed on the board.", "it printed nothing"),
     _field("findings", "findings", "What a reader should know: code, severity, where, what, fix."),
 )

@@ -1,4 +1,4 @@
-"""The published JSON: `{"schema": 1, "run": ..., "cells": [...]}`, described by schema.json and docs/reference/json-schema.md."""
+"""The published JSON: `{"schema": 2, "run": ..., "cells": [...]}`, described by schema.json and docs/reference/json-schema.md."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def partial_cell(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     known = plain_json(dict(values))
     empty: dict[str, Any] = {f.name: [] if f.name in _LISTS else None for f in FIELDS}
-    return {**empty, "outcome": "ok", "attempts": 1, **known}
+    return {**empty, "outcome": "ok", "attempts": 1, "revision": 0, **known}
 
 
 def document(run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> dict[str, Any]:

@@ -191,7 +191,8 @@ def _findings(report: Report) -> list[str]:
 
 _LEGEND = (
     "- `ok`, `X` (unsupported: this runtime, delegate or converter refuses it), `WRONG` (it ran, but its outputs are not the "
-    "reference's), `FAILED` (the board or the link, not the model).",
+    "reference's), `UNDECIDED` (it ran, but its outputs cannot tell right from wrong), `FAILED` (the board or the link, not the "
+    "model), `estimated` (nothing ran).",
     "- Accuracy is measured on the device; brackets: 95 % Wilson interval; n: test samples.",
     "- Latency is the median of steady samples around invoke alone; n: their number; then where the nodes ran.",
     "- Raw latency samples are in `raw/`, every field of every cell in `cells.csv` and `run.json`.",

@@ -12,7 +12,6 @@ from harness.reports import tables
 from harness.reports.starts import starts_table
 from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
 from harness.reports.values import (
-    OUTCOME_ORDER,
     clean,
     count_of,
     delta_text,
@@ -20,7 +19,7 @@ from harness.reports.values import (
     score_text,
     size_text,
 )
-from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +102,7 @@ class Report:
     def counts_text(self) -> str:
         """`38 ok, 1 wrong, 2 unsupported, 3 not run`."""
         counts = Counter(record.outcome for record in self.records)
-        parts = [f"{counts[name]} {name}" for name in OUTCOME_ORDER if counts[name]]
+        parts = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name]]
         if self.not_run:
             parts.append(f"{self.not_run} not run")
         return ", ".join(parts) or "no cells"

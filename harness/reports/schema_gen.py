@@ -13,7 +13,7 @@ from typing import Any, get_args
 from harness.core.finding import Severity
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.reports.fields import FIELDS, Field
-from harness.results.record import SCHEMA_VERSION, Outcome
+from harness.results.record import SCHEMA_VERSION, Direction, Outcome, Quality, WorkerStart
 
 #: marks in docs/reference/json-schema.md between which the table stands
 BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"
@@ -41,6 +41,9 @@ _KINDS: dict[str, dict[str, Any]] = {
     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "outcome": {"enum": list(get_args(Outcome))},
     "time_basis": {"enum": list(get_args(TimeBasis))},
+    "direction": {"enum": list(get_args(Direction))},
+    "worker_start": {"enum": list(get_args(WorkerStart))},
+    "quality": {"enum": list(get_args(Quality))},
     "integers": {"type": "array", "items": _COUNT},
     "fingerprint": _object(
         {
@@ -80,6 +83,11 @@ _KINDS: dict[str, dict[str, Any]] = {
     },
 }
 
+
+def _choices(words: Any) -> str:
+    return ", ".join(f"`{word}`" for word in get_args(words))
+
+
 _KIND_TEXT = {
     "text": "string",
     "count": "integer",
@@ -90,8 +98,11 @@ _KIND_TEXT = {
     "number": "number",
     "sha256": "string, SHA-256",
     "integers": "list of integers",
-    "outcome": "`ok`, `unsupported`, `wrong`, `failed`",
-    "time_basis": ", ".join(f"`{basis}`" for basis in get_args(TimeBasis)),
+    "outcome": _choices(Outcome),
+    "time_basis": _choices(TimeBasis),
+    "direction": _choices(Direction),
+    "worker_start": _choices(WorkerStart),
+    "quality": _choices(Quality),
     "fingerprint": "object",
     "fallback": "list of objects",
     "ops": "list of objects",

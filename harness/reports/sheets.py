@@ -20,6 +20,8 @@ CELL_LIMIT = 32767
 #: background and text colours of outcomes, readable in print and for colour-blind readers by their words
 OUTCOME_COLOURS = {
     "ok": ("#E2F0D9", "#1E4620"),
+    "estimated": ("#DDEBF7", "#1F3864"),
+    "undecided": ("#E4DFEC", "#3F2A5A"),
     "wrong": ("#F8CBAD", "#7A1A00"),
     "unsupported": ("#E7E6E6", "#404040"),
     "failed": ("#FFE699", "#665200"),

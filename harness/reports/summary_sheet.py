@@ -8,7 +8,7 @@ from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_fram
 from harness.reports.sheets import OUTCOME_COLOURS, Styles, colour_words, fit_row, write_lines, write_value
 from harness.reports.summary import Summary
 from harness.reports.tables import NOT_RUN, row_size_text
-from harness.reports.values import accuracy_text, clean, count_of, placement_text, score_text
+from harness.reports.values import GOOD, accuracy_text, clean, count_of, placement_text, score_text
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
     """The block of one cell, in the order of BLOCK, or of COUNT_BLOCK when `counted`."""
     if record is None:
         return [NOT_RUN, *[None] * (len(BLOCK) - 1)]
-    reason = "" if record.outcome == "ok" else clean(record.reason) or "no reason was recorded"
+    reason = "" if record.outcome in GOOD else clean(record.reason) or "no reason was recorded"
     measured = record.latency_median_ns is not None or count_of(record) is not None
     placement = placement_text(record) if measured else ""
     score = score_text(record)

@@ -15,6 +15,7 @@ from harness.reports.fields import FIELDS, Field
 from harness.reports.jsonout import cell_json
 from harness.reports.summary import Row, Summary, newest, recipe_order
 from harness.reports.values import (
+    GOOD,
     clean,
     count_of,
     latency_text,
@@ -70,7 +71,7 @@ def cell_text(
         return NOT_RUN
     first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
     lines = [first, latency_text(record, narrow=narrow), memory_text(record)]
-    if record.outcome != "ok":
+    if record.outcome not in GOOD:
         lines.append(clean(record.reason, reason_limit) or "no reason was recorded")
     lines.append(seed_note)
     return "\n".join(line for line in lines if line)
@@ -286,9 +287,9 @@ def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
 
 
 def problems_table(records: Iterable[CellRecord]) -> pd.DataFrame:
-    """One row per cell that is not ok, with its full reason: wrong first, then failed, then unsupported."""
-    order = ("wrong", "failed", "unsupported")
-    bad = sorted((r for r in in_order(records) if r.outcome != "ok"), key=lambda r: order.index(r.outcome))
+    """One row per cell that did not end well, with its full reason, gravest first. An estimate promised no run."""
+    order = ("wrong", "undecided", "failed", "unsupported")
+    bad = sorted((r for r in in_order(records) if r.outcome in order), key=lambda r: order.index(r.outcome))
     rows = [{"outcome": r.outcome, **_key(r), "reason": clean(r.reason) or "no reason was recorded"} for r in bad]
     return _frame(rows, ["outcome", *KEY, "reason"])
 

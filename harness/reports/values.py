@@ -25,7 +25,16 @@ BASIS_MEANING = {
     "estimate": "computed by a tool, never run",
 }
 
-OUTCOME_ORDER = ("ok", "wrong", "unsupported", "failed")
+#: outcomes that need no reason beside them
+GOOD = ("ok", "estimated")
+_OUTCOME_WORDS = {
+    "ok": "ok",
+    "estimated": "estimated",
+    "undecided": "UNDECIDED",
+    "wrong": "WRONG",
+    "unsupported": "X",
+    "failed": "FAILED",
+}
 
 #: firmware that was built with its model, and may run it on whatever the chip has (docs/guides/mlperf-tiny.md)
 _HOLDS_ITS_MODEL = "mlperf-tiny "
@@ -102,7 +111,7 @@ def threads_text(threads: int) -> str:
 
 def outcome_word(record: CellRecord) -> str:
     """The outcome as tables show it: the X stands for unsupported, and what is bad is in capitals."""
-    return {"ok": "ok", "unsupported": "X", "wrong": "WRONG", "failed": "FAILED"}[record.outcome]
+    return _OUTCOME_WORDS[record.outcome]
 
 
 def score_text(record: CellRecord, *, narrow: bool = False) -> str:
@@ -163,7 +172,7 @@ def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
     latency_ns, source, part = record.latency_median_ns, f"n={record.latency_samples}", ""
     if record.time_basis == "estimate":
         source = "estimate"
-        if latency_ns is None and record.outcome == "ok":
+        if latency_ns is None and record.outcome == "estimated":
             latency_ns, part = (record.compiled or {}).get("inference_ns"), "NPU part "
     if latency_ns is None:
         return ""

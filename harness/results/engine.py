@@ -32,10 +32,8 @@ def make_engine(path: Path, *, read_only: bool) -> Engine:
 
     if read_only:
         # SQLite cannot make its shared-memory file in a read-only folder; `immutable` does without when nobody writes.
-        mine = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
-        writable = os.access(path.parent, os.W_OK, **mine) and os.access(path, os.W_OK, **mine)
         wal = path.with_name(path.name + "-wal")
-        still = not writable and not (wal.exists() and wal.stat().st_size)
+        still = not _writable(path) and not (wal.exists() and wal.stat().st_size)
         uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if still else ''}"
     else:
         uri = f"file:{quote(str(path))}?mode=rwc"
@@ -91,7 +89,12 @@ def write(engine: Engine, path: Path, work: Callable[[Connection], T]) -> T:
 
 
 def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
-    """Makes or upgrades the schema of a writable store; checks that of a read-only one."""
+    """Makes or upgrades the schema of a store. One that is opened for reading is upgraded too, where it can be written.
+
+    Raises:
+        UserInputError: made by a newer harness; or opened for reading, and empty.
+        HarnessError: of an older schema, where nothing can be written.
+    """
     from harness.results import upgrade
 
     with reading(engine, path) as connection:
@@ -100,13 +103,28 @@ def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
         return
     if revision is not None:
         upgrade.check_known(revision, path)
-    if read_only:
-        if revision is None:
-            raise UserInputError("the results store is empty", where=str(path), hint="run `harness nightly` first")
+    if not read_only:
+        # Whoever gets the write lock first does the work; for the others it is a no-op.
+        write(engine, path, upgrade.upgrade)
+        return
+    if revision is None:
+        raise UserInputError("the results store is empty", where=str(path), hint="run `harness nightly` first")
+    if not _writable(path):
         raise HarnessError(
             f"this results store is of an older schema ({revision}) and cannot be upgraded here: it is read-only",
             where=str(path),
             hint="copy the results folder to a writable place",
         )
-    # Whoever gets the write lock first does the work; for the others it is a no-op.
-    write(engine, path, upgrade.upgrade)
+    engine.dispose()
+    writer = make_engine(path, read_only=False)
+    try:
+        write(writer, path, upgrade.upgrade)
+    finally:
+        writer.dispose()
+
+
+def _writable(path: Path) -> bool:
+    """Whether the file can be written, and the folder, where SQLite keeps its log, too."""
+    if os.access in os.supports_effective_ids:
+        return all(os.access(place, os.W_OK, effective_ids=True) for place in (path.parent, path))
+    return os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)

@@ -1,4 +1,4 @@
-"""Arrays kept by content: sample ids, model outputs and raw latency samples of every cell.
+"""Arrays kept by content: sample ids, outputs, raw latency samples of every cell, and what judging it again needs.
 
 An object is a .npz file (readable with `numpy.load`) below `results/objects/`, named by the SHA-256 of what is in it:
 for every array in the order of names, its name and its bytes in the .npy format. Equal arrays are stored once,
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from harness.results.faults import CorruptStoreError, storage_faults
 OBJECTS_NAME = "objects"
 #: the name inside the file of what `put_array` stores
 SINGLE = "array"
+#: the same of `put_json`: the text's bytes
+JSON = "json"
 _SHA = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -95,6 +99,18 @@ class ObjectStore:
         if _digest({name: encoded[name] for name in sorted(encoded)}) != sha256:
             raise self._corrupt(sha256, "its content does not match its name")
         return {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in encoded.items()}
+
+    def put_json(self, value: Any) -> str:
+        """Stores a JSON value in canonical form (sorted keys) as one object and returns its SHA-256."""
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return self.put_arrays({JSON: np.frombuffer(text.encode(), np.uint8)})
+
+    def get_json(self, sha256: str) -> Any:
+        """The value that `put_json` stored. See `get_arrays` for errors."""
+        arrays = self.get_arrays(sha256)
+        if list(arrays) != [JSON]:
+            raise HarnessError(f"object {sha256[:12]} holds no JSON value", where=str(self.path(sha256)))
+        return json.loads(arrays[JSON].tobytes())
 
     def path(self, sha256: str) -> Path:
         """Where an object lies, whether or not it is there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     Column,
     Float,
@@ -16,7 +18,7 @@ from sqlalchemy import (
 )
 
 #: the newest migration; a store at this revision opens without loading Alembic
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 
 metadata = MetaData()
 
@@ -29,13 +31,18 @@ run = Table(
     Column("state", String, nullable=False),
     Column("command", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    #: runs are counted as they begin, because a clock may be set back
+    Column("number", Integer),
+    Column("series", String),
+    Index("ix_run_number", "number", unique=True),
+    Index("ix_run_series", "series"),
 )
 
 KEY_FIELDS = ("workload", "recipe", "device", "backend", "dataset", "seed")
 
 
-def _key_columns() -> list[Column]:
-    kinds = {"seed": Integer}
+def _key_columns() -> list[Column[Any]]:
+    kinds: dict[str, type[Any]] = {"seed": Integer}
     return [Column(name, kinds.get(name, String), nullable=False) for name in KEY_FIELDS]
 
 
@@ -47,7 +54,41 @@ planned_cell = Table(
     *_key_columns(),
 )
 
-#: what is searched for stands in columns; `record` is the whole CellRecord as JSON
+#: what repeats from record to record, once: placements, fallback tables, fingerprints, findings (harness/results/rows.py)
+part = Table(
+    "part",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String, nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+)
+
+#: figures of a record that are searched for, beside the key and the outcome
+FIGURE_COLUMNS = (
+    "time_basis",
+    "started_utc",
+    "samples",
+    "accuracy",
+    "accuracy_delta",
+    "size_bytes",
+    "latency_median_ns",
+    "latency_samples",
+    "artifact_sha256",
+    "metric",
+    "score",
+    "score_low",
+    "score_high",
+    "score_delta",
+    "model_sha256",
+    "instructions",
+    "cycles",
+    "arena_bytes",
+    "delegated_nodes",
+    "partitions",
+    "rules_version",
+)
+
+#: what is searched for stands in columns; `record` is the rest of the CellRecord as JSON, `checksum` the SHA-256 of that text
 cell = Table(
     "cell",
     metadata,
@@ -66,7 +107,35 @@ cell = Table(
     Column("artifact_sha256", String),
     Column("fingerprint_sha256", String),
     Column("record", Text, nullable=False),
+    Column("metric", String),
+    Column("score", Float),
+    Column("score_low", Float),
+    Column("score_high", Float),
+    Column("score_delta", Float),
+    Column("model_sha256", String),
+    Column("instructions", Integer),
+    Column("cycles", Integer),
+    Column("arena_bytes", Integer),
+    Column("delegated_nodes", Integer),
+    Column("partitions", Integer),
+    Column("rules_version", Integer),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("checksum", String),
     UniqueConstraint("run", *KEY_FIELDS, name="uq_cell_run_key"),
     Index("ix_cell_key", *KEY_FIELDS),
     Index("ix_cell_started_utc", "started_utc"),
+)
+
+#: records that a later judgement took the place of, as they were
+superseded = Table(
+    "superseded",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", String, ForeignKey("run.run", ondelete="CASCADE"), nullable=False),
+    *_key_columns(),
+    Column("revision", Integer, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("checksum", String),
+    UniqueConstraint("run", *KEY_FIELDS, "revision", name="uq_superseded_run_key_revision"),
 )

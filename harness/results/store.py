@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, UserInputError, unknown_name
-from harness.core.files import sha256_json
 from harness.results import codec
+from harness.results.cells import Filter
 from harness.results.layout import STORE_NAME, ensure_writable, new_run_id, store_path, utc_now
 from harness.results.record import CellKey, CellRecord, RunInfo
 
@@ -22,23 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "new_run_id", "utc_now"]
 
-Filter = str | int | Iterable[str | int] | None
-
 #: how a run can end; `running` is its state until then
 STATES = ("running", "finished", "interrupted")
-
-_COLUMN_FIELDS = (
-    "outcome",
-    "time_basis",
-    "started_utc",
-    "samples",
-    "accuracy",
-    "accuracy_delta",
-    "size_bytes",
-    "latency_median_ns",
-    "latency_samples",
-    "artifact_sha256",
-)
 
 
 class Store:
@@ -47,6 +31,8 @@ class Store:
     def __init__(self, results_dir: Path, engine: Any) -> None:
         self.results_dir = results_dir
         self.path = store_path(results_dir)
+        #: what was found damaged while reading, each in words, once: such a record is left out, and the others are not
+        self.damaged: list[str] = []
         self._engine = engine
 
     @classmethod
@@ -100,12 +86,12 @@ class Store:
         Raises:
             HarnessError: a run of this id exists already.
         """
-        from sqlalchemy import insert, select
+        from sqlalchemy import func, insert, select
 
         from harness.results import schema
 
         data = codec.run_to_json(info)
-        row = {name: data[name] for name in ("run", "started_utc", "finished_utc", "state")}
+        row = {name: data[name] for name in ("run", "started_utc", "finished_utc", "state", "series")}
         row |= {name: codec.dumps(data[name]) for name in ("command", "environment")}
 
         def work(connection: Connection) -> None:
@@ -115,7 +101,8 @@ class Store:
                     where=str(self.path),
                     hint="resume it with `harness run --resume`, or start a new one",
                 )
-            connection.execute(insert(schema.run), row)
+            newest = connection.scalar(select(func.max(schema.run.c.number))) or 0
+            connection.execute(insert(schema.run), {**row, "number": newest + 1})
             if data["planned"]:
                 connection.execute(
                     insert(schema.planned_cell),
@@ -182,30 +169,46 @@ class Store:
             UserInputError: the record's run was never begun.
             HarnessError: the disk is full or the store damaged; nothing of the record is stored then.
         """
-        from sqlalchemy import select
-        from sqlalchemy.dialects.sqlite import insert
-
-        from harness.results import schema
-
-        data = codec.record_to_json(record)
-        row = {"run": record.run, **data["key"], **{name: data[name] for name in _COLUMN_FIELDS}}
-        row["fingerprint_sha256"] = sha256_json(data["fingerprint"]) if data["fingerprint"] else None
-        row["record"] = codec.dumps(data)
-        statement = (
-            insert(schema.cell)
-            .values(row)
-            .on_conflict_do_update(
-                index_elements=["run", *schema.KEY_FIELDS],
-                set_={name: value for name, value in row.items() if name not in ("run", *schema.KEY_FIELDS)},
-            )
-        )
+        from harness.results import cells
 
         def work(connection: Connection) -> None:
-            if not connection.execute(select(schema.run.c.run).where(schema.run.c.run == record.run)).first():
-                raise unknown_name("run", record.run, self._run_ids(connection))
-            connection.execute(statement)
+            self._require_run(connection, record.run)
+            cells.put(connection, record)
 
         self._write(work)
+
+    def add_revision(self, record: CellRecord) -> int:
+        """Stores a record that was judged again in the place of the cell's present one, which stays among its revisions.
+
+        Returns:
+            The revision, 1 for the first; it is also noted in the record.
+
+        Raises:
+            UserInputError: the run was never begun, or the cell has no record in it.
+        """
+        from harness.results import cells
+
+        def work(connection: Connection) -> int:
+            self._require_run(connection, record.run)
+            try:
+                return cells.supersede(connection, record)
+            except KeyError:
+                raise UserInputError(
+                    f"{record.key.text_with_seed} has no record in run {record.run}", hint="run the cell first"
+                ) from None
+
+        return self._write(work)
+
+    def revisions(self, run: str, key: CellKey) -> list[CellRecord]:
+        """Every record that a cell of a run has had: as measured first, the one that stands last.
+
+        Raises:
+            UserInputError: for an unknown run.
+        """
+        from harness.results import cells
+
+        with self._reading() as connection:
+            return cells.revisions(connection, self._resolve(connection, run), key, damaged=self._note_damaged)
 
     def cells(
         self,
@@ -220,7 +223,7 @@ class Store:
         seed: Filter = None,
         outcome: Filter = None,
     ) -> list[CellRecord]:
-        """Stored cells, oldest first.
+        """Stored cells, oldest first, each as it was judged last. A damaged record is left out and named in `damaged`.
 
         Args:
             run: a run's id, unique beginning or `latest`; None for all runs.
@@ -265,7 +268,7 @@ class Store:
 
         from harness.results import schema
 
-        return list(connection.scalars(select(schema.run.c.run).order_by(schema.run.c.started_utc, schema.run.c.run)))
+        return list(connection.scalars(select(schema.run.c.run).order_by(schema.run.c.number)))
 
     def _resolve(self, connection: Connection, name: str) -> str:
         ids = self._run_ids(connection)
@@ -303,43 +306,26 @@ class Store:
                 command=json.loads(rows[run].command),
                 environment=json.loads(rows[run].environment),
                 planned=planned[run],
+                series=rows[run].series,
             )
             for run in ids
         ]
 
     def _load_cells(
-        self,
-        connection: Connection,
-        *,
-        run: str | None,
-        filters: dict[str, Filter] | None = None,
+        self, connection: Connection, *, run: str | None, filters: dict[str, Filter] | None = None
     ) -> list[CellRecord]:
+        from harness.results import cells
+
+        return cells.load(connection, run=run, filters=filters, damaged=self._note_damaged)
+
+    def _note_damaged(self, text: str) -> None:
+        if text not in self.damaged:
+            self.damaged.append(text)
+
+    def _require_run(self, connection: Connection, run: str) -> None:
         from sqlalchemy import select
 
         from harness.results import schema
 
-        statement = (
-            select(schema.cell.c.record)
-            .join(schema.run)
-            .order_by(schema.run.c.started_utc, schema.run.c.run, schema.cell.c.id)
-        )
-        if run is not None:
-            statement = statement.where(schema.cell.c.run == run)
-        for name, values in (filters or {}).items():
-            if values is not None:
-                statement = statement.where(_matches(schema.cell.c[name], values))
-        return [codec.record_from_json(json.loads(text)) for text in connection.scalars(statement)]
-
-
-def _matches(column: Any, values: Filter) -> Any:
-    """The SQL condition for one value or several, where texts with `*` or `?` are globs."""
-    from sqlalchemy import false, or_
-
-    several = [values] if isinstance(values, str | int) else list(values or ())
-    conditions = []
-    for value in several:
-        if isinstance(value, str) and ("*" in value or "?" in value):
-            conditions.append(column.op("GLOB")(value.replace("[", "[[]")))
-        else:
-            conditions.append(column == value)
-    return or_(*conditions) if conditions else false()
+        if not connection.execute(select(schema.run.c.run).where(schema.run.c.run == run)).first():
+            raise unknown_name("run", run, self._run_ids(connection))

@@ -8,77 +8,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.boards.base import BackendSpec, Board, Deadlines, GraphCacheUse, WorkerFailure
-from harness.core.finding import Finding
+from harness.boards.base import Board, WorkerFailure
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellRecord
-
-#: a cached first invoke that takes more than this share of the cold one gained nothing that matters
-_NO_GAIN_SHARE = 0.8
-#: a cold first invoke within this factor of the steady median compiled nothing, so there is nothing to gain
-_COMPILED_FACTOR = 2.0
+from harness.run.measurement import CachedStart, CellContext, Failure, Measurement
 
 
-def measure_cached(
-    board: Board,
-    backend: BackendSpec,
-    deadlines: Deadlines,
-    record: CellRecord,
-    model: PreparedModel,
-    left: GraphCacheUse | None,
-) -> None:
-    """Adds `load_cached_ns` and `first_invoke_cached_ns`, or a finding that says why there are none.
-
-    Args:
-        record: of a cell whose own worker has ended well.
-        left: what that worker's delegate left in its graph cache; None for a backend without one.
+def drive_cached(
+    board: Board, context: CellContext, model: PreparedModel, measurement: Measurement
+) -> CachedStart | None:
+    """Starts a second worker, where the cell's own ended well and left graphs that it can find.
 
     Raises:
         DeviceError: the board or the link failed.
     """
-    if left is None or record.first_invoke_ns is None:
-        return
-    if left.problem is not None:
-        _note(record, "graph-cache-emptied", "warning", left.problem, "raise limits.graph_cache_bytes in the profile")
-        return
-    if left.files == 0:
-        if record.delegated_nodes != 0:
-            _note(
-                record,
-                "graph-cache-unused",
-                "info",
-                f"{record.delegate_name} left nothing in its graph cache, so there is no cached start to time",
-                "check the cache settings in the backend's `env` and delegate options",
-            )
-        return
+    left = measurement.cache_use
+    if left is None or left.problem is not None or left.files == 0 or measurement.first_invoke_ns is None:
+        return None
     try:
-        worker = board.open_worker(replace(backend, cache="kept"), deadlines)
+        worker = board.open_worker(replace(context.backend, cache="kept"), context.deadlines)
         try:
-            load_ns = worker.load(model.artifact.sha256).load_ns
-            first_ns = worker.first_invoke([i.sha256 for i in model.inputs])
+            load_ns = worker.load(model.artifact.file_sha256).load_ns
+            first_invoke_ns = worker.first_invoke([i.sha256 for i in model.inputs])
         finally:
             worker.close()
-    except WorkerFailure as failure:
-        _note(
-            record,
-            "cached-start-failed",
-            "warning",
-            f"the model ran on an empty graph cache, but not on the one it had filled: {failure.phase}: {failure.what}",
-            "leave the delegate's cache off in this profile, or update the delegate",
-        )
-        return
-    record.load_cached_ns, record.first_invoke_cached_ns = load_ns, first_ns
-    compiled = record.first_invoke_ns > _COMPILED_FACTOR * (record.latency_median_ns or 0)
-    if compiled and first_ns is not None and first_ns > _NO_GAIN_SHARE * record.first_invoke_ns:
-        _note(
-            record,
-            "graph-cache-no-gain",
-            "info",
-            f"with the graph cache ({left.files} files, {left.size_bytes} bytes) the first invoke took {first_ns / 1e6:.1f} ms, "
-            f"without it {record.first_invoke_ns / 1e6:.1f} ms",
-            "see the board log for why the delegate did not take its cached graph",
-        )
-
-
-def _note(record: CellRecord, code: str, severity: str, what: str, fix: str) -> None:
-    record.findings.append(Finding(code=code, severity=severity, where=record.key.text, what=what, fix=fix))
+    except WorkerFailure as error:
+        return CachedStart(failure=Failure.of_worker(error))
+    return CachedStart(load_ns=load_ns, first_invoke_ns=first_invoke_ns)

@@ -7,8 +7,10 @@ from pathlib import Path
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, sha256_json
 from harness.prepare.prepared import PreparedModel
-from harness.run.plan import AS_IS, prepare_without_data
-from harness.run.session import Plan, RunOptions, choose_devices, key_of, make_plan
+from harness.run.matrix import Plan, choose_devices, key_of, make_plan
+from harness.run.options import RunOptions
+from harness.run.plan import prepare_without_data
+from harness.variants.artifact import AS_IS
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
 from harness.workloads.registry import get_workload
@@ -40,8 +42,8 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         return make_plan(options, devices)
     count = options.samples or random_samples
     base = PreparedModel(
-        workload=get_workload(str(path)).name,
-        task="none",
+        workload=get_workload(str(path), metric=options.metric).name,
+        metric=None,
         tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,

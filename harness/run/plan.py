@@ -15,6 +15,7 @@ from harness.measure.reference import LITERT_FLOAT, References
 from harness.prepare.prepared import FLOAT_RECIPE, PreparedModel, Say, prepare_model, random_inputs, with_graph_facts
 from harness.results.record import CellKey
 from harness.variants.artifact import AS_IS, Artifact
+from harness.variants.build.keys import model_digest
 from harness.variants.recipe import Recipe, parse_recipe
 from harness.workloads.base import Dataset, Workload
 from harness.workloads.datasets import DataSource
@@ -92,6 +93,7 @@ def _prepare(
     requests: Sequence[ModelRequest], artifacts: dict[tuple[str, str, int], Artifact], source: DataSource, say: Say
 ) -> list[PreparedModel]:
     datasets: dict[str, Dataset] = {}
+    sources: dict[str, str] = {}
     baselines: dict[tuple[str, int], np.ndarray | None] = {}
     prepared = []
     with References() as references:
@@ -100,29 +102,44 @@ def _prepare(
             workload = request.workload
             dataset = datasets.setdefault(workload.name, None) or workload.load_dataset(source)  # type: ignore[arg-type]
             datasets[workload.name] = dataset
-            model = prepare_model(workload, request.recipe, _artifact(request, artifacts), dataset)
+            artifact = _artifact(request, artifacts)
+            model = prepare_model(workload, request.recipe, artifact, dataset)
+            model = replace(model, model_sha256=_source_sha256(workload, artifact, sources))
             baseline = (workload.name, request.seed)
             if baseline not in baselines:
-                baselines[baseline] = _float_right(
+                baselines[baseline] = _float_answers(
                     workload, artifacts.get((workload.name, FLOAT_RECIPE, request.seed)), dataset, references
                 )
             model = references.add_reference(model)
             if baselines[baseline] is not None:
-                model = replace(model, float_right=baselines[baseline], float_identity=LITERT_FLOAT.identity)
+                model = replace(model, float_answers=baselines[baseline], float_identity=LITERT_FLOAT.identity)
             prepared.append(model)
         say("preparing samples and references", len(requests), len(requests))
     return prepared
 
 
+def _source_sha256(workload: Workload, artifact: Artifact, known: dict[str, str]) -> str | None:
+    """Which model a recipe started from: the user's file, or what a published workload's float training is made of.
+
+    Args:
+        known: hashes of model files that were read before, by workload.
+    """
+    if workload.model_path is None:
+        return artifact.manifest.get("float_key")
+    if workload.name not in known:
+        known[workload.name] = model_digest(Path(workload.model_path))
+    return known[workload.name]
+
+
 def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artifact]) -> Artifact:
-    if request.recipe == AS_IS:
+    if request.recipe == AS_IS and request.workload.model_path is not None:
         from harness.variants.build.build import artifact_from_file
 
         return artifact_from_file(Path(request.workload.model_path))
     return artifacts[(request.workload.name, request.recipe, request.seed)]
 
 
-def _float_right(
+def _float_answers(
     workload: Workload, artifact: Artifact | None, dataset: Dataset, references: References
 ) -> np.ndarray | None:
     if artifact is None or artifact.path is None:
@@ -137,7 +154,13 @@ def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedM
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, samples, seed)
     model = with_graph_facts(
-        replace(base, artifact=artifact, inputs=inputs, sample_ids=np.arange(samples, dtype=np.int64))
+        replace(
+            base,
+            artifact=artifact,
+            inputs=inputs,
+            sample_ids=np.arange(samples, dtype=np.int64),
+            model_sha256=artifact.sha256,
+        )
     )
     say("asking the references", 0, 1)
     with References() as references:

@@ -1,78 +1,44 @@
-"""What was predicted of a cell, beside what happened to it: predictions are stored, compared, and contradictions told."""
+"""What is expected of a cell, said before its model is pushed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from harness.boards.base import BackendSpec
+from harness.boards.base import Board
 from harness.boards.profile.model import Profile
 from harness.core.errors import UserInputError
 from harness.prepare.prepared import PreparedModel
-from harness.results.record import CellRecord
-
-if TYPE_CHECKING:
-    from harness.boards.mcu.model import McuFacts
+from harness.run.measurement import CellContext, Measurement
 
 
 def note_prediction(
-    record: CellRecord,
+    measurement: Measurement,
     model: PreparedModel,
+    context: CellContext,
     profile: Profile,
-    backend: BackendSpec,
+    board: Board | None,
     *,
     devices_dir: str | None = None,
-    board: McuFacts | None = None,
 ) -> None:
-    """Adds the prediction, the findings where it was wrong, and a reason to each op that fell back.
+    """Adds the prediction for the runtime that the board said it has, and by what it told of itself.
 
-    A fallback's reason is the delegate's own where its log tells, else the coverage table's. The prediction is for the
-    runtime that the board said it has, and for a microcontroller by the facts it told (`board`). A runtime or delegate that
-    no data file describes predicts nothing.
+    A runtime or delegate that no data file describes predicts nothing, and what an offline compiler makes of a model is known
+    when it has.
     """
-    from harness.predict.prediction import compare_prediction, predict
-    from harness.tflite.delegates.log import parse_delegate_log
+    from harness.boards.predict import predict
     from harness.tflite.graph import read_graph
 
     artifact = model.artifact
-    if artifact.path is None or record.outcome == "failed":
+    if artifact.path is None or context.backend.compiler is not None:
         return
-    runtime = record.fingerprint.runtime if record.fingerprint else None
     try:
-        graph = read_graph(artifact.path)
-        prediction = predict(
-            graph,
+        measurement.prediction = predict(
+            read_graph(artifact.path),
             artifact.size_bytes or 0,
             profile,
-            backend,
-            runtime=runtime,
+            context.backend,
+            runtime=context.fingerprint.runtime,
+            machine=context.fingerprint.machine,
             devices_option=devices_dir,
-            machine=record.fingerprint.machine if record.fingerprint else None,
-            board=board,
+            board=board.facts_for_prediction() if board is not None else None,
         )
     except UserInputError as error:
-        record.prediction = {"unknown": str(error)}
-        return
-    record.prediction = {
-        "runtime": prediction.runtime,
-        "loads": prediction.loads,
-        "right": prediction.right,
-        "fits": prediction.fits,
-        "delegated_nodes": prediction.taken,
-        "partitions": prediction.partitions,
-        "reasons": list(prediction.reasons),
-    }
-    logged = parse_delegate_log(record.board_log or "").refused
-    tabled = {node.node: node.reason for node in prediction.fallback}
-    known = prediction.nodes is not None
-    if known and backend.delegate_path is not None:
-        record.prediction["left_nodes"] = sorted(tabled)
-    record.fallback = [
-        replace(
-            op,
-            reason=op.reason or logged.get(op.node) or tabled.get(op.node),
-            predicted=(op.node in tabled) if known else None,
-        )
-        for op in record.fallback
-    ]
-    record.findings.extend(compare_prediction(prediction, record))
+        measurement.unpredictable = str(error)

@@ -1,27 +1,24 @@
-"""The vendor's own `benchmark_model` run on the board after a cell, its figures imported beside ours.
+"""The vendor's own `benchmark_model` run on the board after a cell.
 
 See docs/guides/vendor-benchmark.md.
 
 A second opinion from a program that shares neither Python nor the agent with our measurement. It never changes a cell's
-outcome: what goes wrong here is a finding.
+outcome.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
-from harness.boards.base import BackendSpec, Deadlines
-from harness.core.finding import Finding
-from harness.measure.vendor_benchmark import VendorFigures, VendorOutputError, parse_benchmark_output
-from harness.results.record import CellRecord
+from harness.boards.base import BackendSpec, Board
+from harness.measure.vendor_benchmark import VendorOutputError, parse_benchmark_output
+from harness.prepare.prepared import PreparedModel
+from harness.run.measurement import CellContext, Measurement, VendorRun
 
 #: the tool times this long at most, after a warm-up of half a second
 _TIMED_S = 5
 #: per-op times take a second, shorter run; not where starting alone takes this long
 _SLOW_START_NS = 30_000_000_000
-#: figures further apart than this factor, and than this time, say that two different things were measured
-_FACTOR, _APART_NS = 1.25, 100_000
 
 
 def vendor_arguments(backend: BackendSpec, *, profiling: bool) -> list[str] | None:
@@ -48,84 +45,45 @@ def vendor_arguments(backend: BackendSpec, *, profiling: bool) -> list[str] | No
     return arguments
 
 
-def measure_vendor(board: Any, backend: BackendSpec, deadlines: Deadlines, record: CellRecord) -> None:
-    """Adds `vendor_benchmark` and its two figures to a record whose model is on the board, and a finding where they differ.
-
-    Args:
-        board: a connected board; one without `vendor_benchmark` has no such program.
+def drive_vendor(
+    board: Board, context: CellContext, model: PreparedModel, measurement: Measurement
+) -> tuple[VendorRun, ...]:
+    """Runs the program on a model that is on the board and was timed: once for its figures, once more for its time per op.
 
     Raises:
         DeviceError: the link is gone.
     """
-    program = getattr(board, "vendor_benchmark", None)
-    arguments = vendor_arguments(backend, profiling=False)
-    if program is None or arguments is None or record.latency_median_ns is None or record.artifact_sha256 is None:
-        return
+    timed = measurement.bench is not None and len(measurement.bench.samples_ns) > 0
+    program, arguments = board.vendor_benchmark, vendor_arguments(context.backend, profiling=False)
+    if program is None or arguments is None or not timed:
+        return ()
+    first = _run(board, program, context, model, arguments)
+    if not _starts_quickly(first):
+        return (first,)
+    profiling = vendor_arguments(context.backend, profiling=True) or []
+    return (first, _run(board, program, context, model, profiling))
+
+
+def _starts_quickly(run: VendorRun) -> bool:
+    """True when the program gave its figures, and a second start of it costs little."""
+    if run.code != 0:
+        return False
+    try:
+        figures = parse_benchmark_output(run.output)
+    except VendorOutputError:
+        return False
+    return figures.init_ns + figures.first_invoke_ns < _SLOW_START_NS
+
+
+def _run(board: Board, program: str, context: CellContext, model: PreparedModel, arguments: list[str]) -> VendorRun:
+    backend, deadlines = context.backend, context.deadlines
     backend = replace(backend, cache="kept") if backend.uses_cache else backend
-    figures = _run(board, backend, deadlines, record, arguments)
-    if figures is None:
-        return
-    if figures.init_ns + figures.first_invoke_ns < _SLOW_START_NS:
-        profiled = _run(board, backend, deadlines, record, vendor_arguments(backend, profiling=True) or [])
-        figures = replace(figures, ops=profiled.ops) if profiled else figures
-    record.vendor_latency_ns, record.vendor_first_invoke_ns = figures.mean_ns, figures.first_invoke_ns
-    record.vendor_benchmark = {"program": program, "arguments": arguments, **asdict(figures)}
-    _note_op_times(record, figures)
-    _note_difference(record, figures)
-
-
-def _run(
-    board: Any, backend: BackendSpec, deadlines: Deadlines, record: CellRecord, arguments: list[str]
-) -> VendorFigures | None:
     deadline_s = deadlines.load_s + deadlines.first_invoke_s + 4 * _TIMED_S
-    done = board.run_vendor_benchmark(record.artifact_sha256, backend, arguments, deadline_s)
-    problem = None
-    if done.code is None:
-        problem = f"it was ended after {deadline_s:g} s"
-    elif done.code != 0:
-        said = done.output.strip().splitlines()[-1:]
-        ended = f"exit status {done.code}" if done.code > 0 else f"signal {-done.code}"
-        problem = f"{ended}{': ' + said[0][:300] if said else ''}"
-    else:
-        try:
-            return parse_benchmark_output(done.output)
-        except VendorOutputError as error:
-            problem = str(error)
-    record.findings.append(
-        Finding(
-            code="vendor-benchmark-failed",
-            severity="info",
-            where=record.key.text,
-            what=f"{board.vendor_benchmark} gave no figures: {problem}",
-            fix="run it by hand on the board, or switch it off with `vendor_benchmark: none` in the profile",
-        )
-    )
-    return None
-
-
-def _note_op_times(record: CellRecord, figures: VendorFigures) -> None:
-    """Per-op times beside the ops they belong to: by node number, where the op's name agrees."""
-    times = {op.node: op for op in figures.ops}
-    for row in record.ops:
-        op = times.get(row["node"])
-        if op is not None and op.op == row["op"]:
-            row["vendor_ns"] = op.mean_ns
-
-
-def _note_difference(record: CellRecord, figures: VendorFigures) -> None:
-    theirs = figures.median_ns or figures.mean_ns
-    ours = record.latency_median_ns or 0
-    ratio = theirs / max(ours, 1)
-    if abs(theirs - ours) <= _APART_NS or 1 / _FACTOR <= ratio <= _FACTOR:
-        return
-    kind = "median" if figures.median_ns else "mean"
-    record.findings.append(
-        Finding(
-            code="vendor-benchmark-differs",
-            severity="warning",
-            where=record.key.text,
-            what=f"the vendor's benchmark_model measured a {kind} of {theirs / 1e3:.1f} us, we a median of {ours / 1e3:.1f} us: "
-            f"{ratio:.2g} times ours",
-            fix="compare threads, CPU governor and delegate options of both, and look whether both ran on the delegate",
-        )
+    done = board.run_vendor_benchmark(model.artifact.file_sha256, backend, arguments, deadline_s)
+    return VendorRun(
+        program=program,
+        arguments=tuple(arguments),
+        deadline_s=deadline_s,
+        code=done.code,
+        output=done.output,
     )

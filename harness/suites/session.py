@@ -11,15 +11,19 @@ from pathlib import Path
 from harness import __version__
 from harness.core.errors import HarnessError
 from harness.core.paths import results_dir
+from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
-from harness.run.execute import DeviceJob, DeviceRunner, Execution, PlannedCell
+from harness.run.device import DeviceRunner
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
+from harness.run.matrix import ChosenDevice, choose_devices
+from harness.run.options import RunOptions
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
-from harness.run.session import ChosenDevice, RunOptions, add_cross_findings, choose_devices
+from harness.session.conclude import conclude
 from harness.suites.suite import Expectation, Suite, check_record, find_expectation, load_expectations
 from harness.variants.recipe import select_recipes
 from harness.workloads.datasets import DataSource
@@ -160,7 +164,10 @@ class SuiteSession:
         store.begin_run(info)
         self._store = store
         self._execution = Execution(
-            run=info.run, store=store, objects=ObjectStore(self.results), devices_dir=self.options.devices_dir
+            run=info.run,
+            store=store,
+            finish=finisher(ObjectStore(self.results)),
+            devices_dir=self.options.devices_dir,
         )
         requests = {(c.key.workload, c.key.recipe, c.key.seed): c.request for c in self._cells}
         prepared = prepare_requests(list(requests.values()), self.source, say=self.say)
@@ -186,13 +193,9 @@ class SuiteSession:
             runner.close()
         if self._store is None:
             return
-        from harness.reports.export import export_run
-
         run = self._execution.run
-        self._store.finish_run(run, "interrupted" if interrupted else "finished")
-        add_cross_findings(self._store, run)
-        if self._store.cells(run=run):
-            folder = export_run(self._store, run, self.results)
+        folder = conclude(self._store, run, self.results, state="interrupted" if interrupted else "finished")
+        if folder is not None:
             self.summary = f"run {run}: tables in {folder}"
         self._store.close()
         self._store = None

@@ -38,6 +38,10 @@ class CellWrong(AssertionError):
     """The cell ran, but its outputs are not the reference's."""
 
 
+class CellUndecided(AssertionError):
+    """The cell ran, but its outputs cannot tell right from wrong."""
+
+
 class CellFailed(AssertionError):
     """The board or the link failed, not the model."""
 
@@ -47,7 +51,11 @@ class AccuracyDrop(AssertionError):
 
 
 #: what an expectation may name -> what the test raises then
-EXPECTED_ERRORS: dict[str, type[AssertionError]] = {"unsupported": CellUnsupported, "wrong": CellWrong}
+EXPECTED_ERRORS: dict[str, type[AssertionError]] = {
+    "unsupported": CellUnsupported,
+    "wrong": CellWrong,
+    "undecided": CellUndecided,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +76,15 @@ def check_record(record: CellRecord, max_accuracy_drop: float) -> None:
     chance does not explain (McNemar's exact test on the same samples, p under `CHANCE`).
 
     Raises:
-        CellUnsupported, CellWrong, CellFailed, AccuracyDrop: with the figures in the message.
+        CellUnsupported, CellWrong, CellUndecided, CellFailed, AccuracyDrop: with the figures in the message.
     """
     reason = record.reason or "no reason given"
     if record.outcome == "unsupported":
         raise CellUnsupported(f"{record.key.text} is unsupported: {reason}")
     if record.outcome == "wrong":
         raise CellWrong(f"{record.key.text} computes wrong outputs: {reason}")
+    if record.outcome == "undecided":
+        raise CellUndecided(f"{record.key.text} cannot be told right from wrong: {reason}")
     if record.outcome == "failed":
         raise CellFailed(f"{record.key.text} failed: {reason}")
     by_chance = record.mcnemar_p is not None and record.mcnemar_p >= CHANCE

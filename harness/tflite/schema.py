@@ -82,6 +82,16 @@ def _module(name: str) -> ModuleType | None:
     return module
 
 
+def generated(name: str) -> ModuleType | None:
+    """The generated module of one table, loaded alone; None when the packaged schema does not know the table."""
+    return _module(name)
+
+
+def field_name(generated_name: str) -> str:
+    """The schema's name of a field that generated code calls by its camel-case name."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", generated_name).lower()
+
+
 @cache
 def _enum(name: str) -> dict[int, str]:
     module = _module(name)
@@ -102,6 +112,16 @@ def op_codes() -> dict[str, int]:
 def type_name(code: int) -> str:
     """The name of a tensor type in lower case, such as `int8`; `type_25` when the schema does not know it."""
     return (_enum("TensorType").get(code) or _NEWER_TYPES.get(code) or f"type_{code}").lower()
+
+
+def type_code(name: str) -> int:
+    """The code of a tensor type by its lower-case name, such as 9 for `int8`.
+
+    Raises:
+        KeyError: no such type.
+    """
+    codes = {known.lower(): code for code, known in (_NEWER_TYPES | _enum("TensorType")).items()}
+    return codes[name]
 
 
 def options_class(code: int, *, second: bool = False) -> str | None:
@@ -135,7 +155,7 @@ def read_options(table: Table, class_name: str) -> dict[str, Any]:
                 value = [] if isinstance(value, int) else value.tolist()
                 table.buffer.spend(8 * len(value))
             if isinstance(value, (bool, int, float, list)):
-                field = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+                field = field_name(name)
                 if field in _ENUM_FIELDS and isinstance(value, int):
                     value = _enum(_ENUM_FIELDS[field]).get(value, value)
                 options[field] = value

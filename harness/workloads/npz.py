@@ -11,6 +11,8 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.workloads.archive import Archive
 from harness.workloads.digest import array_title, arrays_digest
+from harness.workloads.metrics.base import Ends
+from harness.workloads.metrics.classes import class_numbers
 
 #: arrays up to this size are hashed whole, larger ones in blocks
 _WHOLE_BYTES = 256 << 20
@@ -133,41 +135,7 @@ def check_labels(y: np.ndarray, *, count: int, path: Path, key: str, classes: in
     Raises:
         UserInputError: naming file, key and what was expected.
     """
-    where = str(path)
-    flat = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if flat.ndim != 1:
-        hint = "one-hot labels become class numbers by argmax(axis=1)" if y.ndim == 2 else None
-        what = f"array '{key}' has shape {list(y.shape)}, expected [{count}] class numbers"
-        raise UserInputError(what, where=where, hint=hint)
-    if flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.round(flat)).all():
-        flat = flat.astype(np.int64)
-    if flat.dtype.kind == "b":
-        flat = flat.astype(np.int64)
-    if flat.dtype.kind not in "ui":
-        raise UserInputError(f"array '{key}' has dtype {y.dtype}, expected integer class numbers", where=where)
-    if flat.size == 0:
-        raise UserInputError(f"array '{key}' is empty", where=where, hint="leave it out when there are no labels")
-    if len(flat) != count:
-        raise UserInputError(f"array '{key}' has {len(flat)} labels for {count} samples", where=where)
-    low, high = int(flat.min()), int(flat.max())
-    if low < 0 or (classes is not None and high >= classes):
-        bad = low if low < 0 else high
-        expected = f"0..{classes - 1}" if classes is not None else "0 or more"
-        hint = _label_hint(low, high, classes)
-        raise UserInputError(f"array '{key}' holds the label {bad}, expected {expected}", where=where, hint=hint)
-    return flat.astype(np.int64)
-
-
-def _label_hint(low: int, high: int, classes: int | None) -> str:
-    """What labels outside of the model's classes most likely are."""
-    if classes is not None and high - low < classes:
-        return (
-            f"they lie in {low}..{high}: "
-            + ("add" if low < 0 else "subtract")
-            + f" {abs(low)}, so that classes count from 0"
-        )
-    if classes is None:
-        return "classes count from 0"
-    return (
-        f"the model has {classes} classes: use the model that belongs to these labels, or number them 0..{classes - 1}"
-    )
+    numbers = class_numbers(y, Ends(units=classes, squashed=True, where=str(path), key=key), classes=classes)
+    if len(numbers) != count:
+        raise UserInputError(f"array '{key}' has {len(numbers)} labels for {count} samples", where=str(path))
+    return numbers

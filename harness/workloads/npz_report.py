@@ -10,6 +10,7 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.datasets import PUBLISHED, read_published
+from harness.workloads.metrics.classes import is_whole
 from harness.workloads.npz import check_finite, check_kind, check_labels, file_digest, npz_keys
 
 _PAIRS = (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
@@ -59,10 +60,18 @@ def _samples_line(archive: Archive, header: ArrayHeader) -> str:
 
 
 def _labels_line(archive: Archive, header: ArrayHeader, count: int) -> str:
-    y = check_labels(archive.read(header.key), count=count, path=archive.path, key=header.key)
-    values, counts = np.unique(y, return_counts=True)
-    classes = f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
-    return f"{header.key:<8} {header.dtype} {list(header.shape)}, {classes}"
+    words = _labels(archive.read(header.key), count, archive.path, header.key)
+    return f"{header.key:<8} {header.dtype} {list(header.shape)}, {words}"
+
+
+def _labels(y: np.ndarray, count: int, path: Path, key: str) -> str:
+    """What labels are: numbers to be met where they have fractions, else class numbers."""
+    if y.dtype.kind == "f" and y.size and np.isfinite(y).all() and not is_whole(y):
+        if len(y) != count:
+            raise UserInputError(f"array '{key}' has {len(y)} labels for {count} samples", where=str(path))
+        return f"numbers {y.min():g} to {y.max():g}"
+    values, counts = np.unique(check_labels(y, count=count, path=path, key=key), return_counts=True)
+    return f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
 
 
 def _layout(path: Path, headers: dict[str, ArrayHeader]) -> str:

@@ -15,12 +15,14 @@ from harness.core.errors import UserInputError
 from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
 from harness.workloads.archive import Archive, ArrayHeader
-from harness.workloads.base import Dataset, Schedule, Task, Workload
+from harness.workloads.base import Dataset, Schedule, Workload
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
-from harness.workloads.npz import check_finite, check_kind, check_labels, file_digest, npz_keys, read_arrays
+from harness.workloads.metrics.base import Metric
+from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.rows import Rows, StoredRows
+from harness.workloads.user_metric import chosen_metric, data_words, ends_for
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
@@ -108,13 +110,13 @@ class Samples:
 
     path: Path
     ends: ModelEnds
-    task: Task
+    metric: Metric | None
 
     def digest(self, source: DataSource) -> str:
         """The digest of what `load` returns; remembered per file."""
         raw = cached_digest(self.path, f"user {_READ_VERSION}", self._raw_digest)
         io = self.ends.input
-        rules = [self.ends.kind, self.task, io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
+        rules = [self.ends.kind, data_words(self.metric), io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
         return sha256_json([raw, rules])
 
     def _raw_digest(self) -> str:
@@ -216,10 +218,12 @@ class Samples:
         return float(arrays[key].reshape(()))
 
     def _labels(self, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray | None:
-        if self.task == "none" or key not in arrays:
+        if self.metric is None or key not in arrays:
             return None
-        classes = 2 if self.task == "binary" else self.ends.output_units
-        return check_labels(arrays[key], count=count, path=self.path, key=key, classes=classes)
+        if len(arrays[key]) != count:
+            what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
+            raise UserInputError(what, where=str(self.path))
+        return self.metric.checked(arrays[key], ends_for(self.ends, self.path, key))
 
     def _note(self, keys: list[str], x: ArrayHeader) -> str:
         words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
@@ -232,7 +236,7 @@ class Samples:
             words.append("values as they are")
         if self.ends.kind == "keras" and "x_train" not in keys:
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
-        if self.task == "none":
+        if self.metric is None:
             words.append("no labels: agreement with the reference only")
         return "; ".join(words)
 
@@ -282,15 +286,16 @@ class RandomInputs:
         return ((steps - self.io.zero_point) * np.float32(self.io.scale)).astype(np.float32)
 
 
-def user_workload(path: Path, data: Path | None) -> Workload:
+def user_workload(path: Path, data: Path | None, metric_name: str | None = None) -> Workload:
     """A workload made of the user's model and samples.
 
     Args:
         path: .keras, .h5, .tflite or a SavedModel folder.
         data: an .npz (see `Samples`); a .tflite does without, then its inputs are random.
+        metric_name: what it is judged by; None: what output and labels ask for.
 
     Raises:
-        UserInputError: a file is missing or damaged, the model carries code, or model and samples do not fit.
+        UserInputError: a file is missing or damaged, the model carries code, or model, samples and metric do not fit.
     """
     path = path.expanduser().absolute()
     if not exists(path):
@@ -306,12 +311,14 @@ def user_workload(path: Path, data: Path | None) -> Workload:
             )
         assert ends.input is not None
         quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.sample_shape)), np.float32), ends.input)
+        if metric_name is not None:
+            raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
-        task: Task = "none"
+        metric = None
     else:
         data = data.expanduser().absolute()
-        task = _task(data, ends)
-        samples = Samples(path=data, ends=ends, task=task)
+        metric = chosen_metric(data, ends, metric_name)
+        samples = Samples(path=data, ends=ends, metric=metric)
     build_model = None
     if ends.kind == "keras":
         from harness.workloads.keras.load import load_keras_model
@@ -320,7 +327,7 @@ def user_workload(path: Path, data: Path | None) -> Workload:
     return Workload(
         name=_workload_name(path),
         title=f"{path.name} (a model of your own)",
-        task=task,
+        metric=metric,
         load_dataset=samples.load,
         dataset_digest=samples.digest,
         build_model=build_model,
@@ -337,32 +344,3 @@ def _workload_name(path: Path) -> str:
 
     stem = short_name(re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model")
     return f"user-{stem}" if stem in workload_names() else stem
-
-
-def _task(data: Path, ends: ModelEnds) -> Task:
-    """The task that labels and output shape say: none without labels, binary for one sigmoid output, else multiclass."""
-    keys = npz_keys(data)
-    if "x_test" not in keys and "x" not in keys:
-        found = ", ".join(keys) or "none"
-        raise UserInputError(
-            f"has neither 'x_test' nor 'x'; found the keys: {found}",
-            where=str(data),
-            hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
-        )
-    y_key = "y_test" if "x_test" in keys else "y"
-    if y_key not in keys:
-        return "none"
-    y = read_arrays(data, [y_key])[y_key]
-    if len(y.shape) == 0 or y.size == 0:
-        raise UserInputError(f"array '{y_key}' is empty", where=str(data), hint="leave it out when there are no labels")
-    if ends.output_units == 1:
-        check_labels(y, count=len(y), path=data, key=y_key, classes=2)
-        if ends.from_logits:
-            raise UserInputError(
-                "the model has one output without a sigmoid, so labels 0 and 1 cannot be compared with it",
-                where=str(data),
-                hint="end the model in a sigmoid, or leave the labels out to measure agreement only",
-            )
-        return "binary"
-    check_labels(y, count=len(y), path=data, key=y_key, classes=ends.output_units)
-    return "multiclass"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -273,6 +275,17 @@ def test_a_full_disk_leaves_the_previous_export(tmp_path, monkeypatch):
             export_run(store, "latest", tmp_path)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".tmp")]
+
+
+def test_a_damaged_record_costs_its_row_and_is_named(tmp_path):
+    cells = make_records()
+    fill_store(tmp_path, cells, make_info(cells)).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection, connection:
+        connection.execute("UPDATE cell SET record = substr(record, 2) WHERE id = 1")
+    result = report(tmp_path, "--json", "-")
+    assert result.exit_code == 0 and len(json.loads(result.stdout)["cells"]) == len(cells) - 1
+    name = f"{cells[0].key.text} seed 0 in run {RUN}"
+    assert result.stderr.startswith(f"warning: the record of {name} is damaged and left out:")
 
 
 def test_a_run_without_a_single_cell_can_be_exported(tmp_path):

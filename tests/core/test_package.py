@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -50,7 +49,7 @@ def installed(wheel, tmp_path_factory):
 
 def test_profiles_agent_and_kernels_travel_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for name in ("imx8mp.yaml", "host-litert.yaml", "linux/agent.py", "kernels/kernels.h"):
+    for name in ("imx8mp.yaml", "host-litert.yaml", "linux/agent/main.py", "linux/boot.py", "kernels/kernels.h"):
         assert f"harness/_devices/{name}" in names
     assert any(n.startswith("harness/results/migrations/versions/") for n in names)
     assert "harness/reports/schema.json" in names
@@ -81,8 +80,14 @@ def test_a_model_is_measured_outside_the_checkout(installed):
 
 
 def test_the_agent_of_the_wheel_is_the_one_that_is_sent(installed):
-    code = "from harness.core.paths import packaged_devices_dir; print(packaged_devices_dir())"
+    from harness.links.bootstrap import agent_source
+
+    code = (
+        "from harness.core.paths import packaged_devices_dir\nfrom harness.links.bootstrap import agent_source\n"
+        "print(packaged_devices_dir(), agent_source().sha256)"
+    )
     result = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=installed.cwd, env=installed.environment
     )
-    assert Path(result.stdout.strip()) == installed.site / "harness" / "_devices"
+    # The archive is made of the wheel's sources, and is that of the checkout all the same.
+    assert result.stdout.split() == [str(installed.site / "harness" / "_devices"), agent_source().sha256]

@@ -12,10 +12,11 @@ import pytest
 from harness.boards.base import BackendSpec, BenchPlan, Deadlines, WorkerFailure
 from harness.core.files import sha256_bytes
 from harness.emulation.npu.build import build_standin
+from harness.judge.outcome import note_failure
 from harness.predict.coverage import delegate_coverage
 from harness.predict.partitions import count_partitions
 from harness.results.record import CellKey, CellRecord
-from harness.run.cell import note_failure
+from harness.run.measurement import Failure
 from harness.tflite.delegates.log import parse_delegate_log
 from harness.tflite.graph import read_graph
 from tests.support import tiny_model
@@ -148,7 +149,8 @@ def test_a_fault_of_the_delegate_ends_the_cell_with_its_reason_and_the_next_one_
         run="run",
         outcome="failed",
     )
-    note_failure(record, failure, repeated=True)
+    facts = Failure.of_worker(failure)
+    note_failure(record, facts, [facts])
     assert record.outcome == outcome
     if fault == "error":
         assert "injected error in invoke 1" in failure.what

@@ -21,10 +21,12 @@ from harness.emulation.linux.running import list_running
 from harness.emulation.npu.build import compile_command
 from harness.results.record import CellRecord
 from harness.results.store import Store
-from harness.run.execute import Watcher
+from harness.run.jobs import Watcher
 from harness.run.measured import measure_plan
-from harness.run.session import RunOptions, RunResult, run_session
+from harness.run.options import RunOptions
+from harness.session.session import RunResult, run_session
 from tests.support import tiny_model
+from tests.support.judged import assert_judged_the_same
 from tests.support.places import SUPPORT
 
 pytestmark = pytest.mark.slow
@@ -116,6 +118,7 @@ def measure(tmp_path):
         plan = measure_plan(asked, 64)
         result = run_session(asked, tmp_path / "results", plan=plan, watcher=watcher)
         with Store.open(tmp_path / "results", create=False) as store:
+            assert_judged_the_same(store, "latest")
             records = store.cells(run=result.run)
             assert {r.key for r in records} == set(plan.keys)
             # What failed through no fault of the model is left for `--resume`.

@@ -58,7 +58,7 @@ def run_suite(results: Path, *options: str) -> tuple[int, str, list[dict]]:
 
 
 @pytest.fixture(scope="module")
-def mnist(tmp_path_factory, board_image):
+def mnist(tmp_path_factory, board_image, built):
     recipes = [word for recipe in DELEGATED for word in ("--recipe", recipe)]
     return run_suite(tmp_path_factory.mktemp("mnist"), "--workload", "mnist-cnn", *recipes)
 
@@ -100,7 +100,7 @@ def test_the_x_of_the_published_experiment_has_its_reason(mnist):
             assert {op["op"] for op in cell["fallback"]} >= {"CONV_2D", "FULLY_CONNECTED"}
 
 
-def test_the_other_workloads_run_with_three_recipes(tmp_path, board_image):
+def test_the_other_workloads_run_with_three_recipes(tmp_path, board_image, built_others):
     recipes = ("ptq-int8-io", "ptq-default-pt", "qat-default")
     options = [word for recipe in recipes for word in ("--recipe", recipe)]
     status, printed, cells = run_suite(tmp_path, "--workload", "sensor-cnn", "--workload", "cifar-conv", *options)

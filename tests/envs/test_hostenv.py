@@ -207,3 +207,9 @@ def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypa
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(blocked))
     with pytest.raises(UserInputError, match="point HARNESS_CACHE_DIR"):
         ensure_runtime_env(TFLITE)
+
+
+def test_old_litert_gets_the_numpy_it_was_compiled_against():
+    assert hostenv._requirements("ai-edge-litert==1.0.1") == ["ai-edge-litert==1.0.1", "numpy==1.26.4"]
+    assert hostenv._requirements("ai-edge-litert==1.2.0") == ["ai-edge-litert==1.2.0", "numpy==2.2.6"]
+    assert hostenv._requirements("tflite-runtime==2.14.0") == ["tflite-runtime==2.14.0", "numpy==1.26.4"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
 from pathlib import Path
 
 import pytest
+from agent import frames
+from agent.errors import ProtocolError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import StableDeviceError
-from harness.core.paths import packaged_devices_dir
 from harness.links.base import ChannelClosed
 from harness.links.framing import (
     MAX_BANNER_BYTES,
@@ -47,15 +47,6 @@ class BytesChannel:
         self.sent += b"".join(bytes(piece) for piece in pieces)
 
 
-@pytest.fixture(scope="module")
-def agent():
-    """The agent's file as a module."""
-    spec = importlib.util.spec_from_file_location("board_agent", packaged_devices_dir() / "linux" / "agent.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @given(header=HEADERS, payload=st.binary(max_size=3000), step=st.integers(1, 4000))
 def test_a_frame_survives_any_cutting_of_the_stream(header, payload, step):
     stream = FrameStream(BytesChannel(b"".join(bytes(p) for p in encode(header, payload)), step))
@@ -64,19 +55,19 @@ def test_a_frame_survives_any_cutting_of_the_stream(header, payload, step):
 
 
 @given(header=HEADERS, payload=st.binary(max_size=3000), cut=st.integers(1, 100))
-def test_the_agent_reads_what_the_host_writes(agent, header, payload, cut):
+def test_the_agent_reads_what_the_host_writes(header, payload, cut):
     data = b"".join(bytes(p) for p in encode(header, payload))
-    buffer, frames = agent.FrameBuffer(), []
+    buffer, received = frames.FrameBuffer(), []
     for start in range(0, len(data), cut):
         buffer.data += data[start : start + cut]
-        frames += filter(None, [buffer.pop()])
-    assert frames == [(header, payload)]
+        received += filter(None, [buffer.pop()])
+    assert received == [(header, payload)]
     assert not buffer.data
 
 
-def test_the_host_reads_what_the_agent_writes(agent, tmp_path: Path):
+def test_the_host_reads_what_the_agent_writes(tmp_path: Path):
     with open(tmp_path / "frames", "wb") as file:
-        agent.write_frame(file.fileno(), {"type": "rows", "output": 1}, memoryview(bytes(range(256))))
+        frames.write_frame(file.fileno(), {"type": "rows", "output": 1}, memoryview(bytes(range(256))))
     frame = FrameStream(BytesChannel((tmp_path / "frames").read_bytes())).receive(60.0)
     assert frame.header == {"type": "rows", "output": 1}
     assert bytes(frame.payload) == bytes(range(256))
@@ -85,18 +76,18 @@ def test_the_host_reads_what_the_agent_writes(agent, tmp_path: Path):
 @pytest.mark.parametrize(
     "lengths", [(MAX_HEADER_BYTES + 1, 0), (2, MAX_PAYLOAD_BYTES + 1), (0, 0), (1, 0), (0xFFFFFFFF, 0xFFFFFFFF)]
 )
-def test_hostile_lengths_are_refused_before_anything_is_allocated(agent, lengths):
+def test_hostile_lengths_are_refused_before_anything_is_allocated(lengths):
     data = struct.pack(">II", *lengths) + b"{}"
     with pytest.raises(FrameError, match="over the limits"):
         FrameStream(BytesChannel(data)).receive(60.0)
-    buffer = agent.FrameBuffer()
+    buffer = frames.FrameBuffer()
     buffer.data += data
-    with pytest.raises(agent.ProtocolError, match="over the limits"):
+    with pytest.raises(ProtocolError, match="over the limits"):
         buffer.pop()
 
 
-def test_both_sides_agree_on_the_limits(agent):
-    assert (agent.MAX_HEADER_BYTES, agent.MAX_PAYLOAD_BYTES) == (MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES)
+def test_both_sides_agree_on_the_limits():
+    assert (frames.MAX_HEADER_BYTES, frames.MAX_PAYLOAD_BYTES) == (MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES)
 
 
 def test_a_payload_over_the_limit_is_not_sent():
@@ -107,13 +98,13 @@ def test_a_payload_over_the_limit_is_not_sent():
 
 
 @pytest.mark.parametrize("text", [b"[1]", b'"x"', b"{nope", b"\xff\xfe"])
-def test_a_header_that_is_no_json_object_is_refused(agent, text):
+def test_a_header_that_is_no_json_object_is_refused(text):
     data = struct.pack(">II", len(text), 0) + text
     with pytest.raises(FrameError):
         FrameStream(BytesChannel(data)).receive(60.0)
-    buffer = agent.FrameBuffer()
+    buffer = frames.FrameBuffer()
     buffer.data += data
-    with pytest.raises(agent.ProtocolError):
+    with pytest.raises(ProtocolError):
         buffer.pop()
 
 

@@ -37,7 +37,7 @@ def prepared(tmp_path, content):
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, 64, 0)
     base = PreparedModel(
-        workload="w", task="none", tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
+        workload="w", metric=None, tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
         dataset_name="random", dataset_note="", dataset_digest="d", inputs=inputs, sample_ids=np.arange(64),
     )  # fmt: skip
     return with_graph_facts(base)

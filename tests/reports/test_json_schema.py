@@ -11,7 +11,7 @@ import pytest
 
 from harness.reports import jsonout, schema_gen
 from harness.reports.fields import FIELDS, NAMES
-from harness.results.record import CellKey, CellRecord
+from harness.results.record import SECTIONS, CellKey, CellRecord
 from tests.support.fixtures_results import RUN, make_key, make_records
 from tests.support.places import ROOT
 
@@ -33,6 +33,13 @@ PROMISED = (
     "accuracy_low",
     "accuracy_high",
     "accuracy_delta",
+    "metric",
+    "score",
+    "score_low",
+    "score_high",
+    "score_delta",
+    "model_sha256",
+    "rules_version",
     "size_bytes",
     "load_ns",
     "first_invoke_ns",
@@ -69,7 +76,7 @@ def test_every_record_gives_a_valid_document(validator):
 
 def test_the_document_says_its_schema_and_run():
     document = jsonout.document(RUN, [])
-    assert document == {"schema": 1, "run": RUN, "cells": []}
+    assert document == {"schema": 2, "run": RUN, "cells": []}
 
 
 def test_a_cell_that_never_ran_is_valid_and_full_of_nulls(validator):
@@ -119,6 +126,13 @@ def test_every_field_of_a_record_is_published():
     key_fields = {f.name for f in dataclasses.fields(CellKey)}
     assert set(NAMES) == record_fields | key_fields
     assert len(NAMES) == len(set(NAMES))
+
+
+def test_every_section_of_a_record_is_part_of_it_and_no_field_stands_in_two():
+    names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section)]
+    assert len(names) == len(set(names))
+    assert set(names) < {f.name for f in dataclasses.fields(CellRecord)}
+    assert all(issubclass(CellRecord, section) for section in SECTIONS.values())
 
 
 def test_fallback_entries_have_node_op_reason_and_whether_it_was_predicted():

@@ -139,3 +139,12 @@ def test_several_arrays_are_not_taken_for_one(objects):
     sha256 = objects.put_arrays({"a": np.zeros(1), "b": np.zeros(1)})
     with pytest.raises(HarnessError, match="holds the arrays a, b"):
         objects.get_array(sha256)
+
+
+def test_a_json_value_comes_back_and_equal_ones_are_one_object(objects):
+    value = {"outputs": [{"name": "probs", "scale": 0.00390625, "zero_point": -128}], "labels": None}
+    name = objects.put_json(value)
+    assert objects.get_json(name) == value
+    assert objects.put_json(dict(reversed(value.items()))) == name
+    with pytest.raises(HarnessError, match="holds no JSON value"):
+        objects.get_json(objects.put_array(np.arange(3)))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import dataclasses
 import re
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +21,10 @@ from harness.core.errors import HarnessError, UserInputError
 from harness.results import codec
 from harness.results.faults import CorruptStoreError
 from harness.results.layout import new_run_id, store_path
-from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fingerprint, RunInfo
+from harness.results.record import OUTCOMES, CellKey, CellRecord, FallbackOp, Finding, Fingerprint, RunInfo
 from harness.results.schema import HEAD_REVISION
 from harness.results.store import Store
-from tests.support.fixtures_results import MNIST, RUN, make_info, make_key, make_records, ok_record
+from tests.support.fixtures_results import MNIST, RUN, make_info, make_key, make_records, ok_record, read_only
 
 KEY = make_key("mnist-cnn", "ptq-int8-io", "host-litert", "cpu")
 
@@ -53,14 +52,14 @@ _JSON = st.recursive(
 _KEYS = st.builds(CellKey, workload=_TEXT, recipe=_TEXT, device=_TEXT, backend=_TEXT, dataset=_TEXT, seed=_INTS)
 _MAYBE = {
     name: st.none() | {"int | None": _INTS, "float | None": _FLOATS, "str | None": _TEXT}[annotation]
-    for name, annotation in CellRecord.__annotations__.items()
+    for name, annotation in ((f.name, f.type) for f in dataclasses.fields(CellRecord))
     if annotation in ("int | None", "float | None", "str | None")
 }
 _RECORDS = st.builds(
     CellRecord,
     key=_KEYS,
     run=st.just(RUN),
-    outcome=st.sampled_from(["ok", "unsupported", "wrong", "failed"]),
+    outcome=st.sampled_from(list(OUTCOMES)),
     time_basis=st.none() | st.sampled_from(["device", "guest-instructions", "host-emulated", "estimate"]),
     fingerprint=st.none()
     | st.builds(Fingerprint, runtime=_TEXT, cpu_count=st.none() | _INTS, kernel=st.none() | _TEXT),
@@ -289,29 +288,6 @@ def test_reading_needs_a_store_that_is_there(tmp_path):
 # -- folders and disks ---------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def read_only(folder: Path, mode: int = 0o555):
-    """The folder with these permissions, seen as an ordinary user; root (in a container) would not be stopped by them."""
-    folder.chmod(mode)
-    was_root = os.geteuid() == 0
-    if was_root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if was_root:
-            os.seteuid(0)
-        folder.chmod(0o755)
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that other users can enter; pytest's own are closed to them."""
-    with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
-
-
 def test_a_read_only_folder_is_refused_before_any_work(open_folder, shared_store):
     with read_only(open_folder):
         with pytest.raises(UserInputError, match="cannot write here.*--results"):
@@ -362,7 +338,7 @@ def test_a_full_disk_loses_the_new_cell_alone(store):
 _WRITER = """
 import sys
 from pathlib import Path
-from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
 from harness.results.store import Store
 results, run, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with Store.open(results) as store:

@@ -1,25 +1,30 @@
 """How the runner turns what happens to workers, links and boards into outcomes, retries and stored cells."""
 
-import dataclasses
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from harness.boards.base import WorkerFailure
+from harness.boards.base import BenchResult, WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
+from harness.judge.rules import RULES_VERSION
+from harness.judge.stored import finisher
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, RunInfo
 from harness.results.store import Store
-from harness.run import execute as execute_module
-from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
+from harness.run import device as device_module
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 from tests.support.fake_board import FakeBoard
+from tests.support.judged import assert_judged_the_same
 
 LABELS = np.arange(300) % 10
 OUTPUTS = np.eye(10, dtype=np.float32)[LABELS]
@@ -43,7 +48,7 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
     )
     return PreparedModel(
         workload="w",
-        task="multiclass",
+        metric=get_metric("top1"),
         tolerance=Tolerance(),
         recipe=recipe,
         seed=0,
@@ -57,7 +62,7 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
         lsb=(None,),
         node_count=3,
         reference=ReferenceOutputs(identity="oracle 1.0", outputs=(reference[:256],)),
-        float_right=np.ones(300, dtype=bool),
+        float_answers=LABELS,
     )
 
 
@@ -68,7 +73,7 @@ def rig(tmp_path, monkeypatch):
     profile = packaged_profile("host-litert")
 
     def run(board, *models, samples=None):
-        monkeypatch.setattr(execute_module, "connect", lambda profile, progress: board)
+        monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
         keys = [
             CellKey(
                 workload=m.workload,
@@ -82,9 +87,10 @@ def rig(tmp_path, monkeypatch):
         ]
         with Store.open(tmp_path / "results") as store:
             store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-            execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
+            execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             cells = tuple(PlannedCell(key=k, model=m) for k, m in zip(keys, models, strict=True))
             execute([DeviceJob(profile=profile, device="host-litert", cells=cells, samples=samples)], execution)
+            assert_judged_the_same(store, "r1")
             by_key = {r.key: r for r in store.cells(run="r1")}
         return [by_key[k] for k in keys]
 
@@ -109,6 +115,11 @@ def test_outputs_and_sample_ids_are_stored_so_that_cells_can_be_compared_later(r
     objects = ObjectStore(tmp_path / "results")
     assert objects.get_array(record.sample_ids_object).tolist() == list(range(100))
     assert np.array_equal(objects.get_arrays(record.outputs_object)["output_0"], OUTPUTS[:100])
+
+
+def test_a_record_says_which_model_and_which_rules(rig, tmp_path):
+    (record,) = rig(FakeBoard("b", OUTPUTS), replace(model(tmp_path), model_sha256="a" * 64))
+    assert (record.model_sha256, record.rules_version, record.revision) == ("a" * 64, RULES_VERSION, 0)
 
 
 def test_outputs_that_are_not_the_references_are_wrong(rig, tmp_path):
@@ -167,7 +178,7 @@ def test_a_board_that_is_gone_fails_all_its_cells_with_the_reason(rig, tmp_path)
 
 
 def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(execute_module, "_BACK_PAUSE_S", 0.0)
+    monkeypatch.setattr(device_module, "_BACK_PAUSE_S", 0.0)
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{"load": lost}], connects=[None, lost, lost, lost, None])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
@@ -185,7 +196,7 @@ def test_a_board_that_comes_back_as_another_is_not_waited_for(rig, tmp_path):
 
 
 def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(execute_module, "BACK_S", 0.0)
+    monkeypatch.setattr(device_module, "BACK_S", 0.0)
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{}, {"load": lost}], connects=[None, lost, lost])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"), model(tmp_path, recipe="ptq-int8"))
@@ -210,7 +221,7 @@ def test_a_smaller_sample_is_said_in_the_record(rig, tmp_path):
 
 
 def test_without_a_reference_nothing_is_called_wrong(rig, tmp_path):
-    unreferenced = dataclasses.replace(model(tmp_path), reference=None)
+    unreferenced = replace(model(tmp_path), reference=None)
     (record,) = rig(FakeBoard("b", np.roll(OUTPUTS, 1, axis=1)), unreferenced)
     assert (record.outcome, record.reference, record.max_lsb_diff) == ("ok", None, None)
 
@@ -218,7 +229,7 @@ def test_without_a_reference_nothing_is_called_wrong(rig, tmp_path):
 def test_ctrl_c_ends_the_cell_under_way_and_keeps_the_finished_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     board = FakeBoard("b", OUTPUTS)
-    monkeypatch.setattr(execute_module, "connect", lambda profile, progress: board)
+    monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
     models = [model(tmp_path), model(tmp_path, recipe="ptq-float16")]
     cells = []
     for m in models:
@@ -237,7 +248,7 @@ def test_ctrl_c_ends_the_cell_under_way_and_keeps_the_finished_ones(tmp_path, mo
     with Store.open(tmp_path / "results") as store:
         keys = [c.key for c in cells]
         store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-        execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
+        execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
         job = DeviceJob(profile=packaged_profile("host-litert"), device="host-litert", cells=tuple(cells), samples=None)
         with pytest.raises(KeyboardInterrupt):
             execute([job], execution)
@@ -251,6 +262,23 @@ def test_a_defect_of_the_harness_costs_one_cell_and_is_told(rig, tmp_path):
     first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
     assert first.outcome == "failed" and "internal error: ZeroDivisionError" in first.reason
     assert "Traceback" in first.board_log
+    assert second.outcome == "ok"
+
+
+def test_facts_that_cannot_be_judged_cost_one_cell_and_are_told(rig, tmp_path):
+    board = FakeBoard("b", OUTPUTS)
+    open_worker = board.open_worker
+
+    def once_with_a_clock_that_runs_backwards(backend, deadlines):
+        worker = open_worker(backend, deadlines)
+        if board.opened == 1:
+            samples = np.array([5, -1], np.int64)
+            worker.bench = lambda plan: BenchResult(samples_ns=samples, warmup_ns=samples, warmup_stable=True)
+        return worker
+
+    board.open_worker = once_with_a_clock_that_runs_backwards
+    first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert first.outcome == "failed" and "clock ran backwards" in first.reason and "Traceback" in first.board_log
     assert second.outcome == "ok"
 
 

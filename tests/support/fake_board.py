@@ -8,12 +8,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.boards.base import BenchResult, EvalResult, LoadResult, NodePlace, PlacementResult, WorkerStats
+from harness.boards.base import (
+    BenchResult,
+    Board,
+    EvalResult,
+    LoadResult,
+    NodePlace,
+    PlacementResult,
+    Worker,
+    WorkerStats,
+)
 from harness.results.record import Fingerprint
 
 
 @dataclass
-class FakeWorker:
+class FakeWorker(Worker):
     """Answers well, but for the phases that the fault names: phase -> exception to raise."""
 
     fault: dict[str, Exception]
@@ -54,7 +63,7 @@ class FakeWorker:
 
 
 @dataclass
-class FakeBoard:
+class FakeBoard(Board):
     """`faults` holds one dict per worker that is opened, in order; `connects` one exception or None per connect."""
 
     name: str

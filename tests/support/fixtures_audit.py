@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness.tflite.graph import Graph, read_graph
+from tests.support.fixtures_session import MakeOnce
 from tests.support.places import ROOT
 
 
@@ -33,8 +34,11 @@ class AuditModels:
 
 
 @pytest.fixture(scope="session")
-def audit_models(tmp_path_factory: pytest.TempPathFactory) -> AuditModels:
-    folder = tmp_path_factory.mktemp("audit-models")
+def audit_models(make_once: MakeOnce) -> AuditModels:
+    return AuditModels(folder=make_once("audit-models", _build))
+
+
+def _build(folder: Path) -> None:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.audit_models_main", str(folder)],
@@ -46,4 +50,3 @@ def audit_models(tmp_path_factory: pytest.TempPathFactory) -> AuditModels:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return AuditModels(folder=folder)

@@ -227,14 +227,16 @@ class SshServer:
     def kill_sessions(self) -> None:
         """Drops every connection at once, as a board that loses power does."""
         for pid in direct_children(self.process.pid if self.process else 0):
-            for below in [pid, *(p for p in descendants(pid) if _name(p).startswith("sshd"))]:
+            for below in [pid, *(p for p in descendants(pid) if process_name(p).startswith("sshd"))]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(below, signal.SIGKILL)
 
     def freeze(self) -> None:
         """Stops listener and sessions: connections stay open and say nothing more."""
         assert self.process
-        self.frozen = [p for p in [self.process.pid, *descendants(self.process.pid)] if _name(p).startswith("sshd")]
+        self.frozen = [
+            p for p in [self.process.pid, *descendants(self.process.pid)] if process_name(p).startswith("sshd")
+        ]
         for pid in self.frozen:
             os.kill(pid, signal.SIGSTOP)
 
@@ -261,8 +263,14 @@ def _status(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _name(pid: int) -> str:
+def process_name(pid: int) -> str:
+    """What `ps` calls it; the agent's processes are `agent-worker` and `agent-forks`."""
     return _status(pid).get("Name", "")
+
+
+def workers_below(pid: int) -> list[int]:
+    """The agents' workers among a process's descendants, forked or fresh."""
+    return [p for p in descendants(pid) if process_name(p) == "agent-worker"]
 
 
 def is_running(pid: int) -> bool:

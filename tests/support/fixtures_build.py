@@ -1,15 +1,11 @@
-"""Fixtures of built variants: the bundled digits, real trainings, built once per test session.
-
-Set HARNESS_TEST_CACHE to a folder to keep what was built between sessions; keys take care that nothing stale is used.
-"""
+"""Fixtures of built variants: the bundled digits, real trainings, built once per test session."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from harness.variants.artifact import Artifact
 from harness.variants.build.build import BuildRequest, build_artifacts
@@ -17,7 +13,7 @@ from harness.variants.recipe import parse_recipe
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
 
-#: mnist-cnn recipes that cover every kind of training, conversion and refusal
+#: mnist-cnn recipes that cover every kind of training, conversion and refusal, and what the suites' tests run
 BUILT_RECIPES = (
     "ptq-float32",
     "ptq-default",
@@ -26,6 +22,7 @@ BUILT_RECIPES = (
     "ptq-int8-io",
     "ptq-uint8-io",
     "ptq-int8-io-dynbatch",
+    "ptq-int16x8",
     "ptq-aeq-dyn8",
     "ft-int8-io",
     "qat-default",
@@ -48,24 +45,30 @@ def request_for(recipe: str, workload: str = "mnist-cnn", seed: int = 0) -> Buil
     )
 
 
-@pytest.fixture(scope="session")
-def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The session's cache folder; fixtures put it into the environment while they build."""
-    kept = os.environ.get("HARNESS_TEST_CACHE")
-    return Path(kept).absolute() if kept else tmp_path_factory.mktemp("build-cache")
+#: of the other networks: what the suites' tests run, and what tells of the float trainings
+OTHER_WORKLOADS = ("sensor-cnn", "cifar-conv")
+OTHER_RECIPES = ("ptq-int8-io", "ptq-default-pt", "qat-default")
 
 
 @pytest.fixture(scope="session")
-def built(build_cache: Path) -> dict[str, Artifact]:
+def built(session_cache: Path, shared_folder: Path) -> dict[str, Artifact]:
     """Recipe name -> artifact of mnist-cnn on the bundled digits, seed 0; see BUILT_RECIPES."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HARNESS_CACHE_DIR", str(build_cache))
+    with FileLock(shared_folder / "built-mnist.lock"):
         artifacts = build_artifacts([request_for(name) for name in BUILT_RECIPES])
     return dict(zip(BUILT_RECIPES, artifacts, strict=True))
 
 
+@pytest.fixture(scope="session")
+def built_others(session_cache: Path, shared_folder: Path) -> dict[tuple[str, str], Artifact]:
+    """(workload, recipe) -> artifact of the other networks; see OTHER_RECIPES."""
+    wanted = [(workload, recipe) for workload in OTHER_WORKLOADS for recipe in OTHER_RECIPES]
+    with FileLock(shared_folder / "built-others.lock"):
+        artifacts = build_artifacts([request_for(recipe, workload) for workload, recipe in wanted])
+    return dict(zip(wanted, artifacts, strict=True))
+
+
 @pytest.fixture
-def in_build_cache(built: dict[str, Artifact], build_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def in_build_cache(built: dict[str, Artifact], session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The session's filled cache as this test's cache."""
-    monkeypatch.setenv("HARNESS_CACHE_DIR", str(build_cache))
-    yield build_cache
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(session_cache))
+    return session_cache

@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 
 from harness.boards.mcu.board import McuBoard
-from harness.boards.mcu.lines import EmulatedLine, SerialAddress
 from harness.boards.mcu.profile import McuProfile
+from harness.boards.mcu.twin import EmulatedLineProfile
 from harness.boards.resolve import get_profile
+from harness.emulation.mcu.line import EmulatedLine
+from harness.judge.stored import finisher
+from harness.links.serial.port import SerialSettings
 from harness.measure.reference import References
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.store import Store
-from harness.run import execute as execute_module
-from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
-from harness.run.session import add_cross_findings
+from harness.run import device as device_module
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
+from harness.session.conclude import add_cross_findings
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
+from tests.support.judged import assert_judged_the_same
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def prepare_mcu(mcu_cache: Path, tmp_path: Path) -> Callable[..., PreparedModel]
         model = with_graph_facts(
             PreparedModel(
                 workload="w",
-                task="none",
+                metric=None,
                 tolerance=Tolerance(),
                 recipe=recipe,
                 seed=0,
@@ -76,6 +81,12 @@ def mcu_profile(name: str = "cortex-m4@qemu", **changes: object) -> McuProfile:
     return profile.model_copy(update=changes)
 
 
+def emulated_line(profile: McuProfile, kind: type[EmulatedLine] = EmulatedLine, **options: object) -> EmulatedLine:
+    """The line of a twin, or one of a test's own kind to the same machine."""
+    assert isinstance(profile.link, EmulatedLineProfile)
+    return kind(profile.name, profile.link.board, **options)
+
+
 @pytest.fixture
 def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[CellRecord]]:
     """`run(*models, profiles=, samples=, make=)`: the records of a run, devices after one another, cross-checks included.
@@ -91,7 +102,7 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ) -> list[CellRecord]:
         profiles = profiles or (mcu_profile(),)
         if make is not None:
-            monkeypatch.setattr(execute_module, "connect", lambda profile, progress: make(profile))
+            monkeypatch.setattr(device_module, "connect", lambda profile, progress: make(profile))
         jobs, keys = [], []
         for profile in profiles:
             cells = []
@@ -112,8 +123,12 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             store.begin_run(
                 RunInfo(run=run_id, started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys)
             )
-            execute(jobs, Execution(run=run_id, store=store, objects=ObjectStore(tmp_path / "results"), lease_wait_s=0))
+            execute(
+                jobs,
+                Execution(run=run_id, store=store, finish=finisher(ObjectStore(tmp_path / "results")), lease_wait_s=0),
+            )
             add_cross_findings(store, run_id)
+            assert_judged_the_same(store, run_id)
             by_key = {record.key: record for record in store.cells(run=run_id)}
         return [by_key[key] for key in keys]
 
@@ -123,12 +138,12 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 class KilledLine(EmulatedLine):
     """A board that loses power: `strike()` kills QEMU, as often as `lives` says; later boards live on."""
 
-    def __init__(self, profile: McuProfile, lives: int = 1) -> None:
-        super().__init__(profile, None)
+    def __init__(self, *arguments: object, lives: int = 1, **options: object) -> None:
+        super().__init__(*arguments, **options)
         self.lives = lives
         self.started = 0
 
-    def open(self) -> SerialAddress:
+    def open(self) -> SerialSettings:
         self.started += 1
         return super().open()
 

@@ -5,6 +5,9 @@ Figures follow what such models gave on real runtimes; nothing here is measured 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,3 +308,26 @@ def exported_results(tmp_path_factory) -> Path:
     with fill_store(results, cells, make_info(cells)) as store:
         export_run(store, RUN, results)
     return results
+
+
+@contextlib.contextmanager
+def read_only(folder: Path, mode: int = 0o555):
+    """The folder with these permissions, seen as an ordinary user; root (in a container) would not be stopped by them."""
+    folder.chmod(mode)
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if was_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that other users can enter; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness import __version__
-from harness.boards.base import BackendSpec, Deadlines, Progress, WorkerFailure
+from harness.boards.base import BackendSpec, Board, Deadlines, ProgramRun, Progress, WorkerFailure
 from harness.boards.linux.worker import GRACE_S, LinuxWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.fingerprint import Fingerprint
@@ -37,6 +37,7 @@ class AgentOptions:
         silence_timeout_s: the board sends signs of life; this long without one means that the link is dead.
         graph_cache_limit_bytes: what a delegate's compiled graphs may take there during a cell.
         vendor_benchmark: TensorFlow Lite's own benchmark on the board; None: where vendors keep it; `none`: not used.
+        fork_server: workers are forked from a process that has imported the runtime; False: each imports it itself.
     """
 
     directory: str | None = None
@@ -45,17 +46,10 @@ class AgentOptions:
     silence_timeout_s: float = 20.0
     graph_cache_limit_bytes: int = 256 << 20
     vendor_benchmark: str | None = None
+    fork_server: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProgramRun:
-    """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last MiB it printed."""
-
-    code: int | None
-    output: str
-
-
-class LinuxBoard:
+class LinuxBoard(Board):
     """A board that runs models in the agent's workers."""
 
     def __init__(
@@ -72,15 +66,14 @@ class LinuxBoard:
                 f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}"
             )
         self.name = name
-        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[arg-type, assignment]
+        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[assignment]
         self._module = runtime_module
         self._python = python
         self._options = options or AgentOptions()
         self._frames: FrameStream | None = None
         self._present: set[str] = set()
         self._libraries: dict[str, str] = {}
-        #: the vendor's benchmark program that is there, once connected
-        self.vendor_benchmark: str | None = None
+        self.vendor_benchmark = None
 
     def connect(self) -> Fingerprint:
         """Opens the link, starts the agent, and asks what the board is. After a lost connection, call it again.
@@ -106,6 +99,7 @@ class LinuxBoard:
                 "cache_limit_bytes": options.cache_limit_bytes,
                 "heartbeat_s": options.silence_timeout_s / 4,
                 "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
+                "fork_server": options.fork_server,
             }
             answer = self.request(request).header
             wanted = options.vendor_benchmark
@@ -146,9 +140,9 @@ class LinuxBoard:
             WorkerFailure: it crashed or hung while it imported the runtime.
             StableDeviceError: the runtime does not import, or the board lacks a CPU that the backend names.
         """
-        request = {"verb": "open", "backend": asdict(backend), "deadline_s": deadlines.load_s}
+        request = {"verb": "open", "backend": backend.on_board(), "deadline_s": deadlines.load_s}
         answer = self.request(request, deadline_s=deadlines.load_s + GRACE_S)
-        return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
+        return LinuxWorker(board=self, opened=answer.header, backend=backend, deadlines=deadlines)
 
     def run_vendor_benchmark(
         self, model_sha256: str, backend: BackendSpec, arguments: Sequence[str], deadline_s: float
@@ -162,7 +156,7 @@ class LinuxBoard:
             "verb": "vendor_benchmark",
             "program": self.vendor_benchmark,
             "model": model_sha256,
-            "backend": asdict(backend),
+            "backend": backend.on_board(),
             "arguments": list(arguments),
             "deadline_s": deadline_s,
         }

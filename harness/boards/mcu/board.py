@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from harness import __version__
-from harness.boards.base import BackendSpec, Deadlines, Phase, Progress, WorkerFailure
+from harness.boards.adapt import Adapted, NotAdapted
+from harness.boards.base import BackendSpec, Board, Deadlines, Phase, Progress, WorkerFailure
 from harness.boards.host_files import HostFiles
+from harness.boards.mcu.adapt import adapt_for_mcu
 from harness.boards.mcu.clock import McuClock
-from harness.boards.mcu.lines import SerialAddress
 from harness.boards.mcu.model import PLAN_VERSION, McuFacts, McuModel
 from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
 from harness.boards.mcu.worker import McuWorker
@@ -23,9 +24,11 @@ from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceE
 from harness.core.fingerprint import Fingerprint, TimeBasis
 
 if TYPE_CHECKING:
+    from harness.links.serial.line import Line
     from harness.links.serial.messages import Hello
     from harness.links.serial.port import SerialPort
     from harness.links.serial.session import SerialSession
+    from harness.prepare.prepared import PreparedModel
 
 Result = TypeVar("Result")
 #: `model_kind` of HELLO
@@ -34,31 +37,10 @@ _PLAN = 1
 _OF_THE_MODEL = (6, 9, 10)
 
 
-class Line(Protocol):
-    """Where a board's serial line comes from: a port of this machine, or a machine that is started for it."""
-
-    description: str
-    #: what the firmware was compiled with; None where nobody knows but the board
-    compiler: str | None
-
-    @property
-    def icount_shift(self) -> int | None:
-        """Instructions are counted with this QEMU shift; None on a real board."""
-        ...
-
-    def open(self) -> SerialAddress:
-        """Makes the line ready; returns the port to open."""
-        ...
-
-    def alive(self) -> bool:
-        """False when what stands behind the port has ended."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class McuBoard:
+class McuBoard(Board):
     """One microcontroller. `connect` may be called again after any error: an emulated board is then a new one."""
+
+    one_dataset_at_a_time = True
 
     def __init__(self, profile: McuProfile, line: Line) -> None:
         self.name = profile.name
@@ -82,14 +64,12 @@ class McuBoard:
             TransientDeviceError: the port is busy, or nothing answers in time.
             MissingPartError: QEMU or a compiler for the emulated board is missing.
         """
-        from harness.links.serial.port import SerialPort, SerialSettings
+        from harness.links.serial.port import SerialPort
         from harness.links.serial.session import SerialSession
 
         self.close()
-        link = self._profile.link
         try:
-            address = self._line.open()
-            self._port = SerialPort(SerialSettings(port=address.port, baud=address.baud, dtr=link.dtr, rts=link.rts))
+            self._port = SerialPort(self._line.open())
             self._port.open()
             self._session = SerialSession(self._port)
             self._greet()
@@ -97,6 +77,15 @@ class McuBoard:
             self.close()
             raise
         return self._fingerprint(self.hello)
+
+    def adapt(self, model: PreparedModel, backend: BackendSpec, *, say: Callable[[str], None]) -> Adapted | NotAdapted:
+        """The model as a plan, or as it is for a board whose runtime reads a .tflite."""
+        return adapt_for_mcu(model, self.facts)
+
+    def announce(self, adapted: Adapted, *, samples: int) -> None:
+        """Keeps the model that the worker will ask for, and for how many samples there should be room."""
+        assert isinstance(adapted.form, McuModel)
+        self.expect(adapted.form, samples=samples)
 
     def ensure_file(self, source: Path, sha256: str, *, progress: Progress | None = None) -> bool:
         """Notes where a file lies on this machine: a board has room for one model and one batch of samples, so that each
@@ -176,6 +165,10 @@ class McuBoard:
             model_bytes=hello.model_bytes,
             plan_ops=frozenset(n for n in range(64) if hello.ops >> n & 1) if plans else None,
         )
+
+    def facts_for_prediction(self) -> McuFacts:
+        """Its memory, kernels and ops, by which a run decides too."""
+        return self.facts
 
     def expect(self, model: McuModel, *, samples: int) -> None:
         """Tells what the next cell brings: its model, and how many samples it will be asked for."""

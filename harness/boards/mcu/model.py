@@ -204,13 +204,17 @@ def _model_io(graph: Graph) -> tuple[tuple[TensorIo, ...], tuple[TensorIo, ...]]
 
 
 def _nodes(graph: Graph, *, folded: Sequence[int]) -> tuple[NodePlace, ...]:
-    """Where every node runs: on the core, or nowhere, where the host had worked it out or it only names memory."""
+    """Where every node runs: on the core, or nowhere, where the host had worked it out or it only names memory. A command stream
+    of an offline compiler runs on the NPU that it was compiled for.
+    """
+    from harness.tflite.vela.nodes import CUSTOM_OP
+
     gone = set(folded)
     return tuple(
         NodePlace(
             node=n.index,
             op=n.op,
-            ran_on="removed" if n.index in gone else "cpu",
+            ran_on="removed" if n.index in gone else CUSTOM_OP if n.custom_name == CUSTOM_OP else "cpu",
             inputs=tuple(n.inputs),
             outputs=tuple(n.outputs),
         )

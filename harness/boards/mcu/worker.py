@@ -23,6 +23,7 @@ from harness.boards.base import (
     Phase,
     PlacementResult,
     Progress,
+    Worker,
     WorkerFailure,
     WorkerStats,
 )
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 RUN_COUNT = 64
 #: repeats of the timed sample where instructions are counted: they only prove that the count does not change
 _COUNTED_REPEATS = 3
-#: the warm-up's rule of boards with Linux (devices/linux/agent.py): a window has so many samples and so much time, and medians of
-#: three windows lie so near to each other. It has fewer samples where they are long, and less time where they are very short: 64
-#: of them are one request over a slow line.
+#: the warm-up's rule of boards with Linux (devices/linux/agent/runs.py): a window has so many samples and so much time, and
+#: medians of three windows lie so near to each other. It has fewer samples where they are long, and less time where they are
+#: very short: 64 of them are one request over a slow line.
 _WINDOW_SAMPLES, _WINDOW_NS = 10, 20_000_000
 _WINDOW_MOST_SAMPLES, _WINDOW_MOST_NS = 192, 200_000_000
 _STABLE_SHARE, _STABLE_NS = 0.02, 100
@@ -59,7 +60,7 @@ class Batch:
     count: int
 
 
-class McuWorker:
+class McuWorker(Worker):
     """The `Worker` of `harness.boards.base` on a microcontroller. The board has no processes: it is the session that is used."""
 
     def __init__(self, board: McuBoard, deadlines: Deadlines) -> None:
@@ -106,8 +107,8 @@ class McuWorker:
         done = 0
         while done < count:
             row = start + done
-            if self._stay(input_sha256s, row, wanted=count - done):
-                batch = self._batch
+            batch = self._batch if self._stay(input_sha256s, row, wanted=count - done) else None
+            if batch is not None:
                 piece = min(count - done, batch.first + batch.count - row, self._results_room(batch))
                 pieces.append(self._run("evaluate", row - batch.first, piece))
             else:

@@ -24,6 +24,7 @@ from harness.boards.base import (
     Phase,
     PlacementResult,
     Progress,
+    Worker,
     WorkerFailure,
     WorkerStats,
 )
@@ -64,7 +65,7 @@ class BatchPlan:
     lap_ns: int
 
 
-class MlperfWorker:
+class MlperfWorker(Worker):
     """The `Worker` of `harness.boards.base` on such a board."""
 
     def __init__(self, board: MlperfTinyBoard, deadlines: Deadlines) -> None:
@@ -122,7 +123,6 @@ class MlperfWorker:
         self._load("bench", self._sample)
         self._infer_ns = self._pilot()
         batch = plan_batches(plan, self._infer_ns, lap_ns=self._lap_ns())
-        self._board.last_batch = batch
         ends_s = time.monotonic() + plan.max_ns / 1e9
         means: list[int] = []
         while len(means) < batch.batches:
@@ -134,6 +134,8 @@ class MlperfWorker:
             warmup_ns=np.zeros(0, np.int64),
             warmup_stable=True,
             pace_ns=round(self._pace_s * 1e9),
+            batch=batch.inferences,
+            batch_overhead_ns=batch.lap_ns,
         )
 
     def placement(self) -> PlacementResult:

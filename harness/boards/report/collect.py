@@ -13,8 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness.boards.check import CheckStep, check_device
+from harness.boards.check import check_device
 from harness.boards.connect import connect
+from harness.boards.kind import CheckStep
 from harness.boards.lease import lease
 from harness.boards.profile.model import Profile
 from harness.boards.report import here

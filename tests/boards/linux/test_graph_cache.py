@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -16,14 +17,18 @@ from harness.boards.resolve import get_profile
 from harness.cli.main import cli
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_bytes
+from harness.core.fingerprint import Fingerprint
+from harness.judge.starts import note_cached
 from harness.prepare.prepared import InputFile
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
-from harness.run.cached import measure_cached
+from harness.run.cached import drive_cached
+from harness.run.measurement import CellContext, Measurement
 from harness.tflite.delegates.log import parse_delegate_log
 from tests.support import tiny_model
 from tests.support.fake_board import FakeBoard
 from tests.support.fixtures_boards import File, direct_children, wait_until
+from tests.support.judged import assert_judged_the_same
 
 
 @pytest.fixture(scope="module")
@@ -100,17 +105,31 @@ def test_a_worker_that_still_runs_keeps_its_folder(make_board, mnist, standin, t
     assert [c.cache for c in parse_delegate_log(older.close()).compilations] == ["stored"]
 
 
-def test_environment_variables_get_the_folder_too(make_board, tmp_path):
-    before = set(direct_children(os.getpid()))
-    board = make_board()
-    board.connect()
-    board.open_worker(BackendSpec(name="npu", env={"VIV_DIR": "{cache_dir}/x", "PLAIN": '{"a": 1}'}), Deadlines())
-    (agent,) = set(direct_children(os.getpid())) - before
-    (worker,) = direct_children(agent)
-    values = dict(v.split("=", 1) for v in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in v)
-    folder = Path(values["VIV_DIR"]).parent
-    assert folder.is_dir() and folder.is_relative_to(tmp_path / "agent" / "graphs")
-    assert values["PLAIN"] == '{"a": 1}'
+TELLS = """
+import ctypes, os
+from tflite_runtime import interpreter as runtime
+real = runtime.Interpreter.allocate_tensors
+
+def allocate_tensors(self):
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_char_p
+    print("VIV_DIR", os.environ["VIV_DIR"], libc.getenv(b"VIV_DIR").decode(), libc.getenv(b"PLAIN").decode())
+    return real(self)
+
+runtime.Interpreter.allocate_tensors = allocate_tensors
+"""
+
+
+@pytest.mark.parametrize("fork_server", [True, False])
+def test_environment_variables_get_the_folder_too(make_board, mnist, tmp_path, fork_server):
+    (tmp_path / "sitecustomize.py").write_text(TELLS)
+    board = connected(make_board(fork_server=fork_server), mnist)
+    env = {"VIV_DIR": "{cache_dir}/x", "PLAIN": '{"a":1}', "PYTHONPATH": str(tmp_path)}
+    worker = board.open_worker(BackendSpec(name="npu", env=env), Deadlines())
+    worker.load(mnist[0].sha256)
+    _, python, library, plain = re.search("VIV_DIR.*", worker.close()).group().split()
+    assert python == library and Path(library).parent.is_relative_to(tmp_path / "agent" / "graphs")
+    assert Path(library).parent.is_dir() and plain == '{"a":1}'
 
 
 def test_what_a_killed_agent_left_is_removed_by_the_next_and_what_a_living_one_uses_is_not(
@@ -222,6 +241,7 @@ def run_cells(tmp_path, standin, options):
     ]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     with Store.open(tmp_path / "results", create=False) as store:
+        assert_judged_the_same(store, "latest")
         return {c.key.backend: c for c in store.cells(run="latest")}, result.output
 
 
@@ -273,7 +293,18 @@ def test_why_there_is_no_cached_figure_is_a_finding(use, faults, code, tmp_path)
     prepared = model(tmp_path)
     assert isinstance(prepared.inputs[0], InputFile)
     board = FakeBoard("b", np.zeros((8, 1)), faults=[faults])
-    measure_cached(board, npu(Path("/x.so")), Deadlines(), record, prepared, use)
+    context = CellContext(
+        key=record.key,
+        run="run",
+        backend=npu(Path("/x.so")),
+        deadlines=Deadlines(),
+        fingerprint=Fingerprint(runtime="fake 1.0"),
+        time_basis="device",
+        samples=None,
+    )
+    measurement = Measurement(started_utc="2026-01-01T00:00:00+00:00", first_invoke_ns=5_000_000, cache_use=use)
+    measurement.cached = drive_cached(board, context, prepared, measurement)
+    note_cached(record, measurement)
     assert [f.code for f in record.findings] == ([code] if code else [])
     assert (record.first_invoke_cached_ns is None) == (code != "graph-cache-no-gain")
     assert record.outcome == "ok"

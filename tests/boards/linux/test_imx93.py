@@ -10,11 +10,12 @@ import jsonschema
 import numpy as np
 import pytest
 
-from harness.boards.connect import availability, backend_spec, link_settings
+from harness.boards.connect import availability, backend_spec, require_address
 from harness.boards.resolve import get_profile
 from harness.cli.progress import describe
 from harness.core.errors import MissingPartError, StableDeviceError, UserInputError
 from harness.core.files import sha256_file
+from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.reports import tables
 from harness.reports.jsonout import document, schema
@@ -22,11 +23,14 @@ from harness.reports.values import latency_text
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord, RunInfo
 from harness.results.store import Store
-from harness.run.execute import DeviceJob, Execution, PlannedCell, execute
-from harness.run.session import key_of
+from harness.run.execute import execute
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
+from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
+from tests.support.judged import assert_judged_the_same
 
 COMPILE = """\
     compile:
@@ -55,7 +59,7 @@ def prepared(path: Path) -> PreparedModel:
     return with_graph_facts(
         PreparedModel(
             workload=path.stem,
-            task="multiclass",
+            metric=get_metric("top1"),
             tolerance=Tolerance(),
             recipe="as-is",
             seed=0,
@@ -82,12 +86,13 @@ def run_cells(tmp_path: Path, vela_shared: Path):
         keys = [cell.key for cell in cells]
         with Store.open(tmp_path / "results") as store:
             store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-            execution = Execution(run="r1", store=store, objects=ObjectStore(tmp_path / "results"))
+            execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             execute(
                 [DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=32)],
                 execution,
                 budget_s=2.0,
             )
+            assert_judged_the_same(store, "r1")
             by_key = {record.key: record for record in store.cells(run="r1")}
         return [by_key[key] for key in keys]
 
@@ -121,9 +126,10 @@ def test_the_profile_has_the_three_backends_and_compiles_for_the_npu(devices_dir
 def test_without_an_address_the_error_names_the_variable_and_the_line_to_write(devices_dir: Path, monkeypatch):
     monkeypatch.delenv("HARNESS_IMX93_HOST", raising=False)
     with pytest.raises(UserInputError, match=r"HARNESS_IMX93_HOST is not set.*imx93: \{link: \{host: 192\.0\.2\.7\}\}"):
-        link_settings(get_profile("imx93", devices_dir))
+        require_address(get_profile("imx93", devices_dir))
     monkeypatch.setenv("HARNESS_IMX93_HOST", "192.0.2.93")
-    assert link_settings(get_profile("imx93", devices_dir)).host == "192.0.2.93"
+    profile = get_profile("imx93", devices_dir)
+    assert profile.link.ssh(profile.place()).host == "192.0.2.93"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,7 @@ def test_an_estimated_cell_has_a_time_of_its_own_basis_and_no_accuracy(devices_d
     source = vela_model("mnist_cnn")
     (record,) = run_cells(get_profile("imx93@vela", devices_dir), source)
     facts = record.compiled
-    assert (record.outcome, record.time_basis, record.accuracy, record.samples) == ("ok", "estimate", None, None)
+    assert (record.outcome, record.time_basis, record.accuracy, record.samples) == ("estimated", "estimate", None, None)
     assert record.latency_median_ns == facts["inference_ns"] > 0 and record.latency_samples is None
     assert (record.delegate_name, record.delegated_nodes, record.total_nodes, record.partitions) == ("ethosu", 3, 3, 1)
     assert facts["source_sha256"] == sha256_file(source) != record.artifact_sha256
@@ -208,7 +214,7 @@ def test_an_estimated_cell_has_a_time_of_its_own_basis_and_no_accuracy(devices_d
 
 def test_the_npus_part_is_no_latency_when_ops_stay_on_the_cpu(devices_dir: Path, run_cells, vela_model):
     (record,) = run_cells(get_profile("imx93@vela", devices_dir), vela_model("float_io"))
-    assert (record.outcome, record.latency_median_ns) == ("ok", None)
+    assert (record.outcome, record.latency_median_ns) == ("estimated", None)
     assert [(f.node, f.op) for f in record.fallback] == [(0, "QUANTIZE"), (2, "DEQUANTIZE")]
     (finding,) = [f for f in record.findings if f.code == "estimate-npu-part-only"]
     assert "2 of 3 nodes stay on the CPU (QUANTIZE, DEQUANTIZE)" in finding.what
@@ -236,7 +242,7 @@ def test_a_compiler_that_cannot_be_had_fails_the_cell_and_the_next_one_runs(
     monkeypatch.setattr(vela, "ensure_runtime_env", once)
     monkeypatch.setattr(vela, "_is_whole", lambda folder: False)
     first, second = run_cells(get_profile("imx93@vela", devices_dir), vela_model("mnist_cnn"), vela_model("softmax"))
-    assert (first.outcome, second.outcome) == ("failed", "ok")
+    assert (first.outcome, second.outcome) == ("failed", "estimated")
     assert "no wheel for this machine" in first.reason
 
 
@@ -267,7 +273,7 @@ def test_harness_measure_answers_without_the_board(
     done = harness_cli("measure", vela_model("mnist_cnn"), *arguments)
     assert done.code == 0, done.err
     (cell,) = json.loads((tmp_path / "out.json").read_text())["cells"]
-    assert (cell["device"], cell["time_basis"], cell["outcome"]) == ("imx93@vela", "estimate", "ok")
+    assert (cell["device"], cell["time_basis"], cell["outcome"]) == ("imx93@vela", "estimate", "estimated")
     assert "computed by a tool, never run" in done.out
     assert (tmp_path / "results" / "latest" / "compiled.csv").is_file()
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import stat
 from pathlib import Path
 
 import pytest
+from agent import facts
 from click.testing import CliRunner
 
 from harness.boards.base import BackendSpec
 from harness.boards.resolve import get_profile
 from harness.cli.main import cli
 from harness.core.errors import UserInputError
-from harness.core.paths import packaged_devices_dir
 from harness.measure.vendor_benchmark import VendorOutputError, parse_benchmark_output
 from harness.reports.tables import ops_table
 from harness.results.store import Store
 from harness.run.vendor import vendor_arguments
 from tests.support import tiny_model, vendor_outputs
 from tests.support.fixtures_boards import direct_children, is_running, wait_until
+from tests.support.judged import assert_judged_the_same
 
 # -- its texts
 
@@ -156,6 +156,7 @@ def bench(tmp_path, runtime_cache):
         result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         with Store.open(tmp_path / "results", create=False) as store:
+            assert_judged_the_same(store, "latest")
             return {c.key.backend: c for c in store.cells(run="latest")}
 
     return run
@@ -223,18 +224,15 @@ def test_one_that_hangs_is_ended_with_all_it_started(make_board, board_files, tm
 
 
 def test_the_newest_of_those_that_vendors_ship_is_found(monkeypatch, tmp_path):
-    spec = importlib.util.spec_from_file_location("board_agent", packaged_devices_dir() / "linux" / "agent.py")
-    agent = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(agent)
-    monkeypatch.setattr(agent, "VENDOR_BENCHMARKS", f"{tmp_path}{agent.VENDOR_BENCHMARKS}")
-    assert agent.vendor_benchmark() is None
+    monkeypatch.setattr(facts, "VENDOR_BENCHMARKS", f"{tmp_path}{facts.VENDOR_BENCHMARKS}")
+    assert facts.vendor_benchmark() is None
     for version, mode in (("2.9.1", 0o755), ("2.16.2", 0o755), ("2.17.0", 0o644)):
         program = tmp_path / f"usr/bin/tensorflow-lite-{version}/examples/benchmark_model"
         program.parent.mkdir(parents=True)
         program.write_text("#!/bin/sh\n")
         program.chmod(mode)
     # 2.17.0 cannot be executed by anybody, and numbers are compared as numbers.
-    assert agent.vendor_benchmark() == f"{tmp_path}/usr/bin/tensorflow-lite-2.16.2/examples/benchmark_model"
+    assert facts.vendor_benchmark() == f"{tmp_path}/usr/bin/tensorflow-lite-2.16.2/examples/benchmark_model"
 
 
 def test_the_profile_can_switch_it_off_or_name_it(make_board, tmp_path):

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.boards.mcu.adapt import EXACT_REFERENCE
 from harness.boards.mcu.board import McuBoard
-from harness.measure.crosscheck_cores import core_checks
+from harness.judge.cores import core_checks
 from harness.reports.report import Report
 from harness.reports.tables import mcu_table
 from harness.results.objects import ObjectStore
-from harness.run.planned import EXACT_REFERENCE
 from tests.support import tiny_model
-from tests.support.fixtures_mcu_board import KilledLine, mcu_profile
+from tests.support.fixtures_mcu_board import KilledLine, emulated_line, mcu_profile
 
 FIRST = "r0"
 
@@ -119,7 +119,7 @@ def test_a_board_that_loses_power_in_a_cell_is_started_again_and_the_cell_retrie
     lines = []
 
     def make(profile):
-        line = KilledLine(profile, lives=0 if lines else 1)
+        line = emulated_line(profile, KilledLine, lives=0 if lines else 1)
         lines.append(line)
         board = McuBoard(profile, line)
         original = board.samples
@@ -183,7 +183,7 @@ def test_cycles_of_a_real_board_stand_with_their_time():
 @pytest.mark.parametrize("values", [[100, 100, 100], [100, 101, 100]])
 def test_instructions_that_differ_between_repeats_are_told(values):
     from harness.boards.base import Counts
-    from harness.run.counted import note_repeats
+    from harness.judge.counts import note_repeats
     from tests.support.fixtures_results import make_records
 
     record = replace(make_records()[0], findings=[], counted_inferences=None)

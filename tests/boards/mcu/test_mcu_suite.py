@@ -57,7 +57,7 @@ def run_suite(results: Path, devices: tuple[str, ...], *options: str, recipes: t
 
 
 @pytest.fixture(scope="module")
-def on_m4(tmp_path_factory) -> list[dict]:
+def on_m4(tmp_path_factory, built) -> list[dict]:
     return run_suite(
         tmp_path_factory.mktemp("m4"),
         ("cortex-m4",),
@@ -102,7 +102,7 @@ def test_a_count_is_the_same_to_the_last_digit_on_another_day(on_m4, tmp_path):
         assert again[figure] == first[figure]
 
 
-def test_the_other_workloads_run_with_three_recipes(tmp_path):
+def test_the_other_workloads_run_with_three_recipes(tmp_path, built_others):
     cells = run_suite(
         tmp_path, ("cortex-m4",), "--workload", "sensor-cnn", "--workload", "cifar-conv", "--samples", "4"
     )

@@ -1,0 +1,186 @@
+"""Runs an interpreter over samples: one by one for outputs, or again and again for time."""
+
+import array
+import gc
+import mmap
+import time
+
+from agent.errors import Refused
+from agent.frames import PIECE_BYTES, write_frame
+from agent.samples import open_feeds
+
+#: samples stay in memory for this much at a time
+FED_BYTES = 4 << 20
+BLOCK_ROWS = 4096
+PROGRESS_NS = 250_000_000
+#: warm-up: a window is at least this long in samples and time
+WINDOW_SAMPLES = 10
+WINDOW_NS = 20_000_000
+#: warm-up is over when the medians of three successive windows agree within this share, or within the clock's grain
+STABLE_SHARE = 0.02
+STABLE_NS = 100
+
+
+class Runs:
+    """An interpreter and the samples it is fed."""
+
+    def __init__(self, np, interpreter, frames):
+        self.np = np
+        self.interpreter = interpreter
+        self.frames = frames
+        self.paths = None
+        self.feeds = None
+        self.invoked = False
+
+    def set_feeds(self, paths):
+        if self.feeds is None or paths != self.paths:
+            self.feeds = open_feeds(self.np, self.interpreter.get_input_details(), paths)
+            self.paths = paths
+
+    def feed(self, row):
+        """Sets every input to sample `row`."""
+        for feed in self.feeds:
+            self.interpreter.set_tensor(feed.index, feed.rows[row])
+
+    def timed_invoke(self):
+        invoke, now = self.interpreter.invoke, time.perf_counter_ns
+        began = now()
+        invoke()
+        ended = now()
+        self.invoked = True
+        return ended - began
+
+    def first_invoke(self, request):
+        self.set_feeds(request["paths"])
+        self.feed(0)
+        return {"first_invoke_ns": self.timed_invoke()}
+
+    # -- outputs
+
+    def evaluate(self, request):
+        """Runs samples [start, start + count); sends rows in blocks so that the outputs never fill the memory."""
+        self.set_feeds(request["paths"])
+        start, count = request["start"], request["count"]
+        if start < 0 or count < 1 or start + count > len(self.feeds[0].rows):
+            total = len(self.feeds[0].rows)
+            raise ValueError("samples %d to %d were asked for, the file holds %d" % (start, start + count, total))
+        if not self.invoked:
+            # Only after an invoke are the shapes of dynamic outputs known.
+            self.feed(start)
+            self.timed_invoke()
+        outputs = self.output_kinds()
+        self.next_progress = time.perf_counter_ns() + PROGRESS_NS if request.get("progress") else 1 << 62
+        gc.disable()
+        began = time.perf_counter_ns()
+        try:
+            self.run_blocks(start, count, outputs)
+        finally:
+            gc.enable()
+        return {
+            "elapsed_ns": time.perf_counter_ns() - began,
+            "count": count,
+            "outputs": [{"dtype": dtype.str, "shape": list(shape)} for _, dtype, shape in outputs],
+        }
+
+    def output_kinds(self):
+        """[(tensor index, dtype, shape of one row)] of every output, as the last invoke left them."""
+        kinds = []
+        for details in self.interpreter.get_output_details():
+            value = self.interpreter.get_tensor(details["index"])
+            if value.dtype.kind not in "biuf":
+                raise ValueError("output %s is of type %s, which has no numbers" % (details["name"], value.dtype))
+            kinds.append((details["index"], value.dtype, value.shape[1:] if value.shape[:1] == (1,) else value.shape))
+        return kinds
+
+    def run_blocks(self, start, count, outputs):
+        """Runs the samples block by block, and sends each block's outputs and times."""
+        sizes = [dtype.itemsize * int(self.np.prod(shape)) for _, dtype, shape in outputs]
+        fed_bytes = sum(feed.rows[0].nbytes for feed in self.feeds)
+        block = max(1, min(BLOCK_ROWS, PIECE_BYTES // max(max(sizes), 1), FED_BYTES // max(fed_bytes, 1)))
+        for first in range(start, start + count, block):
+            rows, times = self.run_block(first, min(first + block, start + count), outputs, start, count)
+            for number, size in enumerate(sizes):
+                data = b"".join(rows[number])
+                if len(data) != len(times) * size:
+                    raise ValueError("output %d has another shape for some samples" % number)
+                self.send_rows(number, data)
+            self.send_rows(-1, times.tobytes())
+            for feed in self.feeds:
+                if hasattr(feed.mapped, "madvise"):
+                    # Samples already run would otherwise count as the worker's memory.
+                    feed.mapped.madvise(mmap.MADV_DONTNEED)
+
+    def run_block(self, first, end, outputs, start, count):
+        """The loop itself, over samples [first, end). Nothing but `invoke` stands between the two clock readings.
+
+        Returns the output arrays, a list per output, and the times.
+        """
+        now, invoke, get_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.get_tensor
+        set_tensor, feeds = self.interpreter.set_tensor, [(feed.index, feed.rows) for feed in self.feeds]
+        rows, times = [[] for _ in outputs], array.array("q")
+        takes = [(rows[number].append, kind[0]) for number, kind in enumerate(outputs)]
+        add_time, next_progress = times.append, self.next_progress
+        for sample in range(first, end):
+            for index, samples in feeds:
+                set_tensor(index, samples[sample])
+            began = now()
+            invoke()
+            ended = now()
+            add_time(ended - began)
+            for take, index in takes:
+                take(get_tensor(index))
+            if ended >= next_progress:
+                write_frame(self.frames, {"type": "progress", "done": sample + 1 - start, "total": count})
+                next_progress = self.next_progress = now() + PROGRESS_NS
+        return rows, times
+
+    def send_rows(self, output, data):
+        for begin in range(0, len(data), PIECE_BYTES):
+            write_frame(self.frames, {"type": "rows", "output": output}, memoryview(data)[begin : begin + PIECE_BYTES])
+
+    # -- time
+
+    def bench(self, request):
+        """Warm-up until stable, then samples. The input is set before every invoke: some runtimes reuse its memory."""
+        if self.feeds is None:
+            raise Refused("protocol", "bench needs a first_invoke or an evaluate before it")
+        gc.disable()
+        try:
+            warmup, stable = self.warm_up(request["warmup_max_ns"])
+            samples = self.sample(request["min_samples"], request["min_ns"], request["max_ns"])
+        finally:
+            gc.enable()
+        self.send_rows(-2, warmup.tobytes())
+        self.send_rows(-1, samples.tobytes())
+        return {"warmup": len(warmup), "samples": len(samples), "stable": stable}
+
+    def warm_up(self, max_ns):
+        samples, medians = array.array("q"), []
+        began = time.perf_counter_ns()
+        while time.perf_counter_ns() - began < max_ns:
+            left_ns = max_ns - (time.perf_counter_ns() - began)
+            window = self.sample(WINDOW_SAMPLES, WINDOW_NS, left_ns)
+            samples += window
+            medians = medians[-2:] + [sorted(window)[len(window) // 2]]
+            spread = max(medians) - min(medians)
+            if len(medians) == 3 and spread <= max(STABLE_SHARE * min(medians), STABLE_NS):
+                return samples, True
+        return samples, False
+
+    def sample(self, min_samples, min_ns, max_ns):
+        """Times of successive invokes: at least `min_samples` and `min_ns` of wall time, but none begun after `max_ns`."""
+        now, invoke, set_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.set_tensor
+        feeds = [(feed.index, feed.rows[0]) for feed in self.feeds]
+        times = array.array("q")
+        began = now()
+        while True:
+            for index, value in feeds:
+                set_tensor(index, value)
+            before = now()
+            invoke()
+            after = now()
+            times.append(after - before)
+            elapsed = after - began
+            if elapsed >= max_ns or (elapsed >= min_ns and len(times) >= min_samples):
+                self.invoked = True
+                return times

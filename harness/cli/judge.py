@@ -1,0 +1,100 @@
+"""`harness judge`: today's rules on the raw facts of a stored run, with neither TensorFlow nor a board nor the models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from harness.judge.again import Change
+    from harness.session.again import RunJudgedAgain
+
+#: a value longer than this is cut in what is printed; the JSON export has all of it
+_LONGEST = 300
+
+
+@click.command("judge")
+@click.argument("run", default="latest")
+@click.option(
+    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
+)
+@click.option("--write", is_flag=True, help="Store what differs as a revision of each record; the old ones stay.")
+@click.option("--revisions", is_flag=True, help="Show the revisions that the run's records have, and end.")
+def command(run: str, results: str | None, write: bool, revisions: bool) -> None:
+    """Judge a stored RUN again, by today's rules: an id, the unique beginning of one, or `latest`.
+
+    Reads what the run stored and nothing else. Prints, for each cell, the fields that come out otherwise, and nothing where
+    nothing does. Cells that were stored before raw facts were kept say what is missing; the exit code is then 1.
+    """
+    from harness.core.errors import UserInputError
+    from harness.core.paths import results_dir
+
+    folder = results_dir(results)
+    if revisions and write:
+        raise UserInputError("--revisions shows what is stored; it goes with no --write")
+    if revisions:
+        _show_revisions(folder, run)
+        return
+    from harness.session.again import judge_run
+
+    judged = judge_run(folder, run, write=write)
+    _show(judged)
+    if judged.unjudged:
+        raise click.exceptions.Exit(1)
+
+
+def _show(judged: RunJudgedAgain) -> None:
+    for cell in judged.changed:
+        click.echo(cell.record.key.text_with_seed)
+        for line in _lines(cell.changes):
+            click.echo(f"  {line}")
+    for cell in judged.unjudged:
+        click.echo(f"{cell.record.key.text_with_seed}: not judged again: {cell.problem}", err=True)
+    if judged.changed:
+        what = "stored as revisions" if judged.written else "`--write` stores them as revisions"
+        click.echo(f"{len(judged.changed)} of {len(judged.cells)} cells of run {judged.run} differ; {what}", err=True)
+    if judged.written:
+        click.echo(f"`harness report {judged.run} --export` makes its tables anew", err=True)
+
+
+def _show_revisions(folder: Path, run: str) -> None:
+    """Every judgement of the cells that have more than one, oldest first, with what it changed."""
+    from harness.judge.again import changes
+    from harness.results.store import Store
+
+    with Store.open(folder, create=False) as store:
+        info = store.run(run)
+        for newest in store.cells(run=info.run):
+            if not newest.revision:
+                continue
+            history = store.revisions(info.run, newest.key)
+            click.echo(newest.key.text_with_seed)
+            click.echo(f"  0, rules {history[0].rules_version}: {history[0].outcome}")
+            for old, new in zip(history, history[1:], strict=False):
+                click.echo(f"  {new.revision}, rules {new.rules_version}: {new.outcome}")
+                for line in _lines(changes(old, new)):
+                    click.echo(f"    {line}")
+
+
+def _lines(found: Sequence[Change]) -> Iterator[str]:
+    """A line per field; findings one by one, those that came and those that went."""
+    for change in found:
+        if change.field != "findings":
+            yield f"{change.field}: {_text(change.old)} -> {_text(change.new)}"
+            continue
+        yield from (f"finding gone: {_finding(f)}" for f in change.old or () if f not in change.new)
+        yield from (f"finding new: {_finding(f)}" for f in change.new if f not in (change.old or ()))
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    return f"{finding['severity']} {finding['code']}: {_text(finding['what'])}"
+
+
+def _text(value: Any) -> str:
+    """A JSON value on one line; what a board said cannot do anything to a terminal then."""
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

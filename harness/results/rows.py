@@ -1,0 +1,84 @@
+"""A record as the store keeps it: compact JSON, what repeats apart and once, and a checksum over the text.
+
+A night measures what the night before measured: placements, fallback tables, fingerprints and findings are mostly the same
+to the byte. They stand once in the table `part`, and the record's JSON names them by their number there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.core.files import sha256_bytes
+from harness.results import codec
+from harness.results.faults import CorruptStoreError
+from harness.results.record import CellRecord
+
+#: the fields that may stand in `part`
+PARTS = (
+    "dataset_note",
+    "compiled",
+    "prediction",
+    "fallback",
+    "ops",
+    "reference_rule",
+    "fingerprint",
+    "findings",
+)
+#: the fields that are empty lists where there is nothing
+_LISTS = ("fallback", "ops", "findings")
+#: a text shorter than this costs less where it is
+_LEAST_CHARACTERS = 80
+#: in a record's JSON: field -> number of its part
+PARTS_KEY = "parts"
+
+
+def pack(data: Mapping[str, Any], keep: Callable[[str], int]) -> str:
+    """A record's JSON text for the store.
+
+    Args:
+        data: the record as `codec.record_to_json` gives it.
+        keep: stores a part's text, once, and gives its number.
+    """
+    kept: dict[str, Any] = {}
+    parts: dict[str, int] = {}
+    for name, value in data.items():
+        if value is None or (value == [] and name in _LISTS):
+            continue  # what is not there needs no room: reading gives the field's default
+        text = codec.dumps(value) if name in PARTS else ""
+        if len(text) >= _LEAST_CHARACTERS:
+            parts[name] = keep(text)
+        else:
+            kept[name] = value
+    if parts:
+        kept[PARTS_KEY] = parts
+    return codec.dumps(kept)
+
+
+def checksum(text: str) -> str:
+    """Hex SHA-256 of a stored text."""
+    return sha256_bytes(text.encode())
+
+
+def unpack(text: str, stated: str | None, part: Callable[[int], str]) -> CellRecord:
+    """The record of a stored text.
+
+    Args:
+        stated: the checksum beside the text.
+        part: a part's text by its number; raises KeyError where there is none, or a damaged one.
+
+    Raises:
+        CorruptStoreError: text and checksum do not belong together, a part is lost, or the text is no record.
+    """
+    if checksum(text) != stated:
+        raise CorruptStoreError("its text does not match its checksum")
+    try:
+        data = json.loads(text)
+        for name, number in data.pop(PARTS_KEY, {}).items():
+            data[name] = json.loads(part(number))
+        return codec.record_from_json(data)
+    except KeyError as error:
+        raise CorruptStoreError(f"a part of it is lost or damaged ({error})") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CorruptStoreError(f"it is no record ({type(error).__name__}: {error})") from error

@@ -1,0 +1,117 @@
+"""Which cells a run has: the devices and backends that were asked for, and what runs on them. Nothing is built here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.boards.profile.model import Profile
+from harness.boards.resolve import get_profile
+from harness.core.errors import MissingPartError, UserInputError, unknown_name
+from harness.prepare.prepared import PreparedModel, Say
+from harness.results.record import CellKey
+from harness.run.options import RunOptions
+from harness.workloads.base import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenDevice:
+    """A device and the backends of it that a run wants."""
+
+    device: str
+    profile: Profile
+    backends: tuple[str, ...]
+
+
+def choose_devices(options: RunOptions) -> list[ChosenDevice]:
+    """The profiles and backends of `--device` and `--backend`.
+
+    Raises:
+        UserInputError: no device named, an unknown one, or a backend that none of the devices has.
+    """
+    if not options.devices:
+        raise UserInputError("no device named", hint="add --device host-litert, or see `harness devices list`")
+    chosen = []
+    for name in dict.fromkeys(options.devices):
+        profile = get_profile(name, options.devices_dir, emulated=options.emulated)
+        _require_available(profile)
+        backends = tuple(b for b in profile.backends if not options.backends or b in options.backends)
+        chosen.append(ChosenDevice(device=profile.name, profile=profile, backends=backends))
+    for backend in options.backends:
+        known = {b for c in chosen for b in c.profile.backends}
+        if backend not in known:
+            raise unknown_name("backend", backend, known)
+    return [c for c in chosen if c.backends]
+
+
+def _require_available(profile: Profile) -> None:
+    """Ends the command before anything is built when a device cannot even be tried: no address, no runtime here."""
+    from harness.boards.connect import availability, require_address
+
+    require_address(profile)
+    state = availability(profile)
+    if not state.ok:
+        raise MissingPartError(f"unavailable: {state.reason}", where=profile.name, hint="see `harness devices list`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Cells in running order, and a way to prepare their models (which may train and convert for minutes)."""
+
+    keys: tuple[CellKey, ...]
+    prepare: Callable[[Say], list[PreparedModel]]
+
+
+def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
+    """The matrix of a run, from workloads and recipes or from a bundle. Nothing is built yet."""
+    targets = [(c.device, c.backends) for c in devices]
+    if options.bundle is not None:
+        from harness.run.bundled import bundle_models
+
+        if options.metric is not None:
+            raise UserInputError("--metric does not apply to a bundle, whose models were packed with theirs")
+        models = bundle_models(Path(options.bundle), options.workloads, options.recipes)
+        keys = tuple(key_of(m, device, b) for device, backends in targets for m in models for b in backends)
+        return Plan(keys=keys, prepare=lambda say: models)
+    from harness.run.plan import cell_keys, expand, prepare_requests
+    from harness.variants.recipe import select_recipes
+    from harness.workloads.datasets import DataSource
+    from harness.workloads.registry import get_workload, workload_names
+
+    source = DataSource.default(options.data_dir)
+    data = Path(options.data) if options.data else None
+    names = options.workloads or workload_names()
+    workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
+    requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
+    keys = tuple(cell_keys(requests, source, targets))
+    return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))
+
+
+def distinct(workloads: Sequence[Workload]) -> list[Workload]:
+    """The workloads, each once.
+
+    Raises:
+        UserInputError: two different model files that would go by the same name in every table.
+    """
+    chosen: dict[str, Workload] = {}
+    for workload in workloads:
+        other = chosen.setdefault(workload.name, workload)
+        if other.model_path != workload.model_path:
+            raise UserInputError(
+                f"{other.model_path} and {workload.model_path} would both be called '{workload.name}'",
+                hint="rename one",
+            )
+    return list(chosen.values())
+
+
+def key_of(model: PreparedModel, device: str, backend: str) -> CellKey:
+    """The cell of a prepared model on a device's backend."""
+    return CellKey(
+        workload=model.workload,
+        recipe=model.recipe,
+        device=device,
+        backend=backend,
+        dataset=model.dataset_digest,
+        seed=model.seed,
+    )

@@ -1,0 +1,89 @@
+"""What the user asked for, as plain data, and its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import UserInputError, unknown_name
+from harness.core.plain import from_plain
+from harness.workloads.base import Tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What the user asked for, as plain data: it is stored with the run, so that `--resume` needs nothing but the run's id."""
+
+    workloads: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ("core",)
+    devices: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    seeds: int = 1
+    #: samples per cell: None as the profile says, 0 for all
+    samples: int | None = None
+    budget_s: float | None = None
+    emulated: bool = False
+    data_dir: str | None = None
+    #: the .npz of workloads that are the user's own model files
+    data: str | None = None
+    #: what those are judged by; None: what output and labels ask for
+    metric: str | None = None
+    devices_dir: str | None = None
+    bundle: str | None = None
+    #: changed bounds of the outcome `wrong`, as NAME=VALUE
+    tolerances: tuple[str, ...] = ()
+    jobs: int | None = None
+
+    def absolute(self) -> RunOptions:
+        """The same options from any working folder: `--resume` may be called from another one."""
+
+        def path(text: str) -> str:
+            return str(Path(text).expanduser().absolute())
+
+        workloads = tuple(path(w) if Path(w).expanduser().exists() else w for w in self.workloads)
+        return replace(
+            self,
+            workloads=workloads,
+            data_dir=self.data_dir and path(self.data_dir),
+            data=self.data and path(self.data),
+            bundle=self.bundle and path(self.bundle),
+            devices_dir=self.devices_dir and path(self.devices_dir),
+        )
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> RunOptions:
+        """The options of a stored run; unknown fields of a newer harness are left out.
+
+        Raises:
+            UserInputError: they are no options.
+        """
+        try:
+            return from_plain(RunOptions, stored, {})
+        except ValueError as error:
+            raise UserInputError(f"the run's stored options cannot be read ({error})", hint="start a new run") from None
+
+
+def parse_tolerances(settings: Sequence[str]) -> dict[str, Any]:
+    """The bounds of `NAME=VALUE` settings, checked.
+
+    Raises:
+        UserInputError: for an unknown bound or a value that is not a number in its range.
+    """
+    known = {f.name for f in fields(Tolerance)}
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if name not in known or not equals:
+            raise unknown_name("tolerance", name, known)
+        try:
+            value: float = int(text) if name == "integer_lsb" else float(text)
+        except ValueError:
+            raise UserInputError(f"tolerance {name} takes a number, not '{text}'") from None
+        if not 0 <= value < float("inf") or (name not in ("integer_lsb", "float_nrmse") and value > 1):
+            raise UserInputError(
+                f"tolerance {name}={text} is out of range", hint="shares lie in 0..1, bounds at 0 or more"
+            )
+        values[name] = value
+    return values

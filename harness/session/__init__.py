@@ -1,0 +1,1 @@
+"""One invocation from what was asked to exported tables: plan, drive, judge, export."""

@@ -1,0 +1,157 @@
+"""What a cell was judged by is stored, named by its record, and read back whole."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from harness.boards.adapt import StageFacts
+from harness.boards.base import BackendSpec, BenchResult, Counts, WorkerStats
+from harness.judge.across import with_cross_findings
+from harness.judge.again import judge_again
+from harness.judge.stored import NotKeptError, finisher, recall
+from harness.predict.prediction import Prediction
+from harness.results.codec import record_from_json, record_to_json
+from harness.results.faults import CorruptStoreError
+from harness.results.objects import ObjectStore
+from harness.run.measurement import Adaptation, CachedStart, Failure, Measurement
+from harness.tflite.memory import MemoryEstimate
+from harness.workloads.base import Tolerance
+from tests.judge.facts import COUNT, LABELS, OUTPUTS, context, measured, model
+
+PREDICTED = Prediction(
+    device="board",
+    backend="cpu",
+    runtime="runtime 1.0",
+    runtime_assumed=False,
+    delegate=None,
+    loads=False,
+    right=None,
+    nodes=None,
+    total_nodes=2,
+    partitions=None,
+    fits=None,
+    memory=MemoryEstimate(file_bytes=5, arena_bytes=7, complete=True),
+    reasons=("too new",),
+)
+REFUSED = Adaptation(
+    refused="unsupported", reason="does not fit", stages=(StageFacts(name="plan", facts={"arena_bytes": 9}),)
+)
+CRASH = Failure(source="worker", what="it ended", kind="signal", phase="evaluate", signal="SIGSEGV", board_log="last")
+COUNTED = BenchResult(
+    samples_ns=np.zeros(0, np.int64),
+    warmup_ns=np.zeros(0, np.int64),
+    warmup_stable=True,
+    counts=Counts(unit="instructions", values=np.array([100, 101], np.int64)),
+)
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return ObjectStore(tmp_path / "results")
+
+
+def finished(objects, measurement, prepared=None, where=None):
+    """The record as a store gives it back."""
+    record = finisher(objects)(measurement, prepared or model(), where or context())
+    return record_from_json(record_to_json(record))
+
+
+CELLS = {
+    "ok": (measured(), None, None),
+    "wrong": (measured(np.roll(OUTPUTS, 1, axis=1)), None, None),
+    "fewer samples": (measured(OUTPUTS[:16]), None, None),
+    "no labels": (measured(), model(labels=None, float_answers=None, metric=None, reference=None), None),
+    "counts in place of times": (measured(bench=COUNTED, first_invoke_ns=None), None, None),
+    "a prediction that came out otherwise": (measured(prediction=PREDICTED), None, None),
+    "no prediction": (measured(unpredictable="no data file"), None, None),
+    "refused by its board": (Measurement(started_utc="x", adaptation=REFUSED), None, None),
+    "not built": (Measurement(started_utc="x"), model(artifact=replace(model().artifact, refused="no")), None),
+    "crashed twice": (measured(failure=CRASH, earlier=(CRASH,), attempts=2), None, None),
+    "device gone": (Measurement(started_utc="x", failure=Failure(source="device", what="gone")), None, None),
+    "not a number": (measured(stats=WorkerStats(temperature_c=float("nan"))), None, None),
+    "cached start": (measured(cached=CachedStart(load_ns=3, first_invoke_ns=4)), None, None),
+    "delegate": (measured(), None, context(backend=BackendSpec(name="npu", delegate_path="/x.so", env={"A": "b"}))),
+    "bounds of its own": (measured(), model(tolerance=Tolerance(float_nrmse=0.5)), None),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_stored_cell_is_judged_again_from_its_objects_alone(objects, name):
+    (record,) = with_cross_findings([finished(objects, *CELLS[name])], objects.get_arrays)
+    (again,) = judge_again([record], objects)
+    assert (again.problem, again.changes) == (None, ())
+    assert again.record == record
+
+
+def test_facts_come_back_as_they_were(objects):
+    facts = measured(prediction=PREDICTED, adaptation=Adaptation(artifact=model().artifact))
+    grounds = recall(finished(objects, facts, model(), context()), objects)
+    assert grounds.context == context()
+    assert grounds.measurement.prediction == PREDICTED and grounds.measurement.placement == facts.placement
+    assert np.array_equal(grounds.measurement.bench.samples_ns, facts.bench.samples_ns)
+    assert np.array_equal(grounds.measurement.bench.warmup_ns, facts.bench.warmup_ns)
+    assert np.array_equal(grounds.measurement.evaluated.invoke_ns, facts.evaluated.invoke_ns)
+    assert np.array_equal(grounds.model.reference.outputs[0], OUTPUTS)
+    assert grounds.model.labels.tolist() == LABELS.tolist() and grounds.model.artifact.outputs[0].shape == (1, 10)
+
+
+def test_the_record_names_what_it_was_judged_by(objects):
+    record = finished(objects, measured(OUTPUTS[:16]))
+    assert objects.get_array(record.labels_object).tolist() == LABELS[:16].tolist()
+    assert objects.get_array(record.sample_ids_object).tolist() == list(range(16))
+    assert objects.get_array(record.float_answers_object).tolist() == LABELS[:16].tolist()
+    assert np.array_equal(objects.get_arrays(record.reference_object)["output_0"], OUTPUTS)
+    assert np.array_equal(objects.get_arrays(record.outputs_object)["output_0"], OUTPUTS[:16])
+    assert objects.get_json(record.tensors_object)["metric"]["name"] == "top1"
+
+
+def test_what_cells_share_is_stored_once(objects):
+    one = finished(objects, measured())
+    other = finished(objects, measured(first_invoke_ns=6_000_000), where=context(run="r2"))
+    shared = [f.name for f in fields(one) if f.name.endswith("_object") and f.name != "measurement_object"]
+    assert [getattr(one, name) for name in shared] == [getattr(other, name) for name in shared]
+    assert one.measurement_object != other.measurement_object
+    assert len(list(objects.root.rglob("*.npz"))) == len({getattr(one, n) for n in shared} - {None}) + 2
+
+
+def test_a_failed_cell_names_nothing_that_tables_show(objects):
+    record = finished(objects, *CELLS["crashed twice"])
+    named = [f.name for f in fields(record) if f.name.endswith("_object") and getattr(record, f.name)]
+    assert named == ["tensors_object", "measurement_object"]
+    assert recall(record, objects).measurement.evaluated.outputs[0].shape == (COUNT, 10)
+
+
+def test_bounds_that_nobody_changed_are_those_of_the_day(objects):
+    unchanged, changed = finished(objects, measured()), finished(objects, *CELLS["bounds of its own"])
+    assert objects.get_json(unchanged.tensors_object)["tolerance"] == {}
+    assert objects.get_json(changed.tensors_object)["tolerance"] == {"float_nrmse": 0.5}
+    assert recall(changed, objects).model.tolerance == Tolerance(float_nrmse=0.5)
+
+
+def test_a_record_from_before_says_what_is_missing(objects):
+    record = finished(objects, measured())
+    for name in ("measurement_object", "tensors_object", "labels_object", "reference_object"):
+        setattr(record, name, None)
+    with pytest.raises(
+        NotKeptError, match="measurement_object, tensors_object, labels_object, reference_object missing"
+    ):
+        recall(record, objects)
+
+
+def test_a_lost_object_costs_its_cell_and_no_other(objects):
+    lost, whole = finished(objects, measured()), finished(objects, measured(first_invoke_ns=6_000_000))
+    objects.path(lost.measurement_object).unlink()
+    first, second = judge_again([lost, whole], objects)
+    assert "no stored object" in first.problem and first.record == lost and first.changes == ()
+    assert (second.problem, second.changes) == (None, ())
+
+
+@pytest.mark.parametrize("facts", [{}, {"measurement": {"started_utc": 7}, "context": {}}, {"measurement": []}])
+def test_facts_that_cannot_be_read_are_named_and_never_guessed(objects, facts):
+    record = finished(objects, measured())
+    record.measurement_object = objects.put_json(facts)
+    with pytest.raises(CorruptStoreError, match="raw facts cannot be read"):
+        recall(record, objects)
