@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
 from harness.run.device import DeviceRunner
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
-from harness.run.matrix import ChosenDevice, choose_devices
+from harness.run.matrix import ChosenDevice, choose_devices, most_samples
 from harness.run.options import RunOptions
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
 from harness.session.conclude import conclude
@@ -170,7 +170,8 @@ class SuiteSession:
             devices_dir=self.options.devices_dir,
         )
         requests = {(c.key.workload, c.key.recipe, c.key.seed): c.request for c in self._cells}
-        prepared = prepare_requests(list(requests.values()), self.source, say=self.say)
+        source = replace(self.source, samples=most_samples(self.devices, self.options.samples))
+        prepared = prepare_requests(list(requests.values()), source, say=self.say)
         self._budget = Budget(total_s=self.options.budget_s, cells=len(self._cells))
         self._models = dict(zip(requests, prepared, strict=True))
 
