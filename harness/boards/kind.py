@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: the suffix of an emulated twin's device id
 QEMU_SUFFIX = "@qemu"
+#: the lock that emulated boards share with the host devices: they compute with the same cores
+HOST_LOCK = "host-cpu"
 
 P = TypeVar("P", bound=Profile)
 
