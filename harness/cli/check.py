@@ -133,7 +133,7 @@ def _predict(
     model: _Model, profile: Any, names: list[str], runtime: str | None, devices_dir: str | None
 ) -> list[Prediction]:
     from harness.boards.connect import backend_spec
-    from harness.predict.prediction import predict
+    from harness.boards.predict import predict
 
     if model.graph is None:
         return []
@@ -144,7 +144,7 @@ def _predict(
             profile,
             backend_spec(profile, name),
             devices_option=devices_dir,
-            runtime=None if profile.estimated else runtime,
+            runtime=runtime,
         )
         for name in names
     ]

@@ -15,7 +15,7 @@ from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.workloads.datasets import DataSource
 from harness.workloads.keras.file import read_keras_file
-from harness.workloads.keras.load import to_keras2
+from harness.workloads.keras.translate import to_keras2
 from harness.workloads.registry import get_workload
 from harness.workloads.user import ModelEnds, RandomInputs, Samples, model_ends
 from tests.support.workload_files import dense_classifier, layer, sequential, write_h5, write_keras_zip
@@ -227,7 +227,7 @@ def test_shape_units_and_activation_are_read_from_every_format(tmp_path, write, 
         ([layer("Dense", units=4, activation="linear"), layer("Activation", activation="sigmoid")], 4, False),
         ([layer("Dense", units=4, activation="softmax"), layer("ReLU")], 4, False),
         ([layer("Conv2D", filters=4, activation="relu"), layer("GlobalAveragePooling2D")], 4, True),
-        ([layer("Dense", units=4, activation="linear"), layer("Reshape", target_shape=[2, 2])], None, True),
+        ([layer("Dense", units=4, activation="linear"), layer("Reshape", target_shape=[2, 2])], 2, True),
     ],
 )
 def test_the_last_layers_tell_units_and_logits(tmp_path, last, units, logits):

@@ -14,7 +14,7 @@ from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
 
 if TYPE_CHECKING:
-    from harness.boards.mcu.profile import MlperfTinyProfile
+    from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
     from harness.prepare.prepared import PreparedModel
 
 
