@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, matrix_options, parse_samples, run_options, tolerance_option
+from harness.cli.options import (
+    data_options,
+    matrix_options,
+    metric_option,
+    run_options,
+    tolerance_option,
+)
 
 
 @click.command("run")
 @matrix_options
 @run_options
 @data_options
+@metric_option
 @tolerance_option
 @click.option(
     "--seeds",
@@ -42,6 +49,7 @@ def command(
     json_file,
     data_dir,
     data,
+    metric,
     seeds,
     jobs,
     resume,
@@ -58,7 +66,7 @@ def command(
     from harness.cli.running import run_and_report
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     if resume is not None:
         _refuse_with_resume(click.get_current_context())
@@ -73,6 +81,7 @@ def command(
         emulated=emulated,
         data_dir=data_dir,
         data=data,
+        metric=metric,
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,

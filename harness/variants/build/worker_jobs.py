@@ -20,8 +20,11 @@ OnProgress = Callable[[float], None]
 
 
 def workload_reference(workload: Workload) -> dict[str, Any]:
-    """How a worker finds a workload again: by its registered name, or by the user's own files."""
-    return {"name": workload.model_path or workload.name, "data": workload.data_path}
+    """How a worker finds a workload again: by its registered name, or by the user's own files and the metric's name."""
+    if workload.model_path is None:
+        return {"name": workload.name, "data": None, "metric": None}
+    metric = workload.metric and workload.metric.name
+    return {"name": workload.model_path, "data": workload.data_path, "metric": metric}
 
 
 def source_reference(source: DataSource) -> dict[str, Any]:
@@ -61,7 +64,8 @@ class JobRunner:
             HarnessError: data or model is broken.
         """
         reference = job["workload"]
-        workload = get_workload(reference["name"], data=reference["data"] and Path(reference["data"]))
+        data = reference["data"] and Path(reference["data"])
+        workload = get_workload(reference["name"], data=data, metric=reference["metric"])
         recipe, out = parse_recipe(job["recipe"]), Path(job["out"])
         started = time.monotonic()
         if job["kind"] == "train":
@@ -102,7 +106,9 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
     """Keeps the calibration samples beside the weights: conversions need nothing else of the dataset."""
     if dataset.x_train is None:
         return
-    order = stratified_order(dataset.y_train, len(dataset.x_train))[: workload.schedule.representative_samples]
+    order = stratified_order(workload.strata(dataset.y_train), len(dataset.x_train))[
+        : workload.schedule.representative_samples
+    ]
     np.save(out / "representative.npy", np.ascontiguousarray(dataset.x_train[order]), allow_pickle=False)
 
 

@@ -105,15 +105,12 @@ def fine_tune(
 
 
 def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-    if dataset.x_train is None or dataset.y_train is None or workload.task == "none":
+    if dataset.x_train is None or dataset.y_train is None or workload.metric is None:
         raise UnsupportedError(
             "training needs samples with labels, and the data has none",
             hint="give x_train and y_train in the .npz, or ask for ptq recipes only",
         )
-    y = dataset.y_train[:count]
-    if workload.task == "binary":
-        y = y.astype(np.float32)[:, None]
-    return dataset.x_train[:count], y
+    return dataset.x_train[:count], workload.metric.targets(dataset.y_train[:count])
 
 
 def _fit(
@@ -134,14 +131,29 @@ def _fit(
     keras.utils.set_random_seed(seed)
     optimizer = keras.optimizers.get(workload.schedule.optimizer)
     optimizer.learning_rate = learning_rate
-    losses = keras.losses
-    loss = losses.BinaryCrossentropy if workload.task == "binary" else losses.SparseCategoricalCrossentropy
-    model.compile(optimizer=optimizer, loss=loss(from_logits=workload.from_logits))
+    model.compile(optimizer=optimizer, loss=_loss(keras, workload))
     order = np.random.default_rng(seed)
     for epoch in range(epochs):
         chosen = order.permutation(len(x))
         callbacks = [_progress_callback(keras, epoch, epochs, on_progress)] if on_progress else []
         model.fit(x[chosen], y[chosen], batch_size=batch_size, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+
+
+def _loss(keras: Any, workload: Workload) -> Any:
+    """The loss of the workload's metric.
+
+    Raises:
+        UserInputError: Keras has none of that name.
+    """
+    assert workload.metric is not None, "what has no metric is not trained"
+    loss = workload.metric.loss
+    kind = getattr(keras.losses, loss.name, None)
+    if kind is None:
+        raise UserInputError(
+            f"the metric '{workload.metric.name}' trains by '{loss.name}', which is no class of keras.losses",
+            where=workload.name,
+        )
+    return kind(from_logits=workload.from_logits) if loss.takes_logits else kind()
 
 
 def _progress_callback(keras: Any, epoch: int, epochs: int, on_progress: OnProgress) -> Any:

@@ -1,13 +1,21 @@
-"""The one place where TensorFlow is imported: with Keras 2 (tf_keras), which TFMOT needs, and without its log noise."""
+"""The one place where TensorFlow is imported, with Keras 2 or Keras 3, and without its log noise.
+
+TensorFlow brings Keras 3; TFMOT needs Keras 2 (tf_keras). Which of them TensorFlow itself uses is settled when it is
+imported, by `TF_USE_LEGACY_KERAS`: one process has one Keras.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
 from typing import Any, NamedTuple
 
 from harness.core.errors import HarnessError, MissingPartError
+
+_SETTING = "TF_USE_LEGACY_KERAS"
+_ON = ("1", "true", "True")
 
 
 class KerasEnv(NamedTuple):
@@ -26,21 +34,52 @@ def import_tf() -> KerasEnv:
         MissingPartError: the `build` extra is not installed.
         HarnessError: TensorFlow was imported before, without the setting that makes it use Keras 2.
     """
-    if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") not in ("1", "true", "True"):
+    if "tensorflow" in sys.modules and os.environ.get(_SETTING) not in _ON:
         raise HarnessError(
-            "TensorFlow was imported without TF_USE_LEGACY_KERAS=1",
+            f"TensorFlow was imported without {_SETTING}=1",
             hint="set it before TensorFlow is imported in this process",
         )
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ[_SETTING] = "1"
+    tf = _import_quietly("tensorflow", "tf-keras")
+    return KerasEnv(tf, _import_quietly("tf_keras", "tf-keras"))
+
+
+def import_keras3() -> KerasEnv:
+    """Imports TensorFlow and the Keras 3 that it brings. Only build workers that were started for Keras 3 may call it.
+
+    Raises:
+        MissingPartError: the `build` extra is not installed.
+        HarnessError: this process uses Keras 2.
+    """
+    if os.environ.get(_SETTING) in _ON:
+        raise HarnessError(f"{_SETTING} is set, so this process has Keras 2", hint="start a worker without it")
+    # Another backend in the user's settings would load the model into something that cannot be converted.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    tf = _import_quietly("tensorflow", "Keras 3")
+    return KerasEnv(tf, _import_quietly("keras", "Keras 3"))
+
+
+def import_this_keras() -> KerasEnv:
+    """TensorFlow with the Keras that this process was started for: Keras 2 where `TF_USE_LEGACY_KERAS` is set, or else 3."""
+    return import_tf() if os.environ.get(_SETTING) in _ON else import_keras3()
+
+
+def worker_environment(keras_major: int) -> dict[str, str]:
+    """The environment of a worker process with Keras 2 or 3, made from this process' own."""
+    rest = {name: value for name, value in os.environ.items() if name != _SETTING}
+    return {**rest, _SETTING: "1"} if keras_major == 2 else rest
+
+
+def _import_quietly(module: str, part: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        import tensorflow as tf
-        import tf_keras
+        imported = importlib.import_module(module)
     except ImportError as error:
         raise MissingPartError(
-            f"building models needs TensorFlow and tf-keras, which cannot be imported ({error})",
+            f"building models needs TensorFlow and {part}, which cannot be imported ({error})",
             hint="pip install 'tflite-hil-harness[build]'",
         ) from error
-    tf.get_logger().setLevel(logging.ERROR)
-    return KerasEnv(tf, tf_keras)
+    if module == "tensorflow":
+        imported.get_logger().setLevel(logging.ERROR)
+    return imported

@@ -15,35 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import MissingPartError, UserInputError
+from harness.workloads.keras.safety import check_depth, class_names, drop_training_settings, refuse_code
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+#: how Python's pickle protocols 2 to 5 begin
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _MAX_CONFIG_BYTES = 64 << 20
-_LAMBDAS = {"Lambda", "__lambda__"}
-#: what a functional model may call as a bare TensorFlow function; a TFOpLambda layer names it, and could name others
-_SAFE_FUNCTIONS = ("math.", "nn.", "image.", "linalg.", "__operators__.", "compat.v1.nn.", "compat.v1.image.")
-_SAFE_BARE_FUNCTIONS = {
-    "cast",
-    "clip_by_value",
-    "concat",
-    "convert_to_tensor",
-    "expand_dims",
-    "gather",
-    "identity",
-    "pad",
-    "reshape",
-    "shape",
-    "slice",
-    "split",
-    "squeeze",
-    "stack",
-    "strided_slice",
-    "tile",
-    "transpose",
-    "unstack",
-    "where",
-    "zeros_like",
-    "ones_like",
-}
+#: weights with their optimizer state; a .tflite holds at most 2 GiB, and Adam keeps three times the weights
+_MAX_WEIGHTS_BYTES = 8 << 30
+#: Keras stores weights as they are: what unpacks to more than this is made to fill a disk
+_MAX_EXPANSION = 100
+_SMALL_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +41,7 @@ class KerasFile:
     path: Path
     kind: Literal["keras", "h5", "saved_model"]
     config: dict[str, Any]
-    keras_major: int
+    keras_major: Literal[2, 3]
 
 
 def read_keras_file(path: Path) -> KerasFile:
@@ -70,31 +52,40 @@ def read_keras_file(path: Path) -> KerasFile:
         MissingPartError: reading .h5 needs h5py.
     """
     where = str(path)
+    kind: Literal["keras", "h5", "saved_model"]
     if not path.exists():
         raise UserInputError(
             "no such file", where=where, hint="give the path of a .keras or .h5 file or a SavedModel folder"
         )
+    if not (path.is_dir() or path.is_file()):
+        raise UserInputError("is neither a file nor a folder", where=where, hint="give the path of a saved model")
     if path.is_dir():
         kind, config, version = "saved_model", _saved_model_config(path), "2"
     elif _starts_with(path, _HDF5_MAGIC):
         kind, (config, version) = "h5", _h5_config(path)
     elif path.suffix.lower() == ".keras":
         kind, (config, version) = "keras", _zip_config(path)
+    elif any(_starts_with(path, magic) for magic in _PICKLES):
+        raise UserInputError(
+            "is a Python pickle, which is never loaded",
+            where=where,
+            hint="save the model with model.save('model.keras')",
+        )
     else:
         hint = "it is truncated, damaged or of another format; save the model again"
         raise UserInputError("is not an HDF5 file", where=where, hint=hint)
     if not isinstance(config, dict) or not isinstance(config.get("config"), (dict, list)) or "class_name" not in config:
         raise UserInputError("its model description is not one of a Keras model", where=where)
-    _refuse_code(config, where)
-    major = 3 if version.startswith("3") else 2
-    return KerasFile(path=path, kind=kind, config=config, keras_major=major)  # type: ignore[arg-type]
+    check_depth(config, where)
+    drop_training_settings(config)
+    refuse_code(config, where)
+    return KerasFile(path=path, kind=kind, config=config, keras_major=_major(version))
 
 
-def class_names(config: Any) -> Iterator[str]:
-    """Every class name in a model description, nested ones included."""
-    for node in _objects(config):
-        if isinstance(node.get("class_name"), str):
-            yield node["class_name"]
+def _major(version: str) -> Literal[2, 3]:
+    """The Keras of a version text; TensorFlow's own Keras 2 wrote `2.15.0`, and the oldest files say nothing."""
+    digits = version.split(".")[0]
+    return 3 if digits.isdigit() and int(digits) >= 3 else 2
 
 
 def is_qat(file: KerasFile) -> bool:
@@ -121,11 +112,24 @@ def _zip_config(path: Path) -> tuple[Any, str]:
                 )
             if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
                 raise UserInputError("its config.json is too large to be a model description", where=str(path))
+            _check_size(archive.getinfo("model.weights.h5"), str(path))
             config, metadata = (json.loads(archive.read(name)) for name in ("config.json", "metadata.json"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    # An encrypted member is a RuntimeError, an unknown compression a NotImplementedError, a nesting bomb a RecursionError.
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         hint = "it is truncated, damaged or of another format; save the model again"
         raise UserInputError(f"is not a .keras file that can be read ({error})", where=str(path), hint=hint) from error
     return config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
+
+
+def _check_size(weights: zipfile.ZipInfo, where: str) -> None:
+    """Refuses weights that no .tflite could hold, and those that unpack to far more than is stored."""
+    size = weights.file_size
+    if size > _MAX_WEIGHTS_BYTES:
+        what = f"its weights take {size:,} bytes, and a .tflite holds at most 2 GiB"
+        raise UserInputError(what, where=where, hint="give a smaller model")
+    if size > _SMALL_BYTES and size > _MAX_EXPANSION * weights.compress_size:
+        what = f"its weights unpack from {weights.compress_size:,} to {size:,} bytes, which no real ones do"
+        raise UserInputError(what, where=where, hint="save the model again with model.save()")
 
 
 def _h5_config(path: Path) -> tuple[Any, str]:
@@ -144,7 +148,7 @@ def _h5_config(path: Path) -> tuple[Any, str]:
                 f"holds no model description, only {', '.join(top) or 'nothing'}", where=str(path), hint=hint
             )
         return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # RuntimeError: h5py's, and nesting bombs
         hint = "it is truncated or damaged; save the model again"
         raise UserInputError(f"is not an .h5 model that can be read ({error})", where=str(path), hint=hint) from error
 
@@ -170,7 +174,7 @@ def _saved_model_config(path: Path) -> Any:
                 if not isinstance(metadata, bytes):
                     raise ValueError("the root's metadata is a number")
                 return json.loads(metadata)
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, RecursionError) as error:
         raise UserInputError(f"keras_metadata.pb is damaged ({error})", where=str(path)) from error
     raise UserInputError("keras_metadata.pb describes no model", where=str(path), hint="save the model as .keras")
 
@@ -200,36 +204,3 @@ def _protobuf_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise ValueError("truncated message")
         yield key >> 3, data[position : position + size]
         position += size
-
-
-def _objects(node: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object in a model description, without recursion: the file decides the depth."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, dict):
-            yield current
-            stack.extend(current.values())
-        elif isinstance(current, list):
-            stack.extend(current)
-
-
-def _refuse_code(config: dict[str, Any], where: str) -> None:
-    """Raises UserInputError for a model that carries code, or that names functions outside the mathematical ones."""
-    for node in _objects(config):
-        name = node.get("class_name")
-        if name in _LAMBDAS:
-            layer = node.get("name") or (node["config"].get("name") if isinstance(node.get("config"), dict) else None)
-            raise UserInputError(
-                f"layer '{layer or name}' is a Lambda: it carries Python code, which is never run from a model file",
-                where=where,
-                hint="replace it by built-in layers (Rescaling, Reshape, Activation, ...) and save again",
-            )
-        if name in ("TFOpLambda", "SlicingOpLambda") and isinstance(node.get("config"), dict):
-            function = str(node["config"].get("function", ""))
-            if not function.startswith(_SAFE_FUNCTIONS) and function not in _SAFE_BARE_FUNCTIONS:
-                raise UserInputError(
-                    f"the model calls the TensorFlow function '{function}', which is not one that is accepted from a file",
-                    where=where,
-                    hint="replace it by built-in layers and save again",
-                )

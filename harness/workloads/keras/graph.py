@@ -1,16 +1,26 @@
-"""What a Keras model description says about the model's one input and one output: shape, units, last activation."""
+"""What a Keras model description says about the model's one input and one output: shape, type, units, last activation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.core.errors import UserInputError
 from harness.workloads.keras.file import KerasFile
+from harness.workloads.keras.shapes import Shape, shape_behind
 
-#: layers that leave the size of the last axis alone, so that the layer before them tells it
-_SAME_SIZE = {"Activation", "Softmax", "ReLU", "LeakyReLU", "Dropout", "BatchNormalization", "GlobalAveragePooling2D"}
+_MODELS = ("Sequential", "Functional", "Model")
 _SQUASHING = {"softmax", "sigmoid"}
+#: layers that move values about or leave those in 0..1 as they are, so that what squashes them may stand before
+_PASSING = {
+    "AlphaDropout", "Concatenate", "Cropping1D", "Cropping2D", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise",
+    "GetItem", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Identity",
+    "Permute", "ReLU", "Relu", "Reshape", "SlicingOpLambda", "SpatialDropout1D", "SpatialDropout2D", "Squeeze", "Transpose",
+    "UpSampling2D",
+}  # fmt: skip
+#: the same as functions: of Activation layers, and of TensorFlow in Keras 2
+_PASSING_FUNCTIONS = {"concat", "expand_dims", "identity", "linear", "relu", "relu6", "reshape", "squeeze", "transpose"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,46 +44,152 @@ def keras_ends(file: KerasFile) -> KerasEnds:
     Raises:
         UserInputError: the model has several inputs or outputs, or is not Sequential or Functional.
     """
+    where = str(file.path)
     try:
-        return _model_ends(file.config, str(file.path))
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        return _ends(file.config, where)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
         what = f"its model description is damaged ({type(error).__name__}: {error})"
-        raise UserInputError(what, where=str(file.path), hint="save the model again") from error
+        raise UserInputError(what, where=where, hint="save the model again") from error
 
 
-def _model_ends(model: dict[str, Any], where: str) -> KerasEnds:
-    name, config = model["class_name"], model["config"]
-    if name == "Sequential":
-        layers = config if isinstance(config, list) else config["layers"]
-        if not layers:
-            raise UserInputError("the model has no layers", where=where)
-        first = layers[0]
-        shape = _batch_shape(first)
-        if shape is None and isinstance(config, dict):
-            shape = _sample_shape(config.get("build_input_shape"))
-        if shape is None and _is_model(first):
-            shape = _model_ends(first, where).input_shape
-        chain = [layer for layer in layers if layer["class_name"] != "InputLayer"]
-    elif name in ("Functional", "Model") and isinstance(config, dict) and "layers" in config:
-        by_name = {layer.get("name") or layer["config"]["name"]: layer for layer in config["layers"]}
-        inputs, outputs = _layer_names(config["input_layers"]), _layer_names(config["output_layers"])
-        for what, names in (("inputs", inputs), ("outputs", outputs)):
-            if len(names) != 1:
-                raise UserInputError(f"the model has {len(names)} {what}, expected one", where=where)
-        shape = _batch_shape(by_name[inputs[0]])
-        chain = _chain_before(by_name, outputs[0])
-    else:
+def _ends(model: dict[str, Any], where: str) -> KerasEnds:
+    graph = _Graph.of(model, where)
+    for what, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        if len(names) != 1:
+            raise UserInputError(f"the model has {len(names)} {what}, expected one", where=where)
+    shape = graph.input_shape()
+    output = graph.shape(graph.outputs[0], {graph.inputs[0]: shape})
+    units = output[-1] if output else None
+    return KerasEnds(
+        input_shape=shape,
+        output_units=None if units == -1 else units,
+        from_logits=not graph.is_squashed(graph.outputs[0]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Graph:
+    """A model as layers by name and what each of them reads; a Sequential model is a chain.
+
+    Only a layer's first call is looked at: shared layers give the same shape and activation every time.
+    """
+
+    layers: dict[str, dict[str, Any]]
+    before: dict[str, list[str]]
+    inputs: list[str]
+    outputs: list[str]
+    where: str
+    build_shape: Shape = None
+
+    @staticmethod
+    def of(model: dict[str, Any], where: str) -> _Graph:
+        name, config = model["class_name"], model["config"]
+        if name == "Sequential":
+            return _Graph._of_chain(config, where)
+        if name in _MODELS and isinstance(config, dict) and "layers" in config:
+            layers = {layer.get("name") or layer["config"]["name"]: layer for layer in config["layers"]}
+            return _Graph(
+                layers=layers,
+                before={key: _inbound(layer) for key, layer in layers.items()},
+                inputs=_layer_names(config["input_layers"]),
+                outputs=_layer_names(config["output_layers"]),
+                where=where,
+            )
+        shown = model.get("registered_name") or name
         raise UserInputError(
-            f"the model is a {name}, expected Sequential or Functional: a class of one's own cannot be rebuilt from a file",
+            f"the model is of the class '{shown}', which is code of your own and in no file; "
+            "only Sequential and Functional models can be rebuilt",
             where=where,
-            hint="build it with keras.Sequential or keras.Model(inputs, outputs), or give a .tflite",
+            hint="build it with keras.Sequential or keras.Model(inputs, outputs), or convert it to .tflite and give that",
         )
-    units, logits = _output(chain, where)
-    return KerasEnds(input_shape=shape, output_units=units, from_logits=logits)
+
+    @staticmethod
+    def _of_chain(config: Any, where: str) -> _Graph:
+        chain = config if isinstance(config, list) else config["layers"]
+        if not chain:
+            raise UserInputError("the model has no layers", where=where)
+        names = [str(position) for position in range(len(chain))]
+        return _Graph(
+            layers=dict(zip(names, chain, strict=True)),
+            before={name: names[max(0, position - 1) : position] for position, name in enumerate(names)},
+            inputs=names[:1],
+            outputs=names[-1:],
+            where=where,
+            build_shape=_sample_shape(config.get("build_input_shape")) if isinstance(config, dict) else None,
+        )
+
+    def input_shape(self) -> Shape:
+        """Of one sample, as the first layer says."""
+        first = self.layers[self.inputs[0]]
+        shape = _batch_shape(first) or self.build_shape
+        if shape is None and first["class_name"] in _MODELS:
+            return _Graph.of(first, self.where).input_shape()
+        return shape or _sample_shape((first.get("build_config") or {}).get("input_shape"))
+
+    def shape(self, name: str, known: dict[str, Shape]) -> Shape:
+        """The output shape of the layer `name`; what stands in `known` is the input's, and is filled on the way."""
+        for current in self._in_order(name):
+            layer = self.layers[current]
+            if layer["class_name"] == "InputLayer":
+                known.setdefault(current, _batch_shape(layer))
+                continue
+            before = self.before[current]
+            # The first layer of a chain without InputLayer reads the model's input.
+            shapes = [known.get(key) for key in before] if before else [known.get(current)]
+            known[current] = self._behind(layer, [_stored_shape(layer) or shape for shape in shapes])
+        return known[name]
+
+    def _behind(self, layer: dict[str, Any], shapes: list[Shape]) -> Shape:
+        if layer["class_name"] not in _MODELS:
+            return shape_behind(layer, shapes)
+        inner = _Graph.of(layer, self.where)
+        return inner.shape(inner.outputs[0], dict(zip(inner.inputs, shapes, strict=False)))
+
+    def _in_order(self, name: str) -> Iterator[str]:
+        """The layers that `name` depends on and itself, each after what it reads."""
+        seen: set[str] = set()
+        stack = [(name, False)]
+        while stack:
+            current, ready = stack.pop()
+            if ready:
+                yield current
+            elif current not in seen:
+                seen.add(current)
+                stack.append((current, True))
+                stack += [(key, False) for key in self.before[current]]
+
+    def is_squashed(self, name: str) -> bool:
+        """Whether softmax or sigmoid is the last thing that changes the values."""
+        layer = self.layers[name]
+        if layer["class_name"].startswith("QuantizeWrapper"):
+            layer = layer["config"]["layer"]
+        if layer["class_name"] in _MODELS:
+            inner = _Graph.of(layer, self.where)
+            return inner.is_squashed(inner.outputs[0])
+        function = _function(layer)
+        if function in _SQUASHING:
+            return True
+        is_function = layer["class_name"] in ("Activation", "TFOpLambda")
+        if layer["class_name"] not in _PASSING and not (is_function and function in _PASSING_FUNCTIONS):
+            return False
+        before = self.before[name]
+        return bool(before) and all(self.is_squashed(key) for key in before)
 
 
-def _is_model(layer: dict[str, Any]) -> bool:
-    return layer["class_name"] in ("Sequential", "Functional", "Model")
+def _function(layer: dict[str, Any]) -> str | None:
+    """The name of the activation that a layer ends in, or of the function that it is."""
+    name, config = layer["class_name"], layer["config"]
+    if name in ("Softmax", "Sigmoid"):
+        return name.lower()
+    if not isinstance(config, dict):
+        return None
+    if name == "TFOpLambda":
+        return str(config.get("function", "")).split(".")[-1]
+    value = config.get("activation")
+    if isinstance(value, dict):
+        inner = value.get("config")
+        return inner if isinstance(inner, str) else str(value.get("class_name", "")).lower()
+    return value
 
 
 def _layer_names(value: Any) -> list[str]:
@@ -85,79 +201,43 @@ def _layer_names(value: Any) -> list[str]:
     return [entry[0] for entry in value]
 
 
-def _chain_before(by_name: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The layers that lead to `name` as long as each has one input, first layer first."""
-    chain: list[dict[str, Any]] = []
-    while len(chain) < len(by_name):
-        layer = by_name[name]
-        chain.insert(0, layer)
-        before = _inbound(layer)
-        if len(before) != 1:
-            break
-        name = before[0]
-    return chain
-
-
 def _inbound(layer: dict[str, Any]) -> list[str]:
     """The layers that a layer's first call reads, in the format of Keras 2 or 3."""
     nodes = layer.get("inbound_nodes") or []
     if not nodes:
         return []
     if isinstance(nodes[0], dict):
-        histories: list[str] = []
-        stack = [nodes[0].get("args", [])]
-        while stack:
-            item = stack.pop()
-            if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
-                histories.append(item["config"]["keras_history"][0])
-            elif isinstance(item, list):
-                stack.extend(item)
-        return histories
+        return [tensor["config"]["keras_history"][0] for tensor in _keras_tensors(nodes[0].get("args", []))]
     return [entry[0] for entry in nodes[0]] if isinstance(nodes[0][0], list) else [nodes[0][0]]
 
 
-def _batch_shape(layer: dict[str, Any]) -> tuple[int, ...] | None:
+def _keras_tensors(arguments: Any) -> list[dict[str, Any]]:
+    """The tensors among a call's arguments, in order."""
+    if isinstance(arguments, dict):
+        return [arguments] if arguments.get("class_name") == "__keras_tensor__" else []
+    if isinstance(arguments, list):
+        return [tensor for item in arguments for tensor in _keras_tensors(item)]
+    return []
+
+
+def _stored_shape(layer: dict[str, Any]) -> Shape:
+    """The input shape that Keras 3 wrote beside a layer of one input; None where it did not, or for several inputs."""
+    nodes = layer.get("inbound_nodes") or []
+    if nodes and isinstance(nodes[0], dict):
+        tensors = _keras_tensors(nodes[0].get("args", []))
+        return _sample_shape(tensors[0]["config"].get("shape")) if len(tensors) == 1 else None
+    return _sample_shape((layer.get("build_config") or {}).get("input_shape"))
+
+
+def _batch_shape(layer: dict[str, Any]) -> Shape:
     config = layer["config"]
-    return (
-        _sample_shape(config.get("batch_input_shape") or config.get("batch_shape"))
-        if isinstance(config, dict)
-        else None
-    )
+    if not isinstance(config, dict):
+        return None
+    return _sample_shape(config.get("batch_input_shape") or config.get("batch_shape"))
 
 
-def _sample_shape(batch_shape: Any) -> tuple[int, ...] | None:
+def _sample_shape(batch_shape: Any) -> Shape:
     """The shape of one sample from a shape with the batch in front; null becomes -1."""
-    if not isinstance(batch_shape, list) or not batch_shape or isinstance(batch_shape[0], list):
+    if not isinstance(batch_shape, Sequence) or not batch_shape or isinstance(batch_shape[0], (list, str)):
         return None
     return tuple(-1 if size is None else int(size) for size in batch_shape[1:])
-
-
-def _output(chain: list[dict[str, Any]], where: str) -> tuple[int | None, bool]:
-    """Units and whether the output is logits, from the last layers."""
-    logits, decided = True, False
-    for layer in reversed(chain):
-        if layer["class_name"].startswith("QuantizeWrapper"):
-            layer = layer["config"]["layer"]
-        name, config = layer["class_name"], layer["config"]
-        if _is_model(layer):
-            inner = _model_ends(layer, where)
-            return inner.output_units, logits if decided else inner.from_logits
-        activation = "softmax" if name == "Softmax" else _activation(config.get("activation"))
-        if not decided and (activation in _SQUASHING):
-            logits, decided = False, True
-        units = config.get("units", config.get("filters"))
-        if isinstance(units, int):
-            return units, logits
-        if name not in _SAME_SIZE:
-            return None, logits
-        # What comes before an activation that is no squashing one does not make the output a probability.
-        decided = decided or activation not in (None, "linear")
-    return None, logits
-
-
-def _activation(value: Any) -> str | None:
-    """An activation's name; Keras writes it as text, or as an object with `config` or `class_name`."""
-    if isinstance(value, dict):
-        inner = value.get("config")
-        return inner if isinstance(inner, str) else str(value.get("class_name", "")).lower()
-    return value

@@ -1,14 +1,14 @@
-"""Loads a saved Keras model for training further: rebuilt from its description as Keras 2, then filled with its weights.
+"""Loads a saved Keras model: rebuilt from its description, then filled with its weights. Nothing from the file is run.
 
-Nothing from the file is run: only built-in layers are looked up, by class name. TensorFlow Model Optimization needs Keras
-2, while today's TensorFlow writes Keras 3 files; their descriptions are rewritten, their weight files have the same layout.
+A file of Keras 2 is read by Keras 2 (tf_keras), a file of Keras 3 by Keras 3; one process has one of them. Only built-in layers
+are looked up, by class name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -16,25 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserInputError
-from harness.workloads.keras.env import import_tf
+from harness.workloads.keras.env import import_keras3, import_tf
 from harness.workloads.keras.file import KerasFile, is_qat, read_keras_file
+from harness.workloads.keras.messages import explain
+from harness.workloads.keras.precision import to_float32
+from harness.workloads.keras.storage import check_storage, extract_weights, plain_copy
 
-#: keys that Keras 3 writes and Keras 2 does not know -> the values that mean nothing
-_KERAS3_ONLY: dict[str, tuple[Any, ...]] = {
-    "quantization_config": (None,),
-    "renorm": (False,),
-    "renorm_clipping": (None,),
-    "renorm_momentum": (0.99, None),
-    "input_axes": (None,),
-    "output_axes": (None,),
-    "lora_rank": (None,),
-    "lora_alpha": (None,),
-}
-_BOOKKEEPING = ("module", "registered_name", "build_config", "compile_config", "shared_object_id")
+_BOOKKEEPING = ("module", "registered_name", "build_config", "shared_object_id")
+#: what Keras and h5py throw over a file that does not fit or is damaged
+_LOADING = (ValueError, TypeError, KeyError, AttributeError, IndexError, OSError, RuntimeError, AssertionError)
+_DAMAGE = (*_LOADING, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_DAMAGED = "the file is truncated or damaged, or was written by another Keras; save the model again"
 
 
 def load_keras_model(path: Path) -> Any:
-    """The model of a .keras or .h5 file or a SavedModel folder, written by Keras 2 or 3, as an uncompiled tf_keras model.
+    """The model of a .keras or .h5 file or a SavedModel folder of Keras 2, as an uncompiled tf_keras model.
 
     Imports TensorFlow: only build workers call it. Models that TFMOT has wrapped for QAT load as such.
 
@@ -48,34 +44,72 @@ def load_keras_model(path: Path) -> Any:
             where=str(path),
             hint="save the quantization-aware model as .h5",
         )
+    config = plain_description(file.config)
+    if not is_qat(file):
+        to_float32(config, where=str(path))
+    model = rebuild_keras2(config, where=str(path), quantized=is_qat(file))
+    try:
+        _load_weights(model, file)
+    except _DAMAGE as error:
+        raise UserInputError(f"its weights cannot be read: {explain(error)}", where=str(path), hint=_DAMAGED) from error
+    return model
+
+
+def load_keras3_model(path: Path) -> Any:
+    """The model of a .keras or .h5 file of Keras 3, uncompiled, in float32.
+
+    Keras reads a copy that holds the checked description and weights alone, in its safe mode.
+
+    Raises:
+        UserInputError: the file is missing or damaged, carries code, or uses layers that cannot be rebuilt.
+    """
+    file = read_keras_file(path)
+    config = copy.deepcopy(file.config)
+    to_float32(config, where=str(path))
+    keras = import_keras3().keras
+    try:
+        with tempfile.TemporaryDirectory(prefix="harness-model-") as folder:
+            return keras.saving.load_model(plain_copy(file, config, Path(folder)), compile=False, safe_mode=True)
+    except _DAMAGE as error:
+        raise UserInputError(
+            f"cannot be loaded by Keras 3: {explain(error)}", where=str(path), hint=_DAMAGED
+        ) from error
+
+
+def rebuild_keras2(config: dict[str, Any], *, where: str, quantized: bool = False) -> Any:
+    """A tf_keras model with fresh weights from a plain description.
+
+    Raises:
+        UserInputError: naming what Keras 2 does not know.
+    """
     keras = import_tf().keras
-    config = to_keras2(file.config, where=str(path))
     with contextlib.ExitStack() as stack:
-        if is_qat(file):
+        if quantized:
             import tensorflow_model_optimization as tfmot
 
             stack.enter_context(tfmot.quantization.keras.quantize_scope())
         try:
-            model = keras.models.model_from_json(json.dumps(config))
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            return keras.models.model_from_json(json.dumps(config))
+        except _LOADING as error:
             raise UserInputError(
-                f"the model cannot be rebuilt from its description ({_first_line(error)})",
-                where=str(path),
-                hint="layers of one's own cannot be read from a file: use built-in layers, or give a .tflite",
+                f"the model cannot be rebuilt from its description: {explain(error)}",
+                where=where,
+                hint="use built-in layers, or convert the model to .tflite and give that",
             ) from error
-        try:
-            _load_weights(model, file)
-        except (ValueError, KeyError, OSError, RuntimeError, AssertionError, zipfile.BadZipFile, zlib.error) as error:
-            hint = "the file is truncated or damaged, or was written by another Keras; save the model again"
-            raise UserInputError(
-                f"its weights cannot be read ({_first_line(error)})", where=str(path), hint=hint
-            ) from error
-    return model
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:300]}"
+def plain_description(node: Any) -> Any:
+    """A description of Keras 2 by class names only: without modules, so that no file can name one to import."""
+    if isinstance(node, list):
+        return [plain_description(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "class_name" in node and "config" in node:
+        if node["class_name"] in ("DTypePolicy", "Policy") and isinstance(node["config"], dict):
+            return node["config"]["name"]
+        if node["class_name"] == "function":
+            return node["config"]
+    return {key: plain_description(value) for key, value in node.items() if key not in _BOOKKEEPING}
 
 
 def _load_weights(model: Any, file: KerasFile) -> None:
@@ -84,91 +118,9 @@ def _load_weights(model: Any, file: KerasFile) -> None:
         status = model.load_weights(str(file.path / "variables" / "variables"))
         status.assert_existing_objects_matched().expect_partial()
     elif file.kind == "h5" and file.path.suffix.lower() in (".h5", ".hdf5"):
+        check_storage(file.path, where=str(file.path))
         model.load_weights(str(file.path))
     else:
         # Keras chooses the format by the file's ending, and wants a file of its own.
         with tempfile.TemporaryDirectory(prefix="harness-weights-") as folder:
-            copy = Path(folder) / ("model.h5" if file.kind == "h5" else "model.weights.h5")
-            if file.kind == "h5":
-                shutil.copyfile(file.path, copy)
-            else:
-                with (
-                    zipfile.ZipFile(file.path) as archive,
-                    archive.open("model.weights.h5") as source,
-                    open(copy, "wb") as out,
-                ):
-                    shutil.copyfileobj(source, out, 1 << 20)
-            model.load_weights(str(copy))
-
-
-def to_keras2(config: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """A model description of Keras 2 or 3 in the plain form that Keras 2 reads (class names only, no modules).
-
-    Raises:
-        UserInputError: it uses something that Keras 2 has no counterpart for.
-    """
-    try:
-        return _object(config, where)
-    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        what = f"its model description is damaged ({type(error).__name__}: {error})"
-        raise UserInputError(what, where=where, hint="save the model again") from error
-
-
-def _value(node: Any, where: str) -> Any:
-    if isinstance(node, list):
-        return [_value(item, where) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "class_name" in node and "config" in node:
-        return _object(node, where)
-    return {key: _value(value, where) for key, value in node.items()}
-
-
-def _object(node: dict[str, Any], where: str) -> Any:
-    """One serialized object: a layer, a nested model, an initializer, a dtype policy, a function."""
-    name, config = node["class_name"], node["config"]
-    if name in ("DTypePolicy", "Policy"):
-        return config["name"]
-    if name == "function":
-        return config
-    module = node.get("module") or ""
-    if ".ops." in module:
-        raise UserInputError(
-            f"the model calls keras.ops '{name}', which Keras 2, and so quantization-aware training, does not know",
-            where=where,
-            hint="use the layer that does the same (Add, Multiply, Reshape, ...), or give a .tflite",
-        )
-    if not isinstance(config, dict):
-        return {"class_name": name, "config": _value(config, where)}
-    plain = {key: _value(value, where) for key, value in config.items() if key not in _BOOKKEEPING}
-    for key, neutral in _KERAS3_ONLY.items():
-        if key in plain and plain[key] in neutral:
-            del plain[key]
-    if name == "InputLayer" and "batch_shape" in plain:
-        plain["batch_input_shape"] = plain.pop("batch_shape")
-    for key in ("input_layers", "output_layers"):
-        if isinstance(plain.get(key), list) and plain[key] and isinstance(plain[key][0], str):
-            plain[key] = [plain[key]]
-    result = {"class_name": name, "config": plain}
-    if "name" in node:
-        result["name"] = node["name"]
-    if "inbound_nodes" in node:
-        result["inbound_nodes"] = [_inbound_node(call, where) for call in node["inbound_nodes"]]
-    return result
-
-
-def _inbound_node(call: Any, where: str) -> Any:
-    """One call of a layer: Keras 3's {args, kwargs} as Keras 2's [[layer, node, tensor, kwargs], ...]."""
-    if not isinstance(call, dict):
-        return call
-    arguments = call["args"]
-    tensors = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list) else arguments[:1]
-    constants = {key: value for key, value in call.get("kwargs", {}).items() if value is not None}
-    plain = all(isinstance(t, dict) and t.get("class_name") == "__keras_tensor__" for t in tensors)
-    if len(arguments) != 1 or not plain or any(isinstance(v, (dict, list)) for v in constants.values()):
-        raise UserInputError(
-            "a layer is called with several arguments, which cannot be carried over from Keras 3",
-            where=where,
-            hint="use layers that take one tensor or one list of tensors, or give a .tflite",
-        )
-    return [[*tensor["config"]["keras_history"], constants] for tensor in tensors]
+            model.load_weights(str(extract_weights(file, Path(folder))))

@@ -1,0 +1,63 @@
+"""Number types of a model as it is converted: everything in float32, whatever precision it was trained in.
+
+A .tflite computes in float32 or in integers. Layers of mixed precision would leave casts to types that no kernel takes, and an
+input of uint8 pixels one that no quantized model starts with; the same numbers in float32 give the same answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.core.errors import UserInputError
+from harness.workloads.keras.safety import layer_text, objects
+
+_POLICIES = ("DTypePolicy", "Policy")
+_FLOATS = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
+#: every value of these types is a float32 of the same value
+_SMALL_INTEGERS = {"int8", "uint8", "int16", "uint16", "bool"}
+#: numbers of words, which an Embedding looks up: they stay whole numbers
+_INDICES = {"int32", "int64", "uint32", "uint64"}
+
+
+def to_float32(config: dict[str, Any], *, where: str) -> None:
+    """Sets the number types of a model description, in place.
+
+    Raises:
+        UserInputError: an input of strings, or weights that Keras has quantized already.
+    """
+    for node in objects(config):
+        name, inner = node.get("class_name"), node.get("config")
+        if not isinstance(name, str) or not isinstance(inner, dict):
+            continue
+        if name in _POLICIES and inner.get("name") in _FLOATS:
+            inner["name"] = "float32"
+        elif name == "InputLayer":
+            inner["dtype"] = _input_type(inner.get("dtype"), node, where)
+        elif isinstance(inner.get("dtype"), str) and inner["dtype"] in _FLOATS:
+            inner["dtype"] = "float32"
+        if _is_quantized(name, inner):
+            raise UserInputError(
+                "its weights were quantized by Keras, so the float model that recipes start from is gone",
+                where=where,
+                hint="give the model as it was before model.quantize()",
+            )
+
+
+def _input_type(dtype: Any, node: dict[str, Any], where: str) -> Any:
+    if isinstance(dtype, dict):  # a policy, which is an object of its own
+        return dtype
+    if dtype in _FLOATS or dtype in _SMALL_INTEGERS:
+        return "float32"
+    if dtype in _INDICES:
+        return "int32"
+    if dtype in (None, "float32"):
+        return dtype
+    raise UserInputError(
+        f"input {layer_text(node)} takes values of type '{dtype}', which no .tflite of these recipes does",
+        where=where,
+        hint="give the part of the model behind it, which takes numbers",
+    )
+
+
+def _is_quantized(name: str, config: dict[str, Any]) -> bool:
+    return name.startswith("Quantized") and name.endswith("Policy") and config.get("mode") is not None
