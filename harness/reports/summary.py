@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.reports.values import BASIS_MEANING, BASIS_TEXT, agreement_share, count_of, threads_text
 from harness.results.record import CellKey, CellRecord
 from harness.variants.recipe import ALL
+from harness.workloads.checks.table import is_misread
 
 #: a recipe within this much of the best accuracy counts as equally accurate in the headline
 HEADLINE_MARGIN = 0.01
@@ -192,13 +193,18 @@ class Answer:
 def answers(summary: Summary) -> list[Answer]:
     """The headline: per column, among the recipes within HEADLINE_MARGIN of the best, the fastest and the smallest.
 
-    Only cells with the outcome ok count. Without labels the agreement with the reference stands for the accuracy. A
+    Only cells with the outcome ok count, and of these only such whose number answers the question (docs/reference/questions.md).
+    Without labels the agreement with the reference stands for the accuracy. A
     column in which no cell is ok gives no answer.
     """
     found = []
     for position, column in enumerate(summary.columns):
         cells = [row.cells[position] for row in summary.rows]
-        good = [c for c in cells if c is not None and c.outcome == "ok" and _score(c) is not None]
+        good = [
+            c
+            for c in cells
+            if c is not None and c.outcome == "ok" and _score(c) is not None and not is_misread(c.findings)
+        ]
         if not good:
             continue
         best = max(good, key=lambda c: (_score(c), -(_cost(c) or 0), -(c.size_bytes or 0)))
