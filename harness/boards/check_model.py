@@ -70,7 +70,7 @@ def checked_model(folder: Path) -> tuple[PreparedModel, np.ndarray]:
     )
     model = PreparedModel(
         workload=path.stem,
-        task="none",
+        metric=None,
         tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,
