@@ -49,6 +49,11 @@ def note_outputs(
         record.reference = model.reference.identity
         return
     _note_divergence(record, verdict, model.reference.identity, backend)
+    if record.outcome == "ok" and not any(np.isfinite(o[:shared]).any() for o in model.reference.outputs):
+        record.outcome, record.reason = (
+            "undecided",
+            "the model itself gives no finite number, so its outputs tell nothing",
+        )
 
 
 def _note_divergence(record: CellRecord, verdict: Divergence, reference: str, backend: BackendSpec) -> None:

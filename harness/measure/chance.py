@@ -36,7 +36,8 @@ def at_chance(answers: np.ndarray, labels: np.ndarray) -> str | None:
         answers, labels: class numbers, int [N].
     """
     count = len(labels)
-    if count < _FEWEST:
+    known = np.unique(answers[answers != NO_ANSWER])
+    if count < _FEWEST or not len(known):
         return None
     right = int((answers == labels).sum())
     mean, variance = _permuted(answers, labels)
@@ -46,10 +47,8 @@ def at_chance(answers: np.ndarray, labels: np.ndarray) -> str | None:
     useful = expected + _USEFUL_KAPPA * (1 - expected)
     if expected >= 1 or _binomial(right, count, useful) > _MISSED:
         return None
-    known = np.unique(answers[answers != NO_ANSWER])
-    if len(known) <= 1:
-        given = "no answer at all" if not len(known) else f"class {known[0]} for every sample"
-        return f"{right:,} of {count:,} answers are right, and the model gives {given}"
+    if len(known) == 1:
+        return f"{right:,} of {count:,} answers are right, and the model gives class {known[0]} for every sample"
     return f"{right:,} of {count:,} answers are right, where guessing is right {mean:.0f} times"
 
 
