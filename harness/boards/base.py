@@ -225,7 +225,6 @@ class WorkerStats:
     Attributes:
         memory_peak_bytes: the most it took on top of `memory_baseline_bytes`.
         memory_baseline_bytes: what it held before the model, with the runtime imported.
-        started: how the worker's process came to be; `started_why` says why it is `fresh`.
     """
 
     memory_peak_bytes: int | None = None
@@ -237,8 +236,6 @@ class WorkerStats:
     governor: str | None = None
     frequency_hz: int | None = None
     temperature_c: float | None = None
-    started: Started | None = None
-    started_why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,11 +39,16 @@ class Availability:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckStep:
-    """One line of `harness devices check`. `ok` False: `detail` says why, with what to do."""
+    """One line of `harness devices check`. `ok` False: `detail` says why, with what to do.
+
+    `private`: what in any text about the board names its place and stands in no profile, such as its host name; a report for
+    others (`harness devices report`) leaves it out.
+    """
 
     name: str
     ok: bool
     detail: str
+    private: tuple[str, ...] = ()
 
 
 class BoardKind(ABC, Generic[P]):

@@ -10,6 +10,7 @@ import click
 from harness.cli.coverage import coverage_command
 from harness.cli.devices_report import report_command
 from harness.cli.firmware import firmware_command
+from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.boards.profile.model import Profile
@@ -60,7 +61,7 @@ def check_command(name: str, devices_dir: str | None, emulated: bool) -> int:
     for step in check_device(profile, progress=lambda line: click.echo(f"       {line}", err=True)):
         click.echo(f"  {'ok  ' if step.ok else 'FAIL'} {step.name}: {step.detail}")
         failed = failed or not step.ok
-    return 2 if failed else 0
+    return ExitCode.DEVICE_FAILED if failed else ExitCode.DONE
 
 
 @command.command("enroll")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, metric_option, parse_samples, run_options, tolerance_option
+from harness.cli.options import data_options, metric_option, run_options, tolerance_option
 
 
 @click.command("measure")
@@ -43,7 +43,7 @@ def command(
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     options = RunOptions(
         workloads=(model,),

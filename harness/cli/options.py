@@ -89,23 +89,6 @@ def tolerance_option(function):
     )(function)
 
 
-def parse_samples(text: str | None) -> int | None:
-    """None for "as the profile says", 0 for `all`, else the number.
-
-    Raises:
-        UserInputError: for anything else.
-    """
-    from harness.core.errors import UserInputError
-
-    if text is None:
-        return None
-    if text == "all":
-        return 0
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
-
-
 def command_line() -> list[str]:
     """How the user called, for the record of the run."""
     import sys

@@ -8,7 +8,6 @@ from harness.cli.options import (
     data_options,
     matrix_options,
     metric_option,
-    parse_samples,
     run_options,
     tolerance_option,
 )
@@ -67,7 +66,7 @@ def command(
     from harness.cli.running import run_and_report
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     if resume is not None:
         _refuse_with_resume(click.get_current_context())

@@ -65,6 +65,21 @@ class RunOptions:
             raise UserInputError(f"the run's stored options cannot be read ({error})", hint="start a new run") from None
 
 
+def parse_samples(text: str | None) -> int | None:
+    """None for "as the profile says", 0 for `all`, else the number.
+
+    Raises:
+        UserInputError: for anything else.
+    """
+    if text is None:
+        return None
+    if text == "all":
+        return 0
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
+
+
 def parse_tolerances(settings: Sequence[str]) -> dict[str, Any]:
     """The bounds of `NAME=VALUE` settings, checked.
 

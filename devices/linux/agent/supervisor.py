@@ -126,7 +126,7 @@ class Supervisor:
         if "inputs" in request:
             inner["paths"] = [self.store.need(sha256) for sha256 in request["inputs"]]
         header, payload = self.starts.ask(ident, inner, verb, float(request["deadline_s"]))
-        if verb in ("load", "stats"):
+        if verb == "load":  # a fresh worker may have taken a forked one's place
             header.update(self.workers.get(ident).start_facts())
         self.loop.reply(header, payload)
 

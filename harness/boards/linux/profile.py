@@ -50,6 +50,8 @@ class AgentProfile(Part):
     operation_timeout_s: Seconds = 30.0
     #: the board sends signs of life; this long without one means that the link is dead
     silence_timeout_s: Seconds = 20.0
+    #: workers are copies of a process that has imported the runtime; false: each imports it itself
+    fork_server: bool = True
 
 
 class LinuxProfile(Profile):

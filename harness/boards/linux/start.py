@@ -32,4 +32,5 @@ def agent_options(profile: LinuxProfile) -> AgentOptions:
         silence_timeout_s=profile.agent.silence_timeout_s,
         graph_cache_limit_bytes=profile.limits.graph_cache_bytes,
         vendor_benchmark=profile.vendor_benchmark,
+        fork_server=profile.agent.fork_server,
     )

@@ -144,7 +144,7 @@ class LinuxWorker(Worker):
         )
 
     def stats(self) -> WorkerStats:
-        """The worker's peak memory so far, how it was started, and the board's governor, frequency and temperature now."""
+        """The worker's peak memory so far, and the board's governor, frequency and temperature now."""
         header = self._ask("stats", self._deadlines.load_s).header
         return WorkerStats(**{k: v for k, v in header.items() if k != "type"})
 
