@@ -271,7 +271,7 @@ class Worker(Protocol):
         *,
         start: int = 0,
         progress: Progress | None = None,
-        beginnings: Sequence[int] | None = None,
+        beginnings: Sequence[int] | np.ndarray | None = None,
     ) -> EvalResult:
         """Runs `count` samples from row `start`.
 

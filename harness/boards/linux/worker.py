@@ -74,7 +74,7 @@ class LinuxWorker(Worker):
         *,
         start: int = 0,
         progress: Progress | None = None,
-        beginnings: Sequence[int] | None = None,
+        beginnings: Sequence[int] | np.ndarray | None = None,
     ) -> EvalResult:
         """Runs `count` samples from row `start`, each from the model's initial state, or those from `beginnings` on in one go."""
         rows: dict[int, bytearray] = {}
