@@ -86,14 +86,29 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except HarnessError as error:
-        click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
-        if error.hint:
-            click.echo(f"  what to do: {error.hint}", err=True)
-        return error.exit_code
+        return _tell(error)
+    except OSError as error:
+        from harness.core.faults import environment_error
+
+        refused = environment_error(error)
+        return _tell_defect() if refused is None else _tell(refused)
     except Exception:
-        traceback.print_exc()
-        click.echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
-        return ExitCode.DEFECT
+        return _tell_defect()
+
+
+def _tell(error: HarnessError) -> ExitCode:
+    """Prints an error; returns its exit code."""
+    click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
+    if error.hint:
+        click.echo(f"  what to do: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _tell_defect() -> ExitCode:
+    """Prints the traceback of what nobody foresaw; called while it is handled."""
+    traceback.print_exc()
+    click.echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
+    return ExitCode.DEFECT
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
+from harness.core.cached import cached_file, whole_sha256
 from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
-from harness.core.files import sha256_file, sha256_json, write_arrays_atomic, write_bytes_atomic
+from harness.core.files import sha256_json
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
 from harness.measure.divergence import compare
@@ -146,8 +147,9 @@ class References:
         question = [model.artifact.sha256, [i.sha256 for i in model.inputs], count, beginnings]
         key = sha256_json([_RUN_VERSION, *question, oracle.identity])
         path = cache_dir() / "references" / f"{key}.npz"
-        if path.is_file():
-            return _read_outputs(path)
+        stored = _stored_outputs(path)
+        if stored is not None:
+            return stored
         try:
             arrays = self._run(oracle, model, count)
         except (WorkerFailure, MissingPartError, DeviceError, UnsupportedError) as error:
@@ -161,7 +163,8 @@ class References:
                 )
             )
             return None
-        write_arrays_atomic(path, {f"output_{i}": a for i, a in enumerate(arrays)}, compressed=True)
+        named: dict[str, Any] = {f"output_{i}": a for i, a in enumerate(arrays)}
+        cached_file(path, lambda file: np.savez_compressed(file, **named))
         return arrays
 
     def _run(self, oracle: Oracle, model: PreparedModel, count: int) -> tuple[np.ndarray, ...]:
@@ -190,15 +193,20 @@ def _model_file(oracle: Oracle, model: PreparedModel) -> tuple[Path, str]:
     from harness.tflite.dequantize import dequantize_hybrid_weights
 
     path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dequantized.tflite"
-    if not path.is_file():
+
+    def write(file: IO[bytes]) -> None:
         twin = dequantize_hybrid_weights(model.artifact.file.read_bytes())
         if twin is None:
             raise UnsupportedError("the model has no hybrid weights")
-        write_bytes_atomic(path, twin)
-    return path, sha256_file(path)
+        file.write(twin)
+
+    return path, cached_file(path, write)
 
 
-def _read_outputs(path: Path) -> tuple[np.ndarray, ...]:
+def _stored_outputs(path: Path) -> tuple[np.ndarray, ...] | None:
+    """What a reference answered before; None when it is not there, or not whole."""
+    if whole_sha256(path) is None:
+        return None
     with np.load(path, allow_pickle=False) as stored:
         return tuple(stored[f"output_{i}"] for i in range(len(stored.files)))
 

@@ -103,12 +103,16 @@ def _prepare(
             dataset = datasets.setdefault(workload.name, None) or workload.load_dataset(source)  # type: ignore[arg-type]
             datasets[workload.name] = dataset
             artifact = _artifact(request, artifacts)
-            model = prepare_model(workload, request.recipe, artifact, dataset)
+            model = prepare_model(workload, request.recipe, artifact, dataset, source.samples)
             model = replace(model, model_sha256=_source_sha256(workload, artifact, sources))
             baseline = (workload.name, request.seed)
             if baseline not in baselines:
                 baselines[baseline] = _float_answers(
-                    workload, artifacts.get((workload.name, FLOAT_RECIPE, request.seed)), dataset, references
+                    workload,
+                    artifacts.get((workload.name, FLOAT_RECIPE, request.seed)),
+                    dataset,
+                    source.samples,
+                    references,
                 )
             model = references.add_reference(model)
             if baselines[baseline] is not None:
@@ -140,11 +144,11 @@ def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artif
 
 
 def _float_answers(
-    workload: Workload, artifact: Artifact | None, dataset: Dataset, references: References
+    workload: Workload, artifact: Artifact | None, dataset: Dataset, samples: int | None, references: References
 ) -> np.ndarray | None:
     if artifact is None or artifact.path is None:
         return None
-    return references.float_answers(prepare_model(workload, FLOAT_RECIPE, artifact, dataset))
+    return references.float_answers(prepare_model(workload, FLOAT_RECIPE, artifact, dataset, samples))
 
 
 def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say) -> PreparedModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
 from harness.run.device import DeviceRunner
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
-from harness.run.matrix import ChosenDevice, choose_devices
+from harness.run.matrix import ChosenDevice, choose_devices, most_samples
 from harness.run.options import RunOptions, parse_samples
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
 from harness.session.conclude import conclude
@@ -170,7 +170,8 @@ class SuiteSession:
         if not begun.models:
             try:
                 requests = {(c.key.workload, c.key.recipe, c.key.seed): c.request for c in self._cells}
-                prepared = prepare_requests(list(requests.values()), self.source, say=self.say)
+                source = replace(self.source, samples=most_samples(self.devices, self.options.samples))
+                prepared = prepare_requests(list(requests.values()), source, say=self.say)
             except HarnessError as error:
                 self._unprepared = error
                 raise

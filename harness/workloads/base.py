@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Metric
+from harness.workloads.rows import Rows
 
 if TYPE_CHECKING:
     from harness.workloads.datasets import DataSource
@@ -31,7 +32,7 @@ class Dataset:
         name: such as `mnist` or `digits-28x28`.
         note: what it is and where it came from, in words; shown under every table.
         digest: SHA-256 over names, shapes, dtypes and bytes of all arrays; part of the cell's identity.
-        x_train, x_test: float32, [N, ...], already normalised.
+        x_train, x_test: float32, [N, ...], already normalised; large ones stay in their file (`harness.workloads.rows`).
         y_train, y_test: labels as the workload's metric takes them, [N, ...]: class numbers, int64 [N], for classification;
             None where there are no labels.
         origin: the file or package it was read from, for a reader.
@@ -42,9 +43,9 @@ class Dataset:
     name: str
     note: str
     digest: str
-    x_train: np.ndarray | None
+    x_train: Rows | None
     y_train: np.ndarray | None
-    x_test: np.ndarray
+    x_test: Rows
     y_test: np.ndarray | None
     origin: str = ""
     sequences: np.ndarray | None = None

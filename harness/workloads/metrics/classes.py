@@ -57,8 +57,18 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
     if low < 0 or (classes is not None and high >= classes):
         expected = f"0..{classes - 1}" if classes is not None else "0 or more"
         what = f"array '{ends.key}' holds the label {low if low < 0 else high}, expected {expected}"
-        raise UserInputError(what, where=ends.where)
+        raise UserInputError(what, where=ends.where, hint=_label_hint(low, high, classes))
     return flat.astype(np.int64)
+
+
+def _label_hint(low: int, high: int, classes: int | None) -> str:
+    """What labels outside of the model's classes most likely are."""
+    if classes is None:
+        return "classes count from 0"
+    if high - low < classes:
+        step = f"add {-low}" if low < 0 else f"subtract {low}"
+        return f"they lie in {low}..{high}: {step}, so that classes count from 0"
+    return f"the model has {classes} classes: use the model that belongs to these labels"
 
 
 def is_whole(values: np.ndarray) -> bool:
