@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: the suffix of an emulated twin's device id
 QEMU_SUFFIX = "@qemu"
+#: the lock that emulated boards share with the host devices: they compute with the same cores
+HOST_LOCK = "host-cpu"
 
 P = TypeVar("P", bound=Profile)
 
@@ -94,8 +96,8 @@ class BoardKind(ABC, Generic[P]):
     def availability(self, profile: P) -> Availability:
         """Whether the board can be tried. It is not asked."""
         try:
-            self.require_parts(profile)
             self.require_address(profile)
+            self.require_parts(profile)
         except HarnessError as error:
             return Availability(ok=False, reason=str(error))
         return Availability(ok=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import data_options
+from harness.cli.options import data_options, metric_option
 
 if TYPE_CHECKING:
     from harness.variants.build.build import BuildOutcome, BuildRequest
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers, one thread each. Default: one per core.")
 @data_options
+@metric_option
 @click.option("--cache-dir", type=click.Path(), help="Where built models live. Default: $HARNESS_CACHE_DIR or yours.")
 @click.option("--quota", help="Keep the cache below this size, such as 2G. Default: $HARNESS_CACHE_QUOTA or 4G.")
 @click.option("--bundle", type=click.Path(), help="Pack models, samples and reference outputs into this folder.")
@@ -50,6 +51,7 @@ def command(
     jobs: int | None,
     data_dir: str | None,
     data: str | None,
+    metric: str | None,
     cache_dir: str | None,
     quota: str | None,
     bundle: str | None,
@@ -69,7 +71,7 @@ def command(
         os.environ["HARNESS_CACHE_DIR"] = str(Path(cache_dir).expanduser().absolute())
     if clean:
         return _clean(quota)
-    requests = make_requests(names, recipes, range(seeds), data_dir, data)
+    requests = make_requests(names, recipes, range(seeds), data_dir, data, metric)
     if list_only:
         return _list(requests)
     outcomes = _build(requests, jobs, quota)
@@ -85,7 +87,12 @@ def command(
 
 
 def make_requests(
-    names: tuple[str, ...], recipes: tuple[str, ...], seeds: range, data_dir: str | None, data: str | None
+    names: tuple[str, ...],
+    recipes: tuple[str, ...],
+    seeds: range,
+    data_dir: str | None,
+    data: str | None,
+    metric: str | None = None,
 ) -> list[BuildRequest]:
     """The matrix that the command line asks for, in table order.
 
@@ -99,7 +106,8 @@ def make_requests(
 
     chosen = select_recipes(recipes)
     source = DataSource.default(data_dir)
-    workloads = [get_workload(name, data=Path(data) if data else None) for name in names or workload_names()]
+    samples = Path(data) if data else None
+    workloads = [get_workload(name, data=samples, metric=metric) for name in names or workload_names()]
     return [
         BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed)
         for workload in workloads

@@ -101,6 +101,10 @@ class References:
             return None
         return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
 
+    def float_outputs(self, model: PreparedModel, count: int) -> tuple[np.ndarray, ...] | None:
+        """LiteRT's outputs of a model on its first samples, [count, ...] each; None where it cannot answer."""
+        return self._ask(LITERT_FLOAT, model, count, [])
+
     def _choose(self, model: PreparedModel) -> tuple[list[Oracle], list[Finding]]:
         """The oracles in order of trust, and why the first choice is not there where that is so."""
         from harness.tflite.arithmetic import node_arithmetic

@@ -14,8 +14,12 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.finding import Finding
 from harness.prepare.samples import InputFile, needed_samples, random_inputs, samples_file
+from harness.tflite.features import is_integer_model, output_lsb
+from harness.tflite.graph import read_graph
+from harness.tflite.output_step import rounding_steps
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Tolerance, Workload, stratified_order
+from harness.workloads.checks.model import graph_findings, refuse_misfit
 from harness.workloads.metrics.base import Metric
 from harness.workloads.sequences import sequence_beginnings, sequence_order
 
@@ -106,7 +110,7 @@ def prepare_model(
         samples: how many will be evaluated at most; None for all. Of a large test set no more are made ready.
 
     Raises:
-        UserInputError: when the data does not fit the model.
+        UserInputError: when the data, its labels or the metric do not fit the model.
     """
     base = PreparedModel(
         workload=workload.name,
@@ -129,6 +133,7 @@ def prepare_model(
             where=str(artifact.path),
             hint="measure it without --data: random inputs are made for every input",
         )
+    refuse_misfit(read_graph(artifact.file), dataset.y_test, workload.metric)
     order, beginnings = evaluation_order(workload, dataset, needed_samples(dataset, artifact.inputs[0], samples))
     return replace(
         with_graph_facts(base),
@@ -159,14 +164,19 @@ def evaluation_order(workload: Workload, dataset: Dataset, count: int | None) ->
 
 
 def with_graph_facts(model: PreparedModel) -> PreparedModel:
-    """Adds what reading the .tflite tells: node count, and the size of an output step when it computes in integers."""
-    from harness.tflite.features import is_integer_model, output_lsb
-    from harness.tflite.graph import read_graph
-    from harness.tflite.output_step import rounding_steps
-
+    """Adds what reading the .tflite tells: node count, the size of an output step when it computes in integers, and what of the
+    model is not run or not judged.
+    """
     graph = read_graph(model.artifact.file)
     lsb = tuple(output_lsb(graph)) if is_integer_model(graph) else (None,) * len(model.artifact.outputs)
-    return replace(model, lsb=lsb, rounding_steps=rounding_steps(graph), node_count=len(graph.nodes))
+    found = graph_findings(graph, judged=model.metric is not None, where=f"{model.workload}/{model.recipe}")
+    return replace(
+        model,
+        lsb=lsb,
+        rounding_steps=rounding_steps(graph),
+        node_count=len(graph.nodes),
+        findings=(*model.findings, *found),
+    )
 
 
 def audit_findings(artifact: Artifact) -> tuple[Finding, ...]:

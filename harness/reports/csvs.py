@@ -39,8 +39,10 @@ def frame_csv(frame: pd.DataFrame) -> str:
 
 def summary_csv(summary: Summary) -> str:
     """The summary's numbers; one header line: `DEVICE / BACKEND (THREADS, BASIS): VALUE`."""
+    import pandas as pd
+
     frame = summary_table(summary)
-    frame.columns = [f"{device}: {value}" for device, value in frame.columns]
+    frame.columns = pd.Index([": ".join(pair) for pair in frame.columns.to_list()])
     frame = frame.reset_index()
     frame["dataset_name"], frame["dataset_note"] = summary.dataset_name, summary.dataset_note
     return frame_csv(frame)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.reports import fallback
 from harness.reports.fields import FIELDS, Field
 from harness.reports.jsonout import cell_json
+from harness.reports.scores import ACCURACY, score_of, score_text
 from harness.reports.summary import Row, Summary, newest, recipe_order
 from harness.reports.values import (
     GOOD,
@@ -20,9 +21,9 @@ from harness.reports.values import (
     count_of,
     latency_text,
     memory_text,
+    misread_text,
     outcome_word,
     placement_text,
-    score_text,
     size_text,
 )
 from harness.results.record import CellRecord, RunInfo
@@ -64,13 +65,13 @@ def cell_text(
 ) -> str:
     """One cell of a summary in words, its lines apart by newlines. The rule of honesty is kept here.
 
-    A latency always stands with its outcome, sample count and placement; an X always with its reason. `narrow` leaves
-    out spaces and the interval's last digit, for terminals.
+    A latency always stands with its outcome, sample count and placement; an X always with its reason; a score that answers
+    another question always with what says so. `narrow` leaves out spaces and the interval's last digit, for terminals.
     """
     if record is None:
         return NOT_RUN
     first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
-    lines = [first, latency_text(record, narrow=narrow), memory_text(record)]
+    lines = [first, misread_text(record), latency_text(record, narrow=narrow), memory_text(record)]
     if record.outcome not in GOOD:
         lines.append(clean(record.reason, reason_limit) or "no reason was recorded")
     lines.append(seed_note)
@@ -97,7 +98,8 @@ def summary_text(summary: Summary, *, reason_limit: int | None = 120) -> pd.Data
 def summary_table(summary: Summary) -> pd.DataFrame:
     """The summary as numbers: index `recipe`, columns (device / backend (threads, basis), value).
 
-    Values of each device and backend: outcome, accuracy, accuracy_low, accuracy_high, accuracy_delta, samples,
+    Values of each device and backend: outcome, metric, score, score_low, score_high, score_delta, accuracy, accuracy_low,
+    accuracy_high, accuracy_delta, samples,
     latency_median_ns, latency_p90_ns, latency_samples, instructions, cycles, arena_bytes, stack_peak_bytes, model_bytes,
     code_bytes, placement, size_bytes, reason.
     """
@@ -111,12 +113,17 @@ def summary_table(summary: Summary) -> pd.DataFrame:
                 values[(column.text, name)] = value
         rows.append(values)
     frame = pd.DataFrame(rows, index=pd.Index([row.recipe for row in summary.rows], name="recipe"), dtype=object)
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns, names=["device", "value"])
+    frame.columns = pd.MultiIndex.from_tuples(list(rows[0]) if rows else [], names=["device", "value"])
     return frame
 
 
 def _summary_values(record: CellRecord | None) -> dict[str, Any]:
     names = (
+        "metric",
+        "score",
+        "score_low",
+        "score_high",
+        "score_delta",
         "accuracy",
         "accuracy_low",
         "accuracy_high",
@@ -132,13 +139,15 @@ def _summary_values(record: CellRecord | None) -> dict[str, Any]:
         "model_bytes",
         "code_bytes",
     )
-    measured = record is not None and (record.latency_median_ns is not None or count_of(record) is not None)
+    if record is None:
+        return {"outcome": NOT_RUN, **dict.fromkeys((*names, "placement", "size_bytes", "reason"))}
+    measured = record.latency_median_ns is not None or count_of(record) is not None
     return {
-        "outcome": NOT_RUN if record is None else record.outcome,
-        **{name: getattr(record, name, None) for name in names},
+        "outcome": record.outcome,
+        **{name: getattr(record, name) for name in names},
         "placement": placement_text(record) if measured else None,
-        "size_bytes": getattr(record, "size_bytes", None),
-        "reason": None if record is None else clean(record.reason) or None,
+        "size_bytes": record.size_bytes,
+        "reason": clean(record.reason) or None,
     }
 
 
@@ -201,7 +210,8 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         {
             **_key(r),
             "outcome": r.outcome,
-            "accuracy": r.accuracy,
+            "metric": _metric_of(r),
+            "score": score_of(r),
             "samples": r.samples,
             "runtime": r.fingerprint.runtime if r.fingerprint else None,
             "time_basis": r.time_basis,
@@ -211,8 +221,13 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         for r in in_order(records)
         if is_mcu(r)
     ]
-    heads = ["outcome", "accuracy", "samples", "runtime", "time_basis", "placement", *costs, *sizes]
+    heads = ["outcome", "metric", "score", "samples", "runtime", "time_basis", "placement", *costs, *sizes]
     return _frame(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
+
+
+def _metric_of(record: CellRecord) -> str | None:
+    """The metric's name; records from before metrics had names have their accuracy."""
+    return record.metric or (ACCURACY if record.accuracy is not None else None)
 
 
 def is_mcu(record: CellRecord) -> bool:
@@ -370,7 +385,7 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         if len({c.key.seed for c in cells}) < 2:
             continue
         good = [c for c in cells if c.outcome == "ok"]
-        scores = [c.accuracy for c in good if c.accuracy is not None]
+        scores = [score for c in good if (score := score_of(c)) is not None]
         medians = [c.latency_median_ns for c in good if c.latency_median_ns is not None]
         counts = [count for count in map(count_of, good) if count is not None]
         rows.append(
@@ -383,10 +398,11 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
                 "seeds": ", ".join(str(c.key.seed) for c in cells),
                 "ok": len(good),
                 "cells": len(cells),
-                "accuracy_min": min(scores, default=None),
-                "accuracy_mean": float(np.mean(scores)) if scores else None,
-                "accuracy_max": max(scores, default=None),
-                "accuracy_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+                "metric": ", ".join(dict.fromkeys(name for c in good if (name := _metric_of(c)))) or None,
+                "score_min": min(scores, default=None),
+                "score_mean": float(np.mean(scores)) if scores else None,
+                "score_max": max(scores, default=None),
+                "score_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
                 "latency_median_ns_min": min(medians, default=None),
                 "latency_median_ns_max": max(medians, default=None),
                 "count_min": min(counts, default=None),
@@ -403,10 +419,11 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
             "seeds",
             "ok",
             "cells",
-            "accuracy_min",
-            "accuracy_mean",
-            "accuracy_max",
-            "accuracy_sd",
+            "metric",
+            "score_min",
+            "score_mean",
+            "score_max",
+            "score_sd",
             "latency_median_ns_min",
             "latency_median_ns_max",
             "latency_samples",

@@ -16,6 +16,8 @@ from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.base import Dataset, Schedule, State, Workload
+from harness.workloads.checks.inputs import refuse_open_inputs
+from harness.workloads.checks.outputs import output_ends, units_and_places
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
 from harness.workloads.metrics.base import Metric
@@ -46,13 +48,16 @@ _SCHEDULE = Schedule(
 class ModelEnds:
     """What is known about the user's model without running it.
 
-    `input` has -1 where any size fits; None when the file does not say. `output_units` is None when it does not say.
+    `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
+    see `Ends`; None when the file does not say.
     """
 
     kind: Literal["keras", "tflite"]
     input: TensorIo | None
     output_units: int | None
     from_logits: bool
+    places: int | None = None
+    numbers: bool = False
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -76,7 +81,9 @@ def model_ends(path: Path) -> ModelEnds:
     ends = keras_ends(file)
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
-    return ModelEnds(kind="keras", input=io, output_units=ends.output_units, from_logits=ends.from_logits)
+    units, places = units_and_places(ends.output_shape)
+    units = ends.output_units if units is None else units
+    return ModelEnds(kind="keras", input=io, output_units=units, places=places, from_logits=ends.from_logits)
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -86,18 +93,22 @@ def _tflite_ends(path: Path) -> ModelEnds:
     if len(graph.inputs) != 1 or not graph.outputs:
         what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
         raise UserInputError(what, where=str(path), hint="models with several inputs are not supported")
-    tensor, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    refuse_open_inputs(graph)
+    tensor, output = graph.tensors[graph.inputs[0]], output_ends(graph)[0]
     shape = tensor.shape_signature or tensor.shape
     scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
     if shape[:1] in ((1,), (-1,)):
         shape = (-1, *shape[1:])
     io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
-    last = graph.producers.get(graph.outputs[0])
-    while last is not None and last.op in ("QUANTIZE", "DEQUANTIZE"):
-        last = graph.producers.get(last.inputs[0])
-    squashed = last is not None and last.op in ("SOFTMAX", "LOGISTIC")
-    units = output.shape[-1] if output.shape else None
-    return ModelEnds(kind="tflite", input=io, output_units=units, from_logits=not squashed)
+    units, places = units_and_places(output.shape)
+    return ModelEnds(
+        kind="tflite",
+        input=io,
+        output_units=units,
+        places=places,
+        numbers=output.numbers,
+        from_logits=not output.squashed,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.boards.kind import QEMU_SUFFIX
+from harness.boards.kind import HOST_LOCK, QEMU_SUFFIX
 from harness.boards.linux.profile import LinuxProfile, RuntimeProfile
 from harness.boards.profile.fields import BackendName, Samples
 from harness.boards.profile.model import BackendProfile, DeadlinesProfile, LimitsProfile, Profile
@@ -24,8 +24,6 @@ from harness.envs.hostenv import parse_package
 from harness.links.base import Link
 from harness.links.profile import LinkPlace, ProgramLinkProfile
 
-#: the lock that emulated boards share with the host devices: they compute with the same cores
-HOST_LOCK = "host-cpu"
 _OVERRIDES: dict[str, Any] = {
     "backends": dict[BackendName, BackendProfile],
     "samples": Samples,
