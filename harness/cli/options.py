@@ -51,6 +51,18 @@ def matrix_options(function):
     return function
 
 
+def runtime_option(function):
+    """`--runtime NAME==VERSION`, repeatable."""
+    return click.option(
+        "--runtime",
+        "runtimes",
+        multiple=True,
+        metavar="NAME==VERSION",
+        help="Run each device with this release of ai-edge-litert or tflite-runtime in place of its own; repeatable. For host "
+        "devices and emulated boards, whose runtime is installed on first use.",
+    )(function)
+
+
 def run_options(function):
     """What every command that runs cells takes."""
     for decorator in reversed(

@@ -9,6 +9,7 @@ from harness.cli.options import (
     matrix_options,
     metric_option,
     run_options,
+    runtime_option,
     tolerance_option,
 )
 
@@ -16,6 +17,7 @@ from harness.cli.options import (
 @click.command("run")
 @matrix_options
 @run_options
+@runtime_option
 @data_options
 @metric_option
 @tolerance_option
@@ -41,6 +43,7 @@ def command(
     recipes,
     devices,
     backends,
+    runtimes,
     samples,
     budget,
     emulated,
@@ -75,6 +78,7 @@ def command(
         recipes=recipes or (() if bundle else ("core",)),
         devices=devices,
         backends=backends,
+        runtimes=runtimes,
         seeds=seeds,
         samples=parse_samples(samples),
         budget_s=parse_duration(budget) if budget else None,

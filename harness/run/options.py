@@ -20,6 +20,8 @@ class RunOptions:
     recipes: tuple[str, ...] = ("core",)
     devices: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
+    #: releases of runtimes, as NAME==VERSION, that each device is run with in place of its own
+    runtimes: tuple[str, ...] = ()
     seeds: int = 1
     #: samples per cell: None as the profile says, 0 for all
     samples: int | None = None
