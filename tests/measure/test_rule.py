@@ -95,6 +95,21 @@ def test_values_that_are_no_numbers_are_wrong(value):
     assert judged.outputs[0].error == np.inf and judged.outputs[0].bias is None
 
 
+def test_chance_near_a_border_between_classes_is_allowed_for():
+    """One in ten samples lies on a border; D and C each put half of those on a side of their own."""
+    wrong = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        rounded = np.tile([[0.0, 1.0], [1.0, 0.0]], (32, 1))
+        border = rng.random(64) < 0.2
+        rounded[border] = 0.5
+        device, clamped = rounded.copy(), rounded.copy()
+        device[border, 1] += rng.choice([-1e-6, 1e-6], border.sum())
+        clamped[border, 1] += rng.choice([-1e-6, 1e-6], border.sum())
+        wrong += verdict_of(device, rounded, clamped, step=1e-4).verdict == "wrong"
+    assert wrong == 0
+
+
 def test_outputs_that_stand_still_are_wrong():
     rounded, clamped = model_outputs()
     judged = verdict_of(np.repeat(rounded[:1], 128, axis=0), rounded, clamped)
