@@ -33,8 +33,8 @@ _BIAS_BOUND, _BIAS_BOUND_FEW = 0.75, 2.0
 #: what classes may differ by beyond what rounding alone makes them differ and beyond so many standard deviations of chance:
 #: of the samples near a border between classes, D and C hit others
 _CLASS_BOUND, _CHANCE = 0.05, 3.0
-#: further than right runtimes nearly ever are (the worst: 1.44, 0.18 and 0.04): a reason to ask the ops, and no verdict
-_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT = 1.3, 0.25, 0.04
+#: further than 97 % of right pairs are (the worst: 1.44, 0.18 and 0.04): a reason to ask the ops, and no verdict
+_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT = 1.2, 0.2, 0.04
 #: N is at least this share of the spread of the outputs, by the least exact arithmetic in the model
 _SPREAD_SHARE = {"integer": 0.005, "float": 0.005, "weight-only": 0.005, "hybrid": 0.025}
 _FLOAT16_SHARE = 0.04
