@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, matrix_options, parse_samples, run_options, tolerance_option
+from harness.cli.options import (
+    data_options,
+    deadline_option,
+    matrix_options,
+    parse_samples,
+    run_options,
+    tolerance_option,
+)
 
 
 @click.command("run")
@@ -20,6 +27,7 @@ from harness.cli.options import data_options, matrix_options, parse_samples, run
     help="Repeat training this often, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+@deadline_option
 @click.option(
     "--resume",
     is_flag=False,
@@ -44,6 +52,7 @@ def command(
     data,
     seeds,
     jobs,
+    deadline,
     resume,
     bundle,
     tolerances,
@@ -76,6 +85,7 @@ def command(
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,
+        deadline_s=parse_duration(deadline) if deadline else None,
         tolerances=tolerances,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code

@@ -82,7 +82,12 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     workloads = distinct([get_workload(name, data=data) for name in options.workloads or workload_names()])
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
-    return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))
+    return Plan(
+        keys=keys,
+        prepare=lambda say: prepare_requests(
+            requests, source, jobs=options.jobs, say=say, deadline_s=options.deadline_s
+        ),
+    )
 
 
 def distinct(workloads: Sequence[Workload]) -> list[Workload]:

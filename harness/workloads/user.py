@@ -45,6 +45,7 @@ class ModelEnds:
     input: TensorIo | None
     output_units: int | None
     from_logits: bool
+    keras_major: Literal[2, 3] = 2
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -68,7 +69,13 @@ def model_ends(path: Path) -> ModelEnds:
     ends = keras_ends(file)
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
-    return ModelEnds(kind="keras", input=io, output_units=ends.output_units, from_logits=ends.from_logits)
+    return ModelEnds(
+        kind="keras",
+        input=io,
+        output_units=ends.output_units,
+        from_logits=ends.from_logits,
+        keras_major=file.keras_major,
+    )
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -282,6 +289,7 @@ def user_workload(path: Path, data: Path | None) -> Workload:
         model_path=str(path),
         data_path=str(data) if data else None,
         from_logits=ends.from_logits,
+        keras_major=ends.keras_major,
     )
 
 

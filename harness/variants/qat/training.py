@@ -15,7 +15,8 @@ import numpy as np
 from harness.core.errors import UnsupportedError, UserInputError
 from harness.variants.qat import quantizers
 from harness.variants.recipe import Quantizer, Training
-from harness.workloads.keras.env import import_tf
+from harness.workloads.keras.env import has_keras2, import_tf, import_this_keras
+from harness.workloads.keras.messages import explain
 
 if TYPE_CHECKING:
     from harness.workloads.base import Dataset, Workload
@@ -30,7 +31,7 @@ def seed_everything(seed: int) -> None:
     Layer names are numbered from a counter of the process, and names land in the .tflite: without the reset the same
     build would give other bytes the second time.
     """
-    _, keras = import_tf()
+    _, keras = import_this_keras()
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
 
@@ -130,18 +131,28 @@ def _fit(
 ) -> None:
     """Keras' fit with the order of samples drawn here: Keras would draw it from a generator that building the model
     has moved by an amount that differs between a float and a quantized model."""
-    _, keras = import_tf()
+    _, keras = import_this_keras()
     keras.utils.set_random_seed(seed)
     optimizer = keras.optimizers.get(workload.schedule.optimizer)
     optimizer.learning_rate = learning_rate
     losses = keras.losses
     loss = losses.BinaryCrossentropy if workload.task == "binary" else losses.SparseCategoricalCrossentropy
-    model.compile(optimizer=optimizer, loss=loss(from_logits=workload.from_logits))
+    # Keras 3 would compile by XLA where it can, which takes minutes on one core.
+    settings = {} if has_keras2() else {"jit_compile": False}
+    model.compile(optimizer=optimizer, loss=loss(from_logits=workload.from_logits), **settings)
     order = np.random.default_rng(seed)
     for epoch in range(epochs):
         chosen = order.permutation(len(x))
         callbacks = [_progress_callback(keras, epoch, epochs, on_progress)] if on_progress else []
-        model.fit(x[chosen], y[chosen], batch_size=batch_size, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+        try:
+            model.fit(
+                x[chosen], y[chosen], batch_size=batch_size, epochs=1, shuffle=False, verbose=0, callbacks=callbacks
+            )
+        # Keras and TensorFlow throw what they like over a model that does not fit its loss or its samples.
+        except Exception as error:
+            raise UnsupportedError(
+                f"Keras cannot train this model: {explain(error)}", hint="ptq recipes take it as it is"
+            ) from error
 
 
 def _progress_callback(keras: Any, epoch: int, epochs: int, on_progress: OnProgress) -> Any:
