@@ -1,10 +1,18 @@
-"""The emulated i.MX 8M Plus: what the harness adds to a loop on the board, and how long a whole evening's table takes.
+"""The emulated i.MX 8M Plus: what the harness adds to a loop on the board, what a cell costs, how long a whole table takes.
 
-    python benchmarks/bench_twin.py [--rounds 5] [--images 1000] [--run] [--data-dir DIR]
+    python benchmarks/bench_twin.py [--rounds 5] [--images 1000] [--cells 10] [--run] [--data-dir DIR]
 
-Overhead: a round is one evaluation of 1,000 images through the agent over SSH, and one bare set_tensor/invoke/get_tensor loop
+Loop: a round is one evaluation of 1,000 images through the agent over SSH, and one bare set_tensor/invoke/get_tensor loop
 on a board of its own of the same image, model and images already there for both; medians over the rounds are compared. Target:
-1.10. With --run also `harness run --device imx8mp --emulated --workload mnist-cnn --recipe core` (three backends, 1,000 samples a
+1.10.
+
+Cells (--cells 0 leaves them out): whole cells with their files already on the board, on `cpu`, and on `npu` with its cached
+start; on one board workers are forked, on another each imports the runtime itself (`agent.fork_server: false`), by turns. Printed
+is the overhead, `duration - invokes`: everything of a cell but the time inside `invoke`, warm-up and cached start included.
+Targets: 0.5 s on cpu and 1.5 s on npu, on a machine that does nothing else. Beside it stands the spread of the cells' median
+latencies, over forks and over fresh starts.
+
+With --run also `harness run --device imx8mp --emulated --workload mnist-cnn --recipe core` (three backends, 1,000 samples a
 cell, 256 on cpu-ref, variants built before): target 5 minutes. Fewer samples where the data has fewer; --data-dir names a folder
 with mnist.npz. Exit status 1 when a target is missed.
 """
@@ -19,6 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +37,26 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.boards.base import Deadlines
-from harness.boards.connect import backend_spec, connect, link_of
+from harness.boards.connect import backend_spec, connect
 from harness.boards.resolve import get_profile
+from harness.judge.stored import finisher
 from harness.links.base import Channel, recv_exact
+from harness.prepare.prepared import PreparedModel
+from harness.results.objects import ObjectStore
+from harness.results.record import CellKey, RunInfo
+from harness.results.store import Store
+from harness.run.budget import Budget
+from harness.run.device import DeviceRunner
+from harness.run.jobs import DeviceJob, Execution, PlannedCell
+from harness.run.measured import measure_plan
+from harness.run.measurement import Measurement
+from harness.run.options import RunOptions
 from tests.support import tiny_model
 
 _BACKEND = "cpu"
 _START_S, _LOOP_S = 120.0, 600.0
+#: seconds of a cell outside `invoke`
+_TARGETS_S = {"cpu": 0.5, "npu": 1.5}
 #: the loop of a user without a harness: gets its files on stdin, then answers each byte with 8 bytes of nanoseconds
 BARE = """
 import io, sys, time
@@ -58,23 +82,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--cells", type=int, default=10, help="cells per backend and way of starting")
     parser.add_argument("--run", action="store_true", help="also time the whole table")
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        met = overhead(Path(name), options)
+        met = loop(Path(name), options) if options.rounds else True
+        if options.cells:
+            met = cells(Path(name), options) and met
         if options.run:
             met = whole_run(Path(name), options) and met
     return 0 if met else 1
 
 
-def overhead(folder: Path, options: argparse.Namespace) -> bool:
-    """Interleaved evaluations and bare loops on one board; prints the ratio of their medians."""
+# ------------------------------------------------------------------------------------------------------------- loop
+
+
+def loop(folder: Path, options: argparse.Namespace) -> bool:
+    """Interleaved evaluations and bare loops; prints the ratio of their medians."""
     model, data = folder / "model.tflite", folder / "images.npy"
     model.write_bytes(tiny_model.mnist_cnn())
     np.save(data, np.random.default_rng(0).integers(-128, 128, (options.images, 28, 28, 1), dtype=np.int8))
     profile = get_profile("imx8mp", emulated=True)
-    board, link = connect(profile), link_of(profile)
+    board, link = connect(profile), profile.link.make_link(profile.place())
     try:
         channel = start_bare(link, profile, model.read_bytes(), data.read_bytes())
         board.connect()
@@ -120,6 +150,107 @@ def start_bare(link, profile, model: bytes, data: bytes) -> Channel:
 def ask(channel: Channel) -> int:
     channel.send([b"x"], _START_S)
     return int.from_bytes(recv_exact(channel, 8, _LOOP_S), "big")
+
+
+# ------------------------------------------------------------------------------------------------------------ cells
+
+
+@dataclass(kw_only=True)
+class Side:
+    """A board on which workers start in one way, and what its cells gave: seconds outside invoke, median latencies."""
+
+    started: str
+    runner: DeviceRunner
+    last: Measurement | None = None
+    overhead_s: dict[str, list[float]] = field(default_factory=dict)
+    median_ns: dict[str, list[float]] = field(default_factory=dict)
+
+    def run(self, key: CellKey, model: PreparedModel, *, note: bool) -> None:
+        self.runner.run_one(PlannedCell(key=key, model=model))
+        measured = self.last
+        assert measured is not None and measured.evaluated is not None, "the cell failed"
+        assert measured.started == self.started, measured.started_why
+        if note:
+            self.overhead_s.setdefault(key.backend, []).append((measured.duration_ns - invokes_ns(measured)) / 1e9)
+            self.median_ns.setdefault(key.backend, []).append(float(np.median(measured.bench.samples_ns)))
+
+
+def invokes_ns(measured: Measurement) -> int:
+    """All the time that a cell spent inside `invoke`."""
+    bench = int(measured.bench.warmup_ns.sum() + measured.bench.samples_ns.sum())
+    cached = measured.cached.first_invoke_ns if measured.cached is not None else 0
+    return measured.first_invoke_ns + bench + int(measured.evaluated.invoke_ns.sum()) + (cached or 0)
+
+
+def cells(folder: Path, options: argparse.Namespace) -> bool:
+    """Whole cells on two boards by turns; prints what they cost beside their invokes, and how their medians spread."""
+    path = folder / "mnist.tflite"
+    path.write_bytes(tiny_model.mnist_cnn())
+    plan = measure_plan(RunOptions(workloads=(str(path),), devices=("imx8mp@qemu",), samples=options.images), 0)
+    (model,) = plan.prepare(lambda what, done, total: None)
+    keys = {key.backend: key for key in plan.keys if key.backend in _TARGETS_S}
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(folder / "results"))
+        store.begin_run(RunInfo(run="bench", started_utc="", command=[]))
+        sides = [stack.enter_context(side(store, folder, started, options.images)) for started in ("forked", "fresh")]
+        for number in range(-1, options.cells):  # the first brings the files, and imports the runtime
+            for key in keys.values():
+                for one in sides:
+                    cell = replace(key, seed=number + 1, dataset=f"{key.dataset}-{one.started}")
+                    one.run(cell, model, note=number >= 0)
+    busy = os.getloadavg()[0]
+    print(
+        f"imx8mp@qemu, {options.images} images, files on the board, {options.cells} cells each by turns; load {busy:.1f}"
+    )
+    return all([report(backend, sides, limit_s) for backend, limit_s in _TARGETS_S.items()])
+
+
+@contextmanager
+def side(store: Store, folder: Path, started: str, images: int) -> Iterator[Side]:
+    """A board of its own, connected."""
+    profile = get_profile("imx8mp", emulated=True)
+    agent = profile.agent.model_copy(update={"fork_server": started == "forked"})
+    # Both boards are there at once, and idle while the other one works.
+    profile = profile.model_copy(update={"agent": agent, "exclusive": f"bench-{started}"})
+    finish = finisher(ObjectStore(folder / "results"))
+
+    def keep(measurement, model, context):
+        found.last = measurement
+        return finish(measurement, model, context)
+
+    job = DeviceJob(profile=profile, device=profile.name, cells=(), samples=images)
+    execution = Execution(run="bench", store=store, finish=keep)
+    runner = DeviceRunner(job=job, execution=execution, budget=Budget(total_s=None, cells=1))
+    found = Side(started=started, runner=runner)
+    runner.open()
+    try:
+        yield found
+    finally:
+        runner.close()
+
+
+def report(backend: str, sides: list[Side], limit_s: float) -> bool:
+    met = True
+    for one in sides:
+        overhead, medians = one.overhead_s[backend], one.median_ns[backend]
+        typical_s = statistics.median(overhead)
+        verdict = ""
+        if one.started == "forked":
+            met = typical_s <= limit_s
+            verdict = f"; target <= {limit_s} s: {'met' if met else 'MISSED'}"
+        print(
+            f"{backend}, {one.started}: overhead {typical_s:.3f} s ({min(overhead):.3f} to {max(overhead):.3f})"
+            f", median latency {statistics.median(medians) / 1e3:.0f} us, spread {spread(medians):.1%}{verdict}"
+        )
+    return met
+
+
+def spread(values: list[float]) -> float:
+    """Their standard deviation, as a share of their mean."""
+    return statistics.stdev(values) / statistics.mean(values) if len(values) > 1 else 0.0
+
+
+# -------------------------------------------------------------------------------------------------------- whole run
 
 
 def whole_run(folder: Path, options: argparse.Namespace) -> bool:

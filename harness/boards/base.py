@@ -32,6 +32,8 @@ CACHE_DIR = "{cache_dir}"
 Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement"]
 #: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
 FailureKind = Literal["exception", "signal", "deadline", "exit"]
+#: how a worker's process came to be: copied from one that had imported the runtime, or as an interpreter of its own
+Started = Literal["forked", "fresh"]
 
 
 class WorkerFailure(HarnessError):
@@ -218,9 +220,15 @@ class PlacementResult:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStats:
-    """What the board tells of the worker and itself; None where it does not."""
+    """What the board tells of the worker and itself; None where it does not.
+
+    Attributes:
+        memory_peak_bytes: the most it took on top of `memory_baseline_bytes`.
+        memory_baseline_bytes: what it held before the model, with the runtime imported.
+    """
 
     memory_peak_bytes: int | None = None
+    memory_baseline_bytes: int | None = None
     arena_bytes: int | None = None
     stack_peak_bytes: int | None = None
     model_bytes: int | None = None
@@ -243,9 +251,13 @@ class Worker(Protocol):
 
     Attributes:
         cache_use: after `close`: what is in the delegate's graph cache; None for a backend without one.
+        started, started_why: how its process came to be, and why it is `fresh`; None where there is but one way. Known before
+            anything runs, so also of a worker that ends badly.
     """
 
     cache_use: GraphCacheUse | None = None
+    started: Started | None = None
+    started_why: str | None = None
 
     def load(self, model_sha256: str) -> LoadResult: ...
     def first_invoke(self, input_sha256s: Sequence[str]) -> int | None:

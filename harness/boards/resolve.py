@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.boards.estimate.board import ESTIMATE_MACHINE, estimate_twin
-from harness.boards.mcu.profile import McuProfile, profile_model
-from harness.boards.profile.model import ESTIMATE_SUFFIX, TWIN_SUFFIX, Origin, Profile
+from harness.boards.kind import QEMU_SUFFIX
+from harness.boards.profile.model import Origin, Profile
+from harness.boards.registry import kind_for, twin_kind
 from harness.core import paths
 from harness.core.errors import HarnessError, UserInputError, unknown_name
 from harness.core.located_errors import validate
@@ -42,8 +42,8 @@ def list_profiles(devices_option: DevicesOption = None) -> list[ProfileEntry]:
     for name, path in files.items():
         try:
             entries.append(ProfileEntry(name=name, path=path, profile=_load(name, path, devices_option)))
-        except HarnessError as error:
-            entries.append(ProfileEntry(name=name, path=path, error=error))
+        except HarnessError as broken:
+            entries.append(ProfileEntry(name=name, path=path, error=broken))
     for path in _local_files(devices_option):
         try:
             local = load_yaml(path, may_be_empty=True)
@@ -74,11 +74,9 @@ def get_profile(name: str, devices_option: DevicesOption = None, emulated: bool 
     if base not in files:
         _explain_near_miss(base, devices_option)
         raise unknown_name("device", name, files)
-    if at and f"@{suffix}" not in (TWIN_SUFFIX, ESTIMATE_SUFFIX):
-        raise UserInputError(f"unknown device '{name}'", hint=f"an emulated twin is called {base}{TWIN_SUFFIX}")
     profile = _load(base, files[base], devices_option)
-    if suffix or (emulated and not base.startswith("host-")):
-        return _twin(profile, devices_option, f"@{suffix}" if suffix else None)
+    if at or (emulated and not base.startswith("host-")):
+        return _twin(profile, devices_option, f"@{suffix}" if at else None)
     return profile
 
 
@@ -89,7 +87,7 @@ def packaged_profile(name: str) -> Profile:
     if not path.is_file():
         raise unknown_name("packaged device", name, [p.stem for p in folder.glob(f"*{_SUFFIX}")])
     located = load_yaml(path)
-    return validate(profile_model(located.data), located).from_file(Origin(path=path, local_path=folder / LOCAL_FILE))
+    return _validated(located, Origin(path=path, local_path=folder / LOCAL_FILE))
 
 
 def local_file_for(devices_option: DevicesOption = None) -> Path:
@@ -124,9 +122,13 @@ def _load(name: str, path: Path, devices_option: DevicesOption) -> Profile:
         what = f"name: found '{located.data['name']}', but the file is called {path.name}"
         raise UserInputError(what, where=where, hint=f"write `name: {name}` or rename the file")
     _apply_local(name, located, devices_option)
-    return validate(profile_model(located.data), located).from_file(
-        Origin(path=path, local_path=local_file_for(devices_option))
-    )
+    return _validated(located, Origin(path=path, local_path=local_file_for(devices_option)))
+
+
+def _validated(located: LocatedData, origin: Origin) -> Profile:
+    """The profile, by the model of its kind."""
+    model: type[Profile] = kind_for(located).profile_model
+    return validate(model, located).from_file(origin)
 
 
 def _apply_local(name: str, located: LocatedData, devices_option: DevicesOption) -> None:
@@ -155,25 +157,20 @@ def _explain_near_miss(name: str, devices_option: DevicesOption) -> None:
 
 def twin_suffix(profile: Profile) -> str:
     """What the twin of a profile with an `emulation:` block is called behind the device's name."""
-    return ESTIMATE_SUFFIX if (profile.emulation or {}).get("machine") == ESTIMATE_MACHINE else TWIN_SUFFIX
+    return twin_kind(profile).twin_suffix
 
 
 def _twin(profile: Profile, devices_option: DevicesOption, suffix: str | None) -> Profile:
     """The twin, by the suffix that the user wrote (None: `--emulated`)."""
+    own = twin_suffix(profile)
+    if suffix not in (None, own, QEMU_SUFFIX) or (suffix not in (None, own) and profile.emulation is not None):
+        its = "its" if profile.emulation is not None else "an emulated"
+        raise UserInputError(
+            f"unknown device '{profile.name}{suffix}'", hint=f"{its} twin is called {profile.name}{own}"
+        )
     if profile.emulation is None:
         entries = list_profiles(devices_option)
         twins = [e.name + twin_suffix(e.profile) for e in entries if e.profile and e.profile.emulation is not None]
         what = f"{profile.name} has no emulated twin: its profile has no `emulation:` block"
         raise UserInputError(what, hint=f"devices with a twin: {', '.join(twins) or 'none'}")
-    own = twin_suffix(profile)
-    if suffix not in (None, own):
-        raise UserInputError(f"unknown device '{profile.name}{suffix}'", hint=f"its twin is called {profile.name}{own}")
-    if own == ESTIMATE_SUFFIX:
-        return estimate_twin(profile)
-    if isinstance(profile, McuProfile):
-        from harness.boards.mcu.twin import mcu_twin
-
-        return mcu_twin(profile)
-    from harness.emulation.linux.twin import qemu_twin
-
-    return qemu_twin(profile)
+    return twin_kind(profile).twin(profile)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.core.errors import ExitCode
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -65,7 +67,7 @@ def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir
             good = good and model.refused is None and all(_is_good(p) for p in predictions)
     if json_file:
         write_json_document({"schema": 1, "predictions": documents}, json_file)
-    return 1 if strict and not good else 0
+    return ExitCode.WRONG_INPUT if strict and not good else ExitCode.DONE
 
 
 def _backends(profile: Any, wanted: tuple[str, ...]) -> list[str]:
@@ -131,7 +133,7 @@ def _predict(
     model: _Model, profile: Any, names: list[str], runtime: str | None, devices_dir: str | None
 ) -> list[Prediction]:
     from harness.boards.connect import backend_spec
-    from harness.predict.prediction import predict
+    from harness.boards.predict import predict
 
     if model.graph is None:
         return []
@@ -142,7 +144,7 @@ def _predict(
             profile,
             backend_spec(profile, name),
             devices_option=devices_dir,
-            runtime=None if profile.estimated else runtime,
+            runtime=runtime,
         )
         for name in names
     ]

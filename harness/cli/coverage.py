@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.predict.coverage import DelegateTable, Rule
+    from harness.tflite.delegates.table import DelegateTable, Rule
 
 
 @click.command("coverage")
@@ -28,8 +28,8 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
     from harness.boards.resolve import get_profile
     from harness.cli.check import write_json_document
     from harness.core.errors import UserInputError
-    from harness.predict.coverage import known_delegates, load_delegate_table
     from harness.reports.console import make_console
+    from harness.tflite.delegates.table import known_delegates, load_delegate_table
 
     profile = get_profile(name, devices_dir, emulated=emulated)
     delegates = {b.delegate.name: backend for backend, b in profile.backends.items() if b.delegate}
@@ -39,7 +39,7 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
         )
     console = make_console(stderr=True) if json_file == "-" else make_console()
     known = known_delegates(devices_dir)
-    documents = []
+    documents: list[dict[str, Any]] = []
     for delegate, backend in delegates.items():
         if delegate not in known:
             console.print(

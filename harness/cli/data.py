@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 DATA_DIR_OPTION = click.option(
     "--data-dir",
@@ -92,7 +96,8 @@ def check(file: Path, model: str | None) -> None:
 
         workload = user_workload(Path(model), file)
         dataset = workload.load_dataset(DataSource())
-        click.echo(f"fits {Path(model).name}: task {workload.task}; {dataset.note}")
+        judged = f"metric {workload.metric.name}" if workload.metric else "no metric"
+        click.echo(f"fits {Path(model).name}: {judged}; {dataset.note}")
 
 
 class _Bar:
@@ -100,8 +105,7 @@ class _Bar:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._progress = None
-        self._task = None
+        self._progress: Progress | None = None
 
     def __enter__(self) -> _Bar:
         if sys.stderr.isatty():
@@ -110,13 +114,13 @@ class _Bar:
 
             columns = (TextColumn(self._title), BarColumn(), DownloadColumn(), TransferSpeedColumn())
             self._progress = Progress(*columns, console=Console(stderr=True))
-            self._task = self._progress.add_task(self._title, total=None)
+            self._progress.add_task(self._title, total=None)
             self._progress.start()
         return self
 
     def update(self, done_bytes: int, total_bytes: int | None) -> None:
         if self._progress is not None:
-            self._progress.update(self._task, completed=done_bytes, total=total_bytes)
+            self._progress.update(self._progress.task_ids[0], completed=done_bytes, total=total_bytes)
 
     def __exit__(self, *error: object) -> None:
         if self._progress is not None:

@@ -10,9 +10,9 @@ import click
 from harness.cli.coverage import coverage_command
 from harness.cli.devices_report import report_command
 from harness.cli.firmware import firmware_command
+from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from harness.boards.mcu.profile import SerialProfile
     from harness.boards.profile.model import Profile
     from harness.boards.resolve import ProfileEntry
     from harness.links.base import SshLink
@@ -61,7 +61,7 @@ def check_command(name: str, devices_dir: str | None, emulated: bool) -> int:
     for step in check_device(profile, progress=lambda line: click.echo(f"       {line}", err=True)):
         click.echo(f"  {'ok  ' if step.ok else 'FAIL'} {step.name}: {step.detail}")
         failed = failed or not step.ok
-    return 2 if failed else 0
+    return ExitCode.DEVICE_FAILED if failed else ExitCode.DONE
 
 
 @command.command("enroll")
@@ -74,13 +74,13 @@ def enroll_command(
     name: str, devices_dir: str | None, fingerprint: str | None, jump_fingerprint: str | None, replace_changed: bool
 ) -> int:
     """Pin the host key of a device, after you compared its fingerprint."""
-    from harness.boards.connect import link_settings
+    from harness.boards.registry import kind_of
     from harness.boards.resolve import get_profile
     from harness.core.errors import UserInputError
-    from harness.links.base import SshLink
 
-    settings = link_settings(get_profile(name, devices_dir))
-    if not isinstance(settings, SshLink):
+    profile = get_profile(name, devices_dir)
+    settings = kind_of(profile).ssh(profile)
+    if settings is None:
         raise UserInputError(f"{name} is not reached over SSH and has no host key", hint="there is nothing to enroll")
     _enroll(settings, fingerprint, jump_fingerprint, replace_changed)
     click.echo(f"next: harness devices check {name}")
@@ -157,28 +157,27 @@ def _rows(entry: ProfileEntry, devices_dir: str | None) -> list[dict[str, object
     rows = [_row(entry.profile, place)]
     if entry.profile.emulation is None:
         return rows
+    name = entry.name + twin_suffix(entry.profile)
     try:
-        twin = get_profile(entry.name + twin_suffix(entry.profile), devices_dir)
-        rows.append({**_row(twin, place), "link": "estimated, nothing runs" if twin.estimated else "emulated"})
+        rows.append(_row(get_profile(name, devices_dir), place))
     except HarnessError as error:  # one wrong block hides no other device
-        rows.append(
-            {"name": entry.name + twin_suffix(entry.profile), **place, "available": False, "reason": str(error)}
-        )
+        rows.append({"name": name, **place, "available": False, "reason": str(error)})
     return rows
 
 
 def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
-    from harness.boards.connect import availability
     from harness.boards.lease import holder_of
+    from harness.boards.registry import kind_of
 
-    state, holder = availability(profile), holder_of(profile)
+    kind, holder = kind_of(profile), holder_of(profile)
+    state = kind.availability(profile)
     return {
         "name": profile.name,
         **place,
         "title": profile.title,
         "kind": profile.kind,
-        "link": _link_text(profile),
-        "runtime": profile.runtime.package or profile.runtime.module,
+        "link": kind.link_text(profile),
+        "runtime": kind.runtime_text(profile),
         "backends": list(profile.backends),
         "samples": profile.samples,
         "time_basis": profile.time_basis,
@@ -192,44 +191,15 @@ def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _ssh_settings(profile: Profile) -> SshLink | None:
-    """How to reach the board over SSH; None for a local device and for one without an address."""
-    from harness.boards.connect import link_settings
-    from harness.core.errors import HarnessError
-    from harness.links.base import SshLink
-
-    try:
-        settings = link_settings(profile)
-    except HarnessError:
-        return None
-    return settings if isinstance(settings, SshLink) else None
-
-
-def _serial_text(profile: SerialProfile) -> str:
-    from harness.boards.mcu.lines import serial_address
-    from harness.core.errors import HarnessError
-
-    try:
-        address = serial_address(profile)
-    except HarnessError:
-        return "serial"
-    return f"serial {address.port} at {address.baud} baud"
-
-
-def _link_text(profile: Profile) -> str:
-    from harness.boards.mcu.profile import SerialProfile
-
-    if isinstance(profile, SerialProfile):
-        return _serial_text(profile)
-    settings = _ssh_settings(profile)
-    if settings is None:
-        return profile.link.type
-    return f"ssh {settings.user + '@' if settings.user else ''}{settings.host}:{settings.port}"
-
-
 def _host_key_known(profile: Profile) -> bool | None:
     """Whether a key is pinned for the board's address; None where there is no address or no SSH."""
-    settings = _ssh_settings(profile)
+    from harness.boards.registry import kind_of
+    from harness.core.errors import HarnessError
+
+    try:
+        settings = kind_of(profile).ssh(profile)
+    except HarnessError:
+        return None
     if settings is None:
         return None
     from harness.links.ssh.hostkeys import known_keys

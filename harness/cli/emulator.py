@@ -129,16 +129,16 @@ def _spec(device, runtime, cpus, memory_mib, icount, devices_dir) -> EmulationSp
     given = {key: value for key, value in given.items() if value is not None}
     if not device:
         return EmulationSpec(**given)
-    from harness.boards.profile.model import TWIN_SUFFIX
+    from harness.boards.kind import QEMU_SUFFIX
+    from harness.boards.linux.twin import twin_machine
     from harness.boards.resolve import get_profile
-    from harness.emulation.linux.twin import qemu_twin, twin_spec
 
-    profile = get_profile(device.removesuffix(TWIN_SUFFIX), devices_dir)
+    profile = get_profile(device.removesuffix(QEMU_SUFFIX), devices_dir)
     if profile.emulation is None:
         hint = "leave the device out for a plain board"
         raise UserInputError(f"{profile.name} has no emulated twin: its profile has no `emulation:` block", hint=hint)
     # The same machine, with the same files in its image, that a run on NAME@qemu resumes.
-    return twin_spec(qemu_twin(profile.model_copy(update={"emulation": {**profile.emulation, **given}})))
+    return twin_machine(profile.model_copy(update={"emulation": {**profile.emulation, **given}}))
 
 
 def _describe(board: RunningBoard) -> None:

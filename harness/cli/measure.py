@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, parse_samples, run_options, tolerance_option
+from harness.cli.options import data_options, metric_option, run_options, tolerance_option
 
 
 @click.command("measure")
@@ -13,9 +13,22 @@ from harness.cli.options import data_options, parse_samples, run_options, tolera
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices.")
 @run_options
 @data_options
+@metric_option
 @tolerance_option
 def command(
-    model, devices, backends, samples, budget, emulated, devices_dir, results, json_file, data_dir, data, tolerances
+    model,
+    devices,
+    backends,
+    samples,
+    budget,
+    emulated,
+    devices_dir,
+    results,
+    json_file,
+    data_dir,
+    data,
+    metric,
+    tolerances,
 ) -> int:
     """Measure one finished .tflite on a device.
 
@@ -30,7 +43,7 @@ def command(
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     options = RunOptions(
         workloads=(model,),
@@ -42,6 +55,7 @@ def command(
         emulated=emulated,
         data_dir=data_dir,
         data=data,
+        metric=metric,
         devices_dir=devices_dir,
         tolerances=tolerances,
     )

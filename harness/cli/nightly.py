@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, matrix_options, parse_samples, run_options
+from harness.cli.options import data_options, matrix_options, run_options
 
 #: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
 HOST_DEVICES = ("host-tflite", "host-litert")
@@ -39,7 +39,7 @@ def command(
 
     The default budget is 6 minutes, 15 with --emulated, building included: it shrinks samples, never cells.
 
-    Exit code 2 where a device or link failed.
+    Exit code 2 where a device or link failed, or cells were not run.
     """
     from harness.boards.connect import availability
     from harness.boards.resolve import get_profile
@@ -47,7 +47,7 @@ def command(
     from harness.core.errors import MissingPartError
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     if not devices:
         wanted = (*HOST_DEVICES, *(EMULATED_DEVICES if emulated else ()))

@@ -17,6 +17,16 @@ def data_options(function):
     )(function)
 
 
+def metric_option(function):
+    """`--metric NAME`."""
+    return click.option(
+        "--metric",
+        metavar="NAME",
+        help="What your own model file is judged by: top1, binary, f1, f1_positive, mean_absolute_error or a plug-in's. "
+        "Default: what its output and labels ask for.",
+    )(function)
+
+
 def matrix_options(function):
     """`--workload --recipe --device --backend`, all repeatable."""
     for decorator in reversed(
@@ -86,23 +96,6 @@ def tolerance_option(function):
         metavar="NAME=VALUE",
         help="Change a bound of the outcome `wrong` (docs/reference/outcomes.md), such as integer_lsb=4.",
     )(function)
-
-
-def parse_samples(text: str | None) -> int | None:
-    """None for "as the profile says", 0 for `all`, else the number.
-
-    Raises:
-        UserInputError: for anything else.
-    """
-    from harness.core.errors import UserInputError
-
-    if text is None:
-        return None
-    if text == "all":
-        return 0
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
 
 
 def command_line() -> list[str]:

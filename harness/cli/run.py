@@ -8,6 +8,7 @@ from harness.cli.options import (
     data_options,
     deadline_option,
     matrix_options,
+    metric_option,
     parse_samples,
     run_options,
     tolerance_option,
@@ -18,6 +19,7 @@ from harness.cli.options import (
 @matrix_options
 @run_options
 @data_options
+@metric_option
 @tolerance_option
 @click.option(
     "--seeds",
@@ -50,6 +52,7 @@ def command(
     json_file,
     data_dir,
     data,
+    metric,
     seeds,
     jobs,
     deadline,
@@ -67,7 +70,7 @@ def command(
     from harness.cli.running import run_and_report
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     if resume is not None:
         _refuse_with_resume(click.get_current_context())
@@ -82,6 +85,7 @@ def command(
         emulated=emulated,
         data_dir=data_dir,
         data=data,
+        metric=metric,
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import UserInputError
+from harness.core.fields import OneOfMany
 from harness.core.located_yaml import FieldPath, LocatedData, Mark
 
 _MAX_PROBLEMS = 12
@@ -136,15 +137,22 @@ def _member(annotation: Any, located: LocatedData, at: FieldPath) -> Any:
     """Looks through `Annotated`, `X | None` and unions told apart by `type`."""
     if typing.get_origin(annotation) is typing.Annotated:
         return _member(typing.get_args(annotation)[0], located, at)
+    if isinstance(annotation, type) and issubclass(annotation, OneOfMany):
+        return annotation.form_of(_node(located, at))
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return annotation
     members = [m for m in typing.get_args(annotation) if m is not type(None)]
     if len(members) == 1:
         return _member(members[0], located, at)
-    node: Any = located.data
-    for key in at:
-        node = node[key]
+    node = _node(located, at)
     for member in members:
         if node.get("type") in typing.get_args(member.model_fields["type"].annotation):
             return member
     return members[0]
+
+
+def _node(located: LocatedData, at: FieldPath) -> Any:
+    node: Any = located.data
+    for key in at:
+        node = node[key]
+    return node

@@ -14,7 +14,7 @@ from harness.judge.outputs import note_outputs
 from harness.judge.placement import note_placement
 from harness.judge.predicted import note_prediction
 from harness.judge.rules import RULES_VERSION
-from harness.judge.starts import note_cached
+from harness.judge.starts import note_cached, note_start
 from harness.judge.times import note_batches, note_latency, note_warm_up
 from harness.judge.vendor import note_vendor
 from harness.prepare.prepared import PreparedModel
@@ -34,6 +34,7 @@ def judge(measurement: Measurement, model: PreparedModel, context: CellContext) 
         ValueError: facts that cannot be, such as a clock that ran backwards.
     """
     record = _new_record(measurement, model, context)
+    note_start(record, measurement)
     adaptation = measurement.adaptation
     if measurement.failure is not None:
         note_failure(record, measurement.failure, measurement.earlier)

@@ -1,4 +1,4 @@
-"""A cell's outputs judged: accuracy, the paired difference to the float model, the comparison with the reference."""
+"""A cell's outputs judged: the score, the paired difference to the float model, the comparison with the reference."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from harness.boards.base import BackendSpec
 from harness.core.finding import Finding
-from harness.measure.accuracy import accuracy, answers, paired
 from harness.measure.divergence import Divergence, compare
+from harness.measure.scoring import score
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
 from harness.results.record import CellRecord
 
@@ -20,15 +20,14 @@ SAME_ANSWERS = 0.98
 def note_outputs(
     record: CellRecord, outputs: Sequence[np.ndarray], count: int, model: PreparedModel, backend: BackendSpec
 ) -> None:
-    """Adds accuracy, the figures of the comparison and the outcome to the record of a cell that ran to its end.
+    """Adds the score, the figures of the comparison and the outcome to the record of a cell that ran to its end.
 
     Args:
         outputs: one array per model output, [count, ...], of the first `count` samples.
     """
     record.samples = count
     record.outcome, record.reason = "ok", None
-    if model.labels is not None:
-        _note_accuracy(record, outputs[0], model.labels[:count], model)
+    record.fill(score(outputs, count, model))
     if model.reference is None:
         return
     shared = min(count, REFERENCE_SAMPLES, len(model.reference.outputs[0]))
@@ -36,7 +35,7 @@ def note_outputs(
         verdict = compare(
             [o[:shared] for o in outputs],
             [o[:shared] for o in model.reference.outputs],
-            task=model.task,
+            metric=model.metric,
             tolerance=model.tolerance,
             io=model.artifact.outputs,
             lsb=model.lsb,
@@ -48,17 +47,6 @@ def note_outputs(
         record.reference = model.reference.identity
         return
     _note_divergence(record, verdict, model.reference.identity, backend)
-
-
-def _note_accuracy(record: CellRecord, output: np.ndarray, labels: np.ndarray, model: PreparedModel) -> None:
-    io = model.artifact.outputs[0]
-    right = answers(output, model.task, scale=io.scale, zero_point=io.zero_point) == labels
-    score = accuracy(right)
-    record.accuracy, record.accuracy_low, record.accuracy_high = score.value, score.low, score.high
-    if model.float_right is not None:
-        difference = paired(right, model.float_right[: len(labels)])
-        record.accuracy_delta, record.mcnemar_p = difference.delta, difference.p
-        record.only_float_right, record.only_cell_right = difference.only_float_right, difference.only_cell_right
 
 
 def _note_divergence(record: CellRecord, verdict: Divergence, reference: str, backend: BackendSpec) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.boards.base import BackendSpec
-from harness.predict.prediction import Prediction, compare_prediction
+from harness.predict.compare import compare_prediction
+from harness.predict.prediction import Prediction
 from harness.results.record import CellRecord
 from harness.run.measurement import Measurement
 from harness.tflite.delegates.log import parse_delegate_log

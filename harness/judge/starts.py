@@ -1,4 +1,4 @@
-"""The cached start of a cell beside its cold one: two figures, or a finding that says why there are none."""
+"""How a cell's workers started: the first one, and the cached start beside its cold one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from harness.run.measurement import CachedStart, Measurement
 _NO_GAIN_SHARE = 0.8
 #: a cold first invoke within this factor of the steady median compiled nothing, so there is nothing to gain
 _COMPILED_FACTOR = 2.0
+
+
+def note_start(record: CellRecord, measurement: Measurement) -> None:
+    """Adds how the worker came to be, and why it was no copy of one that had imported the runtime."""
+    record.worker_start = measurement.started
+    if measurement.started_why is not None:
+        what = f"the worker was started afresh: {measurement.started_why}"
+        _note(
+            record, "worker-started-fresh", "info", what, "its cell takes longer by an import; its figures are the same"
+        )
 
 
 def note_cached(record: CellRecord, measurement: Measurement) -> None:

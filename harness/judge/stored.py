@@ -27,6 +27,7 @@ from harness.results.objects import JSON, SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import described, restored
 
 #: arrays with an object of their own: path -> (field of the record, name in the object)
 _OWN = {
@@ -34,7 +35,7 @@ _OWN = {
     "measurement.evaluated.counts.values": ("counts_object", SINGLE),
     "model.sample_ids": ("sample_ids_object", SINGLE),
     "model.labels": ("labels_object", SINGLE),
-    "model.float_right": ("float_answers_object", SINGLE),
+    "model.float_answers": ("float_answers_object", SINGLE),
 }
 #: the same of arrays that there are several of, one per output
 _PER_OUTPUT = {
@@ -88,7 +89,7 @@ def needed(grounds: Grounds) -> Grounds:
         artifact=replace(model.artifact, manifest={}),
         sample_ids=first(model.sample_ids),
         labels=first(model.labels),
-        float_right=first(model.float_right),
+        float_answers=first(model.float_answers),
         reference=None if count is None else model.reference,
     )
     if measurement.adaptation is not None and measurement.adaptation.artifact is not None:
@@ -108,7 +109,8 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
         HarnessError: it cannot be written.
     """
     arrays: dict[str, np.ndarray] = {}
-    model = to_plain(grounds.model, arrays, "model")
+    model = to_plain(replace(grounds.model, metric=None), arrays, "model")
+    model["metric"] = described(grounds.model.metric)
     model["tolerance"] = _changed(grounds.model.tolerance)
     facts = {
         "measurement": to_plain(grounds.measurement, arrays, "measurement"),
@@ -128,10 +130,12 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
 
     Raises:
         NotKeptError: the record is from before this was kept; says what is missing.
-        UserInputError, CorruptStoreError: an object is lost, or damaged.
+        UserInputError: an object is lost, or nobody here knows the metric.
+        CorruptStoreError: an object is damaged.
     """
     if record.measurement_object is None or record.tensors_object is None:
-        raise NotKeptError(f"stored by an earlier harness: {', '.join(missing(record))} missing")
+        lost = ", ".join(missing(record))
+        raise NotKeptError(f"stored by an earlier harness: {lost} missing", hint="its record stays; run the cell again")
     rest = objects.get_arrays(record.measurement_object)
     arrays = {path: array for path, array in rest.items() if path != JSON}
     for path, (field, name) in _OWN.items():
@@ -142,9 +146,11 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
             arrays |= {prefix + name.removeprefix("output_"): a for name, a in objects.get_arrays(sha256).items()}
     try:
         facts = json.loads(rest[JSON].tobytes())
+        tensors = objects.get_json(record.tensors_object)
+        metric = restored(tensors["metric"], tensors["workload"])
         return Grounds(
             measurement=from_plain(Measurement, facts["measurement"], arrays),
-            model=from_plain(PreparedModel, objects.get_json(record.tensors_object), arrays),
+            model=replace(from_plain(PreparedModel, {**tensors, "metric": None}, arrays), metric=metric),
             context=from_plain(CellContext, facts["context"], arrays),
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -160,8 +166,8 @@ def missing(record: CellRecord) -> list[str]:
     wanted = {
         "measurement_object": True,
         "tensors_object": True,
-        "labels_object": record.accuracy is not None,
-        "float_answers_object": record.accuracy_delta is not None,
+        "labels_object": record.score is not None,
+        "float_answers_object": record.score_delta is not None,
         "reference_object": record.reference is not None,
     }
     return [field for field, is_wanted in wanted.items() if is_wanted and getattr(record, field) is None]

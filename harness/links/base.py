@@ -31,6 +31,12 @@ class LocalLink:
 
     env: Mapping[str, str] = field(default_factory=dict)
 
+    def link(self) -> Link:
+        """The link, not yet open."""
+        from harness.links.local import LocalProcessLink
+
+        return LocalProcessLink(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Jump:
@@ -66,8 +72,19 @@ class SshLink:
     #: a known_hosts file for this host alone, in place of the harness's and the user's
     known_hosts_file: str | None = None
 
+    def link(self) -> Link:
+        """The connection, not yet open."""
+        from harness.links.ssh.link import SshConnection
 
-LinkSettings = LocalLink | SshLink
+        return SshConnection(self)
+
+
+class LinkSettings(Protocol):
+    """What describes a link, such as an address and a login."""
+
+    def link(self) -> Link:
+        """The link, not yet open."""
+        ...
 
 
 class ChannelClosed(TransientDeviceError):
@@ -127,13 +144,7 @@ class Link(Protocol):
 
 def make_link(settings: LinkSettings) -> Link:
     """The link that the settings describe, not yet open."""
-    if isinstance(settings, LocalLink):
-        from harness.links.local import LocalProcessLink
-
-        return LocalProcessLink(settings)
-    from harness.links.ssh.link import SshConnection
-
-    return SshConnection(settings)
+    return settings.link()
 
 
 def check_program(path: str) -> str:

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from harness.core.errors import StableDeviceError
 from harness.core.pipes import piped
-from harness.links.base import Buffer, ChannelClosed, ChannelTimeout, LocalLink, Tail, chunks
+from harness.links.base import Buffer, Channel, ChannelClosed, ChannelTimeout, Link, LocalLink, Tail, chunks
+from harness.links.profile import LinkPlace, ProgramLinkProfile
 
 #: how long a program may take to end by itself once its stdin is closed, before its group is killed
 _END_S = 3.0
 
 
-class LocalProcessLink:
+class LocalLinkProfile(ProgramLinkProfile):
+    """The board is this machine: the agent runs as a subprocess."""
+
+    type: Literal["local"]
+
+    def make_link(self, place: LinkPlace) -> Link:
+        """The link, not yet open."""
+        return LocalLink().link()
+
+    def other_machine(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """None: it is this one."""
+        return None
+
+    def processor(self) -> str | None:
+        """This machine's."""
+        return platform.machine()
+
+
+class LocalProcessLink(Link):
     """Starts programs on this machine."""
 
     def __init__(self, settings: LocalLink) -> None:
@@ -35,22 +56,8 @@ class LocalProcessLink:
         Raises:
             StableDeviceError: it does not exist or may not be run.
         """
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env={**os.environ, **self._settings.env},
-                start_new_session=True,
-            )
-        except OSError as error:
-            what = f"{argv[0]} cannot be started: {error.strerror or error}"
-            raise StableDeviceError(
-                what, where=self.description, hint="check `runtime.python` of the device"
-            ) from error
-        channel = ProcessChannel(process)
+        hint = "check `runtime.python` of the device"
+        channel = start_process(argv, where=self.description, hint=hint, env=self._settings.env)
         self._channels.append(channel)
         return channel
 
@@ -60,7 +67,37 @@ class LocalProcessLink:
         self._channels.clear()
 
 
-class ProcessChannel:
+def start_process(
+    argv: Sequence[str], *, where: str, hint: str | None = None, env: Mapping[str, str] | None = None
+) -> ProcessChannel:
+    """Starts a program on this machine in a process group of its own. Links that are programs themselves (`adb shell`) are made
+    with it, too.
+
+    Args:
+        argv: the program and its arguments; no shell sees them.
+        where, hint: for the error.
+        env: added to this process's environment.
+
+    Raises:
+        StableDeviceError: it does not exist or may not be run.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+    except OSError as error:
+        what = f"{argv[0]} cannot be started: {error.strerror or error}"
+        raise StableDeviceError(what, where=where, hint=hint) from error
+    return ProcessChannel(process)
+
+
+class ProcessChannel(Channel):
     """The pipes of a subprocess."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.core.tensor import TensorIo
-from harness.workloads.base import Task, Tolerance
+from harness.measure.scoring import real_values
+from harness.workloads.base import Tolerance
+from harness.workloads.metrics.base import Metric
 
 #: a float reference whose RMS is below this is compared absolutely: dividing by zero would condemn a correct all-zero output
 _TINY_RMS = 1e-6
@@ -39,19 +41,7 @@ class Divergence:
 
 def _real(arrays: Sequence[np.ndarray], io: Sequence[TensorIo]) -> list[np.ndarray]:
     """Outputs as real numbers, float64 [N, ...] flattened to [N, K]: quantized ones by r = S (q - Z)."""
-    flat = [a.reshape(len(a), -1).astype(np.float64) for a in arrays]
-    return [(a - t.zero_point) * t.scale if t.scale else a for a, t in zip(flat, io, strict=True)]
-
-
-def _agreement(outputs: np.ndarray, reference: np.ndarray, task: Task, io: TensorIo) -> float | None:
-    from harness.measure.accuracy import answers
-
-    flat = outputs.reshape(len(outputs), -1)
-    if task == "none" or (task == "multiclass" and flat.shape[1] < 2):
-        return None
-    mine = answers(outputs, task, scale=io.scale, zero_point=io.zero_point)
-    theirs = answers(reference, task, scale=io.scale, zero_point=io.zero_point)
-    return float((mine == theirs).mean())
+    return [real_values(a.reshape(len(a), -1), t) for a, t in zip(arrays, io, strict=True)]
 
 
 def _nrmse(outputs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> float:
@@ -69,7 +59,7 @@ def compare(
     outputs: Sequence[np.ndarray],
     reference: Sequence[np.ndarray],
     *,
-    task: Task,
+    metric: Metric | None,
     tolerance: Tolerance,
     io: Sequence[TensorIo],
     lsb: Sequence[float | None],
@@ -80,7 +70,7 @@ def compare(
 
     Args:
         outputs, reference: one array per model output, [N, ...], same shapes and dtypes, same samples in order.
-        task: decides what "the same answer" means.
+        metric: decides what "the same answer" means; None: there are no answers.
         tolerance: the bounds.
         io: the model's outputs, for the quantization of those stored as integers.
         lsb: the real size of one quantization step per output (its own scale, or that of the tensor behind a final
@@ -97,8 +87,8 @@ def compare(
             raise ValueError(f"outputs of shape {found.shape} against reference outputs of shape {expected.shape}")
     samples = len(outputs[0])
     identical = all(np.array_equal(a, b) for a, b in zip(outputs, reference, strict=True))
-    agreement = _agreement(outputs[0], reference[0], task, io[0])
     ours, theirs = _real(outputs, io), _real(reference, io)
+    agreement = metric.agreement(ours[0], theirs[0]) if metric is not None else None
     nrmse = _nrmse(ours, theirs)
     quantized = [step for step in lsb if step]
     integer = len(quantized) == len(lsb)

@@ -11,17 +11,18 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
+from harness.core.cached import cached_file, whole_sha256
 from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
-from harness.core.files import sha256_file, sha256_json, write_arrays_atomic, write_bytes_atomic
+from harness.core.files import sha256_json
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
-from harness.measure.accuracy import answers
 from harness.measure.divergence import compare
+from harness.measure.scoring import real_values
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
 
 
@@ -89,13 +90,13 @@ class References:
         return replace(model, reference=reference, findings=(*model.findings, *findings))
 
     def float_answers(self, float_model: PreparedModel) -> np.ndarray | None:
-        """Whether LiteRT's float32 model is right on each labelled sample, bool [N] in `sample_ids` order."""
-        if float_model.artifact.path is None or float_model.labels is None:
+        """What LiteRT's float32 model answers on each labelled sample, as the metric sees it, [N, ...] in `sample_ids` order."""
+        if float_model.artifact.path is None or float_model.labels is None or float_model.metric is None:
             return None
         arrays = self._ask(LITERT_FLOAT, float_model, len(float_model.labels), [])
         if arrays is None:
             return None
-        return answers(arrays[0], float_model.task) == float_model.labels
+        return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
 
     def _choose(self, model: PreparedModel) -> tuple[list[Oracle], list[Finding]]:
         """The oracles in order of trust, and why the first choice is not there where that is so."""
@@ -141,8 +142,9 @@ class References:
         count = min(count, model.inputs[0].count)
         key = sha256_json([model.artifact.sha256, [i.sha256 for i in model.inputs], count, oracle.identity])
         path = cache_dir() / "references" / f"{key}.npz"
-        if path.is_file():
-            return _read_outputs(path)
+        stored = _stored_outputs(path)
+        if stored is not None:
+            return stored
         try:
             arrays = self._run(oracle, model, count)
         except (WorkerFailure, MissingPartError, DeviceError, UnsupportedError) as error:
@@ -156,7 +158,8 @@ class References:
                 )
             )
             return None
-        write_arrays_atomic(path, {f"output_{i}": a for i, a in enumerate(arrays)}, compressed=True)
+        named: dict[str, Any] = {f"output_{i}": a for i, a in enumerate(arrays)}
+        cached_file(path, lambda file: np.savez_compressed(file, **named))
         return arrays
 
     def _run(self, oracle: Oracle, model: PreparedModel, count: int) -> tuple[np.ndarray, ...]:
@@ -185,15 +188,20 @@ def _model_file(oracle: Oracle, model: PreparedModel) -> tuple[Path, str]:
     from harness.tflite.dequantize import dequantize_hybrid_weights
 
     path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dequantized.tflite"
-    if not path.is_file():
+
+    def write(file: IO[bytes]) -> None:
         twin = dequantize_hybrid_weights(model.artifact.file.read_bytes())
         if twin is None:
             raise UnsupportedError("the model has no hybrid weights")
-        write_bytes_atomic(path, twin)
-    return path, sha256_file(path)
+        file.write(twin)
+
+    return path, cached_file(path, write)
 
 
-def _read_outputs(path: Path) -> tuple[np.ndarray, ...]:
+def _stored_outputs(path: Path) -> tuple[np.ndarray, ...] | None:
+    """What a reference answered before; None when it is not there, or not whole."""
+    if whole_sha256(path) is None:
+        return None
     with np.load(path, allow_pickle=False) as stored:
         return tuple(stored[f"output_{i}"] for i in range(len(stored.files)))
 
@@ -203,7 +211,7 @@ def _disagreement(model: PreparedModel, first: ReferenceOutputs, second: Referen
     verdict = compare(
         second.outputs,
         first.outputs,
-        task=model.task,
+        metric=model.metric,
         tolerance=model.tolerance,
         io=model.artifact.outputs,
         lsb=model.lsb,

@@ -32,9 +32,12 @@ from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Tolerance
+from harness.workloads.base import METRIC_OF_TASK, Tolerance
+from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.classes import NO_ANSWER
+from harness.workloads.metrics.registry import described, get_metric, restored
 
-BUNDLE_SCHEMA = 1
+BUNDLE_SCHEMA = 2
 INDEX = "bundle.json"
 
 _FOLDERS = {"models": ".tflite", "manifests": ".json", "samples": ".npy", "arrays": ".npy"}
@@ -138,7 +141,7 @@ class _Writer:
         artifact, reference = model.artifact, model.reference
         return {
             "workload": model.workload,
-            "task": model.task,
+            "metric": described(model.metric),
             "tolerance": asdict(model.tolerance),
             "max_accuracy_drop": model.max_accuracy_drop,
             "recipe": model.recipe,
@@ -162,7 +165,7 @@ class _Writer:
                 "identity": reference.identity,
                 "outputs": [self.array(output) for output in reference.outputs],
             },
-            "float_right": self.array(model.float_right),
+            "float_answers": self.array(model.float_answers),
             "float_identity": model.float_identity,
             "lsb": list(model.lsb),
             "rounding_steps": list(model.rounding_steps),
@@ -204,7 +207,7 @@ class _Reader:
         dataset, reference, artifact = entry["dataset"], entry["reference"], self._artifact(entry)
         return PreparedModel(
             workload=entry["workload"],
-            task=entry["task"],
+            metric=_metric(entry),
             tolerance=Tolerance(**entry["tolerance"]),
             max_accuracy_drop=entry["max_accuracy_drop"],
             recipe=entry["recipe"],
@@ -224,13 +227,20 @@ class _Reader:
             and ReferenceOutputs(
                 identity=reference["identity"], outputs=tuple(self._stored(digest) for digest in reference["outputs"])
             ),
-            float_right=self.array(entry["float_right"]),
+            float_answers=self._float_answers(entry),
             float_identity=entry["float_identity"],
             lsb=tuple(entry["lsb"]),
             rounding_steps=tuple(entry["rounding_steps"]),
             node_count=entry["node_count"],
             findings=tuple(Finding(**finding) for finding in entry["findings"]),
         )
+
+    def _float_answers(self, entry: dict[str, Any]) -> np.ndarray | None:
+        if "float_answers" in entry:
+            return self.array(entry["float_answers"])
+        # Schema 1 kept only whether the float model was right, which is all that classification asks.
+        right, labels = self.array(entry["float_right"]), self.array(entry["labels"])
+        return None if right is None or labels is None else np.where(right, labels, NO_ANSWER)
 
     def _artifact(self, entry: dict[str, Any]) -> Artifact:
         stored = entry["artifact"]
@@ -270,6 +280,14 @@ class _Reader:
 
     def _stored(self, digest: str) -> np.ndarray:
         return np.load(self.path("arrays", digest), allow_pickle=False)
+
+
+def _metric(entry: dict[str, Any]) -> Metric | None:
+    """The metric of an entry; schema 1 had the name of a task in its place."""
+    if "metric" in entry:
+        return restored(entry["metric"], entry["workload"])
+    name = METRIC_OF_TASK.get(entry["task"])
+    return None if name is None else get_metric(name)
 
 
 def _place(root: Path, folder: str, digest: str) -> Path:

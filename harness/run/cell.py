@@ -61,6 +61,7 @@ def drive_cell(
         measurement.placement = worker.placement()
         measurement.stats = worker.stats()
     finally:
+        measurement.started, measurement.started_why = worker.started, worker.started_why
         measurement.board_log = worker.close()
     if context.backend.uses_cache:
         stage("cached start")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.boards.profile.model import Profile
@@ -11,6 +11,7 @@ from harness.boards.resolve import get_profile
 from harness.core.errors import MissingPartError, UserInputError, unknown_name
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.record import CellKey
+from harness.run.jobs import samples_per_cell
 from harness.run.options import RunOptions
 from harness.workloads.base import Workload
 
@@ -69,6 +70,8 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     if options.bundle is not None:
         from harness.run.bundled import bundle_models
 
+        if options.metric is not None:
+            raise UserInputError("--metric does not apply to a bundle, whose models were packed with theirs")
         models = bundle_models(Path(options.bundle), options.workloads, options.recipes)
         keys = tuple(key_of(m, device, b) for device, backends in targets for m in models for b in backends)
         return Plan(keys=keys, prepare=lambda say: models)
@@ -77,9 +80,10 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     from harness.workloads.datasets import DataSource
     from harness.workloads.registry import get_workload, workload_names
 
-    source = DataSource.default(options.data_dir)
+    source = replace(DataSource.default(options.data_dir), samples=most_samples(devices, options.samples))
     data = Path(options.data) if options.data else None
-    workloads = distinct([get_workload(name, data=data) for name in options.workloads or workload_names()])
+    names = options.workloads or workload_names()
+    workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
     return Plan(
@@ -88,6 +92,12 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
             requests, source, jobs=options.jobs, say=say, deadline_s=options.deadline_s
         ),
     )
+
+
+def most_samples(devices: Sequence[ChosenDevice], asked: int | None) -> int | None:
+    """The largest number of samples that any cell evaluates; None where one takes all. `asked` is the command line's."""
+    counts = [samples_per_cell(c.profile, backend, asked) for c in devices for backend in c.backends]
+    return None if None in counts else max((count for count in counts if count is not None), default=None)
 
 
 def distinct(workloads: Sequence[Workload]) -> list[Workload]:

@@ -42,8 +42,8 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         return make_plan(options, devices)
     count = options.samples or random_samples
     base = PreparedModel(
-        workload=get_workload(str(path)).name,
-        task="none",
+        workload=get_workload(str(path), metric=options.metric).name,
+        metric=None,
         tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,

@@ -16,6 +16,7 @@ from harness.boards.base import (
     LoadResult,
     Phase,
     PlacementResult,
+    Started,
     WorkerFailure,
     WorkerStats,
 )
@@ -136,6 +137,7 @@ class Measurement:
         failure: how the last attempt ended badly; None when it ended well. The facts beside it are then what came before.
         earlier: how the attempts before it ended.
         duration_ns: of the last attempt, upload included.
+        started, started_why: how its worker came to be, and why it is `fresh`; None where there is but one way.
         samples: how many were evaluated; `evaluated` holds their outputs.
         board_log: what the worker printed.
         cache_use: what its delegate left in the graph cache.
@@ -151,6 +153,8 @@ class Measurement:
     failure: Failure | None = None
     earlier: tuple[Failure, ...] = ()
     duration_ns: int | None = None
+    started: Started | None = None
+    started_why: str | None = None
     loaded: LoadResult | None = None
     first_invoke_ns: int | None = None
     bench: BenchResult | None = None

@@ -28,6 +28,8 @@ class RunOptions:
     data_dir: str | None = None
     #: the .npz of workloads that are the user's own model files
     data: str | None = None
+    #: what those are judged by; None: what output and labels ask for
+    metric: str | None = None
     devices_dir: str | None = None
     bundle: str | None = None
     #: changed bounds of the outcome `wrong`, as NAME=VALUE
@@ -63,6 +65,21 @@ class RunOptions:
             return from_plain(RunOptions, stored, {})
         except ValueError as error:
             raise UserInputError(f"the run's stored options cannot be read ({error})", hint="start a new run") from None
+
+
+def parse_samples(text: str | None) -> int | None:
+    """None for "as the profile says", 0 for `all`, else the number.
+
+    Raises:
+        UserInputError: for anything else.
+    """
+    if text is None:
+        return None
+    if text == "all":
+        return 0
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
 
 
 def parse_tolerances(settings: Sequence[str]) -> dict[str, Any]:

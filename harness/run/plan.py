@@ -109,16 +109,20 @@ def _prepare(
             dataset = datasets.setdefault(workload.name, None) or workload.load_dataset(source)  # type: ignore[arg-type]
             datasets[workload.name] = dataset
             artifact = _artifact(request, artifacts)
-            model = prepare_model(workload, request.recipe, artifact, dataset)
+            model = prepare_model(workload, request.recipe, artifact, dataset, source.samples)
             model = replace(model, model_sha256=_source_sha256(workload, artifact, sources))
             baseline = (workload.name, request.seed)
             if baseline not in baselines:
-                baselines[baseline] = _float_right(
-                    workload, artifacts.get((workload.name, FLOAT_RECIPE, request.seed)), dataset, references
+                baselines[baseline] = _float_answers(
+                    workload,
+                    artifacts.get((workload.name, FLOAT_RECIPE, request.seed)),
+                    dataset,
+                    source.samples,
+                    references,
                 )
             model = references.add_reference(model)
             if baselines[baseline] is not None:
-                model = replace(model, float_right=baselines[baseline], float_identity=LITERT_FLOAT.identity)
+                model = replace(model, float_answers=baselines[baseline], float_identity=LITERT_FLOAT.identity)
             prepared.append(model)
         say("preparing samples and references", len(requests), len(requests))
     return prepared
@@ -145,12 +149,12 @@ def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artif
     return artifacts[(request.workload.name, request.recipe, request.seed)]
 
 
-def _float_right(
-    workload: Workload, artifact: Artifact | None, dataset: Dataset, references: References
+def _float_answers(
+    workload: Workload, artifact: Artifact | None, dataset: Dataset, samples: int | None, references: References
 ) -> np.ndarray | None:
     if artifact is None or artifact.path is None:
         return None
-    return references.float_answers(prepare_model(workload, FLOAT_RECIPE, artifact, dataset))
+    return references.float_answers(prepare_model(workload, FLOAT_RECIPE, artifact, dataset, samples))
 
 
 def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say) -> PreparedModel:

@@ -23,7 +23,7 @@ def note_prediction(
     A runtime or delegate that no data file describes predicts nothing, and what an offline compiler makes of a model is known
     when it has.
     """
-    from harness.predict.prediction import predict
+    from harness.boards.predict import predict
     from harness.tflite.graph import read_graph
 
     artifact = model.artifact

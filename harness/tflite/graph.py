@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.core.files import read_regular
 from harness.core.tensor import TensorIo
 from harness.tflite import schema
 from harness.tflite.flatbuffer import Buffer, CorruptBuffer, Table
@@ -166,9 +167,9 @@ def read_graph(source: str | os.PathLike[str] | bytes | memoryview) -> Graph:
     else:
         where = str(source)
         try:
-            data = memoryview(Path(source).read_bytes())
-        except OSError as error:
-            raise UserInputError(f"cannot be read: {error.strerror}", where=where) from None
+            data = memoryview(read_regular(Path(source)))
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL inside
+            raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
     if len(data) < 8 or bytes(data[4:8]) != _IDENTIFIER:
         raise UserInputError(
             "is not a .tflite file: the identifier TFL3 is missing" if len(data) else "is empty",

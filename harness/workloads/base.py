@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.workloads.metrics.base import Metric
+from harness.workloads.rows import Rows
 
 if TYPE_CHECKING:
     from harness.workloads.datasets import DataSource
 
-#: multiclass: softmax or logits, top-1; binary: one sigmoid output, threshold .5; none: no labels, agreement only
+#: short for the usual metric: multiclass (softmax or logits) for top-1 accuracy, binary (one sigmoid output) for accuracy with
+#: threshold .5, none for no metric: agreement with the reference only
 Task = Literal["multiclass", "binary", "none"]
+METRIC_OF_TASK: dict[Task, str] = {"multiclass": "top1", "binary": "binary"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,17 +30,18 @@ class Dataset:
         name: such as `mnist` or `digits-28x28`.
         note: what it is and where it came from, in words; shown under every table.
         digest: SHA-256 over names, shapes, dtypes and bytes of all arrays; part of the cell's identity.
-        x_train, x_test: float32, [N, ...], already normalised.
-        y_train, y_test: int64, [N]; None where there are no labels.
+        x_train, x_test: float32, [N, ...], already normalised; large ones stay in their file (`harness.workloads.rows`).
+        y_train, y_test: labels as the workload's metric takes them, [N, ...]: class numbers, int64 [N], for classification;
+            None where there are no labels.
         origin: the file or package it was read from, for a reader.
     """
 
     name: str
     note: str
     digest: str
-    x_train: np.ndarray | None
+    x_train: Rows | None
     y_train: np.ndarray | None
-    x_test: np.ndarray
+    x_test: Rows
     y_test: np.ndarray | None
     origin: str = ""
 
@@ -91,6 +96,9 @@ class Workload:
     """A trained float model (or a finished .tflite), its data and its metric.
 
     Attributes:
+        task: short for a metric; give one of the two, the other follows. None where no task is short for the metric.
+        metric: what the model is judged and trained by (harness/workloads/metrics/); None: there is no score, and agreement with
+            the reference is measured.
         load_dataset: reads the data from a source (option, cache, bundled digits); never downloads.
         dataset_digest: the digest of what `load_dataset` would return, cheap (cached by file identity).
         build_model: builds the untrained Keras model; imports TensorFlow, so only build workers call it. None for a
@@ -104,7 +112,7 @@ class Workload:
 
     name: str
     title: str
-    task: Task
+    task: Task | None = None
     load_dataset: Callable[[DataSource], Dataset]
     dataset_digest: Callable[[DataSource], str]
     build_model: Callable[[], object] | None
@@ -117,6 +125,28 @@ class Workload:
     from_logits: bool = False
     #: the largest accuracy loss against float that the workload's suite accepts
     max_accuracy_drop: float = 0.03
+    metric: Metric | None = None
+
+    def __post_init__(self) -> None:
+        metric, task = self.metric, self.task
+        if task is not None and metric is None and task in METRIC_OF_TASK:
+            from harness.workloads.metrics.registry import get_metric
+
+            metric = get_metric(METRIC_OF_TASK[task])
+        if task is None:
+            names: dict[str, Task] = {name: task for task, name in METRIC_OF_TASK.items()}
+            task = "none" if metric is None else names.get(metric.name)
+        if task is not None and METRIC_OF_TASK.get(task) != (metric and metric.name):
+            raise ValueError(
+                f"workload '{self.name}': task '{task}' and metric '{metric and metric.name}' contradict each other; "
+                "give one of them, and None for the other"
+            )
+        object.__setattr__(self, "metric", metric)
+        object.__setattr__(self, "task", task)
+
+    def strata(self, labels: np.ndarray | None) -> np.ndarray | None:
+        """What a choice of samples holds in proportion, int [N]; None where there is nothing of the kind."""
+        return labels if labels is None or self.metric is None else self.metric.strata(labels)
 
     @property
     def model_file(self) -> str:

@@ -21,12 +21,13 @@ def workload_names() -> list[str]:
     return sorted(_workloads())
 
 
-def get_workload(name_or_path: str, *, data: Path | None = None) -> Workload:
+def get_workload(name_or_path: str, *, data: Path | None = None, metric: str | None = None) -> Workload:
     """A workload by name, or one made of the user's own model file.
 
     Args:
         name_or_path: a known name, or the path of a .keras, .h5 or .tflite file or a SavedModel folder.
         data: the .npz with samples for a model of the user's own.
+        metric: what a model of the user's own is judged by; None: what its output and labels ask for.
 
     Raises:
         UserInputError: unknown name, missing file, or a model or data file that does not hold what it should.
@@ -34,13 +35,18 @@ def get_workload(name_or_path: str, *, data: Path | None = None) -> Workload:
     if _looks_like_path(name_or_path):
         from harness.workloads.user import user_workload
 
-        return user_workload(Path(name_or_path).expanduser(), data)
+        return user_workload(Path(name_or_path).expanduser(), data, metric)
     workload = _in_its_place(name_or_path)
     if workload is None:
         known = _workloads()
         if name_or_path not in known:
             raise unknown_name("workload", name_or_path, known)
         workload = known[name_or_path]
+    if metric is not None:
+        raise UserInputError(
+            f"workload '{name_or_path}' is judged by its own metric, '{metric}' does not apply",
+            hint="a metric is chosen for a model file of your own",
+        )
     if data is not None:
         raise UserInputError(
             f"workload '{name_or_path}' brings its own dataset, a file of samples does not apply",

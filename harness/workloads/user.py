@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,23 @@ from typing import Literal
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.core.files import sha256_json
+from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
-from harness.workloads.base import Dataset, Schedule, Task, Workload
+from harness.workloads.archive import Archive, ArrayHeader
+from harness.workloads.base import Dataset, Schedule, Workload
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
-from harness.workloads.npz import check_labels, check_samples, npz_keys, read_arrays
+from harness.workloads.metrics.base import Metric
+from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
+from harness.workloads.rows import Rows, StoredRows
+from harness.workloads.user_metric import chosen_metric, data_words, ends_for
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
 _RANDOM_SAMPLES = 256
+#: samples that take more than this as float32 stay in their file, and rows of them are read as they are needed
+_WHOLE_BYTES = 256 << 20
 #: an already trained model is only trained on gently, and on at most this many samples
 _SCHEDULE = Schedule(
     epochs=0,
@@ -88,7 +95,9 @@ def _tflite_ends(path: Path) -> ModelEnds:
     tensor, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     shape = tensor.shape_signature or tensor.shape
     scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
-    io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=(-1, *shape[1:]), scale=scale, zero_point=zero_point)
+    if shape[:1] in ((1,), (-1,)):
+        shape = (-1, *shape[1:])
+    io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
     last = graph.producers.get(graph.outputs[0])
     while last is not None and last.op in ("QUANTIZE", "DEQUANTIZE"):
         last = graph.producers.get(last.inputs[0])
@@ -108,18 +117,17 @@ class Samples:
 
     path: Path
     ends: ModelEnds
-    task: Task
+    metric: Metric | None
 
     def digest(self, source: DataSource) -> str:
         """The digest of what `load` returns; remembered per file."""
         raw = cached_digest(self.path, f"user {_READ_VERSION}", self._raw_digest)
         io = self.ends.input
-        rules = [self.ends.kind, self.task, io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
+        rules = [self.ends.kind, data_words(self.metric), io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
         return sha256_json([raw, rules])
 
     def _raw_digest(self) -> str:
-        keys = npz_keys(self.path)
-        return arrays_digest(read_arrays(self.path, [k for k in keys if k in _KNOWN_KEYS]))
+        return file_digest(self.path, [k for k in npz_keys(self.path) if k in _KNOWN_KEYS])
 
     def load(self, source: DataSource) -> Dataset:
         """Reads, checks and converts the samples.
@@ -127,22 +135,27 @@ class Samples:
         Raises:
             UserInputError: naming file, key and what was expected.
         """
-        keys = npz_keys(self.path)
+        with Archive(self.path) as archive:
+            return self._load(archive, source)
+
+    def _load(self, archive: Archive, source: DataSource) -> Dataset:
+        keys = archive.keys
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
         train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
-        arrays = read_arrays(self.path, [x_key], [y_key, *train_keys, "scale", "offset"])
-        x_test = self._samples(arrays, x_key)
+        small = [key for key in (y_key, *train_keys[1:], "scale", "offset") if key in keys]
+        arrays = {key: archive.read(key) for key in small}
+        x_test = self._samples(archive, x_key, arrays)
         y_test = self._labels(arrays, y_key, len(x_test))
         x_train = y_train = None
-        if "x_train" in arrays:
-            x_train = self._samples(arrays, "x_train")
+        if train_keys and "x_train" in keys:
+            x_train = self._samples(archive, "x_train", arrays)
             y_train = self._labels(arrays, "y_train", len(x_train))
         elif source.parts == "all":
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
             name=self.path.stem,
-            note=self._note(keys, arrays[x_key], len(x_test)),
+            note=self._note(keys, archive.header(x_key)),
             digest=self.digest(source),
             x_train=x_train,
             y_train=y_train,
@@ -151,20 +164,55 @@ class Samples:
             origin=str(self.path),
         )
 
-    def _samples(self, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
-        """float32 [N, *the model's input shape]."""
-        x, io = arrays[key], self.ends.input
-        check_samples(x, path=self.path, key=key)
-        if io is not None:
-            try:
-                x = x.reshape(fitting_shape(x.shape, io))
-            except UserInputError as error:
-                what = f"array '{key}' does not fit the model: {error.what}"
-                raise UserInputError(what, where=str(self.path), hint=error.hint) from error
-            if _are_tensor_values(x, io):
-                return (x.astype(np.float32) - np.float32(io.zero_point)) * np.float32(io.scale)
+    def _samples(self, archive: Archive, key: str, arrays: dict[str, np.ndarray]) -> Rows:
+        """float32 [N, *the model's input shape]; in memory, or in the file when they are many."""
+        header = archive.header(key)
+        check_kind(header.shape, header.dtype, path=self.path, key=key)
+        shape = self._fitting(header)
+        convert = functools.partial(self._converted, key, shape[1:], *self._scaling(header, arrays))
+        if math.prod(shape) * 4 > _WHOLE_BYTES and not header.in_fortran_order:
+            return StoredRows(self.path, key, shape, convert)
+        archive.require_memory(header, math.prod(shape) * 4)
+        return convert(0, archive.read(key))
+
+    def _fitting(self, header: ArrayHeader) -> tuple[int, ...]:
+        """The samples' shape as the model takes them, with the number of samples in front."""
+        if self.ends.input is None:
+            return header.shape
+        try:
+            return fitting_shape(header.shape, self.ends.input)
+        except UserInputError as error:
+            what = f"array '{header.key}' does not fit the model: {error.what}"
+            raise UserInputError(what, where=str(self.path), hint=error.hint) from error
+
+    def _scaling(self, header: ArrayHeader, arrays: dict[str, np.ndarray]) -> tuple[np.float32, np.float32, np.float32]:
+        """What turns stored values into real ones: (x - zero point) * scale + offset."""
+        io = self.ends.input
+        if io is not None and _are_tensor_values(header.dtype, io):
+            return np.float32(io.zero_point), np.float32(io.scale), np.float32(0)
         scale, offset = (self._number(arrays, name, default) for name, default in (("scale", 1.0), ("offset", 0.0)))
-        return (x.astype(np.float32) * np.float32(scale) + np.float32(offset)).astype(np.float32, copy=False)
+        return np.float32(0), np.float32(scale), np.float32(offset)
+
+    def _converted(
+        self,
+        key: str,
+        sample: tuple[int, ...],
+        zero_point: np.float32,
+        scale: np.float32,
+        offset: np.float32,
+        first: int,
+        raw: np.ndarray,
+    ) -> np.ndarray:
+        """Stored rows, the first of which is number `first`, as float32 [n, *sample]."""
+        check_finite(raw, path=self.path, key=key, first=first)
+        x = raw.reshape(len(raw), *sample).astype(np.float32)
+        if zero_point:
+            x -= zero_point
+        if scale != 1:
+            x *= scale
+        if offset:
+            x += offset
+        return x
 
     def _number(self, arrays: dict[str, np.ndarray], key: str, default: float) -> float:
         if key not in arrays:
@@ -177,15 +225,17 @@ class Samples:
         return float(arrays[key].reshape(()))
 
     def _labels(self, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray | None:
-        if self.task == "none" or key not in arrays:
+        if self.metric is None or key not in arrays:
             return None
-        classes = 2 if self.task == "binary" else self.ends.output_units
-        return check_labels(arrays[key], count=count, path=self.path, key=key, classes=classes)
+        if len(arrays[key]) != count:
+            what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
+            raise UserInputError(what, where=str(self.path))
+        return self.metric.checked(arrays[key], ends_for(self.ends, self.path, key))
 
-    def _note(self, keys: list[str], x: np.ndarray, count: int) -> str:
-        words = [f"{self.path.name}, {count:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
+    def _note(self, keys: list[str], x: ArrayHeader) -> str:
+        words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
         io = self.ends.input
-        if io is not None and _are_tensor_values(x, io):
+        if io is not None and _are_tensor_values(x.dtype, io):
             words.append(f"values of the {io.dtype} input as they are")
         elif "scale" in keys or "offset" in keys:
             words.append("scaled by the file's scale and offset")
@@ -193,7 +243,7 @@ class Samples:
             words.append("values as they are")
         if self.ends.kind == "keras" and "x_train" not in keys:
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
-        if self.task == "none":
+        if self.metric is None:
             words.append("no labels: agreement with the reference only")
         return "; ".join(words)
 
@@ -201,8 +251,8 @@ class Samples:
 _KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset")
 
 
-def _are_tensor_values(x: np.ndarray, io: TensorIo) -> bool:
-    return io.dtype in ("int8", "uint8", "int16") and x.dtype == io.dtype
+def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:
+    return io.dtype in ("int8", "uint8", "int16") and dtype == io.dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +285,7 @@ class RandomInputs:
 
     def _inputs(self) -> np.ndarray:
         rng = np.random.default_rng(0)
-        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.shape[1:]))
+        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.sample_shape))
         if self.io.dtype.startswith("float"):
             return rng.random(shape, dtype=np.float32)
         limits = np.iinfo(self.io.dtype)
@@ -243,18 +293,19 @@ class RandomInputs:
         return ((steps - self.io.zero_point) * np.float32(self.io.scale)).astype(np.float32)
 
 
-def user_workload(path: Path, data: Path | None) -> Workload:
+def user_workload(path: Path, data: Path | None, metric_name: str | None = None) -> Workload:
     """A workload made of the user's model and samples.
 
     Args:
         path: .keras, .h5, .tflite or a SavedModel folder.
         data: an .npz (see `Samples`); a .tflite does without, then its inputs are random.
+        metric_name: what it is judged by; None: what output and labels ask for.
 
     Raises:
-        UserInputError: a file is missing or damaged, the model carries code, or model and samples do not fit.
+        UserInputError: a file is missing or damaged, the model carries code, or model, samples and metric do not fit.
     """
     path = path.expanduser().absolute()
-    if not path.exists():
+    if not exists(path):
         known = "a known workload, or a .keras, .h5 or .tflite file or SavedModel folder"
         raise UserInputError("no such file or folder", where=str(path), hint=f"expected {known}")
     ends = model_ends(path)
@@ -266,13 +317,15 @@ def user_workload(path: Path, data: Path | None) -> Workload:
                 hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
             )
         assert ends.input is not None
-        quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.shape[1:])), np.float32), ends.input)
+        quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.sample_shape)), np.float32), ends.input)
+        if metric_name is not None:
+            raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
-        task: Task = "none"
+        metric = None
     else:
         data = data.expanduser().absolute()
-        task = _task(data, ends)
-        samples = Samples(path=data, ends=ends, task=task)
+        metric = chosen_metric(data, ends, metric_name)
+        samples = Samples(path=data, ends=ends, metric=metric)
     build_model = None
     if ends.kind == "keras":
         from harness.workloads.keras.load import load_keras_model
@@ -281,7 +334,7 @@ def user_workload(path: Path, data: Path | None) -> Workload:
     return Workload(
         name=_workload_name(path),
         title=f"{path.name} (a model of your own)",
-        task=task,
+        metric=metric,
         load_dataset=samples.load,
         dataset_digest=samples.digest,
         build_model=build_model,
@@ -297,34 +350,5 @@ def _workload_name(path: Path) -> str:
     """The file's stem in the characters of a test id; a published workload's name is never taken."""
     from harness.workloads.registry import workload_names
 
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model"
+    stem = short_name(re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model")
     return f"user-{stem}" if stem in workload_names() else stem
-
-
-def _task(data: Path, ends: ModelEnds) -> Task:
-    """The task that labels and output shape say: none without labels, binary for one sigmoid output, else multiclass."""
-    keys = npz_keys(data)
-    if "x_test" not in keys and "x" not in keys:
-        found = ", ".join(keys) or "none"
-        raise UserInputError(
-            f"has neither 'x_test' nor 'x'; found the keys: {found}",
-            where=str(data),
-            hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
-        )
-    y_key = "y_test" if "x_test" in keys else "y"
-    if y_key not in keys:
-        return "none"
-    y = read_arrays(data, [y_key])[y_key]
-    if len(y.shape) == 0 or y.size == 0:
-        raise UserInputError(f"array '{y_key}' is empty", where=str(data), hint="leave it out when there are no labels")
-    if ends.output_units == 1:
-        check_labels(y, count=len(y), path=data, key=y_key, classes=2)
-        if ends.from_logits:
-            raise UserInputError(
-                "the model has one output without a sigmoid, so labels 0 and 1 cannot be compared with it",
-                where=str(data),
-                hint="end the model in a sigmoid, or leave the labels out to measure agreement only",
-            )
-        return "binary"
-    check_labels(y, count=len(y), path=data, key=y_key, classes=ends.output_units)
-    return "multiclass"

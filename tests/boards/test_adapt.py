@@ -52,7 +52,7 @@ def prepared(path: Path) -> PreparedModel:
     return with_graph_facts(
         PreparedModel(
             workload="w",
-            task="none",
+            metric=None,
             tolerance=Tolerance(),
             recipe="as-is",
             seed=0,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.boards.lease import holder_of, lease
-from harness.boards.profile.model import Profile
+from harness.boards.linux.profile import LinuxProfile
 from harness.core.errors import TransientDeviceError, UserInputError
 from harness.core.located_errors import validate
 from harness.core.located_yaml import parse_yaml
@@ -22,10 +22,10 @@ _HOLDER = """
 import sys
 from pathlib import Path
 from harness.boards.lease import lease
-from harness.boards.profile.model import Profile
+from harness.boards.linux.profile import LinuxProfile
 from harness.core.located_errors import validate
 from harness.core.located_yaml import parse_yaml
-with lease(validate(Profile, parse_yaml(sys.argv[1], Path("p"))), run="run-of-another"):
+with lease(validate(LinuxProfile, parse_yaml(sys.argv[1], Path("p"))), run="run-of-another"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -36,9 +36,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def profile(name: str = "board", exclusive: str | None = None) -> Profile:
+def profile(name: str = "board", exclusive: str | None = None) -> LinuxProfile:
     text = MINIMAL.replace("name: board", f"name: {name}") + (f"exclusive: {exclusive}\n" if exclusive else "")
-    return validate(Profile, parse_yaml(text, Path("p")))
+    return validate(LinuxProfile, parse_yaml(text, Path("p")))
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.boards.profile.model import Profile
+from harness.boards.linux.profile import LinuxProfile
 from harness.core.errors import UserInputError
 from harness.core.located_errors import validate
 from harness.core.located_yaml import load_yaml, parse_yaml
 from tests.support.fixtures_devices import MINIMAL
 
 
-def parse(text: str) -> Profile:
-    return validate(Profile, parse_yaml(text, Path("board.yaml")))
+def parse(text: str) -> LinuxProfile:
+    return validate(LinuxProfile, parse_yaml(text, Path("board.yaml")))
 
 
 def complaint(text: str) -> str:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards.connect import availability, backend_spec, link_settings
+from harness.boards.connect import availability, backend_spec, require_address
 from harness.boards.resolve import get_profile, list_profiles, packaged_profile
 from harness.core.errors import UserInputError
 from harness.core.paths import packaged_devices_dir
 from tests.support.fixtures_devices import MINIMAL
+
+
+def link_settings(profile, environ):
+    """How the board is reached over SSH, with these environment variables."""
+    return profile.link.ssh(profile.place(environ))
 
 
 def test_the_packaged_profiles_are_all_valid(devices_dir: Path):
@@ -144,13 +149,16 @@ def test_a_key_file_that_does_not_exist_is_named(devices_dir: Path):
         link_settings(get_profile("host-ssh", devices_dir), environ)
 
 
-def test_a_runtime_package_with_an_address_that_is_not_this_machine_is_refused(devices_dir: Path, write_profile):
+def test_a_runtime_package_with_an_address_that_is_not_this_machine_is_refused(
+    devices_dir: Path, write_profile, monkeypatch: pytest.MonkeyPatch
+):
     text = MINIMAL.replace("host: 192.0.2.7", "host_env: BOARD").replace(
         "python: /usr/bin/python3", "package: tflite-runtime==2.14.0"
     )
     write_profile("board", text)
+    monkeypatch.setenv("BOARD", "192.0.2.8")
     with pytest.raises(UserInputError, match="installed on this machine, but 192.0.2.8 is not it"):
-        link_settings(get_profile("board", devices_dir), {"BOARD": "192.0.2.8"})
+        require_address(get_profile("board", devices_dir))
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones(devices_dir: Path, write_profile):

@@ -15,6 +15,8 @@ DOCS = ROOT / "docs"
 ENTRANCES = ("README.md", "docs/README.md", "CHANGELOG.md")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _NAMED = re.compile(r"docs/(?:[A-Za-z0-9_*-]+/)*[A-Za-z0-9_*-]+\.md(?:#[\w-]+)?")
+#: a file or folder of the project in backticks; a name in capitals stands for one of the reader's
+_FILE = re.compile(r"`((?:harness|tests|benchmarks|suites)/[A-Za-z0-9_*./-]+)`")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -87,6 +89,32 @@ def test_every_page_of_docs_is_reached_from_its_index():
             reached |= {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
     unreached = [str(p.relative_to(ROOT)) for p in pages() if p.is_relative_to(DOCS) and p.resolve() not in reached]
     assert [name for name in unreached if name not in ENTRANCES] == []
+
+
+def test_every_file_of_the_project_that_a_page_names_exists():
+    missing = []
+    for page in pages():
+        for name in _FILE.findall(page.read_text()):
+            if not re.search(r"[A-Z]{4}", name) and not list(ROOT.glob(name.rstrip("/"))):
+                missing.append(f"{page.relative_to(ROOT)}: {name}")
+    assert missing == []
+
+
+def test_the_map_has_every_room_of_the_house():
+    text = (DOCS / "internals" / "architecture.md").read_text()
+    rooms = [path.parent.name for path in (ROOT / "harness").glob("*/__init__.py")]
+    assert [room for room in rooms if f"| `harness/{room}/` |" not in text] == []
+
+
+def test_the_seams_that_the_map_names_are_where_it_says():
+    text = (DOCS / "internals" / "architecture.md").read_text()
+    missing = []
+    for room, row in re.findall(r"^\| `(harness/\w+/)` \|(.*)$", text, re.MULTILINE):
+        for file, name in re.findall(r"`([\w/]+\.py)(?:: (\w+))?`", row):
+            path = ROOT / room / file
+            if not path.is_file() or (name and not re.search(rf"\b{name}\b", path.read_text())):
+                missing.append(f"{room}{file}: {name}")
+    assert missing == []
 
 
 @pytest.mark.parametrize("shelf", ["guides", "reference", "internals"])

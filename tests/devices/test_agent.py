@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.links.base import ChannelClosed, LocalLink, make_link
 from harness.links.bootstrap import COMMAND, agent_source, start_agent
-from tests.support.fixtures_boards import direct_children, is_running, wait_until
+from tests.support.fixtures_boards import direct_children, is_running, process_name, wait_until
 
 HELLO = {"verb": "hello", "module": "tflite_runtime", "cache_limit_bytes": 1 << 30, "heartbeat_s": 5}
 BACKEND = {
@@ -179,13 +179,13 @@ def test_no_process_is_left_when_the_agent_ends(start, how):
     ask(frames, **HELLO)
     assert ask(frames, verb="open", backend=BACKEND, deadline_s=60).header["worker"] == 1
     pid = agent_pid(frames)
-    workers = direct_children(pid)
-    assert len(workers) == 1
+    children = direct_children(pid)
+    assert sorted(process_name(child) for child in children) == ["agent-forks", "agent-worker"]
     if how == "closed":
         frames.channel.close()
     else:
         os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: not any(is_running(p) for p in [pid, *workers]))
+    assert wait_until(lambda: not any(is_running(p) for p in [pid, *children]))
 
 
 def test_the_agent_ends_when_its_host_process_is_killed(tflite_python, tmp_path: Path):

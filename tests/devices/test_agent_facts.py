@@ -29,5 +29,6 @@ def test_the_processors_own_thermal_zone_is_preferred(monkeypatch, tmp_path: Pat
         zone.mkdir()
         (zone / "type").write_text(kind + "\n")
         (zone / "temp").write_text(temp + "\n")
-    monkeypatch.setattr(facts.glob, "glob", lambda pattern: [str(p) for p in tmp_path.glob("thermal_zone*")])
+    (tmp_path / "cooling_device0").mkdir()
+    monkeypatch.setattr(facts, "THERMAL", str(tmp_path))
     assert facts.temperature_c() == 48.25

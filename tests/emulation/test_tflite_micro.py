@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards.mcu.lines import line_of, mcu_unavailable_reason
+from harness.boards.connect import availability
 from harness.boards.resolve import get_profile
 from harness.core.errors import MissingPartError, UserInputError
 from harness.emulation.mcu.firmware import build_firmware
@@ -254,8 +254,8 @@ emulation: {{machine: mps2-an386, samples: 4}}
 def test_a_profile_names_a_build(devices_dir, write_profile, stand_in):
     write_profile("m4-tflm", PROFILE.format(module="tflite-micro", include=STAND_IN, library=stand_in.library))
     profile = get_profile("m4-tflm@qemu", devices_dir)
-    assert mcu_unavailable_reason(profile) is None
-    line = line_of(profile)
+    assert availability(profile).ok
+    line = profile.link.make_line(profile.place())
     try:
         address = line.open()
         host, _, port = address.port.removeprefix("socket://").partition(":")
@@ -267,7 +267,7 @@ def test_a_profile_names_a_build(devices_dir, write_profile, stand_in):
 
 def test_a_profile_whose_build_is_not_there_says_why(devices_dir, write_profile, tmp_path):
     write_profile("m4-tflm", PROFILE.format(module="tflite-micro", include=STAND_IN, library=tmp_path / "gone.a"))
-    assert "gone.a: No such file" in mcu_unavailable_reason(get_profile("m4-tflm@qemu", devices_dir))
+    assert "gone.a: No such file" in str(availability(get_profile("m4-tflm@qemu", devices_dir)).reason)
 
 
 def test_a_build_for_the_plan_runtime_is_a_mistake(devices_dir, write_profile):

@@ -2,9 +2,10 @@
 
 import pytest
 
+from harness.boards.linux.twin import EmulatedLinkProfile
 from harness.boards.resolve import get_profile
 from harness.core.errors import UserInputError
-from harness.emulation.linux.twin import STANDIN_PATH, is_qemu_twin
+from harness.emulation.linux.link import STANDIN_PATH
 
 PROFILE = """
 name: toy
@@ -30,10 +31,10 @@ def toy(tmp_path):
 
 def test_the_twin_is_a_device_of_its_own():
     twin = get_profile("imx8mp", emulated=True)
-    assert twin.name == "imx8mp@qemu" and is_qemu_twin(twin)
+    assert twin.name == "imx8mp@qemu" and isinstance(twin.link, EmulatedLinkProfile)
     assert twin == get_profile("imx8mp@qemu")
     assert twin.time_basis == "host-emulated"
-    assert not is_qemu_twin(get_profile("imx8mp"))
+    assert not isinstance(get_profile("imx8mp").link, EmulatedLinkProfile)
 
 
 def test_the_stand_in_has_its_own_name_and_place():

@@ -24,6 +24,7 @@ from harness.results.record import CellKey
 from harness.run.measurement import CellContext, Measurement
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 
 COUNT = 40
 LABELS = np.arange(COUNT) % 10
@@ -48,7 +49,7 @@ def model(**changes: Any) -> PreparedModel:
     )
     base = PreparedModel(
         workload=KEY.workload,
-        task="multiclass",
+        metric=get_metric("top1"),
         tolerance=Tolerance(),
         recipe=KEY.recipe,
         seed=0,
@@ -61,7 +62,7 @@ def model(**changes: Any) -> PreparedModel:
         lsb=(None,),
         node_count=2,
         reference=ReferenceOutputs(identity="oracle 1.0", outputs=(OUTPUTS,)),
-        float_right=np.ones(COUNT, dtype=bool),
+        float_answers=LABELS,
     )
     return replace(base, **changes)
 

@@ -85,6 +85,15 @@ def test_a_clock_that_ran_backwards_is_no_figure():
         judge(measured(bench=backwards), model(), context())
 
 
+def test_how_the_worker_came_to_be_stands_in_the_record_also_of_a_failed_cell():
+    forked = judge(measured(started="forked"), model(), context())
+    assert (forked.worker_start, codes(forked)) == ("forked", [])
+    gone = Failure(source="device", what="gone")
+    fresh = judge(measured(started="fresh", started_why="no fork here", failure=gone), model(), context())
+    assert (fresh.worker_start, codes(fresh)) == ("fresh", ["worker-started-fresh"])
+    assert "no fork here" in fresh.findings[0].what
+
+
 def test_latency_that_had_not_settled_is_told():
     samples = np.arange(100, 300)
     assert codes(

@@ -63,7 +63,7 @@ CELLS = {
     "ok": (measured(), None, None),
     "wrong": (measured(np.roll(OUTPUTS, 1, axis=1)), None, None),
     "fewer samples": (measured(OUTPUTS[:16]), None, None),
-    "no labels": (measured(), model(labels=None, float_right=None, task="none", reference=None), None),
+    "no labels": (measured(), model(labels=None, float_answers=None, metric=None, reference=None), None),
     "counts in place of times": (measured(bench=COUNTED, first_invoke_ns=None), None, None),
     "a prediction that came out otherwise": (measured(prediction=PREDICTED), None, None),
     "no prediction": (measured(unpredictable="no data file"), None, None),
@@ -102,10 +102,10 @@ def test_the_record_names_what_it_was_judged_by(objects):
     record = finished(objects, measured(OUTPUTS[:16]))
     assert objects.get_array(record.labels_object).tolist() == LABELS[:16].tolist()
     assert objects.get_array(record.sample_ids_object).tolist() == list(range(16))
-    assert objects.get_array(record.float_answers_object).tolist() == [True] * 16
+    assert objects.get_array(record.float_answers_object).tolist() == LABELS[:16].tolist()
     assert np.array_equal(objects.get_arrays(record.reference_object)["output_0"], OUTPUTS)
     assert np.array_equal(objects.get_arrays(record.outputs_object)["output_0"], OUTPUTS[:16])
-    assert objects.get_json(record.tensors_object)["task"] == "multiclass"
+    assert objects.get_json(record.tensors_object)["metric"]["name"] == "top1"
 
 
 def test_what_cells_share_is_stored_once(objects):

@@ -19,11 +19,11 @@ import pytest
 import serial
 import serial.rfc2217
 
-from harness.boards.mcu.profile import is_port
 from harness.core.errors import StableDeviceError, TransientDeviceError, UserInputError
 from harness.links.base import ChannelClosed, ChannelTimeout
 from harness.links.serial.messages import BoardLost, Target
 from harness.links.serial.port import SerialPort, SerialSettings
+from harness.links.serial.profile import is_port
 from harness.links.serial.session import SerialSession
 from tests.links.test_serial_session import whole_cell
 from tests.support.serial_host import pty_board, socket_board

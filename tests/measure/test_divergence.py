@@ -9,7 +9,9 @@ from harness.core.tensor import TensorIo
 from harness.judge.outputs import rounding_words
 from harness.measure.divergence import Divergence, compare
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 
+TOP1 = get_metric("top1")
 INT8 = (TensorIo(name="out", dtype="int8", shape=(1, 10), scale=1 / 256, zero_point=-128),)
 FLOAT = (TensorIo(name="out", dtype="float32", shape=(1, 10)),)
 
@@ -18,8 +20,10 @@ def int8_outputs(seed=0, n=256):
     return np.random.default_rng(seed).integers(-128, 127, (n, 10)).astype(np.int8)
 
 
-def judge(mine, reference, *, io=INT8, lsb=(1 / 256,), task="multiclass", on_npu=False, tolerance=None):
-    return compare([mine], [reference], task=task, tolerance=tolerance or Tolerance(), io=io, lsb=lsb, on_npu=on_npu)
+def judge(mine, reference, *, io=INT8, lsb=(1 / 256,), metric=TOP1, on_npu=False, tolerance=None):
+    return compare(
+        [mine], [reference], metric=metric, tolerance=tolerance or Tolerance(), io=io, lsb=lsb, on_npu=on_npu
+    )
 
 
 def test_equal_outputs_are_right_and_bit_identical():
@@ -104,7 +108,7 @@ def test_an_npu_that_returns_zeros_is_wrong():
 
 def test_models_without_classes_have_no_agreement_and_are_still_judged():
     reference = np.random.default_rng(2).normal(size=(64, 640)).astype(np.float32)
-    verdict = judge(reference * np.float32(1.2), reference, io=FLOAT, lsb=(None,), task="none", on_npu=True)
+    verdict = judge(reference * np.float32(1.2), reference, io=FLOAT, lsb=(None,), metric=None, on_npu=True)
     assert verdict.agreement is None
     assert verdict.wrong
 
@@ -117,7 +121,7 @@ def test_shapes_that_differ_are_a_defect_not_a_verdict():
 def test_a_step_before_a_final_sigmoid_may_become_several_of_the_output():
     reference = np.zeros((256, 1), dtype=np.int8)
     io = (TensorIo(name="out", dtype="int8", shape=(1, 1), scale=1 / 256, zero_point=-128),)
-    arguments = {"task": "binary", "tolerance": Tolerance(), "io": io, "lsb": (1 / 256,), "on_npu": False}
+    arguments = {"metric": get_metric("binary"), "tolerance": Tolerance(), "io": io, "lsb": (1 / 256,), "on_npu": False}
     within = compare([reference + np.int8(6)], [reference], steps=(6.4,), **arguments)
     assert not within.wrong and within.max_lsb_diff == 6 and "<= 6.4 LSB" in within.rule
     assert compare([reference + np.int8(7)], [reference], steps=(6.4,), **arguments).wrong

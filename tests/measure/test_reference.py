@@ -37,7 +37,7 @@ def prepared(tmp_path, content):
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, 64, 0)
     base = PreparedModel(
-        workload="w", task="none", tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
+        workload="w", metric=None, tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
         dataset_name="random", dataset_note="", dataset_digest="d", inputs=inputs, sample_ids=np.arange(64),
     )  # fmt: skip
     return with_graph_facts(base)
@@ -111,6 +111,22 @@ def test_answers_are_cached_by_content(references, tmp_path, monkeypatch):
     monkeypatch.setattr(References, "_run", lambda *_: pytest.fail("asked again"))
     again = references.add_reference(dataclasses.replace(model)).reference
     assert np.array_equal(first.outputs[0], again.outputs[0])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"", lambda data: data[:60] + b"\xff" + data[61:]]
+)
+def test_damaged_files_of_the_cache_are_made_again_and_blame_nobody(references, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("harness.measure.reference.cache_dir", lambda: tmp_path / "cache")
+    content, _ = hybrid_dense(seed=7)
+    model = prepared(tmp_path, content)
+    first = references.add_reference(model).reference
+    cached = [p for p in (tmp_path / "cache").rglob("*") if p.suffix in (".npz", ".tflite")]
+    assert sorted(path.suffix for path in cached) == [".npz", ".npz", ".tflite"]
+    for path in cached:
+        path.write_bytes(damage(path.read_bytes()))
+    again = references.add_reference(model)
+    assert np.array_equal(again.reference.outputs[0], first.outputs[0]) and again.findings == ()
 
 
 def test_one_step_before_a_final_softmax_may_become_several_of_the_output():

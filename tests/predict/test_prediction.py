@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from harness.boards.connect import backend_spec
+from harness.boards.predict import predict
+from harness.boards.registry import twin_kind
 from harness.boards.resolve import get_profile, packaged_profile
 from harness.core.errors import UserInputError
+from harness.predict.compare import compare_prediction
 from harness.predict.partitions import count_partitions
-from harness.predict.prediction import compare_prediction, predict
 from harness.results.record import CellKey, CellRecord, FallbackOp, Fingerprint
 from harness.tflite.graph import read_graph
 from harness.tflite.memory import estimate_memory
@@ -63,7 +65,8 @@ def test_a_twins_pinned_runtime_is_not_assumed():
     twin = get_profile("imx8mp@qemu", IMX.origin.path.parent)
     found = prediction(tiny_model.int8_dense(), profile=twin, backend="cpu")
     assert (found.runtime, found.runtime_assumed) == ("tflite-runtime 2.14.0", False)
-    other = twin.model_copy(update={"emulation": {**twin.emulation, "runtime": "ai-edge-litert==2.3.0"}})
+    newer = IMX.model_copy(update={"emulation": {**IMX.emulation, "runtime": "ai-edge-litert==2.3.0"}})
+    other = twin_kind(newer).twin(newer)
     assert prediction(tiny_model.int8_dense(), profile=other, backend="cpu").runtime == "ai-edge-litert 2.3.0"
 
 

@@ -18,6 +18,7 @@ from harness.prepare.bundle import read_bundle, write_bundle
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def model(tmp_path) -> PreparedModel:
     )
     return PreparedModel(
         workload="mnist-cnn",
-        task="multiclass",
+        metric=get_metric("top1"),
         tolerance=Tolerance(integer_lsb=2),
         recipe="ptq-int8-io",
         seed=3,
@@ -56,11 +57,12 @@ def model(tmp_path) -> PreparedModel:
         reference=ReferenceOutputs(
             identity="oracle 1", outputs=(np.ones((4, 10), np.int8), np.zeros((4, 1), np.float32))
         ),
-        float_right=np.array([True, False, True, True, False, True]),
+        float_answers=np.array([0, 2, 2, 0, 1, 2]),
         float_identity="float oracle",
         lsb=(0.5,),
         node_count=7,
         max_accuracy_drop=0.01,
+        model_sha256="5" * 64,
         findings=(Finding(code="c", severity="warning", where="w", what="what", fix="fix"),),
     )
 
@@ -72,7 +74,7 @@ def refused(model) -> PreparedModel:
     )
     return PreparedModel(
         workload="mnist-cnn",
-        task="multiclass",
+        metric=get_metric("top1"),
         tolerance=Tolerance(),
         recipe="qat-int16x8",
         seed=3,
@@ -98,7 +100,8 @@ def test_a_model_comes_back_as_it_went(packed, model):
     back = read_bundle(packed).models[0]
     for name in (
         "workload",
-        "task",
+        "metric",
+        "model_sha256",
         "tolerance",
         "recipe",
         "seed",
@@ -112,7 +115,7 @@ def test_a_model_comes_back_as_it_went(packed, model):
         "findings",
     ):
         assert getattr(back, name) == getattr(model, name), name
-    for name in ("sample_ids", "labels", "float_right"):
+    for name in ("sample_ids", "labels", "float_answers"):
         assert same(getattr(back, name), getattr(model, name)), name
     assert back.reference.identity == "oracle 1"
     assert all(same(a, b) for a, b in zip(back.reference.outputs, model.reference.outputs, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.boards.base import WorkerFailure
+from harness.boards.base import BenchResult, WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
@@ -22,6 +22,7 @@ from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 from tests.support.fake_board import FakeBoard
 from tests.support.judged import assert_judged_the_same
 
@@ -47,7 +48,7 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
     )
     return PreparedModel(
         workload="w",
-        task="multiclass",
+        metric=get_metric("top1"),
         tolerance=Tolerance(),
         recipe=recipe,
         seed=0,
@@ -61,7 +62,7 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
         lsb=(None,),
         node_count=3,
         reference=ReferenceOutputs(identity="oracle 1.0", outputs=(reference[:256],)),
-        float_right=np.ones(300, dtype=bool),
+        float_answers=LABELS,
     )
 
 
@@ -261,6 +262,23 @@ def test_a_defect_of_the_harness_costs_one_cell_and_is_told(rig, tmp_path):
     first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
     assert first.outcome == "failed" and "internal error: ZeroDivisionError" in first.reason
     assert "Traceback" in first.board_log
+    assert second.outcome == "ok"
+
+
+def test_facts_that_cannot_be_judged_cost_one_cell_and_are_told(rig, tmp_path):
+    board = FakeBoard("b", OUTPUTS)
+    open_worker = board.open_worker
+
+    def once_with_a_clock_that_runs_backwards(backend, deadlines):
+        worker = open_worker(backend, deadlines)
+        if board.opened == 1:
+            samples = np.array([5, -1], np.int64)
+            worker.bench = lambda plan: BenchResult(samples_ns=samples, warmup_ns=samples, warmup_stable=True)
+        return worker
+
+    board.open_worker = once_with_a_clock_that_runs_backwards
+    first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert first.outcome == "failed" and "clock ran backwards" in first.reason and "Traceback" in first.board_log
     assert second.outcome == "ok"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import os
 import shutil
 import signal
@@ -142,6 +143,23 @@ def new_key(path: Path) -> Path:
     return path
 
 
+def _free_ports() -> Iterator[int]:
+    """Ports that nobody listens on, below those that the kernel hands out: a server that stops finds its own free again.
+
+    Each process starts at another one, so that tests of several processes do not take the same.
+    """
+    first, count = 10_000, 20_000
+    for step in itertools.count(os.getpid() * 97):
+        port = first + step % count
+        with socket.socket() as probe:
+            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        if not taken:
+            yield port
+
+
+_ports = _free_ports()
+
+
 @dataclass(kw_only=True)
 class SshServer:
     """A real sshd of the test's own, on a loopback port."""
@@ -167,10 +185,7 @@ class SshServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.host_key.exists():
             new_key(self.host_key)
-        if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+        self.port = self.port or next(_ports)
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # where a root sshd confines its first process
         (self.folder / "authorized_keys").write_bytes(self.client_key.with_suffix(".pub").read_bytes())
@@ -227,14 +242,16 @@ class SshServer:
     def kill_sessions(self) -> None:
         """Drops every connection at once, as a board that loses power does."""
         for pid in direct_children(self.process.pid if self.process else 0):
-            for below in [pid, *(p for p in descendants(pid) if _name(p).startswith("sshd"))]:
+            for below in [pid, *(p for p in descendants(pid) if process_name(p).startswith("sshd"))]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(below, signal.SIGKILL)
 
     def freeze(self) -> None:
         """Stops listener and sessions: connections stay open and say nothing more."""
         assert self.process
-        self.frozen = [p for p in [self.process.pid, *descendants(self.process.pid)] if _name(p).startswith("sshd")]
+        self.frozen = [
+            p for p in [self.process.pid, *descendants(self.process.pid)] if process_name(p).startswith("sshd")
+        ]
         for pid in self.frozen:
             os.kill(pid, signal.SIGSTOP)
 
@@ -261,8 +278,14 @@ def _status(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _name(pid: int) -> str:
+def process_name(pid: int) -> str:
+    """What `ps` calls it; the agent's processes are `agent-worker` and `agent-forks`."""
     return _status(pid).get("Name", "")
+
+
+def workers_below(pid: int) -> list[int]:
+    """The agents' workers among a process's descendants, forked or fresh."""
+    return [p for p in descendants(pid) if process_name(p) == "agent-worker"]
 
 
 def is_running(pid: int) -> bool:

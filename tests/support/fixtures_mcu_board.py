@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from harness.boards.mcu.board import McuBoard
-from harness.boards.mcu.lines import EmulatedLine, SerialAddress
 from harness.boards.mcu.profile import McuProfile
+from harness.boards.mcu.twin import EmulatedLineProfile
 from harness.boards.resolve import get_profile
+from harness.emulation.mcu.line import EmulatedLine
 from harness.judge.stored import finisher
+from harness.links.serial.port import SerialSettings
 from harness.measure.reference import References
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.results.objects import ObjectStore
@@ -52,7 +54,7 @@ def prepare_mcu(mcu_cache: Path, tmp_path: Path) -> Callable[..., PreparedModel]
         model = with_graph_facts(
             PreparedModel(
                 workload="w",
-                task="none",
+                metric=None,
                 tolerance=Tolerance(),
                 recipe=recipe,
                 seed=0,
@@ -77,6 +79,12 @@ def mcu_profile(name: str = "cortex-m4@qemu", **changes: object) -> McuProfile:
     profile = get_profile(name)
     assert isinstance(profile, McuProfile)
     return profile.model_copy(update=changes)
+
+
+def emulated_line(profile: McuProfile, kind: type[EmulatedLine] = EmulatedLine, **options: object) -> EmulatedLine:
+    """The line of a twin, or one of a test's own kind to the same machine."""
+    assert isinstance(profile.link, EmulatedLineProfile)
+    return kind(profile.name, profile.link.board, **options)
 
 
 @pytest.fixture
@@ -130,12 +138,12 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 class KilledLine(EmulatedLine):
     """A board that loses power: `strike()` kills QEMU, as often as `lives` says; later boards live on."""
 
-    def __init__(self, profile: McuProfile, lives: int = 1) -> None:
-        super().__init__(profile, None)
+    def __init__(self, *arguments: object, lives: int = 1, **options: object) -> None:
+        super().__init__(*arguments, **options)
         self.lives = lives
         self.started = 0
 
-    def open(self) -> SerialAddress:
+    def open(self) -> SerialSettings:
         self.started += 1
         return super().open()
 

@@ -52,3 +52,9 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
         for _ in range(cases):
             flip_sign(kernels)
     return found
+
+
+@pytest.fixture(scope="session")
+def plans(plan_library: Path) -> dict[str, bytes]:
+    """A valid plan of one node for every op."""
+    return {op: max(found, key=len) for op, found in valid_plans(plan_library, 8).items()}

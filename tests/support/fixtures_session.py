@@ -51,6 +51,14 @@ def session_cache(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory)
         yield own
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_terminal() -> Iterator[None]:
+    """What commands print has the width that it has in a pipe, whoever runs the tests where (xdist tells 80 columns)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_once(shared_folder: Path) -> MakeOnce:
     """Makes costly files once in a session, whichever process needs them first; the others wait for it."""

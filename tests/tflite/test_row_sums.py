@@ -10,8 +10,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from harness.boards.connect import backend_spec
-from harness.boards.resolve import get_profile, packaged_profile
-from harness.predict.prediction import predict
+from harness.boards.predict import predict
+from harness.boards.registry import twin_kind
+from harness.boards.resolve import packaged_profile
 from harness.tflite.graph import read_graph
 from harness.tflite.row_sums import overflowing_rows
 from harness.tflite.support import runtime_supports
@@ -116,11 +117,13 @@ def test_the_prediction_is_what_the_runtime_does(litert_python):
     predicted = {
         (case.key, kernels): "right" if support.right else "wrong"
         for case in CASES
-        for kernels in ("reference", "default")
+        for kernels in ("reference", "no-default-delegate", "default")
         for support in [runtime_supports(*LITERT, read_graph(case.model), kernels=kernels, machine="x86_64")]
     }
     assert predicted == seen
-    assert {k for k, verdict in seen.items() if verdict == "wrong"} == {(c.key, "reference") for c in CASES if c.rows}
+    built_in = ("reference", "no-default-delegate")
+    wrong = {(case.key, kernels) for case in CASES if case.rows for kernels in built_in}
+    assert {key for key, verdict in seen.items() if verdict == "wrong"} == wrong
 
 
 def test_the_older_runtime_gets_them_right(tflite_python):
@@ -155,6 +158,7 @@ def test_a_board_that_is_this_machine_is_predicted_with_its_processor():
 
 def test_a_twin_is_predicted_with_the_processor_that_it_emulates():
     case = next(c for c in CASES if c.rows)
-    twin = get_profile("imx8mp@qemu", packaged_profile("imx8mp").origin.path.parent)
-    twin = twin.model_copy(update={"emulation": {**twin.emulation, "runtime": "==".join(LITERT)}})
+    board = packaged_profile("imx8mp")
+    board = board.model_copy(update={"emulation": {**board.emulation, "runtime": "==".join(LITERT)}})
+    twin = twin_kind(board).twin(board)
     assert predict(read_graph(case.model), len(case.model), twin, backend_spec(twin, "cpu-ref")).right is True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from harness.core.errors import UnsupportedError, UserInputError
 from harness.variants.qat import training as qat
 from harness.variants.qat.summary import describe
 from harness.variants.recipe import parse_recipe
+from harness.workloads.keras.env import import_tf
+from harness.workloads.metrics.base import Loss
+from harness.workloads.metrics.registry import get_metric
 from tests.support.small_models import conv_net, dense_net, random_data, small_workload
 
 pytestmark = pytest.mark.slow
@@ -97,6 +102,30 @@ def test_progress_runs_from_nothing_to_all():
 def test_without_labels_training_is_refused(labels, task):
     with pytest.raises(UnsupportedError, match="labels"):
         qat.fine_tune(small_workload(task=task), random_data(labels=labels), conv_net(), 0)
+
+
+def test_a_metric_trains_by_its_loss_and_targets():
+    _, keras = import_tf()
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    data = dataclasses.replace(random_data(), x_train=x, y_train=x[:, :2] * 3)
+    workload = small_workload(metric=get_metric("mean_absolute_error"))
+    qat.fine_tune(workload, data, model, 0)
+    assert model.loss.name == "mean_absolute_error"
+    before = np.abs(model.predict(x, verbose=0) - data.y_train).mean()
+    for _ in range(20):
+        qat.fine_tune(workload, data, model, 0)
+    assert np.abs(model.predict(x, verbose=0) - data.y_train).mean() < before
+
+
+def test_a_loss_that_keras_does_not_have_is_named():
+    class Odd(type(get_metric("top1"))):
+        name = "odd"
+        loss = Loss(name="NoSuchLoss")
+
+    with pytest.raises(UserInputError, match="metric 'odd' trains by 'NoSuchLoss', which is no class of keras.losses"):
+        qat.fine_tune(small_workload(metric=Odd()), random_data(), conv_net(), 0)
 
 
 def test_a_finished_model_is_not_trained():

@@ -15,7 +15,7 @@ from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.workloads.datasets import DataSource
 from harness.workloads.keras.file import read_keras_file
-from harness.workloads.keras.load import to_keras2
+from harness.workloads.keras.translate import to_keras2
 from harness.workloads.registry import get_workload
 from harness.workloads.user import ModelEnds, RandomInputs, Samples, model_ends
 from tests.support.workload_files import dense_classifier, layer, sequential, write_h5, write_keras_zip
@@ -183,7 +183,7 @@ def test_samples_in_the_input_dtype_of_a_tflite_reach_it_unchanged(tmp_path):
     from harness.workloads.prepare import quantize_samples
 
     x = np.arange(256, dtype=np.uint8).reshape(64, 4)
-    samples = Samples(path=npz(tmp_path, x=x), ends=tflite_ends(), task="none")
+    samples = Samples(path=npz(tmp_path, x=x), ends=tflite_ends(), metric=None)
     dataset = samples.load(SOURCE)
     assert np.array_equal(quantize_samples(dataset.x_test, tflite_ends().input), x)
     assert "values of the uint8 input as they are" in dataset.note
@@ -191,7 +191,7 @@ def test_samples_in_the_input_dtype_of_a_tflite_reach_it_unchanged(tmp_path):
 
 def test_float_samples_of_an_integer_tflite_are_real_values(tmp_path):
     x = np.float32([[0.0, 0.5, -0.5, 0.9]])
-    assert np.array_equal(Samples(path=npz(tmp_path, x=x), ends=tflite_ends(), task="none").load(SOURCE).x_test, x)
+    assert np.array_equal(Samples(path=npz(tmp_path, x=x), ends=tflite_ends(), metric=None).load(SOURCE).x_test, x)
 
 
 @pytest.mark.parametrize("dtype, low, high", [("float32", 0, 1), ("uint8", -1, 127 / 128)])

@@ -113,9 +113,10 @@ def with_cache_text(text, folder):
 
 
 def with_cache(backend, folder):
-    """The backend with the folder's path in place of `{cache_dir}`."""
+    """The backend with the folder's path in place of `{cache_dir}`, and the names of the variables in which it stood."""
     filled = {
         name: {key: value.replace(CACHE_DIR, folder) for key, value in backend[name].items()}
         for name in ("env", "delegate_options")
     }
-    return dict(backend, **filled)
+    of_cell = [name for name, value in backend["env"].items() if CACHE_DIR in value]
+    return dict(backend, cache_variables=of_cell, **filled)

@@ -1,5 +1,6 @@
 """Facts about the board: what the host's `Fingerprint` holds, and what changes while it works."""
 
+import contextlib
 import glob
 import os
 import platform
@@ -31,11 +32,11 @@ ARM_PARTS = {
 }
 
 
-def read_text(path):
+def read_text(path, limit=1 << 20):
     """A small file of /proc or /sys without its end, or None."""
     try:
         with open(path, "rb") as file:
-            return file.read(1 << 20).decode("utf-8", "replace").strip("\0 \n") or None
+            return file.read(limit).decode("utf-8", "replace").strip("\0 \n") or None
     except OSError:
         return None
 
@@ -81,14 +82,19 @@ def frequency_hz(cpu=0):
     return khz * 1000 if khz else None
 
 
+THERMAL = "/sys/class/thermal"
+
+
 def temperature_c():
     """The processor's thermal zone, or the first one that answers, in degrees Celsius."""
     zones = []
-    for folder in sorted(glob.glob("/sys/class/thermal/thermal_zone*")):
-        millidegrees = read_number(os.path.join(folder, "temp"))
-        if millidegrees is not None:
-            kind = (read_text(os.path.join(folder, "type")) or "").lower()
-            zones.append((not any(word in kind for word in ("cpu", "soc", "pkg")), millidegrees / 1000.0))
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(THERMAL)):
+            folder = os.path.join(THERMAL, name)
+            millidegrees = read_number(os.path.join(folder, "temp")) if name.startswith("thermal_zone") else None
+            if millidegrees is not None:
+                kind = (read_text(os.path.join(folder, "type")) or "").lower()
+                zones.append((not any(word in kind for word in ("cpu", "soc", "pkg")), millidegrees / 1000.0))
     return min(zones)[1] if zones else None
 
 

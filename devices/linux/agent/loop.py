@@ -1,7 +1,8 @@
-"""The supervisor's one place to wait: for the host, for workers and their logs; and its voice to the host."""
+"""The supervisor's one place to wait: for the host, for workers, their logs and their ends; and its voice to the host."""
 
 import os
 import selectors
+import signal
 import time
 
 from agent.errors import HostGone
@@ -20,6 +21,16 @@ class Loop:
         self.last_sent = time.monotonic()
         self.selector = selectors.DefaultSelector()
         self.selector.register(0, selectors.EVENT_READ, self.from_host)
+        self.wake_at_ends()
+
+    def wake_at_ends(self):
+        """Makes the end of a child something that `pump` notices at once."""
+        ends, told = os.pipe()
+        os.set_blocking(ends, False)
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.selector.register(ends, selectors.EVENT_READ, lambda: os.read(ends, READ_BYTES))
 
     def reply(self, header, payload=b""):
         try:
@@ -50,17 +61,25 @@ class Loop:
             self.pump(60.0)
 
     def pump(self, timeout_s):
-        """Waits for input from anyone and takes it in. True when something came."""
+        """Waits for anything to happen and takes it in. True when something did."""
         ready = self.selector.select(max(timeout_s, 0))
         for key, _ in ready:
             key.data()
         return bool(ready)
 
+    def wait(self, ends):
+        """`pump` until `ends` (of the monotonic clock) at most, with signs of life. True when something happened."""
+        self.tick()
+        return self.pump(min(ends - time.monotonic(), self.heartbeat_s / 2, 1.0))
+
     def watch(self, fd, take, ended):
         """From now on `take(data)` gets what comes on a descriptor; at its end it is closed and `ended()` called."""
 
         def read():
-            data = os.read(fd, READ_BYTES)
+            try:
+                data = os.read(fd, READ_BYTES)
+            except OSError:
+                data = b""
             if data:
                 take(data)
             else:

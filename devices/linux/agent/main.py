@@ -9,13 +9,21 @@ def main():
     archive, role = sys.argv[:2]
     if role == "worker":
         from agent.frames import take_frame_descriptor
-        from agent.process import die_with, print_lines
+        from agent.process import die_with, leave, print_lines, set_name
         from agent.worker import Worker
 
         frames = take_frame_descriptor()
         print_lines()
         die_with(int(sys.argv[2]))
-        Worker(frames).serve()
+        set_name("agent-worker")
+        worker = Worker(frames)
+        worker.serve()
+        worker.release()
+        leave()
+    elif role == "forkserver":
+        from agent.forkserver import serve
+
+        serve(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     elif role == "exec":
         from agent.programs import become
 

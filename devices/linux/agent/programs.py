@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from agent.child import start_program
+from agent.child import start_process
 from agent.process import die_with, print_lines
 
 #: of a program's own output, whose table has a line per node
@@ -15,22 +15,17 @@ PROGRAM_BYTES = 1 << 20
 def run_program(loop, archive, command, environment, affinity, deadline_s):
     """(exit code or None when it was ended at its deadline, the last MiB that it printed)."""
     before = [sys.executable, archive, "exec", str(os.getpid()), json.dumps(affinity)]
-    child, log = start_program(before + command, environment, PROGRAM_BYTES)
-    child.open_pipes = [log]
-    loop.watch(log, child.add_log, child.open_pipes.clear)
+    child = start_process(loop, before + command, environment, PROGRAM_BYTES)
     ends = time.monotonic() + deadline_s
     try:
         while not child.has_exited() and time.monotonic() < ends:
-            loop.pump(0.1)
-            loop.tick()
+            loop.wait(ends)
         late = not child.has_exited()
         code = child.kill()
-        while child.open_pipes and loop.pump(0.05):
-            pass
+        child.drain(loop, 0.05)
     finally:
         child.kill()
-        for fd in child.open_pipes:
-            loop.forget(fd)
+        child.close(loop)
     return None if late else code, child.log_bytes()
 
 

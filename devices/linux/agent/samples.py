@@ -1,4 +1,19 @@
-"""Sample files (.npy) as a model's inputs, mapped and checked against the model."""
+"""Sample files (.npy) as a model's inputs, mapped and checked against the model.
+
+The header is read here, not by numpy: its reader compiles and evaluates a Python literal, which takes a slow board as long as
+the whole start of a forked worker; and what it has to understand is what the harness writes, plain numbers in C order.
+"""
+
+import mmap
+import re
+import struct
+
+#: `numpy.lib.format`: the magic, a version, and a header of which so many bytes tell the length
+MAGIC = b"\x93NUMPY"
+LENGTHS = {b"\x01\x00": struct.Struct("<H"), b"\x02\x00": struct.Struct("<I"), b"\x03\x00": struct.Struct("<I")}
+HEADER = re.compile(
+    rb"\{'descr': '([<>|][a-z]\d+)', 'fortran_order': (True|False), 'shape': \(((?:\d+,?)(?: \d+,?)*|)\), \} *\n"
+)
 
 
 class Feed:
@@ -31,17 +46,44 @@ def open_feeds(np, details, paths):
 
 def open_feed(np, number, want, path):
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
+        mapped, dtype, counts, offset = map_array(np, path)
+    except (OSError, ValueError) as error:
         raise ValueError("the samples of input %d are no usable .npy file: %s" % (number, error))
     shape = tuple(int(n) for n in want["shape"])
     row = shape[1:] if shape[:1] == (1,) else shape
-    if mapped.ndim == 0 or mapped.dtype != want["dtype"] or mapped.shape[1:] != row:
+    if not counts or dtype != want["dtype"] or counts[1:] != row:
         wanted = (number, want["name"], np.dtype(want["dtype"]).name, ["N"] + list(row))
-        found = (mapped.dtype.name, list(mapped.shape))
-        raise ValueError("input %d (%s) wants samples of %s %s, the file holds %s %s" % (wanted + found))
-    if len(mapped) == 0 or not mapped.flags.c_contiguous:
-        raise ValueError("the samples of input %d are empty or not in C order" % number)
-    # A plain array over the map: indexing a memmap is several times slower.
-    rows = np.asarray(mapped).reshape((len(mapped),) + shape)
-    return Feed(want["index"], rows, getattr(mapped, "_mmap", None))
+        raise ValueError(
+            "input %d (%s) wants samples of %s %s, the file holds %s %s" % (wanted + (dtype.name, list(counts)))
+        )
+    if counts[0] == 0:
+        raise ValueError("the samples of input %d are empty" % number)
+    size = dtype.itemsize
+    for count in counts:
+        size *= count
+    if len(mapped) - offset < size:
+        raise ValueError("the samples of input %d end early: %d bytes of %d" % (number, len(mapped) - offset, size))
+    rows = np.frombuffer(mapped, dtype, size // dtype.itemsize, offset).reshape((counts[0],) + shape)
+    return Feed(want["index"], rows, mapped)
+
+
+def map_array(np, path):
+    """(the mapped file, its array's dtype, shape, and offset in it).
+
+    Raises:
+        ValueError: it is no .npy file of plain numbers in C order.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ValueError("it does not begin with the magic of numpy's files")
+        version = file.read(2)
+        length = LENGTHS.get(version)
+        if length is None:
+            raise ValueError("version %r" % version)
+        text = file.read(length.size)
+        header = HEADER.fullmatch(file.read(length.unpack(text)[0])) if len(text) == length.size else None
+        if header is None or header.group(2) == b"True":
+            raise ValueError("its header tells of no plain numbers in C order")
+        dtype = np.dtype(header.group(1).decode())
+        shape = tuple(int(n) for n in re.findall(rb"\d+", header.group(3)))
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, shape, file.tell()

@@ -9,10 +9,13 @@ import sys
 from agent.caches import GraphCaches, wants_cache, with_cache, with_cache_text
 from agent.errors import HostGone, ProtocolError, Refused, WorkerEnded
 from agent.facts import board_facts, vendor_benchmark
+from agent.forks import Forks
 from agent.frames import take_frame_descriptor
 from agent.libraries import library_facts
 from agent.loop import Loop
+from agent.process import adopt_orphans
 from agent.programs import run_program
+from agent.starts import Starts
 from agent.store import Store
 from agent.workers import Workers
 
@@ -27,7 +30,11 @@ class Supervisor:
         self.loop = Loop(frames)
         self.store = Store(root)
         self.caches = GraphCaches(root)
-        self.workers = Workers(self.loop, self.caches, archive)
+        self.workers = Workers(self.loop, self.caches)
+        self.forks = Forks(self.loop, archive)
+        self.starts = Starts(self.workers, self.forks, archive)
+        if not adopt_orphans():
+            self.forks.problem = "the board's Python or kernel does not let the agent adopt a forked process"
 
     def serve(self):
         verbs = {
@@ -66,6 +73,8 @@ class Supervisor:
         self.loop.heartbeat_s = float(request["heartbeat_s"])
         self.store.limit_bytes = int(request["cache_limit_bytes"])
         self.caches.limit_bytes = int(request.get("graph_cache_limit_bytes", self.caches.limit_bytes))
+        if not request.get("fork_server", True):
+            self.forks.problem = "the fork server is switched off (agent.fork_server of the profile)"
         facts = board_facts(request["module"], self.agent_sha256)
         self.module = request["module"]
         self.loop.reply({"type": "ok", "facts": facts, "vendor_benchmark": vendor_benchmark()})
@@ -104,8 +113,8 @@ class Supervisor:
         if self.module is None:
             raise Refused("protocol", "open before hello")
         backend, folder = self.place_cache(request["backend"])
-        ident = self.workers.open(self.module, backend, folder, float(request["deadline_s"]))
-        self.loop.reply({"type": "ok", "worker": ident})
+        ident = self.starts.open(self.module, backend, folder, float(request["deadline_s"]))
+        self.loop.reply(dict(self.workers.get(ident).start_facts(), type="ok", worker=ident))
 
     def forward(self, request):
         """Hands a request to a worker, with file hashes made into paths."""
@@ -116,18 +125,21 @@ class Supervisor:
             inner["path"] = self.store.need(request["model"])
         if "inputs" in request:
             inner["paths"] = [self.store.need(sha256) for sha256 in request["inputs"]]
-        header, payload = self.workers.ask(ident, inner, verb, float(request["deadline_s"]))
+        header, payload = self.starts.ask(ident, inner, verb, float(request["deadline_s"]))
+        if verb == "load":  # a fresh worker may have taken a forked one's place
+            header.update(self.workers.get(ident).start_facts())
         self.loop.reply(header, payload)
 
     def close(self, request):
-        child = self.workers.children.get(request["worker"])
-        log = self.workers.remove(request["worker"]) if child else b""
+        cell = self.workers.cells.get(request["worker"])
+        log = self.workers.remove(request["worker"]) if cell else b""
+        self.workers.reap(self.forks.pids())
         answer = {"type": "ok"}
-        if child and child.cache:
-            answer["cache_files"], answer["cache_bytes"] = self.caches.measure(child.cache)
-            answer["cache_problem"] = self.workers.over_limit(child)  # a delegate may write when it is unloaded
+        if cell and cell.cache:
+            answer["cache_files"], answer["cache_bytes"] = self.caches.measure(cell.cache)
+            answer["cache_problem"] = self.workers.over_limit(cell)  # a delegate may write when it is unloaded
             if answer["cache_problem"]:
-                self.caches.empty(child.cache)
+                self.caches.empty(cell.cache)
         self.loop.reply(answer, log)
 
     def vendor_benchmark(self, request):
@@ -167,4 +179,5 @@ def supervise(archive, root, agent_sha256):
         sys.stderr.write("the host sent something that is no frame: %s\n" % error)
     finally:
         supervisor.workers.kill_all()
+        supervisor.forks.close()
         supervisor.caches.close()

@@ -1,23 +1,29 @@
 """One cell's process: an interpreter, driven by the supervisor's requests."""
 
-import gc
-import importlib
 import os
-import re
 
 from agent.errors import NoDelegate, Refused
-from agent.facts import frequency_hz, governor, read_text, temperature_c
+from agent.facts import frequency_hz, governor, temperature_c
 from agent.frames import FrameBuffer, write_frame
 from agent.loading import Loaded, tensor_io
+from agent.memory import Baseline, Imported
 from agent.placement import placement
 from agent.runs import Runs
+from agent.runtime import Runtime
 
 
 class Worker:
     """Answers requests until the supervisor closes the pipe."""
 
-    def __init__(self, frames):
+    def __init__(self, frames, runtime=None, imported=None):
+        """
+        Args:
+            frames: the descriptor that answers are written to.
+            runtime, imported: the fork server's, in a copy of it.
+        """
         self.frames = frames
+        self.runtime = runtime
+        self.imported = imported
         self.loaded = self.runs = None
 
     def serve(self):
@@ -54,27 +60,34 @@ class Worker:
                 write_frame(self.frames, {"type": "error", "code": "exception", "message": message})
 
     def start(self, request):
-        """Binds to the backend's CPUs, then imports the runtime, whose threads inherit the binding."""
+        """Binds to the backend's CPUs, then imports the runtime, whose threads inherit the binding. The fork server has
+        imported it, and started none."""
         self.backend = request["backend"]
         cpus = self.backend["affinity"]
         if cpus:
             bind(cpus)
         self.cpu = cpus[0] if cpus else 0
-        self.runtime, self.np = import_runtime(request["module"])
-        gc.collect()
-        gc.freeze()  # what is there now is never looked at again
+        if self.runtime is None:
+            self.runtime = Runtime(request["module"])
+            self.imported = Imported()
+        self.baseline = Baseline(self.imported)
         return {}
 
     def load(self, request):
-        self.loaded = self.runs = None
-        self.loaded = Loaded(self.runtime, request["path"], self.backend)
+        np = self.runtime.np
+        self.release()
+        self.loaded = Loaded(self.runtime.interpreter, request["path"], self.backend)
         interpreter = self.loaded.interpreter
-        self.runs = Runs(self.np, interpreter, self.frames)
+        self.runs = Runs(np, interpreter, self.frames)
         return {
             "load_ns": self.loaded.load_ns,
-            "inputs": [tensor_io(self.np, d) for d in interpreter.get_input_details()],
-            "outputs": [tensor_io(self.np, d) for d in interpreter.get_output_details()],
+            "inputs": [tensor_io(np, d) for d in interpreter.get_input_details()],
+            "outputs": [tensor_io(np, d) for d in interpreter.get_output_details()],
         }
+
+    def release(self):
+        """Lets go of the model, which unloads the delegate: it may write its cache then."""
+        self.loaded = self.runs = None
 
     def of_model(self):
         if self.runs is None:
@@ -86,9 +99,9 @@ class Worker:
         return placement(self.loaded.nodes_before, self.loaded.nodes_after)
 
     def stats(self, request):
-        match = re.search(r"^VmHWM:\s+(\d+) kB", read_text("/proc/self/status") or "", re.MULTILINE)
         return {
-            "memory_peak_bytes": int(match.group(1)) * 1024 if match else None,
+            "memory_peak_bytes": self.baseline.peak_bytes(),
+            "memory_baseline_bytes": self.imported.resident,
             "governor": governor(self.cpu),
             "frequency_hz": frequency_hz(self.cpu),
             "temperature_c": temperature_c(),
@@ -107,15 +120,3 @@ def bind(cpus):
         what = "affinity names CPU %s, the board gives CPU %s" % (", ".join(map(str, missing)), usable)
         raise Refused("setting", what)
     os.sched_setaffinity(0, cpus)
-
-
-def import_runtime(module):
-    """The modules (runtime's interpreter, numpy).
-
-    Raises:
-        Refused: one does not import.
-    """
-    try:
-        return importlib.import_module(module + ".interpreter"), importlib.import_module("numpy")
-    except Exception as error:
-        raise Refused("missing", "%s does not import: %s: %s" % (module, type(error).__name__, error))

@@ -1,82 +1,79 @@
-"""The workers of a session: started, asked, watched, ended. A bad end is told and leaves nothing behind."""
+"""The workers of a session: asked, watched, ended. A bad end is told and leaves nothing behind."""
 
 import contextlib
-import os
 import signal
-import sys
 import time
 
 from agent.caches import MEASURE_S
-from agent.child import start_worker
 from agent.errors import ProtocolError, Refused, WorkerEnded
 from agent.frames import write_frame
+from agent.process import reap_orphans
 
 #: how long a worker may take to end by itself
 END_S = 5.0
+#: how long a worker that has closed its pipes may take to end
+CLOSING_S = 1.0
+
+
+class Cell:
+    """A worker, and what it is for.
+
+    Attributes:
+        start_s: how long it may take to start.
+        cache: the folder of its delegate's compiled graphs, or None.
+        started: `forked` or `fresh`; `why` it is fresh, None for one that is forked.
+        model: the hash of the model that it was last told to load.
+        doubt: the `Doubt` about forking that this fresh worker may confirm, or None.
+    """
+
+    def __init__(self, module, backend, cache, environment, start_s):
+        self.module = module
+        self.backend = backend
+        self.cache = cache
+        self.environment = environment
+        self.start_s = start_s
+        self.started = "forked"
+        self.child = self.why = self.model = self.doubt = None
+
+    def start_facts(self):
+        return {"started": self.started, "started_why": self.why}
 
 
 class Workers:
-    """Processes by their number."""
+    """Cells by their worker's number."""
 
-    def __init__(self, loop, caches, archive):
+    def __init__(self, loop, caches):
         self.loop = loop
         self.caches = caches
-        self.archive = archive
-        self.children = {}
+        self.cells = {}
         self.next_ident = 1
 
+    def new_ident(self):
+        self.next_ident += 1
+        return self.next_ident - 1
+
     def get(self, ident):
-        if ident not in self.children:
+        if ident not in self.cells:
             raise Refused("protocol", "there is no worker %r" % (ident,))
-        return self.children[ident]
+        return self.cells[ident]
 
     def caches_in_use(self):
-        return {child.cache for child in self.children.values()}
-
-    def open(self, module, backend, cache, deadline_s):
-        """Starts a worker; returns its number. Its environment is set before the interpreter starts, so that it holds for
-        libraries too.
-
-        Raises:
-            WorkerEnded: it crashed or hung while it imported the runtime.
-            Refused: the runtime does not import, or a setting is wrong.
-        """
-        environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
-        environment.update(backend["env"])
-        command = [sys.executable, "-u", "-X", "faulthandler", self.archive, "worker", str(os.getpid())]
-        child, frames, log = start_worker(command, environment)
-        ident = self.next_ident
-        self.next_ident += 1
-        self.children[ident] = child
-        child.cache = cache
-        self.watch(child, frames, log)
-        try:
-            self.ask(ident, {"verb": "start", "module": module, "backend": backend}, "start", deadline_s)
-        except (Refused, WorkerEnded):
-            if ident in self.children:
-                self.remove(ident)
-            raise
-        return ident
-
-    def watch(self, child, frames, log):
-        def frames_ended():
-            child.open_pipes.remove(frames)
-            child.silent = True
-
-        child.open_pipes = [frames, log]
-        self.loop.watch(frames, child.buffer.data.extend, frames_ended)
-        self.loop.watch(log, child.add_log, lambda: child.open_pipes.remove(log))
+        return {cell.cache for cell in self.cells.values()}
 
     # -- requests
 
-    def ask(self, ident, request, phase, deadline_s):
+    def ask(self, ident, request, phase, deadline_s, limit_s=None):
         """Sends a worker a request and returns its answer; rows and progress pass through to the host.
+
+        Args:
+            limit_s: the limit as it is told when it runs out, where some of it was used up before.
 
         Raises:
             WorkerEnded: it crashed, left, hung, or the runtime raised.
             Refused: a setting is wrong.
         """
-        child = self.children[ident]
+        cell = self.cells[ident]
+        child = cell.child
         ends = time.monotonic() + deadline_s
         measured = time.monotonic()
         with contextlib.suppress(BrokenPipeError):
@@ -87,22 +84,20 @@ class Workers:
                 if phase in ("load", "first_invoke"):
                     self.enforce_limit(ident, phase)
                 return frame
-            left_s = ends - time.monotonic()
-            if left_s <= 0:
-                self.fail(ident, phase, "deadline", "no end of %s after %g s" % (phase, deadline_s))
-            quiet = not self.loop.pump(min(left_s, self.loop.heartbeat_s / 2, 1.0))
-            if child.silent or (quiet and child.has_exited()):
-                self.drain(child, 0.2)
+            if time.monotonic() >= ends:
+                self.fail(ident, phase, "deadline", "no end of %s after %g s" % (phase, limit_s or deadline_s))
+            self.loop.wait(ends)
+            if child.silent or child.has_exited():
+                child.drain(self.loop, 0.2)
                 if not child.has_answered():  # a last answer may have come with the end
                     self.fail(ident, phase, None, None)
-            if child.cache and time.monotonic() - measured >= MEASURE_S:
+            if cell.cache and time.monotonic() - measured >= MEASURE_S:
                 measured = time.monotonic()  # while it writes, not only when the board's disk is full
                 self.enforce_limit(ident, phase)
-            self.loop.tick()
 
     def next_answer(self, ident, phase):
         """The worker's answer as (header, payload) when it is there, else None."""
-        child = self.children[ident]
+        child = self.cells[ident].child
         while True:
             try:
                 frame = child.buffer.pop()
@@ -118,31 +113,25 @@ class Workers:
             elif header["code"] != "exception":
                 raise Refused(header["code"], header["message"])
             else:
-                self.drain(child, 0.05)
-                raise WorkerEnded(
-                    failure("exception", header.get("phase", phase), header["message"]), child.log_bytes()
-                )
-
-    def drain(self, child, timeout_s):
-        """Takes in what is still in a worker's pipes: until both end, or nothing has come for `timeout_s`."""
-        while child.open_pipes and self.loop.pump(timeout_s):
-            pass
+                child.drain(self.loop, 0.05)
+                failed = failure("exception", header.get("phase", phase), header["message"])
+                raise WorkerEnded(failed, child.log_bytes())
 
     # -- limits
 
     def enforce_limit(self, ident, phase):
         """Ends a worker whose graph cache is too large, and empties the cache."""
-        child = self.children[ident]
-        problem = self.over_limit(child)
+        cell = self.cells[ident]
+        problem = self.over_limit(cell)
         if problem:
             try:
                 self.fail(ident, phase, "exit", problem)
             finally:
-                self.caches.empty(child.cache)
+                self.caches.empty(cell.cache)
 
-    def over_limit(self, child):
+    def over_limit(self, cell):
         """What is wrong with the size of a worker's graph cache, or None."""
-        size = self.caches.measure(child.cache)[1] if child.cache else 0
+        size = self.caches.measure(cell.cache)[1] if cell.cache else 0
         if size <= self.caches.limit_bytes:
             return None
         what = "the delegate's graph cache grew to %d bytes; limits.graph_cache_bytes of the profile allows %d"
@@ -152,11 +141,11 @@ class Workers:
 
     def fail(self, ident, phase, kind, message):
         """Kills and removes a worker, and says how it ended."""
-        child = self.children[ident]
+        child = self.cells[ident].child
         name = None
-        ends = time.monotonic() + 1.0
+        ends = time.monotonic() + CLOSING_S
         while kind is None and not child.has_exited() and time.monotonic() < ends:
-            time.sleep(0.01)  # it closed its pipes and is about to end
+            self.loop.wait(ends)  # it closed its pipes and is about to end
         exited = child.has_exited()
         code = child.kill()
         if kind is None and not exited:
@@ -173,21 +162,23 @@ class Workers:
 
     def remove(self, ident):
         """Ends a worker and everything in its group; returns its log."""
-        child = self.children.pop(ident)
+        child = self.cells.pop(ident).child
         child.close_requests()
         ends = time.monotonic() + END_S
         while not child.has_exited() and time.monotonic() < ends:
-            self.loop.pump(0.02)
+            self.loop.wait(ends)
         child.kill()
-        self.drain(child, 0.05)
-        for fd in child.open_pipes:
-            self.loop.forget(fd)
-        child.open_pipes = []
+        child.drain(self.loop, 0.05)
+        child.close(self.loop)
         return child.log_bytes()
 
+    def reap(self, others):
+        """Reaps what workers have left behind; `others`: further processes that somebody waits for."""
+        reap_orphans({cell.child.pid for cell in self.cells.values()} | others)
+
     def kill_all(self):
-        for child in self.children.values():
-            child.kill()
+        for cell in self.cells.values():
+            cell.child.kill()
 
 
 def failure(kind, phase, message):

@@ -18,11 +18,11 @@ from harness.boards.linux.probe import (
     suggested_name,
     write_profile,
 )
-from harness.boards.profile.model import SshLinkProfile
 from harness.boards.resolve import LOCAL_FILE, get_profile
 from harness.core import paths
 from harness.core.errors import HarnessError, UserInputError
 from harness.links.base import Jump, SshLink, make_link
+from harness.links.ssh.profile import SshLinkProfile
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ class AgentOptions:
         silence_timeout_s: the board sends signs of life; this long without one means that the link is dead.
         graph_cache_limit_bytes: what a delegate's compiled graphs may take there during a cell.
         vendor_benchmark: TensorFlow Lite's own benchmark on the board; None: where vendors keep it; `none`: not used.
+        fork_server: workers are forked from a process that has imported the runtime; False: each imports it itself.
     """
 
     directory: str | None = None
@@ -45,6 +46,7 @@ class AgentOptions:
     silence_timeout_s: float = 20.0
     graph_cache_limit_bytes: int = 256 << 20
     vendor_benchmark: str | None = None
+    fork_server: bool = True
 
 
 class LinuxBoard(Board):
@@ -97,6 +99,7 @@ class LinuxBoard(Board):
                 "cache_limit_bytes": options.cache_limit_bytes,
                 "heartbeat_s": options.silence_timeout_s / 4,
                 "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
+                "fork_server": options.fork_server,
             }
             answer = self.request(request).header
             wanted = options.vendor_benchmark
@@ -139,7 +142,7 @@ class LinuxBoard(Board):
         """
         request = {"verb": "open", "backend": backend.on_board(), "deadline_s": deadlines.load_s}
         answer = self.request(request, deadline_s=deadlines.load_s + GRACE_S)
-        return LinuxWorker(board=self, ident=answer.header["worker"], backend=backend, deadlines=deadlines)
+        return LinuxWorker(board=self, opened=answer.header, backend=backend, deadlines=deadlines)
 
     def run_vendor_benchmark(
         self, model_sha256: str, backend: BackendSpec, arguments: Sequence[str], deadline_s: float

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.boards.base import CACHE_DIR
-from harness.boards.profile.model import Profile
+from harness.boards.linux.profile import LinuxProfile
 from harness.core import paths
 from harness.core.errors import StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.files import atomic_file
@@ -95,7 +95,7 @@ class BoardFacts:
             broken = "; ".join(f"{n} is there but does not import: {f.error}" for n, f in self.runtimes.items())
             return broken or f"{self.python} has neither ai_edge_litert nor tflite_runtime"
         if self.numpy is None or self.numpy.error:
-            return f"{self.python} has no numpy that imports{': ' + self.numpy.error if self.numpy else ''}"
+            return f"{self.python} has no numpy that imports{f': {self.numpy.error}' if self.numpy else ''}"
         return None
 
 
@@ -218,14 +218,14 @@ def profile_text(facts: BoardFacts, name: str, link: SshLink) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_profile(text: str, path: Path) -> Profile:
+def write_profile(text: str, path: Path) -> LinuxProfile:
     """Validates a profile's text and writes it atomically, in place of what stood there.
 
     Raises:
         UserInputError: the folder cannot be written; the text does not pass validation, such as for a board with a
             Python at an odd path.
     """
-    profile = validate(Profile, parse_yaml(text, path))
+    profile = validate(LinuxProfile, parse_yaml(text, path))
     try:
         with atomic_file(path, "w") as file:
             file.write(text)

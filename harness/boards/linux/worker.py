@@ -38,9 +38,16 @@ GRACE_S = 15.0
 class LinuxWorker(Worker):
     """One cell's process on a Linux board."""
 
-    def __init__(self, *, board: LinuxBoard, ident: int, backend: BackendSpec, deadlines: Deadlines) -> None:
+    def __init__(
+        self, *, board: LinuxBoard, opened: dict[str, Any], backend: BackendSpec, deadlines: Deadlines
+    ) -> None:
+        """
+        Args:
+            opened: the agent's answer to `open`.
+        """
+        self.started, self.started_why = opened["started"], opened["started_why"]
         self._board = board
-        self._ident = ident
+        self._ident: int = opened["worker"]
         self._backend = backend
         self._deadlines = deadlines
         self._log = ""
@@ -49,6 +56,8 @@ class LinuxWorker(Worker):
     def load(self, model_sha256: str) -> LoadResult:
         """Creates the interpreter with the backend's delegate and threads, and allocates its tensors."""
         answer = self._ask("load", self._deadlines.load_s, model=model_sha256).header
+        # The agent may have put a fresh worker in a forked one's place.
+        self.started, self.started_why = answer["started"], answer["started_why"]
         return LoadResult(
             load_ns=answer["load_ns"], inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"])
         )

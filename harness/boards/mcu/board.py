@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from harness.boards.base import BackendSpec, Board, Deadlines, Phase, Progress, 
 from harness.boards.host_files import HostFiles
 from harness.boards.mcu.adapt import adapt_for_mcu
 from harness.boards.mcu.clock import McuClock
-from harness.boards.mcu.lines import SerialAddress
 from harness.boards.mcu.model import PLAN_VERSION, McuFacts, McuModel
 from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
 from harness.boards.mcu.worker import McuWorker
@@ -25,6 +24,7 @@ from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceE
 from harness.core.fingerprint import Fingerprint, TimeBasis
 
 if TYPE_CHECKING:
+    from harness.links.serial.line import Line
     from harness.links.serial.messages import Hello
     from harness.links.serial.port import SerialPort
     from harness.links.serial.session import SerialSession
@@ -35,29 +35,6 @@ Result = TypeVar("Result")
 _PLAN = 1
 #: refusals that are the model's: too_large, unsupported_op, run_failed of docs/internals/serial-protocol.md
 _OF_THE_MODEL = (6, 9, 10)
-
-
-class Line(Protocol):
-    """Where a board's serial line comes from: a port of this machine, or a machine that is started for it."""
-
-    description: str
-    #: what the firmware was compiled with; None where nobody knows but the board
-    compiler: str | None
-
-    @property
-    def icount_shift(self) -> int | None:
-        """Instructions are counted with this QEMU shift; None on a real board."""
-        ...
-
-    def open(self) -> SerialAddress:
-        """Makes the line ready; returns the port to open."""
-        ...
-
-    def alive(self) -> bool:
-        """False when what stands behind the port has ended."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class McuBoard(Board):
@@ -87,14 +64,12 @@ class McuBoard(Board):
             TransientDeviceError: the port is busy, or nothing answers in time.
             MissingPartError: QEMU or a compiler for the emulated board is missing.
         """
-        from harness.links.serial.port import SerialPort, SerialSettings
+        from harness.links.serial.port import SerialPort
         from harness.links.serial.session import SerialSession
 
         self.close()
-        link = self._profile.link
         try:
-            address = self._line.open()
-            self._port = SerialPort(SerialSettings(port=address.port, baud=address.baud, dtr=link.dtr, rts=link.rts))
+            self._port = SerialPort(self._line.open())
             self._port.open()
             self._session = SerialSession(self._port)
             self._greet()

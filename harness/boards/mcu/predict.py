@@ -33,7 +33,7 @@ def predict_mcu(
     Args:
         graph, artifact_size: the model.
         profile: the device.
-        backend: its one backend.
+        backend: one of its backends.
         runtime: as a connected board says, such as `plan 1 (dsp)`; without it what the profile expects, marked as assumed.
         board: what a connected board says of its memory, kernels and ops, by which the run decides; without it the profile's.
     """

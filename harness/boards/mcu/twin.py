@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from harness.boards.mcu.profile import McuLimitsProfile, McuProfile, SerialLinkProfile
-from harness.boards.profile.model import TWIN_SUFFIX, DeadlinesProfile, Samples
+from pydantic import Field
+
+from harness.boards.kind import QEMU_SUFFIX
+from harness.boards.mcu.profile import McuLimitsProfile, McuProfile, McuRuntimeProfile
+from harness.boards.profile.fields import Samples
+from harness.boards.profile.model import DeadlinesProfile
+from harness.boards.profile.overrides import checked_override
 from harness.core.errors import UserInputError, unknown_name
 from harness.emulation.mcu.board import McuBoard, known_boards, load_board
+from harness.emulation.mcu.line import EmulatedLine, require_programs
+from harness.links.profile import LineLinkProfile, LinkPlace
+from harness.links.serial.line import Line
+
+if TYPE_CHECKING:
+    from harness.emulation.mcu.tflite_micro import TfliteMicro
 
 #: the lock that emulated boards share with the host devices: they compute with the same cores
 _HOST_LOCK = "host-cpu"
 _OVERRIDES: dict[str, Any] = {"samples": Samples, "deadlines": DeadlinesProfile, "limits": McuLimitsProfile}
+
+
+class EmulatedLineProfile(LineLinkProfile):
+    """The link of a twin. No file can name it: a twin's profile is made of the real board's."""
+
+    type: Literal["emulated"] = "emulated"
+    board: McuBoard = Field(exclude=True)
+    runtime: McuRuntimeProfile = Field(exclude=True)
+
+    def require_parts(self, place: LinkPlace) -> None:
+        """QEMU, the cross compiler, and the user's TFLite Micro where the firmware is built with it."""
+        require_programs()
+        self.tflite_micro(place)
+
+    def make_line(self, place: LinkPlace) -> Line:
+        """A line that builds its firmware and starts its machine when it is opened.
+
+        Raises:
+            UserInputError: a TFLite Micro that is not named or not there.
+        """
+        return EmulatedLine(place.device, self.board, tflite_micro=self.tflite_micro(place), progress=place.say)
+
+    def tflite_micro(self, place: LinkPlace) -> TfliteMicro | None:
+        """The TFLite Micro that the firmware is built with; None: the plan runtime.
+
+        Raises:
+            UserInputError: none is named, or a part of it is not there.
+        """
+        if self.runtime.module != "tflite-micro":
+            return None
+        from harness.emulation.mcu.tflite_micro import tflite_micro
+
+        said = self.runtime.tflite_micro
+        parts = (said.include, said.library, said.defines) if said else ()
+        return tflite_micro(*parts, where=place.device, environ=place.environ)
 
 
 def mcu_twin(profile: McuProfile) -> McuProfile:
@@ -22,22 +67,25 @@ def mcu_twin(profile: McuProfile) -> McuProfile:
     Raises:
         UserInputError: the `emulation:` block is wrong, with the field.
     """
-    where = f"{profile.origin.path if profile.origin else profile.name}, emulation"
+    where = f"{profile.where}, emulation"
     block = profile.emulation or {}
-    laid_over = {key: _checked(key, block[key], where) for key in _OVERRIDES if key in block}
+    laid_over = {
+        key: checked_override(key, block[key], field, where=where) for key, field in _OVERRIDES.items() if key in block
+    }
+    board = emulated_board(profile)
     twin = profile.model_copy(
         update={
-            "name": f"{profile.name}{TWIN_SUFFIX}",
+            "name": f"{profile.name}{QEMU_SUFFIX}",
             "title": f"{profile.title}, emulated by QEMU",
-            "link": SerialLinkProfile(type="serial"),
+            "link": EmulatedLineProfile(board=board, runtime=profile.runtime),
             "time_basis": "guest-instructions",
             "exclusive": _HOST_LOCK,
             # The firmware of the twin is the harness's own build and names itself after the machine.
-            "board": emulated_board(profile).name,
+            "board": board.name,
             **laid_over,
         }
     )
-    return twin.from_file(profile.origin) if profile.origin else twin
+    return twin.from_file(profile.origin)
 
 
 def emulated_board(profile: McuProfile) -> McuBoard:
@@ -47,7 +95,7 @@ def emulated_board(profile: McuProfile) -> McuBoard:
     Raises:
         UserInputError: an unknown key, no machine or an unknown one, or one with another core than the profile's.
     """
-    where = f"{profile.origin.path if profile.origin else profile.name}, emulation"
+    where = f"{profile.where}, emulation"
     block = profile.emulation or {}
     try:
         for key in block:
@@ -86,17 +134,3 @@ def _own_board(profile: McuProfile, folder: str) -> McuBoard:
             f"the board.toml of {folder} has no [emulation]", hint="add it with QEMU's `machine` and `icount_shift`"
         )
     return found
-
-
-def _checked(key: str, value: Any, where: str) -> Any:
-    """An override in the form that the profile's own field has."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(_OVERRIDES[key]).validate_json(json.dumps(value))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in (key, *first["loc"]))
-        raise UserInputError(
-            f"{field}: {first['msg']}", where=where, hint="docs/reference/devices.md has the fields"
-        ) from None

@@ -107,8 +107,8 @@ class McuWorker(Worker):
         done = 0
         while done < count:
             row = start + done
-            if self._stay(input_sha256s, row, wanted=count - done):
-                batch = self._batch
+            batch = self._batch if self._stay(input_sha256s, row, wanted=count - done) else None
+            if batch is not None:
                 piece = min(count - done, batch.first + batch.count - row, self._results_room(batch))
                 pieces.append(self._run("evaluate", row - batch.first, piece))
             else:

@@ -14,7 +14,7 @@ from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
 
 if TYPE_CHECKING:
-    from harness.boards.mcu.profile import MlperfTinyProfile
+    from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
     from harness.prepare.prepared import PreparedModel
 
 
@@ -72,8 +72,8 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         artifact=replace(model.artifact, outputs=(score,)),
         reference=reference,
         labels=None,
-        float_right=None,
-        task="none",
+        float_answers=None,
+        metric=None,
         lsb=(None,),
         rounding_steps=(),
     )

@@ -15,16 +15,16 @@ from harness import __version__
 from harness.boards.adapt import Adapted, NotAdapted
 from harness.boards.base import BackendSpec, Board, Deadlines, Progress
 from harness.boards.host_files import HostFiles
-from harness.boards.mcu.lines import SerialAddress
-from harness.boards.mcu.profile import MlperfTinyProfile
 from harness.boards.mlperf_tiny.adapt import adapt_to_firmware
 from harness.boards.mlperf_tiny.model import HeldModel
+from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
 from harness.boards.mlperf_tiny.session import GREETING_S, SHORT_S, Identity, MlperfSession
 from harness.boards.mlperf_tiny.worker import MlperfWorker
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
+    from harness.links.serial.line import Line
     from harness.links.serial.port import SerialPort
     from harness.prepare.prepared import PreparedModel
 
@@ -38,14 +38,14 @@ class MlperfTinyBoard(Board):
     def __init__(
         self,
         profile: MlperfTinyProfile,
-        address: SerialAddress,
+        line: Line,
         *,
         short_s: float = SHORT_S,
         greeting_s: float = GREETING_S,
     ) -> None:
         self.name = profile.name
         self._profile = profile
-        self._address = address
+        self._line = line
         self._times = {"short_s": short_s, "greeting_s": greeting_s}
         self._port: SerialPort | None = None
         self._session: MlperfSession | None = None
@@ -61,13 +61,11 @@ class MlperfTinyBoard(Board):
             StableDeviceError: no such port, another firmware, another board than the profile means.
             TransientDeviceError: the port is busy, or nothing answers in time.
         """
-        from harness.links.serial.port import SerialPort, SerialSettings
+        from harness.links.serial.port import SerialPort
 
         self.close()
-        link = self._profile.link
-        port = SerialPort(SerialSettings(port=self._address.port, baud=self._address.baud, dtr=link.dtr, rts=link.rts))
         try:
-            self._port = port
+            port = self._port = SerialPort(self._line.open())
             port.open()
             self._session = MlperfSession(port, **self._times)
             self._identity = None
@@ -106,16 +104,22 @@ class MlperfTinyBoard(Board):
         return MlperfWorker(self, deadlines)
 
     def close(self) -> None:
-        """Lets go of the port. Safe to call twice."""
+        """Lets go of the line. Safe to call twice."""
         port, self._port, self._session = self._port, None, None
         self._files.unmap()
-        if port is not None:
-            port.close()
+        try:
+            if port is not None:
+                port.close()
+        finally:
+            self._line.close()
 
     def interrupt(self) -> None:
         """Ends, from another thread, what the board is asked for now; that request raises TransientDeviceError."""
-        if self._port is not None:
-            self._port.interrupt()
+        port = self._port
+        if port is not None:
+            port.interrupt()
+        else:
+            self._line.close()
 
     # ------------------------------------------------------------------------------------------------ for run and worker
 
@@ -141,7 +145,9 @@ class MlperfTinyBoard(Board):
     @property
     def baud(self) -> int:
         """Bits per second on the line."""
-        return self._address.baud
+        if self._port is None:
+            raise TransientDeviceError("not connected", where=self.name)
+        return self._port.baud
 
     def greet(self) -> Identity:
         """Finds back to a board that answers, whatever it was at, and makes sure that it is the right one.
@@ -153,7 +159,7 @@ class MlperfTinyBoard(Board):
         found, wanted = self.session.greet(), self._profile.board
         if wanted is not None and found.vendor != wanted:
             raise StableDeviceError(
-                f"the firmware on {self._address.port} names the vendor '{found.vendor}', the profile wants '{wanted}'",
+                f"the firmware on {self._line.description} names the vendor '{found.vendor}', the profile wants '{wanted}'",
                 where=self.name,
                 hint="correct `link.port` or `board` in the profile",
             )

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.boards.mcu.profile import BACKEND, MlperfTinyProfile
+from harness.boards.kind import CheckStep
+from harness.boards.mcu.profile import BACKEND
+from harness.boards.mlperf_tiny.board import MlperfTinyBoard
 from harness.boards.mlperf_tiny.model import PUBLISHED
 from harness.core.errors import StableDeviceError
 
 if TYPE_CHECKING:
-    from harness.boards.check import CheckStep
-    from harness.boards.mlperf_tiny.board import MlperfTinyBoard
+    from harness.boards.base import Board
+    from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
 
 
-def check_mlperf_tiny(profile: MlperfTinyProfile, board: MlperfTinyBoard) -> Iterator[CheckStep]:
+def check_mlperf_tiny(profile: MlperfTinyProfile, board: Board) -> Iterator[CheckStep]:
     """The steps after the lease; any of them may raise a HarnessError, which the caller turns into a failed step."""
-    from harness.boards.check import CheckStep
-
+    assert isinstance(board, MlperfTinyBoard)
     board.connect()
     found = board.identity
     yield CheckStep(name="board", ok=True, detail=f"'{found.vendor}', {found.firmware}, at {board.baud} baud")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.boards.mcu.profile import MlperfTinyProfile
+from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
 from harness.core.errors import UnsupportedError
 from harness.core.tensor import TensorIo
 from harness.variants.artifact import AS_IS
@@ -104,8 +104,8 @@ def held_model(
     Raises:
         UnsupportedError: it is another one, nobody says which it is, or it has types that no such firmware has.
     """
-    keys = (path.stem, path.name, workload) if recipe == AS_IS else ()
-    keys = (*keys, f"{workload}/{recipe}")
+    keys = [path.stem, path.name, workload] if recipe == AS_IS else []
+    keys.append(f"{workload}/{recipe}")
     name = next((profile.runtime.models[key] for key in keys if key in profile.runtime.models), None)
     if name is None:
         raise UnsupportedError(

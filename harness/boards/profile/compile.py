@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, model_validator
 
 from harness.core.errors import UserInputError
+from harness.core.fields import Part, inconsistent, not_allowed
 from harness.envs.hostenv import parse_tool
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def _check_tool(value: str) -> str:
     try:
         parse_tool(value)
     except UserInputError as error:
-        raise PydanticCustomError("not_allowed", "{words}", {"words": str(error)}) from None
+        raise not_allowed(str(error)) from None
     return value
 
 
-class CompileProfile(BaseModel):
+class CompileProfile(Part):
     """How Arm's Vela compiles a model for an Ethos-U.
 
     Attributes:
@@ -84,8 +84,6 @@ class CompileProfile(BaseModel):
         memory_mode: where constants, tensors and the NPU's cache lie.
         optimise: `performance` or `size` (least memory).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     tool: Literal["vela"]
     package: Annotated[str, AfterValidator(_check_tool)] = "ethos-u-vela==5.2.0"
@@ -117,5 +115,5 @@ class CompileProfile(BaseModel):
                 f"memory_mode {self.memory_mode} needs DRAM, and system_config {self.system_config} has flash instead"
             )
         if words:
-            raise PydanticCustomError("inconsistent", "{words}", {"words": words})
+            raise inconsistent(words)
         return self

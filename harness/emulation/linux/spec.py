@@ -15,6 +15,8 @@ from harness.envs.hostenv import DISTRIBUTIONS, parse_package
 
 #: the only machine of this module; `cortexm` boards are of another kind
 MACHINE = "qemu-aarch64"
+#: the processor family of these machines, as `uname -m` says it
+FAMILY = "aarch64"
 #: 64-bit Cortex-A cores that both QEMU's `virt` machine and the runtimes' wheels run on
 CPUS = ("cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "cortex-a76")
 #: runtimes that have wheels for the board's Python (Debian 12: 3.11)

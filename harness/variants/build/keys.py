@@ -25,6 +25,7 @@ CONVERSION_VERSION = 1
 
 #: one of these brings the module `tensorflow`
 _TENSORFLOW = ("tensorflow-cpu", "tensorflow")
+_TASKS = {"SparseCategoricalCrossentropy": "multiclass", "BinaryCrossentropy": "binary"}
 _TRAINING_PACKAGES = ("tf-keras", "numpy")
 #: what reads the user's own files of Keras 3
 _KERAS3_PACKAGES = ("keras",)
@@ -123,7 +124,7 @@ class KeyMaker:
                 "version": TRAINING_VERSION,
                 "model": workload.name if workload.model_path is None else self._model_digest(workload.model_path),
                 "architecture_version": workload.architecture_version,
-                "task": workload.task,
+                "task": _training_task(workload),
                 "from_logits": workload.from_logits,
                 "dataset": self._dataset_digest(workload, source),
                 "schedule": training,
@@ -161,6 +162,14 @@ class KeyMaker:
         if path not in self._models:
             self._models[path] = model_digest(Path(path))
         return self._models[path]
+
+
+def _training_task(workload: Workload) -> str:
+    """The loss that training minimises, by which two metrics may have one model; the usual losses have the names of tasks."""
+    if workload.metric is None:
+        return "none"
+    loss = workload.metric.loss.name
+    return _TASKS.get(loss, loss)
 
 
 def artifact_key(workload: Workload, recipe: Recipe, source: DataSource, seed: int) -> str:

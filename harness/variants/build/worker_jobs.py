@@ -29,8 +29,11 @@ class Report(Protocol):
 
 
 def workload_reference(workload: Workload) -> dict[str, Any]:
-    """How a worker finds a workload again: by its registered name, or by the user's own files."""
-    return {"name": workload.model_path or workload.name, "data": workload.data_path}
+    """How a worker finds a workload again: by its registered name, or by the user's own files and the metric's name."""
+    if workload.model_path is None:
+        return {"name": workload.name, "data": None, "metric": None}
+    metric = workload.metric and workload.metric.name
+    return {"name": workload.model_path, "data": workload.data_path, "metric": metric}
 
 
 def source_reference(source: DataSource) -> dict[str, Any]:
@@ -70,7 +73,8 @@ class JobRunner:
             HarnessError: data or model is broken.
         """
         reference = job["workload"]
-        workload = get_workload(reference["name"], data=reference["data"] and Path(reference["data"]))
+        data = reference["data"] and Path(reference["data"])
+        workload = get_workload(reference["name"], data=data, metric=reference["metric"])
         recipe, out = parse_recipe(job["recipe"]), Path(job["out"])
         started = time.monotonic()
         if job["kind"] == "train":
@@ -115,7 +119,7 @@ def _float_model(job: dict[str, Any], workload: Workload, dataset: Dataset, out:
     if workload.keras_major == 3:
         model = _own_keras3_model(job, workload, report)
         report.step("asking")
-        _leave(model, dataset, out, workload.model_file)
+        _leave(model, workload, dataset, out)
         return model
     report.step("loading" if workload.model_path else "training")
     model = qat.train_float(workload, dataset, job["seed"], report)
@@ -132,14 +136,14 @@ def _own_keras3_model(job: dict[str, Any], workload: Workload, report: Report) -
     return load_keras3_model(Path(workload.model_file))
 
 
-def _leave(model: Any, dataset: Dataset, out: Path, where: str) -> None:
+def _leave(model: Any, workload: Workload, dataset: Dataset, out: Path) -> None:
     """Keeps what a copy in Keras 2 is made of, and what it has to answer."""
     from harness.workloads.keras.keras2_copy import PROBE_SAMPLES, leave
     from harness.workloads.keras.messages import explain
 
     samples = dataset.x_test if dataset.x_train is None else dataset.x_train
     labels = dataset.y_test if dataset.x_train is None else dataset.y_train
-    order = stratified_order(labels, len(samples))[:PROBE_SAMPLES]
+    order = stratified_order(workload.strata(labels), len(samples))[:PROBE_SAMPLES]
     try:
         leave(model, samples[order], out)
     # Keras and TensorFlow throw what they like over values that a layer does not take.
@@ -154,7 +158,9 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
     """Keeps the calibration samples beside the weights: conversions need nothing else of the dataset."""
     if dataset.x_train is None:
         return
-    order = stratified_order(dataset.y_train, len(dataset.x_train))[: workload.schedule.representative_samples]
+    order = stratified_order(workload.strata(dataset.y_train), len(dataset.x_train))[
+        : workload.schedule.representative_samples
+    ]
     np.save(out / "representative.npy", np.ascontiguousarray(dataset.x_train[order]), allow_pickle=False)
 
 

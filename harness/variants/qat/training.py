@@ -106,15 +106,12 @@ def fine_tune(
 
 
 def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-    if dataset.x_train is None or dataset.y_train is None or workload.task == "none":
+    if dataset.x_train is None or dataset.y_train is None or workload.metric is None:
         raise UnsupportedError(
             "training needs samples with labels, and the data has none",
             hint="give x_train and y_train in the .npz, or ask for ptq recipes only",
         )
-    y = dataset.y_train[:count]
-    if workload.task == "binary":
-        y = y.astype(np.float32)[:, None]
-    return dataset.x_train[:count], y
+    return dataset.x_train[:count], workload.metric.targets(dataset.y_train[:count])
 
 
 def _fit(
@@ -135,11 +132,9 @@ def _fit(
     keras.utils.set_random_seed(seed)
     optimizer = keras.optimizers.get(workload.schedule.optimizer)
     optimizer.learning_rate = learning_rate
-    losses = keras.losses
-    loss = losses.BinaryCrossentropy if workload.task == "binary" else losses.SparseCategoricalCrossentropy
     # Keras 3 would compile by XLA where it can, which takes minutes on one core.
     settings = {} if has_keras2() else {"jit_compile": False}
-    model.compile(optimizer=optimizer, loss=loss(from_logits=workload.from_logits), **settings)
+    model.compile(optimizer=optimizer, loss=_loss(keras, workload), **settings)
     order = np.random.default_rng(seed)
     for epoch in range(epochs):
         chosen = order.permutation(len(x))
@@ -153,6 +148,23 @@ def _fit(
             raise UnsupportedError(
                 f"Keras cannot train this model: {explain(error)}", hint="ptq recipes take it as it is"
             ) from error
+
+
+def _loss(keras: Any, workload: Workload) -> Any:
+    """The loss of the workload's metric.
+
+    Raises:
+        UserInputError: Keras has none of that name.
+    """
+    assert workload.metric is not None, "what has no metric is not trained"
+    loss = workload.metric.loss
+    kind = getattr(keras.losses, loss.name, None)
+    if kind is None:
+        raise UserInputError(
+            f"the metric '{workload.metric.name}' trains by '{loss.name}', which is no class of keras.losses",
+            where=workload.name,
+        )
+    return kind(from_logits=workload.from_logits) if loss.takes_logits else kind()
 
 
 def _progress_callback(keras: Any, epoch: int, epochs: int, on_progress: OnProgress) -> Any:

@@ -19,7 +19,7 @@ from harness.boards.base import BackendSpec, BenchPlan, Deadlines, WorkerFailure
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.files import sha256_bytes
 from harness.links.base import LocalLink
-from tests.support.fixtures_boards import File, descendants, is_running, wait_until
+from tests.support.fixtures_boards import File, descendants, is_running, process_name, wait_until, workers_below
 
 FAULTS = """
 import ctypes, os, subprocess, sys, time
@@ -150,8 +150,8 @@ def test_a_worker_killed_from_outside_in_the_middle_of_a_cell_is_told(board, boa
     worker = ready(board, faults("slow"), board_files)
 
     def kill(done, total):
-        workers = [p for p in own_processes() if b"worker" in Path(f"/proc/{p}/cmdline").read_bytes()]
-        os.kill(workers[0], signal.SIGTERM)
+        (worker,) = workers_below(os.getpid())
+        os.kill(worker, signal.SIGTERM)
 
     with pytest.raises(WorkerFailure) as caught:
         worker.evaluate([board_files.floats.sha256], SLOW, progress=kill)
@@ -335,10 +335,10 @@ def test_an_agent_killed_on_the_board_takes_its_workers_along(make_board, board_
     board = prepared(make_board(LocalLink()), board_files)
     worker = ready(board, faults("slow"), board_files)
     mine = own_processes()
-    assert len(mine) == 2
+    assert len(mine) == 3
 
     def kill(done, total):
-        agent = next(p for p in mine if b"worker" not in Path(f"/proc/{p}/cmdline").read_bytes())
+        (agent,) = (p for p in mine if not process_name(p).startswith("agent-"))
         os.kill(agent, signal.SIGKILL)
 
     with pytest.raises(TransientDeviceError, match="connection lost"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -104,17 +105,31 @@ def test_a_worker_that_still_runs_keeps_its_folder(make_board, mnist, standin, t
     assert [c.cache for c in parse_delegate_log(older.close()).compilations] == ["stored"]
 
 
-def test_environment_variables_get_the_folder_too(make_board, tmp_path):
-    before = set(direct_children(os.getpid()))
-    board = make_board()
-    board.connect()
-    board.open_worker(BackendSpec(name="npu", env={"VIV_DIR": "{cache_dir}/x", "PLAIN": '{"a": 1}'}), Deadlines())
-    (agent,) = set(direct_children(os.getpid())) - before
-    (worker,) = direct_children(agent)
-    values = dict(v.split("=", 1) for v in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in v)
-    folder = Path(values["VIV_DIR"]).parent
-    assert folder.is_dir() and folder.is_relative_to(tmp_path / "agent" / "graphs")
-    assert values["PLAIN"] == '{"a": 1}'
+TELLS = """
+import ctypes, os
+from tflite_runtime import interpreter as runtime
+real = runtime.Interpreter.allocate_tensors
+
+def allocate_tensors(self):
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_char_p
+    print("VIV_DIR", os.environ["VIV_DIR"], libc.getenv(b"VIV_DIR").decode(), libc.getenv(b"PLAIN").decode())
+    return real(self)
+
+runtime.Interpreter.allocate_tensors = allocate_tensors
+"""
+
+
+@pytest.mark.parametrize("fork_server", [True, False])
+def test_environment_variables_get_the_folder_too(make_board, mnist, tmp_path, fork_server):
+    (tmp_path / "sitecustomize.py").write_text(TELLS)
+    board = connected(make_board(fork_server=fork_server), mnist)
+    env = {"VIV_DIR": "{cache_dir}/x", "PLAIN": '{"a":1}', "PYTHONPATH": str(tmp_path)}
+    worker = board.open_worker(BackendSpec(name="npu", env=env), Deadlines())
+    worker.load(mnist[0].sha256)
+    _, python, library, plain = re.search("VIV_DIR.*", worker.close()).group().split()
+    assert python == library and Path(library).parent.is_relative_to(tmp_path / "agent" / "graphs")
+    assert Path(library).parent.is_dir() and plain == '{"a":1}'
 
 
 def test_what_a_killed_agent_left_is_removed_by_the_next_and_what_a_living_one_uses_is_not(

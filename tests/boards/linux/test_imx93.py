@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from harness.boards.connect import availability, backend_spec, link_settings
+from harness.boards.connect import availability, backend_spec, require_address
 from harness.boards.resolve import get_profile
 from harness.cli.progress import describe
 from harness.core.errors import MissingPartError, StableDeviceError, UserInputError
@@ -29,6 +29,7 @@ from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 from tests.support.judged import assert_judged_the_same
 
 COMPILE = """\
@@ -58,7 +59,7 @@ def prepared(path: Path) -> PreparedModel:
     return with_graph_facts(
         PreparedModel(
             workload=path.stem,
-            task="multiclass",
+            metric=get_metric("top1"),
             tolerance=Tolerance(),
             recipe="as-is",
             seed=0,
@@ -125,9 +126,10 @@ def test_the_profile_has_the_three_backends_and_compiles_for_the_npu(devices_dir
 def test_without_an_address_the_error_names_the_variable_and_the_line_to_write(devices_dir: Path, monkeypatch):
     monkeypatch.delenv("HARNESS_IMX93_HOST", raising=False)
     with pytest.raises(UserInputError, match=r"HARNESS_IMX93_HOST is not set.*imx93: \{link: \{host: 192\.0\.2\.7\}\}"):
-        link_settings(get_profile("imx93", devices_dir))
+        require_address(get_profile("imx93", devices_dir))
     monkeypatch.setenv("HARNESS_IMX93_HOST", "192.0.2.93")
-    assert link_settings(get_profile("imx93", devices_dir)).host == "192.0.2.93"
+    profile = get_profile("imx93", devices_dir)
+    assert profile.link.ssh(profile.place()).host == "192.0.2.93"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from harness.boards.linux.board import AgentOptions, LinuxBoard
 from harness.core.errors import StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.files import sha256_bytes
 from harness.links.base import LocalLink
+from tests.support.fixtures_boards import workers_below
 from tests.support.tiny_model import float_mlp, float_mlp_reference, int8_dense
 
 QUICK = BenchPlan(min_samples=50, min_ns=1_000_000, max_ns=2_000_000_000, warmup_max_ns=500_000_000)
@@ -137,9 +137,29 @@ def test_placement_tells_xnnpacks_nodes_from_the_cpus(board, board_files, kernel
     assert placement.nodes[0].outputs == placement.nodes[1].inputs[:1]
 
 
-def test_stats_tell_the_workers_peak_memory(worker, board_files):
-    stats = loaded(worker, board_files.mlp, board_files.floats).stats()
-    assert 10_000_000 < stats.memory_peak_bytes < 1_000_000_000
+def test_memory_is_what_the_model_takes_however_its_worker_was_started(board, make_board, tmp_path):
+    columns, rows = 4000, 2000
+    (tmp_path / "wide.tflite").write_bytes(int8_dense(columns, rows))
+    np.save(tmp_path / "x.npy", np.zeros((4, columns), np.int8))
+    model, samples = (sha256_bytes((tmp_path / name).read_bytes()) for name in ("wide.tflite", "x.npy"))
+
+    def stats(fork_server):
+        again = make_board(python=board._python, module=board._module, fork_server=fork_server)
+        again.connect()
+        again.ensure_file(tmp_path / "wide.tflite", model)
+        again.ensure_file(tmp_path / "x.npy", samples)
+        worker = again.open_worker(BackendSpec(name="ref", kernels="reference"), Deadlines())
+        worker.load(model)
+        worker.first_invoke([samples])
+        assert worker.started == ("forked" if fork_server else "fresh")
+        return worker.stats()
+
+    forked, fresh = stats(True), stats(False)
+    # The weights are mapped and read; these kernels make no copy of them.
+    assert columns * rows < forked.memory_peak_bytes < columns * rows + 2_000_000
+    assert abs(forked.memory_peak_bytes - fresh.memory_peak_bytes) < 500_000
+    assert 10_000_000 < forked.memory_baseline_bytes < 1_000_000_000
+    assert abs(forked.memory_baseline_bytes - fresh.memory_baseline_bytes) < 5_000_000
 
 
 def test_samples_already_run_do_not_count_as_memory(board, worker, tmp_path):
@@ -159,22 +179,9 @@ def test_affinity_binds_the_worker(board):
     cpu = min(os.sched_getaffinity(0))
     worker = board.open_worker(BackendSpec(name="x", affinity=(cpu,)), Deadlines())
     try:
-        assert any(os.sched_getaffinity(int(p)) == {cpu} for p in _own_processes("worker"))
+        assert any(os.sched_getaffinity(p) == {cpu} for p in workers_below(os.getpid()))
     finally:
         worker.close()
-
-
-def _own_processes(word: str) -> list[str]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if word.encode() in words:
-                found.append(entry.name)
-    return found
 
 
 def test_an_affinity_that_the_board_lacks_is_a_setting(board):

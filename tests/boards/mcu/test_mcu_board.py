@@ -12,16 +12,18 @@ import pytest
 from harness.boards.base import BackendSpec, BenchPlan, Deadlines, WorkerFailure
 from harness.boards.mcu import worker as mcu_worker
 from harness.boards.mcu.board import McuBoard
-from harness.boards.mcu.check import run_check_model
+from harness.boards.mcu.check import check_mcu
 from harness.boards.mcu.clock import McuClock
-from harness.boards.mcu.lines import EmulatedLine, PortLine, SerialAddress
 from harness.boards.mcu.model import mcu_model
 from harness.boards.mcu.worker import interleave
 from harness.core.errors import StableDeviceError, TransientDeviceError
+from harness.emulation.mcu.line import EmulatedLine
+from harness.links.serial.line import PortLine
 from harness.links.serial.messages import ProtocolError
+from harness.links.serial.port import SerialSettings
 from harness.tflite.graph import read_graph
 from tests.support import tiny_model
-from tests.support.fixtures_mcu_board import KilledLine, mcu_profile
+from tests.support.fixtures_mcu_board import KilledLine, emulated_line, mcu_profile
 
 BACKEND = BackendSpec(name="cpu", threads=0)
 COUNT = 20
@@ -42,7 +44,7 @@ def files(tmp_path_factory):
 def board():
     """An emulated M4 for all tests that do it no harm."""
     profile = mcu_profile()
-    board = McuBoard(profile, EmulatedLine(profile, None))
+    board = McuBoard(profile, emulated_line(profile))
     board.connect()
     yield board
     board.close()
@@ -55,7 +57,7 @@ def open_board():
 
     def make(name="cortex-m4@qemu", line=None, **changes):
         profile = mcu_profile(name, **changes)
-        board = McuBoard(profile, line or EmulatedLine(profile, None))
+        board = McuBoard(profile, line or emulated_line(profile))
         boards.append(board)
         board.connect()
         return board
@@ -144,8 +146,8 @@ def test_several_inputs_lie_one_after_the_other():
 
 def test_the_check_model_is_right_on_the_smallest_core(open_board):
     board = open_board("cortex-m0@qemu")
-    detail = run_check_model(board._profile, board)
-    assert "right answers in" in detail and "instructions" in detail
+    *_, model = check_mcu(board._profile, board)
+    assert model.ok and "right answers in" in model.detail and "instructions" in model.detail
 
 
 def test_what_ticks_mean():
@@ -167,7 +169,7 @@ class TimedLine(EmulatedLine):
 
 
 def test_a_real_board_is_warmed_up_until_it_has_settled(open_board, files, monkeypatch):
-    worker = start(open_board(line=TimedLine(mcu_profile(), None)), files, samples=4)
+    worker = start(open_board(line=emulated_line(mcu_profile(), TimedLine)), files, samples=4)
     worker.first_invoke(["s"])
     plan = BenchPlan(min_samples=5, min_ns=1, max_ns=10**9)
     timed = worker.bench(plan)
@@ -213,11 +215,11 @@ def test_another_board_than_the_profile_means_is_refused(open_board):
     with pytest.raises(StableDeviceError, match="calls itself 'mps2-an386', the profile wants 'my-nucleo'"):
         open_board(board="my-nucleo")
     with pytest.raises(StableDeviceError, match="core is a cortex-m4, the profile says cortex-m7"):
-        open_board(line=EmulatedLine(mcu_profile(), None), core="cortex-m7")
+        open_board(line=emulated_line(mcu_profile()), core="cortex-m7")
 
 
 def test_a_port_that_does_not_exist(open_board):
-    line = PortLine(SerialAddress(port="/dev/serial/by-id/usb-nobody", baud=115200))
+    line = PortLine(SerialSettings(port="/dev/serial/by-id/usb-nobody", baud=115200))
     with pytest.raises(StableDeviceError, match="no such port"):
         open_board(line=line)
 
@@ -237,7 +239,7 @@ def test_a_port_on_which_something_else_speaks(open_board):
         thread = threading.Thread(target=chatter)
         thread.start()
         with pytest.raises(StableDeviceError, match="something else speaks on the line"):
-            open_board(line=PortLine(SerialAddress(port=f"socket://127.0.0.1:{server.getsockname()[1]}", baud=115200)))
+            open_board(line=PortLine(SerialSettings(port=f"socket://127.0.0.1:{server.getsockname()[1]}", baud=115200)))
         thread.join(10)
 
 
@@ -269,7 +271,7 @@ def test_a_corrupt_plan_is_refused_by_the_board_and_is_not_the_models_fault(open
 
 def test_power_loss_in_the_middle_of_an_upload(open_board, files):
     profile = mcu_profile()
-    line = KilledLine(profile)
+    line = emulated_line(profile, KilledLine)
     board = open_board(line=line)
     worker = start(board, files)
     original = board.session.upload

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from harness.boards.connect import availability, backend_spec
-from harness.boards.mcu.lines import serial_address
 from harness.boards.mcu.model import mcu_model, profile_facts
 from harness.boards.mcu.predict import predict_mcu
-from harness.boards.mcu.profile import McuProfile, McuRuntimeProfile, SerialLinkProfile, is_port
+from harness.boards.mcu.profile import McuProfile, McuRuntimeProfile
 from harness.boards.mcu.twin import emulated_board
+from harness.boards.predict import predict
 from harness.boards.resolve import get_profile, list_profiles
 from harness.core.errors import UnsupportedError, UserInputError
 from harness.emulation.mcu.board import ports_dir
-from harness.predict.prediction import predict
+from harness.links.serial.profile import SerialLinkProfile, is_port
 from harness.tflite.graph import read_graph
 from tests.support import tiny_model
 from tests.support.places import ROOT
@@ -65,10 +65,12 @@ def test_a_board_of_the_users_own(devices_dir: Path, write_profile, monkeypatch)
     write_profile("nucleo", NUCLEO)
     profile = get_profile("nucleo", devices_dir)
     assert isinstance(profile, McuProfile) and profile.board == "my-nucleo" and profile.runtime.module == "plan"
-    assert serial_address(profile, {}).port.endswith("-if02") and serial_address(profile, {}).baud == 921_600
-    assert serial_address(profile, {"NUCLEO_PORT": "socket://127.0.0.1:5000"}).port == "socket://127.0.0.1:5000"
+    found = profile.link.settings(profile.place({}))
+    assert found.port.endswith("-if02") and found.baud == 921_600
+    named = profile.link.settings(profile.place({"NUCLEO_PORT": "socket://127.0.0.1:5000"}))
+    assert named.port == "socket://127.0.0.1:5000"
     with pytest.raises(UserInputError, match="NUCLEO_PORT holds 'COM'"):
-        serial_address(profile, {"NUCLEO_PORT": "COM"})
+        profile.link.settings(profile.place({"NUCLEO_PORT": "COM"}))
     assert backend_spec(profile, "cpu").threads == 0
     with pytest.raises(UserInputError, match="has no emulated twin"):
         get_profile("nucleo", devices_dir, emulated=True)
@@ -99,6 +101,29 @@ def test_mistakes_are_told_with_what_is_allowed(devices_dir: Path, write_profile
     with pytest.raises(UserInputError) as error:
         get_profile("nucleo", devices_dir, emulated="emulation" in new)
     assert complaint in str(error.value)
+
+
+COMPILE = (
+    "{tool: vela, accelerator: ethos-u55-128, system_config: Ethos_U55_High_End_Embedded, memory_mode: Shared_Sram}"
+)
+
+
+def test_an_offline_compiler_may_stand_before_a_microcontroller(devices_dir: Path, write_profile):
+    write_profile("nucleo", NUCLEO + f"backends: {{cpu: {{}}, npu: {{samples: 4, compile: {COMPILE}}}}}\n")
+    profile = get_profile("nucleo", devices_dir)
+    assert backend_spec(profile, "cpu").compiler is None
+    assert backend_spec(profile, "npu").compiler.accelerator == "ethos-u55-128"
+
+
+def test_the_estimates_for_a_microcontroller_are_a_twins(devices_dir: Path, write_profile):
+    backends = f"backends: {{cpu: {{}}, npu: {{compile: {COMPILE}}}}}\n"
+    write_profile("nucleo", NUCLEO + backends + "emulation: {machine: vela-estimate}\n")
+    twin = get_profile("nucleo@vela", devices_dir)
+    assert (twin.name, twin.kind, twin.time_basis, list(twin.backends)) == ("nucleo@vela", "mcu", "estimate", ["npu"])
+    assert availability(twin).ok and backend_spec(twin, "npu").threads == 0
+    write_profile("nucleo", NUCLEO + backends + "time_basis: estimate\n")
+    with pytest.raises(UserInputError, match="estimates for a microcontroller are a twin's"):
+        get_profile("nucleo", devices_dir)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from harness.reports.report import Report
 from harness.reports.tables import mcu_table
 from harness.results.objects import ObjectStore
 from tests.support import tiny_model
-from tests.support.fixtures_mcu_board import KilledLine, mcu_profile
+from tests.support.fixtures_mcu_board import KilledLine, emulated_line, mcu_profile
 
 FIRST = "r0"
 
@@ -119,7 +119,7 @@ def test_a_board_that_loses_power_in_a_cell_is_started_again_and_the_cell_retrie
     lines = []
 
     def make(profile):
-        line = KilledLine(profile, lives=0 if lines else 1)
+        line = emulated_line(profile, KilledLine, lives=0 if lines else 1)
         lines.append(line)
         board = McuBoard(profile, line)
         original = board.samples

@@ -9,13 +9,12 @@ import subprocess
 
 import pytest
 
-from harness.boards.mcu.lines import EmulatedLine
 from harness.core.errors import TransientDeviceError
 from harness.emulation.linux.running import _base
 from harness.emulation.mcu import machine as mcu_machine
 from harness.emulation.mcu.firmware import build_firmware
 from harness.emulation.mcu.machine import McuMachine
-from tests.support.fixtures_mcu_board import mcu_profile
+from tests.support.fixtures_mcu_board import emulated_line, mcu_profile
 
 
 @pytest.mark.parametrize("part", ["create_server", "pipe", "Popen"])
@@ -63,7 +62,7 @@ def test_a_started_board_keeps_only_its_lifeline(tmp_path, monkeypatch):
 def test_the_first_firmware_of_a_twin_is_announced(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
     said: list[str] = []
-    line = EmulatedLine(mcu_profile(), said.append)
+    line = emulated_line(mcu_profile(), progress=said.append)
     for _ in range(2):
         line.open()
         line.close()

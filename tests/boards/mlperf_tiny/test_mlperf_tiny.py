@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from harness.boards.connect import backend_spec
-from harness.boards.mcu.lines import SerialAddress
-from harness.boards.mcu.profile import MlperfTinyProfile
 from harness.boards.mlperf_tiny.board import MlperfTinyBoard
+from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
 from harness.boards.resolve import get_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.reports.tables import is_mcu
@@ -58,7 +57,7 @@ def make_board(plan_library: Path, tmp_path: Path) -> Callable[..., MlperfSimula
 
 
 def _quick(profile: MlperfTinyProfile) -> MlperfTinyBoard:
-    return MlperfTinyBoard(profile, SerialAddress(port=profile.link.port, baud=profile.link.baud), **QUICK)
+    return MlperfTinyBoard(profile, profile.link.make_line(profile.place()), **QUICK)
 
 
 @pytest.fixture

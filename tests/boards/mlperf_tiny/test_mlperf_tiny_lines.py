@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.boards.base import BenchPlan
-from harness.boards.mcu.profile import MlperfTinyProfile
 from harness.boards.mlperf_tiny.lines import LineSplitter, Reply, load_commands
 from harness.boards.mlperf_tiny.model import HeldModel
+from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
 from harness.boards.mlperf_tiny.worker import LAP_SHARE, MAX_BATCHES, MIN_BATCHES, lap_ns, plan_batches
 from harness.boards.resolve import get_profile
 from harness.core.errors import UserInputError

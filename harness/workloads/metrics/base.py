@@ -1,0 +1,165 @@
+"""What a metric is: it knows which labels and outputs it takes, turns outputs into answers, and judges answers.
+
+A metric is a frozen dataclass without any state but its settings (such as the unit), so that it can be compared, stored with
+a cell and found again by its name. A metric of one's own derives from `Metric`; docs/guides/adding-a-workload.md has one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What a model is trained by: a class of `keras.losses`, by name, because only build workers have Keras.
+
+    Attributes:
+        takes_logits: its constructor has `from_logits`, which is then the workload's.
+    """
+
+    name: str
+    takes_logits: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A score over `samples` samples with the ends of its 95 % interval; None where so few samples tell none."""
+
+    value: float
+    low: float | None
+    high: float | None
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """A cell's score against a baseline's on the same samples.
+
+    Attributes:
+        delta: the cell's minus the baseline's, in the score's unit.
+        p: two-sided; 1.0 where no answer differs.
+        test: the test's name.
+        only_baseline_right, only_cell_right: samples that one of the two alone got right; None where answers are not right or
+            wrong.
+    """
+
+    delta: float
+    p: float
+    test: str
+    only_baseline_right: int | None = None
+    only_cell_right: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ends:
+    """What is known of a model's output and of the data's labels, to ask a metric whether it can judge them.
+
+    Attributes:
+        units: size of the output's last axis; None where the model does not say.
+        squashed: the output ends in softmax or sigmoid, so that its values are shares.
+        where: the file of the labels, for errors.
+        key: the labels' name in it.
+    """
+
+    units: int | None
+    squashed: bool
+    where: str | None = None
+    key: str = "labels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(ABC):
+    """What a workload is judged by.
+
+    Attributes:
+        name: lower case, with underscores; stored with every cell.
+        title: the score's name in tables and sentences.
+        direction: which way the score gets better.
+        loss: what training minimises.
+        classes: answers are class numbers, so that two of them are the same or not.
+        accuracy: the score is the share of right answers, and the record's `accuracy*` say it too.
+        unit: of the score; None for a share of 1, or in the labels' own unit.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    direction: ClassVar[Direction]
+    loss: ClassVar[Loss]
+    classes: ClassVar[bool] = False
+    accuracy: ClassVar[bool] = False
+
+    unit: str | None = None
+
+    @abstractmethod
+    def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
+        """The labels in the form that the other methods take, [N, ...].
+
+        Raises:
+            UserInputError: this metric cannot judge such labels, or such an output by them; says what it takes.
+        """
+
+    @abstractmethod
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        """What outputs answer, one row per sample.
+
+        Args:
+            outputs: real numbers, float64 [N, ...]; quantized outputs are dequantized before.
+        """
+
+    @abstractmethod
+    def score(self, answers: np.ndarray, labels: np.ndarray) -> Scored:
+        """The score of answers [N, ...] with its interval.
+
+        Raises:
+            UserInputError: no samples.
+        """
+
+    @abstractmethod
+    def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
+        """Answers of a cell against a baseline's, [N, ...] each, on the same samples in the same order."""
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """The labels as the loss takes them."""
+        return labels
+
+    def strata(self, labels: np.ndarray) -> np.ndarray | None:
+        """The stratum of each sample, int [N], so that a part of the samples has all in proportion; None where there are none."""
+        return labels if self.classes else None
+
+    def agreement(self, outputs: np.ndarray, reference: np.ndarray) -> float | None:
+        """The share of samples on which two outputs [N, ...] give the same answer; None where answers are no classes."""
+        if not self.classes:
+            return None
+        return float((self.answers(outputs) == self.answers(reference)).mean())
+
+    def loss_of(self, delta: float) -> float:
+        """How much worse a score is that lies `delta` from another: positive for worse, whichever way is better."""
+        return -delta if self.direction == "higher" else delta
+
+    def bound_words(self, delta: float, bound: float) -> str:
+        """How a suite says that a score lies further from the float model's than it accepts."""
+        unit = f" {self.unit}" if self.unit else ""
+        changed = "lost" if self.direction == "higher" else "gained"
+        return f"{changed} {self.loss_of(delta):.4f}{unit} {self.title} against the float model, more than the accepted {bound:g}"
+
+
+def same_number(answers: np.ndarray, labels: np.ndarray) -> int:
+    """How many samples there are, at least one.
+
+    Raises:
+        UserInputError: none.
+        ValueError: answers and labels are of different samples.
+    """
+    from harness.core.errors import UserInputError
+
+    if len(answers) != len(labels):
+        raise ValueError(f"{len(answers)} answers for {len(labels)} samples")
+    if len(labels) == 0:
+        raise UserInputError("a score needs at least one sample")
+    return len(labels)

@@ -1,0 +1,76 @@
+"""What metrics of classification share: which class an output names, and which labels are class numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.core.errors import UserInputError
+from harness.workloads.metrics.base import Ends
+
+#: an answer that nobody gave; never a label
+NO_ANSWER = -1
+
+
+def largest(outputs: np.ndarray) -> np.ndarray:
+    """The class of the largest output (the first of equals), int64 [N].
+
+    Args:
+        outputs: float64 [N, ...]. A NaN would win; a sample with one has NO_ANSWER.
+    """
+    flat = outputs.reshape(len(outputs), -1)
+    best = np.argmax(flat, axis=1).astype(np.int64)
+    best[np.isnan(flat).any(axis=1)] = NO_ANSWER
+    return best
+
+
+def likely(outputs: np.ndarray) -> np.ndarray:
+    """1 where the one output per sample, a probability, is at least .5, else 0, int64 [N]; of several outputs the largest."""
+    flat = outputs.reshape(len(outputs), -1)
+    return (flat[:, 0] >= 0.5).astype(np.int64) if flat.shape[1] == 1 else largest(outputs)
+
+
+def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.ndarray:
+    """Class labels as int64 [N].
+
+    Args:
+        labels: whole numbers of any type, [N] or [N, 1].
+        classes: they lie in 0..classes-1; None: the model does not say how many there are.
+
+    Raises:
+        UserInputError: naming file, key and what was expected.
+    """
+    flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.ndim != 1:
+        raise UserInputError(
+            f"array '{ends.key}' has shape {list(labels.shape)}, expected [{len(labels)}] class numbers",
+            where=ends.where,
+            hint="one-hot labels become class numbers by argmax(axis=1)" if labels.ndim == 2 else None,
+        )
+    if len(flat) == 0:
+        raise UserInputError(f"array '{ends.key}' is empty", where=ends.where)
+    if flat.dtype.kind == "b" or (flat.dtype.kind == "f" and is_whole(flat)):
+        flat = flat.astype(np.int64)
+    if flat.dtype.kind not in "ui":
+        what = f"array '{ends.key}' has dtype {labels.dtype}, expected integer class numbers"
+        raise UserInputError(what, where=ends.where)
+    low, high = int(flat.min()), int(flat.max())
+    if low < 0 or (classes is not None and high >= classes):
+        expected = f"0..{classes - 1}" if classes is not None else "0 or more"
+        what = f"array '{ends.key}' holds the label {low if low < 0 else high}, expected {expected}"
+        raise UserInputError(what, where=ends.where, hint=_label_hint(low, high, classes))
+    return flat.astype(np.int64)
+
+
+def _label_hint(low: int, high: int, classes: int | None) -> str:
+    """What labels outside of the model's classes most likely are."""
+    if classes is None:
+        return "classes count from 0"
+    if high - low < classes:
+        step = f"add {-low}" if low < 0 else f"subtract {low}"
+        return f"they lie in {low}..{high}: {step}, so that classes count from 0"
+    return f"the model has {classes} classes: use the model that belongs to these labels"
+
+
+def is_whole(values: np.ndarray) -> bool:
+    """Whether all values are finite and whole."""
+    return bool(np.isfinite(values).all() and (values == np.round(values)).all())

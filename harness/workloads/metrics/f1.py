@@ -1,0 +1,176 @@
+"""F1: the harmonic mean of precision and recall, over all classes or of one (van Rijsbergen 1979).
+
+    F1 of a class = 2 tp / (answered + labelled), tp: samples of the class that are answered so; 0 where nothing is either
+
+Nothing but counts enters: how often which class was answered where which one was right. So exchanging the answers of two
+models on some samples is moving counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
+from harness.workloads.metrics.binary import binary_labels
+from harness.workloads.metrics.classes import NO_ANSWER, class_numbers, largest, likely
+from harness.workloads.metrics.permutation import EXACT_NAME, EXACT_SAMPLES, RANDOM, RANDOM_NAME
+
+_SEED = 0
+#: numbers held at a time
+_CHUNK = 1 << 22
+#: the standard normal distribution's 97.5 % point
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True, kw_only=True)
+class F1(Metric):
+    """Macro F1: the mean over the classes that are labelled or answered.
+
+    The interval takes the score's variance by the delta method from the counts (Takahashi and others 2022, Confidence interval
+    for micro-averaged F1 and macro-averaged F1 scores), on the logit scale, which keeps it within 0..1; where every answer is
+    right, or none, that variance is 0, and the interval is Wilson's of such a share. The difference to a baseline is tested by
+    exchanging the two models' answers sample by sample (permutation.py).
+    """
+
+    name: ClassVar[str] = "f1"
+    title: ClassVar[str] = "macro F1"
+    direction: ClassVar[Direction] = "higher"
+    loss: ClassVar[Loss] = Loss(name="SparseCategoricalCrossentropy", takes_logits=True)
+    classes: ClassVar[bool] = True
+    #: the one class whose F1 is the score; None for the mean over all
+    positive: ClassVar[int | None] = None
+
+    def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
+        return class_numbers(labels, ends, classes=ends.units)
+
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        return largest(outputs)
+
+    def score(self, answers: np.ndarray, labels: np.ndarray) -> Scored:
+        samples = same_number(answers, labels)
+        pairs, counts = np.unique(np.stack([labels, answers], axis=1), axis=0, return_counts=True)
+        value = float(self._value(pairs, counts[None])[0])
+        low, high = self._interval(value, pairs, counts / samples, samples)
+        return Scored(value=value, low=low, high=high, samples=samples)
+
+    def _interval(self, value: float, pairs: np.ndarray, shares: np.ndarray, samples: int) -> tuple[float, float]:
+        """The 95 % interval of a score by the shares of each (label, answer), float [P]."""
+        labelled, answered, right = (shares @ table for table in self._tables(pairs))
+        either = labelled + answered
+        there = either > 0
+        f1 = np.divide(2 * right, either, out=np.zeros_like(either), where=there)
+        per = np.divide(1.0, either, out=np.zeros_like(either), where=there)
+        # The score's slope in each share, s = answered + labelled: d F1 / d tp = 2 (1 - F1) / s, d F1 / d (fp or fn) = -F1 / s.
+        rows, columns, diagonal = self._tables(pairs)
+        slope = (diagonal @ (2 * per) - (rows + columns) @ (f1 * per)) / max(1, int(there.sum()))
+        variance = float((shares @ slope**2 - (shares @ slope) ** 2) / samples)
+        if not 0 < value < 1 or variance <= 0:
+            far = _Z**2 / (samples + _Z**2)
+            return (1 - far, 1.0) if value >= 1 else (0.0, far) if value <= 0 else (value, value)
+        logit, reach = np.log(value / (1 - value)), _Z * variance**0.5 / (value * (1 - value))
+        return float(1 / (1 + np.exp(reach - logit))), float(1 / (1 + np.exp(-reach - logit)))
+
+    def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
+        same_number(answers, labels)
+        same_number(baseline, labels)
+        kinds, counts = np.unique(np.stack([labels, answers, baseline], axis=1), axis=0, return_counts=True)
+        observed = float(self._difference(kinds, counts, np.zeros((1, len(kinds)), np.int64))[0])
+        movable = np.where(kinds[:, 1] != kinds[:, 2], counts, 0)
+        if not movable.any():
+            return Paired(delta=observed, p=1.0, test=EXACT_NAME)
+        exact = int(movable.sum()) <= EXACT_SAMPLES
+        as_far = total = 0
+        for exchanged in _all_exchanges(movable) if exact else _random_exchanges(movable):
+            as_far += int((np.abs(self._difference(kinds, counts, exchanged)) >= abs(observed) - 1e-12).sum())
+            total += len(exchanged)
+        p = as_far / total if exact else (as_far + 1) / (total + 1)
+        return Paired(delta=observed, p=p, test=EXACT_NAME if exact else RANDOM_NAME)
+
+    def _difference(self, kinds: np.ndarray, counts: np.ndarray, exchanged: np.ndarray) -> np.ndarray:
+        """Cell's minus baseline's score, float [R], when of each kind of sample so many have their answers exchanged.
+
+        Args:
+            kinds: int [K, 3]: label, the cell's answer, the baseline's.
+            counts: int [K], samples of each kind.
+            exchanged: int [R, K].
+        """
+        kept = counts - exchanged
+        pairs = np.concatenate([kinds[:, [0, 1]], kinds[:, [0, 2]]])
+        mine = self._value(pairs, np.concatenate([kept, exchanged], axis=1))
+        theirs = self._value(pairs, np.concatenate([exchanged, kept], axis=1))
+        return mine - theirs
+
+    def _value(self, pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """The score, float [R], of so many samples of each (label, answer).
+
+        Args:
+            pairs: int [P, 2].
+            counts: int [R, P].
+        """
+        labelled, answered, right = (counts @ table for table in self._tables(pairs))
+        either = labelled + answered
+        each = np.divide(2.0 * right, either, out=np.zeros(either.shape), where=either > 0)
+        return np.asarray(each.sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1))
+
+    def _tables(self, pairs: np.ndarray) -> tuple[Any, Any, Any]:
+        """Which (label, answer) counts for which class as labelled, as answered, as right: sparse 0/1 [P, classes] each."""
+        from scipy.sparse import csr_array
+
+        classes = np.unique(pairs[pairs >= 0]) if self.positive is None else np.array([self.positive])
+
+        def table(chosen: np.ndarray) -> Any:
+            """`chosen`: int [P], a class or anything else."""
+            place = np.searchsorted(classes, chosen)
+            known = np.isin(chosen, classes)
+            rows = np.flatnonzero(known)
+            return csr_array((np.ones(len(rows)), (rows, place[known])), shape=(len(pairs), len(classes)))
+
+        labels, answers = pairs[:, 0], pairs[:, 1]
+        return table(labels), table(answers), table(np.where(labels == answers, labels, NO_ANSWER))
+
+
+@dataclass(frozen=True, kw_only=True)
+class F1Positive(F1):
+    """F1 of class 1, for a model with one sigmoid output."""
+
+    name: ClassVar[str] = "f1_positive"
+    title: ClassVar[str] = "F1"
+    loss: ClassVar[Loss] = Loss(name="BinaryCrossentropy", takes_logits=True)
+    positive: ClassVar[int | None] = 1
+
+    def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
+        return binary_labels(labels, ends)
+
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        return likely(outputs)
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        return labels.astype(np.float32)[:, None]
+
+
+def _all_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
+    """How many samples of each kind have their answers exchanged, int [R, K], once for every choice of samples.
+
+    Args:
+        counts: int [K]; 0 for kinds whose answers are equal.
+    """
+    total = int(counts.sum())
+    owner = np.repeat(np.arange(len(counts)), counts)
+    bits = (np.arange(1 << total)[:, None] >> np.arange(total)) & 1
+    yield bits @ (owner[:, None] == np.arange(len(counts)))
+
+
+def _random_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
+    """The same for RANDOM choices, in chunks."""
+    rng = np.random.default_rng(_SEED)
+    chunk = max(1, _CHUNK // len(counts))
+    for start in range(0, RANDOM, chunk):
+        yield rng.binomial(counts, 0.5, size=(min(chunk, RANDOM - start), len(counts)))
+
+
+METRIC = F1()
+POSITIVE = F1Positive()

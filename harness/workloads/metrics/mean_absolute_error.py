@@ -1,0 +1,81 @@
+"""Mean absolute error: how far a model's numbers are from the labels, in the labels' unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from harness.core.errors import UserInputError
+from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
+from harness.workloads.metrics.permutation import sign_flip_p
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanAbsoluteError(Metric):
+    """The mean over samples of each one's mean absolute error over its outputs.
+
+    The interval is Student's (1908) for the mean of the samples' errors, cut at 0. The difference to a baseline is tested by
+    exchanging the two models' errors sample by sample (Fisher 1935; permutation.py).
+    """
+
+    name: ClassVar[str] = "mean_absolute_error"
+    title: ClassVar[str] = "mean absolute error"
+    direction: ClassVar[Direction] = "lower"
+    loss: ClassVar[Loss] = Loss(name="MeanAbsoluteError")
+
+    def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
+        if labels.dtype.kind not in "uifb":
+            what = f"array '{ends.key}' has dtype {labels.dtype}, expected numbers"
+            raise UserInputError(what, where=ends.where)
+        if labels.ndim == 0 or labels.size == 0:
+            raise UserInputError(f"array '{ends.key}' is empty", where=ends.where)
+        rows = labels.reshape(len(labels), -1).astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(bad):
+            raise UserInputError(
+                f"array '{ends.key}' has NaN or infinite values in {len(bad)} of {len(rows)} labels, first in label {bad[0]}",
+                where=ends.where,
+            )
+        if ends.units is not None and labels.ndim <= 2 and rows.shape[1] != ends.units:
+            raise UserInputError(
+                f"array '{ends.key}' has {rows.shape[1]} numbers per sample, the model gives {ends.units}",
+                where=ends.where,
+            )
+        return rows
+
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs.reshape(len(outputs), -1).astype(np.float32)
+
+    def score(self, answers: np.ndarray, labels: np.ndarray) -> Scored:
+        from scipy.stats import t
+
+        samples = same_number(answers, labels)
+        errors = _errors(answers, labels)
+        mean = float(errors.mean())
+        if samples < 2:
+            return Scored(value=mean, low=None, high=None, samples=samples)
+        reach = float(errors.std(ddof=1) / samples**0.5 * t.ppf(0.975, samples - 1))
+        return Scored(value=mean, low=max(0.0, mean - reach), high=mean + reach, samples=samples)
+
+    def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
+        same_number(answers, labels)
+        same_number(baseline, labels)
+        difference = _errors(answers, labels) - _errors(baseline, labels)
+        p, test = sign_flip_p(difference)
+        return Paired(delta=float(difference.mean()), p=p, test=test)
+
+
+def _errors(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each sample's mean absolute error, float64 [N].
+
+    Raises:
+        ValueError: answers and labels have different numbers of values per sample.
+    """
+    if answers.shape != labels.shape:
+        raise ValueError(f"answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}")
+    return np.abs(answers.astype(np.float64) - labels.astype(np.float64)).mean(axis=1)
+
+
+METRIC = MeanAbsoluteError()

@@ -1,0 +1,131 @@
+"""Finds metrics by name: those of this package, those of other packages (entry point `harness.metrics`), those of workloads.
+
+Nothing is imported before it is asked for, and a package that does not import costs its own name only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import UserInputError, unknown_name
+from harness.workloads.metrics.base import Metric
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINT_GROUP = "harness.metrics"
+
+#: name -> (module of this package, what in it)
+_OWN: dict[str, tuple[str, str]] = {
+    "top1": ("top1", "METRIC"),
+    "binary": ("binary", "METRIC"),
+    "mean_absolute_error": ("mean_absolute_error", "METRIC"),
+    "f1": ("f1", "METRIC"),
+    "f1_positive": ("f1", "POSITIVE"),
+}
+
+
+def metric_names() -> list[str]:
+    """Every metric that can be asked for by name, sorted. Imports none."""
+    return sorted({*_OWN, *_plugins()})
+
+
+def get_metric(name: str, **settings: Any) -> Metric:
+    """A metric by its name.
+
+    Args:
+        settings: its dataclass fields, such as `unit`, where they are not the usual ones.
+
+    Raises:
+        UserInputError: an unknown name or setting, or a package that does not give what it promises.
+    """
+    if name in _OWN:
+        module, attribute = _OWN[name]
+        metric = getattr(importlib.import_module(f"harness.workloads.metrics.{module}"), attribute)
+    else:
+        plugins = _plugins()
+        if name not in plugins:
+            raise unknown_name("metric", name, metric_names())
+        metric = _load(name, plugins[name])
+    return _with_settings(metric, settings)
+
+
+def described(metric: Metric | None) -> dict[str, Any] | None:
+    """A metric as JSON: what `restored` needs to find it again."""
+    return None if metric is None else {"name": metric.name, "settings": dataclasses.asdict(metric)}
+
+
+def restored(data: Mapping[str, Any] | None, workload: str) -> Metric | None:
+    """The metric that `described` told of.
+
+    Args:
+        workload: the name of the workload that was judged by it: its file may bring the metric along.
+
+    Raises:
+        UserInputError: nobody here knows it.
+    """
+    if data is None:
+        return None
+    try:
+        return get_metric(data["name"], **data["settings"])
+    except UserInputError as error:
+        metric = _of_workload(workload)
+        if metric is None or metric.name != data["name"]:
+            raise UserInputError(
+                f"the metric '{data['name']}' of workload '{workload}' is not known here ({error.what})",
+                hint="install the package that brings it",
+            ) from error
+        return _with_settings(metric, data["settings"])
+
+
+def _of_workload(name: str) -> Metric | None:
+    from harness.workloads.registry import get_workload
+
+    try:
+        return get_workload(name).metric
+    except UserInputError:
+        return None
+
+
+def _plugins() -> dict[str, list[EntryPoint]]:
+    """Entry points by name; a list, because two packages may take the same."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name not in _OWN:
+            found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _load(name: str, points: list[EntryPoint]) -> Metric:
+    if len({point.value for point in points}) > 1:
+        raise UserInputError(
+            f"the metric name '{name}' is taken by {' and '.join(sorted(point.value for point in points))}",
+            hint="uninstall one of the packages that bring it",
+        )
+    point = points[0]
+    try:
+        metric = point.load()
+    except Exception as error:
+        raise UserInputError(
+            f"the metric '{name}' cannot be loaded ({type(error).__name__}: {error})",
+            where=point.value,
+            hint="repair or uninstall the package that brings it",
+        ) from error
+    if not isinstance(metric, Metric) or metric.name != name:
+        found = f"the metric '{metric.name}'" if isinstance(metric, Metric) else type(metric).__name__
+        what = f"expected a harness Metric called '{name}', found {found}"
+        raise UserInputError(what, where=point.value, hint="see docs/guides/adding-a-workload.md")
+    return metric
+
+
+def _with_settings(metric: Metric, settings: Mapping[str, Any]) -> Metric:
+    known = {f.name for f in dataclasses.fields(metric)}
+    for name in settings:
+        if name not in known:
+            raise unknown_name(f"setting of the metric {metric.name}", name, known)
+    return dataclasses.replace(metric, **settings) if settings else metric

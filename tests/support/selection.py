@@ -1,0 +1,97 @@
+"""Which tests are slow, and in which order files go to the processes that run them; both computed here, for all of them.
+
+`./bench test --fast` leaves out what is marked `slow`: by hand where one test of a fast file is, and here by what a test
+uses (a fixture that trains networks, starts a machine or builds for minutes) or by the file it stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+import pytest
+
+#: fixtures whose users are slow: what they need
+SLOW_FIXTURES = {
+    "audit_models": "TensorFlow",
+    "built": "TensorFlow",
+    "built_others": "TensorFlow",
+    "figures": "TensorFlow",
+    "board_image": "an emulated board",
+    "counting_board_image": "an emulated board",
+    "emulated_board": "an emulated board",
+    "mcu_run": "an emulated core",
+    "aarch64_standin": "a cross compiler",
+    "sanitized_standin": "a sanitized build",
+    "vela_env": "an environment with Vela",
+    "wheel": "the wheel",
+}
+#: files in which every test is slow, under tests/: why
+SLOW_FILES = {
+    "variants/test_qat.py": "TensorFlow",
+    "variants/test_quantizers.py": "TensorFlow",
+    "emulation/test_[!e]*.py": "QEMU, cross compilers",
+    "emulation/test_emulation_[bl]*.py": "an emulated board",
+    "boards/mcu/test_mcu_board*.py": "emulated cores",
+    "boards/mcu/test_mcu_host.py": "the firmware, compiled and sanitized",
+    "boards/mcu/test_mcu_run.py": "emulated cores",
+    "boards/mcu/test_mcu_start.py": "emulated cores",
+    "boards/mcu/test_mcu_suite.py": "emulated cores",
+    "boards/mlperf_tiny/test_mlperf_tiny.py": "boards whose deadlines pass",
+    "boards/linux/test_board_faults.py": "boards whose deadlines pass",
+    "boards/linux/test_graph_cache.py": "whole cells",
+    "boards/linux/test_vendor_benchmark.py": "whole cells",
+    "cli/test_firmware_cli.py": "cross compilers",
+    "devices/test_fast_kernels.py": "emulated cores",
+    "devices/test_kernels_safety.py": "sanitized builds",
+    "devices/test_npu_*.py": "whole cells",
+    "envs/test_hostenv.py": "environments are made",
+    "suites/test_pytest_plugin*.py": "whole runs",
+    "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
+}
+#: the files that take longest, longest first: started last, one of them would keep the others' processes waiting
+LONGEST_FILES = (
+    "emulation/test_twin_suite.py",
+    "boards/mcu/test_mcu_suite.py",
+    "emulation/test_twin_faults.py",
+    "workloads/test_workloads.py",
+    "emulation/test_emulation_board.py",
+    "variants/test_build.py",
+    "variants/test_audit_qat.py",
+    "suites/test_pytest_plugin.py",
+    "emulation/test_twin.py",
+    "workloads/test_user_workload.py",
+)
+
+
+def file_of(item: pytest.Item) -> str:
+    """The test's file, under tests/."""
+    return item.nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """True when a test is marked by hand, uses a slow fixture, or stands in a slow file."""
+    if item.get_closest_marker("slow") is not None:
+        return True
+    used = SLOW_FIXTURES.keys() & getattr(item, "fixturenames", ())
+    return bool(used) or any(fnmatchcase(file_of(item), pattern) for pattern in SLOW_FILES)
+
+
+def mark_slow(items: Iterable[pytest.Item]) -> None:
+    """Marks what is slow, so that `-m 'not slow'` leaves it out."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests in the order in which several processes should take their files: the longest, other slow ones, the rest."""
+    slow_files = {file_of(item) for item in items if item.get_closest_marker("slow") is not None}
+
+    def rank(item: pytest.Item) -> int:
+        name = file_of(item)
+        if name in LONGEST_FILES:
+            return LONGEST_FILES.index(name)
+        return len(LONGEST_FILES) + (name not in slow_files)
+
+    return sorted(items, key=rank)  # stable: within a file, and among files of one rank, as collected
