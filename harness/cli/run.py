@@ -9,7 +9,6 @@ from harness.cli.options import (
     deadline_option,
     matrix_options,
     metric_option,
-    parse_samples,
     run_options,
     tolerance_option,
 )

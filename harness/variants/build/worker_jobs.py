@@ -167,6 +167,7 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
 def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Report) -> Any:
     """The model as it stands before fine-tuning: the float model's weights, wrapped where the recipe's training is QAT."""
     from harness.variants.qat import training as qat
+    from harness.variants.qat.wrapping import quantize
 
     float_dir = Path(job["float_dir"])
     if workload.keras_major == 3 and job["keras"] == 3:
@@ -180,7 +181,7 @@ def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Re
     else:
         model = qat.build_model(workload)
         qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
-    return qat.quantize(model, recipe.training) if recipe.training.base == "qat" else model
+    return quantize(model, recipe.training) if recipe.training.base == "qat" else model
 
 
 def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
