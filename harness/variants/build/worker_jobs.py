@@ -149,9 +149,8 @@ def _leave(model: Any, workload: Workload, dataset: Dataset, out: Path) -> None:
     # Keras and TensorFlow throw what they like over values that a layer does not take.
     except Exception as error:
         hint = "check that the samples are what the model was trained on: shape, values, scaling"
-        raise UserInputError(
-            f"the model cannot answer the samples: {explain(error)}", where=where, hint=hint
-        ) from error
+        what = f"the model cannot answer the samples: {explain(error)}"
+        raise UserInputError(what, where=workload.model_file, hint=hint) from error
 
 
 def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.core.errors import UnsupportedError, UserInputError
+from harness.variants.qat.refused import training_refused
 from harness.workloads.keras.env import has_keras2, import_this_keras
 from harness.workloads.keras.messages import explain
 
@@ -143,9 +144,7 @@ def _fit(
             )
         # Keras and TensorFlow throw what they like over a model that does not fit its loss or its samples.
         except Exception as error:
-            raise UnsupportedError(
-                f"Keras cannot train this model: {explain(error)}", hint="ptq recipes take it as it is"
-            ) from error
+            raise training_refused(model, explain(error)) from error
 
 
 def _loss(keras: Any, workload: Workload) -> Any:

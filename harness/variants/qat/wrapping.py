@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from harness.core.errors import UnsupportedError
 from harness.variants.qat import quantizers
+from harness.variants.qat.flat import flattened
+from harness.variants.qat.refused import quantizing_refused
 from harness.variants.recipe import Quantizer, Training
 from harness.workloads.keras.env import import_tf
+
+#: numbers of layers beyond this are not caught up with
+_MOST_NAMES = 10_000
 
 
 def quantize(model: Any, training: Training) -> Any:
@@ -22,28 +28,55 @@ def quantize(model: Any, training: Training) -> Any:
     """
     from tensorflow_model_optimization.python.core.quantization.keras import quantize as tfmot
 
+    if training.scope == "dense" and training.quantizer is None:
+        _require_dense(model)
     try:
+        if training.scope == "dense" and training.quantizer is None:
+            return tfmot.quantize_apply(_annotate_dense(model))
+        model = flattened(model)
+        _reserve_names(model)
         if training.quantizer is not None:
             return _quantize_named(model, training.quantizer)
-        if training.scope == "dense":
-            return tfmot.quantize_apply(_annotate_dense(model))
         return tfmot.quantize_model(model)
-    except AssertionError as error:
+    except UnsupportedError:
+        raise
+    # TFMOT and the layers that it makes again throw what they like.
+    except Exception as error:
         quantizer = training.quantizer
-        if quantizer is not None and quantizer.kind == "movavg" and quantizer.per_channel:
+        if isinstance(error, AssertionError) and quantizer and quantizer.kind == "movavg" and quantizer.per_channel:
             raise UnsupportedError(quantizers.MOVAVG_PER_AXIS_REASON) from error
-        raise UnsupportedError(f"TFMOT fails to quantize this model: AssertionError {error}") from error
-    except (ValueError, RuntimeError, TypeError, NotImplementedError, AttributeError) as error:
-        raise UnsupportedError(f"TFMOT refuses to quantize this model: {error}") from error
+        raise quantizing_refused(model, training, error) from error
+
+
+def _require_dense(model: Any) -> None:
+    _, keras = import_tf()
+    if not any(type(layer) is keras.layers.Dense for layer in model.layers):
+        raise UnsupportedError(
+            "the model has no Dense layer of its own, and qat-dense quantizes nothing else",
+            hint="take qat or a ptq recipe",
+        )
+
+
+def _reserve_names(model: Any) -> None:
+    """Keeps Keras from giving layers that TFMOT makes of a separable convolution names that the model has already.
+
+    Keras numbers names by counters of the process, which every new layer moves on.
+    """
+    _, keras = import_tf()
+    if not any(layer.__class__.__name__.startswith("Separable") for layer in model.layers):
+        return
+    for kind, make in (("conv2d", keras.layers.Conv2D), ("depthwise_conv2d", keras.layers.DepthwiseConv2D)):
+        numbers = [re.fullmatch(rf"{kind}(?:_(\d+))?", layer.name) for layer in model.layers]
+        last = max((int(number[1] or 0) for number in numbers if number), default=-1)
+        settings = {"filters": 1, "kernel_size": 1} if kind == "conv2d" else {"kernel_size": 1}
+        while int(make(**settings).name.removeprefix(kind).removeprefix("_") or 0) < min(last, _MOST_NAMES):
+            pass
 
 
 def _annotate_dense(model: Any) -> Any:
     """The model with its Dense layers annotated and nothing else, as TFMOT's guide does to quantize some layers."""
     _, keras = import_tf()
     from tensorflow_model_optimization.python.core.quantization.keras import quantize as tfmot
-
-    if not any(type(layer) is keras.layers.Dense for layer in model.layers):
-        raise ValueError("it has no Dense layer to annotate")
 
     def annotate(layer):
         return tfmot.quantize_annotate_layer(layer) if type(layer) is keras.layers.Dense else layer
@@ -58,7 +91,8 @@ def _quantize_named(model: Any, quantizer: Quantizer) -> Any:
 
     wanted = quantizers.PER_CHANNEL_LAYERS if quantizer.per_channel else quantizers.NAMED_LAYERS
     if not any(layer.__class__.__name__ in wanted for layer in model.layers):
-        raise ValueError(f"it has no {' or '.join(wanted)} layer that quantizer '{quantizer.text}' applies to")
+        what = f"the model has no {' or '.join(wanted)} layer that quantizer '{quantizer.text}' applies to"
+        raise UnsupportedError(what, hint="take qat or a ptq recipe")
     configs = _named_configs(model, quantizer)
 
     def annotate(layer):
