@@ -58,6 +58,7 @@ class ModelEnds:
     from_logits: bool
     places: int | None = None
     numbers: bool = False
+    keras_major: Literal[2, 3] = 2
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -82,8 +83,14 @@ def model_ends(path: Path) -> ModelEnds:
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
     units, places = units_and_places(ends.output_shape)
-    units = ends.output_units if units is None else units
-    return ModelEnds(kind="keras", input=io, output_units=units, places=places, from_logits=ends.from_logits)
+    return ModelEnds(
+        kind="keras",
+        input=io,
+        output_units=ends.output_units if units is None else units,
+        places=places,
+        from_logits=ends.from_logits,
+        keras_major=file.keras_major,
+    )
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -365,6 +372,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         data_path=str(data) if data else None,
         from_logits=ends.from_logits,
         state=samples.state if isinstance(samples, Samples) else "sample",
+        keras_major=ends.keras_major,
     )
 
 
