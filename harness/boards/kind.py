@@ -122,6 +122,27 @@ class BoardKind(ABC, Generic[P]):
         """
         return None
 
+    def is_this_machine(self, profile: P) -> bool:
+        """Whether the device is the machine that the harness runs on: `--emulated` leaves it what it is, beside others."""
+        return False
+
+    def with_runtime(self, profile: P, package: str) -> P:
+        """The same device with another release of a runtime, under an id of its own (`harness.boards.runtimes.runtime_id`);
+        the profile as it is where that is the runtime that it has.
+
+        Args:
+            package: pinned, such as `ai-edge-litert==1.2.0`.
+
+        Raises:
+            UserInputError: the board brings its own runtime.
+        """
+        raise UserInputError(
+            f"{profile.name} brings its own runtime ({self.runtime_text(profile)}), and no other is installed on it",
+            where="--runtime",
+            hint="runtimes are chosen for devices whose runtime this harness installs: host-litert, host-tflite, and the "
+            "emulated twins of boards with Linux, such as imx8mp@qemu",
+        )
+
     # ---------------------------------------------------------------------------------------------- the board
 
     @abstractmethod

@@ -7,6 +7,7 @@ be stands `npu-standin`, under its own name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -58,6 +59,10 @@ class EmulatedLinkProfile(ProgramLinkProfile):
     def runtime(self) -> str:
         """The one that is pinned in the image."""
         return self.spec.runtime
+
+    def with_runtime(self, package: str) -> EmulatedLinkProfile:
+        """To a board whose image has another one."""
+        return self.model_copy(update={"spec": replace(self.spec, runtime=package)})
 
 
 def qemu_twin(profile: LinuxProfile) -> LinuxProfile:
