@@ -51,10 +51,10 @@ def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir
     harness check my_model.tflite --device imx8mp
     harness check mnist-cnn:core --device imx8mp --backend npu --runtime tflite-runtime==2.14.0
     """
-    from harness.boards.resolve import get_profile
+    from harness.boards.resolve import get_profiles
     from harness.reports.console import make_console
 
-    profiles = [get_profile(name, devices_dir, emulated=emulated) for name in devices]
+    profiles = get_profiles(devices, devices_dir, emulated=emulated)
     chosen = [(profile, _backends(profile, backends)) for profile in profiles]
     models = [model for target in targets for model in _models(target, data_dir, seed)]
     console = make_console(stderr=True) if json_file == "-" else make_console()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, metric_option, run_options, tolerance_option
+from harness.cli.options import data_options, metric_option, run_options, runtime_option, tolerance_option
 
 
 @click.command("measure")
@@ -12,6 +12,7 @@ from harness.cli.options import data_options, metric_option, run_options, tolera
 @click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices.")
 @run_options
+@runtime_option
 @data_options
 @metric_option
 @tolerance_option
@@ -19,6 +20,7 @@ def command(
     model,
     devices,
     backends,
+    runtimes,
     samples,
     budget,
     emulated,
@@ -50,6 +52,7 @@ def command(
         recipes=(),
         devices=devices,
         backends=backends,
+        runtimes=runtimes,
         samples=parse_samples(samples),
         budget_s=parse_duration(budget) if budget else None,
         emulated=emulated,

@@ -51,6 +51,18 @@ def matrix_options(function):
     return function
 
 
+def runtime_option(function):
+    """`--runtime NAME==VERSION`, repeatable."""
+    return click.option(
+        "--runtime",
+        "runtimes",
+        multiple=True,
+        metavar="NAME==VERSION",
+        help="Run each device with this release of ai-edge-litert or tflite-runtime in place of its own; repeatable. For host "
+        "devices and emulated boards, whose runtime is installed on first use.",
+    )(function)
+
+
 def run_options(function):
     """What every command that runs cells takes."""
     for decorator in reversed(
@@ -76,6 +88,15 @@ def run_options(function):
     ):
         function = decorator(function)
     return function
+
+
+def deadline_option(function):
+    """`--deadline DURATION`: when a build step counts as hung."""
+    return click.option(
+        "--deadline",
+        metavar="DURATION",
+        help="How long a conversion, or a training without progress, may take (loading: a fifth of it). Default: 10m.",
+    )(function)
 
 
 def tolerance_option(function):

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from harness.reports.scores import ACCURACY, is_share, metric_title, score_of, value_text
+from harness.reports.values import misread_text
 from harness.results.record import CellKey, CellRecord
 from harness.run.jobs import Watcher
 
@@ -27,6 +28,8 @@ def describe(record: CellRecord) -> str:
     if record.latency_median_ns is not None:
         source = "estimate" if record.time_basis == "estimate" else f"n={record.latency_samples}"
         parts.append(f"median {record.latency_median_ns / 1e6:.4g} ms ({source})")
+    if text := misread_text(record):
+        parts.append(text)
     if record.reason:
         parts.append(record.reason.splitlines()[0][:160])
     return "  ".join(parts)

@@ -6,9 +6,11 @@ import click
 
 from harness.cli.options import (
     data_options,
+    deadline_option,
     matrix_options,
     metric_option,
     run_options,
+    runtime_option,
     tolerance_option,
 )
 
@@ -16,6 +18,7 @@ from harness.cli.options import (
 @click.command("run")
 @matrix_options
 @run_options
+@runtime_option
 @data_options
 @metric_option
 @tolerance_option
@@ -27,6 +30,7 @@ from harness.cli.options import (
     help="Repeat training this often, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+@deadline_option
 @click.option(
     "--resume",
     is_flag=False,
@@ -41,6 +45,7 @@ def command(
     recipes,
     devices,
     backends,
+    runtimes,
     samples,
     budget,
     emulated,
@@ -52,6 +57,7 @@ def command(
     metric,
     seeds,
     jobs,
+    deadline,
     resume,
     bundle,
     tolerances,
@@ -75,6 +81,7 @@ def command(
         recipes=recipes or (() if bundle else ("core",)),
         devices=devices,
         backends=backends,
+        runtimes=runtimes,
         seeds=seeds,
         samples=parse_samples(samples),
         budget_s=parse_duration(budget) if budget else None,
@@ -85,6 +92,7 @@ def command(
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,
+        deadline_s=parse_duration(deadline) if deadline else None,
         tolerances=tolerances,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code

@@ -157,6 +157,10 @@ class ProgramLinkProfile(LinkProfile):
         """The runtime on that machine as `NAME==VERSION`, where it is known without asking."""
         return None
 
+    def with_runtime(self, package: str) -> ProgramLinkProfile | None:
+        """The same link to a machine that is made with this runtime; None where the machine is there and has its own."""
+        return None
+
 
 class LineLinkProfile(LinkProfile):
     """A link that carries a serial line: what microcontrollers need."""

@@ -25,6 +25,9 @@ from harness.measure.divergence import compare
 from harness.measure.scoring import real_values
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
 
+#: raise it when references are run differently: what was cached before is asked for again
+_RUN_VERSION = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Oracle:
@@ -98,6 +101,10 @@ class References:
             return None
         return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
 
+    def float_outputs(self, model: PreparedModel, count: int) -> tuple[np.ndarray, ...] | None:
+        """LiteRT's outputs of a model on its first samples, [count, ...] each; None where it cannot answer."""
+        return self._ask(LITERT_FLOAT, model, count, [])
+
     def _choose(self, model: PreparedModel) -> tuple[list[Oracle], list[Finding]]:
         """The oracles in order of trust, and why the first choice is not there where that is so."""
         from harness.tflite.arithmetic import node_arithmetic
@@ -140,7 +147,9 @@ class References:
     ) -> tuple[np.ndarray, ...] | None:
         """Outputs of the first `count` samples, from the cache or from the runtime; None when it cannot answer."""
         count = min(count, model.inputs[0].count)
-        key = sha256_json([model.artifact.sha256, [i.sha256 for i in model.inputs], count, oracle.identity])
+        beginnings = None if model.beginnings is None else [int(row) for row in model.beginnings if row < count]
+        question = [model.artifact.sha256, [i.sha256 for i in model.inputs], count, beginnings]
+        key = sha256_json([_RUN_VERSION, *question, oracle.identity])
         path = cache_dir() / "references" / f"{key}.npz"
         stored = _stored_outputs(path)
         if stored is not None:
@@ -172,7 +181,7 @@ class References:
         worker = board.open_worker(backend, Deadlines())
         try:
             worker.load(sha256)
-            return worker.evaluate([i.sha256 for i in model.inputs], count).outputs
+            return worker.evaluate([i.sha256 for i in model.inputs], count, beginnings=model.beginnings).outputs
         finally:
             worker.close()
 

@@ -14,9 +14,14 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.finding import Finding
 from harness.prepare.samples import InputFile, needed_samples, random_inputs, samples_file
+from harness.tflite.features import is_integer_model, output_lsb
+from harness.tflite.graph import read_graph
+from harness.tflite.output_step import rounding_steps
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Tolerance, Workload, stratified_order
+from harness.workloads.checks.model import graph_findings, refuse_misfit
 from harness.workloads.metrics.base import Metric
+from harness.workloads.sequences import sequence_beginnings, sequence_order
 
 __all__ = [
     "FLOAT_RECIPE",
@@ -61,6 +66,7 @@ class PreparedModel:
         artifact: the built model, or its refusal (then there are no inputs).
         inputs: one samples file per model input, in `sample_ids` order.
         sample_ids: int64 [N], positions in the dataset's test set; every prefix is a stratified sample.
+        beginnings: int64, rows at which a sequence begins within which the model's state is carried; None: samples stand alone.
         metric: what outputs are judged by; None: there is no score.
         labels: [N, ...] in the same order, as the metric takes them, or None.
         float_answers: [N, ...], what the LiteRT float32 model answers, as the metric sees it; None without labels or float model.
@@ -83,6 +89,7 @@ class PreparedModel:
     model_sha256: str | None = None
     inputs: tuple[InputFile, ...] = ()
     sample_ids: np.ndarray | None = None
+    beginnings: np.ndarray | None = None
     labels: np.ndarray | None = None
     reference: ReferenceOutputs | None = None
     float_answers: np.ndarray | None = None
@@ -103,7 +110,7 @@ def prepare_model(
         samples: how many will be evaluated at most; None for all. Of a large test set no more are made ready.
 
     Raises:
-        UserInputError: when the data does not fit the model.
+        UserInputError: when the data, its labels or the metric do not fit the model.
     """
     base = PreparedModel(
         workload=workload.name,
@@ -126,25 +133,50 @@ def prepare_model(
             where=str(artifact.path),
             hint="measure it without --data: random inputs are made for every input",
         )
-    order = stratified_order(workload.strata(dataset.y_test), len(dataset.x_test))
-    order = order[: needed_samples(dataset, artifact.inputs[0], samples)]
+    refuse_misfit(read_graph(artifact.file), dataset.y_test, workload.metric)
+    order, beginnings = evaluation_order(workload, dataset, needed_samples(dataset, artifact.inputs[0], samples))
     return replace(
         with_graph_facts(base),
         inputs=(samples_file(dataset, order, artifact.inputs[0]),),
         sample_ids=order,
+        beginnings=beginnings,
         labels=None if dataset.y_test is None else dataset.y_test[order],
     )
 
 
-def with_graph_facts(model: PreparedModel) -> PreparedModel:
-    """Adds what reading the .tflite tells: node count, and the size of an output step when it computes in integers."""
-    from harness.tflite.features import is_integer_model, output_lsb
-    from harness.tflite.graph import read_graph
-    from harness.tflite.output_step import rounding_steps
+def evaluation_order(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The first `count` of the test samples in the order in which they are run, int64 [count], and the rows of it at which
+    sequences begin, where there are any.
 
+    Raises:
+        UserInputError: the workload carries its state within sequences, and the dataset does not say where they begin.
+    """
+    if workload.state == "sample":
+        return stratified_order(workload.strata(dataset.y_test), len(dataset.x_test))[:count], None
+    if dataset.sequences is None:
+        raise UserInputError(
+            f"the workload '{workload.name}' carries its state within a sequence (`state: sequence`), and the dataset "
+            f"'{dataset.name}' does not say which samples make one",
+            hint="give each sample the number of its sequence: `Dataset.sequences`, or the array `sequence` of an .npz",
+        )
+    order = sequence_order(dataset.sequences)[:count]
+    return order, sequence_beginnings(dataset.sequences[order])
+
+
+def with_graph_facts(model: PreparedModel) -> PreparedModel:
+    """Adds what reading the .tflite tells: node count, the size of an output step when it computes in integers, and what of the
+    model is not run or not judged.
+    """
     graph = read_graph(model.artifact.file)
     lsb = tuple(output_lsb(graph)) if is_integer_model(graph) else (None,) * len(model.artifact.outputs)
-    return replace(model, lsb=lsb, rounding_steps=rounding_steps(graph), node_count=len(graph.nodes))
+    found = graph_findings(graph, judged=model.metric is not None, where=f"{model.workload}/{model.recipe}")
+    return replace(
+        model,
+        lsb=lsb,
+        rounding_steps=rounding_steps(graph),
+        node_count=len(graph.nodes),
+        findings=(*model.findings, *found),
+    )
 
 
 def audit_findings(artifact: Artifact) -> tuple[Finding, ...]:

@@ -181,7 +181,12 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("vendor_first_invoke_ns", "ns", "Its first inference.", _NO_VENDOR),
     _field("vendor_benchmark", "vendor", "All that it told: program, arguments, figures, time per op.", _NO_VENDOR),
-    _field("memory_peak_bytes", "bytes", "Peak memory of the worker process, runtime included.", _BOARD),
+    _field(
+        "memory_peak_bytes",
+        "bytes",
+        "Peak memory of the worker process on top of Python, numpy and the runtime: what model and delegate take.",
+        _BOARD,
+    ),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
     _field("governor", "text", "CPU frequency governor.", _BOARD),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _COST = "median latency"
 ANSWER_COLUMNS = ["device / backend", "choice", "recipe", ACCURACY, "Δ float32", _COST, "size (bytes)"]
-NO_ANSWER = "No cell ended ok with outputs to judge, so there is nothing to recommend."
+NO_ANSWER = "No cell ended ok with a number that answers the question, so there is nothing to recommend."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,6 +18,7 @@ from harness.reports.scores import (
 from harness.reports.values import BASIS_MEANING, BASIS_TEXT, count_of, threads_text
 from harness.results.record import CellKey, CellRecord
 from harness.variants.recipe import ALL
+from harness.workloads.checks.table import is_misread
 
 #: a recipe within this much of the best counts as equally good in the headline: of 1 where the score is a share, else of the
 #: best score
@@ -230,13 +231,13 @@ class Answer:
 def answers(summary: Summary) -> list[Answer]:
     """The headline: per column, among the recipes within HEADLINE_MARGIN of the best, the fastest and the smallest.
 
-    Only cells with the outcome ok count. Without labels the agreement with the reference stands for the score. A column in
-    which no cell is ok gives no answer.
+    Only cells with the outcome ok count, and of these only such whose number answers the question (docs/reference/questions.md).
+    Without labels the agreement with the reference stands for the score. A column in which no such cell is gives no answer.
     """
     found = []
     for position, column in enumerate(summary.columns):
         cells = [row.cells[position] for row in summary.rows]
-        good = [(c, gain) for c in cells if c is not None and c.outcome == "ok" and (gain := _gain(c)) is not None]
+        good = [(c, gain) for c in cells if c is not None and is_candidate(c) and (gain := _gain(c)) is not None]
         if not good:
             continue
         best, top = max(good, key=lambda pair: (pair[1], -(_cost(pair[0]) or 0), -(pair[0].size_bytes or 0)))
@@ -257,6 +258,11 @@ def answers(summary: Summary) -> list[Answer]:
         chosen = {c.key: c for c in close}
         found += [Answer(column=column, merits=tuple(words), record=chosen[key]) for key, words in merits.items()]
     return found
+
+
+def is_candidate(record: CellRecord) -> bool:
+    """Whether an answer may name a cell: it ended ok, and nothing says that its number answers another question."""
+    return record.outcome == "ok" and not is_misread(record.findings)
 
 
 def _cost(record: CellRecord) -> int | None:

@@ -21,6 +21,7 @@ from harness.reports.values import (
     count_of,
     latency_text,
     memory_text,
+    misread_text,
     outcome_word,
     placement_text,
     size_text,
@@ -65,13 +66,13 @@ def cell_text(
 ) -> str:
     """One cell of a summary in words, its lines apart by newlines. The rule of honesty is kept here.
 
-    A latency always stands with its outcome, sample count and placement; an X always with its reason. `narrow` leaves
-    out spaces and the interval's last digit, for terminals.
+    A latency always stands with its outcome, sample count and placement; an X always with its reason; a score that answers
+    another question always with what says so. `narrow` leaves out spaces and the interval's last digit, for terminals.
     """
     if record is None:
         return NOT_RUN
     first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
-    lines = [first, latency_text(record, narrow=narrow), memory_text(record)]
+    lines = [first, misread_text(record), latency_text(record, narrow=narrow), memory_text(record)]
     if record.outcome not in GOOD:
         lines.append(clean(record.reason, reason_limit) or "no reason was recorded")
     lines.append(seed_note)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from harness.results.record import CellRecord
+from harness.workloads.checks.table import CODES
 
 #: what a latency of each basis is, for column heads and notes
 BASIS_TEXT = {
@@ -91,6 +92,12 @@ def threads_text(threads: int) -> str:
 def outcome_word(record: CellRecord) -> str:
     """The outcome as tables show it: the X stands for unsupported, and what is bad is in capitals."""
     return _OUTCOME_WORDS[record.outcome]
+
+
+def misread_text(record: CellRecord) -> str:
+    """What says that the score answers another question: the codes of the findings, which stand below the table."""
+    codes = dict.fromkeys(f.code for f in record.findings if f.code in CODES and f.severity == "error")
+    return f"not the question: {', '.join(codes)}" if codes and record.ran else ""
 
 
 def count_of(record: CellRecord) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.boards.profile.model import Profile
-from harness.boards.resolve import get_profile
+from harness.boards.resolve import get_profiles
 from harness.core.errors import MissingPartError, UserInputError, unknown_name
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.record import CellKey
@@ -26,7 +26,7 @@ class ChosenDevice:
 
 
 def choose_devices(options: RunOptions) -> list[ChosenDevice]:
-    """The profiles and backends of `--device` and `--backend`.
+    """The profiles and backends of `--device`, `--runtime` and `--backend`.
 
     Raises:
         UserInputError: no device named, an unknown one, or a backend that none of the devices has.
@@ -34,8 +34,9 @@ def choose_devices(options: RunOptions) -> list[ChosenDevice]:
     if not options.devices:
         raise UserInputError("no device named", hint="add --device host-litert, or see `harness devices list`")
     chosen = []
-    for name in dict.fromkeys(options.devices):
-        profile = get_profile(name, options.devices_dir, emulated=options.emulated)
+    for profile in get_profiles(
+        options.devices, options.devices_dir, emulated=options.emulated, runtimes=options.runtimes
+    ):
         _require_available(profile)
         backends = tuple(b for b in profile.backends if not options.backends or b in options.backends)
         chosen.append(ChosenDevice(device=profile.name, profile=profile, backends=backends))
@@ -86,7 +87,12 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
-    return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))
+    return Plan(
+        keys=keys,
+        prepare=lambda say: prepare_requests(
+            requests, source, jobs=options.jobs, say=say, deadline_s=options.deadline_s
+        ),
+    )
 
 
 def most_samples(devices: Sequence[ChosenDevice], asked: int | None) -> int | None:

@@ -20,6 +20,8 @@ class RunOptions:
     recipes: tuple[str, ...] = ("core",)
     devices: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
+    #: releases of runtimes, as NAME==VERSION, that each device is run with in place of its own
+    runtimes: tuple[str, ...] = ()
     seeds: int = 1
     #: samples per cell: None as the profile says, 0 for all
     samples: int | None = None
@@ -35,6 +37,8 @@ class RunOptions:
     #: changed bounds of the outcome `wrong`, as NAME=VALUE
     tolerances: tuple[str, ...] = ()
     jobs: int | None = None
+    #: how long a conversion, or a training without progress, may take
+    deadline_s: float | None = None
 
     def absolute(self) -> RunOptions:
         """The same options from any working folder: `--resume` may be called from another one."""

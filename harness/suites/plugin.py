@@ -37,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--recipe", action="append", default=[], metavar="NAME", help="recipes instead of the suites' own (repeatable)"
     )
     group.addoption("--backend", action="append", default=[], metavar="NAME", help="only these backends (repeatable)")
+    group.addoption(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="NAME==VERSION",
+        help="release of a runtime in place of the devices' own (repeatable)",
+    )
     group.addoption("--emulated", action="store_true", help="run on the devices' emulated twins")
     group.addoption("--samples", metavar="N|all", help="samples per cell")
     group.addoption("--budget", metavar="8m", help="time for all cells: shrinks samples, never cells")

@@ -88,6 +88,7 @@ class SuiteSession:
         self.options = RunOptions(
             devices=tuple(self.option.device),
             backends=tuple(self.option.backend),
+            runtimes=tuple(self.option.runtime),
             recipes=tuple(self.option.recipe),
             samples=parse_samples(self.option.samples),
             budget_s=parse_duration(self.option.budget) if self.option.budget else None,

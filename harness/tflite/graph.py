@@ -121,6 +121,8 @@ class Graph:
     #: operators of the other subgraphs, which a runtime must know as well
     other_nodes: tuple[Node, ...] = ()
     source: str | None = None
+    #: key of each signature -> the number of its subgraph
+    signatures: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[int, Node]:
@@ -193,7 +195,7 @@ class _OpCode:
 
 
 def _read_model(buffer: Buffer, where: str | None) -> Graph:
-    """Schema slots of Model: 0 version, 1 operator_codes, 2 subgraphs, 3 description, 4 buffers."""
+    """Schema slots of Model: 0 version, 1 operator_codes, 2 subgraphs, 3 description, 4 buffers, 7 signature_defs."""
     model = buffer.root()
     codes = [_read_op_code(table) for table in model.tables(1)]
     subgraphs = model.tables(2)

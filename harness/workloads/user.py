@@ -15,13 +15,16 @@ from harness.core.errors import UserInputError
 from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
 from harness.workloads.archive import Archive, ArrayHeader
-from harness.workloads.base import Dataset, Schedule, Workload
+from harness.workloads.base import Dataset, Schedule, State, Workload
+from harness.workloads.checks.inputs import refuse_open_inputs
+from harness.workloads.checks.outputs import output_ends, units_and_places
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
 from harness.workloads.metrics.base import Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.rows import Rows, StoredRows
+from harness.workloads.sequences import checked_sequences
 from harness.workloads.user_metric import chosen_metric, data_words, ends_for
 
 #: raise it when samples are read differently: part of the digest
@@ -45,13 +48,17 @@ _SCHEDULE = Schedule(
 class ModelEnds:
     """What is known about the user's model without running it.
 
-    `input` has -1 where any size fits; None when the file does not say. `output_units` is None when it does not say.
+    `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
+    see `Ends`; None when the file does not say.
     """
 
     kind: Literal["keras", "tflite"]
     input: TensorIo | None
     output_units: int | None
     from_logits: bool
+    places: int | None = None
+    numbers: bool = False
+    keras_major: Literal[2, 3] = 2
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -75,7 +82,15 @@ def model_ends(path: Path) -> ModelEnds:
     ends = keras_ends(file)
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
-    return ModelEnds(kind="keras", input=io, output_units=ends.output_units, from_logits=ends.from_logits)
+    units, places = units_and_places(ends.output_shape)
+    return ModelEnds(
+        kind="keras",
+        input=io,
+        output_units=ends.output_units if units is None else units,
+        places=places,
+        from_logits=ends.from_logits,
+        keras_major=file.keras_major,
+    )
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -85,23 +100,29 @@ def _tflite_ends(path: Path) -> ModelEnds:
     if len(graph.inputs) != 1 or not graph.outputs:
         what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
         raise UserInputError(what, where=str(path), hint="models with several inputs are not supported")
-    tensor, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    refuse_open_inputs(graph)
+    tensor, output = graph.tensors[graph.inputs[0]], output_ends(graph)[0]
     shape = tensor.shape_signature or tensor.shape
     scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
     if shape[:1] in ((1,), (-1,)):
         shape = (-1, *shape[1:])
     io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
-    last = graph.producers.get(graph.outputs[0])
-    while last is not None and last.op in ("QUANTIZE", "DEQUANTIZE"):
-        last = graph.producers.get(last.inputs[0])
-    squashed = last is not None and last.op in ("SOFTMAX", "LOGISTIC")
-    units = output.shape[-1] if output.shape else None
-    return ModelEnds(kind="tflite", input=io, output_units=units, from_logits=not squashed)
+    units, places = units_and_places(output.shape)
+    return ModelEnds(
+        kind="tflite",
+        input=io,
+        output_units=units,
+        places=places,
+        numbers=output.numbers,
+        from_logits=not output.squashed,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """The user's .npz as the model wants it. `x_test`/`y_test` (and `x_train`/`y_train`), or `x`/`y`, or `x` alone.
+
+    `sequence`, the number of each evaluated sample's sequence, makes the model's state be carried within one.
 
     Two numbers may stand beside them: `scale` and `offset`, applied as x * scale + offset. Without them values go in as
     they are (uint8 pixels as 0..255). Where the dtype of `x` is the integer dtype of a .tflite's input, the values are
@@ -136,7 +157,7 @@ class Samples:
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
         train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
-        small = [key for key in (y_key, *train_keys[1:], "scale", "offset") if key in keys]
+        small = [key for key in (y_key, *train_keys[1:], "scale", "offset", SEQUENCE) if key in keys]
         arrays = {key: archive.read(key) for key in small}
         x_test = self._samples(archive, x_key, arrays)
         y_test = self._labels(arrays, y_key, len(x_test))
@@ -155,7 +176,18 @@ class Samples:
             x_test=x_test,
             y_test=y_test,
             origin=str(self.path),
+            sequences=self._sequences(arrays, len(x_test)),
         )
+
+    @property
+    def state(self) -> State:
+        """Where a model that remembers starts anew, as the file says."""
+        return "sequence" if SEQUENCE in npz_keys(self.path) else "sample"
+
+    def _sequences(self, arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
+        if SEQUENCE not in arrays:
+            return None
+        return checked_sequences(arrays[SEQUENCE], count, str(self.path), SEQUENCE)
 
     def _samples(self, archive: Archive, key: str, arrays: dict[str, np.ndarray]) -> Rows:
         """float32 [N, *the model's input shape]; in memory, or in the file when they are many."""
@@ -236,12 +268,16 @@ class Samples:
             words.append("values as they are")
         if self.ends.kind == "keras" and "x_train" not in keys:
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
+        if SEQUENCE in keys:
+            words.append("the model's state is carried within a sequence of samples")
         if self.metric is None:
             words.append("no labels: agreement with the reference only")
         return "; ".join(words)
 
 
-_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset")
+#: the array that says which samples follow each other
+SEQUENCE = "sequence"
+_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset", SEQUENCE)
 
 
 def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:
@@ -335,6 +371,8 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         model_path=str(path),
         data_path=str(data) if data else None,
         from_logits=ends.from_logits,
+        state=samples.state if isinstance(samples, Samples) else "sample",
+        keras_major=ends.keras_major,
     )
 
 

@@ -54,6 +54,8 @@ def _usual_metric(labels: np.ndarray, ends: ModelEnds) -> str:
     floats = labels.dtype.kind == "f"
     fractions = floats and not is_whole(labels)
     width = labels[0].size
+    if ends.numbers:
+        return "class_number"
     if ends.output_units == 1:
         return "mean_absolute_error" if fractions or (floats and ends.from_logits) else "binary"
     return "mean_absolute_error" if fractions and ends.output_units in (None, width) else "top1"
@@ -61,7 +63,14 @@ def _usual_metric(labels: np.ndarray, ends: ModelEnds) -> str:
 
 def ends_for(ends: ModelEnds, data: Path, key: str) -> Ends:
     """The model's output and the place of the labels, as metrics ask for them."""
-    return Ends(units=ends.output_units, squashed=not ends.from_logits, where=str(data), key=key)
+    return Ends(
+        units=ends.output_units,
+        places=ends.places,
+        squashed=not ends.from_logits,
+        numbers=ends.numbers,
+        where=str(data),
+        key=key,
+    )
 
 
 def data_words(metric: Metric | None) -> Any:

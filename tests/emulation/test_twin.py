@@ -96,6 +96,7 @@ def test_a_model_runs_on_all_backends_of_the_emulated_board(tmp_path, monkeypatc
     assert {b: c.outcome for b, c in cells.items()} == {"cpu-ref": "ok", "cpu": "ok", "npu": "ok"}, result.output
     assert {c.key.device for c in cells.values()} == {"imx8mp@qemu"}
     assert {c.time_basis for c in cells.values()} == {"host-emulated"}
+    assert {c.worker_start for c in cells.values()} == {"forked"}
     assert cells["npu"].delegate_name == "npu-standin"
     assert cells["npu"].delegated_nodes == cells["npu"].total_nodes == 3
     assert cells["cpu"].fingerprint.machine == "aarch64"

@@ -21,7 +21,7 @@ import pytest
 from harness.boards.linux.board import AgentOptions, LinuxBoard
 from harness.core.files import sha256_bytes
 from harness.envs.hostenv import ensure_runtime_env
-from harness.links.base import LinkSettings, LocalLink, SshLink
+from harness.links.base import LinkSettings, LocalLink, SshLink, make_link
 from tests.support import tiny_model
 
 TFLITE_PACKAGE = "tflite-runtime==2.14.0"
@@ -103,7 +103,7 @@ def make_board(tflite_python: str, tmp_path: Path) -> Iterator[Callable[..., Lin
     ) -> LinuxBoard:
         board = LinuxBoard(
             name="testboard",
-            link=link or LocalLink(),
+            link=make_link(link or LocalLink()),
             runtime_module=module,
             python=python or tflite_python,
             options=AgentOptions(directory=str(directory or tmp_path / "agent"), **options),  # type: ignore[arg-type]

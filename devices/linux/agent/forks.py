@@ -20,7 +20,7 @@ from agent.child import Pipes, adopted, start_process
 #: idle fork servers hold memory: so many are kept, those unused for longest go
 SERVERS = 3
 #: a copy takes milliseconds; this long without it, something is wrong for good
-FORK_S = 10.0
+FORK_S = 20.0
 #: variables that are read before anything of a cell's could be set
 TOO_EARLY = ("PYTHON", "LD_")
 

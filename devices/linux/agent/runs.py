@@ -8,6 +8,7 @@ import time
 from agent.errors import Refused
 from agent.frames import PIECE_BYTES, write_frame
 from agent.samples import open_feeds
+from agent.state import RESOURCES, VARIABLES
 
 #: samples stay in memory for this much at a time
 FED_BYTES = 4 << 20
@@ -22,12 +23,19 @@ STABLE_NS = 100
 
 
 class Runs:
-    """An interpreter and the samples it is fed."""
+    """An interpreter and the samples it is fed. What the model remembers is put back outside of every measured time."""
 
-    def __init__(self, np, interpreter, frames):
+    def __init__(self, np, interpreter, frames, remembers=None, renew=None):
+        """
+        Args:
+            remembers: what the model remembers from one inference to the next (`agent.state`).
+            renew: makes another interpreter in the place of `interpreter`.
+        """
         self.np = np
         self.interpreter = interpreter
         self.frames = frames
+        self.remembers = remembers
+        self.renew = renew
         self.paths = None
         self.feeds = None
         self.invoked = False
@@ -42,6 +50,14 @@ class Runs:
         for feed in self.feeds:
             self.interpreter.set_tensor(feed.index, feed.rows[row])
 
+    def restart(self):
+        """Puts the model into its initial state."""
+        if self.remembers == VARIABLES:
+            self.interpreter.reset_all_variables()
+        elif self.remembers == RESOURCES:
+            self.interpreter = None
+            self.interpreter = self.renew()
+
     def timed_invoke(self):
         invoke, now = self.interpreter.invoke, time.perf_counter_ns
         began = now()
@@ -52,13 +68,18 @@ class Runs:
 
     def first_invoke(self, request):
         self.set_feeds(request["paths"])
+        if self.invoked:
+            self.restart()
         self.feed(0)
         return {"first_invoke_ns": self.timed_invoke()}
 
     # -- outputs
 
     def evaluate(self, request):
-        """Runs samples [start, start + count); sends rows in blocks so that the outputs never fill the memory."""
+        """Runs samples [start, start + count); sends rows in blocks so that the outputs never fill the memory.
+
+        The model starts anew before every sample, or, where the request has `beginnings`, before these alone and the first.
+        """
         self.set_feeds(request["paths"])
         start, count = request["start"], request["count"]
         if start < 0 or count < 1 or start + count > len(self.feeds[0].rows):
@@ -69,6 +90,8 @@ class Runs:
             self.feed(start)
             self.timed_invoke()
         outputs = self.output_kinds()
+        beginnings = request.get("beginnings")
+        self.beginnings = range(start, start + count) if beginnings is None else {start, *beginnings}
         self.next_progress = time.perf_counter_ns() + PROGRESS_NS if request.get("progress") else 1 << 62
         gc.disable()
         began = time.perf_counter_ns()
@@ -115,12 +138,17 @@ class Runs:
 
         Returns the output arrays, a list per output, and the times.
         """
-        now, invoke, get_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.get_tensor
-        set_tensor, feeds = self.interpreter.set_tensor, [(feed.index, feed.rows) for feed in self.feeds]
+        now, feeds = time.perf_counter_ns, [(feed.index, feed.rows) for feed in self.feeds]
+        set_tensor, invoke, get_tensor = self.calls()
+        beginnings = self.beginnings if self.remembers else ()
         rows, times = [[] for _ in outputs], array.array("q")
         takes = [(rows[number].append, kind[0]) for number, kind in enumerate(outputs)]
         add_time, next_progress = times.append, self.next_progress
         for sample in range(first, end):
+            if sample in beginnings:
+                set_tensor = invoke = get_tensor = None  # they would keep an interpreter that is to be replaced
+                self.restart()
+                set_tensor, invoke, get_tensor = self.calls()
             for index, samples in feeds:
                 set_tensor(index, samples[sample])
             began = now()
@@ -134,6 +162,9 @@ class Runs:
                 next_progress = self.next_progress = now() + PROGRESS_NS
         return rows, times
 
+    def calls(self):
+        return self.interpreter.set_tensor, self.interpreter.invoke, self.interpreter.get_tensor
+
     def send_rows(self, output, data):
         for begin in range(0, len(data), PIECE_BYTES):
             write_frame(self.frames, {"type": "rows", "output": output}, memoryview(data)[begin : begin + PIECE_BYTES])
@@ -141,9 +172,13 @@ class Runs:
     # -- time
 
     def bench(self, request):
-        """Warm-up until stable, then samples. The input is set before every invoke: some runtimes reuse its memory."""
+        """Warm-up until stable, then samples. The input is set before every invoke: some runtimes reuse its memory.
+
+        Resources are put back once, before the warm-up: the first invoke of a new interpreter is no steady time.
+        """
         if self.feeds is None:
             raise Refused("protocol", "bench needs a first_invoke or an evaluate before it")
+        self.restart()
         gc.disable()
         try:
             warmup, stable = self.warm_up(request["warmup_max_ns"])
@@ -171,9 +206,12 @@ class Runs:
         """Times of successive invokes: at least `min_samples` and `min_ns` of wall time, but none begun after `max_ns`."""
         now, invoke, set_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.set_tensor
         feeds = [(feed.index, feed.rows[0]) for feed in self.feeds]
+        reset = self.interpreter.reset_all_variables if self.remembers == VARIABLES else None
         times = array.array("q")
         began = now()
         while True:
+            if reset is not None:
+                reset()
             for index, value in feeds:
                 set_tensor(index, value)
             before = now()

@@ -22,7 +22,7 @@ from agent.forks import Environment, NoFork, environment_of
 from agent.workers import Cell, failure
 
 #: what a copy has to do before its first answer takes milliseconds; this long without it, a fresh worker is tried
-START_S = 10.0
+START_S = 20.0
 FAILED = "a forked one failed: %s"
 #: signals by which people and the kernel end processes, for reasons of their own
 FROM_OUTSIDE = {signal.Signals(n).name for n in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}

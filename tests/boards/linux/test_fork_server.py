@@ -25,14 +25,14 @@ from tests.support.fixtures_boards import (
 )
 
 CPU = BackendSpec(name="cpu")
-#: `copies` counts how often this process is a copy of one that was there when the interpreter started
+#: `forked` says whether this process is a copy of one that was there when the interpreter started
 COPIED = """
 import ctypes, os, sys, threading, time
-copies = 0
+forked = False
 
 def copied():
-    global copies
-    copies += 1
+    global forked
+    forked = True
     at_fork()
 
 def at_fork(): pass
@@ -243,12 +243,13 @@ def assert_stays_fresh(board, backend, files, why):
     "text, why",
     [
         ("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "started 1 threads"),
-        ("def at_fork(): os.abort()", "a copy of it was ended by signal 6 at once"),
         (
-            "def at_fork():\n    if copies == 2: os.abort()",
-            "a forked one failed: the worker was ended by SIGABRT in start",
+            "libc = ctypes.CDLL(None)\n"
+            "libc.__register_atfork(None, None, ctypes.cast(libc.abort, ctypes.c_void_p), None)",
+            "a copy of it was ended by signal 6 at once",
         ),
-        ("def at_fork():\n    if copies == 2: time.sleep(60)", "a forked one failed: no end of start"),
+        ("def at_fork(): os.abort()", "a forked one failed: the worker was ended by SIGABRT in start"),
+        ("def at_fork(): time.sleep(60)", "a forked one failed: no end of start"),
     ],
 )
 def test_one_that_cannot_be_forked_is_started_afresh(board, board_files, odd, text, why):
@@ -264,7 +265,7 @@ def test_one_that_cannot_be_forked_is_started_afresh(board, board_files, odd, te
     "fault, words", [("raise RuntimeError('no context')", "no context"), ("os.abort()", "SIGABRT")]
 )
 def test_a_load_that_fails_only_in_a_copy_is_done_by_a_fresh_worker(board, board_files, odd, fault, words):
-    backend = odd(f"{COPIED}{RUNTIME}\ndef on_load():\n    if copies: {fault}\n")
+    backend = odd(f"{COPIED}{RUNTIME}\ndef on_load():\n    if forked: {fault}\n")
     worker = run(board, backend, board_files)
     assert worker.started == "fresh"
     assert worker.started_why.startswith("a forked one failed: ") and words in worker.started_why
@@ -288,7 +289,7 @@ def test_a_model_that_no_worker_loads_says_nothing_about_forking(board, board_fi
     "fault, kind", [("os.abort()", "signal"), ("time.sleep(60)", "deadline"), ("os._exit(3)", "exit")]
 )
 def test_after_a_bad_end_the_next_worker_is_fresh_and_settles_it(board, board_files, odd, fault, kind):
-    backend = odd(f"{COPIED}{RUNTIME}\ndef on_invoke():\n    if copies: {fault}\n")
+    backend = odd(f"{COPIED}{RUNTIME}\ndef on_invoke():\n    if forked: {fault}\n")
     with pytest.raises(WorkerFailure) as caught:
         run(board, backend, board_files, Deadlines(first_invoke_s=2.0))
     assert (caught.value.kind, caught.value.phase) == (kind, "first_invoke")
