@@ -102,6 +102,12 @@ class BoardKind(ABC, Generic[P]):
             return Availability(ok=False, reason=str(error))
         return Availability(ok=True)
 
+    def absence(self, profile: P) -> str | None:
+        """Why the board is plainly not there now, such as a port that does not exist; None: nothing speaks against it. A run
+        tries all the same: the board may come until then.
+        """
+        return None
+
     def link_text(self, profile: P) -> str:
         """How the board is reached, in a few words."""
         return self.name

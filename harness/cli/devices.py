@@ -185,6 +185,7 @@ def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
         "emulated_twin": profile.emulation is not None,
         "power": profile.power.note,
         "available": state.ok,
+        "absent": kind.absence(profile) if state.ok else None,
         "reason": state.reason,
         "host_key_known": _host_key_known(profile),
         "in_use_by": str(holder) if holder else None,
@@ -231,12 +232,14 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         return
     width = max(len(str(row["name"])) for row in rows)
     for row in rows:
-        state = "ready      " if row["available"] else "unavailable"
+        state = "unavailable" if not row["available"] else "not there  " if row.get("absent") else "ready      "
         backends = ", ".join(row.get("backends", ()))  # type: ignore[arg-type]
         details = " | ".join(str(part) for part in (row.get("title"), row.get("link"), backends) if part)
         click.echo(f"{row['name']:<{width}}  {state}  {details or row['path']}")
         if row["reason"]:
             click.echo(f"{'':<{width}}  unavailable: {row['reason']}")
+        if row.get("absent"):
+            click.echo(f"{'':<{width}}  not there: {row['absent']}")
         if row.get("host_key_known") is False:
             click.echo(f"{'':<{width}}  its host key is not pinned yet: harness devices enroll {row['name']}")
         if row.get("in_use_by"):

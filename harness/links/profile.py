@@ -119,6 +119,10 @@ class LinkProfile(OneOfMany):
         """
         return None
 
+    def absence(self, place: LinkPlace) -> str | None:
+        """Why the board is plainly not there now, as this machine knows without connecting; None: nothing speaks against it."""
+        return None
+
     def text(self, place: LinkPlace) -> str:
         """How the board is reached, in a few words, for `harness devices list`."""
         return self.type

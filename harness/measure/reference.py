@@ -111,7 +111,7 @@ class References:
         from harness.tflite.graph import read_graph
         from harness.tflite.support import runtime_supports
 
-        graph = read_graph(model.artifact.file)
+        graph = read_graph(_loadable(model)[0])
         if any(node_arithmetic(graph, node) == "hybrid" for node in graph.nodes):
             return [LITERT_DEQUANTIZED, LITERT_REF], []
         if not any(model.lsb):
@@ -187,22 +187,40 @@ class References:
 
 
 def _model_file(oracle: Oracle, model: PreparedModel) -> tuple[Path, str]:
-    """The file that an oracle runs, and its hash: the artifact, or its twin with dequantized weights.
+    """The file that an oracle runs, and its hash: the artifact, its copy with possible quantized dimensions, or its twin with
+    dequantized weights.
 
     Raises:
         UnsupportedError: weights that cannot be put back into floats.
     """
     if not oracle.dequantized:
-        return model.artifact.file, model.artifact.file_sha256
+        return _loadable(model)
     from harness.tflite.dequantize import dequantize_hybrid_weights
 
     path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dequantized.tflite"
 
     def write(file: IO[bytes]) -> None:
-        twin = dequantize_hybrid_weights(model.artifact.file.read_bytes())
+        twin = dequantize_hybrid_weights(_loadable(model)[0].read_bytes())
         if twin is None:
             raise UnsupportedError("the model has no hybrid weights")
         file.write(twin)
+
+    return path, cached_file(path, write)
+
+
+def _loadable(model: PreparedModel) -> tuple[Path, str]:
+    """The artifact, or a copy without what keeps the runtimes here from loading it and means nothing."""
+    from harness.tflite.dimensions import with_possible_dimensions
+    from harness.tflite.graph import read_graph
+
+    data = model.artifact.file.read_bytes()
+    copy = with_possible_dimensions(read_graph(data), data)
+    if copy is None:
+        return model.artifact.file, model.artifact.file_sha256
+    path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dimensions.tflite"
+
+    def write(file: IO[bytes]) -> None:
+        file.write(copy)
 
     return path, cached_file(path, write)
 

@@ -55,6 +55,26 @@ def samples_file(dataset: Dataset, order: np.ndarray, io: TensorIo) -> InputFile
     return InputFile(path=path, sha256=sha256, count=len(order))
 
 
+def value_inputs(values: Sequence[np.ndarray], order: np.ndarray, digest: str) -> tuple[InputFile, ...]:
+    """Samples of every input, already in its type, in `order`.
+
+    Args:
+        values: one array per input, [N, ...].
+        digest: of all of them.
+
+    Raises:
+        HarnessError: the cache cannot be written, or is full.
+    """
+    files = []
+    for position, rows in enumerate(values):
+        key = sha256_json(["named", digest, sha256_json(order.tolist()), position, rows.dtype.str, list(rows.shape)])
+        path = cache_dir() / "samples" / f"{key}.npy"
+        ordered = np.ascontiguousarray(rows[order])
+        sha256 = cached_file(path, lambda file, ordered=ordered: np.save(file, ordered, allow_pickle=False))  # type: ignore[misc]
+        files.append(InputFile(path=path, sha256=sha256, count=len(order)))
+    return tuple(files)
+
+
 def random_inputs(io: Sequence[TensorIo], count: int, seed: int) -> tuple[InputFile, ...]:
     """Random samples in each input's own type, for a model that came without data.
 

@@ -169,15 +169,14 @@ def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedM
 
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, samples, seed)
-    model = with_graph_facts(
-        replace(
-            base,
-            artifact=artifact,
-            inputs=inputs,
-            sample_ids=np.arange(samples, dtype=np.int64),
-            model_sha256=artifact.sha256,
-        )
+    return prepare_finished(
+        replace(base, artifact=artifact, inputs=inputs, sample_ids=np.arange(samples, dtype=np.int64)), say
     )
+
+
+def prepare_finished(base: PreparedModel, say: Say) -> PreparedModel:
+    """A finished .tflite with its samples, and what its graph and the references say of it."""
+    model = with_graph_facts(replace(base, model_sha256=base.artifact.sha256))
     say("asking the references", 0, 1)
     with References() as references:
         model = references.add_reference(model)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from harness.core.errors import unknown_name
 from harness.tflite.arithmetic import NodeTypes, node_types, weights_of
+from harness.tflite.dimensions import has_impossible_dimension
 from harness.tflite.graph import Graph, Node
 from harness.tflite.row_sums import overflowing_rows
 
@@ -88,6 +89,7 @@ def runtime_supports(
         for t in graph.tensors
         if t.dtype not in data["tensor_types"]
     ]
+    refusals += _dimension_refusals(graph)
     wrongs: list[str] = []
     advice: dict[str, None] = {}
     for node in graph.nodes:
@@ -143,6 +145,15 @@ def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[
             span = f"versions {lowest} to {highest}" if highest > lowest else f"version {highest} only"
             refusals.append(f"{node.op} version {node.version}: {whose} {span}")
     return refusals, unknowns
+
+
+def _dimension_refusals(graph: Graph) -> list[str]:
+    """Tensors whose scales are said to lie along an axis that they have not: every release of every runtime refuses them."""
+    return [
+        f"tensor {t.index} '{t.name}': its quantized_dimension is {t.quantized_dimension}, and it has {len(t.shape)} dimensions"
+        for t in graph.tensors
+        if has_impossible_dimension(t)
+    ]
 
 
 def _proven(data: dict[str, Any], types: NodeTypes) -> bool:

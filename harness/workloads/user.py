@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
 from harness.workloads.user_metric import chosen_metric, data_words, ends_for
+
+if TYPE_CHECKING:
+    from harness.tflite.graph import Graph
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
@@ -99,14 +102,20 @@ def _tflite_ends(path: Path) -> ModelEnds:
     graph = read_graph(path)
     if len(graph.inputs) != 1 or not graph.outputs:
         what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
-        raise UserInputError(what, where=str(path), hint="models with several inputs are not supported")
+        raise UserInputError(what, where=str(path), hint="`harness measure` takes models with several inputs")
     refuse_open_inputs(graph)
-    tensor, output = graph.tensors[graph.inputs[0]], output_ends(graph)[0]
+    tensor = graph.tensors[graph.inputs[0]]
     shape = tensor.shape_signature or tensor.shape
     scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
     if shape[:1] in ((1,), (-1,)):
         shape = (-1, *shape[1:])
     io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
+    return tflite_output_ends(graph, io)
+
+
+def tflite_output_ends(graph: Graph, io: TensorIo | None = None) -> ModelEnds:
+    """What is known of a .tflite's first output, beside one input that is known already."""
+    output = output_ends(graph)[0]
     units, places = units_and_places(output.shape)
     return ModelEnds(
         kind="tflite",
@@ -361,7 +370,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
 
         build_model = functools.partial(load_keras_model, path)
     return Workload(
-        name=_workload_name(path),
+        name=workload_name(path),
         title=f"{path.name} (a model of your own)",
         metric=metric,
         load_dataset=samples.load,
@@ -376,7 +385,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
     )
 
 
-def _workload_name(path: Path) -> str:
+def workload_name(path: Path) -> str:
     """The file's stem in the characters of a test id; a published workload's name is never taken."""
     from harness.workloads.registry import workload_names
 

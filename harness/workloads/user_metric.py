@@ -37,7 +37,18 @@ def chosen_metric(data: Path, ends: ModelEnds, name: str | None) -> Metric | Non
         if name is not None:
             raise UserInputError(f"the metric '{name}' needs labels, and there is no array '{key}'", where=str(data))
         return None
-    labels = read_arrays(data, [key])[key]
+    return metric_for(read_arrays(data, [key])[key], ends, name, data, key)
+
+
+def metric_for(labels: np.ndarray, ends: ModelEnds, name: str | None, data: Path, key: str) -> Metric:
+    """The metric of that name, or the one that these labels and the output ask for.
+
+    Args:
+        labels: as they stand in `data` under `key`.
+
+    Raises:
+        UserInputError: an unknown metric, or one that takes no such labels or output.
+    """
     if len(labels.shape) == 0 or labels.size == 0:
         raise UserInputError(f"array '{key}' is empty", where=str(data), hint="leave it out when there are no labels")
     metric = get_metric(name if name is not None else _usual_metric(labels, ends))
