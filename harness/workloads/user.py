@@ -355,6 +355,12 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
                 hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
             )
         assert ends.input is not None
+        if not (ends.input.dtype.startswith("float") or ends.input.scale > 0):
+            raise UserInputError(
+                f"the {ends.input.dtype} input carries no quantization scale, so random values say nothing about the model",
+                where=str(path),
+                hint="give samples by --data samples.npz",
+            )
         quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.sample_shape)), np.float32), ends.input)
         if metric_name is not None:
             raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")

@@ -19,12 +19,11 @@ from harness.core.errors import HarnessError, UserInputError
 def answer(path: Path) -> dict:
     """The answer for one file; errors that a user can act on are part of it."""
     from harness.variants.qat.summary import describe
-    from harness.workloads.keras.env import has_keras2
-    from harness.workloads.keras.load import load_keras3_model, load_keras_model
+    from harness.workloads.keras.load import load_keras_model
 
     try:
         try:
-            return {"summary": describe(load_keras_model(path) if has_keras2() else load_keras3_model(path))}
+            return {"summary": describe(load_keras_model(path))}
         except UserInputError:
             summary = _structure(path)
             if summary is None:

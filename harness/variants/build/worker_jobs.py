@@ -129,11 +129,10 @@ def _float_model(job: dict[str, Any], workload: Workload, dataset: Dataset, out:
 
 def _own_keras3_model(job: dict[str, Any], workload: Workload, report: Report) -> Any:
     from harness.variants.qat import training as qat
-    from harness.workloads.keras.load import load_keras3_model
 
     report.step("loading")
     qat.seed_everything(job["seed"])
-    return load_keras3_model(Path(workload.model_file))
+    return qat.build_model(workload)
 
 
 def _leave(model: Any, workload: Workload, dataset: Dataset, out: Path) -> None:

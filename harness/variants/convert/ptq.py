@@ -10,6 +10,7 @@ from harness.core.errors import UnsupportedError
 from harness.variants.recipe import Conversion
 from harness.variants.refusals import converter_reason
 from harness.workloads.keras.env import has_keras2, import_this_keras
+from harness.workloads.keras.precision import as_input
 
 
 def convert(
@@ -35,6 +36,8 @@ def convert(
             "calibration needs representative samples, and the data has no training samples",
             hint="give x_train in the .npz",
         )
+    if representative is not None:
+        representative = as_input(model, representative)
     if conversion.converter == "aeq":
         float_model = convert_float(model, dynamic_batch=dynamic_batch)
         return quantize_with_aeq(float_model, conversion, representative)

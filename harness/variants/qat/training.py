@@ -16,6 +16,7 @@ from harness.core.errors import UnsupportedError, UserInputError
 from harness.variants.qat.refused import training_refused
 from harness.workloads.keras.env import has_keras2, import_this_keras
 from harness.workloads.keras.messages import explain
+from harness.workloads.keras.precision import as_input
 
 if TYPE_CHECKING:
     from harness.workloads.base import Dataset, Workload
@@ -140,7 +141,13 @@ def _fit(
         callbacks = [_progress_callback(keras, epoch, epochs, on_progress)] if on_progress else []
         try:
             model.fit(
-                x[chosen], y[chosen], batch_size=batch_size, epochs=1, shuffle=False, verbose=0, callbacks=callbacks
+                as_input(model, x[chosen]),
+                y[chosen],
+                batch_size=batch_size,
+                epochs=1,
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
             )
         # Keras and TensorFlow throw what they like over a model that does not fit its loss or its samples.
         except Exception as error:
