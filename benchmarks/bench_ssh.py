@@ -95,7 +95,9 @@ def measure(folder: Path, options: argparse.Namespace) -> int:
     )
     agent = AgentOptions(directory=str(folder / "agent"))
     server.pin(folder / "config")
-    board = LinuxBoard(name="ssh", link=server.link(), runtime_module=env.module, python=str(env.python), options=agent)
+    board = LinuxBoard(
+        name="ssh", link=server.link().link(), runtime_module=env.module, python=str(env.python), options=agent
+    )
     try:
         rows = run_rounds(board, model, data, bare, options)
     finally:

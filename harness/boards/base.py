@@ -265,8 +265,22 @@ class Worker(Protocol):
         ...
 
     def evaluate(
-        self, input_sha256s: Sequence[str], count: int, *, start: int = 0, progress: Progress | None = None
-    ) -> EvalResult: ...
+        self,
+        input_sha256s: Sequence[str],
+        count: int,
+        *,
+        start: int = 0,
+        progress: Progress | None = None,
+        beginnings: Sequence[int] | np.ndarray | None = None,
+    ) -> EvalResult:
+        """Runs `count` samples from row `start`.
+
+        Args:
+            beginnings: rows before which a model that remembers earlier inferences is put into its initial state, beside `start`;
+                None: before every row.
+        """
+        ...
+
     def bench(self, plan: BenchPlan) -> BenchResult: ...
     def placement(self) -> PlacementResult: ...
     def stats(self) -> WorkerStats: ...

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: the suffix of an emulated twin's device id
 QEMU_SUFFIX = "@qemu"
+#: the lock that emulated boards share with the host devices: they compute with the same cores
+HOST_LOCK = "host-cpu"
 
 P = TypeVar("P", bound=Profile)
 
@@ -39,11 +41,16 @@ class Availability:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckStep:
-    """One line of `harness devices check`. `ok` False: `detail` says why, with what to do."""
+    """One line of `harness devices check`. `ok` False: `detail` says why, with what to do.
+
+    `private`: what in any text about the board names its place and stands in no profile, such as its host name; a report for
+    others (`harness devices report`) leaves it out.
+    """
 
     name: str
     ok: bool
     detail: str
+    private: tuple[str, ...] = ()
 
 
 class BoardKind(ABC, Generic[P]):
@@ -89,11 +96,17 @@ class BoardKind(ABC, Generic[P]):
     def availability(self, profile: P) -> Availability:
         """Whether the board can be tried. It is not asked."""
         try:
-            self.require_parts(profile)
             self.require_address(profile)
+            self.require_parts(profile)
         except HarnessError as error:
             return Availability(ok=False, reason=str(error))
         return Availability(ok=True)
+
+    def absence(self, profile: P) -> str | None:
+        """Why the board is plainly not there now, such as a port that does not exist; None: nothing speaks against it. A run
+        tries all the same: the board may come until then.
+        """
+        return None
 
     def link_text(self, profile: P) -> str:
         """How the board is reached, in a few words."""
@@ -114,6 +127,27 @@ class BoardKind(ABC, Generic[P]):
             UserInputError: as `require_address`.
         """
         return None
+
+    def is_this_machine(self, profile: P) -> bool:
+        """Whether the device is the machine that the harness runs on: `--emulated` leaves it what it is, beside others."""
+        return False
+
+    def with_runtime(self, profile: P, package: str) -> P:
+        """The same device with another release of a runtime, under an id of its own (`harness.boards.runtimes.runtime_id`);
+        the profile as it is where that is the runtime that it has.
+
+        Args:
+            package: pinned, such as `ai-edge-litert==1.2.0`.
+
+        Raises:
+            UserInputError: the board brings its own runtime.
+        """
+        raise UserInputError(
+            f"{profile.name} brings its own runtime ({self.runtime_text(profile)}), and no other is installed on it",
+            where="--runtime",
+            hint="runtimes are chosen for devices whose runtime this harness installs: host-litert, host-tflite, and the "
+            "emulated twins of boards with Linux, such as imx8mp@qemu",
+        )
 
     # ---------------------------------------------------------------------------------------------- the board
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.boards.kind import QEMU_SUFFIX
 from harness.boards.profile.model import Origin, Profile
-from harness.boards.registry import kind_for, twin_kind
+from harness.boards.registry import kind_for, kind_of, twin_kind
+from harness.boards.runtimes import split_runtime, with_runtimes
 from harness.core import paths
 from harness.core.errors import HarnessError, UserInputError, unknown_name
 from harness.core.located_errors import validate
@@ -61,23 +63,65 @@ def get_profile(name: str, devices_option: DevicesOption = None, emulated: bool 
     """The profile of one device.
 
     Args:
-        name: such as `imx8mp`, or `imx8mp@qemu` for the emulated twin, `imx93@vela` for a compiler's estimates.
+        name: such as `imx8mp`, or `imx8mp@qemu` for the emulated twin, `imx93@vela` for a compiler's estimates; behind it the
+            release of a runtime, as in `host-litert@ai-edge-litert-1.2.0` (`harness.boards.runtimes`).
         devices_option: a folder to look in first.
-        emulated: short for the twin's name; host devices have nothing to emulate and stay themselves.
+        emulated: short for the twin's name.
 
     Raises:
         UserInputError: no such device; a faulty profile or local.yaml (with file, line, column); a device without a twin.
         MissingPartError: this version cannot make the twin.
     """
-    base, at, suffix = name.partition("@")
+    device, package = split_runtime(name)
+    base, at, suffix = device.partition("@")
     files = _profile_files(devices_option)
     if base not in files:
         _explain_near_miss(base, devices_option)
         raise unknown_name("device", name, files)
     profile = _load(base, files[base], devices_option)
-    if at or (emulated and not base.startswith("host-")):
-        return _twin(profile, devices_option, f"@{suffix}" if at else None)
-    return profile
+    if at or emulated:
+        profile = _twin(profile, devices_option, f"@{suffix}" if at else None)
+    return with_runtimes(profile, [package])[0] if package else profile
+
+
+def get_profiles(
+    names: Sequence[str],
+    devices_option: DevicesOption = None,
+    *,
+    emulated: bool = False,
+    runtimes: Sequence[str] = (),
+) -> list[Profile]:
+    """The profiles of several devices, each once.
+
+    Args:
+        names: as `get_profile` takes them.
+        emulated: the twins of the boards among them. This machine, which has none, stays what it is beside them.
+        runtimes: each device once with each of these, as `NAME==VERSION`, in place of its own.
+
+    Raises:
+        UserInputError: as `get_profile`; nothing among them has a twin; a device that brings its own runtime.
+        MissingPartError: as `get_profile`.
+    """
+    profiles: dict[str, Profile] = {}
+    here = []
+    for name in dict.fromkeys(names):
+        plain = get_profile(name, devices_option)
+        if emulated and "@" not in name:
+            if plain.emulation is None and kind_of(plain).is_this_machine(plain):
+                here.append(name)
+            else:
+                plain = get_profile(name, devices_option, emulated=True)
+        if runtimes and split_runtime(name)[1]:
+            raise UserInputError(
+                f"{name} names a runtime already", hint="leave --runtime out, or what stands behind the @"
+            )
+        profiles.update({profile.name: profile for profile in with_runtimes(plain, runtimes)})
+    if here and len(here) == len(set(names)):
+        raise UserInputError(
+            f"--emulated has nothing to emulate: {', '.join(here)} {'is' if len(here) == 1 else 'are'} this machine itself",
+            hint="leave it out, or name a board that has a twin: `harness devices list` shows which have",
+        )
+    return list(profiles.values())
 
 
 def packaged_profile(name: str) -> Profile:

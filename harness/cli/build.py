@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import data_options
+from harness.cli.options import data_options, deadline_option, metric_option
 
 if TYPE_CHECKING:
     from harness.variants.build.build import BuildOutcome, BuildRequest
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     help="Repeat training with seeds 0..N-1, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers, one thread each. Default: one per core.")
+@deadline_option
 @data_options
+@metric_option
 @click.option("--cache-dir", type=click.Path(), help="Where built models live. Default: $HARNESS_CACHE_DIR or yours.")
 @click.option("--quota", help="Keep the cache below this size, such as 2G. Default: $HARNESS_CACHE_QUOTA or 4G.")
 @click.option("--bundle", type=click.Path(), help="Pack models, samples and reference outputs into this folder.")
@@ -48,8 +50,10 @@ def command(
     recipes: tuple[str, ...],
     seeds: int,
     jobs: int | None,
+    deadline: str | None,
     data_dir: str | None,
     data: str | None,
+    metric: str | None,
     cache_dir: str | None,
     quota: str | None,
     bundle: str | None,
@@ -69,10 +73,13 @@ def command(
         os.environ["HARNESS_CACHE_DIR"] = str(Path(cache_dir).expanduser().absolute())
     if clean:
         return _clean(quota)
-    requests = make_requests(names, recipes, range(seeds), data_dir, data)
+    from harness.run.budget import parse_duration
+
+    deadline_s = parse_duration(deadline) if deadline else None
+    requests = make_requests(names, recipes, range(seeds), data_dir, data, metric)
     if list_only:
         return _list(requests)
-    outcomes = _build(requests, jobs, quota)
+    outcomes = _build(requests, jobs, quota, deadline_s)
     if json_file != "-":
         from harness.cli.build_tables import print_outcomes
 
@@ -80,12 +87,17 @@ def command(
     if json_file:
         _write_json(outcomes, json_file)
     if bundle:
-        _bundle(requests, bundle, jobs)
+        _bundle(requests, bundle, jobs, deadline_s)
     return 0
 
 
 def make_requests(
-    names: tuple[str, ...], recipes: tuple[str, ...], seeds: range, data_dir: str | None, data: str | None
+    names: tuple[str, ...],
+    recipes: tuple[str, ...],
+    seeds: range,
+    data_dir: str | None,
+    data: str | None,
+    metric: str | None = None,
 ) -> list[BuildRequest]:
     """The matrix that the command line asks for, in table order.
 
@@ -99,7 +111,8 @@ def make_requests(
 
     chosen = select_recipes(recipes)
     source = DataSource.default(data_dir)
-    workloads = [get_workload(name, data=Path(data) if data else None) for name in names or workload_names()]
+    samples = Path(data) if data else None
+    workloads = [get_workload(name, data=samples, metric=metric) for name in names or workload_names()]
     return [
         BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed)
         for workload in workloads
@@ -108,12 +121,14 @@ def make_requests(
     ]
 
 
-def _build(requests: list[BuildRequest], jobs: int | None, quota: str | None) -> list[BuildOutcome]:
+def _build(
+    requests: list[BuildRequest], jobs: int | None, quota: str | None, deadline_s: float | None
+) -> list[BuildOutcome]:
     from harness.cli.build_progress import BuildBar
     from harness.variants.build.build import build_outcomes
 
     with BuildBar() as bar:
-        return build_outcomes(requests, jobs=jobs, progress=bar.update, quota=quota)
+        return build_outcomes(requests, jobs=jobs, progress=bar.update, quota=quota, deadline_s=deadline_s)
 
 
 def _list(requests: list[BuildRequest]) -> int:
@@ -141,7 +156,7 @@ def _write_json(outcomes: list[BuildOutcome], json_file: str) -> None:
         raise UserInputError(f"cannot be written ({error.strerror})", where=json_file) from error
 
 
-def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None) -> None:
+def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None, deadline_s: float | None) -> None:
     """Adds samples and references to what was built, and packs it."""
     from harness.cli.build_progress import BuildBar
     from harness.prepare.bundle import write_bundle
@@ -153,7 +168,7 @@ def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None) -> None
         for r in requests
     ]
     with BuildBar() as bar:
-        models = prepare_requests(wanted, requests[0].source, jobs=jobs, say=bar.update)
+        models = prepare_requests(wanted, requests[0].source, jobs=jobs, say=bar.update, deadline_s=deadline_s)
     path = write_bundle(folder, models)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     click.echo(f"bundle: {path} ({len(models)} models, {size:,} bytes)")

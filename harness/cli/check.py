@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.core.errors import ExitCode
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,10 +51,10 @@ def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir
     harness check my_model.tflite --device imx8mp
     harness check mnist-cnn:core --device imx8mp --backend npu --runtime tflite-runtime==2.14.0
     """
-    from harness.boards.resolve import get_profile
+    from harness.boards.resolve import get_profiles
     from harness.reports.console import make_console
 
-    profiles = [get_profile(name, devices_dir, emulated=emulated) for name in devices]
+    profiles = get_profiles(devices, devices_dir, emulated=emulated)
     chosen = [(profile, _backends(profile, backends)) for profile in profiles]
     models = [model for target in targets for model in _models(target, data_dir, seed)]
     console = make_console(stderr=True) if json_file == "-" else make_console()
@@ -65,7 +67,7 @@ def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir
             good = good and model.refused is None and all(_is_good(p) for p in predictions)
     if json_file:
         write_json_document({"schema": 1, "predictions": documents}, json_file)
-    return 1 if strict and not good else 0
+    return ExitCode.WRONG_INPUT if strict and not good else ExitCode.DONE
 
 
 def _backends(profile: Any, wanted: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import click
 from harness.cli.coverage import coverage_command
 from harness.cli.devices_report import report_command
 from harness.cli.firmware import firmware_command
+from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.boards.profile.model import Profile
@@ -60,7 +61,7 @@ def check_command(name: str, devices_dir: str | None, emulated: bool) -> int:
     for step in check_device(profile, progress=lambda line: click.echo(f"       {line}", err=True)):
         click.echo(f"  {'ok  ' if step.ok else 'FAIL'} {step.name}: {step.detail}")
         failed = failed or not step.ok
-    return 2 if failed else 0
+    return ExitCode.DEVICE_FAILED if failed else ExitCode.DONE
 
 
 @command.command("enroll")
@@ -184,6 +185,7 @@ def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
         "emulated_twin": profile.emulation is not None,
         "power": profile.power.note,
         "available": state.ok,
+        "absent": kind.absence(profile) if state.ok else None,
         "reason": state.reason,
         "host_key_known": _host_key_known(profile),
         "in_use_by": str(holder) if holder else None,
@@ -230,12 +232,14 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         return
     width = max(len(str(row["name"])) for row in rows)
     for row in rows:
-        state = "ready      " if row["available"] else "unavailable"
+        state = "unavailable" if not row["available"] else "not there  " if row.get("absent") else "ready      "
         backends = ", ".join(row.get("backends", ()))  # type: ignore[arg-type]
         details = " | ".join(str(part) for part in (row.get("title"), row.get("link"), backends) if part)
         click.echo(f"{row['name']:<{width}}  {state}  {details or row['path']}")
         if row["reason"]:
             click.echo(f"{'':<{width}}  unavailable: {row['reason']}")
+        if row.get("absent"):
+            click.echo(f"{'':<{width}}  not there: {row['absent']}")
         if row.get("host_key_known") is False:
             click.echo(f"{'':<{width}}  its host key is not pinned yet: harness devices enroll {row['name']}")
         if row.get("in_use_by"):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.core.errors import ExitCode
+
 if TYPE_CHECKING:
     from harness.judge.again import Change
     from harness.session.again import RunJudgedAgain
@@ -44,7 +46,7 @@ def command(run: str, results: str | None, write: bool, revisions: bool) -> None
     judged = judge_run(folder, run, write=write)
     _show(judged)
     if judged.unjudged:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.WRONG_INPUT)
 
 
 def _show(judged: RunJudgedAgain) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 
 import click
 
 from harness import __version__
-from harness.core.errors import HarnessError
+from harness.core.errors import ExitCode, HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -58,32 +59,56 @@ def cli() -> None:
     Builds PTQ and QAT variants of TensorFlow models, runs them on real boards over SSH or serial (or on this machine, or
     emulated), and answers with tables in which accuracy, latency, memory and placement stand in the same row.
 
-    Exit codes: 0 done, 1 wrong input, 2 a device or link failed, 130 interrupted.
+    Exit codes: 0 done, 1 wrong input or a missing part, 2 a device or link failed or cells were not run, 3 something got
+    worse, 4 a defect of the harness, 130 interrupted.
     """
 
 
 def main() -> None:
-    """Entry point of the `harness` script: runs a command and turns every error into one clear message."""
+    """Entry point of the `harness` script: runs a command; every end has its exit code, every error one message."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return int(code) if isinstance(code, int) else ExitCode.DONE
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(1)
+        return ExitCode.WRONG_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`); nothing is wrong. Point stdout at nothing so that exit stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return ExitCode.DONE
     except HarnessError as error:
-        click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
-        if error.hint:
-            click.echo(f"  what to do: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        return _tell(error)
+    except OSError as error:
+        from harness.core.faults import environment_error
+
+        refused = environment_error(error)
+        return _tell_defect() if refused is None else _tell(refused)
+    except Exception:
+        return _tell_defect()
+
+
+def _tell(error: HarnessError) -> ExitCode:
+    """Prints an error; returns its exit code."""
+    click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
+    if error.hint:
+        click.echo(f"  what to do: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _tell_defect() -> ExitCode:
+    """Prints the traceback of what nobody foresaw; called while it is handled."""
+    traceback.print_exc()
+    click.echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
+    return ExitCode.DEFECT
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, metric_option, parse_samples, run_options, tolerance_option
+from harness.cli.options import data_options, metric_option, run_options, runtime_option, tolerance_option
 
 
 @click.command("measure")
@@ -12,6 +12,7 @@ from harness.cli.options import data_options, metric_option, parse_samples, run_
 @click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices.")
 @run_options
+@runtime_option
 @data_options
 @metric_option
 @tolerance_option
@@ -19,6 +20,7 @@ def command(
     model,
     devices,
     backends,
+    runtimes,
     samples,
     budget,
     emulated,
@@ -43,13 +45,14 @@ def command(
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     options = RunOptions(
         workloads=(model,),
         recipes=(),
         devices=devices,
         backends=backends,
+        runtimes=runtimes,
         samples=parse_samples(samples),
         budget_s=parse_duration(budget) if budget else None,
         emulated=emulated,

@@ -51,6 +51,18 @@ def matrix_options(function):
     return function
 
 
+def runtime_option(function):
+    """`--runtime NAME==VERSION`, repeatable."""
+    return click.option(
+        "--runtime",
+        "runtimes",
+        multiple=True,
+        metavar="NAME==VERSION",
+        help="Run each device with this release of ai-edge-litert or tflite-runtime in place of its own; repeatable. For host "
+        "devices and emulated boards, whose runtime is installed on first use.",
+    )(function)
+
+
 def run_options(function):
     """What every command that runs cells takes."""
     for decorator in reversed(
@@ -78,6 +90,15 @@ def run_options(function):
     return function
 
 
+def deadline_option(function):
+    """`--deadline DURATION`: when a build step counts as hung."""
+    return click.option(
+        "--deadline",
+        metavar="DURATION",
+        help="How long a conversion, or a training without progress, may take (loading: a fifth of it). Default: 10m.",
+    )(function)
+
+
 def tolerance_option(function):
     """`--tolerance NAME=VALUE`, repeatable."""
     return click.option(
@@ -87,23 +108,6 @@ def tolerance_option(function):
         metavar="NAME=VALUE",
         help="Change a bound of the outcome `wrong` (docs/reference/outcomes.md), such as integer_lsb=4.",
     )(function)
-
-
-def parse_samples(text: str | None) -> int | None:
-    """None for "as the profile says", 0 for `all`, else the number.
-
-    Raises:
-        UserInputError: for anything else.
-    """
-    from harness.core.errors import UserInputError
-
-    if text is None:
-        return None
-    if text == "all":
-        return 0
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
 
 
 def command_line() -> list[str]:

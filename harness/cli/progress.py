@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from harness.reports.scores import ACCURACY, is_share, metric_title, score_of, value_text
+from harness.reports.values import misread_text
 from harness.results.record import CellKey, CellRecord
 from harness.run.jobs import Watcher
 
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 def describe(record: CellRecord) -> str:
     """A finished cell in one line: outcome, and the figures that belong to it."""
     parts = [record.key.text_with_seed, record.outcome]
-    if record.accuracy is not None:
-        parts.append(f"accuracy {record.accuracy:.4f} (n={record.samples})")
+    if (score := score_of(record)) is not None:
+        name = ACCURACY if record.accuracy is not None or record.metric is None else metric_title(record.metric)
+        value = f"{score:.4f}" if is_share(record) else value_text(record, score)
+        parts.append(f"{name} {value} (n={record.samples})")
     if record.latency_median_ns is not None:
         source = "estimate" if record.time_basis == "estimate" else f"n={record.latency_samples}"
         parts.append(f"median {record.latency_median_ns / 1e6:.4g} ms ({source})")
+    if text := misread_text(record):
+        parts.append(text)
     if record.reason:
         parts.append(record.reason.splitlines()[0][:160])
     return "  ".join(parts)

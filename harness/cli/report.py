@@ -85,7 +85,8 @@ def _say_how_to_resume(report: Report, folder: Path) -> None:
         click.echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
 
 
-def _filters(choice: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _filters(choice: dict[str, Any]) -> dict[str, Any]:
+    """The names and globs that were asked for, as the store takes them: texts in tuples."""
     return {name: choice[f"{name}s"] for name in ("workload", "recipe", "device", "backend") if choice[f"{name}s"]}
 
 
@@ -113,7 +114,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def _check_names(filters: dict[str, tuple[str, ...]], planned: list[CellKey], records: list[CellRecord]) -> None:
+def _check_names(filters: dict[str, Any], planned: list[CellKey], records: list[CellRecord]) -> None:
     """A filter that matches nothing is a mistake, and near names are suggested.
 
     Raises:
@@ -162,9 +163,9 @@ def _print(report: Report, output: str | None) -> None:
     if output in (None, "-"):
         print_report(report)
         return
-    console = make_console(file=io.StringIO(), width=120)
-    print_report(report, console=console)
-    write_text(output, console.file.getvalue())
+    text = io.StringIO()
+    print_report(report, console=make_console(file=text, width=120))
+    write_text(output, text.getvalue())
 
 
 def _workbook(report: Report, output: str | None) -> None:

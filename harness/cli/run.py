@@ -6,10 +6,11 @@ import click
 
 from harness.cli.options import (
     data_options,
+    deadline_option,
     matrix_options,
     metric_option,
-    parse_samples,
     run_options,
+    runtime_option,
     tolerance_option,
 )
 
@@ -17,6 +18,7 @@ from harness.cli.options import (
 @click.command("run")
 @matrix_options
 @run_options
+@runtime_option
 @data_options
 @metric_option
 @tolerance_option
@@ -28,6 +30,7 @@ from harness.cli.options import (
     help="Repeat training this often, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+@deadline_option
 @click.option(
     "--resume",
     is_flag=False,
@@ -42,6 +45,7 @@ def command(
     recipes,
     devices,
     backends,
+    runtimes,
     samples,
     budget,
     emulated,
@@ -53,6 +57,7 @@ def command(
     metric,
     seeds,
     jobs,
+    deadline,
     resume,
     bundle,
     tolerances,
@@ -67,7 +72,7 @@ def command(
     from harness.cli.running import run_and_report
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
-    from harness.run.options import RunOptions
+    from harness.run.options import RunOptions, parse_samples
 
     if resume is not None:
         _refuse_with_resume(click.get_current_context())
@@ -76,6 +81,7 @@ def command(
         recipes=recipes or (() if bundle else ("core",)),
         devices=devices,
         backends=backends,
+        runtimes=runtimes,
         seeds=seeds,
         samples=parse_samples(samples),
         budget_s=parse_duration(budget) if budget else None,
@@ -86,6 +92,7 @@ def command(
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,
+        deadline_s=parse_duration(deadline) if deadline else None,
         tolerances=tolerances,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code

@@ -7,7 +7,27 @@ is a defect of the harness and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import enum
 from collections.abc import Iterable
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ends, the same for all of them (docs/reference/exit-codes.md)."""
+
+    DONE = 0
+    #: a wrong name, file, option or setting, or a part that is missing
+    WRONG_INPUT = 1
+    #: a device or link failed, or cells were not run
+    DEVICE_FAILED = 2
+    #: something got worse than it was
+    WORSE = 3
+    #: a defect of the harness
+    DEFECT = 4
+    INTERRUPTED = 130
+
+
+#: how pytest ends when no cell failed its test, but devices or links did; its own codes reach to 5
+PYTEST_DEVICE_FAILED = 6
 
 
 class HarnessError(Exception):
@@ -20,7 +40,7 @@ class HarnessError(Exception):
     """
 
     #: exit code of the command line when this error ends a command
-    exit_code = 1
+    exit_code = ExitCode.WRONG_INPUT
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
         super().__init__(what)
@@ -48,7 +68,7 @@ class UnsupportedError(HarnessError):
 class DeviceError(HarnessError):
     """The board or the link failed, not the model. Becomes the outcome `failed`; the run exits with 2."""
 
-    exit_code = 2
+    exit_code = ExitCode.DEVICE_FAILED
 
 
 class StableDeviceError(DeviceError):

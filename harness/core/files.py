@@ -4,17 +4,74 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from harness.core.errors import UserInputError
+
 if TYPE_CHECKING:
     import numpy as np
 
 CHUNK_BYTES = 1 << 20
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Opens a file that somebody named, for reading.
+
+    A pipe would keep the harness waiting for ever and a device may never end, so only a regular file is opened.
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
+        UserInputError: it is a folder, a pipe, a socket or a device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
+            hint = None if stat.S_ISDIR(mode) else "write the content to a file and name that"
+            raise UserInputError(f"is {kind}, expected a file", where=str(path), hint=hint)
+        os.set_blocking(handle, True)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path) -> bytes:
+    """The whole content of a file that somebody named; raises as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there; a name that no file can have (too long, a NUL inside) is not."""
+    try:
+        return os.path.lexists(path) and path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def short_name(text: str, limit: int = 80) -> str:
+    """A name cut to `limit` characters, with a piece of its hash so that two long names stay two."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit - 9].rstrip('-.')}-{sha256_bytes(text.encode(errors='surrogatepass'))[:8]}"
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -24,7 +81,7 @@ def sha256_bytes(data: bytes | memoryview) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file, read in chunks."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

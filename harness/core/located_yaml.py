@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError, UserInputError
+from harness.core.files import open_regular
 
 _MAX_FILE_BYTES = 256 << 10
 #: deep nesting takes the parser quadratic time, so brackets are counted before it starts
@@ -76,8 +77,16 @@ def parse_yaml(text: str, path: Path, *, may_be_empty: bool = False) -> LocatedD
         node = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         raise _yaml_error(path, error) from None
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date with month 13
-        what = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    except RecursionError:
+        raise UserInputError("this is not readable YAML: it is nested too deeply", where=str(path)) from None
+    except Exception as error:
+        # The parser lets through what converting a value raises: ValueError for a date with month 13, KeyError for
+        # `!!bool maybe`, and others for other tags.
+        what = (
+            " ".join(str(error).split())
+            if isinstance(error, (YAMLError, ValueError))
+            else f"a value that is not of its tag ({error})"
+        )
         raise UserInputError(f"this is not readable YAML: {what}", where=str(path)) from None
     if node is None and may_be_empty:
         node = {}
@@ -121,7 +130,7 @@ def _read_text(path: Path) -> str:
     try:
         if path.is_dir():
             raise UserInputError("this is a folder, not a YAML file", where=str(path))
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             raw = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UserInputError(f"the file cannot be read: {error.strerror or error}", where=str(path)) from None
@@ -158,21 +167,33 @@ def _plain(node: Any, at: FieldPath, located: LocatedData, path: Path) -> Any:
         for key, value in node.items():
             if not isinstance(key, str):
                 raise UserInputError(f"the key {key!r} is not text", where=str(located.values[at]), hint="quote it")
+            _encodable(key, str(located.values[at]))
             here = (*at, str(key))
             _note(node, key, here, located, path)
             plain[str(key)] = _plain(value, here, located, path)
         return plain
-    if isinstance(node, Sequence) and not isinstance(node, str):
+    if isinstance(node, Sequence) and hasattr(node, "lc"):  # not text, not !!binary, not !!pairs
         for position in range(len(node)):
             _note(node, position, (*at, position), located, path)
         return [_plain(value, (*at, position), located, path) for position, value in enumerate(node)]
     if node is None or isinstance(node, bool):
         return node
-    for kind in (str, int, float):  # ruamel's own scalars are subclasses of these
+    if isinstance(node, str):
+        return _encodable(node, str(located.values[at]))
+    for kind in (int, float):  # ruamel's own scalars are subclasses of these, and of str
         if isinstance(node, kind):
             return kind(node)
     what = f"found {_kind(node)}, which a profile cannot hold"
     raise UserInputError(what, where=str(located.values[at]), hint="put quotes around it if it is text")
+
+
+def _encodable(text: str, where: str) -> str:
+    """The text, unless it holds half of a surrogate pair, which no file and no terminal can show."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserInputError("found text with half of a surrogate pair (\\ud800 to \\udfff)", where=where) from None
+    return str(text)
 
 
 def _note(node: Any, key: Any, here: FieldPath, located: LocatedData, path: Path) -> None:
@@ -192,6 +213,8 @@ def _kind(value: Any) -> str:
         return "a mapping"
     if isinstance(value, str):
         return "text"
+    if isinstance(value, (bytes, bytearray)):
+        return "binary data"
     if isinstance(value, Sequence):
         return "a list"
     if isinstance(value, (int, float)):

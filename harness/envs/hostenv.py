@@ -224,10 +224,15 @@ def _lock(marker: Path, say: TextProgress):
         lock.release()
 
 
-def _requirements(package: str) -> list[str]:
+def numpy_version(package: str) -> str:
+    """The numpy that a pinned runtime or tool is installed with."""
     distribution = _distribution(package)
     old = tuple(int(n) for n in re.findall(r"\d+", _parse_any(package).version)) < distribution.numpy_1_below
-    return [package, f"numpy=={_NUMPY_1 if old else distribution.numpy}", *distribution.others]
+    return _NUMPY_1 if old else distribution.numpy
+
+
+def _requirements(package: str) -> list[str]:
+    return [package, f"numpy=={numpy_version(package)}", *_distribution(package).others]
 
 
 def _marker(package: str) -> Path:

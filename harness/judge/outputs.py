@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.boards.base import BackendSpec
 from harness.core.finding import Finding
+from harness.judge.question import note_question
 from harness.measure.divergence import Divergence, compare
 from harness.measure.scoring import score
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
@@ -28,6 +29,7 @@ def note_outputs(
     record.samples = count
     record.outcome, record.reason = "ok", None
     record.fill(score(outputs, count, model))
+    note_question(record, outputs, count, model)
     if model.reference is None:
         return
     shared = min(count, REFERENCE_SAMPLES, len(model.reference.outputs[0]))
@@ -47,6 +49,11 @@ def note_outputs(
         record.reference = model.reference.identity
         return
     _note_divergence(record, verdict, model.reference.identity, backend)
+    if record.outcome == "ok" and not any(np.isfinite(o[:shared]).any() for o in model.reference.outputs):
+        record.outcome, record.reason = (
+            "undecided",
+            "the model itself gives no finite number, so its outputs tell nothing",
+        )
 
 
 def _note_divergence(record: CellRecord, verdict: Divergence, reference: str, backend: BackendSpec) -> None:

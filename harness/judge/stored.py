@@ -88,6 +88,7 @@ def needed(grounds: Grounds) -> Grounds:
         model,
         artifact=replace(model.artifact, manifest={}),
         sample_ids=first(model.sample_ids),
+        beginnings=None,
         labels=first(model.labels),
         float_answers=first(model.float_answers),
         reference=None if count is None else model.reference,

@@ -119,6 +119,10 @@ class LinkProfile(OneOfMany):
         """
         return None
 
+    def absence(self, place: LinkPlace) -> str | None:
+        """Why the board is plainly not there now, as this machine knows without connecting; None: nothing speaks against it."""
+        return None
+
     def text(self, place: LinkPlace) -> str:
         """How the board is reached, in a few words, for `harness devices list`."""
         return self.type
@@ -155,6 +159,10 @@ class ProgramLinkProfile(LinkProfile):
 
     def runtime(self) -> str | None:
         """The runtime on that machine as `NAME==VERSION`, where it is known without asking."""
+        return None
+
+    def with_runtime(self, package: str) -> ProgramLinkProfile | None:
+        """The same link to a machine that is made with this runtime; None where the machine is there and has its own."""
         return None
 
 

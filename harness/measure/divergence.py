@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.core.tensor import TensorIo
+from harness.measure.finite import comparable
 from harness.measure.scoring import real_values
 from harness.workloads.base import Tolerance
 from harness.workloads.metrics.base import Metric
@@ -89,6 +90,8 @@ def compare(
     identical = all(np.array_equal(a, b) for a, b in zip(outputs, reference, strict=True))
     ours, theirs = _real(outputs, io), _real(reference, io)
     agreement = metric.agreement(ours[0], theirs[0]) if metric is not None else None
+    pairs = [comparable(a, b) for a, b in zip(ours, theirs, strict=True)]
+    ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
     nrmse = _nrmse(ours, theirs)
     quantized = [step for step in lsb if step]
     integer = len(quantized) == len(lsb)

@@ -11,18 +11,22 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
+from harness.core.cached import cached_file, whole_sha256
 from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
-from harness.core.files import sha256_file, sha256_json, write_arrays_atomic, write_bytes_atomic
+from harness.core.files import sha256_json
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
 from harness.measure.divergence import compare
 from harness.measure.scoring import real_values
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
+
+#: raise it when references are run differently: what was cached before is asked for again
+_RUN_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +101,17 @@ class References:
             return None
         return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
 
+    def float_outputs(self, model: PreparedModel, count: int) -> tuple[np.ndarray, ...] | None:
+        """LiteRT's outputs of a model on its first samples, [count, ...] each; None where it cannot answer."""
+        return self._ask(LITERT_FLOAT, model, count, [])
+
     def _choose(self, model: PreparedModel) -> tuple[list[Oracle], list[Finding]]:
         """The oracles in order of trust, and why the first choice is not there where that is so."""
         from harness.tflite.arithmetic import node_arithmetic
         from harness.tflite.graph import read_graph
         from harness.tflite.support import runtime_supports
 
-        graph = read_graph(model.artifact.file)
+        graph = read_graph(_loadable(model)[0])
         if any(node_arithmetic(graph, node) == "hybrid" for node in graph.nodes):
             return [LITERT_DEQUANTIZED, LITERT_REF], []
         if not any(model.lsb):
@@ -139,10 +147,13 @@ class References:
     ) -> tuple[np.ndarray, ...] | None:
         """Outputs of the first `count` samples, from the cache or from the runtime; None when it cannot answer."""
         count = min(count, model.inputs[0].count)
-        key = sha256_json([model.artifact.sha256, [i.sha256 for i in model.inputs], count, oracle.identity])
+        beginnings = None if model.beginnings is None else [int(row) for row in model.beginnings if row < count]
+        question = [model.artifact.sha256, [i.sha256 for i in model.inputs], count, beginnings]
+        key = sha256_json([_RUN_VERSION, *question, oracle.identity])
         path = cache_dir() / "references" / f"{key}.npz"
-        if path.is_file():
-            return _read_outputs(path)
+        stored = _stored_outputs(path)
+        if stored is not None:
+            return stored
         try:
             arrays = self._run(oracle, model, count)
         except (WorkerFailure, MissingPartError, DeviceError, UnsupportedError) as error:
@@ -156,7 +167,8 @@ class References:
                 )
             )
             return None
-        write_arrays_atomic(path, {f"output_{i}": a for i, a in enumerate(arrays)}, compressed=True)
+        named: dict[str, Any] = {f"output_{i}": a for i, a in enumerate(arrays)}
+        cached_file(path, lambda file: np.savez_compressed(file, **named))
         return arrays
 
     def _run(self, oracle: Oracle, model: PreparedModel, count: int) -> tuple[np.ndarray, ...]:
@@ -169,31 +181,54 @@ class References:
         worker = board.open_worker(backend, Deadlines())
         try:
             worker.load(sha256)
-            return worker.evaluate([i.sha256 for i in model.inputs], count).outputs
+            return worker.evaluate([i.sha256 for i in model.inputs], count, beginnings=model.beginnings).outputs
         finally:
             worker.close()
 
 
 def _model_file(oracle: Oracle, model: PreparedModel) -> tuple[Path, str]:
-    """The file that an oracle runs, and its hash: the artifact, or its twin with dequantized weights.
+    """The file that an oracle runs, and its hash: the artifact, its copy with possible quantized dimensions, or its twin with
+    dequantized weights.
 
     Raises:
         UnsupportedError: weights that cannot be put back into floats.
     """
     if not oracle.dequantized:
-        return model.artifact.file, model.artifact.file_sha256
+        return _loadable(model)
     from harness.tflite.dequantize import dequantize_hybrid_weights
 
     path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dequantized.tflite"
-    if not path.is_file():
-        twin = dequantize_hybrid_weights(model.artifact.file.read_bytes())
+
+    def write(file: IO[bytes]) -> None:
+        twin = dequantize_hybrid_weights(_loadable(model)[0].read_bytes())
         if twin is None:
             raise UnsupportedError("the model has no hybrid weights")
-        write_bytes_atomic(path, twin)
-    return path, sha256_file(path)
+        file.write(twin)
+
+    return path, cached_file(path, write)
 
 
-def _read_outputs(path: Path) -> tuple[np.ndarray, ...]:
+def _loadable(model: PreparedModel) -> tuple[Path, str]:
+    """The artifact, or a copy without what keeps the runtimes here from loading it and means nothing."""
+    from harness.tflite.dimensions import with_possible_dimensions
+    from harness.tflite.graph import read_graph
+
+    data = model.artifact.file.read_bytes()
+    copy = with_possible_dimensions(read_graph(data), data)
+    if copy is None:
+        return model.artifact.file, model.artifact.file_sha256
+    path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dimensions.tflite"
+
+    def write(file: IO[bytes]) -> None:
+        file.write(copy)
+
+    return path, cached_file(path, write)
+
+
+def _stored_outputs(path: Path) -> tuple[np.ndarray, ...] | None:
+    """What a reference answered before; None when it is not there, or not whole."""
+    if whole_sha256(path) is None:
+        return None
     with np.load(path, allow_pickle=False) as stored:
         return tuple(stored[f"output_{i}"] for i in range(len(stored.files)))
 

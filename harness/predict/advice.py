@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.predict.coverage import NodeCoverage
 from harness.tflite.features import Features
 from harness.tflite.graph import Graph
-from harness.tflite.support import Kernels, Support, known_runtimes, runtime_supports
+from harness.tflite.support import Kernels, Support, newest_runtimes, runtime_supports
 
 _PER_TENSOR_DENSE = (
     "FULLY_CONNECTED weights are quantized per channel, which this runtime does not know: recipe ptq-default-pt or"
@@ -76,7 +76,7 @@ def _for_runtime(found: Features) -> list[str]:
 def _better_runtimes(graph: Graph, runtime: str, kernels: Kernels) -> list[str]:
     """Other runtimes known here that load the model and compute it rightly."""
     better = []
-    for name, version in known_runtimes():
+    for name, version in newest_runtimes():
         support = runtime_supports(name, version, graph, kernels=kernels)
         if f"{name} {version}" != runtime and support.loads and support.right:
             better.append(f"{name} {version}")

@@ -6,6 +6,7 @@ take (harness.predict.coverage), and will it fit. What the device is comes as pl
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -122,7 +123,11 @@ def predict(
     nodes: tuple[NodeCoverage, ...] | None = None
     delegate = (target.delegate_name or target.delegate_path) if target.delegate_path else None
     if delegate is not None and delegate not in known_delegates(devices_option):
-        reasons.append(f"there is no table of what the delegate {delegate} takes (docs/guides/adding-a-delegate.md)")
+        near = difflib.get_close_matches(delegate, known_delegates(devices_option), n=1)
+        meant = f"; did the profile mean {near[0]}?" if near else ""
+        reasons.append(
+            f"there is no table of what the delegate {delegate} takes (docs/guides/adding-a-delegate.md){meant}"
+        )
     elif delegate is not None:
         table = load_delegate_table(delegate, devices_option)
         nodes = tuple(table_coverage(table, graph, options=target.delegate_options))

@@ -37,7 +37,8 @@ from harness.workloads.metrics.base import Metric
 from harness.workloads.metrics.classes import NO_ANSWER
 from harness.workloads.metrics.registry import described, get_metric, restored
 
-BUNDLE_SCHEMA = 2
+#: 3: `beginnings` of sequences, which an older harness would run as samples that stand alone
+BUNDLE_SCHEMA = 3
 INDEX = "bundle.json"
 
 _FOLDERS = {"models": ".tflite", "manifests": ".json", "samples": ".npy", "arrays": ".npy"}
@@ -159,6 +160,7 @@ class _Writer:
             },
             "inputs": [{"file": self.file("samples", i.path), "count": i.count} for i in model.inputs],
             "sample_ids": self.array(model.sample_ids),
+            "beginnings": self.array(model.beginnings),
             "labels": self.array(model.labels),
             "reference": reference
             and {
@@ -222,6 +224,7 @@ class _Reader:
                 for i in entry["inputs"]
             ),
             sample_ids=self.array(entry["sample_ids"]),
+            beginnings=self.array(entry.get("beginnings")),
             labels=self.array(entry["labels"]),
             reference=reference
             and ReferenceOutputs(

@@ -1,11 +1,12 @@
-"""Charts of a summary sheet: accuracy against latency, one per time basis, and accuracy against size."""
+"""Charts of a summary sheet: score against latency, one per time basis, and score against size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.summary import Column, Summary
+from harness.reports.scores import score_of
+from harness.reports.summary import Summary
 from harness.reports.values import BASIS_TEXT, count_of, placement_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ POINT_COLUMNS = [
     "time_basis",
     "recipe",
     "outcome",
-    "accuracy",
+    "metric",
+    "score",
     "latency_median_us",
     "latency_samples",
     "placement",
@@ -38,7 +40,7 @@ _LOG_RATIO = 15
 
 
 def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
-    """What the charts show: one row per cell that is ok and has an accuracy, those of one series next to each other."""
+    """What the charts show: one row per cell that is ok and has a score, those of one series next to each other."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -46,7 +48,7 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
         for position, column in enumerate(summary.columns):
             for row in summary.rows:
                 record = row.cells[position]
-                if record is None or record.outcome != "ok" or record.accuracy is None:
+                if record is None or record.outcome != "ok" or score_of(record) is None:
                     continue
                 median = record.latency_median_ns
                 rows.append(
@@ -57,7 +59,8 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                         "time_basis": column.time_basis,
                         "recipe": row.recipe,
                         "outcome": record.outcome,
-                        "accuracy": record.accuracy,
+                        "metric": summary.score_head,
+                        "score": score_of(record),
                         "latency_median_us": None if median is None else median / 1000,
                         "latency_samples": record.latency_samples,
                         "placement": placement_text(record),
@@ -79,30 +82,29 @@ def add_charts(
         points: the frame of `chart_points`, which stands in `points_sheet` below one note and the head.
     """
     mine = points[(points["workload"] == summary.workload) & (points["dataset"] == summary.dataset)]
+    title = summary.score_name[:1].upper() + summary.score_name[1:]
     plots = []
     for basis in dict.fromkeys(c.time_basis for c in summary.columns if c.time_basis):
         counted = mine[(mine["time_basis"] == basis) & mine["count_per_inference"].notna()]
         unit = BASIS_TEXT[basis]
-        plots.append(
-            (counted, "count_per_inference", f"Accuracy against {unit} per inference", f"{unit} per inference")
-        )
+        plots.append((counted, "count_per_inference", f"{title} against {unit} per inference", f"{unit} per inference"))
         timed = mine[(mine["time_basis"] == basis) & mine["latency_median_us"].notna()]
         axis = f"median latency (µs, {BASIS_TEXT[basis]})"
-        plots.append((timed, "latency_median_us", f"Accuracy against {axis}", axis))
-    plots.append((mine[mine["size_bytes"].notna()], "size_bytes", "Accuracy against model size", "size (bytes)"))
-    for frame, x, title, axis in plots:
+        plots.append((timed, "latency_median_us", f"{title} against {axis}", axis))
+    plots.append((mine[mine["size_bytes"].notna()], "size_bytes", f"{title} against model size", "size (bytes)"))
+    for frame, x, heading, axis in plots:
         if len(frame):
-            chart = _scatter(book, summary.columns, frame, points_sheet, x, title, axis)
+            chart = _scatter(book, summary, frame, points_sheet, x, heading, axis)
             sheet.insert_chart(top_row, 2, chart, {"object_position": 3})
             top_row += _CHART_ROWS
 
 
 def _scatter(
-    book: Workbook, columns: Sequence[Column], points: pd.DataFrame, points_sheet: str, x: str, title: str, axis: str
+    book: Workbook, summary: Summary, points: pd.DataFrame, points_sheet: str, x: str, title: str, axis: str
 ) -> Any:
     """One series per device and backend; those points are labelled that no other of the series beats on both axes."""
     chart = book.add_chart({"type": "scatter"})
-    for number, column in enumerate(columns):
+    for number, column in enumerate(summary.columns):
         mine = points[points["device_backend"] == column.text]
         if not len(mine):
             continue
@@ -110,13 +112,14 @@ def _scatter(
         colour = _COLOURS[number % len(_COLOURS)]
         # Devices mostly run the same files: against size, the labels of the first series serve for all.
         quiet = x == "size_bytes" and number > 0
-        best = _undominated([(float(a), float(b)) for a, b in zip(mine[x], mine["accuracy"], strict=True)])
+        sign = -1.0 if summary.lower_is_better else 1.0
+        best = _undominated([(float(a), sign * float(b)) for a, b in zip(mine[x], mine["score"], strict=True)])
         labels = [{"value": r} if keep else {"delete": True} for r, keep in zip(mine["recipe"], best, strict=True)]
         chart.add_series(
             {
                 "name": column.text,
                 "categories": [points_sheet, first, POINT_COLUMNS.index(x), last, POINT_COLUMNS.index(x)],
-                "values": [points_sheet, first, POINT_COLUMNS.index("accuracy"), last, POINT_COLUMNS.index("accuracy")],
+                "values": [points_sheet, first, POINT_COLUMNS.index("score"), last, POINT_COLUMNS.index("score")],
                 "marker": {
                     "type": _MARKERS[number % len(_MARKERS)],
                     "size": 7,
@@ -139,7 +142,7 @@ def _scatter(
         )
     numbers = [float(v) for v in points[x]]
     log = min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_RATIO
-    scores = [float(v) for v in points["accuracy"]]
+    scores = [float(v) for v in points["score"]]
     chart.set_title({"name": title, "name_font": {"size": 11}})
     chart.set_x_axis(
         {
@@ -149,13 +152,13 @@ def _scatter(
             **({"log_base": 10} if log else {"min": 0}),
         }
     )
-    low, high = _rounded(min(scores), max(scores))
+    low, high = _rounded(min(scores), max(scores), share=summary.is_share)
     chart.set_y_axis(
         {
-            "name": "accuracy",
+            "name": summary.score_head,
             "min": low,
             "max": high,
-            "num_format": "0.000",
+            "num_format": "0.000" if summary.is_share else "General",
             "major_gridlines": {"visible": True, "line": {"color": "#E0E0E0"}},
         }
     )
@@ -165,14 +168,13 @@ def _scatter(
 
 
 def _undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """For every (cost, accuracy): True where no other point costs no more and is no less accurate, and better in one."""
-    return [
-        not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
-        for cost, accuracy in points
-    ]
+    """For every (cost, gain): True where no other point costs no more and gains no less, and is better in one."""
+    return [not any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points) for cost, gain in points]
 
 
-def _rounded(low: float, high: float) -> tuple[float, float]:
-    """Axis ends a little beyond the data, within 0..1."""
-    margin = max((high - low) * 0.15, 0.005)
-    return max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
+def _rounded(low: float, high: float, *, share: bool) -> tuple[float, float]:
+    """Axis ends a little beyond the data; those of shares within 0..1."""
+    margin = max((high - low) * 0.15, 0.005 if share else abs(high) * 0.05)
+    if share:
+        return max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
+    return float(f"{low - margin:.3g}"), float(f"{high + margin:.3g}")

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.reports import fallback
-from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report
+from harness.reports.report import NO_ANSWER, Report, answer_title
+from harness.reports.scores import ACCURACY, delta_text, score_text
 from harness.reports.summary import Answer, Column, Summary, answers
 from harness.reports.tables import NOT_RUN, cell_text, row_size_text
-from harness.reports.values import clean, delta_text, latency_text, score_text, size_text
+from harness.reports.values import clean, latency_text, size_text
 from harness.results.record import CellRecord, RunInfo
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _print_summary(console: Console, summary: Summary) -> None:
     console.print(Text(f"\n{clean(summary.title)}", style="bold"))
     if summary.dataset_note:
         console.print(Text(f"Data: {clean(summary.dataset_note)}", style="dim"))
+    if summary.score_head != ACCURACY:
+        console.print(Text(f"Score: {summary.score_head}", style="dim"))
     for positions in _groups(summary, console.width):
         console.print(_summary_table(summary, positions))
     for note in summary.notes:
@@ -75,7 +78,7 @@ def _print_answers(console: Console, summary: Summary) -> None:
     if not chosen:
         console.print(Text(NO_ANSWER))
         return
-    console.print(Text(f"{ANSWER_TITLE}:"))
+    console.print(Text(f"{answer_title([summary])}:"))
     for column in summary.columns:
         mine = [answer for answer in chosen if answer.column == column]
         if mine:
@@ -95,7 +98,7 @@ def _answer_lines(chosen: list[Answer]) -> Table:
             f"    {', '.join(answer.merits)}",
             r.key.recipe,
             score,
-            delta_text(r.accuracy_delta),
+            delta_text(r),
             latency,
             f"{size_text(r.size_bytes)} B" if r.size_bytes is not None else "",
         )
@@ -144,9 +147,11 @@ def _print_problems(console: Console, report: Report) -> None:
         return
     console.print(Text("\nWhat did not work", style="bold"))
     grouped: dict[tuple[str, str], list[str]] = {}
-    for row in frame.itertuples(index=False):
-        cell = f"{row.workload}/{row.recipe}/{row.device}/{row.backend}" + (f" seed {row.seed}" if row.seed else "")
-        grouped.setdefault((row.outcome, row.reason), []).append(cell)
+    for row in frame.to_dict("records"):
+        cell = "/".join(row[name] for name in ("workload", "recipe", "device", "backend"))
+        grouped.setdefault((row["outcome"], row["reason"]), []).append(
+            cell + (f" seed {row['seed']}" if row["seed"] else "")
+        )
     for (outcome, reason), cells in grouped.items():
         console.print(Text.assemble((outcome, _STYLES[outcome]), " ", reason))
         console.print(Text("    " + "\n    ".join(cells), style="dim"))
@@ -181,9 +186,9 @@ def _print_findings(console: Console, report: Report) -> None:
         return
     console.print(Text("\nFindings", style="bold"))
     grouped: dict[tuple[str, str, str], list[str]] = {}
-    for row in frame.itertuples(index=False):
-        key = (row.severity, row.what, row.fix)
-        grouped.setdefault(key, []).append(f"{row.workload}/{row.recipe}: {row.where}")
+    for row in frame.to_dict("records"):
+        key = (row["severity"], row["what"], row["fix"])
+        grouped.setdefault(key, []).append(f"{row['workload']}/{row['recipe']}: {row['where']}")
     for (severity, what, fix), places in grouped.items():
         shown = list(dict.fromkeys(places))
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.files import write_bytes_atomic
+from harness.core.files import short_name, write_bytes_atomic
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table
@@ -24,8 +24,8 @@ def safe_text(value: Any) -> Any:
 
 
 def file_name(text: str) -> str:
-    """A text as part of a file name: letters, digits, dots and dashes."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed"
+    """A text as part of a file name: letters, digits, dots and dashes, at most 50 of them."""
+    return short_name(re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed", 50)
 
 
 def frame_csv(frame: pd.DataFrame) -> str:
@@ -39,8 +39,10 @@ def frame_csv(frame: pd.DataFrame) -> str:
 
 def summary_csv(summary: Summary) -> str:
     """The summary's numbers; one header line: `DEVICE / BACKEND (THREADS, BASIS): VALUE`."""
+    import pandas as pd
+
     frame = summary_table(summary)
-    frame.columns = [f"{device}: {value}" for device, value in frame.columns]
+    frame.columns = pd.Index([": ".join(pair) for pair in frame.columns.to_list()])
     frame = frame.reset_index()
     frame["dataset_name"], frame["dataset_note"] = summary.dataset_name, summary.dataset_note
     return frame_csv(frame)

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.reports import fallback
-from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_frame
+from harness.reports.report import NO_ANSWER, Report, answer_title, answers_frame
+from harness.reports.scores import ACCURACY
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_text
 from harness.reports.values import clean, duration_text, is_missing
@@ -42,8 +43,10 @@ def summary_section(summary: Summary) -> list[str]:
     lines = [f"## {escape(summary.title)}", ""]
     if summary.dataset_note:
         lines += [f"Data: {escape(summary.dataset_note)}", ""]
+    if summary.score_head != ACCURACY:
+        lines += [f"Score: {escape(summary.score_head)}", ""]
     answers = answers_frame(summary)
-    lines += [NO_ANSWER] if answers.empty else [f"{ANSWER_TITLE}:", "", frame_table(answers)]
+    lines += [NO_ANSWER] if answers.empty else [f"{answer_title([summary])}:", "", frame_table(answers)]
     lines += ["", "All cells:", "", frame_table(summary_text(summary)), ""]
     for note in summary.notes:
         lines += [escape(note), ""]
@@ -99,10 +102,11 @@ def _seeds(report: Report) -> list[str]:
         "backend",
         "seeds",
         "ok",
-        "accuracy_min",
-        "accuracy_mean",
-        "accuracy_max",
-        "accuracy_sd",
+        "metric",
+        "score_min",
+        "score_mean",
+        "score_max",
+        "score_sd",
         "latency_median_min",
         "latency_median_max",
         "latency_samples",
@@ -131,7 +135,8 @@ def _microcontrollers(report: Report) -> list[str]:
         "recipe",
         "device",
         "outcome",
-        "accuracy",
+        "metric",
+        "score",
         "instructions",
         "cycles",
         "counted_inferences",
@@ -193,7 +198,7 @@ _LEGEND = (
     "- `ok`, `X` (unsupported: this runtime, delegate or converter refuses it), `WRONG` (it ran, but its outputs are not the "
     "reference's), `UNDECIDED` (it ran, but its outputs cannot tell right from wrong), `FAILED` (the board or the link, not the "
     "model), `estimated` (nothing ran).",
-    "- Accuracy is measured on the device; brackets: 95 % Wilson interval; n: test samples.",
+    "- Scores are measured on the device; brackets: 95 % interval (of an accuracy Wilson's); n: test samples.",
     "- Latency is the median of steady samples around invoke alone; n: their number; then where the nodes ran.",
     "- Raw latency samples are in `raw/`, every field of every cell in `cells.csv` and `run.json`.",
 )

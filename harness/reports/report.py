@@ -9,14 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.reports import tables
+from harness.reports.environment import environment_table
+from harness.reports.scores import ACCURACY, delta_text, score_text
+from harness.reports.seeds import seeds_table
 from harness.reports.starts import starts_table
 from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
 from harness.reports.values import (
     clean,
     count_of,
-    delta_text,
     latency_text,
-    score_text,
     size_text,
 )
 from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COST = "median latency"
-ANSWER_COLUMNS = ["device / backend", "choice", "recipe", "accuracy", "Δ float32", _COST, "size (bytes)"]
-ANSWER_TITLE = f"Which recipe to take, within {100 * HEADLINE_MARGIN:.0f} point of the best accuracy"
-NO_ANSWER = "No cell ended ok with outputs to judge, so there is nothing to recommend."
+ANSWER_COLUMNS = ["device / backend", "choice", "recipe", ACCURACY, "Δ float32", _COST, "size (bytes)"]
+NO_ANSWER = "No cell ended ok with a number that answers the question, so there is nothing to recommend."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,20 +75,20 @@ class Report:
         return {
             "Cells": tables.cells_table(self.records),
             "Problems": tables.problems_table(self.records),
-            "Seeds": tables.seeds_table(self.records),
+            "Seeds": seeds_table(self.records),
             "Starts": starts_table(self.records),
             "Ops": tables.ops_table(self.records),
             "Fallback": tables.fallback_table(self.records),
             **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
             **({"Microcontrollers": tables.mcu_table(self.records)} if any(map(tables.is_mcu, self.records)) else {}),
             "Findings": tables.findings_table(self.records),
-            "Environment": tables.environment_table(self.records, self.info),
+            "Environment": environment_table(self.records, self.info),
         }
 
     @property
     def dataset_notes(self) -> list[str]:
         """One line per workload and dataset, for the head of tables that span workloads."""
-        notes = {}
+        notes: dict[str, list[str]] = {}
         for s in self.summaries:
             notes.setdefault(clean(s.dataset_note) or s.dataset_name, []).append(s.workload)
         return [f"{', '.join(dict.fromkeys(workloads))}: {note}" for note, workloads in notes.items() if note]
@@ -108,6 +108,14 @@ class Report:
         return ", ".join(parts) or "no cells"
 
 
+def answer_title(summaries: Iterable[Summary]) -> str:
+    """The headline above the answers of some workloads: what is taken to be as good as the best."""
+    heads = {(s.score_name, s.is_share) for s in summaries} or {(ACCURACY, True)}
+    points = f"{100 * HEADLINE_MARGIN:.0f} {'point' if all(share for _, share in heads) else '%'}"
+    names = {name for name, _ in heads}
+    return f"Which recipe to take, within {points} of the best {names.pop() if len(names) == 1 else 'score'}"
+
+
 def answers_frame(summary: Summary) -> pd.DataFrame:
     """The headline as texts: which recipe to take on each device and backend, with everything a latency needs beside it."""
     import pandas as pd
@@ -120,13 +128,15 @@ def answers_frame(summary: Summary) -> pd.DataFrame:
                 "device / backend": answer.column.text,
                 "choice": ", ".join(answer.merits),
                 "recipe": r.key.recipe,
-                "accuracy": score_text(r),
-                "Δ float32": delta_text(r.accuracy_delta),
+                ACCURACY: score_text(r),
+                "Δ float32": delta_text(r),
                 _COST: latency_text(r),
                 "size (bytes)": size_text(r.size_bytes),
             }
         )
-    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object).rename(columns={_COST: _cost_head(summary)})
+    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object).rename(
+        columns={_COST: _cost_head(summary), ACCURACY: summary.score_head}
+    )
 
 
 def _cost_head(summary: Summary) -> str:

@@ -58,6 +58,7 @@ class Styles:
         self.numbers = {
             "count": make(num_format="#,##0"),
             "share": make(num_format="0.0000"),
+            "score": make(num_format="#,##0.0000"),
             "delta": make(num_format="+0.0000;-0.0000;0.0000"),
             "number": make(num_format="0.####"),
             "us": make(num_format="[<100]0.00;#,##0.0"),
@@ -73,8 +74,10 @@ def number_style(column: str) -> str:
     """The number format of a long table's column, by its name."""
     if "delta" in column:
         return "delta"
-    if "accuracy" in column or column in ("agreement", "mismatch_share", "nrmse"):
+    if "accuracy" in column or column in ("agreement", "mismatch_share", "nrmse") or column.endswith("_p"):
         return "share"
+    if column.startswith("score"):
+        return "score"
     if column in ("seed", "node", "partition", "attempts"):
         return "plain"
     return "count"
@@ -125,10 +128,8 @@ def write_frame(sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes:
         for offset, value in enumerate(values, start=1):
             write_value(sheet, head + offset, column, _one_line(value), style, number)
         sheet.set_column(column, column, _width(name, values))
-    for offset, values in enumerate(frame.itertuples(index=False, name=None), start=1):
-        texts = [
-            (v, _WIDE.get(n, 40)) for n, v in zip(names, values, strict=True) if n in _WRAPPED and isinstance(v, str)
-        ]
+    for offset, row in enumerate(frame.itertuples(index=False, name=None), start=1):
+        texts = [(v, _WIDE.get(n, 40)) for n, v in zip(names, row, strict=True) if n in _WRAPPED and isinstance(v, str)]
         fit_row(sheet, head + offset, texts)
     last = head + len(frame)
     if len(frame):

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from harness.reports.values import BASIS_MEANING, BASIS_TEXT, agreement_share, count_of, threads_text
+from harness.reports.scores import (
+    ACCURACY,
+    SCORE,
+    agreement_share,
+    is_share,
+    lower_is_better,
+    metric_title,
+    score_head,
+    score_of,
+)
+from harness.reports.values import BASIS_MEANING, BASIS_TEXT, count_of, threads_text
 from harness.results.record import CellKey, CellRecord
 from harness.variants.recipe import ALL
+from harness.workloads.checks.table import is_misread
 
-#: a recipe within this much of the best accuracy counts as equally accurate in the headline
+#: a recipe within this much of the best counts as equally good in the headline: of 1 where the score is a share, else of the
+#: best score
 HEADLINE_MARGIN = 0.01
 
 
@@ -69,6 +81,33 @@ class Summary:
     @property
     def title(self) -> str:
         return f"{self.workload} on {self.dataset_name}" if self.dataset_name else self.workload
+
+    @property
+    def scored(self) -> list[CellRecord]:
+        """The cells shown that have a score."""
+        return [record for record in self.records() if score_of(record) is not None]
+
+    @property
+    def score_head(self) -> str:
+        """What the scores are: `accuracy`, `mean absolute error (K, lower is better)`."""
+        return score_head(self.scored)
+
+    @property
+    def score_name(self) -> str:
+        """The same without unit and direction."""
+        if self.score_head in (ACCURACY, SCORE):
+            return self.score_head
+        return metric_title(self.scored[0].metric or SCORE)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether all scores are shares of 1."""
+        return all(map(is_share, self.scored))
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less is better, for every score."""
+        return bool(self.scored) and all(map(lower_is_better, self.scored))
 
     def records(self) -> list[CellRecord]:
         """The cells shown."""
@@ -132,10 +171,10 @@ def _columns(records: Sequence[CellRecord], planned: Sequence[CellKey]) -> list[
     columns = []
     for device, backend in pairs:
         here = [r for r in records if (r.key.device, r.key.backend) == (device, backend)]
-        bases = list(dict.fromkeys(r.time_basis for r in here if r.time_basis)) or [None]
+        bases: list[str | None] = list(dict.fromkeys(r.time_basis for r in here if r.time_basis))
         threads = {r.threads for r in here if r.threads}
         common = threads.pop() if len(threads) == 1 else None
-        for basis in bases:
+        for basis in bases or [None]:
             columns.append(Column(device=device, backend=backend, time_basis=basis, threads=common))
     return columns
 
@@ -181,7 +220,7 @@ def _notes(records: Sequence[CellRecord], columns: Sequence[Column]) -> list[str
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """A recipe to take in one column, and for what: `fastest` (`fewest instructions` or `cycles` where those are counted),
-    `smallest`, `most accurate`, or several of them.
+    `smallest`, `most accurate` (`best score` of another metric), or several of them.
     """
 
     column: Column
@@ -192,32 +231,38 @@ class Answer:
 def answers(summary: Summary) -> list[Answer]:
     """The headline: per column, among the recipes within HEADLINE_MARGIN of the best, the fastest and the smallest.
 
-    Only cells with the outcome ok count. Without labels the agreement with the reference stands for the accuracy. A
-    column in which no cell is ok gives no answer.
+    Only cells with the outcome ok count, and of these only such whose number answers the question (docs/reference/questions.md).
+    Without labels the agreement with the reference stands for the score. A column in which no such cell is gives no answer.
     """
     found = []
     for position, column in enumerate(summary.columns):
         cells = [row.cells[position] for row in summary.rows]
-        good = [c for c in cells if c is not None and c.outcome == "ok" and _score(c) is not None]
+        good = [(c, gain) for c in cells if c is not None and is_candidate(c) and (gain := _gain(c)) is not None]
         if not good:
             continue
-        best = max(good, key=lambda c: (_score(c), -(_cost(c) or 0), -(c.size_bytes or 0)))
-        close = [c for c in good if _score(c) >= _score(best) - HEADLINE_MARGIN]
-        timed = [c for c in close if _cost(c) is not None]
-        sized = [c for c in close if c.size_bytes is not None]
+        best, top = max(good, key=lambda pair: (pair[1], -(_cost(pair[0]) or 0), -(pair[0].size_bytes or 0)))
+        margin = HEADLINE_MARGIN if score_of(best) is None or is_share(best) else HEADLINE_MARGIN * abs(top)
+        close = [c for c, gain in good if gain >= top - margin]
         merits: dict[CellKey, list[str]] = {}
-        chosen = {c.key: c for c in close}
+        timed = [(cost, c.size_bytes or 0, c) for c in close if (cost := _cost(c)) is not None]
         if timed:
-            fastest = min(timed, key=lambda c: (_cost(c), c.size_bytes or 0))
+            _, _, fastest = min(timed, key=lambda t: t[:2])
             counted = count_of(fastest) is not None
             unit = "cycles" if fastest.instructions is None else "instructions"
             merits.setdefault(fastest.key, []).append(f"fewest {unit}" if counted else "fastest")
+        sized = [(c.size_bytes, _cost(c) or 0, c) for c in close if c.size_bytes is not None]
         if sized:
-            smallest = min(sized, key=lambda c: (c.size_bytes, _cost(c) or 0))
+            _, _, smallest = min(sized, key=lambda t: t[:2])
             merits.setdefault(smallest.key, []).append("smallest")
-        merits.setdefault(best.key, []).append("most accurate")
+        merits.setdefault(best.key, []).append("most accurate" if summary.score_head == ACCURACY else "best score")
+        chosen = {c.key: c for c in close}
         found += [Answer(column=column, merits=tuple(words), record=chosen[key]) for key, words in merits.items()]
     return found
+
+
+def is_candidate(record: CellRecord) -> bool:
+    """Whether an answer may name a cell: it ended ok, and nothing says that its number answers another question."""
+    return record.outcome == "ok" and not is_misread(record.findings)
 
 
 def _cost(record: CellRecord) -> int | None:
@@ -226,6 +271,9 @@ def _cost(record: CellRecord) -> int | None:
     return record.latency_median_ns if count is None else count
 
 
-def _score(record: CellRecord) -> float | None:
-    """Accuracy, or the agreement with the reference where there are no labels."""
-    return record.accuracy if record.accuracy is not None else agreement_share(record)
+def _gain(record: CellRecord) -> float | None:
+    """The score, such that more is better; the agreement with the reference where there is none."""
+    score = score_of(record)
+    if score is None:
+        return agreement_share(record)
+    return -score if lower_is_better(record) else score

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.report import ANSWER_TITLE, NO_ANSWER, Report, answers_frame
+from harness.reports.report import NO_ANSWER, Report, answer_title, answers_frame
+from harness.reports.scores import is_share, score_delta_of, score_of, score_text, value_text
 from harness.reports.sheets import OUTCOME_COLOURS, Styles, colour_words, fit_row, write_lines, write_value
 from harness.reports.summary import Summary
 from harness.reports.tables import NOT_RUN, row_size_text
-from harness.reports.values import GOOD, accuracy_text, clean, count_of, placement_text, score_text
+from harness.reports.values import GOOD, clean, count_of, placement_text
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 #: head, width and number format of the columns in a device's block
 BLOCK = (
     ("outcome", 12, "centre"),
-    ("accuracy", 9, "share"),
+    ("{score}", 9, "share"),
     ("95 % interval, test samples", 22, "text"),
     ("Δ to float32", 9, "delta"),
     ("median latency (µs)", 11, "us"),
@@ -73,7 +74,8 @@ def write_answers(sheet: Worksheet, styles: Styles, report: Report) -> None:
     """The first sheet: which recipe to take, per workload and device."""
     title = f"Run {report.run}: {report.counts_text}" if report.run else f"Latest cells: {report.counts_text}"
     sheet.write_string(0, 0, title, styles.title)
-    sheet.write_string(1, 0, f"{ANSWER_TITLE}. Latencies of different time bases are not comparable.", styles.note)
+    title = answer_title(report.summaries)
+    sheet.write_string(1, 0, f"{title}. Latencies of different time bases are not comparable.", styles.note)
     row = 3
     for summary in report.summaries:
         sheet.write_string(row, 0, clean(summary.title), styles.bold)
@@ -98,8 +100,8 @@ def write_answers(sheet: Worksheet, styles: Styles, report: Report) -> None:
 def _write_heads(sheet: Worksheet, styles: Styles, summary: Summary, row: int) -> None:
     sheet.set_row(row, 32)
     sheet.set_row(row + 1, 44)
-    for column, name in enumerate(("recipe", "size (bytes)")):
-        sheet.merge_range(row, column, row + 1, column, name, styles.head)
+    for place, name in enumerate(("recipe", "size (bytes)")):
+        sheet.merge_range(row, place, row + 1, place, name, styles.head)
     for position, column in enumerate(summary.columns):
         left = 2 + position * len(BLOCK)
         text = f"{clean(column.name)}\n{column.detail}"
@@ -118,9 +120,11 @@ def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int, blocks: li
     for position, (record, seeds) in enumerate(zip(line.cells, line.seed_notes, strict=True)):
         left = 2 + position * len(BLOCK)
         block = blocks[position]
-        values = _values(record, seeds, counted=block is not BLOCK)
+        values = _values(record, seeds, counted=len(block) > 4 and block[4][0] != BLOCK[4][0])
         for offset, (value, (_, width, kind)) in enumerate(zip(values, block, strict=True)):
             style = {"centre": styles.centre, "wrap": styles.wrap}.get(kind, styles.text)
+            if kind == "share" and record is not None and not is_share(record):
+                kind = "score"
             write_value(sheet, row, left + offset, value, style, styles.numbers.get(kind))
             if kind == "wrap" and value:
                 wrapped.append((value, width))
@@ -134,7 +138,7 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
     reason = "" if record.outcome in GOOD else clean(record.reason) or "no reason was recorded"
     measured = record.latency_median_ns is not None or count_of(record) is not None
     placement = placement_text(record) if measured else ""
-    score = score_text(record)
+    score, beside = score_of(record), score_text(record)
     figures = [_us(record.latency_median_ns), _us(record.latency_p90_ns), record.latency_samples]
     flash = ""
     if counted:
@@ -144,9 +148,9 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
         placement = f"{placement} (n={record.counted_inferences})" if placement else ""
     return [
         record.outcome,
-        record.accuracy,
-        score.removeprefix(accuracy_text(record.accuracy)).strip() if record.accuracy is not None else score or None,
-        record.accuracy_delta,
+        score,
+        beside.removeprefix(value_text(record, score)).strip() or None,
+        score_delta_of(record),
         *figures,
         "; ".join(part for part in (flash, placement, reason, seed_note) if part) or None,
     ]
@@ -154,12 +158,11 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
 
 def _block(summary: Summary, position: int) -> tuple[tuple[str, int, str], ...]:
     """The columns of one device: latency, or the count in its unit where the cells of the column count."""
-    cells = [row.cells[position] for row in summary.rows if row.cells[position] is not None]
+    cells = [cell for row in summary.rows if (cell := row.cells[position]) is not None]
     counted = [cell for cell in cells if count_of(cell) is not None]
-    if not counted:
-        return BLOCK
-    unit = "cycles" if counted[0].instructions is None else "instructions"
-    return tuple((name.format(unit=unit), width, kind) for name, width, kind in COUNT_BLOCK)
+    unit = "cycles" if counted and counted[0].instructions is None else "instructions"
+    block = COUNT_BLOCK if counted else BLOCK
+    return tuple((name.format(unit=unit, score=summary.score_head), width, kind) for name, width, kind in block)
 
 
 def _us(ns: int | None) -> float | None:
@@ -167,28 +170,26 @@ def _us(ns: int | None) -> float | None:
 
 
 def _colour(sheet: Worksheet, styles: Styles, summary: Summary, first: int, last: int) -> None:
-    """Outcomes by word, accuracy losses by size."""
+    """Outcomes by word, losses of score by size: of 1 where the score is a share, else of the float model's."""
     heads = [name for name, _, _ in BLOCK]
+    amber, red = (bound * _scale(summary) for bound in (LOSS_AMBER, LOSS_RED))
+    if summary.lower_is_better:
+        bounds = ((">=", red, "wrong"), (">=", amber, "failed"), ("<", amber, "ok"))
+    else:
+        bounds = (("<=", -red, "wrong"), ("<=", -amber, "failed"), (">", -amber, "ok"))
     for position in range(len(summary.columns)):
         left = 2 + position * len(BLOCK)
         outcome, delta = left + heads.index("outcome"), left + heads.index("Δ to float32")
         colour_words(sheet, styles, OUTCOME_COLOURS, first, outcome, last, outcome)
-        rules = (
-            ("blanks", None, None),
-            ("<=", -LOSS_RED, "wrong"),
-            ("<=", -LOSS_AMBER, "failed"),
-            (">", -LOSS_AMBER, "ok"),
-        )
-        for criteria, value, word in rules:
-            rule = (
-                {"type": "blanks", "stop_if_true": True}
-                if value is None
-                else {
-                    "type": "cell",
-                    "criteria": criteria,
-                    "value": value,
-                    "format": styles.colours[word],
-                    "stop_if_true": True,
-                }
-            )
-            sheet.conditional_format(first, delta, last, delta, rule)
+        sheet.conditional_format(first, delta, last, delta, {"type": "blanks", "stop_if_true": True})
+        for criteria, value, word in bounds:
+            rule = {"type": "cell", "criteria": criteria, "value": value, "format": styles.colours[word]}
+            sheet.conditional_format(first, delta, last, delta, {**rule, "stop_if_true": True})
+
+
+def _scale(summary: Summary) -> float:
+    """What a loss of score is a share of: 1, or the float model's score where scores are no shares."""
+    if summary.is_share:
+        return 1.0
+    floats = [s - d for r in summary.scored if (s := score_of(r)) is not None and (d := score_delta_of(r)) is not None]
+    return abs(floats[0]) if floats else 1.0

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from harness.results.record import CellRecord
+from harness.workloads.checks.table import CODES
 
 #: what a latency of each basis is, for column heads and notes
 BASIS_TEXT = {
@@ -43,27 +44,6 @@ _HOLDS_ITS_MODEL = "mlperf-tiny "
 def is_missing(value: object) -> bool:
     """None, NaN or pandas' NA, told apart without loading pandas."""
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
-
-
-def accuracy_text(value: float | None) -> str:
-    """`.9577`; a full 1 as `1.000`."""
-    if value is None:
-        return ""
-    text = f"{value:.4f}"
-    return text[1:] if text.startswith("0.") else f"{value:.3f}"
-
-
-def delta_text(value: float | None) -> str:
-    """`+.0012`, `-.0310`, `±.0000` for no difference."""
-    if value is None:
-        return ""
-    sign = "±" if round(value, 4) == 0 else "+" if value > 0 else "-"
-    return sign + accuracy_text(abs(value))
-
-
-def interval_text(low: float | None, high: float | None) -> str:
-    """`[.9536, .9615]`."""
-    return "" if low is None or high is None else f"[{accuracy_text(low)}, {accuracy_text(high)}]"
 
 
 def duration_text(ns: float | None) -> str:
@@ -114,30 +94,10 @@ def outcome_word(record: CellRecord) -> str:
     return _OUTCOME_WORDS[record.outcome]
 
 
-def score_text(record: CellRecord, *, narrow: bool = False) -> str:
-    """Accuracy with its interval and sample count; without labels, the agreement with the reference."""
-    if record.accuracy is not None:
-        interval = interval_text(record.accuracy_low, record.accuracy_high)
-        if narrow and interval:
-            interval = f"[{record.accuracy_low:.3f},{record.accuracy_high:.3f}]".replace("0.", ".")
-        return " ".join(p for p in (accuracy_text(record.accuracy), interval, f"n={record.samples}") if p)
-    if record.agreement is not None:
-        return f"agreement {accuracy_text(record.agreement)} n={record.reference_samples}"
-    if record.max_lsb_diff is not None and record.mismatch_share is not None:
-        share = accuracy_text(1 - record.mismatch_share)
-        return f"agreement {share}, at most {record.max_lsb_diff:g} LSB off, n={record.reference_samples}"
-    if record.nrmse is not None:
-        return f"NRMSE {record.nrmse:.2g} to the reference n={record.reference_samples}"
-    return ""
-
-
-def agreement_share(record: CellRecord) -> float | None:
-    """How far a cell without labels agrees with its reference, 0 to 1: top-1 answers, outputs within the rule, or 1 - NRMSE."""
-    if record.agreement is not None:
-        return record.agreement
-    if record.mismatch_share is not None:
-        return 1 - record.mismatch_share
-    return None if record.nrmse is None else max(0.0, 1 - record.nrmse)
+def misread_text(record: CellRecord) -> str:
+    """What says that the score answers another question: the codes of the findings, which stand below the table."""
+    codes = dict.fromkeys(f.code for f in record.findings if f.code in CODES and f.severity == "error")
+    return f"not the question: {', '.join(codes)}" if codes and record.ran else ""
 
 
 def count_of(record: CellRecord) -> int | None:

@@ -33,11 +33,13 @@ _OUTCOMES = (
     ("not run", "Planned, but there is no record: the run ended before, or the cell was left out."),
 )
 _RULES = (
-    "Accuracy is measured on the device, with a 95 % Wilson interval, against the float model on the same samples.",
+    "A score is measured on the device, with a 95 % interval, against the float model on the same samples: by its metric, which "
+    "is accuracy with Wilson's interval where nothing else is said.",
     "A latency stands only with its placement, outcome and sample count; it is timed on the device around invoke alone.",
     "Statistics are computed from the raw samples, which are kept: see raw/ beside this workbook.",
     "References differ between models; max_lsb_diff and agreement against different references are not comparable.",
-    f"Colours of the loss against float32: red from {LOSS_RED} on, amber from {LOSS_AMBER} on, else green.",
+    f"Colours of the loss against float32: red from {LOSS_RED} on, amber from {LOSS_AMBER} on, else green; of scores that are no "
+    "shares of 1, as a share of the float model's.",
     "Charts show cells with the outcome ok; the points are in the sheet Chart points.",
 )
 

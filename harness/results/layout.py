@@ -21,6 +21,7 @@ from harness.results.faults import storage_faults
 
 STORE_NAME = "store.sqlite"
 LATEST_NAME = "latest"
+OBJECTS_NAME = "objects"
 
 
 def utc_now() -> str:
@@ -43,7 +44,7 @@ def run_dir(results_dir: Path, run: str) -> Path:
     Raises:
         UserInputError: for a run name that would leave the results folder.
     """
-    if not run or run in (".", "..", LATEST_NAME, "objects") or run.startswith(".") or "/" in run or "\0" in run:
+    if not run or run in (".", "..", LATEST_NAME, OBJECTS_NAME) or run.startswith(".") or "/" in run or "\0" in run:
         raise UserInputError(f"'{run}' cannot be the name of a run", hint="run ids look like 20261121-093000-a1b2")
     return Path(results_dir) / run
 
@@ -55,11 +56,13 @@ def ensure_writable(results_dir: Path, *existing: str) -> None:
         existing: files in it that must be writable too, where they exist.
 
     Raises:
-        UserInputError: it is read-only, or not a folder.
+        UserInputError: it is read-only, not a folder, or something stands where the link to the newest run belongs.
         HarnessError: the disk is full.
     """
     with storage_faults(Path(results_dir)):
         Path(results_dir).mkdir(parents=True, exist_ok=True)
+        check_latest(Path(results_dir))
+        (Path(results_dir) / OBJECTS_NAME).mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=results_dir, prefix=".tmp-")
         try:
             os.write(handle, b"\0" * 4096)
@@ -71,15 +74,30 @@ def ensure_writable(results_dir: Path, *existing: str) -> None:
                 path.open("r+b").close()
 
 
+def check_latest(results_dir: Path) -> None:
+    """Proves that `results/latest` can be made to lead to a run: there is nothing yet, or a link or file that may be replaced.
+
+    Raises:
+        UserInputError: a real folder (or a pipe, a device) has that name, which nobody's run may delete.
+    """
+    latest = results_dir / LATEST_NAME
+    if latest.is_symlink() or not latest.exists() or latest.is_file():
+        return
+    raise UserInputError(
+        "a real folder stands where the link to the newest run belongs"
+        if latest.is_dir()
+        else "is no link and no file",
+        where=str(latest),
+        hint="move it away, or give another folder with --results",
+    )
+
+
 def point_latest(results_dir: Path, run: str) -> None:
     """Makes `results/latest` lead to the run's folder: a symbolic link, or a text file where links are not possible."""
     results_dir = Path(results_dir)
     latest = results_dir / LATEST_NAME
     with storage_faults(latest):
-        if latest.is_dir() and not latest.is_symlink():
-            raise UserInputError(
-                "a real folder stands where the link to the newest run belongs", where=str(latest), hint="move it away"
-            )
+        check_latest(results_dir)
         temporary = results_dir / f".tmp-latest-{secrets.token_hex(4)}"
         try:
             os.symlink(run, temporary, target_is_directory=True)

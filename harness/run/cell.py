@@ -95,6 +95,6 @@ def _drive_steady(
     wanted = min(available, context.samples or available)
     pace_ns = bench.pace_ns if bench.pace_ns is not None else float(np.mean(bench.samples_ns))
     count = budget.eval_samples(wanted, pace_ns)
-    measurement.evaluated = worker.evaluate(hashes, count, progress=progress)
+    measurement.evaluated = worker.evaluate(hashes, count, progress=progress, beginnings=model.beginnings)
     measurement.samples = count
     return time.perf_counter_ns() - begun_ns

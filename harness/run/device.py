@@ -18,7 +18,7 @@ from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellKey, CellRecord
 from harness.run.budget import Budget
 from harness.run.cell import drive_cell, new_measurement, now_utc
-from harness.run.jobs import DeviceJob, Execution, PlannedCell
+from harness.run.jobs import DeviceJob, Execution, PlannedCell, samples_per_cell
 from harness.run.measurement import Adaptation, CellContext, Failure, Measurement
 from harness.run.predicted import note_prediction
 
@@ -113,7 +113,7 @@ class DeviceRunner:
             deadlines=profile.deadlines_spec(),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
             time_basis=self._time_basis(),
-            samples=self._samples(key.backend),
+            samples=samples_per_cell(self.job.profile, key.backend, self.job.samples),
         )
 
     def _time_basis(self) -> TimeBasis:
@@ -129,14 +129,6 @@ class DeviceRunner:
             return self.board.delegate_text(path)
         except DeviceError:
             return path  # the link broke: the cell's own next request says so, and is tried again
-
-    def _samples(self, backend: str) -> int | None:
-        """Samples per cell: the command line's, else the backend's, else the device's; None for all."""
-        profile = self.job.profile
-        if self.job.samples is not None:
-            return self.job.samples or None
-        own = profile.backends[backend].samples
-        return profile.samples_count if own is None else None if own == "all" else own
 
     def run_one(self, cell: PlannedCell) -> CellRecord | None:
         """One cell with its retries; ends in a saved record, or None when the run was interrupted.

@@ -47,6 +47,18 @@ class DeviceJob:
     samples: int | None
 
 
+def samples_per_cell(profile: Profile, backend: str, asked: int | None) -> int | None:
+    """Samples per cell: the command line's, else the backend's, else the device's; None for all.
+
+    Args:
+        asked: the command line's: None as the profile says, 0 for all.
+    """
+    if asked is not None:
+        return asked or None
+    own = profile.backends[backend].samples
+    return profile.samples_count if own is None else None if own == "all" else own
+
+
 @dataclass(kw_only=True)
 class Execution:
     """The state that the device threads of one run share."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.boards.profile.model import Profile
-from harness.boards.resolve import get_profile
+from harness.boards.resolve import get_profiles
 from harness.core.errors import MissingPartError, UserInputError, unknown_name
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.record import CellKey
+from harness.run.jobs import samples_per_cell
 from harness.run.options import RunOptions
 from harness.workloads.base import Workload
 
@@ -25,7 +26,7 @@ class ChosenDevice:
 
 
 def choose_devices(options: RunOptions) -> list[ChosenDevice]:
-    """The profiles and backends of `--device` and `--backend`.
+    """The profiles and backends of `--device`, `--runtime` and `--backend`.
 
     Raises:
         UserInputError: no device named, an unknown one, or a backend that none of the devices has.
@@ -33,8 +34,9 @@ def choose_devices(options: RunOptions) -> list[ChosenDevice]:
     if not options.devices:
         raise UserInputError("no device named", hint="add --device host-litert, or see `harness devices list`")
     chosen = []
-    for name in dict.fromkeys(options.devices):
-        profile = get_profile(name, options.devices_dir, emulated=options.emulated)
+    for profile in get_profiles(
+        options.devices, options.devices_dir, emulated=options.emulated, runtimes=options.runtimes
+    ):
         _require_available(profile)
         backends = tuple(b for b in profile.backends if not options.backends or b in options.backends)
         chosen.append(ChosenDevice(device=profile.name, profile=profile, backends=backends))
@@ -79,13 +81,24 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     from harness.workloads.datasets import DataSource
     from harness.workloads.registry import get_workload, workload_names
 
-    source = DataSource.default(options.data_dir)
+    source = replace(DataSource.default(options.data_dir), samples=most_samples(devices, options.samples))
     data = Path(options.data) if options.data else None
     names = options.workloads or workload_names()
     workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
-    return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))
+    return Plan(
+        keys=keys,
+        prepare=lambda say: prepare_requests(
+            requests, source, jobs=options.jobs, say=say, deadline_s=options.deadline_s
+        ),
+    )
+
+
+def most_samples(devices: Sequence[ChosenDevice], asked: int | None) -> int | None:
+    """The largest number of samples that any cell evaluates; None where one takes all. `asked` is the command line's."""
+    counts = [samples_per_cell(c.profile, backend, asked) for c in devices for backend in c.backends]
+    return None if None in counts else max((count for count in counts if count is not None), default=None)
 
 
 def distinct(workloads: Sequence[Workload]) -> list[Workload]:

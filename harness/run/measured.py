@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, sha256_json
-from harness.prepare.prepared import PreparedModel
-from harness.run.matrix import Plan, choose_devices, key_of, make_plan
+from harness.prepare.prepared import PreparedModel, Say
+from harness.prepare.samples import value_inputs
+from harness.run.matrix import ChosenDevice, Plan, choose_devices, key_of, make_plan
 from harness.run.options import RunOptions
-from harness.run.plan import prepare_without_data
-from harness.variants.artifact import AS_IS
+from harness.run.plan import prepare_finished, prepare_without_data
+from harness.tflite.graph import read_graph
+from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import Tolerance
+from harness.workloads.base import Tolerance, stratified_order
+from harness.workloads.checks.inputs import refuse_open_inputs
+from harness.workloads.named_inputs import read_named_samples
 from harness.workloads.registry import get_workload
+from harness.workloads.user import workload_name
 
 #: how many random inputs stand in for data; the reference is asked about all of them
 RANDOM_SAMPLES = 256
@@ -38,11 +45,16 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         )
     artifact = artifact_from_file(path)
     devices = choose_devices(options)
+    several = len(artifact.inputs) > 1
     if options.data is not None:
-        return make_plan(options, devices)
+        return _named_plan(path, artifact, options, devices) if several else make_plan(options, devices)
+    if several and options.metric is not None:
+        raise UserInputError(f"the metric '{options.metric}' needs samples with labels", hint="give an .npz by --data")
+    if several:
+        refuse_open_inputs(read_graph(path))
     count = options.samples or random_samples
     base = PreparedModel(
-        workload=get_workload(str(path), metric=options.metric).name,
+        workload=workload_name(path) if several else get_workload(str(path), metric=options.metric).name,
         metric=None,
         tolerance=Tolerance(),
         recipe=AS_IS,
@@ -54,3 +66,32 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     )
     keys = tuple(key_of(base, c.device, backend) for c in devices for backend in c.backends)
     return Plan(keys=keys, prepare=lambda say: [prepare_without_data(path, samples=count, seed=0, base=base, say=say)])
+
+
+def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
+    """A model with several inputs, and the user's samples of each, called like it."""
+    graph = read_graph(path)
+    refuse_open_inputs(graph)
+    data = Path(options.data or "").expanduser().absolute()
+    samples = read_named_samples(data, graph, artifact.inputs, options.metric)
+    strata = samples.metric.strata(samples.labels) if samples.metric and samples.labels is not None else None
+    order = stratified_order(strata, samples.count)
+    base = PreparedModel(
+        workload=workload_name(path),
+        metric=samples.metric,
+        tolerance=Tolerance(),
+        recipe=AS_IS,
+        seed=0,
+        artifact=artifact,
+        dataset_name=data.stem,
+        dataset_note=f"{data.name}, {samples.count:,} samples of {len(samples.values)} inputs"
+        + ("" if samples.metric else "; no labels: agreement with the reference only"),
+        dataset_digest=samples.digest,
+        sample_ids=order,
+        labels=None if samples.labels is None else samples.labels[order],
+    )
+
+    def prepare(say: Say) -> list[PreparedModel]:
+        return [prepare_finished(replace(base, inputs=value_inputs(samples.values, order, samples.digest)), say)]
+
+    return Plan(keys=tuple(key_of(base, c.device, b) for c in devices for b in c.backends), prepare=prepare)

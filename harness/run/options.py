@@ -20,6 +20,8 @@ class RunOptions:
     recipes: tuple[str, ...] = ("core",)
     devices: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
+    #: releases of runtimes, as NAME==VERSION, that each device is run with in place of its own
+    runtimes: tuple[str, ...] = ()
     seeds: int = 1
     #: samples per cell: None as the profile says, 0 for all
     samples: int | None = None
@@ -35,6 +37,8 @@ class RunOptions:
     #: changed bounds of the outcome `wrong`, as NAME=VALUE
     tolerances: tuple[str, ...] = ()
     jobs: int | None = None
+    #: how long a conversion, or a training without progress, may take
+    deadline_s: float | None = None
 
     def absolute(self) -> RunOptions:
         """The same options from any working folder: `--resume` may be called from another one."""
@@ -63,6 +67,21 @@ class RunOptions:
             return from_plain(RunOptions, stored, {})
         except ValueError as error:
             raise UserInputError(f"the run's stored options cannot be read ({error})", hint="start a new run") from None
+
+
+def parse_samples(text: str | None) -> int | None:
+    """None for "as the profile says", 0 for `all`, else the number.
+
+    Raises:
+        UserInputError: for anything else.
+    """
+    if text is None:
+        return None
+    if text == "all":
+        return 0
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
 
 
 def parse_tolerances(settings: Sequence[str]) -> dict[str, Any]:

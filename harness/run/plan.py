@@ -14,6 +14,7 @@ import numpy as np
 from harness.measure.reference import LITERT_FLOAT, References
 from harness.prepare.prepared import FLOAT_RECIPE, PreparedModel, Say, prepare_model, random_inputs, with_graph_facts
 from harness.results.record import CellKey
+from harness.run.question import Questions
 from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.keys import model_digest
 from harness.variants.recipe import Recipe, parse_recipe
@@ -64,7 +65,12 @@ def cell_keys(
 
 
 def prepare_requests(
-    requests: Sequence[ModelRequest], source: DataSource, *, jobs: int | None = None, say: Say | None = None
+    requests: Sequence[ModelRequest],
+    source: DataSource,
+    *,
+    jobs: int | None = None,
+    say: Say | None = None,
+    deadline_s: float | None = None,
 ) -> list[PreparedModel]:
     """Builds what is not built yet and adds samples, references and the float model's answers. Order is kept.
 
@@ -84,6 +90,7 @@ def prepare_requests(
         ],
         jobs=jobs,
         progress=lambda *a: say("building", *a[-2:]) if len(a) >= 2 else None,
+        deadline_s=deadline_s,
     )
     artifacts = dict(zip(wanted, built, strict=True))
     return _prepare(requests, artifacts, source, say)
@@ -94,26 +101,33 @@ def _prepare(
 ) -> list[PreparedModel]:
     datasets: dict[str, Dataset] = {}
     sources: dict[str, str] = {}
-    baselines: dict[tuple[str, int], np.ndarray | None] = {}
+    baselines: dict[tuple[str, int], tuple[PreparedModel | None, np.ndarray | None]] = {}
     prepared = []
     with References() as references:
+        questions = Questions(references)
         for done, request in enumerate(requests):
             say("preparing samples and references", done, len(requests))
             workload = request.workload
             dataset = datasets.setdefault(workload.name, None) or workload.load_dataset(source)  # type: ignore[arg-type]
             datasets[workload.name] = dataset
             artifact = _artifact(request, artifacts)
-            model = prepare_model(workload, request.recipe, artifact, dataset)
+            model = prepare_model(workload, request.recipe, artifact, dataset, source.samples)
             model = replace(model, model_sha256=_source_sha256(workload, artifact, sources))
             baseline = (workload.name, request.seed)
             if baseline not in baselines:
-                baselines[baseline] = _float_answers(
-                    workload, artifacts.get((workload.name, FLOAT_RECIPE, request.seed)), dataset, references
+                baselines[baseline] = _float_model(
+                    workload,
+                    artifacts.get((workload.name, FLOAT_RECIPE, request.seed)),
+                    dataset,
+                    source.samples,
+                    references,
                 )
+            float_model, float_answers = baselines[baseline]
             model = references.add_reference(model)
-            if baselines[baseline] is not None:
-                model = replace(model, float_answers=baselines[baseline], float_identity=LITERT_FLOAT.identity)
-            prepared.append(model)
+            if float_answers is not None:
+                model = replace(model, float_answers=float_answers, float_identity=LITERT_FLOAT.identity)
+            found = questions.findings(workload, dataset, model, float_model)
+            prepared.append(replace(model, findings=(*model.findings, *found)))
         say("preparing samples and references", len(requests), len(requests))
     return prepared
 
@@ -139,12 +153,14 @@ def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artif
     return artifacts[(request.workload.name, request.recipe, request.seed)]
 
 
-def _float_answers(
-    workload: Workload, artifact: Artifact | None, dataset: Dataset, references: References
-) -> np.ndarray | None:
+def _float_model(
+    workload: Workload, artifact: Artifact | None, dataset: Dataset, samples: int | None, references: References
+) -> tuple[PreparedModel | None, np.ndarray | None]:
+    """The float model of a workload's recipes and its answers; None where there is none, or it was refused."""
     if artifact is None or artifact.path is None:
-        return None
-    return references.float_answers(prepare_model(workload, FLOAT_RECIPE, artifact, dataset))
+        return None, None
+    model = prepare_model(workload, FLOAT_RECIPE, artifact, dataset, samples)
+    return model, references.float_answers(model)
 
 
 def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say) -> PreparedModel:
@@ -153,15 +169,14 @@ def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedM
 
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, samples, seed)
-    model = with_graph_facts(
-        replace(
-            base,
-            artifact=artifact,
-            inputs=inputs,
-            sample_ids=np.arange(samples, dtype=np.int64),
-            model_sha256=artifact.sha256,
-        )
+    return prepare_finished(
+        replace(base, artifact=artifact, inputs=inputs, sample_ids=np.arange(samples, dtype=np.int64)), say
     )
+
+
+def prepare_finished(base: PreparedModel, say: Say) -> PreparedModel:
+    """A finished .tflite with its samples, and what its graph and the references say of it."""
+    model = with_graph_facts(replace(base, model_sha256=base.artifact.sha256))
     say("asking the references", 0, 1)
     with References() as references:
         model = references.add_reference(model)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.core.errors import UserInputError
+from harness.core.errors import ExitCode, UserInputError
 from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
@@ -40,8 +40,9 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """2 where a device or link failed, else 0. Unsupported and wrong are answers, not failures."""
-        return 2 if self.not_run or any(r.outcome == "failed" for r in self.records) else 0
+        """Whether a device or link failed, or cells were not run. Unsupported and wrong are answers, not failures."""
+        failed = self.not_run or any(r.outcome == "failed" for r in self.records)
+        return ExitCode.DEVICE_FAILED if failed else ExitCode.DONE
 
 
 def run_session(

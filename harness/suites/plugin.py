@@ -5,11 +5,23 @@ Loaded by every pytest in the environment, so nothing heavy is imported before a
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-_SESSION = pytest.StashKey["object"]()
+if TYPE_CHECKING:
+    from harness.prepare.prepared import Say
+    from harness.results.record import CellRecord
+    from harness.suites.session import SuiteCell, SuiteSession
+
+_SESSION: pytest.StashKey[SuiteSession] = pytest.StashKey()
+#: of a test: its device or link failed, and says nothing of the cell
+_DEVICE_FAILED = pytest.StashKey[bool]()
+#: of the session: whether tests failed for such a reason, and for any other
+_DEVICE_FAILURES = pytest.StashKey[bool]()
+_OTHER_FAILURES = pytest.StashKey[bool]()
 _USAGE_ERROR = pytest.StashKey[str]()
 
 
@@ -25,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--recipe", action="append", default=[], metavar="NAME", help="recipes instead of the suites' own (repeatable)"
     )
     group.addoption("--backend", action="append", default=[], metavar="NAME", help="only these backends (repeatable)")
+    group.addoption(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="NAME==VERSION",
+        help="release of a runtime in place of the devices' own (repeatable)",
+    )
     group.addoption("--emulated", action="store_true", help="run on the devices' emulated twins")
     group.addoption("--samples", metavar="N|all", help="samples per cell")
     group.addoption("--budget", metavar="8m", help="time for all cells: shrinks samples, never cells")
@@ -61,7 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
-def _teller(config: pytest.Config):
+def _teller(config: pytest.Config) -> Say:
     """Tells in the terminal, a line per tenth, how far the preparation before the first cell is."""
     told: dict[str, int] = {}
 
@@ -76,7 +95,7 @@ def _teller(config: pytest.Config):
     return say
 
 
-def _marks(cell) -> list:
+def _marks(cell: SuiteCell) -> list[pytest.MarkDecorator]:
     """A strict xfail for an expected outcome: if the surprise is that it works, the test fails and says so."""
     from harness.suites.suite import EXPECTED_ERRORS
 
@@ -92,9 +111,10 @@ def _marks(cell) -> list:
     ]
 
 
-def _cell_of(item: pytest.Item):
+def _cell_of(item: pytest.Item) -> SuiteCell | None:
     """The planned cell of a test; None for any other test, and for a suite that the options left without cells."""
-    planned = getattr(item, "callspec", None) and item.callspec.params.get("cell")
+    called = getattr(item, "callspec", None)
+    planned = called.params.get("cell") if called else None
     return planned if hasattr(planned, "key") else None
 
 
@@ -107,7 +127,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     empty = [
         i
         for i in items
-        if "cell" in getattr(i, "fixturenames", ()) and hasattr(i.module, "SUITE") and _cell_of(i) is None
+        if "cell" in getattr(i, "fixturenames", ())
+        and hasattr(getattr(i, "module", None), "SUITE")
+        and _cell_of(i) is None
     ]
     if empty:
         config.hook.pytest_deselected(items=empty)
@@ -122,21 +144,37 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def cell(request: pytest.FixtureRequest):
-    """The finished cell of this test: `cell.record` holds every figure, `cell.check()` asserts what the suite promises."""
+def cell(request: pytest.FixtureRequest) -> SuiteCell:
+    """The finished cell of this test: `cell.record` holds every figure, `cell.check()` asserts what the suite promises.
+
+    A cell whose device or link failed is an error of the test's set-up, because it says nothing of the cell.
+    """
     from harness.core.errors import HarnessError
 
-    planned = request.param
+    planned: SuiteCell = request.param
     try:
         record = request.config.stash[_SESSION].run(planned)
     except HarnessError as error:
         pytest.fail(str(error), pytrace=False)
     for name, value in _properties(record).items():
         request.node.user_properties.append((name, value))
+    if record.outcome == "failed":
+        request.node.stash[_DEVICE_FAILED] = True
+        pytest.fail(f"{record.key.text_with_seed} failed: {record.reason}", pytrace=False)
     return planned
 
 
-def _properties(record) -> dict[str, object]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Notes whose fault a failure is: the exit code depends on it."""
+    report = yield
+    if report.failed:
+        of_device = report.when == "setup" and item.stash.get(_DEVICE_FAILED, False)
+        item.session.stash[_DEVICE_FAILURES if of_device else _OTHER_FAILURES] = True
+    return report
+
+
+def _properties(record: CellRecord) -> dict[str, object]:
     """The cell's figures as JUnit properties; what does not apply is left out."""
     from harness.reports.jsonout import cell_json
 
@@ -146,7 +184,7 @@ def _properties(record) -> dict[str, object]:
     }
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     suite_session = terminalreporter.config.stash.get(_SESSION, None)
     if suite_session is not None and suite_session.summary:
         terminalreporter.section("harness")
@@ -155,5 +193,11 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     suite_session = session.config.stash.get(_SESSION, None)
-    if suite_session is not None:
-        suite_session.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    if suite_session is None:
+        return
+    suite_session.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    only_devices = session.stash.get(_DEVICE_FAILURES, False) and not session.stash.get(_OTHER_FAILURES, False)
+    if exitstatus == pytest.ExitCode.TESTS_FAILED and only_devices:
+        from harness.core.errors import PYTEST_DEVICE_FAILED
+
+        session.exitstatus = PYTEST_DEVICE_FAILED

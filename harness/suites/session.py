@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
 from harness.run.device import DeviceRunner
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
-from harness.run.matrix import ChosenDevice, choose_devices
-from harness.run.options import RunOptions
+from harness.run.matrix import ChosenDevice, choose_devices, most_samples
+from harness.run.options import RunOptions, parse_samples
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
 from harness.session.conclude import conclude
 from harness.suites.suite import Expectation, Suite, check_record, find_expectation, load_expectations
@@ -45,12 +45,29 @@ class SuiteCell:
         return f"/seed{self.key.seed}" if self.key.seed else ""
 
     def check(self) -> None:
-        """Asserts outcome, accuracy drop and tolerance.
+        """Asserts outcome and score.
 
         Raises:
             AssertionError: one of harness.suites.suite's, with the figures.
         """
-        check_record(self.record, self.suite.max_accuracy_drop)
+        assert self.record is not None, "a cell is checked once it ran"
+        check_record(
+            self.record,
+            self.suite.max_accuracy_drop,
+            max_score_drop=self.suite.max_score_drop,
+            metric=self.request.workload.metric,
+        )
+
+
+@dataclass(kw_only=True)
+class _Begun:
+    """A run under way, from its first test on."""
+
+    store: Store
+    execution: Execution
+    budget: Budget
+    #: filled once they are prepared
+    models: dict[tuple[str, str, int], PreparedModel] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,19 +79,16 @@ class SuiteSession:
     say: Say = lambda what, done, total: None
     summary: str = ""
     _cells: list[SuiteCell] = field(default_factory=list)
-    _models: dict[tuple[str, str, int], PreparedModel] | None = None
-    _store: Store | None = None
-    _execution: Execution | None = None
+    _begun: _Begun | None = None
     _runners: dict[str, DeviceRunner] = field(default_factory=dict)
     _broken: dict[str, HarnessError] = field(default_factory=dict)
     _unprepared: HarnessError | None = None
 
     def __post_init__(self) -> None:
-        from harness.cli.options import parse_samples
-
         self.options = RunOptions(
             devices=tuple(self.option.device),
             backends=tuple(self.option.backend),
+            runtimes=tuple(self.option.runtime),
             recipes=tuple(self.option.recipe),
             samples=parse_samples(self.option.samples),
             budget_s=parse_duration(self.option.budget) if self.option.budget else None,
@@ -101,7 +115,8 @@ class SuiteSession:
         if self.option.workload and suite.workload not in self.option.workload:
             return []
         expectations = load_expectations(folder / "expectations.yaml")
-        workload = get_workload(suite.workload, data=Path(suite.data) if suite.data else None)
+        data = Path(suite.data) if suite.data else None
+        workload = get_workload(suite.workload, data=data, metric=suite.metric)
         recipes = select_recipes(self.option.recipe or suite.recipes)
         cells = []
         for chosen in self.devices:
@@ -123,16 +138,10 @@ class SuiteSession:
         Raises:
             HarnessError: when preparation fails; then every cell fails the same way.
         """
-        if self._unprepared is not None:
-            raise self._unprepared
-        try:
-            self._begin()
-        except HarnessError as error:
-            self._unprepared = error
-            raise
+        begun = self._prepared()
         device = cell.key.device
-        planned = PlannedCell(key=cell.key, model=self._models[(cell.key.workload, cell.key.recipe, cell.key.seed)])
-        runner = self._runner(device)
+        planned = PlannedCell(key=cell.key, model=begun.models[(cell.key.workload, cell.key.recipe, cell.key.seed)])
+        runner = self._runner(device, begun)
         if device in self._broken:
             cell.record = runner.fail(planned, self._broken[device])
             return cell.record
@@ -150,9 +159,28 @@ class SuiteSession:
         cell.record = record
         return record
 
-    def _begin(self) -> None:
-        if self._models is not None:
-            return
+    def _prepared(self) -> _Begun:
+        """The run with its models, prepared at the first call.
+
+        Raises:
+            HarnessError: they could not be; the same at every later call.
+        """
+        if self._unprepared is not None:
+            raise self._unprepared
+        begun = self._begun or self._begin()
+        if not begun.models:
+            try:
+                requests = {(c.key.workload, c.key.recipe, c.key.seed): c.request for c in self._cells}
+                source = replace(self.source, samples=most_samples(self.devices, self.options.samples))
+                prepared = prepare_requests(list(requests.values()), source, say=self.say)
+            except HarnessError as error:
+                self._unprepared = error
+                raise
+            begun.models = dict(zip(requests, prepared, strict=True))
+        return begun
+
+    def _begin(self) -> _Begun:
+        """Opens the store and begins the run in it."""
         store = Store.open(self.results)
         info = RunInfo(
             run=new_run_id(),
@@ -162,23 +190,21 @@ class SuiteSession:
             environment={"harness": __version__, "kind": "suite", "options": asdict(self.options)},
         )
         store.begin_run(info)
-        self._store = store
-        self._execution = Execution(
+        execution = Execution(
             run=info.run,
             store=store,
             finish=finisher(ObjectStore(self.results)),
             devices_dir=self.options.devices_dir,
         )
-        requests = {(c.key.workload, c.key.recipe, c.key.seed): c.request for c in self._cells}
-        prepared = prepare_requests(list(requests.values()), self.source, say=self.say)
-        self._budget = Budget(total_s=self.options.budget_s, cells=len(self._cells))
-        self._models = dict(zip(requests, prepared, strict=True))
+        budget = Budget(total_s=self.options.budget_s, cells=len(self._cells))
+        self._begun = _Begun(store=store, execution=execution, budget=budget)
+        return self._begun
 
-    def _runner(self, device: str) -> DeviceRunner:
+    def _runner(self, device: str, begun: _Begun) -> DeviceRunner:
         if device not in self._runners:
             chosen = next(c for c in self.devices if c.device == device)
             job = DeviceJob(profile=chosen.profile, device=device, cells=(), samples=self.options.samples)
-            self._runners[device] = DeviceRunner(job=job, execution=self._execution, budget=self._budget)
+            self._runners[device] = DeviceRunner(job=job, execution=begun.execution, budget=begun.budget)
         return self._runners[device]
 
     def _free(self, wanted: DeviceRunner) -> None:
@@ -191,11 +217,11 @@ class SuiteSession:
         """Gives the devices back, closes the run and exports its tables."""
         for runner in self._runners.values():
             runner.close()
-        if self._store is None:
+        begun, self._begun = self._begun, None
+        if begun is None:
             return
-        run = self._execution.run
-        folder = conclude(self._store, run, self.results, state="interrupted" if interrupted else "finished")
+        run, state = begun.execution.run, "interrupted" if interrupted else "finished"
+        with begun.store:
+            folder = conclude(begun.store, run, self.results, state=state)
         if folder is not None:
             self.summary = f"run {run}: tables in {folder}"
-        self._store.close()
-        self._store = None

@@ -1,4 +1,4 @@
-"""What a test suite states: which workload, which recipes, and how much accuracy a variant may lose."""
+"""What a test suite states: which workload, which recipes, and how much of its score a variant may lose."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harness.core.errors import UserInputError
 
 if TYPE_CHECKING:
     from harness.results.record import CellKey, CellRecord
+    from harness.workloads.metrics.base import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +21,20 @@ class Suite:
     Attributes:
         workload: a published workload, or the path of your own model file.
         recipes: names, globs, `core` or `all`; `--recipe` replaces them.
-        max_accuracy_drop: largest accepted loss of accuracy against the float model on the same samples.
+        max_accuracy_drop: largest accepted loss of accuracy against the float model on the same samples, where accuracy is the
+            workload's metric.
         data: the .npz of a workload that is your own model file.
+        metric: what such a model is judged by; None: what its output and labels ask for.
+        max_score_drop: largest accepted worsening of the score, in its unit and whichever way is better, for any metric; None:
+            `max_accuracy_drop` for accuracy, no bound for others.
     """
 
     workload: str
     recipes: tuple[str, ...] = ("core",)
     max_accuracy_drop: float = 0.02
     data: str | None = None
+    metric: str | None = None
+    max_score_drop: float | None = None
 
 
 class CellUnsupported(AssertionError):
@@ -46,8 +53,12 @@ class CellFailed(AssertionError):
     """The board or the link failed, not the model."""
 
 
-class AccuracyDrop(AssertionError):
-    """The cell lost more accuracy than its suite accepts."""
+class ScoreDrop(AssertionError):
+    """The cell's score is further from the float model's than its suite accepts."""
+
+
+class AccuracyDrop(ScoreDrop):
+    """The same, where the score is the accuracy."""
 
 
 #: what an expectation may name -> what the test raises then
@@ -71,12 +82,19 @@ class Expectation:
 CHANCE = 0.05
 
 
-def check_record(record: CellRecord, max_accuracy_drop: float) -> None:
-    """Asserts what a suite promises of a finished cell: its outcome is ok, and no drop of accuracy beyond the bound that
-    chance does not explain (McNemar's exact test on the same samples, p under `CHANCE`).
+def check_record(
+    record: CellRecord, max_accuracy_drop: float, *, max_score_drop: float | None = None, metric: Metric | None = None
+) -> None:
+    """Asserts what a suite promises of a finished cell: its outcome is ok, and its score is no further from the float model's
+    than the bound, unless chance explains that (the metric's paired test on the same samples, p under `CHANCE`).
+
+    Args:
+        max_accuracy_drop, max_score_drop: see `Suite`.
+        metric: the workload's, which words what is wrong with a score.
 
     Raises:
-        CellUnsupported, CellWrong, CellUndecided, CellFailed, AccuracyDrop: with the figures in the message.
+        CellUnsupported, CellWrong, CellUndecided, CellFailed, AccuracyDrop, ScoreDrop: with the figures in the message.
+        unittest.SkipTest: the cell is an estimate; there is nothing to assert.
     """
     reason = record.reason or "no reason given"
     if record.outcome == "unsupported":
@@ -87,13 +105,36 @@ def check_record(record: CellRecord, max_accuracy_drop: float) -> None:
         raise CellUndecided(f"{record.key.text} cannot be told right from wrong: {reason}")
     if record.outcome == "failed":
         raise CellFailed(f"{record.key.text} failed: {reason}")
-    by_chance = record.mcnemar_p is not None and record.mcnemar_p >= CHANCE
-    if record.accuracy_delta is not None and record.accuracy_delta < -max_accuracy_drop and not by_chance:
+    if record.outcome == "estimated":
+        import unittest
+
+        raise unittest.SkipTest(f"{record.key.text} is an estimate: nothing ran, and nothing was computed")
+    is_accuracy = record.accuracy is not None
+    bound = max_score_drop if max_score_drop is not None or not is_accuracy else max_accuracy_drop
+    _check_score(record, bound, metric)
+
+
+def _check_score(record: CellRecord, bound: float | None, metric: Metric | None) -> None:
+    delta = record.accuracy_delta if record.score_delta is None else record.score_delta
+    p = record.mcnemar_p if record.score_p is None else record.score_p
+    if bound is None or delta is None:
+        return
+    loss = delta if record.metric_direction == "lower" else -delta
+    if loss <= bound or (p is not None and p >= CHANCE):
+        return
+    test = f"p = {p:.3g}" if p is not None else "no paired test"
+    if record.accuracy is not None:
+        words = f"lost {loss:.4f} accuracy against the float model, more than the accepted {bound:g}"
         raise AccuracyDrop(
-            f"{record.key.text} lost {-record.accuracy_delta:.4f} accuracy against the float model, more than the accepted "
-            f"{max_accuracy_drop:g}: {record.accuracy:.4f} on {record.samples} samples; {record.only_float_right} only the "
-            f"float model got right, {record.only_cell_right} only this variant (McNemar p = {record.mcnemar_p:.3g})"
+            f"{record.key.text} {words}: {record.accuracy:.4f} on {record.samples} samples; {record.only_float_right} only the "
+            f"float model got right, {record.only_cell_right} only this variant (McNemar {test})"
         )
+    name = (record.metric or "score").replace("_", " ")
+    unit = f" {record.metric_unit}" if record.metric_unit else ""
+    words = metric.bound_words(delta, bound) if metric else f"is {loss:g}{unit} worse in {name} than {bound:g} accepts"
+    raise ScoreDrop(
+        f"{record.key.text} {words}: {record.score:.4g}{unit} on {record.samples} samples ({record.score_test}, {test})"
+    )
 
 
 def find_expectation(expectations: list[Expectation], key: CellKey) -> Expectation | None:

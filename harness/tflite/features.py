@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from harness.tflite.arithmetic import NodeArithmetic, is_integer, node_arithmetic, node_types, weights_of
 from harness.tflite.graph import Graph
-from harness.tflite.support import Support, known_runtimes, runtime_supports
+from harness.tflite.support import Support, known_runtimes, newest_runtimes, runtime_supports
 
-__all__ = ["Features", "Support", "features", "is_integer_model", "known_runtimes", "output_lsb", "runtime_supports"]
+__all__ = [
+    "Features", "Support", "features", "is_integer_model", "known_runtimes", "newest_runtimes", "output_lsb", "runtime_supports",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

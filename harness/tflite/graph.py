@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.core.files import read_regular
 from harness.core.tensor import TensorIo
 from harness.tflite import schema
 from harness.tflite.flatbuffer import Buffer, CorruptBuffer, Table
@@ -120,6 +121,8 @@ class Graph:
     #: operators of the other subgraphs, which a runtime must know as well
     other_nodes: tuple[Node, ...] = ()
     source: str | None = None
+    #: key of each signature -> the number of its subgraph
+    signatures: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[int, Node]:
@@ -166,9 +169,9 @@ def read_graph(source: str | os.PathLike[str] | bytes | memoryview) -> Graph:
     else:
         where = str(source)
         try:
-            data = memoryview(Path(source).read_bytes())
-        except OSError as error:
-            raise UserInputError(f"cannot be read: {error.strerror}", where=where) from None
+            data = memoryview(read_regular(Path(source)))
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL inside
+            raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
     if len(data) < 8 or bytes(data[4:8]) != _IDENTIFIER:
         raise UserInputError(
             "is not a .tflite file: the identifier TFL3 is missing" if len(data) else "is empty",
@@ -192,7 +195,7 @@ class _OpCode:
 
 
 def _read_model(buffer: Buffer, where: str | None) -> Graph:
-    """Schema slots of Model: 0 version, 1 operator_codes, 2 subgraphs, 3 description, 4 buffers."""
+    """Schema slots of Model: 0 version, 1 operator_codes, 2 subgraphs, 3 description, 4 buffers, 7 signature_defs."""
     model = buffer.root()
     codes = [_read_op_code(table) for table in model.tables(1)]
     subgraphs = model.tables(2)

@@ -3,7 +3,7 @@
 A runtime can accept every op version of a model and still compute it wrongly: tflite-runtime 2.14.0 reads per-channel
 FULLY_CONNECTED weights with float activations as if the first channel's scale held for all. Each file in `runtimes/` lists
 the op versions that a runtime registers (made by `harness.tflite.probe`, which asks the runtime itself) and rules found by
-running one-op models against numpy (tests/tflite/test_features.py runs them again).
+running one-op models against numpy (tests/tflite/test_features.py and test_runtime_defects.py run them again).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import unknown_name
-from harness.tflite.arithmetic import NodeTypes, node_types
+from harness.tflite.arithmetic import NodeTypes, node_types, weights_of
+from harness.tflite.dimensions import has_impossible_dimension
 from harness.tflite.graph import Graph, Node
 from harness.tflite.row_sums import overflowing_rows
 
@@ -46,6 +47,14 @@ class Support:
 def known_runtimes() -> tuple[tuple[str, str], ...]:
     """(name, version) of every runtime there is a data file for."""
     return tuple(sorted((data["runtime"], data["version"]) for data in map(_read, _FOLDER.glob("*.json"))))
+
+
+def newest_runtimes() -> tuple[tuple[str, str], ...]:
+    """(name, version) of the newest known version of each runtime: those that a reader who asked for none is told about."""
+    newest: dict[str, str] = {}
+    for name, version in known_runtimes():
+        newest[name] = max(newest.get(name, version), version, key=lambda v: [int(part) for part in v.split(".")])
+    return tuple(newest.items())
 
 
 def runtime_supports(
@@ -80,12 +89,13 @@ def runtime_supports(
         for t in graph.tensors
         if t.dtype not in data["tensor_types"]
     ]
+    refusals += _dimension_refusals(graph)
     wrongs: list[str] = []
     advice: dict[str, None] = {}
     for node in graph.nodes:
         types = node_types(graph, node)
-        for rule in data["rules"] if types else ():
-            if types and _matches(rule, types, kernels, machine):
+        for rule in data["rules"]:
+            if _matches(rule, types or _without_weights(graph, node), kernels, machine) and _fits(rule, graph, node):
                 rows = overflowing_rows(graph, node) if rule.get("row_sums_overflow") else None
                 if rows == ():
                     continue
@@ -137,6 +147,15 @@ def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[
     return refusals, unknowns
 
 
+def _dimension_refusals(graph: Graph) -> list[str]:
+    """Tensors whose scales are said to lie along an axis that they have not: every release of every runtime refuses them."""
+    return [
+        f"tensor {t.index} '{t.name}': its quantized_dimension is {t.quantized_dimension}, and it has {len(t.shape)} dimensions"
+        for t in graph.tensors
+        if has_impossible_dimension(t)
+    ]
+
+
 def _proven(data: dict[str, Any], types: NodeTypes) -> bool:
     proven = data["proven_weights"]
     return types.weight in proven["*"] or types.weight in proven.get(types.op, ())
@@ -144,6 +163,40 @@ def _proven(data: dict[str, Any], types: NodeTypes) -> bool:
 
 def _numbers(rows: tuple[int, ...]) -> str:
     return ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+
+
+def _without_weights(graph: Graph, node: Node) -> NodeTypes:
+    """The types of a node without weights: that of its first input that holds numbers."""
+    flowing = next((t for t in graph.node_inputs(node) if not t.is_constant), None)
+    return NodeTypes(
+        op=node.op,
+        activation=flowing.dtype
+        if flowing is not None and (flowing.is_quantized or flowing.dtype == "float32")
+        else None,
+        weight="",
+        per_channel=None,
+        weight_zero_point=False,
+        constant=False,
+    )
+
+
+def _fits(rule: dict[str, Any], graph: Graph, node: Node) -> bool:
+    """The conditions of a rule on shapes and scales.
+
+    `output_rank_from`: the output has at least so many axes. `flattens_input`: the op reads more than the last axis of its input
+    as one row. `rescales`: input and output have different scales.
+    """
+    source, outputs = next(graph.node_inputs(node), None), list(graph.node_outputs(node))
+    if source is None or not outputs:
+        return True
+    weights = weights_of(graph, node)
+    seen = {
+        "flattens_input": weights is not None and len(source.shape) > 2 and source.shape[-1:] != weights.shape[-1:],
+        "rescales": source.scales != outputs[0].scales,
+    }
+    if len(outputs[0].shape) < rule.get("output_rank_from", 0):
+        return False
+    return all(rule.get(key, value) == value for key, value in seen.items())
 
 
 def _matches(rule: dict[str, Any], types: NodeTypes, kernels: Kernels, machine: str | None) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Metric
+from harness.workloads.rows import Rows
 
 if TYPE_CHECKING:
     from harness.workloads.datasets import DataSource
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 #: short for the usual metric: multiclass (softmax or logits) for top-1 accuracy, binary (one sigmoid output) for accuracy with
 #: threshold .5, none for no metric: agreement with the reference only
 Task = Literal["multiclass", "binary", "none"]
+#: where a model that remembers earlier inferences starts anew: before every sample, or before every sequence of samples
+State = Literal["sample", "sequence"]
 METRIC_OF_TASK: dict[Task, str] = {"multiclass": "top1", "binary": "binary"}
 
 
@@ -29,20 +32,23 @@ class Dataset:
         name: such as `mnist` or `digits-28x28`.
         note: what it is and where it came from, in words; shown under every table.
         digest: SHA-256 over names, shapes, dtypes and bytes of all arrays; part of the cell's identity.
-        x_train, x_test: float32, [N, ...], already normalised.
+        x_train, x_test: float32, [N, ...], already normalised; large ones stay in their file (`harness.workloads.rows`).
         y_train, y_test: labels as the workload's metric takes them, [N, ...]: class numbers, int64 [N], for classification;
             None where there are no labels.
         origin: the file or package it was read from, for a reader.
+        sequences: int64 [N], the number of each test sample's sequence, for workloads with `state` "sequence"; samples of one
+            sequence stand together, in the order of time.
     """
 
     name: str
     note: str
     digest: str
-    x_train: np.ndarray | None
+    x_train: Rows | None
     y_train: np.ndarray | None
-    x_test: np.ndarray
+    x_test: Rows
     y_test: np.ndarray | None
     origin: str = ""
+    sequences: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +111,10 @@ class Workload:
         architecture_version: goes into the training key; raise it when `build_model` changes.
         model_path: the user's own model file (.keras, .h5, SavedModel folder, .tflite), for workloads made of one.
         data_path: the user's own .npz, for workloads made of one.
+        keras_major: the Keras that wrote `model_path`, which also reads it; models that `build_model` builds are Keras 2.
         from_logits: the model's outputs are logits; False when it ends in softmax or sigmoid. Losses need to know.
+        state: `sample`: no sample sees what those before it left in the model. `sequence`: a model that remembers carries it on
+            within one sequence of the dataset (`Dataset.sequences`), and starts anew with the next.
     """
 
     name: str
@@ -119,10 +128,12 @@ class Workload:
     tolerance: Tolerance = field(default_factory=Tolerance)
     model_path: str | None = None
     data_path: str | None = None
+    keras_major: Literal[2, 3] = 2
     from_logits: bool = False
     #: the largest accuracy loss against float that the workload's suite accepts
     max_accuracy_drop: float = 0.03
     metric: Metric | None = None
+    state: State = "sample"
 
     def __post_init__(self) -> None:
         metric, task = self.metric, self.task

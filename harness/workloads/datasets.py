@@ -57,12 +57,14 @@ class DataSource:
         fetched_dir: where `harness data fetch` puts files.
         parts: `test` leaves `x_train` and `y_train` out of loaded datasets, which saves time and memory where only
             evaluation is wanted. Digests stay the same.
+        samples: how many test samples will be evaluated at most, None for all; of a large test set no more are made ready.
     """
 
     data_dir: Path | None = None
     keras_dir: Path | None = None
     fetched_dir: Path | None = None
     parts: Literal["all", "test"] = "all"
+    samples: int | None = None
 
     @classmethod
     def default(cls, option: str | os.PathLike[str] | None = None) -> DataSource:

@@ -1,52 +1,21 @@
-"""Reading an .npz file that somebody else made: every fault is named with its file, its key and what was expected.
-
-Never with pickle: an .npz whose arrays are Python objects is refused, because loading one runs code.
-"""
+"""Arrays of an .npz that somebody else made: every fault is named with its file, its key and what was expected."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.workloads.archive import Archive
+from harness.workloads.digest import array_title, arrays_digest
 from harness.workloads.metrics.base import Ends
 from harness.workloads.metrics.classes import class_numbers
 
-
-def _open(path: Path) -> np.lib.npyio.NpzFile:
-    """Opens `path` as an .npz archive, without reading an array yet."""
-    if path.is_dir():
-        raise UserInputError("is a folder, expected an .npz file", where=str(path))
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(6)
-        if magic == b"\x93NUMPY":
-            raise UserInputError(
-                "holds one bare array (.npy), expected an .npz file of named arrays",
-                where=str(path),
-                hint="write it with numpy.savez(path, x_test=..., y_test=...)",
-            )
-        # Asked first: np.load would take any other file for a pickle, and say so.
-        if magic[:2] != b"PK":
-            raise UserInputError("is not an .npz file", where=str(path), hint="write one with numpy.savez")
-        archive = np.load(path, allow_pickle=False)
-        if not archive.files:
-            archive.close()
-            raise UserInputError(
-                "has no arrays in it", where=str(path), hint="write it with numpy.savez(path, x_test=..., y_test=...)"
-            )
-        return archive
-    except FileNotFoundError:
-        raise UserInputError("no such file", where=str(path), hint="give the path of an .npz file") from None
-    except PermissionError:
-        raise UserInputError("not readable", where=str(path), hint="check the file's permissions") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        hint = "it is truncated or damaged; write it again with numpy.savez, or download it again"
-        raise UserInputError(f"is not an .npz file that can be read ({error})", where=str(path), hint=hint) from error
+#: arrays up to this size are hashed whole, larger ones in blocks
+_WHOLE_BYTES = 256 << 20
 
 
 def npz_keys(path: Path) -> list[str]:
@@ -55,8 +24,8 @@ def npz_keys(path: Path) -> list[str]:
     Raises:
         UserInputError: when the file cannot be read as .npz.
     """
-    with _open(path) as archive:
-        return sorted(archive.files)
+    with Archive(path) as archive:
+        return archive.keys
 
 
 def read_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -68,27 +37,37 @@ def read_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = (
         optional: keys that are read where they are there.
 
     Raises:
-        UserInputError: file missing, truncated, corrupt, pickled, or without a required key.
+        UserInputError: file missing, truncated, corrupt, pickled, without a required key, or too large for the memory.
     """
-    with _open(path) as archive:
-        missing = [key for key in required if key not in archive.files]
+    with Archive(path) as archive:
+        missing = [key for key in required if key not in archive.keys]
         if missing:
+            beside = f"; beside them {', '.join(archive.others)}, no array" if archive.others else ""
             raise UserInputError(
                 f"has no array '{missing[0]}'",
                 where=str(path),
-                hint=f"expected the keys {', '.join(required)}; found {', '.join(sorted(archive.files)) or 'none'}",
+                hint=f"expected the keys {', '.join(required)}; found {', '.join(archive.keys) or 'none'}{beside}",
             )
-        arrays: dict[str, np.ndarray] = {}
-        for key in [*required, *(k for k in optional if k in archive.files)]:
-            try:
-                arrays[key] = archive[key]
-            except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-                if "allow_pickle" in str(error):
-                    what, hint = f"array '{key}' holds pickled Python objects", "save plain numeric arrays"
-                else:
-                    what, hint = f"array '{key}' is truncated or corrupt ({error})", "write or download the file again"
-                raise UserInputError(what, where=str(path), hint=hint) from error
-    return arrays
+        return {key: archive.read(key) for key in [*required, *(k for k in optional if k in archive.keys)]}
+
+
+def file_digest(path: Path, keys: Sequence[str]) -> str:
+    """`arrays_digest` of named arrays in a file, without all of them in memory.
+
+    Raises:
+        UserInputError: as `read_arrays`.
+    """
+    digest = hashlib.sha256()
+    with Archive(path) as archive:
+        for key in sorted(keys):
+            header = archive.header(key)
+            if header.size_bytes <= _WHOLE_BYTES or header.in_fortran_order or not header.shape:
+                arrays_digest({key: archive.read(key)}, digest)
+                continue
+            digest.update(array_title(key, header.dtype, header.shape))
+            for block in archive.blocks(key):
+                digest.update(block.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def check_samples(x: np.ndarray, *, path: Path, key: str, sample_shape: tuple[int, ...] | None = None) -> None:
@@ -100,26 +79,47 @@ def check_samples(x: np.ndarray, *, path: Path, key: str, sample_shape: tuple[in
     Raises:
         UserInputError: naming file, key and what was expected.
     """
+    check_kind(x.shape, x.dtype, path=path, key=key, sample_shape=sample_shape)
+    check_finite(x, path=path, key=key)
+
+
+def check_kind(
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    path: Path,
+    key: str,
+    sample_shape: tuple[int, ...] | None = None,
+) -> None:
+    """The part of `check_samples` that an array's header tells."""
     where = str(path)
-    if x.dtype.kind not in "uif":
+    if dtype.kind not in "uif":
         raise UserInputError(
-            f"array '{key}' has dtype {x.dtype}, expected numbers",
+            f"array '{key}' has dtype {dtype}, expected numbers",
             where=where,
             hint="save uint8, another integer type or float32",
         )
     expected = f"[N, {', '.join(map(str, sample_shape))}]" if sample_shape else "[N, ...]"
-    if x.ndim < 2 or (sample_shape is not None and x.shape[1:] != sample_shape):
-        raise UserInputError(f"array '{key}' has shape {list(x.shape)}, expected {expected}", where=where)
-    if x.size == 0:
-        what = f"array '{key}' is empty (shape {list(x.shape)})"
+    if len(shape) < 2 or (sample_shape is not None and shape[1:] != sample_shape):
+        raise UserInputError(f"array '{key}' has shape {list(shape)}, expected {expected}", where=where)
+    if 0 in shape:
+        what = f"array '{key}' is empty (shape {list(shape)})"
         raise UserInputError(what, where=where, hint="at least one sample is needed")
+
+
+def check_finite(x: np.ndarray, *, path: Path, key: str, first: int = 0) -> None:
+    """The part of `check_samples` that needs the values.
+
+    Args:
+        x: samples, the first of which is number `first` of the array.
+    """
     # The sum is not finite when any value is not; an overflow of finite values is told apart by the exact check.
     if x.dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
         if len(bad):
             raise UserInputError(
-                f"array '{key}' has NaN or infinite values in {len(bad)} of {len(x)} samples, first in sample {bad[0]}",
-                where=where,
+                f"array '{key}' has NaN or infinite values in {len(bad)} of {len(x)} samples, first in sample {first + bad[0]}",
+                where=str(path),
                 hint="clean the data before it is saved",
             )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.datasets import PUBLISHED, read_published
-from harness.workloads.digest import arrays_digest
 from harness.workloads.metrics.classes import is_whole
-from harness.workloads.npz import check_labels, check_samples, npz_keys, read_arrays
+from harness.workloads.npz import check_finite, check_kind, check_labels, file_digest, npz_keys
 
 _PAIRS = (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
 
@@ -29,24 +30,38 @@ def describe_npz(path: Path) -> list[str]:
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
     used = [key for pair in _PAIRS for key in pair if key in keys]
-    arrays = read_arrays(path, used)
     lines = []
-    for x_key, y_key in _PAIRS:
-        if x_key in arrays:
-            x = arrays[x_key]
-            check_samples(x, path=path, key=x_key)
-            lines.append(f"{x_key:<8} {x.dtype} {list(x.shape)}, values {x.min():g} to {x.max():g}")
-        if y_key in arrays:
-            if x_key not in arrays:
-                raise UserInputError(f"has '{y_key}' without '{x_key}'", where=str(path))
-            y = arrays[y_key]
-            lines.append(f"{y_key:<8} {y.dtype} {list(y.shape)}, {_labels(y, len(arrays[x_key]), path, y_key)}")
-    unused = [key for key in keys if key not in used]
+    with Archive(path) as archive:
+        headers = {key: archive.header(key) for key in used}
+        for x_key, y_key in _PAIRS:
+            if x_key in headers:
+                lines.append(_samples_line(archive, headers[x_key]))
+            if y_key in headers:
+                if x_key not in headers:
+                    raise UserInputError(f"has '{y_key}' without '{x_key}'", where=str(path))
+                lines.append(_labels_line(archive, headers[y_key], headers[x_key].shape[0]))
+        unused = [*(key for key in keys if key not in used), *(f"{name} (no array)" for name in archive.others)]
     if unused:
         lines.append(f"beside   {', '.join(unused)}")
-    lines.append(f"layout   {_layout(path, arrays)}")
-    lines.append(f"digest   {arrays_digest(arrays)}")
+    lines.append(f"layout   {_layout(path, headers)}")
+    lines.append(f"digest   {file_digest(path, used)}")
     return lines
+
+
+def _samples_line(archive: Archive, header: ArrayHeader) -> str:
+    """Type, shape and range of samples, after a look at every value."""
+    check_kind(header.shape, header.dtype, path=archive.path, key=header.key)
+    blocks = iter([archive.read(header.key)]) if header.in_fortran_order else archive.blocks(header.key)
+    low, high, first = math.inf, -math.inf, 0
+    for block in blocks:
+        check_finite(block, path=archive.path, key=header.key, first=first)
+        low, high, first = min(low, block.min()), max(high, block.max()), first + len(block)
+    return f"{header.key:<8} {header.dtype} {list(header.shape)}, values {low:g} to {high:g}"
+
+
+def _labels_line(archive: Archive, header: ArrayHeader, count: int) -> str:
+    words = _labels(archive.read(header.key), count, archive.path, header.key)
+    return f"{header.key:<8} {header.dtype} {list(header.shape)}, {words}"
 
 
 def _labels(y: np.ndarray, count: int, path: Path, key: str) -> str:
@@ -59,9 +74,9 @@ def _labels(y: np.ndarray, count: int, path: Path, key: str) -> str:
     return f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
 
 
-def _layout(path: Path, arrays: dict[str, np.ndarray]) -> str:
+def _layout(path: Path, headers: dict[str, ArrayHeader]) -> str:
     for dataset in PUBLISHED.values():
-        if "x_test" in arrays and arrays["x_test"].shape[1:] == dataset.sample_shape:
+        if "x_test" in headers and headers["x_test"].shape[1:] == dataset.sample_shape:
             try:
                 read_published(path, dataset)
             except UserInputError as error:

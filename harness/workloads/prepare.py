@@ -19,10 +19,10 @@ def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
 
     Args:
         x: numbers, [N, ...], as the float model takes them.
-        io: the model's input. Its first axis is the batch (-1 when dynamic); other axes may be -1, which fits any size.
+        io: the model's input. A first axis of 1 or -1 is the batch; other axes may be -1, which fits any size.
 
     Returns:
-        [N, *io.shape[1:]] in `io.dtype`. A trailing channel axis of 1 is added or dropped where that makes the shapes fit.
+        [N, *io.sample_shape] in `io.dtype`. A trailing channel axis of 1 is added or dropped where that makes the shapes fit.
 
     Raises:
         UserInputError: the shapes do not fit, or the input's dtype or quantization cannot take these samples.
@@ -63,13 +63,19 @@ def fitting_shape(have: tuple[int, ...], io: TensorIo) -> tuple[int, ...]:
     Raises:
         UserInputError: no way to see the samples fits.
     """
-    want = io.shape[1:]
+    want = io.sample_shape
     count, sample = have[0] if have else 0, have[1:]
     candidates = [sample, (*sample, 1)] + ([sample[:-1]] if sample[-1:] == (1,) else [])
     for candidate in candidates:
         if len(candidate) == len(want) and all(w in (-1, c) for w, c in zip(want, candidate, strict=True)):
             return (count, *candidate)
     expected = ", ".join("any" if axis == -1 else str(axis) for axis in want)
+    if io.shape[1:] == sample and want == io.shape:
+        raise UserInputError(
+            f"the model takes {io.shape[0]} samples at once: its input is [{expected}]",
+            where=f"input '{io.name}'",
+            hint="export it with a batch of 1",
+        )
     raise UserInputError(
         f"samples have shape {list(sample)}, the model takes [{expected}]",
         where=f"input '{io.name}'",

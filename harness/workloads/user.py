@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.core.files import sha256_json
+from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
-from harness.workloads.base import Dataset, Schedule, Workload
+from harness.workloads.archive import Archive, ArrayHeader
+from harness.workloads.base import Dataset, Schedule, State, Workload
+from harness.workloads.checks.inputs import refuse_open_inputs
+from harness.workloads.checks.outputs import output_ends, units_and_places
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
 from harness.workloads.metrics.base import Metric
-from harness.workloads.npz import check_samples, npz_keys, read_arrays
+from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
+from harness.workloads.rows import Rows, StoredRows
+from harness.workloads.sequences import checked_sequences
 from harness.workloads.user_metric import chosen_metric, data_words, ends_for
+
+if TYPE_CHECKING:
+    from harness.tflite.graph import Graph
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
 _RANDOM_SAMPLES = 256
+#: samples that take more than this as float32 stay in their file, and rows of them are read as they are needed
+_WHOLE_BYTES = 256 << 20
 #: an already trained model is only trained on gently, and on at most this many samples
 _SCHEDULE = Schedule(
     epochs=0,
@@ -40,13 +51,17 @@ _SCHEDULE = Schedule(
 class ModelEnds:
     """What is known about the user's model without running it.
 
-    `input` has -1 where any size fits; None when the file does not say. `output_units` is None when it does not say.
+    `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
+    see `Ends`; None when the file does not say.
     """
 
     kind: Literal["keras", "tflite"]
     input: TensorIo | None
     output_units: int | None
     from_logits: bool
+    places: int | None = None
+    numbers: bool = False
+    keras_major: Literal[2, 3] = 2
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -70,7 +85,15 @@ def model_ends(path: Path) -> ModelEnds:
     ends = keras_ends(file)
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
-    return ModelEnds(kind="keras", input=io, output_units=ends.output_units, from_logits=ends.from_logits)
+    units, places = units_and_places(ends.output_shape)
+    return ModelEnds(
+        kind="keras",
+        input=io,
+        output_units=ends.output_units if units is None else units,
+        places=places,
+        from_logits=ends.from_logits,
+        keras_major=file.keras_major,
+    )
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -79,22 +102,36 @@ def _tflite_ends(path: Path) -> ModelEnds:
     graph = read_graph(path)
     if len(graph.inputs) != 1 or not graph.outputs:
         what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
-        raise UserInputError(what, where=str(path), hint="models with several inputs are not supported")
-    tensor, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+        raise UserInputError(what, where=str(path), hint="`harness measure` takes models with several inputs")
+    refuse_open_inputs(graph)
+    tensor = graph.tensors[graph.inputs[0]]
     shape = tensor.shape_signature or tensor.shape
     scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
-    io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=(-1, *shape[1:]), scale=scale, zero_point=zero_point)
-    last = graph.producers.get(graph.outputs[0])
-    while last is not None and last.op in ("QUANTIZE", "DEQUANTIZE"):
-        last = graph.producers.get(last.inputs[0])
-    squashed = last is not None and last.op in ("SOFTMAX", "LOGISTIC")
-    units = output.shape[-1] if output.shape else None
-    return ModelEnds(kind="tflite", input=io, output_units=units, from_logits=not squashed)
+    if shape[:1] in ((1,), (-1,)):
+        shape = (-1, *shape[1:])
+    io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
+    return tflite_output_ends(graph, io)
+
+
+def tflite_output_ends(graph: Graph, io: TensorIo | None = None) -> ModelEnds:
+    """What is known of a .tflite's first output, beside one input that is known already."""
+    output = output_ends(graph)[0]
+    units, places = units_and_places(output.shape)
+    return ModelEnds(
+        kind="tflite",
+        input=io,
+        output_units=units,
+        places=places,
+        numbers=output.numbers,
+        from_logits=not output.squashed,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """The user's .npz as the model wants it. `x_test`/`y_test` (and `x_train`/`y_train`), or `x`/`y`, or `x` alone.
+
+    `sequence`, the number of each evaluated sample's sequence, makes the model's state be carried within one.
 
     Two numbers may stand beside them: `scale` and `offset`, applied as x * scale + offset. Without them values go in as
     they are (uint8 pixels as 0..255). Where the dtype of `x` is the integer dtype of a .tflite's input, the values are
@@ -113,8 +150,7 @@ class Samples:
         return sha256_json([raw, rules])
 
     def _raw_digest(self) -> str:
-        keys = npz_keys(self.path)
-        return arrays_digest(read_arrays(self.path, [k for k in keys if k in _KNOWN_KEYS]))
+        return file_digest(self.path, [k for k in npz_keys(self.path) if k in _KNOWN_KEYS])
 
     def load(self, source: DataSource) -> Dataset:
         """Reads, checks and converts the samples.
@@ -122,44 +158,95 @@ class Samples:
         Raises:
             UserInputError: naming file, key and what was expected.
         """
-        keys = npz_keys(self.path)
+        with Archive(self.path) as archive:
+            return self._load(archive, source)
+
+    def _load(self, archive: Archive, source: DataSource) -> Dataset:
+        keys = archive.keys
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
         train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
-        arrays = read_arrays(self.path, [x_key], [y_key, *train_keys, "scale", "offset"])
-        x_test = self._samples(arrays, x_key)
+        small = [key for key in (y_key, *train_keys[1:], "scale", "offset", SEQUENCE) if key in keys]
+        arrays = {key: archive.read(key) for key in small}
+        x_test = self._samples(archive, x_key, arrays)
         y_test = self._labels(arrays, y_key, len(x_test))
         x_train = y_train = None
-        if "x_train" in arrays:
-            x_train = self._samples(arrays, "x_train")
+        if train_keys and "x_train" in keys:
+            x_train = self._samples(archive, "x_train", arrays)
             y_train = self._labels(arrays, "y_train", len(x_train))
         elif source.parts == "all":
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
             name=self.path.stem,
-            note=self._note(keys, arrays[x_key], len(x_test)),
+            note=self._note(keys, archive.header(x_key)),
             digest=self.digest(source),
             x_train=x_train,
             y_train=y_train,
             x_test=x_test,
             y_test=y_test,
             origin=str(self.path),
+            sequences=self._sequences(arrays, len(x_test)),
         )
 
-    def _samples(self, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
-        """float32 [N, *the model's input shape]."""
-        x, io = arrays[key], self.ends.input
-        check_samples(x, path=self.path, key=key)
-        if io is not None:
-            try:
-                x = x.reshape(fitting_shape(x.shape, io))
-            except UserInputError as error:
-                what = f"array '{key}' does not fit the model: {error.what}"
-                raise UserInputError(what, where=str(self.path), hint=error.hint) from error
-            if _are_tensor_values(x, io):
-                return (x.astype(np.float32) - np.float32(io.zero_point)) * np.float32(io.scale)
+    @property
+    def state(self) -> State:
+        """Where a model that remembers starts anew, as the file says."""
+        return "sequence" if SEQUENCE in npz_keys(self.path) else "sample"
+
+    def _sequences(self, arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
+        if SEQUENCE not in arrays:
+            return None
+        return checked_sequences(arrays[SEQUENCE], count, str(self.path), SEQUENCE)
+
+    def _samples(self, archive: Archive, key: str, arrays: dict[str, np.ndarray]) -> Rows:
+        """float32 [N, *the model's input shape]; in memory, or in the file when they are many."""
+        header = archive.header(key)
+        check_kind(header.shape, header.dtype, path=self.path, key=key)
+        shape = self._fitting(header)
+        convert = functools.partial(self._converted, key, shape[1:], *self._scaling(header, arrays))
+        if math.prod(shape) * 4 > _WHOLE_BYTES and not header.in_fortran_order:
+            return StoredRows(self.path, key, shape, convert)
+        archive.require_memory(header, math.prod(shape) * 4)
+        return convert(0, archive.read(key))
+
+    def _fitting(self, header: ArrayHeader) -> tuple[int, ...]:
+        """The samples' shape as the model takes them, with the number of samples in front."""
+        if self.ends.input is None:
+            return header.shape
+        try:
+            return fitting_shape(header.shape, self.ends.input)
+        except UserInputError as error:
+            what = f"array '{header.key}' does not fit the model: {error.what}"
+            raise UserInputError(what, where=str(self.path), hint=error.hint) from error
+
+    def _scaling(self, header: ArrayHeader, arrays: dict[str, np.ndarray]) -> tuple[np.float32, np.float32, np.float32]:
+        """What turns stored values into real ones: (x - zero point) * scale + offset."""
+        io = self.ends.input
+        if io is not None and _are_tensor_values(header.dtype, io):
+            return np.float32(io.zero_point), np.float32(io.scale), np.float32(0)
         scale, offset = (self._number(arrays, name, default) for name, default in (("scale", 1.0), ("offset", 0.0)))
-        return (x.astype(np.float32) * np.float32(scale) + np.float32(offset)).astype(np.float32, copy=False)
+        return np.float32(0), np.float32(scale), np.float32(offset)
+
+    def _converted(
+        self,
+        key: str,
+        sample: tuple[int, ...],
+        zero_point: np.float32,
+        scale: np.float32,
+        offset: np.float32,
+        first: int,
+        raw: np.ndarray,
+    ) -> np.ndarray:
+        """Stored rows, the first of which is number `first`, as float32 [n, *sample]."""
+        check_finite(raw, path=self.path, key=key, first=first)
+        x = raw.reshape(len(raw), *sample).astype(np.float32)
+        if zero_point:
+            x -= zero_point
+        if scale != 1:
+            x *= scale
+        if offset:
+            x += offset
+        return x
 
     def _number(self, arrays: dict[str, np.ndarray], key: str, default: float) -> float:
         if key not in arrays:
@@ -179,10 +266,10 @@ class Samples:
             raise UserInputError(what, where=str(self.path))
         return self.metric.checked(arrays[key], ends_for(self.ends, self.path, key))
 
-    def _note(self, keys: list[str], x: np.ndarray, count: int) -> str:
-        words = [f"{self.path.name}, {count:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
+    def _note(self, keys: list[str], x: ArrayHeader) -> str:
+        words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
         io = self.ends.input
-        if io is not None and _are_tensor_values(x, io):
+        if io is not None and _are_tensor_values(x.dtype, io):
             words.append(f"values of the {io.dtype} input as they are")
         elif "scale" in keys or "offset" in keys:
             words.append("scaled by the file's scale and offset")
@@ -190,16 +277,20 @@ class Samples:
             words.append("values as they are")
         if self.ends.kind == "keras" and "x_train" not in keys:
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
+        if SEQUENCE in keys:
+            words.append("the model's state is carried within a sequence of samples")
         if self.metric is None:
             words.append("no labels: agreement with the reference only")
         return "; ".join(words)
 
 
-_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset")
+#: the array that says which samples follow each other
+SEQUENCE = "sequence"
+_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset", SEQUENCE)
 
 
-def _are_tensor_values(x: np.ndarray, io: TensorIo) -> bool:
-    return io.dtype in ("int8", "uint8", "int16") and x.dtype == io.dtype
+def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:
+    return io.dtype in ("int8", "uint8", "int16") and dtype == io.dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +323,7 @@ class RandomInputs:
 
     def _inputs(self) -> np.ndarray:
         rng = np.random.default_rng(0)
-        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.shape[1:]))
+        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.sample_shape))
         if self.io.dtype.startswith("float"):
             return rng.random(shape, dtype=np.float32)
         limits = np.iinfo(self.io.dtype)
@@ -252,7 +343,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         UserInputError: a file is missing or damaged, the model carries code, or model, samples and metric do not fit.
     """
     path = path.expanduser().absolute()
-    if not path.exists():
+    if not exists(path):
         known = "a known workload, or a .keras, .h5 or .tflite file or SavedModel folder"
         raise UserInputError("no such file or folder", where=str(path), hint=f"expected {known}")
     ends = model_ends(path)
@@ -264,7 +355,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
                 hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
             )
         assert ends.input is not None
-        quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.shape[1:])), np.float32), ends.input)
+        quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.sample_shape)), np.float32), ends.input)
         if metric_name is not None:
             raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
@@ -279,7 +370,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
 
         build_model = functools.partial(load_keras_model, path)
     return Workload(
-        name=_workload_name(path),
+        name=workload_name(path),
         title=f"{path.name} (a model of your own)",
         metric=metric,
         load_dataset=samples.load,
@@ -289,12 +380,14 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         model_path=str(path),
         data_path=str(data) if data else None,
         from_logits=ends.from_logits,
+        state=samples.state if isinstance(samples, Samples) else "sample",
+        keras_major=ends.keras_major,
     )
 
 
-def _workload_name(path: Path) -> str:
+def workload_name(path: Path) -> str:
     """The file's stem in the characters of a test id; a published workload's name is never taken."""
     from harness.workloads.registry import workload_names
 
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model"
+    stem = short_name(re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model")
     return f"user-{stem}" if stem in workload_names() else stem

@@ -37,7 +37,18 @@ def chosen_metric(data: Path, ends: ModelEnds, name: str | None) -> Metric | Non
         if name is not None:
             raise UserInputError(f"the metric '{name}' needs labels, and there is no array '{key}'", where=str(data))
         return None
-    labels = read_arrays(data, [key])[key]
+    return metric_for(read_arrays(data, [key])[key], ends, name, data, key)
+
+
+def metric_for(labels: np.ndarray, ends: ModelEnds, name: str | None, data: Path, key: str) -> Metric:
+    """The metric of that name, or the one that these labels and the output ask for.
+
+    Args:
+        labels: as they stand in `data` under `key`.
+
+    Raises:
+        UserInputError: an unknown metric, or one that takes no such labels or output.
+    """
     if len(labels.shape) == 0 or labels.size == 0:
         raise UserInputError(f"array '{key}' is empty", where=str(data), hint="leave it out when there are no labels")
     metric = get_metric(name if name is not None else _usual_metric(labels, ends))
@@ -54,6 +65,8 @@ def _usual_metric(labels: np.ndarray, ends: ModelEnds) -> str:
     floats = labels.dtype.kind == "f"
     fractions = floats and not is_whole(labels)
     width = labels[0].size
+    if ends.numbers:
+        return "class_number"
     if ends.output_units == 1:
         return "mean_absolute_error" if fractions or (floats and ends.from_logits) else "binary"
     return "mean_absolute_error" if fractions and ends.output_units in (None, width) else "top1"
@@ -61,7 +74,14 @@ def _usual_metric(labels: np.ndarray, ends: ModelEnds) -> str:
 
 def ends_for(ends: ModelEnds, data: Path, key: str) -> Ends:
     """The model's output and the place of the labels, as metrics ask for them."""
-    return Ends(units=ends.output_units, squashed=not ends.from_logits, where=str(data), key=key)
+    return Ends(
+        units=ends.output_units,
+        places=ends.places,
+        squashed=not ends.from_logits,
+        numbers=ends.numbers,
+        where=str(data),
+        key=key,
+    )
 
 
 def data_words(metric: Metric | None) -> Any:

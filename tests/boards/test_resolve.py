@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.boards.connect import availability, backend_spec, require_address
-from harness.boards.resolve import get_profile, list_profiles, packaged_profile
+from harness.boards.resolve import get_profile, get_profiles, list_profiles, packaged_profile
 from harness.core.errors import UserInputError
 from harness.core.paths import packaged_devices_dir
 from tests.support.fixtures_devices import MINIMAL
@@ -161,14 +161,30 @@ def test_a_runtime_package_with_an_address_that_is_not_this_machine_is_refused(
         require_address(get_profile("board", devices_dir))
 
 
-def test_an_unknown_kind_is_refused_with_the_known_ones(devices_dir: Path, write_profile):
-    write_profile("board", MINIMAL.replace("title: a board", "title: a board\nkind: mlperf-tiny"))
-    with pytest.raises(UserInputError, match="kind: found \"mlperf-tiny\"; allowed: 'linux' or 'mcu'"):
+@pytest.mark.parametrize(
+    ("kind", "found"), [("mlperf-tiny", '"mlperf-tiny"'), ("[linux]", '\\["linux"\\]'), ("3", "3")]
+)
+def test_an_unknown_kind_is_refused_with_the_known_ones(devices_dir: Path, write_profile, kind: str, found: str):
+    write_profile("board", MINIMAL.replace("title: a board", f"title: a board\nkind: {kind}"))
+    with pytest.raises(UserInputError, match=f"board.yaml:3:7: kind: found {found}; allowed: 'linux' or 'mcu'"):
         get_profile("board", devices_dir)
 
 
-def test_emulated_is_ignored_for_host_devices(devices_dir: Path):
-    assert get_profile("host-tflite", devices_dir, emulated=True).name == "host-tflite"
+def test_emulated_leaves_this_machine_what_it_is_beside_a_board_with_a_twin(devices_dir: Path):
+    profiles = get_profiles(["host-tflite", "imx8mp"], devices_dir, emulated=True)
+    assert [profile.name for profile in profiles] == ["host-tflite", "imx8mp@qemu"]
+
+
+def test_emulated_with_nothing_but_this_machine_is_an_error(devices_dir: Path):
+    with pytest.raises(UserInputError, match="nothing to emulate: host-tflite is this machine itself"):
+        get_profiles(["host-tflite"], devices_dir, emulated=True)
+
+
+def test_a_board_of_ones_own_may_be_called_host_something(devices_dir: Path, write_profile):
+    """What decides is where the runtime is, and not the name."""
+    write_profile("host-board", MINIMAL.replace("name: board", "name: host-board"))
+    with pytest.raises(UserInputError, match="host-board has no emulated twin"):
+        get_profiles(["host-board", "imx8mp"], devices_dir, emulated=True)
 
 
 @pytest.mark.parametrize(("name", "emulated"), [("board", True), ("board@qemu", False), ("host-tflite@qemu", False)])

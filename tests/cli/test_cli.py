@@ -74,6 +74,63 @@ def test_wrong_input_gets_one_clear_message_and_exit_code_1(args, words, tmp_pat
     assert "Traceback" not in result.stderr
 
 
+def test_every_kind_of_end_has_its_exit_code(monkeypatch, capsys):
+    import click
+
+    from harness.cli import main
+    from harness.core.errors import ExitCode, HarnessError, MissingPartError, TransientDeviceError, UserInputError
+
+    def ending(how):
+        def command(**_):
+            if isinstance(how, BaseException):
+                raise how
+            return how
+
+        monkeypatch.setattr(main.cli, "main", command)
+        with pytest.raises(SystemExit) as end:
+            main.main()
+        return end.value.code
+
+    assert ending(None) == 0 == ending(ExitCode.DONE) == ending(click.exceptions.Exit(0))
+    wrong = (UserInputError("name"), MissingPartError("part"), HarnessError("disk full"), click.UsageError("option"))
+    assert {ending(how) for how in wrong} == {1}
+    assert ending(TransientDeviceError("board off")) == 2 == ending(ExitCode.DEVICE_FAILED)
+    assert ending(ExitCode.WORSE) == 3
+    assert (ending(KeyboardInterrupt()), ending(click.Abort())) == (130, 130)
+    capsys.readouterr()
+    assert ending(ZeroDivisionError("division by zero")) == 4
+    told = capsys.readouterr().err
+    assert "Traceback" in told and "ZeroDivisionError: division by zero" in told and "defect of harness" in told
+
+
+def test_the_page_of_exit_codes_has_every_code():
+    from harness.core.errors import PYTEST_DEVICE_FAILED, ExitCode
+    from tests.support.places import ROOT
+
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
+    for code in (*ExitCode, PYTEST_DEVICE_FAILED):
+        assert f"| {int(code)} |" in page
+
+
+def test_a_run_of_a_board_that_is_off_ends_with_2(tmp_path):
+    (tmp_path / "off.yaml").write_text(OFF)
+    (tmp_path / "m.tflite").write_bytes(int8_dense())
+    result = harness("measure", "m.tflite", "--device", "off", "--devices-dir", str(tmp_path), cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr and "1 failed" in result.stdout
+
+
+#: a board that nobody answers for
+OFF = """\
+name: off
+title: A board that is off
+link: {type: ssh, host: 127.0.0.1, port: 9, user: nobody}
+runtime: {module: ai_edge_litert, package: ai-edge-litert==2.3.0}
+backends:
+  cpu: {threads: 1}
+"""
+
+
 def test_a_device_without_an_address_says_which_variable_and_file(tmp_path, monkeypatch):
     monkeypatch.delenv("HARNESS_IMX8MP_HOST", raising=False)
     result = harness("run", "--device", "imx8mp", "--workload", "mnist-cnn", "--recipe", "ptq-float32", cwd=tmp_path)

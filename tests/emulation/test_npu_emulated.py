@@ -31,7 +31,7 @@ def connected(aarch64_standin, emulated_board, ssh_config):
     )
     board = LinuxBoard(
         name="emulated",
-        link=link,
+        link=link.link(),
         runtime_module=emulated_board.runtime_module,
         python=emulated_board.python,
         options=AgentOptions(directory=AGENT_DIR),

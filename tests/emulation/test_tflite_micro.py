@@ -97,6 +97,36 @@ def test_inputs_are_set_before_every_inference(client):
     assert [outputs[at + 8 : at + 16] for at in (0, 16, 32)] == [bytes(value + 1 for value in SAMPLE)] * 3
 
 
+def answers(client: McuClient, count: int, flags: int = 0) -> list[int]:
+    """The first byte of each output."""
+    client.run(count=count, flags=flags)
+    records = client.read(Target.RESULTS, 0, count * 16)
+    return [records[at + 8] for at in range(0, count * 16, 16)]
+
+
+def test_no_inference_sees_what_the_one_before_left(client):
+    client.load(model("op ADD", "remember"))
+    client.upload(Target.SAMPLES, SAMPLE * 4)
+    assert answers(client, 4) == [SAMPLE[0]] * 4
+    assert answers(client, 4, RunFlag.REPEAT) == [SAMPLE[0]] * 4
+
+
+def test_within_a_sequence_it_does(client):
+    client.load(model("op ADD", "remember"))
+    client.upload(Target.SAMPLES, SAMPLE * 4)
+    assert answers(client, 1) == [SAMPLE[0]]
+    assert answers(client, 3, RunFlag.CARRY) == [SAMPLE[0] + n for n in (1, 2, 3)]
+    assert answers(client, 1) == [SAMPLE[0]]
+
+
+def test_a_library_that_cannot_reset_says_so(client):
+    client.load(model("op ADD", "reset:kernel"))
+    client.upload(Target.SAMPLES, SAMPLE)
+    with pytest.raises(Refused) as caught:
+        client.run()
+    assert caught.value.code == Code.RUN_FAILED
+
+
 def test_a_model_after_another_finds_the_first_one_gone(client):
     """The bias counts interpreters that live."""
     for bias in (1, 2, 3):

@@ -5,12 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
+from harness.boards.base import BackendSpec, Deadlines, WorkerFailure
 from harness.core.files import sha256_bytes
 from harness.measure.reference import LITERT_REF, TFLITE_REF, References
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
+from harness.tflite.cut.tree import read_tree, write_tree
 from harness.tflite.dequantize import dequantize_hybrid_weights
+from harness.tflite.dimensions import with_possible_dimensions
 from harness.tflite.graph import read_graph
 from harness.tflite.output_step import rounding_steps
+from harness.tflite.support import known_runtimes, runtime_supports
 from harness.variants.build.build import artifact_from_file
 from harness.workloads.base import Tolerance
 from tests.support import tiny_model
@@ -54,6 +58,41 @@ def test_integer_models_are_answered_by_tflite_runtime(references, tmp_path):
     assert model.reference.identity == TFLITE_REF.identity == "tflite-runtime 2.14.0 BUILTIN_REF"
     assert model.reference.outputs[0].dtype == np.int8
     assert model.findings == ()
+
+
+def test_a_bias_with_an_axis_that_it_has_not_is_read_with_the_one_that_it_has(references, tmp_path):
+    """The runtimes refuse the file, and `harness check` says so; a copy that means the same answers for it."""
+    tree = read_tree(tiny_model.int8_dense())
+    [bias] = [t for t in tree.rows("subgraphs")[0].rows("tensors") if t.text("name") == "b"]
+    bias["quantization"]["quantized_dimension"] = 3
+    odd = write_tree(tree)
+    for name, version in known_runtimes():
+        support = runtime_supports(name, version, read_graph(odd))
+        assert support.loads is False and "'b': its quantized_dimension is 3" in support.reasons[0]
+    found = references.add_reference(prepared(tmp_path, odd))
+    plain = references.add_reference(prepared(tmp_path, tiny_model.int8_dense()))
+    assert found.reference.identity == TFLITE_REF.identity and found.findings == ()
+    assert np.array_equal(found.reference.outputs[0], plain.reference.outputs[0])
+    with pytest.raises(WorkerFailure, match="quantized_dimension must be in range"):
+        board = references._board(TFLITE_REF)
+        artifact = prepared(tmp_path, odd).artifact
+        board.ensure_file(artifact.file, artifact.file_sha256)
+        worker = board.open_worker(BackendSpec(name="cpu"), Deadlines())
+        try:
+            worker.load(artifact.file_sha256)
+        finally:
+            worker.close()
+
+
+def test_an_axis_that_could_be_any_is_left_alone():
+    tree = read_tree(tiny_model.int8_dense())
+    [weights] = [t for t in tree.rows("subgraphs")[0].rows("tensors") if t.text("name") == "w"]
+    weights["quantization"]["scale"] = np.full(10, 0.01, np.float32)
+    weights["quantization"]["zero_point"] = np.zeros(10, np.int64)
+    weights["quantization"]["quantized_dimension"] = 7
+    odd = write_tree(tree)
+    assert with_possible_dimensions(read_graph(odd), odd) is None
+    assert with_possible_dimensions(read_graph(tiny_model.int8_dense()), tiny_model.int8_dense()) is None
 
 
 def test_float_models_are_answered_by_litert(references, tmp_path):
@@ -111,6 +150,22 @@ def test_answers_are_cached_by_content(references, tmp_path, monkeypatch):
     monkeypatch.setattr(References, "_run", lambda *_: pytest.fail("asked again"))
     again = references.add_reference(dataclasses.replace(model)).reference
     assert np.array_equal(first.outputs[0], again.outputs[0])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"", lambda data: data[:60] + b"\xff" + data[61:]]
+)
+def test_damaged_files_of_the_cache_are_made_again_and_blame_nobody(references, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("harness.measure.reference.cache_dir", lambda: tmp_path / "cache")
+    content, _ = hybrid_dense(seed=7)
+    model = prepared(tmp_path, content)
+    first = references.add_reference(model).reference
+    cached = [p for p in (tmp_path / "cache").rglob("*") if p.suffix in (".npz", ".tflite")]
+    assert sorted(path.suffix for path in cached) == [".npz", ".npz", ".tflite"]
+    for path in cached:
+        path.write_bytes(damage(path.read_bytes()))
+    again = references.add_reference(model)
+    assert np.array_equal(again.reference.outputs[0], first.outputs[0]) and again.findings == ()
 
 
 def test_one_step_before_a_final_softmax_may_become_several_of_the_output():

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.boards.linux.probe import KNOWN_DELEGATES
 from harness.cli.coverage import condition
 from harness.core.errors import UserInputError
 from harness.predict.coverage import delegate_coverage, known_delegates, load_delegate_table, schema_op_name
 from harness.predict.partitions import count_partitions
+from harness.predict.prediction import Target, predict
 from harness.tflite.graph import read_graph
 from tests.support import tiny_model
 from tests.support.fixtures_devices import MINIMAL
@@ -218,6 +220,13 @@ def test_the_guides_files_work_as_printed(tmp_path, harness_cli):
     [
         (("taken: [FULLY", "takes: [FULLY"), "unknown field 'takes'"),
         (("[FULLY_CONNECTED]\nrules", "[FULLY_CONECTED]\nrules"), "an operator of the .tflite schema"),
+        (("[int8]", "[itn8]"), ':6:61: rules.0.input_dtype_not.0: found "itn8"; allowed: a tensor type'),
+        (("[int8]", "[itn8]"), "did you mean int8?"),
+        (
+            ("inputs: [0]", "option: {stryde_h: [2]}"),
+            ':6:39: rules.0.option.stryde_h: found "stryde_h"; allowed: an option',
+        ),
+        (("inputs: [0]", "option_set: [stryde_h]"), "did you mean stride_h?"),
         (("{offender}", "{offended}"), "placeholders are among"),
         (("name: mine", "name: yours"), "file and table have one name"),
         (("source: the bench", "source: the bench\nbase: mine"), "cannot be a base of itself"),
@@ -276,3 +285,14 @@ def test_rules_without_a_node_are_sentences(harness_cli):
 def test_a_device_without_delegate_has_no_coverage(harness_cli):
     result = harness_cli("devices", "coverage", "host-litert")
     assert result.code == 1 and "no backend of host-litert has a delegate" in result.err
+
+
+def test_a_board_that_is_added_gets_the_names_of_the_tables():
+    """Only Neutron has no table: nobody has published what it takes."""
+    assert {delegate.name for delegate in KNOWN_DELEGATES} - set(known_delegates()) == {"neutron"}
+
+
+def test_a_delegate_without_a_table_names_the_nearest_one():
+    target = Target(device="board", backend="npu", runtime=None, delegate_path="/usr/lib/x.so", delegate_name="ethos-u")
+    graph = read_graph(tiny_model.float_mlp())
+    assert "did the profile mean ethosu?" in predict(graph, graph.size_bytes, target).reasons[0]

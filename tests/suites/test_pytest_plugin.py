@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.results.store import Store
+from tests.cli.test_cli import OFF
 from tests.support.tiny_model import float_mlp
 
 SUITE = """
@@ -107,3 +108,24 @@ def test_a_run_made_by_pytest_is_not_resumed_by_harness_run(suite, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
     assert "was made by pytest" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_board_that_is_off_is_an_error_and_not_a_failure_of_the_cell(suite, tmp_path):
+    (tmp_path / "off.yaml").write_text(OFF)
+    junit = tmp_path / "junit.xml"
+    where = ("--device", "off", "--devices-dir", str(tmp_path), "--workload", str(tmp_path / "tiny.tflite"))
+    result = suite(*where, "--budget", "1s", f"--junitxml={junit}")
+    assert result.returncode == 6, result.stdout + result.stderr
+    (case,) = ElementTree.parse(junit).iter("testcase")
+    assert case.find("error") is not None and case.find("failure") is None
+    assert "off/cpu failed" in case.find("error").get("message")
+    with Store.open(suite.results, create=False) as store:
+        assert [c.outcome for c in store.cells()] == ["failed"]
+
+
+def test_a_cell_that_failed_its_test_decides_over_a_board_that_is_off(suite, tmp_path):
+    (tmp_path / "off.yaml").write_text(OFF)
+    (suite.folder / "test_other.py").write_text("def test_other():\n    assert False\n")
+    result = suite("--device", "off", "--devices-dir", str(tmp_path), "--budget", "1s")
+    assert result.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "1 failed" in result.stdout and "1 error" in result.stdout

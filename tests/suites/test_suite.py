@@ -1,5 +1,8 @@
 """What a suite asserts of a cell, and expectations with their reasons."""
 
+import unittest
+from dataclasses import replace
+
 import pytest
 
 from harness.core.errors import UserInputError
@@ -7,12 +10,15 @@ from harness.results.record import CellKey, CellRecord
 from harness.suites.suite import (
     AccuracyDrop,
     CellFailed,
+    CellUndecided,
     CellUnsupported,
     CellWrong,
+    ScoreDrop,
     check_record,
     find_expectation,
     load_expectations,
 )
+from harness.workloads.metrics.registry import get_metric
 
 KEY = CellKey(
     workload="mnist-cnn", recipe="qat-q[allvalues-pc,w4]-int8-io", device="d", backend="cpu", dataset="0", seed=0
@@ -24,10 +30,17 @@ def record(**fields):
 
 
 @pytest.mark.parametrize(
-    "outcome, error", [("unsupported", CellUnsupported), ("wrong", CellWrong), ("failed", CellFailed)]
+    "outcome, error",
+    [
+        ("unsupported", CellUnsupported),
+        ("wrong", CellWrong),
+        ("undecided", CellUndecided),
+        ("failed", CellFailed),
+        ("estimated", unittest.SkipTest),
+    ],
 )
 def test_each_bad_outcome_has_an_error_of_its_own_with_the_reason(outcome, error):
-    with pytest.raises(error, match="because"):
+    with pytest.raises(error, match="is an estimate" if outcome == "estimated" else "because"):
         check_record(record(outcome=outcome), 0.02)
 
 
@@ -45,6 +58,43 @@ def test_one_wrong_answer_of_few_samples_is_no_drop():
         accuracy=31 / 32, accuracy_delta=-1 / 32, samples=32, only_float_right=1, only_cell_right=0, mcnemar_p=1.0
     )
     assert check_record(few, 0.02) is None
+
+
+def regression(delta, **fields):
+    return record(
+        metric="mean_absolute_error",
+        metric_direction="lower",
+        metric_unit="K",
+        score=1.5,
+        score_delta=delta,
+        score_p=0.001,
+        score_test="exact paired permutation",
+        samples=40,
+        **fields,
+    )
+
+
+def test_a_score_of_which_less_is_better_gets_worse_upwards():
+    metric = get_metric("mean_absolute_error", unit="K")
+    worse = r"gained 0\.3000 K mean absolute error against the float model, more than the accepted 0\.2: 1\.5 K on 40 samples"
+    with pytest.raises(ScoreDrop, match=worse):
+        check_record(regression(0.3), 0.02, max_score_drop=0.2, metric=metric)
+    with pytest.raises(ScoreDrop, match=r"0\.3 K worse in mean absolute error than 0\.2 accepts.*p = 0\.001"):
+        check_record(regression(0.3), 0.02, max_score_drop=0.2)
+    assert check_record(regression(0.3), 0.02, max_score_drop=0.4) is None
+    assert check_record(regression(-0.3), 0.02, max_score_drop=0.2) is None
+    assert check_record(replace(regression(0.3), score_p=0.2), 0.02, max_score_drop=0.2) is None
+
+
+def test_a_bound_on_accuracy_is_none_on_another_metric():
+    assert check_record(regression(0.3), 0.02) is None
+
+
+def test_a_bound_on_the_score_stands_for_the_accuracys_where_it_is_given():
+    drop = record(accuracy=0.9, accuracy_delta=-0.05, score=0.9, score_delta=-0.05, score_p=1e-4, samples=500)
+    with pytest.raises(AccuracyDrop):
+        check_record(drop, 0.5, max_score_drop=0.02)
+    assert check_record(drop, 0.02, max_score_drop=0.06) is None
 
 
 def test_a_cell_without_labels_has_no_drop():

@@ -41,7 +41,7 @@ class FakeWorker(Worker):
         self._may_fail("first_invoke")
         return 5_000_000
 
-    def evaluate(self, input_sha256s, count, *, start=0, progress=None):
+    def evaluate(self, input_sha256s, count, *, start=0, progress=None, beginnings=None):
         self._may_fail("evaluate")
         return EvalResult(outputs=(self.outputs[:count],), invoke_ns=np.full(count, 1000), elapsed_ns=count * 1000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ import pytest
 from harness.boards.linux.board import AgentOptions, LinuxBoard
 from harness.core.files import sha256_bytes
 from harness.envs.hostenv import ensure_runtime_env
-from harness.links.base import LinkSettings, LocalLink, SshLink
+from harness.links.base import LinkSettings, LocalLink, SshLink, make_link
 from tests.support import tiny_model
 
 TFLITE_PACKAGE = "tflite-runtime==2.14.0"
@@ -102,7 +103,7 @@ def make_board(tflite_python: str, tmp_path: Path) -> Iterator[Callable[..., Lin
     ) -> LinuxBoard:
         board = LinuxBoard(
             name="testboard",
-            link=link or LocalLink(),
+            link=make_link(link or LocalLink()),
             runtime_module=module,
             python=python or tflite_python,
             options=AgentOptions(directory=str(directory or tmp_path / "agent"), **options),  # type: ignore[arg-type]
@@ -142,6 +143,23 @@ def new_key(path: Path) -> Path:
     return path
 
 
+def _free_ports() -> Iterator[int]:
+    """Ports that nobody listens on, below those that the kernel hands out: a server that stops finds its own free again.
+
+    Each process starts at another one, so that tests of several processes do not take the same.
+    """
+    first, count = 10_000, 20_000
+    for step in itertools.count(os.getpid() * 97):
+        port = first + step % count
+        with socket.socket() as probe:
+            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        if not taken:
+            yield port
+
+
+_ports = _free_ports()
+
+
 @dataclass(kw_only=True)
 class SshServer:
     """A real sshd of the test's own, on a loopback port."""
@@ -167,10 +185,7 @@ class SshServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.host_key.exists():
             new_key(self.host_key)
-        if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+        self.port = self.port or next(_ports)
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # where a root sshd confines its first process
         (self.folder / "authorized_keys").write_bytes(self.client_key.with_suffix(".pub").read_bytes())

@@ -21,6 +21,7 @@ from filelock import FileLock
 _KEPT = ("envs", "emulation", "firmware", "npu-standin")
 #: made by the tests of a session, and guarded in the same way
 _BUILT = ("artifacts", "build", "digests", "plans", "references", "samples", "trainings", "vela")
+_NOT_FAST = "--fast has neither TensorFlow nor QEMU: tests/support/selection.py must know that this test is slow"
 #: `make_once("name", make)`: a folder that `make(folder)` filled, in whichever process came first
 MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 
@@ -56,6 +57,27 @@ def no_terminal() -> Iterator[None]:
     """What commands print has the width that it has in a pipe, whoever runs the tests where (xdist tells 80 columns)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COLUMNS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fast_is_fast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """With --fast neither TensorFlow nor QEMU can be had, here and in every process that a test starts.
+
+    So a test that needs one of them fails until tests/support/selection.py knows that it is slow.
+    """
+    if not request.config.getoption("fast"):
+        yield
+        return
+    folder = tmp_path_factory.mktemp("fast")
+    (folder / "tensorflow.py").write_text(f"raise ImportError({_NOT_FAST!r})\n")
+    for program in ("qemu-system-aarch64", "qemu-system-arm"):
+        (folder / program).write_text(f"#!/bin/sh\necho '{_NOT_FAST}' >&2\nexit 99\n")
+        (folder / program).chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
+        patch.setenv("PATH", str(folder), prepend=os.pathsep)
         yield
 
 

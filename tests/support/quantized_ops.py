@@ -35,7 +35,8 @@ try:
     from tflite_runtime.interpreter import Interpreter, OpResolverType
 except ImportError:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
-resolvers = {"reference": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO}
+resolvers = {"reference": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO,
+             "no-default-delegate": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
 def run(case, resolver):
     model = Interpreter(model_content=base64.b64decode(case["model"]), experimental_op_resolver_type=resolver, num_threads=1)
     model.allocate_tensors()

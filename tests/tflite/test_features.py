@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UserInputError
+from harness.envs.hostenv import ensure_runtime_env
 from harness.tflite.arithmetic import node_arithmetic
-from harness.tflite.features import features, is_integer_model, known_runtimes, output_lsb, runtime_supports
+from harness.tflite.features import (
+    features,
+    is_integer_model,
+    known_runtimes,
+    newest_runtimes,
+    output_lsb,
+    runtime_supports,
+)
 from harness.tflite.graph import read_graph
 from harness.tflite.probe import minimal_model, probe
 from harness.tflite.support import _FOLDER, _read
@@ -95,23 +103,23 @@ def test_an_output_step_is_the_scale_of_what_comes_out(audit_models):
 
 
 @pytest.fixture(scope="module")
-def verdicts(tflite_python, litert_python):
-    """What the two runtimes make of every case: (runtime, case, kernels) -> right, wrong or refused."""
+def verdicts():
+    """What every known runtime makes of every case: (runtime, version, case, kernels) -> right, wrong or refused."""
     return {
-        (runtime, *key): verdict
-        for runtime, python in (("tflite-runtime", tflite_python), ("ai-edge-litert", litert_python))
-        for key, verdict in run_cases(python, CASES).items()
+        (*runtime, *key): verdict
+        for runtime in known_runtimes()
+        for key, verdict in run_cases(str(ensure_runtime_env("==".join(runtime)).python), CASES).items()
     }
 
 
-@pytest.mark.parametrize("kernels", ["reference", "default"])
-@pytest.mark.parametrize(("runtime", "version"), [("tflite-runtime", "2.14.0"), ("ai-edge-litert", "2.3.0")])
+@pytest.mark.parametrize("kernels", ["reference", "no-default-delegate", "default"])
+@pytest.mark.parametrize(("runtime", "version"), known_runtimes())
 def test_predictions_are_what_the_runtimes_do(verdicts, runtime, version, kernels):
     missed = {}
     for case in CASES:
         support = runtime_supports(runtime, version, read_graph(case.model), kernels=kernels)
         predicted = "refused" if support.loads is False else {True: "right", False: "wrong", None: "?"}[support.right]
-        seen = verdicts[runtime, case.key, kernels]
+        seen = verdicts[runtime, version, case.key, kernels]
         if predicted != seen:
             missed[case.key] = (predicted, seen, support.reasons)
     assert missed == {}
@@ -119,14 +127,13 @@ def test_predictions_are_what_the_runtimes_do(verdicts, runtime, version, kernel
 
 def test_the_silent_failures_are_among_the_cases(verdicts):
     key = "FULLY_CONNECTED float32 x int8 per-channel zp 0"
-    assert verdicts["tflite-runtime", key, "reference"] == "wrong"
-    assert verdicts["ai-edge-litert", key, "reference"] == "right"
+    assert verdicts["tflite-runtime", "2.14.0", key, "reference"] == "wrong"
+    assert verdicts["ai-edge-litert", "2.3.0", key, "reference"] == "right"
 
 
-@pytest.mark.parametrize(("runtime", "version"), [("tflite-runtime", "2.14.0"), ("ai-edge-litert", "2.3.0")])
-def test_op_versions_in_the_data_files_are_those_of_the_runtimes(request, runtime, version):
-    python = request.getfixturevalue("tflite_python" if runtime == "tflite-runtime" else "litert_python")
-    told = probe(python, runtime, version)
+@pytest.mark.parametrize(("runtime", "version"), known_runtimes())
+def test_op_versions_in_the_data_files_are_those_of_the_runtimes(runtime, version):
+    told = probe(str(ensure_runtime_env(f"{runtime}=={version}").python), runtime, version)
     stored = _read(_FOLDER / f"{runtime}-{version}.json")
     assert stored["op_versions"] == told["op_versions"]
     assert stored["tensor_types"] == told["tensor_types"]
@@ -184,8 +191,9 @@ def test_an_unknown_runtime_is_an_error_with_the_nearest_name(audit_models):
         runtime_supports("tflite-runtim", "2.14.0", audit_models.graph("mnist-cnn", "ptq-float32"))
 
 
-def test_both_runtimes_of_the_profiles_are_known():
-    assert known_runtimes() == (("ai-edge-litert", "2.3.0"), ("tflite-runtime", "2.14.0"))
+def test_the_runtimes_of_the_profiles_are_the_newest_known():
+    assert newest_runtimes() == (("ai-edge-litert", "2.3.0"), ("tflite-runtime", "2.14.0"))
+    assert set(newest_runtimes()) < set(known_runtimes())
 
 
 def test_asking_a_python_without_a_runtime_is_an_error(tmp_path):

@@ -117,11 +117,13 @@ def test_the_prediction_is_what_the_runtime_does(litert_python):
     predicted = {
         (case.key, kernels): "right" if support.right else "wrong"
         for case in CASES
-        for kernels in ("reference", "default")
+        for kernels in ("reference", "no-default-delegate", "default")
         for support in [runtime_supports(*LITERT, read_graph(case.model), kernels=kernels, machine="x86_64")]
     }
     assert predicted == seen
-    assert {k for k, verdict in seen.items() if verdict == "wrong"} == {(c.key, "reference") for c in CASES if c.rows}
+    built_in = ("reference", "no-default-delegate")
+    wrong = {(case.key, kernels) for case in CASES if case.rows for kernels in built_in}
+    assert {key for key, verdict in seen.items() if verdict == "wrong"} == wrong
 
 
 def test_the_older_runtime_gets_them_right(tflite_python):

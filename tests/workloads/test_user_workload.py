@@ -15,7 +15,7 @@ from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.workloads.datasets import DataSource
 from harness.workloads.keras.file import read_keras_file
-from harness.workloads.keras.load import to_keras2
+from harness.workloads.keras.translate import to_keras2
 from harness.workloads.registry import get_workload
 from harness.workloads.user import ModelEnds, RandomInputs, Samples, model_ends
 from tests.support.workload_files import dense_classifier, layer, sequential, write_h5, write_keras_zip

@@ -137,11 +137,34 @@ static int invoke(void *)
     return interpreter->Invoke() == kTfLiteOk ? RT_OK : RT_RUN_FAILED;
 }
 
+static int reset(void *)
+{
+    return interpreter->Reset() == kTfLiteOk ? RT_OK : RT_RUN_FAILED;
+}
+
 static int failed(int code, rt_error *error, const char *otherwise)
 {
     error->detail = tflm_text_node();
     error->text = tflm_text(otherwise);
     return code;
+}
+
+/* Work on the loaded model that may fail, or give up. */
+static int guarded(int (*work)(void *), rt_error *error)
+{
+    tflm_text_clear();
+    if (!interpreter) {
+        tflm_text_add("no model is loaded");
+        return failed(RT_RUN_FAILED, error, "");
+    }
+    enum { GAVE_UP = -1 };
+    const int code = tflm_guarded(work, nullptr, GAVE_UP);
+    if (code == RT_OK)
+        return RT_OK;
+    /* What it had under way is lost: the next inference says that nothing is loaded. */
+    if (code == GAVE_UP)
+        interpreter = nullptr;
+    return failed(RT_RUN_FAILED, error, "TFLite Micro failed; its library was built without the texts that say why");
 }
 
 static rt_tensor bytes_of(const TfLiteTensor *tensor)
@@ -225,20 +248,15 @@ rt_tensor rt_output(uint32_t index)
     return bytes_of(index < rt_output_count() ? interpreter->output(index) : nullptr);
 }
 
+/* Variable tensors, resources, and what kernels keep. Always: the library does not tell whether a model has any of
+ * them. */
+int rt_reset(rt_error *error)
+{
+    return guarded(reset, error);
+}
+
 int rt_invoke(rt_error *error)
 {
-    tflm_text_clear();
-    if (!interpreter) {
-        tflm_text_add("no model is loaded");
-        return failed(RT_RUN_FAILED, error, "");
-    }
-    enum { GAVE_UP = -1 };
-    const int code = tflm_guarded(invoke, nullptr, GAVE_UP);
-    if (code == RT_OK)
-        return RT_OK;
-    /* What it had under way is lost: the next inference says that nothing is loaded. */
-    if (code == GAVE_UP)
-        interpreter = nullptr;
-    return failed(RT_RUN_FAILED, error, "TFLite Micro failed; its library was built without the texts that say why");
+    return guarded(invoke, error);
 }
 }

@@ -135,13 +135,15 @@ __attribute__((noinline)) static int timed_invoke(uint64_t *ticks, rt_error *err
     return code;
 }
 
-uint16_t model_run(uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer)
+uint16_t model_run(int carry, uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer)
 {
     rt_error error = {0};
     if (deadline_ms != 0)
         faults_watch((uint32_t)port_watchdog(deadline_ms));
     port_quiet(1);
-    const int code = timed_invoke(ticks, &error);
+    int code = carry ? RT_OK : rt_reset(&error);
+    if (code == RT_OK)
+        code = timed_invoke(ticks, &error);
     port_quiet(0);
     if (deadline_ms != 0) {
         port_watchdog(0);

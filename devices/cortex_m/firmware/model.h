@@ -20,8 +20,8 @@ uint32_t model_output_bytes(void);
 void model_set_inputs(uint32_t offset, const uint8_t *data, uint32_t count);
 void model_get_outputs(uint32_t offset, uint8_t *data, uint32_t count);
 
-/* One inference; `ticks` is the time of rt_invoke alone. Ends in a reset when it takes longer than `deadline_ms` (0: no
- * limit). */
-uint16_t model_run(uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer);
+/* One inference, from the model's initial state unless `carry` is set; `ticks` is the time of rt_invoke alone. Ends in
+ * a reset of the board when it takes longer than `deadline_ms` (0: no limit). */
+uint16_t model_run(int carry, uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer);
 
 #endif

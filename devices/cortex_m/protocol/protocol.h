@@ -48,7 +48,7 @@ enum sp_type {
     SP_ANSWER = 0x80
 };
 enum sp_target { SP_MODEL = 1, SP_SAMPLES = 2, SP_INPUTS = 3, SP_OUTPUTS = 4, SP_RESULTS = 5 };
-enum sp_run_flag { SP_RUN_REPEAT = 1, SP_RUN_DIRECT = 2 };
+enum sp_run_flag { SP_RUN_REPEAT = 1, SP_RUN_DIRECT = 2, SP_RUN_CARRY = 4 };
 enum sp_code {
     SP_OK = 0,
     SP_BAD_SESSION = 1,

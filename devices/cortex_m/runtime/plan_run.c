@@ -281,6 +281,13 @@ rt_tensor rt_output(uint32_t index)
     return tensor(index, rt_input_count(), rt_output_count());
 }
 
+/* No op of a plan keeps anything. */
+int rt_reset(rt_error *error)
+{
+    (void)error;
+    return RT_OK;
+}
+
 int rt_invoke(rt_error *error)
 {
     if (!model.plan) {

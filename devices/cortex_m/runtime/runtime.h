@@ -47,6 +47,9 @@ uint32_t rt_output_count(void);
 rt_tensor rt_input(uint32_t index);
 rt_tensor rt_output(uint32_t index);
 
+/* Puts what the model keeps from one inference to the next back into its initial state; nothing where it keeps none. */
+int rt_reset(rt_error *error);
+
 /* One inference, from the inputs as they are now. It may use the inputs' memory for other tensors: set them before
  * every call. */
 int rt_invoke(rt_error *error);

@@ -6,6 +6,7 @@ import time
 from agent.errors import NoDelegate
 from agent.libraries import library_problem, without_delegate_noise
 from agent.placement import node_list
+from agent.state import remembered
 
 #: a backend's `kernels` in the runtime's words
 RESOLVERS = {
@@ -21,21 +22,15 @@ class Loaded:
     Attributes:
         load_ns: covers delegate, creation and allocation, not the look at the nodes.
         nodes_before, nodes_after: `node_list` before and after allocation.
+        remembers: what the model remembers from one inference to the next (`agent.state`).
     """
 
     def __init__(self, runtime, path, backend):
         check_model(path)
-        resolver = getattr(runtime.OpResolverType, RESOLVERS[backend["kernels"]])
+        self.runtime, self.path, self.backend = runtime, path, backend
+        self.remembers = remembered(path)
         began = time.perf_counter_ns()
-        delegates = None
-        if backend["delegate_path"]:
-            delegates = [load_delegate(runtime, backend["delegate_path"], backend["delegate_options"])]
-        self.interpreter = runtime.Interpreter(
-            model_path=path,
-            num_threads=backend["threads"],
-            experimental_delegates=delegates,
-            experimental_op_resolver_type=resolver,
-        )
+        self.interpreter = self.create()
         created = time.perf_counter_ns()
         self.nodes_before = node_list(self.interpreter)
         resumed = time.perf_counter_ns()
@@ -43,6 +38,26 @@ class Loaded:
         ended = time.perf_counter_ns()
         self.nodes_after = node_list(self.interpreter)
         self.load_ns = created - began + ended - resumed
+
+    def create(self):
+        """An interpreter, its tensors not allocated yet."""
+        backend, delegates = self.backend, None
+        resolver = getattr(self.runtime.OpResolverType, RESOLVERS[backend["kernels"]])
+        if backend["delegate_path"]:
+            delegates = [load_delegate(self.runtime, backend["delegate_path"], backend["delegate_options"])]
+        return self.runtime.Interpreter(
+            model_path=self.path,
+            num_threads=backend["threads"],
+            experimental_delegates=delegates,
+            experimental_op_resolver_type=resolver,
+        )
+
+    def renew(self):
+        """Another interpreter in the place of this one, which is let go first."""
+        self.interpreter = None
+        self.interpreter = self.create()
+        self.interpreter.allocate_tensors()
+        return self.interpreter
 
 
 def check_model(path):

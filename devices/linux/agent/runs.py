@@ -8,6 +8,7 @@ import time
 from agent.errors import Refused
 from agent.frames import PIECE_BYTES, write_frame
 from agent.samples import open_feeds
+from agent.state import RESOURCES, VARIABLES
 
 #: samples stay in memory for this much at a time
 FED_BYTES = 4 << 20
@@ -23,12 +24,19 @@ STABLE_NS = 100
 
 
 class Runs:
-    """An interpreter and the samples it is fed."""
+    """An interpreter and the samples it is fed. What the model remembers is put back outside of every measured time."""
 
-    def __init__(self, np, interpreter, frames):
+    def __init__(self, np, interpreter, frames, remembers=None, renew=None):
+        """
+        Args:
+            remembers: what the model remembers from one inference to the next (`agent.state`).
+            renew: makes another interpreter in the place of `interpreter`.
+        """
         self.np = np
         self.interpreter = interpreter
         self.frames = frames
+        self.remembers = remembers
+        self.renew = renew
         self.paths = None
         self.feeds = None
         self.invoked = False
@@ -43,6 +51,14 @@ class Runs:
         for feed in self.feeds:
             self.interpreter.set_tensor(feed.index, feed.rows[row])
 
+    def restart(self):
+        """Puts the model into its initial state."""
+        if self.remembers == VARIABLES:
+            self.interpreter.reset_all_variables()
+        elif self.remembers == RESOURCES:
+            self.interpreter = None
+            self.interpreter = self.renew()
+
     def timed_invoke(self):
         invoke, now = self.interpreter.invoke, time.perf_counter_ns
         began = now()
@@ -53,13 +69,18 @@ class Runs:
 
     def first_invoke(self, request):
         self.set_feeds(request["paths"])
+        if self.invoked:
+            self.restart()
         self.feed(0)
         return {"first_invoke_ns": self.timed_invoke()}
 
     # -- outputs
 
     def evaluate(self, request):
-        """Runs samples [start, start + count); sends rows in blocks so that the outputs never fill the memory."""
+        """Runs samples [start, start + count); sends rows in blocks so that the outputs never fill the memory.
+
+        The model starts anew before every sample, or, where the request has `beginnings`, before these alone and the first.
+        """
         self.set_feeds(request["paths"])
         start, count = request["start"], request["count"]
         if start < 0 or count < 1 or start + count > len(self.feeds[0].rows):
@@ -70,6 +91,8 @@ class Runs:
             self.feed(start)
             self.timed_invoke()
         outputs = self.output_kinds()
+        beginnings = request.get("beginnings")
+        self.beginnings = range(start, start + count) if beginnings is None else {start, *beginnings}
         self.next_progress = time.perf_counter_ns() + PROGRESS_NS if request.get("progress") else 1 << 62
         gc.disable()
         began = time.perf_counter_ns()
@@ -117,18 +140,17 @@ class Runs:
         Returns the output arrays, a list per output, and the times.
         """
         rows, times = [[] for _ in outputs], array.array("q")
-        values = [list(feed.rows[first:end]) for feed in self.feeds]
-        if len(values) == len(outputs) == 1:
-            self.run_single(values[0], outputs[0][0], rows[0], times, first - start, count)
+        if len(self.feeds) == len(outputs) == 1 and not self.remembers:
+            self.run_single(list(self.feeds[0].rows[first:end]), outputs[0][0], rows[0], times, first - start, count)
         else:
-            self.run_several(list(zip(*values)), outputs, rows, times, first - start, count)
+            self.run_any(first, end, outputs, rows, times, start, count)
         return rows, times
 
     def run_single(self, values, output, rows, times, done, count):
-        """The loop for one input and one output, which nearly all models have. It is short because an emulated board takes
-        a tenth of a millisecond for the loop of `run_several`."""
-        now, invoke, get_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.get_tensor
-        set_tensor, source = self.interpreter.set_tensor, self.feeds[0].index
+        """The loop of nearly all models: one input, one output, nothing remembered. It is short because each line of it takes
+        an emulated board a hundredth of a millisecond."""
+        now, (set_tensor, invoke, get_tensor) = time.perf_counter_ns, self.calls()
+        source = self.feeds[0].index
         take, add_time, next_progress = rows.append, times.append, self.next_progress
         for value in values:
             set_tensor(source, value)
@@ -140,27 +162,35 @@ class Runs:
             if ended >= next_progress:
                 next_progress = self.report_progress(done + len(times), count)
 
-    def run_several(self, values, outputs, rows, times, done, count):
-        now, invoke, get_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.get_tensor
-        set_tensor, sources = self.interpreter.set_tensor, [feed.index for feed in self.feeds]
+    def run_any(self, first, end, outputs, rows, times, start, count):
+        """The loop of all models."""
+        now, (set_tensor, invoke, get_tensor) = time.perf_counter_ns, self.calls()
+        beginnings = self.beginnings if self.remembers else ()
         takes = [(rows[number].append, kind[0]) for number, kind in enumerate(outputs)]
-        for sample in values:
-            for source, value in zip(sources, sample):
-                set_tensor(source, value)
+        for sample in range(first, end):
+            if sample in beginnings:
+                set_tensor = invoke = get_tensor = None  # they would keep an interpreter that is to be replaced
+                self.restart()
+                set_tensor, invoke, get_tensor = self.calls()
+            for feed in self.feeds:
+                set_tensor(feed.index, feed.rows[sample])
             began = now()
             invoke()
             ended = now()
             times.append(ended - began)
-            for take, output in takes:
-                take(get_tensor(output))
+            for take, index in takes:
+                take(get_tensor(index))
             if ended >= self.next_progress:
-                self.report_progress(done + len(times), count)
+                self.report_progress(sample + 1 - start, count)
 
     def report_progress(self, done, count):
         """Tells the host; returns when it is to be told again."""
         write_frame(self.frames, {"type": "progress", "done": done, "total": count})
         self.next_progress = time.perf_counter_ns() + PROGRESS_NS
         return self.next_progress
+
+    def calls(self):
+        return self.interpreter.set_tensor, self.interpreter.invoke, self.interpreter.get_tensor
 
     def send_rows(self, output, data):
         for begin in range(0, len(data), PIECE_BYTES):
@@ -169,9 +199,13 @@ class Runs:
     # -- time
 
     def bench(self, request):
-        """Warm-up until stable, then samples. The input is set before every invoke: some runtimes reuse its memory."""
+        """Warm-up until stable, then samples. The input is set before every invoke: some runtimes reuse its memory.
+
+        Resources are put back once, before the warm-up: the first invoke of a new interpreter is no steady time.
+        """
         if self.feeds is None:
             raise Refused("protocol", "bench needs a first_invoke or an evaluate before it")
+        self.restart()
         gc.disable()
         try:
             warmup, stable = self.warm_up(request["warmup_max_ns"])
@@ -199,10 +233,13 @@ class Runs:
         """Times of successive invokes: at least `min_samples` and `min_ns` of wall time, but none begun after `max_ns`."""
         now, invoke, set_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.set_tensor
         (source, value), *others = [(feed.index, feed.rows[0]) for feed in self.feeds]
+        reset = self.interpreter.reset_all_variables if self.remembers == VARIABLES else None
         times = array.array("q")
         add_time = times.append
         began = now()
         while True:
+            if reset is not None:
+                reset()
             set_tensor(source, value)
             for index, other in others:
                 set_tensor(index, other)

@@ -79,7 +79,7 @@ class Worker:
         self.release()
         self.loaded = Loaded(self.runtime.interpreter, request["path"], self.backend)
         interpreter = self.loaded.interpreter
-        self.runs = Runs(np, interpreter, self.frames)
+        self.runs = Runs(np, interpreter, self.frames, self.loaded.remembers, self.loaded.renew)
         return {
             "load_ns": self.loaded.load_ns,
             "inputs": [tensor_io(np, d) for d in interpreter.get_input_details()],

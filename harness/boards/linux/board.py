@@ -17,7 +17,7 @@ from harness.boards.base import BackendSpec, Board, Deadlines, ProgramRun, Progr
 from harness.boards.linux.worker import GRACE_S, LinuxWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.fingerprint import Fingerprint
-from harness.links.base import CHUNK_BYTES, Link, LinkSettings, make_link
+from harness.links.base import CHUNK_BYTES, Link
 from harness.links.bootstrap import refusal, start_agent
 from harness.links.framing import Frame, FrameStream
 
@@ -56,7 +56,7 @@ class LinuxBoard(Board):
         self,
         *,
         name: str,
-        link: LinkSettings | Link,
+        link: Link,
         runtime_module: str,
         python: str = "python3",
         options: AgentOptions | None = None,
@@ -66,7 +66,7 @@ class LinuxBoard(Board):
                 f"unknown runtime module {runtime_module!r}", hint=f"known: {', '.join(RUNTIME_MODULES)}"
             )
         self.name = name
-        self._link: Link = link if hasattr(link, "start") else make_link(link)  # type: ignore[assignment]
+        self._link = link
         self._module = runtime_module
         self._python = python
         self._options = options or AgentOptions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.boards.check import Checked, backend_steps, step
@@ -21,21 +22,26 @@ MIN_FREE_BYTES = 64 << 20
 
 def check_linux(profile: LinuxProfile, board: Board) -> Iterator[CheckStep]:
     """The steps after the lease."""
-    for name, action in (("login", lambda: _login(profile)), ("agent", lambda: _agent(board))):
+    names: list[str] = []
+    for name, action in (("login", lambda: _login(profile, names)), ("agent", lambda: _agent(board))):
         done = step(name, action)
-        yield done
+        yield replace(done, private=tuple(names))
         if not done.ok:
             return
     yield from backend_steps(profile, board, lambda backend, checked: _words(profile, backend, checked))
 
 
-def _login(profile: LinuxProfile) -> str:
-    """Opens the link once by itself and looks around, so that a broken Python is told from a refused key."""
+def _login(profile: LinuxProfile, names: list[str]) -> str:
+    """Opens the link once by itself and looks around, so that a broken Python is told from a refused key.
+
+    `names` gets the board's host name, which nobody but the board knows.
+    """
     link = profile.link.make_link(profile.place())
     try:
         link.open()
         python = board_python(profile)
         facts = probe_board(link, python, directory=profile.agent.directory)
+        names.append(facts.hostname)
         fact = facts.runtimes.get(profile.runtime.module)
         if fact is None or fact.error:
             what = f"{python} has no {profile.runtime.module} that imports{f': {fact.error}' if fact else ''}"

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.boards.base import BackendSpec, Board
 from harness.boards.kind import BoardKind, CheckStep
-from harness.boards.linux.profile import LinuxProfile
+from harness.boards.linux.profile import LinuxProfile, RuntimeProfile
+from harness.boards.runtimes import runtime_id
 from harness.core.errors import MissingPartError, UserInputError
+from harness.envs.hostenv import parse_package
 
 if TYPE_CHECKING:
     from harness.envs.hostenv import TextProgress
@@ -59,6 +61,25 @@ class LinuxBoards(BoardKind[L]):
     def ssh(self, profile: L) -> SshLink | None:
         """The link's."""
         return profile.link.ssh(profile.place())
+
+    def is_this_machine(self, profile: L) -> bool:
+        """A runtime that is installed on this machine runs here."""
+        return profile.runtime.package is not None
+
+    def with_runtime(self, profile: L, package: str) -> L:
+        """Where this machine installs the runtime: into an environment here, or into the image of an emulated board."""
+        wanted = parse_package(package)
+        if package in (profile.runtime.package, profile.link.runtime()):
+            return profile
+        changed: dict[str, object]
+        if profile.runtime.package is not None:
+            changed = {"runtime": RuntimeProfile(module=wanted.module, package=package)}
+        elif (link := profile.link.with_runtime(package)) is not None:
+            changed = {"link": link, "runtime": RuntimeProfile(module=wanted.module, python=profile.runtime.python)}
+        else:
+            return super().with_runtime(profile, package)
+        name, title = runtime_id(profile.name, package), f"{profile.title}, with {wanted.name} {wanted.version}"
+        return profile.model_copy(update={"name": name, "title": title, **changed}).from_file(profile.origin)
 
     def connect(self, profile: L, *, progress: TextProgress | None = None) -> Board:
         """The board. Makes the runtime's environment on this machine where the profile asks for one (about 20 s, once)."""

@@ -47,7 +47,7 @@ KNOWN_DELEGATES = (
         env=(("VIV_VX_ENABLE_CACHE_GRAPH_BINARY", "1"), ("VIV_VX_CACHE_BINARY_GRAPH_DIR", CACHE_DIR)),
     ),
     KnownDelegate(path="/usr/lib/libvx_delegate.so.2", name="vx", title="VeriSilicon VX delegate (STM32MP2)"),
-    KnownDelegate(path="/usr/lib/libethosu_delegate.so", name="ethos-u", title="Arm Ethos-U delegate (i.MX 93)"),
+    KnownDelegate(path="/usr/lib/libethosu_delegate.so", name="ethosu", title="Arm Ethos-U delegate (i.MX 93)"),
     KnownDelegate(path="/usr/lib/libneutron_delegate.so", name="neutron", title="NXP Neutron delegate (i.MX 95)"),
 )
 

@@ -7,11 +7,12 @@ be stands `npu-standin`, under its own name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.boards.kind import QEMU_SUFFIX
+from harness.boards.kind import HOST_LOCK, QEMU_SUFFIX
 from harness.boards.linux.profile import LinuxProfile, RuntimeProfile
 from harness.boards.profile.fields import BackendName, Samples
 from harness.boards.profile.model import BackendProfile, DeadlinesProfile, LimitsProfile, Profile
@@ -23,8 +24,6 @@ from harness.envs.hostenv import parse_package
 from harness.links.base import Link
 from harness.links.profile import LinkPlace, ProgramLinkProfile
 
-#: the lock that emulated boards share with the host devices: they compute with the same cores
-HOST_LOCK = "host-cpu"
 _OVERRIDES: dict[str, Any] = {
     "backends": dict[BackendName, BackendProfile],
     "samples": Samples,
@@ -60,6 +59,10 @@ class EmulatedLinkProfile(ProgramLinkProfile):
     def runtime(self) -> str:
         """The one that is pinned in the image."""
         return self.spec.runtime
+
+    def with_runtime(self, package: str) -> EmulatedLinkProfile:
+        """To a board whose image has another one."""
+        return self.model_copy(update={"spec": replace(self.spec, runtime=package)})
 
 
 def qemu_twin(profile: LinuxProfile) -> LinuxProfile:

@@ -68,9 +68,15 @@ class LinuxWorker(Worker):
         return answer.header["first_invoke_ns"]
 
     def evaluate(
-        self, input_sha256s: Sequence[str], count: int, *, start: int = 0, progress: Progress | None = None
+        self,
+        input_sha256s: Sequence[str],
+        count: int,
+        *,
+        start: int = 0,
+        progress: Progress | None = None,
+        beginnings: Sequence[int] | np.ndarray | None = None,
     ) -> EvalResult:
-        """Runs `count` samples from row `start`."""
+        """Runs `count` samples from row `start`, each from the model's initial state, or those from `beginnings` on in one go."""
         rows: dict[int, bytearray] = {}
 
         def collect(frame: Frame) -> None:
@@ -87,6 +93,7 @@ class LinuxWorker(Worker):
             count=count,
             start=start,
             progress=progress is not None,
+            beginnings=None if beginnings is None else [int(row) for row in beginnings if start <= row < start + count],
         ).header
         if progress:
             progress(count, count)

@@ -31,6 +31,10 @@ class McuKind(BoardKind[McuProfile]):
         """What the line needs."""
         profile.link.require_parts(profile.place())
 
+    def absence(self, profile: McuProfile) -> str | None:
+        """What the line knows."""
+        return profile.link.absence(profile.place())
+
     def link_text(self, profile: McuProfile) -> str:
         """The line's own words."""
         return profile.link.text(profile.place())

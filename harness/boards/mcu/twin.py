@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from harness.boards.kind import QEMU_SUFFIX
+from harness.boards.kind import HOST_LOCK, QEMU_SUFFIX
 from harness.boards.mcu.profile import McuLimitsProfile, McuProfile, McuRuntimeProfile
 from harness.boards.profile.fields import Samples
 from harness.boards.profile.model import DeadlinesProfile
@@ -21,8 +21,6 @@ from harness.links.serial.line import Line
 if TYPE_CHECKING:
     from harness.emulation.mcu.tflite_micro import TfliteMicro
 
-#: the lock that emulated boards share with the host devices: they compute with the same cores
-_HOST_LOCK = "host-cpu"
 _OVERRIDES: dict[str, Any] = {"samples": Samples, "deadlines": DeadlinesProfile, "limits": McuLimitsProfile}
 
 
@@ -79,7 +77,7 @@ def mcu_twin(profile: McuProfile) -> McuProfile:
             "title": f"{profile.title}, emulated by QEMU",
             "link": EmulatedLineProfile(board=board, runtime=profile.runtime),
             "time_basis": "guest-instructions",
-            "exclusive": _HOST_LOCK,
+            "exclusive": HOST_LOCK,
             # The firmware of the twin is the harness's own build and names itself after the machine.
             "board": board.name,
             **laid_over,

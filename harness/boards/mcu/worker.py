@@ -99,21 +99,31 @@ class McuWorker(Worker):
         return self._board.clock.one_ns(int(ticks[0]))
 
     def evaluate(
-        self, input_sha256s: Sequence[str], count: int, *, start: int = 0, progress: Progress | None = None
+        self,
+        input_sha256s: Sequence[str],
+        count: int,
+        *,
+        start: int = 0,
+        progress: Progress | None = None,
+        beginnings: Sequence[int] | np.ndarray | None = None,
     ) -> EvalResult:
-        """Runs `count` samples from row `start`."""
+        """Runs `count` samples from row `start`. Whether a row begins anew is told with each request: a sequence's first row
+        has one of its own.
+        """
         begun_s = time.monotonic()
         pieces: list[tuple[np.ndarray, np.ndarray]] = []
+        ends = _alike(start, count, beginnings)
         done = 0
         while done < count:
             row = start + done
+            carry, end = ends(row)
             batch = self._batch if self._stay(input_sha256s, row, wanted=count - done) else None
             if batch is not None:
-                piece = min(count - done, batch.first + batch.count - row, self._results_room(batch))
-                pieces.append(self._run("evaluate", row - batch.first, piece))
+                piece = min(end - row, batch.first + batch.count - row, self._results_room(batch))
+                pieces.append(self._run("evaluate", row - batch.first, piece, carry=carry))
             else:
                 piece = 1
-                pieces.append(self._direct("evaluate", input_sha256s, row))
+                pieces.append(self._direct("evaluate", input_sha256s, row, carry=carry))
             done += piece
             if progress:
                 progress(done, count)
@@ -234,7 +244,14 @@ class McuWorker(Worker):
     # ------------------------------------------------------------------------------------------------ running
 
     def _run(
-        self, phase: Phase, first: int, count: int, *, repeat: bool = False, limit_s: float | None = None
+        self,
+        phase: Phase,
+        first: int,
+        count: int,
+        *,
+        repeat: bool = False,
+        carry: bool = False,
+        limit_s: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs samples of the board's memory: uint8 [count, output bytes] and int64 [count] ticks."""
         session, each_s = self._board.session, limit_s or self._deadlines.evaluate_s
@@ -244,6 +261,7 @@ class McuWorker(Worker):
                 first=first,
                 count=count,
                 repeat=repeat,
+                carry=carry,
                 inference_limit_ms=_ms(each_s),
                 deadline_s=self._patience_s(count, each_s),
             ),
@@ -256,7 +274,7 @@ class McuWorker(Worker):
         return records[:, 8:], ticks.astype(np.int64)
 
     def _direct(
-        self, phase: Phase, sha256s: Sequence[str], row: int, *, limit_s: float | None = None
+        self, phase: Phase, sha256s: Sequence[str], row: int, *, carry: bool = False, limit_s: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Writes one sample to the inputs, runs it, and reads the outputs: as `_run`, with count 1."""
         session, each_s = self._board.session, limit_s or self._deadlines.evaluate_s
@@ -265,7 +283,9 @@ class McuWorker(Worker):
         self._ask(phase, lambda: session.write_inputs(data))
         done = self._ask(
             phase,
-            lambda: session.run(direct=True, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)),
+            lambda: session.run(
+                direct=True, carry=carry, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)
+            ),
         )
         self._require_done(done, 1)
         sizes = _bytes(self._loaded().outputs)
@@ -340,6 +360,21 @@ def interleave(arrays: Sequence[np.ndarray]) -> bytes:
         return np.ascontiguousarray(arrays[0]).tobytes()
     flat = [np.ascontiguousarray(a).reshape(len(a), -1).view(np.uint8) for a in arrays]
     return np.concatenate(flat, axis=1).tobytes()
+
+
+def _alike(start: int, count: int, beginnings: Sequence[int] | np.ndarray | None) -> Callable[[int], tuple[bool, int]]:
+    """Tells of a row whether it carries on what the one before left, and up to which row the next ones do alike."""
+    end = start + count
+    if beginnings is None:
+        return lambda row: (False, end)
+    rows = np.unique([start, *(int(row) for row in beginnings if start <= row < end), end])
+
+    def of(row: int) -> tuple[bool, int]:
+        following = int(np.searchsorted(rows, row, side="right"))
+        begins = int(rows[following - 1]) == row
+        return (False, row + 1) if begins else (True, int(rows[following]))
+
+    return of
 
 
 def _bytes(tensors: Sequence[TensorIo]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ def adapt_to_firmware(model: PreparedModel, profile: MlperfTinyProfile, firmware
     artifact = model.artifact
     assert artifact.path is not None and artifact.sha256 is not None
     try:
+        _require_no_state(artifact.path)
         held = held_model(
             profile,
             firmware=firmware,
@@ -47,6 +49,22 @@ def adapt_to_firmware(model: PreparedModel, profile: MlperfTinyProfile, firmware
     answering, findings = _scored(model, held) if held.scored else _rounded(model, held)
     stage = StageFacts(name="held", facts={"name": held.name, "scored": held.scored})
     return Adapted(model=answering, artifact=artifact, stages=(stage,), form=held, findings=findings)
+
+
+def _require_no_state(path: Path) -> None:
+    """The firmware has no command that puts a model into its initial state.
+
+    Raises:
+        UnsupportedError: the model remembers earlier inferences.
+    """
+    from harness.tflite.graph import read_graph
+    from harness.tflite.state import keeps_state
+
+    if keeps_state(read_graph(path)):
+        raise UnsupportedError(
+            "the model remembers earlier inferences, and MLPerf Tiny's firmware has no command that resets it",
+            hint="measure it on a board with Linux, or with TFLite Micro in this project's firmware",
+        )
 
 
 def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple[Finding, ...]]:

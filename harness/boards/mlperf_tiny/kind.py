@@ -36,6 +36,10 @@ class MlperfTinyKind(BoardKind[MlperfTinyProfile]):
         """What the line needs."""
         profile.link.require_parts(profile.place())
 
+    def absence(self, profile: MlperfTinyProfile) -> str | None:
+        """What the line knows."""
+        return profile.link.absence(profile.place())
+
     def link_text(self, profile: MlperfTinyProfile) -> str:
         """The line's own words."""
         return profile.link.text(profile.place())

@@ -99,7 +99,13 @@ class MlperfWorker(Worker):
         self._pace_s = time.monotonic() - begun_s
 
     def evaluate(
-        self, input_sha256s: Sequence[str], count: int, *, start: int = 0, progress: Progress | None = None
+        self,
+        input_sha256s: Sequence[str],
+        count: int,
+        *,
+        start: int = 0,
+        progress: Progress | None = None,
+        beginnings: Sequence[int] | np.ndarray | None = None,
     ) -> EvalResult:
         """Runs `count` samples from row `start`, one `infer 1 0` each. Their laps are no latencies, and are not told."""
         begun_s = time.monotonic()

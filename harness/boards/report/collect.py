@@ -86,7 +86,7 @@ def collect(
     asked = _ask(profile, progress) if ask else _Asked(problem="the board was not asked, as you wished")
     report = DeviceReport(device=profile.name)
     cells = _records(profile.name, results, records, report.problems)
-    redactor = _redactor(profile)
+    redactor = _redactor(profile, asked.steps)
     if asked.problem:
         report.problems.insert(0, asked.problem)
     report.problems = [redactor.text(problem) for problem in report.problems]
@@ -152,11 +152,12 @@ def _records(device: str, results: Path, limit: int, problems: list[str]) -> lis
     return found[::-1][:limit]
 
 
-def _redactor(profile: Profile) -> Redactor:
-    """Knows everything private of the profile and of this machine; the device's own name stays."""
+def _redactor(profile: Profile, steps: list[CheckStep]) -> Redactor:
+    """Knows everything private of the profile, of the board and of this machine; the device's own name stays."""
     redactor = Redactor()
     names = {profile.name, profile.name.partition("@")[0]}
-    for kind, value in (*private_values(profile), *here.private_values()):
+    told = [("host", name) for step in steps for name in step.private]
+    for kind, value in (*private_values(profile), *told, *here.private_values()):
         if value not in names:
             redactor.know(kind, [value])
     return redactor

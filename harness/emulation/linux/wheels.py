@@ -14,7 +14,7 @@ from harness.core.errors import MissingPartError
 from harness.core.files import sha256_file
 from harness.emulation.linux.spec import BOARD_PYTHON
 from harness.emulation.tools import run_tool
-from harness.envs.hostenv import DISTRIBUTIONS, parse_package
+from harness.envs.hostenv import numpy_version
 
 _DEADLINE_S = 600.0
 #: Debian 12 has glibc 2.36; pip takes these names literally and does not try older ones by itself
@@ -58,7 +58,7 @@ def resolve_wheels(runtime: str, folder: Path) -> tuple[Wheel, ...]:
                 *(f"--abi={name}" for name in (abi, "abi3", "none")),
                 *(f"--platform={name}" for name in _PLATFORMS),
                 runtime,
-                f"numpy=={DISTRIBUTIONS[parse_package(runtime).name].numpy}",
+                f"numpy=={numpy_version(runtime)}",
             ],
             f"no aarch64 wheels for {runtime}",
             timeout_s=_DEADLINE_S,

@@ -47,6 +47,7 @@ class Target(IntEnum):
 class RunFlag(IntFlag):
     REPEAT = 1
     DIRECT = 2
+    CARRY = 4
 
 
 class Code(IntEnum):

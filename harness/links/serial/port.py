@@ -285,7 +285,7 @@ class SerialPort:
             return TransientDeviceError(what, where=where, hint=hint)
         if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             return StableDeviceError(
-                "there is no such port", where=where, hint=f"is the board plugged in? {_known_ports()}"
+                "there is no such port", where=where, hint=f"is the board plugged in? {known_ports()}"
             )
         if number in (errno.EACCES, errno.EPERM):
             return StableDeviceError("this user may not open the port", where=where, hint=_how_to_be_allowed(path))
@@ -293,7 +293,7 @@ class SerialPort:
             return TransientDeviceError("the port is in use by another program", where=where, hint=_users_of(path))
         if number in (errno.ENOTTY, errno.EINVAL, errno.EISDIR):
             return StableDeviceError(
-                "this is no serial port, or it cannot be set up as one", where=where, hint=_known_ports()
+                "this is no serial port, or it cannot be set up as one", where=where, hint=known_ports()
             )
         return TransientDeviceError(f"the port cannot be opened: {cause.strerror or cause}", where=where)
 
@@ -350,7 +350,8 @@ def _cause(error: BaseException) -> OSError:
     return error
 
 
-def _known_ports() -> str:
+def known_ports() -> str:
+    """The USB serial ports that are plugged in, in words."""
     folder = "/dev/serial/by-id"
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,7 +12,7 @@ from harness.core.errors import UserInputError
 from harness.core.fields import EnvName, not_allowed
 from harness.links.profile import LineLinkProfile, LinkPlace
 from harness.links.serial.line import PortLine
-from harness.links.serial.port import SerialSettings
+from harness.links.serial.port import SerialSettings, known_ports
 
 if TYPE_CHECKING:
     from harness.links.serial.line import Line
@@ -74,6 +75,16 @@ class SerialLinkProfile(LineLinkProfile):
     def require_address(self, place: LinkPlace) -> None:
         """A port is known."""
         self.settings(place)
+
+    def absence(self, place: LinkPlace) -> str | None:
+        """A port of this machine that does not exist."""
+        try:
+            port = self.settings(place).port
+        except UserInputError:
+            return None
+        if not port.startswith("/") or Path(port).exists():
+            return None
+        return f"there is no port {port} (is the board plugged in? {known_ports()})"
 
     def make_line(self, place: LinkPlace) -> Line:
         """The port."""

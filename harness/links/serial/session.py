@@ -153,6 +153,7 @@ class SerialSession:
         count: int = 1,
         repeat: bool = False,
         direct: bool = False,
+        carry: bool = False,
         inference_limit_ms: int = 0,
         deadline_s: float,
     ) -> RunAnswer:
@@ -163,6 +164,7 @@ class SerialSession:
             count: how many inferences.
             repeat: sample `first` again and again, instead of the samples that follow it.
             direct: the inputs were written by `write_inputs`; `count` must be 1.
+            carry: what the model remembers of the inference before stays; else each begins from the model's initial state.
             inference_limit_ms: the board's own watchdog for each inference; 0: none.
             deadline_s: how long the host waits for all of them.
 
@@ -172,6 +174,7 @@ class SerialSession:
             BoardRefused, BoardRebooted, ChannelClosed.
         """
         flags = (RunFlag.REPEAT if repeat else 0) | (RunFlag.DIRECT if direct else 0)
+        flags |= RunFlag.CARRY if carry else 0
         payload = struct.pack("<IIII", first, count, flags, inference_limit_ms)
         answer = self._ask(Request(type=Type.RUN, payload=payload, answer_bytes=16, work_s=deadline_s, once=True))
         return messages.parse_run(answer)

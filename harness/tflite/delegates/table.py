@@ -6,8 +6,9 @@ folder of device profiles, then among those that came with the harness.
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +51,26 @@ def _check_op(value: str) -> str:
     return op
 
 
+def _check_dtype(value: str) -> str:
+    if value not in schema.TYPE_BITS:
+        raise _unknown(value, "a tensor type of the .tflite schema", schema.TYPE_BITS)
+    return value
+
+
+def _check_option(value: str) -> str:
+    if value not in schema.option_names():
+        raise _unknown(value, "an option field of the .tflite schema", schema.option_names())
+    return value
+
+
+def _unknown(value: str, what: str, known: Iterable[str]) -> PydanticCustomError:
+    """The complaint about a name, with the nearest one that is known."""
+    near = difflib.get_close_matches(value, sorted(known), n=1, cutoff=0.5)
+    return PydanticCustomError(
+        "not_allowed", "{words}", {"words": what + (f"; did you mean {near[0]}?" if near else "")}
+    )
+
+
 def _check_why(value: str) -> str:
     try:
         value.format(**dict.fromkeys(PLACEHOLDERS, ""))
@@ -63,6 +84,10 @@ def _check_why(value: str) -> str:
 PLACEHOLDERS = ("op", "offender", "input0", "input1", "input2", "input3", "output0")
 
 Op = Annotated[str, AfterValidator(_check_op)]
+
+
+Dtype = Annotated[str, AfterValidator(_check_dtype)]
+OptionField = Annotated[str, AfterValidator(_check_option)]
 
 
 class _Part(BaseModel):
@@ -82,8 +107,8 @@ class Rule(_Part):
     except_ops: tuple[Op, ...] = ()
     #: positions of the inputs that the `input_` fields speak of (any one of them has to meet all of these); none means all
     inputs: tuple[int, ...] = ()
-    input_dtype: tuple[str, ...] = ()
-    input_dtype_not: tuple[str, ...] = ()
+    input_dtype: tuple[Dtype, ...] = ()
+    input_dtype_not: tuple[Dtype, ...] = ()
     input_constant: bool | None = None
     input_quantized: bool | None = None
     input_per_channel: bool | None = None
@@ -97,8 +122,8 @@ class Rule(_Part):
     input_scale_differs: bool | None = None
     #: size of the input's last dimension
     input_last_over: int | None = None
-    output_dtype: tuple[str, ...] = ()
-    output_dtype_not: tuple[str, ...] = ()
+    output_dtype: tuple[Dtype, ...] = ()
+    output_dtype_not: tuple[Dtype, ...] = ()
     output_quantized: bool | None = None
     output_per_channel: bool | None = None
     #: no shape is stored: it is known only at run time
@@ -110,9 +135,9 @@ class Rule(_Part):
     #: output 0 is of another type than this input
     output_type_differs: int | None = None
     #: options of the node: any of these values; anything but these; not 0
-    option: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
-    option_not: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
-    option_set: tuple[str, ...] = ()
+    option: dict[OptionField, tuple[str | int, ...]] = Field(default_factory=dict)
+    option_not: dict[OptionField, tuple[str | int, ...]] = Field(default_factory=dict)
+    option_set: tuple[OptionField, ...] = ()
     #: a grouped convolution (its weights have fewer input channels than its input) with a batch over 1
     grouped_batch: bool | None = None
     #: the first dimension of input 0 and output 0 differ

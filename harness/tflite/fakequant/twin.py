@@ -1,32 +1,32 @@
-"""The float twin of a model: float kernels on dequantized constants, with its activations rounded or clamped to their ranges.
+"""The float twin of a model: float kernels on dequantized constants, activations rounded to what their types can hold.
 
 No integer runtime is safe as a reference: in every one some integer kernel errs. Float kernels are simple and right in all
 runtimes looked at, and what an integer model *means* can be said in floats: each constant is S (q - Z), and each activation is
 rounded to the numbers that its type can hold. FAKE_QUANT does that rounding; the twin has one after every op that writes a
-quantized activation. The clamped twin has MINIMUM and MAXIMUM in their place: the model as if activations had endless
-resolution within their ranges. How far the two differ is the model's own quantization error.
+quantized activation. Hybrid and weight-only models get their weights as floats; a float model comes out as it went in.
 
-Hybrid and weight-only models get their weights as floats; a float model comes out as it went in. Inputs keep their types (a
-DEQUANTIZE behind them does the rest), so that the samples of the model are the samples of its twin; outputs are real numbers.
-Every tensor of the model keeps its number and holds its real value, except for the outputs of DEQUANTIZE: `Twin.places`.
+The twin has a companion, which is the same model with its rounding taken the other way: activations are clamped to their
+ranges but not rounded (MINIMUM and MAXIMUM), and what a hybrid kernel rounds while it runs, the inputs of its products, is
+rounded (harness/tflite/fakequant/dynamic.py). How far the two differ is the model's own quantization error: the measure of what
+a right device may differ by.
+
+Inputs keep their types (a DEQUANTIZE behind them does the rest), so that the samples of the model are the samples of its twin;
+outputs are real numbers. Every tensor of the model keeps its number and holds its real value, except for those in `Twin.places`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from harness.core.errors import UnsupportedError
+from harness.core.errors import UnsupportedError, UserInputError
 from harness.tflite import schema
 from harness.tflite.arithmetic import WEIGHTED_OPS
 from harness.tflite.cut.edit import Editor
 from harness.tflite.cut.tree import Record, op_name, options_of, read_tree, write_tree
+from harness.tflite.fakequant.dynamic import dynamic_rounding
 from harness.tflite.fakequant.values import LIMITS, WIDE, Quantization, quantization_of, real_values, stored_values
-
-#: `rounded`: FAKE_QUANT after every op; `clamped`: the same ranges without their steps
-Rounding = Literal["rounded", "clamped"]
 
 #: ops that look at the stored bits of a quantized tensor, for which no float stands
 _BIT_OPS = {"CAST", "BITCAST", "RIGHT_SHIFT", "BITWISE_XOR", "STABLEHLO_SHIFT_LEFT", "STABLEHLO_AND"}
@@ -48,20 +48,22 @@ class Twin:
     Attributes:
         model: the .tflite.
         activations: main subgraph's tensor -> its quantization, for every activation that is rounded.
-        places: tensor of the model -> the tensor of the twin that holds its value, where the two differ.
+        places: tensor of the model -> the tensor of the twin that holds its value, for the outputs of DEQUANTIZE.
+        unrounded: activation -> the tensor of the twin that holds what its node computed, before it was rounded or clamped.
     """
 
     model: bytes
     activations: dict[int, Quantization]
     places: dict[int, int]
+    unrounded: dict[int, int]
 
 
-def float_twin(model: bytes | memoryview, rounding: Rounding = "rounded") -> Twin:
-    """The float twin of a model.
+def float_twin(model: bytes | memoryview, *, companion: bool = False) -> Twin:
+    """The float twin of a model, or its companion.
 
     Args:
         model: the .tflite, quantized in any way, or float.
-        rounding: what stands after each op that writes a quantized activation.
+        companion: rounding the other way.
 
     Raises:
         UserInputError: a damaged model.
@@ -69,29 +71,31 @@ def float_twin(model: bytes | memoryview, rounding: Rounding = "rounded") -> Twi
             with one scale per channel).
     """
     tree = read_tree(model)
-    mains: list[_Subgraph] = []
-    for index in range(len(tree.rows("subgraphs"))):
-        mains.append(_Subgraph(tree, index, rounding))
-        mains[-1].convert()
-    mains[0].keep_interface()
+    parts = [_Subgraph(tree, index, companion) for index in range(len(tree.rows("subgraphs")))]
+    if not parts:
+        raise UserInputError("is a corrupt .tflite file: it has no subgraph")
+    for part in parts:
+        part.convert()
+    main = parts[0]
+    main.keep_interface()
     tree["signature_defs"] = tree["metadata"] = tree["metadata_buffer"] = None
     _drop_unused_buffers(tree)
-    return Twin(model=write_tree(tree), activations=mains[0].activations, places=mains[0].places)
+    return Twin(model=write_tree(tree), activations=main.activations, places=main.places, unrounded=main.unrounded)
 
 
 class _Subgraph:
     """One subgraph on its way into floats."""
 
-    def __init__(self, tree: Record, index: int, rounding: Rounding) -> None:
+    def __init__(self, tree: Record, index: int, companion: bool) -> None:
         self._tree = tree
         self._editor = Editor(tree, index)
-        self._rounding = rounding
+        self._companion = companion
         self._subgraph = self._editor.subgraph
         self._tensors = self._editor.tensors
         self._quantizations = [quantization_of(tensor) for tensor in self._tensors]
-        self._stored_types = [tensor.number("type") for tensor in self._tensors]
         self.activations: dict[int, Quantization] = {}
         self.places: dict[int, int] = {}
+        self.unrounded: dict[int, int] = {}
 
     def convert(self) -> None:
         operators = self._subgraph.rows("operators")
@@ -185,30 +189,50 @@ class _Subgraph:
             self.places[outputs[0]] = self.places.get(source, source)
             return []
         if op == "QUANTIZE" and outputs[0] in self.activations:
-            return self._round(self.places.get(source, source), outputs[0])
+            source = self.unrounded[outputs[0]] = self.places.get(source, source)
+            return self._round(source, outputs[0])
         return self._with_rounding(op, operator)
 
     def _with_rounding(self, op: str, operator: Record) -> list[Record]:
         converted, steps, written = operator.copy(), [], []
         for tensor in operator.indices("outputs"):
             if tensor in self.activations:
-                raw = self._like(tensor, "before rounding")
+                raw = self.unrounded[tensor] = self._like(tensor, "before rounding")
                 steps += self._round(raw, tensor)
                 tensor = raw
             written.append(tensor)
-        converted["inputs"] = self._placed(operator.indices("inputs"))
+        inputs = self._placed(operator.indices("inputs"))
+        before = self._round_hybrid_input(op, operator, inputs) if self._companion else []
+        converted["inputs"] = inputs
         converted["outputs"] = np.array(written, np.int32)
         if op in _RECURRENT:
             converted["intermediates"] = None  # ranges of the integer kernel's inner sums
         for field in ("builtin_options", "builtin_options_2"):
             if operator[field] is not None:
                 converted[field] = _for_floats(operator[field])
-        return [converted, *steps]
+        return [*before, converted, *steps]
+
+    def _round_hybrid_input(self, op: str, operator: Record, inputs: np.ndarray) -> list[Record]:
+        """What a hybrid kernel does to its input first; the input's place in `inputs` is changed to the rounded one."""
+        positions = WEIGHTED_OPS.get(op)
+        if positions is None or op in _RECURRENT or len(inputs) <= max(positions):
+            return []
+        data, weights = (operator.indices("inputs")[position] for position in positions)
+        stored, source = self._quantizations[weights], self._quantizations[data]
+        if stored is None or source is not None or self._raw(weights) is None or weights in self.activations:
+            return []
+        shape, depth = self._tensors[data].indices("shape"), None
+        if op in ("FULLY_CONNECTED", "BATCH_MATMUL"):
+            depth = shape[-1] if op == "BATCH_MATMUL" else self._tensors[weights].indices("shape")[-1]
+        rounded = self._like(data, "rounded for a hybrid kernel")
+        steps = dynamic_rounding(self._editor, int(inputs[positions[0]]), rounded, row_length=depth)
+        inputs[positions[0]] = rounded
+        return steps
 
     def _round(self, source: int, target: int) -> list[Record]:
         quantization = self.activations[target]
         low, high = quantization.real_range()
-        if self._rounding == "rounded":
+        if not self._companion:
             fields = {"min": low, "max": high, "num_bits": quantization.bits}
             return [self._editor.operator("FAKE_QUANT", [source], [target], options="FakeQuantOptions", fields=fields)]
         below = self._like(target, "clamped above")

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.core.finding import Finding
 from harness.tflite.arithmetic import is_integer, node_types, weights_of
-from harness.tflite.features import Features, known_runtimes, runtime_supports
+from harness.tflite.features import Features, newest_runtimes, runtime_supports
 from harness.tflite.graph import Graph, Node, Tensor, model_io
 from harness.variants.audit.ranges import FAKE_QUANTIZED, FOLDED
 from harness.variants.audit.report import TheoryRow
@@ -249,7 +249,7 @@ def _asymmetric_weights(graph: Graph, recipe: Recipe | None) -> list[Finding]:
 def _runtimes(graph: Graph) -> list[Finding]:
     """Runtimes that refuse the model or get it wrong."""
     findings = []
-    for name, version in known_runtimes():
+    for name, version in newest_runtimes():
         support = runtime_supports(name, version, graph, kernels="default")
         if support.loads is False:
             findings.append(

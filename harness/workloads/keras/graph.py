@@ -29,6 +29,7 @@ class KerasEnds:
 
     Attributes:
         input_shape: of one sample, -1 where any size fits; None when the description does not say.
+        output_shape: of one sample, -1 where any size fits; None when the description does not say.
         output_units: size of the output's last axis; None when the description does not say it plainly.
         from_logits: no softmax or sigmoid at the end.
     """
@@ -36,6 +37,7 @@ class KerasEnds:
     input_shape: tuple[int, ...] | None
     output_units: int | None
     from_logits: bool
+    output_shape: tuple[int, ...] | None = None
 
 
 def keras_ends(file: KerasFile) -> KerasEnds:
@@ -64,6 +66,7 @@ def _ends(model: dict[str, Any], where: str) -> KerasEnds:
         input_shape=shape,
         output_units=None if units == -1 else units,
         from_logits=not graph.is_squashed(graph.outputs[0]),
+        output_shape=output,
     )
 
 

@@ -61,16 +61,25 @@ class Ends:
     """What is known of a model's output and of the data's labels, to ask a metric whether it can judge them.
 
     Attributes:
-        units: size of the output's last axis; None where the model does not say.
+        units: how many values the output gives at a place; None where the model does not say.
+        places: at how many places of a sample it gives them: 1, or those of a map; None where the model does not say.
         squashed: the output ends in softmax or sigmoid, so that its values are shares.
+        numbers: the values are class numbers themselves, as ARG_MAX gives them.
         where: the file of the labels, for errors.
         key: the labels' name in it.
     """
 
     units: int | None
     squashed: bool
+    places: int | None = None
+    numbers: bool = False
     where: str | None = None
     key: str = "labels"
+
+    @property
+    def values(self) -> int | None:
+        """How many values the output gives per sample; None where the model does not say."""
+        return None if self.units is None or self.places is None else self.units * self.places
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Ends, Loss, Metric
-from harness.workloads.metrics.classes import class_numbers, likely
+from harness.workloads.metrics.classes import class_numbers, likely, scores_only
 from harness.workloads.metrics.top1 import Top1
 
 
@@ -39,6 +39,7 @@ def binary_labels(labels: np.ndarray, ends: Ends) -> np.ndarray:
     Raises:
         UserInputError: other labels, or an output that is none.
     """
+    scores_only(ends)
     numbers = class_numbers(labels, ends, classes=2)
     if not ends.squashed:
         raise UserInputError(

@@ -37,14 +37,22 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
         classes: they lie in 0..classes-1; None: the model does not say how many there are.
 
     Raises:
-        UserInputError: naming file, key and what was expected.
+        UserInputError: naming file, key and what was expected; or the output answers at many places of a sample.
     """
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.ndim != 1:
         raise UserInputError(
             f"array '{ends.key}' has shape {list(labels.shape)}, expected [{len(labels)}] class numbers",
             where=ends.where,
-            hint="one-hot labels become class numbers by argmax(axis=1)" if labels.ndim == 2 else None,
+            hint="one-hot labels become class numbers by argmax(axis=1)"
+            if labels.ndim == 2
+            else "leave the labels out to measure agreement only",
+        )
+    if ends.places is not None and ends.places > 1:
+        raise UserInputError(
+            f"array '{ends.key}' has one label per sample, and the model answers at {ends.places:,} places of each",
+            where=ends.where,
+            hint="leave the labels out to measure agreement only, or use the model that answers once per sample",
         )
     if len(flat) == 0:
         raise UserInputError(f"array '{ends.key}' is empty", where=ends.where)
@@ -57,8 +65,37 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
     if low < 0 or (classes is not None and high >= classes):
         expected = f"0..{classes - 1}" if classes is not None else "0 or more"
         what = f"array '{ends.key}' holds the label {low if low < 0 else high}, expected {expected}"
-        raise UserInputError(what, where=ends.where)
+        raise UserInputError(what, where=ends.where, hint=_label_hint(low, high, classes))
     return flat.astype(np.int64)
+
+
+def scores_only(ends: Ends) -> None:
+    """Refuses an output that is no scores but answers already.
+
+    Raises:
+        UserInputError: says what to take instead.
+    """
+    if not ends.numbers:
+        return
+    if ends.units == 1:
+        what, hint = (
+            "the model gives the class itself, and no scores",
+            "leave the metric to the harness: class_number judges it",
+        )
+    else:
+        what = f"the model gives {ends.units or 'several'} whole numbers per sample, which are no scores of classes"
+        hint = "export the model without its last step, so that it gives scores"
+    raise UserInputError(what, where=ends.where, hint=hint)
+
+
+def _label_hint(low: int, high: int, classes: int | None) -> str:
+    """What labels outside of the model's classes most likely are."""
+    if classes is None:
+        return "classes count from 0"
+    if high - low < classes:
+        step = f"add {-low}" if low < 0 else f"subtract {low}"
+        return f"they lie in {low}..{high}: {step}, so that classes count from 0"
+    return f"the model has {classes} classes: use the model that belongs to these labels"
 
 
 def is_whole(values: np.ndarray) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
 from harness.workloads.metrics.binary import binary_labels
-from harness.workloads.metrics.classes import NO_ANSWER, class_numbers, largest, likely
+from harness.workloads.metrics.classes import NO_ANSWER, class_numbers, largest, likely, scores_only
 from harness.workloads.metrics.permutation import EXACT_NAME, EXACT_SAMPLES, RANDOM, RANDOM_NAME
 
 _SEED = 0
@@ -45,6 +45,7 @@ class F1(Metric):
     positive: ClassVar[int | None] = None
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
+        scores_only(ends)
         return class_numbers(labels, ends, classes=ends.units)
 
     def answers(self, outputs: np.ndarray) -> np.ndarray:

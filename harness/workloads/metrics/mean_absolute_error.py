@@ -38,9 +38,12 @@ class MeanAbsoluteError(Metric):
                 f"array '{ends.key}' has NaN or infinite values in {len(bad)} of {len(rows)} labels, first in label {bad[0]}",
                 where=ends.where,
             )
-        if ends.units is not None and labels.ndim <= 2 and rows.shape[1] != ends.units:
+        expected = ends.values
+        if expected is None and labels.ndim <= 2:
+            expected = ends.units
+        if expected is not None and rows.shape[1] != expected:
             raise UserInputError(
-                f"array '{ends.key}' has {rows.shape[1]} numbers per sample, the model gives {ends.units}",
+                f"array '{ends.key}' has {rows.shape[1]} numbers per sample, the model gives {expected}",
                 where=ends.where,
             )
         return rows

@@ -22,6 +22,7 @@ ENTRY_POINT_GROUP = "harness.metrics"
 _OWN: dict[str, tuple[str, str]] = {
     "top1": ("top1", "METRIC"),
     "binary": ("binary", "METRIC"),
+    "class_number": ("class_number", "METRIC"),
     "mean_absolute_error": ("mean_absolute_error", "METRIC"),
     "f1": ("f1", "METRIC"),
     "f1_positive": ("f1", "POSITIVE"),

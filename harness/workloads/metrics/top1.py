@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
-from harness.workloads.metrics.classes import class_numbers, largest
+from harness.workloads.metrics.classes import class_numbers, largest, scores_only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Top1(Metric):
     accuracy: ClassVar[bool] = True
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
+        scores_only(ends)
         return class_numbers(labels, ends, classes=ends.units)
 
     def answers(self, outputs: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from harness.boards.base import BackendSpec, BenchPlan, Deadlines, WorkerFailure
 from harness.boards.linux.board import AgentOptions, LinuxBoard
 from harness.core.errors import StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.files import sha256_bytes
-from harness.links.base import LocalLink
+from harness.links.base import LocalLink, make_link
 from tests.support.fixtures_boards import workers_below
 from tests.support.tiny_model import float_mlp, float_mlp_reference, int8_dense
 
@@ -27,7 +27,9 @@ def board(request, tmp_path_factory, board_files):
         {"tflite_runtime": "tflite_python", "ai_edge_litert": "litert_python"}[request.param]
     )
     options = AgentOptions(directory=str(tmp_path_factory.mktemp("board") / "agent"))
-    board = LinuxBoard(name="local", link=LocalLink(), runtime_module=request.param, python=python, options=options)
+    board = LinuxBoard(
+        name="local", link=make_link(LocalLink()), runtime_module=request.param, python=python, options=options
+    )
     board.fingerprint = board.connect()
     for file in (board_files.mlp, board_files.dense, board_files.two, board_files.floats, board_files.bytes):
         board.ensure_file(file.path, file.sha256)
@@ -304,7 +306,7 @@ def test_requests_before_connect_say_so(make_board):
 
 def test_an_unknown_runtime_is_the_users_error():
     with pytest.raises(UserInputError, match="unknown runtime module"):
-        LinuxBoard(name="x", link=LocalLink(), runtime_module="onnxruntime")
+        LinuxBoard(name="x", link=make_link(LocalLink()), runtime_module="onnxruntime")
 
 
 def test_results_are_plain_numbers(worker, board_files):

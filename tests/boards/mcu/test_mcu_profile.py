@@ -15,6 +15,7 @@ from harness.boards.mcu.predict import predict_mcu
 from harness.boards.mcu.profile import McuProfile, McuRuntimeProfile
 from harness.boards.mcu.twin import emulated_board
 from harness.boards.predict import predict
+from harness.boards.registry import kind_of
 from harness.boards.resolve import get_profile, list_profiles
 from harness.core.errors import UnsupportedError, UserInputError
 from harness.emulation.mcu.board import ports_dir
@@ -59,6 +60,22 @@ def test_a_real_board_needs_a_port_and_its_absence_says_what_to_do(devices_dir: 
     assert not state.ok
     for word in ("HARNESS_CORTEX_M4_PORT", "local.yaml", "cortex-m4: {link: {port:", "--emulated"):
         assert word in str(state.reason)
+
+
+def test_a_port_that_does_not_exist_is_told_and_its_board_is_not_ready(
+    devices_dir: Path, monkeypatch, harness_cli, tmp_path
+):
+    profile, kind = get_profile("cortex-m4", devices_dir), kind_of(get_profile("cortex-m4", devices_dir))
+    monkeypatch.setenv("HARNESS_CORTEX_M4_PORT", "/dev/serial/by-id/none-of-these")
+    assert kind.availability(profile).ok  # a run tries: the board may be plugged in until then
+    assert "there is no port /dev/serial/by-id/none-of-these" in str(kind.absence(profile))
+    lines = harness_cli("devices", "list").out.splitlines()
+    [listed] = [line for line in lines if line.startswith("cortex-m4 ")]
+    assert "not there" in listed and "ready" not in listed
+    monkeypatch.setenv("HARNESS_CORTEX_M4_PORT", "/dev/null")
+    assert kind.absence(profile) is None
+    monkeypatch.setenv("HARNESS_CORTEX_M4_PORT", "socket://127.0.0.1:1")
+    assert kind.absence(profile) is None
 
 
 def test_a_board_of_the_users_own(devices_dir: Path, write_profile, monkeypatch):
@@ -158,7 +175,7 @@ def test_the_list_shows_microcontrollers_without_opening_anything(devices_dir: P
     write_profile("nucleo", NUCLEO)
     shown = harness_cli("devices", "list", "--devices-dir", devices_dir)
     line = next(line for line in shown.out.splitlines() if line.startswith("nucleo"))
-    assert "ready" in line and "serial /dev/serial/by-id/usb-ST" in line and "921600 baud" in line and "cpu" in line
+    assert "not there" in line and "serial /dev/serial/by-id/usb-ST" in line and "921600 baud" in line and "cpu" in line
     assert {e.name for e in list_profiles(devices_dir) if e.profile and e.profile.kind == "mcu"} == {*CORES, "nucleo"}
 
 

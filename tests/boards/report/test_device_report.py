@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import getpass
 import json
+import platform
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.boards.check import check_device
+from harness.boards.kind import CheckStep
 from harness.boards.lease import lease
 from harness.boards.report.collect import collect
 from harness.boards.report.pack import write_report
@@ -59,7 +62,7 @@ backends:
     delegate:
       path: /usr/lib/libvx_delegate.so
       name: vx
-      options: {device_id: 0, blob: /opt/acme/model.blob}
+      options: {device_id: 0, blob: /opt/acme/model.blob, mode: driver}
 power:
   note: outlet 4 of the cellar
 """
@@ -132,7 +135,7 @@ def test_what_helps_a_reader_is_in_the_file(desk, desk_results, tmp_path):
     assert (profile["name"], profile["title"]) == ("desk", "Raspberry Pi 4, Debian 12")
     assert profile["link"]["host_env"] == "DESK_HOST"
     assert npu["delegate"]["path"] == "/usr/lib/libvx_delegate.so"
-    assert npu["delegate"]["options"] == {"device_id": "0", "blob": "[value]"}
+    assert npu["delegate"]["options"] == {"device_id": "0", "blob": "[value]", "mode": "[value]"}
     assert npu["env"] == {"VENDOR_LICENCE": "[environment value]", "VENDOR_LEVEL": "[environment value]"}
     newest, older = json.loads(files["records.json"])
     assert newest["key"]["device"] == older["key"]["device"] == "desk"
@@ -236,3 +239,25 @@ def test_the_board_is_what_its_newest_record_says_where_it_was_not_asked(desk, d
     [file] = [f for f in collect(desk, results=desk_results, ask=False).files if f.name == "board.json"]
     board = json.loads(file.text)
     assert board["seen"].startswith(f"in run {RUN}") and board["fingerprint"]["runtime"]
+
+
+def test_a_host_name_that_only_the_board_knows_is_taken_out(desk, desk_results, monkeypatch):
+    """A board without a model of its own is called by its host name, which stands in no profile."""
+    steps = [
+        CheckStep(
+            name="login", ok=True, detail="ssh desk: nine-of-bench, aarch64, 4 cores", private=("nine-of-bench",)
+        ),
+        CheckStep(name="agent", ok=False, detail="nine-of-bench closed the connection"),
+    ]
+    monkeypatch.setattr("harness.boards.report.collect.check_device", lambda profile, progress: iter(steps))
+    report = collect(desk, results=desk_results)
+    files = {file.name: file.text for file in report.files}
+    assert files["check.txt"].startswith("ok   login: ssh desk: [host], aarch64, 4 cores\n")
+    assert not [name for name, text in files.items() if "nine-of-bench" in text]
+    assert report.problems[0] == "the board could not be used: agent: [host] closed the connection"
+
+
+def test_the_check_of_a_board_with_linux_says_its_host_name(devices_dir, runtime_cache, write_profile):
+    write_profile("here", HERE)
+    login = next(step for step in check_device(get_profile("here", devices_dir)) if step.name == "login")
+    assert login.private == (platform.node(),)

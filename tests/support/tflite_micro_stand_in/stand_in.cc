@@ -3,9 +3,10 @@
  *
  *   schema N           version of the schema
  *   op NAME            a node: ADD, CUMSUM, or another name for a custom op
- *   load:WHAT, run:WHAT what goes wrong then: arena, kernel, abort, assert, halted, silent
+ *   load:WHAT, run:WHAT, reset:WHAT what goes wrong then: arena, kernel, abort, assert, halted, silent
  *   bias N             outputs are inputs + the number of live interpreters - 1 + a number that a constructor made 1 -
  * 1 + N
+ *   remember           adds the inferences since the start or the last reset, too
  *
  * One input and one output of 8 bytes, which lie at the same place, as TFLite Micro's may.
  */
@@ -217,10 +218,17 @@ TfLiteStatus MicroInterpreter::AllocateTensors()
 TfLiteStatus MicroInterpreter::Invoke()
 {
     const char *const bias = find("bias ");
-    const int added = live - 1 + constructed.value - 1 + (bias ? atoi(bias) : 0);
+    const int added =
+        live - 1 + constructed.value - 1 + (bias ? atoi(bias) : 0) + (find("remember") ? remembered_++ : 0);
     for (size_t i = 0; i < kBytes; ++i)
         arena_[i] = static_cast<uint8_t>(arena_[i] + added);
     return obey("run:");
+}
+
+TfLiteStatus MicroInterpreter::Reset()
+{
+    remembered_ = 0;
+    return obey("reset:");
 }
 
 } // namespace tflite

@@ -32,6 +32,7 @@ class MicroInterpreter
     }
     TfLiteStatus AllocateTensors();
     TfLiteStatus Invoke();
+    TfLiteStatus Reset();
     size_t inputs_size() const
     {
         return 1;
@@ -60,6 +61,7 @@ class MicroInterpreter
     uint8_t *arena_;
     size_t arena_bytes_;
     TfLiteTensor input_, output_;
+    int remembered_ = 0;
 };
 
 } // namespace tflite

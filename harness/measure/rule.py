@@ -1,0 +1,342 @@
+"""When may a device's outputs be called `wrong`? The rule, as pure functions of arrays.
+
+A device D is held against F, the model's float twin with its activations rounded, and never against another integer runtime
+(harness/tflite/fakequant/twin.py says why). How far a right device may be from F is measured on the model itself: C is the twin
+with its activations clamped but not rounded, so that RMS(F - C) is the model's own quantization error. Rounding of another
+kind adds up to about that much, in models of any depth; a defect that matters is larger. The constants below were measured on
+correct and defective pairs of models and runtimes (docs/internals/wrong.md; benchmarks/bench_wrong.py measures them again).
+
+Where the outputs cannot tell right from wrong, the verdict is `undecided`, and the ops one by one decide
+(harness/measure/op_check.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Verdict = Literal["ok", "wrong", "undecided"]
+Classes = Callable[[np.ndarray], np.ndarray]
+"""From real-valued outputs [n, ...] to the class of each sample, int [n] or, for maps, [n, ...]."""
+
+#: raised when a constant or a condition below changes what a verdict may be
+RULES_VERSION = 2
+
+#: from here on, samples are enough for the narrow bounds and for comparing classes
+MANY_SAMPLES = 64
+#: bounds of the error and of the mean difference, in N, with many samples and with few
+_ERROR_BOUND, _ERROR_BOUND_FEW = 2.0, 4.0
+_BIAS_BOUND, _BIAS_BOUND_FEW = 0.75, 2.0
+#: what classes may differ by beyond what rounding alone makes them differ and beyond so many standard deviations of chance:
+#: of the samples near a border between classes, D and C hit others
+_CLASS_BOUND, _CHANCE = 0.05, 3.0
+#: further than 97 % of right pairs are (the worst: 1.44, 0.18 and 0.04): a reason to ask the ops, and no verdict
+_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT = 1.2, 0.2, 0.04
+#: N is at least this share of the spread of the outputs, by the least exact arithmetic in the model
+_SPREAD_SHARE = {"integer": 0.005, "float": 0.005, "weight-only": 0.005, "hybrid": 0.025}
+_FLOAT16_SHARE = 0.04
+#: a quantization error beyond this share of the spread drowns what could be told
+_DROWNED = 0.3
+#: outputs that spread over less than this many steps say nothing
+_FLAT_STEPS = 4.0
+#: float outputs whose spread is below this share of their size: their rounding is as large as what could be told
+_FLAT_SHARE = 1e-4
+#: an output that moves by more than this many steps in F cannot stand still on a device
+_MOVING_STEPS = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFigures:
+    """One output of the model, in its own unit; see `judge` for the conditions.
+
+    Attributes:
+        error: e, the RMS of D - F; infinite where D is not finite. None for an output of class numbers.
+        bias: the RMS over outputs of the mean over samples of D - F.
+        noise: N, what rounding may amount to.
+        noise_is: which of its terms that is, in words.
+        quantization_error: q, the RMS of F - C.
+        spread: S, the RMS of F around its mean over the samples.
+        step: u, the quantization step; None for float outputs.
+        disagreement: share of answers in which D and F differ; None without classes.
+        own_disagreement: the same of C and F: what rounding alone does.
+    """
+
+    error: float | None
+    bias: float | None
+    noise: float
+    noise_is: str
+    quantization_error: float
+    spread: float
+    step: float | None
+    disagreement: float | None
+    own_disagreement: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What outputs tell of a device.
+
+    Attributes:
+        verdict: `undecided` where these outputs cannot tell.
+        rule: the conditions that were applied, with their numbers.
+        reason: what broke them, or why nothing can be told; None when `ok`.
+        doubt: for `ok`, what right runtimes hardly ever show, although it is within the bounds. The verdict stands where the ops
+            cannot be asked.
+        samples: how many were compared.
+        outputs: the figures, one entry per output of the model.
+    """
+
+    verdict: Verdict
+    rule: str
+    reason: str | None
+    doubt: str | None
+    samples: int
+    outputs: tuple[OutputFigures, ...]
+
+    @property
+    def ask_ops(self) -> bool:
+        """Is the per-op check worth its time? It explains `wrong`, decides `undecided`, and settles doubts."""
+        return self.verdict != "ok" or self.doubt is not None
+
+
+def judge(
+    device: Sequence[np.ndarray],
+    rounded: Sequence[np.ndarray],
+    clamped: Sequence[np.ndarray],
+    *,
+    steps: Sequence[float | None],
+    arithmetic: Collection[str],
+    classes: Sequence[Classes | None],
+    float16_accumulation: bool = False,
+) -> Judgement:
+    """Judges a device's outputs against the float twin's on the same samples.
+
+    With u an output's step, e = RMS(D - F), q = RMS(F - C), S = RMS(F - mean of F over samples) and
+    N = max(q, u / 2, share * S), outputs are wrong if
+
+    1. D is not finite, or stands still where F moves;
+    2. e > 2 N;
+    3. the RMS over outputs of the mean over samples of D - F is over 0.75 N;
+    4. D and F differ in more classes than C and F do, by more than 5 % of the answers and what chance may make of so few samples.
+
+    With fewer than 64 samples the bounds of 2 and 3 are 4 and 2, and 4 is left out. Nothing can be told, except by 1, where
+    q > 0.3 S, S < 4 u, or F knows one class only.
+
+    Args:
+        device: D per output, real values, [n, ...].
+        rounded: F per output, of the same shapes.
+        clamped: C per output; F again for models without quantized activations.
+        steps: u per output; None where an output is really float.
+        arithmetic: kinds of arithmetic in the model, as `harness.tflite.features` names them.
+        classes: per output, what makes classes of it; None where it has none. An output of class numbers (integers without a
+            step) needs none: only condition 4 speaks of it.
+        float16_accumulation: the ops ran on a delegate that sums in float16.
+
+    Raises:
+        ValueError: no samples, or shapes that differ.
+    """
+    samples = _check(device, rounded, clamped)
+    share = spread_share(arithmetic, float16_accumulation)
+    many = samples >= MANY_SAMPLES
+    broken: list[str] = []
+    blind: list[str] = []
+    doubts: list[str] = []
+    figures = []
+    for number, (mine, exact, smooth, step, to_classes) in enumerate(
+        zip(device, rounded, clamped, steps, classes, strict=True)
+    ):
+        where = f"output {number}: " if len(device) > 1 else ""
+        output = _Output(mine, exact, smooth, step, share, to_classes)
+        figures.append(output.figures)
+        broken += [where + words for words in output.broken(many)]
+        blind += [where + words for words in output.blind()]
+        doubts += [where + words for words in output.doubts(many)]
+    verdict: Verdict = "ok"
+    if broken:
+        verdict = "wrong"
+    elif blind:
+        verdict = "undecided"
+    return Judgement(
+        verdict=verdict,
+        rule=_rule(figures, samples),
+        reason="; ".join(broken or blind) or None,
+        doubt="; ".join(doubts) or None if verdict == "ok" else None,
+        samples=samples,
+        outputs=tuple(figures),
+    )
+
+
+def spread_share(arithmetic: Collection[str], float16_accumulation: bool = False) -> float:
+    """The share of the outputs' spread that N is at least, by the least exact arithmetic in a model."""
+    known = [_SPREAD_SHARE[kind] for kind in arithmetic if kind in _SPREAD_SHARE]
+    share = max(known, default=_SPREAD_SHARE["integer"])
+    return max(share, _FLOAT16_SHARE) if float16_accumulation else share
+
+
+def top_class(outputs: np.ndarray) -> np.ndarray:
+    """The class with the largest score along the last axis; -1 where a score is no number."""
+    best = np.argmax(outputs, axis=-1)
+    return np.where(np.isnan(outputs).any(axis=-1), -1, best)
+
+
+def above(threshold: float) -> Classes:
+    """Two classes by a threshold, such as 0.5 for one sigmoid and 0 for its logit; -1 where the score is no number."""
+
+    def classes(outputs: np.ndarray) -> np.ndarray:
+        flat = outputs.reshape(len(outputs), -1)
+        return np.where(np.isnan(flat), -1, flat >= threshold).astype(np.int64)
+
+    return classes
+
+
+class _Output:
+    """One output under judgement."""
+
+    def __init__(
+        self,
+        device: np.ndarray,
+        rounded: np.ndarray,
+        clamped: np.ndarray,
+        step: float | None,
+        share: float,
+        classes: Classes | None,
+    ) -> None:
+        self.numbers_are_classes = step is None and not np.issubdtype(rounded.dtype, np.floating)
+        self.device, self.rounded = _flat(device), _flat(rounded)
+        self.step = step
+        smooth = _flat(clamped)
+        spread = rms(self.rounded - self.rounded.mean(axis=0))
+        quantization_error = rms(self.rounded - smooth)
+        self.size = rms(self.rounded)
+        terms = {
+            "its own quantization error": quantization_error,
+            "half a step of the output": (step or 0.0) / 2,
+            f"{share:.1%} of the outputs' spread": share * spread,
+        }
+        noise_is = max(terms, key=lambda words: terms[words])
+        if self.numbers_are_classes:
+            to_classes: Classes | None = np.asarray
+        else:
+            to_classes = classes
+        self.known_classes: int | None = None
+        disagreement = own = None
+        if to_classes is not None:
+            mine, exact, other = (to_classes(outputs) for outputs in (device, rounded, clamped))
+            disagreement, own = float((mine != exact).mean()), float((other != exact).mean())
+            self.known_classes = len(np.unique(exact))
+        self.finite = bool(np.isfinite(self.device).all())
+        difference = self.device - self.rounded
+        self.figures = OutputFigures(
+            error=None if self.numbers_are_classes else rms(difference) if self.finite else float("inf"),
+            bias=None if self.numbers_are_classes or not self.finite else rms(difference.mean(axis=0)),
+            noise=terms[noise_is],
+            noise_is=noise_is,
+            quantization_error=quantization_error,
+            spread=spread,
+            step=step,
+            disagreement=disagreement,
+            own_disagreement=own,
+        )
+
+    def broken(self, many: bool) -> list[str]:
+        """The conditions that this output breaks, in words; those that cannot tell are left out."""
+        if not self.finite:
+            count = int((~np.isfinite(self.device)).sum())
+            return [f"{count} of {self.device.size} values are not finite numbers"]
+        if self._stands_still():
+            return ["the device gives the same values for every sample, and the model does not"]
+        if self.blind():
+            return []
+        error, bias = (_ERROR_BOUND, _BIAS_BOUND) if many else (_ERROR_BOUND_FEW, _BIAS_BOUND_FEW)
+        return self._beyond(error, bias, _CLASS_BOUND if many else None)
+
+    def doubts(self, many: bool) -> list[str]:
+        """What is within the bounds and still further than right runtimes nearly ever are."""
+        return self._beyond(_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT) if many and not self.blind() else []
+
+    def _beyond(self, error_bound: float, bias_bound: float, class_bound: float | None) -> list[str]:
+        """In words, what of this output is beyond these bounds."""
+        found = []
+        f = self.figures
+        if f.error is not None and f.error > error_bound * f.noise:
+            found.append(f"differs from the model's definition by {_times(f.error, f)} (bound {error_bound:g})")
+        if f.bias is not None and f.bias > bias_bound * f.noise:
+            found.append(f"is shifted from the model's definition by {_times(f.bias, f)} (bound {bias_bound:g})")
+        if class_bound is not None and f.disagreement is not None and f.own_disagreement is not None:
+            bound = class_bound + _by_rounding(f.own_disagreement, len(self.device))
+            if f.disagreement > bound:
+                found.append(f"{f.disagreement:.1%} of the answers differ (bound {bound:.1%})")
+        return found
+
+    def blind(self) -> list[str]:
+        """Why this output cannot tell right from wrong; empty where it can."""
+        f = self.figures
+        if not self.numbers_are_classes:
+            if f.step is not None and f.spread < _FLAT_STEPS * f.step:
+                return [f"the outputs spread over {f.spread / f.step:.1f} quantization steps only"]
+            if f.quantization_error > _DROWNED * f.spread:
+                return [
+                    f"the model's own quantization error is {_share(f.quantization_error, f.spread)} of its outputs' spread"
+                ]
+            if f.spread <= _FLAT_SHARE * self.size or not f.spread:
+                return ["the outputs are the same for every sample"]
+        if self.known_classes == 1:
+            return ["the model gives one class for every sample"]
+        return []
+
+    def _stands_still(self) -> bool:
+        if len(self.device) < 2 or self.numbers_are_classes or np.ptp(self.device, axis=0).any():
+            return False
+        moves = float(np.ptp(self.rounded, axis=0).max(initial=0.0))
+        return moves > (_MOVING_STEPS * self.step if self.step else _ERROR_BOUND_FEW * self.figures.noise)
+
+
+def _by_rounding(own_disagreement: float, samples: int) -> float:
+    """How far rounding and chance may take the share of answers that differ: binomial, of the difference of two such shares."""
+    p = own_disagreement
+    return p + _CHANCE * float(np.sqrt(2 * p * (1 - p) / samples))
+
+
+def rms(values: np.ndarray) -> float:
+    """Root of the mean square; 0 of nothing."""
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
+
+
+def _flat(outputs: np.ndarray) -> np.ndarray:
+    return np.asarray(outputs, np.float64).reshape(len(outputs), -1)
+
+
+def _check(device: Sequence[np.ndarray], rounded: Sequence[np.ndarray], clamped: Sequence[np.ndarray]) -> int:
+    """The number of samples, the same for all."""
+    for mine, exact, smooth in zip(device, rounded, clamped, strict=True):
+        if not mine.shape == exact.shape == smooth.shape:
+            raise ValueError(f"outputs of shape {mine.shape} against {exact.shape} and {smooth.shape}")
+    samples = len(device[0]) if device else 0
+    if not samples:
+        raise ValueError("no outputs to judge")
+    return samples
+
+
+def _times(value: float, figures: OutputFigures) -> str:
+    return f"{value:.3g}, {value / figures.noise:.3g} times {figures.noise_is}" if figures.noise else f"{value:.3g}"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "all"
+
+
+def _rule(figures: Sequence[OutputFigures], samples: int) -> str:
+    """The conditions in words, with N of each output."""
+    many = samples >= MANY_SAMPLES
+    noises = ", ".join(dict.fromkeys(f"{f.noise:.3g}, {f.noise_is}" for f in figures if f.error is not None))
+    parts = []
+    if noises:
+        error, bias = (_ERROR_BOUND, _BIAS_BOUND) if many else (_ERROR_BOUND_FEW, _BIAS_BOUND_FEW)
+        parts.append(f"RMS difference <= {error:g} N, mean difference <= {bias:g} N (N = {noises})")
+    with_classes = [f.own_disagreement for f in figures if f.own_disagreement is not None]
+    if many and with_classes:
+        parts.append(f"answers that differ <= {_by_rounding(max(with_classes), samples) + _CLASS_BOUND:.1%}")
+    return "; ".join(parts)

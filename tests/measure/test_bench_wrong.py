@@ -1,0 +1,67 @@
+"""A sample of benchmarks/bench_wrong.py: no right pair is called wrong, known and planted defects are found."""
+
+import numpy as np
+import pytest
+
+from benchmarks.bench_wrong import FLOAT, OLD, Runtimes, print_tables, run_bench
+from benchmarks.wrong.defects import DEFECTS
+from benchmarks.wrong.generated import generated
+from benchmarks.wrong.subject import folder_subjects
+from tests.support import tiny_model
+
+SUBJECTS = ("cnn-int8-pt", "attention-int8", "attention-hybrid", "autoencoder-int16")
+SAMPLE = tuple(
+    d for d in DEFECTS if d.name in ("output stuck", "kernel mirrored", "one channel negated", "output + 4 LSB")
+)
+
+
+@pytest.fixture(scope="module")
+def result():
+    with Runtimes() as runtimes:
+        subjects = generated(runtimes.get(FLOAT), samples=64, names=SUBJECTS)
+        yield run_bench(subjects, runtimes, packages=(OLD, FLOAT), defects=SAMPLE)
+
+
+def test_no_right_pair_is_called_wrong(result):
+    right = [pair for pair in result.pairs if not pair.known_bad]
+    assert len(right) >= 18 and {pair.model for pair in right} == set(SUBJECTS)
+    assert [pair for pair in right if "wrong" in (pair.verdict, pair.with_ops, pair.few)] == []
+    assert max(pair.error for pair in right) < 1.5 and max(pair.bias for pair in right) < 0.3
+
+
+def test_the_rule_before_called_right_pairs_wrong(result):
+    assert any(pair.old_wrong for pair in result.pairs if not pair.known_bad)
+
+
+def test_every_known_defect_of_a_runtime_is_found(result):
+    bad = [pair for pair in result.pairs if pair.known_bad]
+    assert {(pair.model, pair.runtime, pair.kernels) for pair in bad} >= {
+        ("attention-int8", OLD, "reference"),
+        ("attention-hybrid", OLD, "default"),
+    }
+    assert [pair for pair in bad if pair.verdict != "wrong"] == []
+    assert all(pair.ops_wrong for pair in bad)
+
+
+def test_planted_defects_are_found_and_ops_find_more(result):
+    assert len(result.found) > 20 and {found.defect for found in result.found} == {d.name for d in SAMPLE}
+    gross = [found for found in result.found if found.size == "gross"]
+    assert np.mean([found.outputs for found in gross]) > 0.9
+    assert np.mean([found.with_ops for found in result.found if found.harmful]) > 0.9
+    assert all(found.ops for found in gross)
+
+
+def test_the_tables_say_what_was_measured(result, capsys):
+    print_tables(result)
+    said = capsys.readouterr().out
+    assert "| by outputs | 0 | 0 |" in said and "| kernel mirrored | gross |" in said and "| **all** |" in said
+
+
+def test_a_folder_of_models_is_measured_with_or_without_samples(tmp_path):
+    (tmp_path / "random.tflite").write_bytes(tiny_model.int8_dense())
+    (tmp_path / "given.tflite").write_bytes(tiny_model.int8_dense())
+    np.savez(tmp_path / "given.npz", x_test=np.zeros((9, 16)), task=np.array("none"))
+    given, random = folder_subjects(tmp_path, samples=5)
+    assert (given.name, given.task, given.feeds[0].shape) == ("given", "none", (5, 16))
+    assert np.array_equal(given.feeds[0], np.full((5, 16), -1, np.int8))
+    assert (random.task, random.feeds[0].dtype) == ("multiclass", np.int8) and len(np.unique(random.feeds[0])) > 20
