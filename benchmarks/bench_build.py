@@ -55,7 +55,7 @@ def start_seconds() -> float:
     """How long one worker takes until it can work, alone on the machine."""
     began = time.monotonic()
     with WorkerPool(1) as pool:
-        pool.start(1)
+        pool.start()
         while not any(event.message and "ready" in event.message for event in pool.wait(60.0)):
             assert pool.workers, "a worker ended while starting"
     return time.monotonic() - began

@@ -144,7 +144,7 @@ def run_bench(
         pairs = list(_pairs(subject, runtimes, references, cases, packages, check_all_ops))
         result.pairs += pairs
         found = []
-        if subject.is_integer and defects:
+        if subject.is_integer and defects and not subject.repeats:
             run = runtimes.runner(*PLANTED_ON[number % len(PLANTED_ON)])
             found = list(_found(subject, run, references, cases, defects))
         result.found += found

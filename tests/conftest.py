@@ -2,15 +2,20 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from tests.support.selection import longest_first, mark_slow
 
 _FIXTURES = (
     "session", "build", "audit", "boards", "results", "kernels", "devices", "emulation", "vela", "npu", "firmware", "serial",
-    "plan", "mcu_board", "wrong",
+    "plan", "mcu_board", "wrong", "keras3",
 )  # fmt: skip
 pytest_plugins = [f"tests.support.fixtures_{name}" for name in _FIXTURES]
+
+# A busy machine is no finding: no test asserts on wall-clock time, nor may a test tool in its place.
+hypothesis.settings.register_profile("harness", deadline=None)
+hypothesis.settings.load_profile("harness")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -36,4 +36,5 @@ def built_subjects(*, samples: int) -> Iterator[Subject]:
                 model=model,
                 feeds=[stored_samples(model, np.asarray(dataset.x_test[order]))],
                 task=workload.task,
+                repeats=recipe in ("ptq-int8", "ptq-uint8-io"),
             )

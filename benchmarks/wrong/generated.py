@@ -161,6 +161,7 @@ def generated(runtime: HostRuntime, *, samples: int, names: tuple[str, ...] = ()
                 model=made,
                 feeds=[stored_samples(made, x[_TRAINED_ON : _TRAINED_ON + samples])],
                 task={"binary": "binary", "image": "none"}.get(design.head, "multiclass"),
+                repeats=STYLES[style].float_io,
             )
 
 

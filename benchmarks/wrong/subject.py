@@ -22,12 +22,14 @@ class Subject:
     Attributes:
         feeds: samples per input, [n, ...] without the batch, in the input's dtype.
         task: `multiclass`, `binary` or `none`, of its first output.
+        repeats: another subject is the same network with another interface, so that planting defects here would count them twice.
     """
 
     name: str
     model: bytes
     feeds: list[np.ndarray]
     task: str
+    repeats: bool = False
 
     @cached_property
     def graph(self) -> Graph:

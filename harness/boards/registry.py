@@ -72,9 +72,11 @@ def _kinds_named(word: Any) -> Iterator[Kind]:
     Raises:
         MissingPartError: another package offers the word, and does not import or is no kind of board.
     """
+    if not isinstance(word, str):
+        return
     if word in _BUILT_IN:
         yield from map(_built_in, _BUILT_IN[word])
-    elif isinstance(word, str):
+    else:
         found = load_plugin(
             GROUP, word, lambda kind: isinstance(kind, BoardKind), "an object of a class derived from BoardKind"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import data_options, metric_option
+from harness.cli.options import data_options, deadline_option, metric_option
 
 if TYPE_CHECKING:
     from harness.variants.build.build import BuildOutcome, BuildRequest
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="Repeat training with seeds 0..N-1, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers, one thread each. Default: one per core.")
+@deadline_option
 @data_options
 @metric_option
 @click.option("--cache-dir", type=click.Path(), help="Where built models live. Default: $HARNESS_CACHE_DIR or yours.")
@@ -49,6 +50,7 @@ def command(
     recipes: tuple[str, ...],
     seeds: int,
     jobs: int | None,
+    deadline: str | None,
     data_dir: str | None,
     data: str | None,
     metric: str | None,
@@ -71,10 +73,13 @@ def command(
         os.environ["HARNESS_CACHE_DIR"] = str(Path(cache_dir).expanduser().absolute())
     if clean:
         return _clean(quota)
+    from harness.run.budget import parse_duration
+
+    deadline_s = parse_duration(deadline) if deadline else None
     requests = make_requests(names, recipes, range(seeds), data_dir, data, metric)
     if list_only:
         return _list(requests)
-    outcomes = _build(requests, jobs, quota)
+    outcomes = _build(requests, jobs, quota, deadline_s)
     if json_file != "-":
         from harness.cli.build_tables import print_outcomes
 
@@ -82,7 +87,7 @@ def command(
     if json_file:
         _write_json(outcomes, json_file)
     if bundle:
-        _bundle(requests, bundle, jobs)
+        _bundle(requests, bundle, jobs, deadline_s)
     return 0
 
 
@@ -116,12 +121,14 @@ def make_requests(
     ]
 
 
-def _build(requests: list[BuildRequest], jobs: int | None, quota: str | None) -> list[BuildOutcome]:
+def _build(
+    requests: list[BuildRequest], jobs: int | None, quota: str | None, deadline_s: float | None
+) -> list[BuildOutcome]:
     from harness.cli.build_progress import BuildBar
     from harness.variants.build.build import build_outcomes
 
     with BuildBar() as bar:
-        return build_outcomes(requests, jobs=jobs, progress=bar.update, quota=quota)
+        return build_outcomes(requests, jobs=jobs, progress=bar.update, quota=quota, deadline_s=deadline_s)
 
 
 def _list(requests: list[BuildRequest]) -> int:
@@ -149,7 +156,7 @@ def _write_json(outcomes: list[BuildOutcome], json_file: str) -> None:
         raise UserInputError(f"cannot be written ({error.strerror})", where=json_file) from error
 
 
-def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None) -> None:
+def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None, deadline_s: float | None) -> None:
     """Adds samples and references to what was built, and packs it."""
     from harness.cli.build_progress import BuildBar
     from harness.prepare.bundle import write_bundle
@@ -161,7 +168,7 @@ def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None) -> None
         for r in requests
     ]
     with BuildBar() as bar:
-        models = prepare_requests(wanted, requests[0].source, jobs=jobs, say=bar.update)
+        models = prepare_requests(wanted, requests[0].source, jobs=jobs, say=bar.update, deadline_s=deadline_s)
     path = write_bundle(folder, models)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     click.echo(f"bundle: {path} ({len(models)} models, {size:,} bytes)")

@@ -90,6 +90,15 @@ def run_options(function):
     return function
 
 
+def deadline_option(function):
+    """`--deadline DURATION`: when a build step counts as hung."""
+    return click.option(
+        "--deadline",
+        metavar="DURATION",
+        help="How long a conversion, or a training without progress, may take (loading: a fifth of it). Default: 10m.",
+    )(function)
+
+
 def tolerance_option(function):
     """`--tolerance NAME=VALUE`, repeatable."""
     return click.option(

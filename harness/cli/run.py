@@ -6,6 +6,7 @@ import click
 
 from harness.cli.options import (
     data_options,
+    deadline_option,
     matrix_options,
     metric_option,
     run_options,
@@ -29,6 +30,7 @@ from harness.cli.options import (
     help="Repeat training this often, to show the spread.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+@deadline_option
 @click.option(
     "--resume",
     is_flag=False,
@@ -55,6 +57,7 @@ def command(
     metric,
     seeds,
     jobs,
+    deadline,
     resume,
     bundle,
     tolerances,
@@ -89,6 +92,7 @@ def command(
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,
+        deadline_s=parse_duration(deadline) if deadline else None,
         tolerances=tolerances,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code

@@ -81,6 +81,12 @@ def known_reason(message: str, table: Iterable[tuple[re.Pattern[str], str]]) -> 
     return None
 
 
+def telling_line(log: str, words: Iterable[str]) -> str:
+    """The last line of a log that holds one of these words and is no noise; empty where there is none."""
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not _NOISE.search(line)]
+    return next((line for line in reversed(lines) if any(word in line for word in words)), "")
+
+
 def shortened(text: str, limit: int = REASON_CHARS) -> str:
     """The text in at most `limit` characters, cut at the end."""
     text = re.sub(r"\s+", " ", text).strip()

@@ -26,13 +26,13 @@ def link_class(name: Any, family: type[Family]) -> type[Family] | None:
     Raises:
         MissingPartError: another package offers the name, and does not import or is no link.
     """
+    if not isinstance(name, str):
+        return None
     found: type[LinkProfile] | None
     if name in _BUILT_IN:
         found = _built_in(name)
-    elif isinstance(name, str):
-        found = cast("type[LinkProfile] | None", load_plugin(GROUP, name, _is_link, "a class derived from LinkProfile"))
     else:
-        return None
+        found = cast("type[LinkProfile] | None", load_plugin(GROUP, name, _is_link, "a class derived from LinkProfile"))
     return found if found is not None and issubclass(found, family) else None
 
 

@@ -1,4 +1,4 @@
-"""Runs one .tflite after the other on a board, each in a worker of its own: float twins on the host, single ops anywhere."""
+"""Runs one .tflite after the other on a board: float twins on the host, single ops anywhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.boards.base import BackendSpec, Board, Deadlines
+from harness.boards.base import BackendSpec, Board, Deadlines, Worker, WorkerFailure
 from harness.core.files import atomic_file, sha256_file, write_bytes_atomic
 
 
 class Alone:
-    """Runs models on one backend of a board; an instance is a `harness.measure.op_cases.Run`."""
+    """Runs models on one backend of a board; an instance is a `harness.measure.op_cases.Run`. Use as a context manager.
+
+    One worker loads model after model, because starting one may take longer than running an op. A model that ends it costs
+    that model only: the next one gets a new worker.
+    """
 
     def __init__(self, board: Board, backend: BackendSpec, folder: Path, deadlines: Deadlines | None = None) -> None:
         """
@@ -25,6 +29,19 @@ class Alone:
         self._backend = backend
         self._folder = folder
         self._deadlines = deadlines or Deadlines()
+        self._worker: Worker | None = None
+
+    def __enter__(self) -> Alone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker, if there is one."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
 
     def __call__(self, model: bytes, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """The outputs of a model on samples [n, ...] per input, in the input's dtype.
@@ -44,12 +61,14 @@ class Alone:
         model_digest = sha256_file(path)
         for file, digest in ((path, model_digest), *zip(samples, digests, strict=True)):
             self._board.ensure_file(file, digest)
-        worker = self._board.open_worker(self._backend, self._deadlines)
+        if self._worker is None:
+            self._worker = self._board.open_worker(self._backend, self._deadlines)
         try:
-            worker.load(model_digest)
-            return worker.evaluate(digests, count).outputs
-        finally:
-            worker.close()
+            self._worker.load(model_digest)
+            return self._worker.evaluate(digests, count).outputs
+        except WorkerFailure:
+            self.close()
+            raise
 
     def _samples(self, number: int, values: np.ndarray) -> Path:
         path = self._folder / f"input_{number}.npy"

@@ -30,10 +30,11 @@ MANY_SAMPLES = 64
 #: bounds of the error and of the mean difference, in N, with many samples and with few
 _ERROR_BOUND, _ERROR_BOUND_FEW = 2.0, 4.0
 _BIAS_BOUND, _BIAS_BOUND_FEW = 0.75, 2.0
-#: what classes may differ by beyond what rounding alone makes them differ
-_CLASS_BOUND = 0.05
-#: further than right runtimes nearly ever are (the worst: 1.44, 0.18 and 0.04): a reason to ask the ops, and no verdict
-_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT = 1.3, 0.25, 0.04
+#: what classes may differ by beyond what rounding alone makes them differ and beyond so many standard deviations of chance:
+#: of the samples near a border between classes, D and C hit others
+_CLASS_BOUND, _CHANCE = 0.05, 3.0
+#: further than 97 % of right pairs are (the worst: 1.44, 0.18 and 0.04): a reason to ask the ops, and no verdict
+_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT = 1.2, 0.2, 0.04
 #: N is at least this share of the spread of the outputs, by the least exact arithmetic in the model
 _SPREAD_SHARE = {"integer": 0.005, "float": 0.005, "weight-only": 0.005, "hybrid": 0.025}
 _FLOAT16_SHARE = 0.04
@@ -119,7 +120,7 @@ def judge(
     1. D is not finite, or stands still where F moves;
     2. e > 2 N;
     3. the RMS over outputs of the mean over samples of D - F is over 0.75 N;
-    4. D and F differ in more classes than C and F do, by more than 5 % of the answers.
+    4. D and F differ in more classes than C and F do, by more than 5 % of the answers and what chance may make of so few samples.
 
     With fewer than 64 samples the bounds of 2 and 3 are 4 and 2, and 4 is left out. Nothing can be told, except by 1, where
     q > 0.3 S, S < 4 u, or F knows one class only.
@@ -160,7 +161,7 @@ def judge(
         verdict = "undecided"
     return Judgement(
         verdict=verdict,
-        rule=_rule(figures, many),
+        rule=_rule(figures, samples),
         reason="; ".join(broken or blind) or None,
         doubt="; ".join(doubts) or None if verdict == "ok" else None,
         samples=samples,
@@ -265,7 +266,7 @@ class _Output:
         if f.bias is not None and f.bias > bias_bound * f.noise:
             found.append(f"is shifted from the model's definition by {_times(f.bias, f)} (bound {bias_bound:g})")
         if class_bound is not None and f.disagreement is not None and f.own_disagreement is not None:
-            bound = f.own_disagreement + class_bound
+            bound = class_bound + _by_rounding(f.own_disagreement, len(self.device))
             if f.disagreement > bound:
                 found.append(f"{f.disagreement:.1%} of the answers differ (bound {bound:.1%})")
         return found
@@ -291,6 +292,12 @@ class _Output:
             return False
         moves = float(np.ptp(self.rounded, axis=0).max(initial=0.0))
         return moves > (_MOVING_STEPS * self.step if self.step else _ERROR_BOUND_FEW * self.figures.noise)
+
+
+def _by_rounding(own_disagreement: float, samples: int) -> float:
+    """How far rounding and chance may take the share of answers that differ: binomial, of the difference of two such shares."""
+    p = own_disagreement
+    return p + _CHANCE * float(np.sqrt(2 * p * (1 - p) / samples))
 
 
 def rms(values: np.ndarray) -> float:
@@ -321,8 +328,9 @@ def _share(part: float, whole: float) -> str:
     return f"{part / whole:.0%}" if whole else "all"
 
 
-def _rule(figures: Sequence[OutputFigures], many: bool) -> str:
+def _rule(figures: Sequence[OutputFigures], samples: int) -> str:
     """The conditions in words, with N of each output."""
+    many = samples >= MANY_SAMPLES
     noises = ", ".join(dict.fromkeys(f"{f.noise:.3g}, {f.noise_is}" for f in figures if f.error is not None))
     parts = []
     if noises:
@@ -330,5 +338,5 @@ def _rule(figures: Sequence[OutputFigures], many: bool) -> str:
         parts.append(f"RMS difference <= {error:g} N, mean difference <= {bias:g} N (N = {noises})")
     with_classes = [f.own_disagreement for f in figures if f.own_disagreement is not None]
     if many and with_classes:
-        parts.append(f"answers that differ <= {max(with_classes) + _CLASS_BOUND:.1%}")
+        parts.append(f"answers that differ <= {_by_rounding(max(with_classes), samples) + _CLASS_BOUND:.1%}")
     return "; ".join(parts)

@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.reports import tables
+from harness.reports.environment import environment_table
 from harness.reports.scores import ACCURACY, delta_text, score_text
+from harness.reports.seeds import seeds_table
 from harness.reports.starts import starts_table
 from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
 from harness.reports.values import (
@@ -73,14 +75,14 @@ class Report:
         return {
             "Cells": tables.cells_table(self.records),
             "Problems": tables.problems_table(self.records),
-            "Seeds": tables.seeds_table(self.records),
+            "Seeds": seeds_table(self.records),
             "Starts": starts_table(self.records),
             "Ops": tables.ops_table(self.records),
             "Fallback": tables.fallback_table(self.records),
             **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
             **({"Microcontrollers": tables.mcu_table(self.records)} if any(map(tables.is_mcu, self.records)) else {}),
             "Findings": tables.findings_table(self.records),
-            "Environment": tables.environment_table(self.records, self.info),
+            "Environment": environment_table(self.records, self.info),
         }
 
     @property

@@ -7,14 +7,14 @@ a latency without its outcome, placement and sample count in the same row.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.reports import fallback
 from harness.reports.fields import FIELDS, Field
 from harness.reports.jsonout import cell_json
 from harness.reports.scores import ACCURACY, score_of, score_text
-from harness.reports.summary import Row, Summary, newest, recipe_order
+from harness.reports.summary import Row, Summary, recipe_order
 from harness.reports.values import (
     GOOD,
     clean,
@@ -26,7 +26,7 @@ from harness.reports.values import (
     placement_text,
     size_text,
 )
-from harness.results.record import CellRecord, RunInfo
+from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,8 @@ def in_order(records: Iterable[CellRecord]) -> list[CellRecord]:
     )
 
 
-def _key(record: CellRecord) -> dict[str, Any]:
+def key_of(record: CellRecord) -> dict[str, Any]:
+    """The columns KEY of a cell."""
     return {name: record.dataset_name if name == "dataset_name" else getattr(record.key, name) for name in KEY}
 
 
@@ -179,7 +180,8 @@ def _series(field: Field, values: list[Any]) -> pd.Series:
     return pd.Series([json.dumps(v) if isinstance(v, list | dict) else v for v in values], dtype=object)
 
 
-def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+def table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Rows as a frame whose columns keep what they are given: numbers, texts, and None where nothing applies."""
     import pandas as pd
 
     return pd.DataFrame(rows, columns=columns, dtype=object)
@@ -189,8 +191,8 @@ def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per node of every cell: where it ran, what an offline compiler estimates for it, and the time that the
     vendor's benchmark measured for it, where there is one."""
     columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns", "vendor_ns"]
-    rows = [{**_key(r), **{name: op.get(name) for name in columns}} for r in in_order(records) for op in r.ops]
-    frame = _frame(rows, [*KEY, *columns])
+    rows = [{**key_of(r), **{name: op.get(name) for name in columns}} for r in in_order(records) for op in r.ops]
+    frame = table(rows, [*KEY, *columns])
     return frame.astype({name: "Int64" for name in ("partition", "cycles", "estimate_ns", "vendor_ns")})
 
 
@@ -208,9 +210,9 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     sizes = ["arena_bytes", "stack_peak_bytes", "model_bytes", "code_bytes", "size_bytes"]
     rows = [
         {
-            **_key(r),
+            **key_of(r),
             "outcome": r.outcome,
-            "metric": _metric_of(r),
+            "metric": metric_of(r),
             "score": score_of(r),
             "samples": r.samples,
             "runtime": r.fingerprint.runtime if r.fingerprint else None,
@@ -222,10 +224,10 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         if is_mcu(r)
     ]
     heads = ["outcome", "metric", "score", "samples", "runtime", "time_basis", "placement", *costs, *sizes]
-    return _frame(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
+    return table(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
 
 
-def _metric_of(record: CellRecord) -> str | None:
+def metric_of(record: CellRecord) -> str | None:
     """The metric's name; records from before metrics had names have their accuracy."""
     return record.metric or (ACCURACY if record.accuracy is not None else None)
 
@@ -255,7 +257,7 @@ def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     names = {name: f"estimate_{name}" if name.startswith(("inference", "cycles")) else name for name in estimates}
     rows = [
         {
-            **_key(r),
+            **key_of(r),
             "outcome": r.outcome,
             "placement": placement_text(r),
             "partitions": r.compiled.get("partitions"),
@@ -268,13 +270,13 @@ def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         if r.compiled
     ]
     heads = ["outcome", "placement", "partitions", "compiler", "original_bytes", "size_bytes", *names.values()]
-    return _frame(rows, [*KEY, *heads])
+    return table(rows, [*KEY, *heads])
 
 
 def fallback_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per node of every cell with an external delegate: where it ran, why not there, and whether it was predicted."""
-    rows = [{**_key(r), **row} for r in in_order(records) if fallback.has_delegate(r) for row in fallback.rows_of(r)]
-    frame = _frame(rows, [*KEY, *fallback.COLUMNS])
+    rows = [{**key_of(r), **row} for r in in_order(records) if fallback.has_delegate(r) for row in fallback.rows_of(r)]
+    frame = table(rows, [*KEY, *fallback.COLUMNS])
     return frame.astype({name: "Int64" for name in ("delegated", "nodes", "partitions", "node", "partition")})
 
 
@@ -298,138 +300,12 @@ def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         for (*model, f), cells in seen.items()
     ]
     rows.sort(key=lambda row: _SEVERITIES.index(row["severity"]))
-    return _frame(rows, ["severity", *_MODEL, "code", "where", "what", "fix", "seen_on"])
+    return table(rows, ["severity", *_MODEL, "code", "where", "what", "fix", "seen_on"])
 
 
 def problems_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per cell that did not end well, with its full reason, gravest first. An estimate promised no run."""
     order = ("wrong", "undecided", "failed", "unsupported")
     bad = sorted((r for r in in_order(records) if r.outcome in order), key=lambda r: order.index(r.outcome))
-    rows = [{"outcome": r.outcome, **_key(r), "reason": clean(r.reason) or "no reason was recorded"} for r in bad]
-    return _frame(rows, ["outcome", *KEY, "reason"])
-
-
-def environment_table(records: Iterable[CellRecord], info: RunInfo | None = None) -> pd.DataFrame:
-    """What everything ran on: one row per item of the run, and per device, backend and fingerprint field."""
-    rows: list[dict[str, Any]] = []
-    if info is not None:
-        rows += [{"device": "", "backend": "", "item": name, "value": value} for name, value in _run_items(info)]
-    records = list(records)
-    rows += [{"device": "", "backend": "", "item": n, "value": v} for n, v in _dataset_items(records)]
-    groups: dict[tuple[str, str], list[CellRecord]] = {}
-    for record in in_order(records):
-        groups.setdefault((record.key.device, record.key.backend), []).append(record)
-    for (device, backend), cells in groups.items():
-        rows += [{"device": device, "backend": backend, "item": n, "value": v} for n, v in _device_items(cells)]
-    return _frame(rows, ["device", "backend", "item", "value"])
-
-
-def _run_items(info: RunInfo) -> list[tuple[str, str]]:
-    items = [
-        ("run", info.run),
-        ("started (UTC)", info.started_utc),
-        ("finished (UTC)", info.finished_utc or ""),
-        ("state", info.state),
-        ("command", clean(" ".join(info.command))),
-        ("planned cells", str(len(info.planned))),
-    ]
-    items += [(clean(str(k)), clean(v if isinstance(v, str) else json.dumps(v))) for k, v in info.environment.items()]
-    return [(name, value) for name, value in items if value]
-
-
-def _dataset_items(records: list[CellRecord]) -> list[tuple[str, str]]:
-    """What every workload was measured on."""
-    notes = {
-        (r.key.workload, r.key.dataset): f"{clean(r.dataset_name) or 'unnamed'}: {clean(r.dataset_note)} "
-        f"(digest {r.key.dataset[:12]})"
-        for r in records
-    }
-    return [(f"dataset of {workload}", note) for (workload, _), note in notes.items()]
-
-
-def _device_items(cells: list[CellRecord]) -> list[tuple[str, str]]:
-    """Every fingerprint seen on a device's backend; several values of one item mean that it changed during the run."""
-    values: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        fields: Mapping[str, Any] = vars(cell.fingerprint) if cell.fingerprint else {}
-        told = {
-            **fields,
-            "threads": cell.threads,
-            "affinity": cell.affinity,
-            "time_basis": cell.time_basis,
-            "cell_governor": cell.governor,
-            "frequency_hz": cell.frequency_hz,
-        }
-        for name, value in told.items():
-            if value is not None:
-                values.setdefault(name, {})[clean(str(value))] = None
-    items = [(name, " | ".join(several)) for name, several in values.items()]
-    heat = [cell.temperature_c for cell in cells if cell.temperature_c is not None]
-    if heat:
-        items.append(("temperature_c", f"{min(heat):.1f} to {max(heat):.1f}"))
-    return [*items, ("cells", str(len(cells)))]
-
-
-def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
-    """The spread over seeds of every cell that ran with more than one: a difference within it shows nothing.
-
-    Statistics are over the cells with the outcome ok, from each cell's own median; medians are never averaged.
-    """
-    import numpy as np
-
-    groups: dict[tuple[str, ...], list[CellRecord]] = {}
-    for r in newest(in_order(records)):
-        groups.setdefault((r.key.workload, r.key.recipe, r.key.device, r.key.backend, r.key.dataset), []).append(r)
-    rows = []
-    for (workload, recipe, device, backend, _), cells in groups.items():
-        if len({c.key.seed for c in cells}) < 2:
-            continue
-        good = [c for c in cells if c.outcome == "ok"]
-        scores = [score for c in good if (score := score_of(c)) is not None]
-        medians = [c.latency_median_ns for c in good if c.latency_median_ns is not None]
-        counts = [count for count in map(count_of, good) if count is not None]
-        rows.append(
-            {
-                "workload": workload,
-                "dataset_name": cells[0].dataset_name,
-                "recipe": recipe,
-                "device": device,
-                "backend": backend,
-                "seeds": ", ".join(str(c.key.seed) for c in cells),
-                "ok": len(good),
-                "cells": len(cells),
-                "metric": ", ".join(dict.fromkeys(name for c in good if (name := _metric_of(c)))) or None,
-                "score_min": min(scores, default=None),
-                "score_mean": float(np.mean(scores)) if scores else None,
-                "score_max": max(scores, default=None),
-                "score_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-                "latency_median_ns_min": min(medians, default=None),
-                "latency_median_ns_max": max(medians, default=None),
-                "count_min": min(counts, default=None),
-                "count_max": max(counts, default=None),
-                "latency_samples": sum(c.latency_samples or 0 for c in good if c.latency_median_ns is not None) or None,
-                "time_basis": ", ".join(dict.fromkeys(c.time_basis for c in good if c.time_basis)) or None,
-                "placement": "; ".join(dict.fromkeys(placement_text(c) for c in good)) or None,
-            }
-        )
-    return _frame(
-        rows,
-        [
-            *(name for name in KEY if name != "seed"),
-            "seeds",
-            "ok",
-            "cells",
-            "metric",
-            "score_min",
-            "score_mean",
-            "score_max",
-            "score_sd",
-            "latency_median_ns_min",
-            "latency_median_ns_max",
-            "latency_samples",
-            "count_min",
-            "count_max",
-            "time_basis",
-            "placement",
-        ],
-    )
+    rows = [{"outcome": r.outcome, **key_of(r), "reason": clean(r.reason) or "no reason was recorded"} for r in bad]
+    return table(rows, ["outcome", *KEY, "reason"])

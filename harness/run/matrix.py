@@ -87,7 +87,12 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
-    return Plan(keys=keys, prepare=lambda say: prepare_requests(requests, source, jobs=options.jobs, say=say))
+    return Plan(
+        keys=keys,
+        prepare=lambda say: prepare_requests(
+            requests, source, jobs=options.jobs, say=say, deadline_s=options.deadline_s
+        ),
+    )
 
 
 def most_samples(devices: Sequence[ChosenDevice], asked: int | None) -> int | None:

@@ -37,6 +37,8 @@ class RunOptions:
     #: changed bounds of the outcome `wrong`, as NAME=VALUE
     tolerances: tuple[str, ...] = ()
     jobs: int | None = None
+    #: how long a conversion, or a training without progress, may take
+    deadline_s: float | None = None
 
     def absolute(self) -> RunOptions:
         """The same options from any working folder: `--resume` may be called from another one."""

@@ -65,7 +65,12 @@ def cell_keys(
 
 
 def prepare_requests(
-    requests: Sequence[ModelRequest], source: DataSource, *, jobs: int | None = None, say: Say | None = None
+    requests: Sequence[ModelRequest],
+    source: DataSource,
+    *,
+    jobs: int | None = None,
+    say: Say | None = None,
+    deadline_s: float | None = None,
 ) -> list[PreparedModel]:
     """Builds what is not built yet and adds samples, references and the float model's answers. Order is kept.
 
@@ -85,6 +90,7 @@ def prepare_requests(
         ],
         jobs=jobs,
         progress=lambda *a: say("building", *a[-2:]) if len(a) >= 2 else None,
+        deadline_s=deadline_s,
     )
     artifacts = dict(zip(wanted, built, strict=True))
     return _prepare(requests, artifacts, source, say)

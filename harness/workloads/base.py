@@ -111,6 +111,7 @@ class Workload:
         architecture_version: goes into the training key; raise it when `build_model` changes.
         model_path: the user's own model file (.keras, .h5, SavedModel folder, .tflite), for workloads made of one.
         data_path: the user's own .npz, for workloads made of one.
+        keras_major: the Keras that wrote `model_path`, which also reads it; models that `build_model` builds are Keras 2.
         from_logits: the model's outputs are logits; False when it ends in softmax or sigmoid. Losses need to know.
         state: `sample`: no sample sees what those before it left in the model. `sequence`: a model that remembers carries it on
             within one sequence of the dataset (`Dataset.sequences`), and starts anew with the next.
@@ -127,6 +128,7 @@ class Workload:
     tolerance: Tolerance = field(default_factory=Tolerance)
     model_path: str | None = None
     data_path: str | None = None
+    keras_major: Literal[2, 3] = 2
     from_logits: bool = False
     #: the largest accuracy loss against float that the workload's suite accepts
     max_accuracy_drop: float = 0.03

@@ -14,8 +14,9 @@ _CHUNK = 1024
 def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
     """Converts samples to a model input's dtype and shape.
 
-    Integer inputs: round(x / scale) + zero_point in float32, half away from zero, clipped to the dtype's range: what
+    Quantized inputs: round(x / scale) + zero_point in float32, half away from zero, clipped to the dtype's range: what
     the runtime's own QUANTIZE kernel does, so that a float-input and an integer-input model see the same integers.
+    Integer inputs without a scale, such as indices of words, take whole numbers as they are.
 
     Args:
         x: numbers, [N, ...], as the float model takes them.
@@ -30,18 +31,14 @@ def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
     shaped = x.reshape(fitting_shape(x.shape, io))
     if io.dtype in ("float32", "float16"):
         return shaped.astype(io.dtype, copy=False)
-    if io.dtype not in ("int8", "uint8", "int16"):
+    if io.dtype not in ("int8", "uint8", "int16", "int32", "int64"):
         raise UserInputError(
             f"the input has dtype {io.dtype}, which samples are not converted to",
             where=f"input '{io.name}'",
-            hint="inputs of float32, float16, int8, uint8 and int16 are supported",
+            hint="inputs of float32, float16, int8, uint8, int16, int32 and int64 are supported",
         )
     if not io.scale > 0:
-        raise UserInputError(
-            f"the {io.dtype} input carries no quantization scale",
-            where=f"input '{io.name}'",
-            hint="convert the model with quantized inputs, or with float inputs",
-        )
+        return _whole(shaped, io)
     dtype = np.dtype(io.dtype)
     limits = np.iinfo(dtype)
     out = np.empty(shaped.shape, dtype=dtype)
@@ -49,6 +46,21 @@ def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
         steps = _round(shaped[start : start + _CHUNK].astype(np.float32) / np.float32(io.scale)) + io.zero_point
         out[start : start + _CHUNK] = np.clip(steps, limits.min, limits.max).astype(dtype)
     return out
+
+
+def _whole(x: np.ndarray, io: TensorIo) -> np.ndarray:
+    """Samples for an integer input that stands for itself."""
+    limits = np.iinfo(io.dtype)
+    if x.dtype.kind == "f" and not np.array_equal(x, np.trunc(x)):
+        what = f"the {io.dtype} input carries no quantization scale, and the samples are no whole numbers"
+        hint = "give whole numbers, or convert the model with quantized or float inputs"
+        raise UserInputError(what, where=f"input '{io.name}'", hint=hint)
+    if x.size and (x.min() < limits.min or x.max() > limits.max):
+        what = (
+            f"the samples run from {x.min():g} to {x.max():g}, the {io.dtype} input takes {limits.min} to {limits.max}"
+        )
+        raise UserInputError(what, where=f"input '{io.name}'", hint="scale the samples, or give those of this model")
+    return x.astype(io.dtype)
 
 
 def _round(x: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ class ModelEnds:
     from_logits: bool
     places: int | None = None
     numbers: bool = False
+    keras_major: Literal[2, 3] = 2
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -85,8 +86,14 @@ def model_ends(path: Path) -> ModelEnds:
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
     units, places = units_and_places(ends.output_shape)
-    units = ends.output_units if units is None else units
-    return ModelEnds(kind="keras", input=io, output_units=units, places=places, from_logits=ends.from_logits)
+    return ModelEnds(
+        kind="keras",
+        input=io,
+        output_units=ends.output_units if units is None else units,
+        places=places,
+        from_logits=ends.from_logits,
+        keras_major=file.keras_major,
+    )
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -348,6 +355,12 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
                 hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
             )
         assert ends.input is not None
+        if not (ends.input.dtype.startswith("float") or ends.input.scale > 0):
+            raise UserInputError(
+                f"the {ends.input.dtype} input carries no quantization scale, so random values say nothing about the model",
+                where=str(path),
+                hint="give samples by --data samples.npz",
+            )
         quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.sample_shape)), np.float32), ends.input)
         if metric_name is not None:
             raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
@@ -374,6 +387,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         data_path=str(data) if data else None,
         from_logits=ends.from_logits,
         state=samples.state if isinstance(samples, Samples) else "sample",
+        keras_major=ends.keras_major,
     )
 
 

@@ -42,7 +42,13 @@ def test_a_minimal_profile_gets_the_documented_defaults():
         ("threads: 2", "threads: 2.5", "backends.cpu.threads: found 2.5; allowed: a whole number"),
         ("threads: 2", "kernels: fast", "allowed: 'reference', 'default' or 'no-default-delegate'"),
         ("type: ssh", "type: telnet", "board.yaml:4:9: link.type: found 'telnet'; allowed: 'local', 'ssh'"),
+        ("type: ssh", "type: [ssh]", "board.yaml:4:9: link.type: found '['ssh']'; allowed: 'local', 'ssh'"),
         ("  type: ssh\n", "", "board.yaml:4:3: the field 'link.type' is missing"),
+        (
+            "  type: ssh\n  host: 192.0.2.7",
+            "  - ssh",
+            'board.yaml:4:3: link: found ["ssh"]; allowed: a mapping of fields',
+        ),
         ("title: a board\n", "", "board.yaml:1:1: the field 'title' is missing"),
         ("name: board", "name: My Board", 'board.yaml:1:7: name: found "My Board"; allowed: 1 to 63 small letters'),
         ("  cpu:", "  CPU!:", 'board.yaml:10:3: backends.CPU!: found "CPU!"; allowed: 1 to 32 small letters'),

@@ -161,9 +161,12 @@ def test_a_runtime_package_with_an_address_that_is_not_this_machine_is_refused(
         require_address(get_profile("board", devices_dir))
 
 
-def test_an_unknown_kind_is_refused_with_the_known_ones(devices_dir: Path, write_profile):
-    write_profile("board", MINIMAL.replace("title: a board", "title: a board\nkind: mlperf-tiny"))
-    with pytest.raises(UserInputError, match="kind: found \"mlperf-tiny\"; allowed: 'linux' or 'mcu'"):
+@pytest.mark.parametrize(
+    ("kind", "found"), [("mlperf-tiny", '"mlperf-tiny"'), ("[linux]", '\\["linux"\\]'), ("3", "3")]
+)
+def test_an_unknown_kind_is_refused_with_the_known_ones(devices_dir: Path, write_profile, kind: str, found: str):
+    write_profile("board", MINIMAL.replace("title: a board", f"title: a board\nkind: {kind}"))
+    with pytest.raises(UserInputError, match=f"board.yaml:3:7: kind: found {found}; allowed: 'linux' or 'mcu'"):
         get_profile("board", devices_dir)
 
 

@@ -16,7 +16,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     # A copy, in which a lab's own addresses stand where a user would write them; git ignores that file.
     source = tmp_path_factory.mktemp("source") / "checkout"
-    parts = ("pyproject.toml", "README.md", ".gitignore", "harness", "devices")
+    parts = ("pyproject.toml", "README.md", "LICENSE", ".gitignore", "harness", "devices")
     for part in parts:
         target = source / part
         if (ROOT / part).is_dir():
@@ -55,6 +55,12 @@ def test_profiles_agent_and_kernels_travel_in_the_wheel(wheel):
     assert "harness/reports/schema.json" in names
     assert any(n.startswith("harness/tflite/runtimes/") for n in names)
     assert "harness/py.typed" in names
+
+
+def test_the_licence_and_the_mark_of_types_travel_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "harness/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
 def test_nothing_private_or_temporary_is_in_the_wheel(wheel):

@@ -69,6 +69,16 @@ def test_a_damaged_cached_agent_is_replaced(start, tmp_path: Path):
     assert cached.read_bytes() == agent_source().agent
 
 
+def test_three_agents_stay_for_hosts_with_another_version(start, tmp_path: Path):
+    folder = tmp_path / "agent" / "agents"
+    folder.mkdir(parents=True, mode=0o700)
+    for age, name in enumerate(["a.pyz", "b.py", "c.pyz", "d.py"]):
+        (folder / name).touch()
+        os.utime(folder / name, (1000 - age, 1000 - age))
+    start()
+    assert sorted(p.name for p in folder.iterdir()) == sorted([f"{agent_source().sha256}.pyz", "a.pyz", "b.py"])
+
+
 def test_its_folder_is_private(start, tmp_path: Path):
     start()
     assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o700

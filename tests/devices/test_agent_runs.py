@@ -10,6 +10,7 @@ import numpy as np
 from agent.frames import MAX_PAYLOAD_BYTES, FrameBuffer
 from agent.placement import node_list, placement
 from agent.runs import Runs
+from agent.samples import Feed
 
 # -- timing
 
@@ -20,14 +21,15 @@ class Instant:
     def invoke(self) -> None:
         pass
 
-    set_tensor = invoke
+    def set_tensor(self, index, value) -> None:
+        pass
 
 
 def test_more_samples_than_one_frame_holds_leave_in_pieces(tmp_path: Path):
     count = MAX_PAYLOAD_BYTES // 8 + 1
     with open(tmp_path / "frames", "wb") as file:
         runs = Runs(np, Instant(), file.fileno())
-        runs.feeds = []
+        runs.feeds = [Feed(0, np.zeros((1, 1)), None)]
         answer = runs.bench({"warmup_max_ns": 1, "min_samples": count, "min_ns": 1, "max_ns": 1 << 62})
     buffer = FrameBuffer()
     buffer.data += (tmp_path / "frames").read_bytes()

@@ -259,25 +259,40 @@ def test_constants_alone_have_no_case(run_float):
     assert [c.op for c in found] == ["ADD"]
 
 
-def test_ops_run_alone_on_a_connected_board(make_board, cases, ranges, tmp_path):
-    """The same through agent and worker, as a cell has them."""
+def test_ops_run_alone_on_a_connected_board(make_board, cases, tmp_path):
+    """The same through agent and worker, as a cell has them; a model that ends the worker costs that model only."""
     board = make_board()
     board.connect()
-    alone = Alone(board, BackendSpec(name="cpu-ref", kernels="reference"), tmp_path)
-    checked = check_ops(cases, alone, seconds_left=PLENTY)
-    assert checked.verdict == "ok", checked.words
-    broken = dense("int8", per_channel=True)
-    with pytest.raises(WorkerFailure):
-        alone(b"\x10\0\0\0TFL3" + bytes(40), [SAMPLES[:2]])
-    (outputs,) = alone(broken.model, broken.feeds)
-    assert outputs.shape == (16, 6, 5)
+    with Alone(board, BackendSpec(name="cpu-ref", kernels="reference"), tmp_path) as alone:
+        checked = check_ops(cases, alone, seconds_left=PLENTY)
+        assert checked.verdict == "ok", checked.words
+        with pytest.raises(WorkerFailure):
+            alone(b"\x10\0\0\0TFL3" + bytes(40), [SAMPLES[:2]])
+        broken = dense("int8", per_channel=True)
+        (outputs,) = alone(broken.model, broken.feeds)
+        assert outputs.shape == (16, 6, 5)
+
+
+def test_one_worker_runs_all_ops(make_board, cases, tmp_path, monkeypatch):
+    board = make_board()
+    board.connect()
+    opened = []
+    open_worker = board.open_worker
+    monkeypatch.setattr(board, "open_worker", lambda *a: opened.append(a) or open_worker(*a))
+    with Alone(board, BackendSpec(name="cpu-ref", kernels="reference"), tmp_path) as alone:
+        check_ops(cases[:3], alone, seconds_left=PLENTY)
+        assert len(opened) == 1
+        with pytest.raises(WorkerFailure):
+            alone(b"no model", [SAMPLES[:2]])
+        check_ops(cases[:3], alone, seconds_left=PLENTY)
+        assert len(opened) == 2
 
 
 def test_a_samples_file_is_used_as_it_is(make_board, board_files, tmp_path):
     board = make_board()
     board.connect()
-    alone = Alone(board, BackendSpec(name="cpu-ref", kernels="reference"), tmp_path)
-    (outputs,) = alone.on_files(board_files.dense.path.read_bytes(), [board_files.bytes.path], 20)
+    with Alone(board, BackendSpec(name="cpu-ref", kernels="reference"), tmp_path) as alone:
+        (outputs,) = alone.on_files(board_files.dense.path.read_bytes(), [board_files.bytes.path], 20)
     assert outputs.shape == (20, 10)
     assert sha256_bytes(board_files.bytes.path.read_bytes()) == board_files.bytes.sha256
 

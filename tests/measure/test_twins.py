@@ -125,9 +125,9 @@ def test_class_maps_are_judged_by_the_scores_behind_them(litert, tflite_runtime)
 def test_the_twin_runs_on_the_hosts_own_board(models, make_board, litert, litert_python, tmp_path):
     board = make_board(python=litert_python, module="ai_edge_litert")
     board.connect()
-    alone = Alone(board, BackendSpec(name="float"), tmp_path)
     feeds = [stored(models["int8"])]
-    answers = twin_answers(models["int8"], feeds, alone)
+    with Alone(board, BackendSpec(name="float"), tmp_path) as alone:
+        answers = twin_answers(models["int8"], feeds, alone)
     again = twin_answers(models["int8"], feeds, lambda m, x: litert.run(m, x, kernels="default"))
     assert all(np.array_equal(a, b) for a, b in zip(answers.rounded, again.rounded, strict=True))
     assert dataclasses.asdict(answers)["companion"][0].shape == (96, 6)

@@ -14,6 +14,7 @@ from harness.reports.console import make_console, print_report
 from harness.reports.markdown import markdown
 from harness.reports.report import Report, answer_title, answers_frame
 from harness.reports.scores import delta_text, metric_title, score_head, score_text
+from harness.reports.seeds import seeds_table
 from harness.reports.summary import answers, summaries
 from harness.reports.workbook import write_workbook
 from harness.results.record import OUTCOMES, CellRecord
@@ -100,7 +101,7 @@ def test_frames_have_metric_and_score(thermo):
     assert cells["metric"].unique().tolist() == ["mean_absolute_error"]
     assert cells["score"].tolist() == [1.2, 1.208, 1.2, 1.25] or sorted(cells["score"]) == [1.2, 1.2, 1.208, 1.25]
     assert cells["accuracy"].isna().all()
-    seeds = tables.seeds_table([thermo[0], replace(thermo[0], key=replace(thermo[0].key, seed=1), score=1.3)])
+    seeds = seeds_table([thermo[0], replace(thermo[0], key=replace(thermo[0].key, seed=1), score=1.3)])
     assert (seeds.loc[0, "metric"], seeds.loc[0, "score_min"], seeds.loc[0, "score_max"]) == (
         "mean_absolute_error",
         1.2,

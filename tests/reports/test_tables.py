@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from harness.reports import fallback, tables
+from harness.reports.environment import environment_table
 from harness.reports.fields import NAMES
 from harness.reports.report import Report, answers_frame
 from harness.reports.scores import share_delta_text, share_text
+from harness.reports.seeds import seeds_table
 from harness.reports.summary import answers, summaries
 from harness.reports.values import clean, duration_text, placement_text
 from harness.results.record import CellRecord
@@ -252,14 +254,14 @@ def test_the_problems_table_starts_with_what_is_wrong(records):
 
 def test_the_environment_shows_every_device_and_what_changed_during_the_run(records):
     changed = replace(records[0], fingerprint=replace(records[0].fingerprint, kernel="6.1.0-99"))
-    frame = tables.environment_table([changed, *records[1:]], make_info(records))
+    frame = environment_table([changed, *records[1:]], make_info(records))
     kernel = frame[(frame["device"] == "host-litert") & (frame["backend"] == "cpu-ref") & (frame["item"] == "kernel")]
     assert kernel["value"].tolist() == ["6.1.0-99 | 6.1.0-31-amd64"]
     assert "dataset of mnist-cnn" in set(frame["item"]) and RUN in set(frame["value"])
 
 
 def test_the_seeds_table_shows_the_spread_where_there_is_one(records):
-    [row] = tables.seeds_table(records).to_dict("records")
+    [row] = seeds_table(records).to_dict("records")
     assert (row["recipe"], row["seeds"], row["ok"]) == ("qat-int8-io", "0, 1, 2, 3", 4)
     assert (row["score_min"], row["score_max"]) == pytest.approx((0.9594, 0.9646))
     assert row["score_sd"] == pytest.approx(statistics.stdev((0.9613, 0.9646, 0.9626, 0.9594)))

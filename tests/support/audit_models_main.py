@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.variants.convert.ptq import convert
 from harness.variants.qat.summary import describe
-from harness.variants.qat.training import quantize
+from harness.variants.qat.wrapping import quantize
 from harness.variants.recipe import parse_recipe
 from harness.workloads.keras.env import import_tf
 from harness.workloads.registry import get_workload

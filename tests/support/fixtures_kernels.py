@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_cases import Case
 from tests.support.kernels_abi import Kernels
 from tests.support.kernels_build import build_library
@@ -67,8 +68,8 @@ class ReferenceRuntime:
 
 
 @pytest.fixture(scope="session")
-def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_library(tmp_path_factory.mktemp("kernels"))
+def kernel_library(make_once: MakeOnce) -> Path:
+    return make_once("kernels", build_library) / "kernels.so"
 
 
 @pytest.fixture(scope="session")

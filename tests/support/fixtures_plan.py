@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.plan_builder import OPS
 from tests.support.plan_kernels import PlanKernels
-from tests.support.plan_runtime import HostRuntime, build_runtime
+from tests.support.plan_runtime import LIBRARY, HostRuntime, build_runtime
 
 #: how a plan of one node may be laid out
 LAYOUTS = ({}, {"output_first": True, "fast": True}, {"in_place": True})
 
 
 @pytest.fixture(scope="session")
-def plan_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_runtime(tmp_path_factory.mktemp("plan_runtime"))
+def plan_library(make_once: MakeOnce) -> Path:
+    return make_once("plan-runtime", build_runtime) / LIBRARY
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wsh
 INCLUDES = tuple(f"-I{folder}" for folder in (RUNTIME, DEVICES / "cortex_m" / "kernels", DEVICES / "kernels"))
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 
+#: the name of the library that build_runtime makes
+LIBRARY = "plan_runtime.so"
+
 #: codes of runtime.h
 BAD_MODEL, UNSUPPORTED_OP, TOO_LARGE, RUN_FAILED = 8, 9, 6, 10
 #: `PlanRefusedError.node` of a complaint that is not about one node
@@ -64,7 +67,7 @@ def compile_host(output: Path, *options: str) -> Path:
 
 def build_runtime(folder: Path) -> Path:
     """The runtime as a shared library in `folder`."""
-    return compile_host(folder / "plan_runtime.so", "-shared", "-fPIC")
+    return compile_host(folder / LIBRARY, "-shared", "-fPIC")
 
 
 class _Error(ctypes.Structure):

@@ -15,6 +15,9 @@ import pytest
 SLOW_FIXTURES = {
     "audit_models": "TensorFlow",
     "built": "TensorFlow",
+    "keras3_builds": "TensorFlow",
+    "keras3_models": "TensorFlow",
+    "keras2_copies": "TensorFlow",
     "built_others": "TensorFlow",
     "figures": "TensorFlow",
     "board_image": "an emulated board",
@@ -28,6 +31,7 @@ SLOW_FIXTURES = {
 }
 #: files in which every test is slow, under tests/: why
 SLOW_FILES = {
+    "variants/test_flat.py": "TensorFlow",
     "variants/test_qat.py": "TensorFlow",
     "variants/test_quantizers.py": "TensorFlow",
     "emulation/test_[!e]*.py": "QEMU, cross compilers",
@@ -63,6 +67,7 @@ LONGEST_FILES = (
     "suites/test_pytest_plugin.py",
     "emulation/test_twin.py",
     "workloads/test_user_workload.py",
+    "variants/test_keras3_builds.py",
 )
 
 

@@ -1,7 +1,7 @@
 """Run in a process of its own by test_user_workload.py: saves models with Keras 2 or Keras 3, or loads them again.
 
 user_model_files.py save2|save3 FOLDER   writes NAME.keras, NAME.h5 (and a SavedModel), inputs and expected outputs
-user_model_files.py load FOLDER          loads every model by the harness, prints differences as JSON
+user_model_files.py load2|load3 FOLDER   loads every model of that Keras by the harness, prints differences as JSON
 """
 
 import json
@@ -76,14 +76,14 @@ def save_qat(model, folder):
     np.savez(folder / "qat.npz", x=x, expected=qat.predict(x, verbose=0))
 
 
-def load(folder):
+def load(version, folder):
     from harness.core.errors import HarnessError
     from harness.workloads.keras.load import load_keras_model
 
     found = {}
     for path in sorted(folder.iterdir()):
         samples = folder / f"{path.stem}.npz"
-        if path.suffix == ".npz" or not samples.exists():
+        if path.suffix == ".npz" or not samples.exists() or ("keras3" in path.name) != (version == "3"):
             continue
         try:
             model = load_keras_model(path)
@@ -102,4 +102,4 @@ def load(folder):
 if __name__ == "__main__":
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     verb, where = sys.argv[1], Path(sys.argv[2])
-    load(where) if verb == "load" else save(verb[-1], where)
+    load(verb[-1], where) if verb.startswith("load") else save(verb[-1], where)

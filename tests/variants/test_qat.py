@@ -10,6 +10,7 @@ import pytest
 from harness.core.errors import UnsupportedError, UserInputError
 from harness.variants.qat import training as qat
 from harness.variants.qat.summary import describe
+from harness.variants.qat.wrapping import quantize
 from harness.variants.recipe import parse_recipe
 from harness.workloads.keras.env import import_tf
 from harness.workloads.metrics.base import Loss
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def quantized(name="qat-int8", model=None):
-    return qat.quantize(model or conv_net(follower="fused"), parse_recipe(name).training)
+    return quantize(model or conv_net(follower="fused"), parse_recipe(name).training)
 
 
 def steps_of(model, data, seed=0):

@@ -11,6 +11,7 @@ from harness.variants.convert import ptq
 from harness.variants.qat import quantizers
 from harness.variants.qat import training as qat
 from harness.variants.qat.summary import describe
+from harness.variants.qat.wrapping import quantize
 from harness.variants.recipe import CONVERSIONS, parse_quantizer, parse_recipe
 from tests.support.small_models import conv_net, dense_net, random_data, small_workload
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 def trained(quantizer: str, **model):
     """A conv net trained a few steps with a named quantizer."""
-    quantized = qat.quantize(conv_net(**model), parse_recipe(f"qat-q[{quantizer}]-int8-io").training)
+    quantized = quantize(conv_net(**model), parse_recipe(f"qat-q[{quantizer}]-int8-io").training)
     qat.fine_tune(small_workload(), random_data(), quantized, 0)
     return quantized
 
@@ -45,14 +46,14 @@ def range_shape(described):
 )
 def test_the_shape_of_kernel_min_is_what_each_quantizer_really_does(quantizer, shape):
     # TFMOT's AllValuesQuantizer(per_axis=True) silently stays per-tensor: that is the published question.
-    model = qat.quantize(conv_net(), parse_recipe(f"qat-q[{quantizer}]-int8-io").training)
+    model = quantize(conv_net(), parse_recipe(f"qat-q[{quantizer}]-int8-io").training)
     assert range_shape(layer(model, "Conv2D")) == shape
     assert range_shape(layer(model, "Dense")) == []
 
 
 def test_a_per_channel_moving_average_is_refused_and_explained():
     with pytest.raises(UnsupportedError, match="AssertionError.*allvalues-pc"):
-        qat.quantize(conv_net(), parse_recipe("qat-q[movavg,per-channel]-int8-io").training)
+        quantize(conv_net(), parse_recipe("qat-q[movavg,per-channel]-int8-io").training)
 
 
 @pytest.mark.parametrize("conversion", ["int8-io", "default"])
@@ -142,7 +143,7 @@ def test_inference_uses_the_ranges_and_leaves_them_alone():
 
 def test_settings_are_passed_on_as_asked():
     conv = layer(
-        qat.quantize(conv_net(), parse_recipe("qat-q[last,per-channel,asymmetric,full,w4,a16]-int8").training), "Conv2D"
+        quantize(conv_net(), parse_recipe("qat-q[last,per-channel,asymmetric,full,w4,a16]-int8").training), "Conv2D"
     )
     assert conv["weight_quantizer"] == {
         "class": "LastValueQuantizer",
@@ -154,7 +155,7 @@ def test_settings_are_passed_on_as_asked():
 
 
 def test_activation_bits_reach_every_activation_and_the_input():
-    summary = describe(qat.quantize(conv_net(), parse_recipe("qat-q[last,a6]-int8").training))
+    summary = describe(quantize(conv_net(), parse_recipe("qat-q[last,a6]-int8").training))
     found = [
         found["num_bits"]
         for described in summary["layers"]
@@ -166,7 +167,7 @@ def test_activation_bits_reach_every_activation_and_the_input():
 
 @pytest.mark.parametrize("follower", ["bn-relu", "activation", "bn"])
 def test_only_the_end_of_a_folded_chain_is_quantized(follower):
-    layers = describe(qat.quantize(conv_net(follower=follower), parse_recipe("qat-q[last]-int8").training))["layers"]
+    layers = describe(quantize(conv_net(follower=follower), parse_recipe("qat-q[last]-int8").training))["layers"]
     position = next(i for i, found in enumerate(layers) if found["class"] == "Conv2D")
     end = next(i for i, found in enumerate(layers) if found["class"] == "Flatten") - 1
     quantized = [
@@ -176,15 +177,15 @@ def test_only_the_end_of_a_folded_chain_is_quantized(follower):
 
 
 def test_a_separate_relu_does_not_take_a_named_quantizer_away():
-    named = layer(qat.quantize(conv_net(follower="activation"), parse_recipe("qat-q[last]-int8").training), "Conv2D")
-    default = layer(qat.quantize(conv_net(follower="activation"), parse_recipe("qat-int8").training), "Conv2D")
+    named = layer(quantize(conv_net(follower="activation"), parse_recipe("qat-q[last]-int8").training), "Conv2D")
+    default = layer(quantize(conv_net(follower="activation"), parse_recipe("qat-int8").training), "Conv2D")
     assert named["weight_quantizer"]["class"] == "LastValueQuantizer"
     assert default["weight_quantizer"] is None  # the published trap: NoOpQuantizeConfig
 
 
 def test_per_channel_on_a_model_without_convolutions_is_refused():
     with pytest.raises(UnsupportedError, match="no Conv2D layer"):
-        qat.quantize(dense_net(), parse_recipe("qat-q[allvalues-pc]-int8").training)
+        quantize(dense_net(), parse_recipe("qat-q[allvalues-pc]-int8").training)
 
 
 def test_four_bit_weights_use_fifteen_levels():

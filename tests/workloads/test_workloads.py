@@ -237,14 +237,21 @@ def test_a_channel_axis_and_dynamic_axes_are_matched(have, want, result):
     [
         (np.zeros((3, 5)), io(), r"samples have shape \[5\], the model takes \[4\]"),
         (np.zeros((3, 2, 2)), io(), r"samples have shape \[2, 2\]"),
-        (np.zeros((3, 4)), io(scale=0.0), "carries no quantization scale"),
+        (np.full((3, 4), 0.5), io(scale=0.0), "carries no quantization scale, and the samples are no whole numbers"),
+        (np.full((3, 4), 300.0), io("uint8", scale=0.0), "run from 300 to 300, the uint8 input takes 0 to 255"),
         (np.zeros((3, 4)), io("string"), "has dtype string"),
-        (np.zeros((3, 4)), io("int64"), "has dtype int64"),
     ],
 )
 def test_samples_that_cannot_go_in_are_refused(x, model_input, words):
     with pytest.raises(UserInputError, match=words):
         quantize_samples(x, model_input)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_whole_numbers_go_into_an_input_without_scale_as_they_are(dtype):
+    x = np.float32([[0, 1, 7, 255]])
+    found = quantize_samples(x, io(dtype, scale=0.0))
+    assert found.dtype == dtype and np.array_equal(found, x)
 
 
 def test_a_workload_of_a_file_gives_it_and_one_without_says_what_is_missing():

@@ -18,7 +18,7 @@ import sys
 
 from agent.errors import Refused
 from agent.memory import Imported
-from agent.process import die_with, flush, fork_to_fork, leave, print_lines, set_name
+from agent.process import die_with, flush, fork_to_fork, print_lines, set_name
 from agent.runtime import Runtime
 from agent.worker import Worker
 
@@ -151,7 +151,4 @@ class ForkServer:
             # Python's own generator does so by itself.
             self.runtime.np.random.seed(int.from_bytes(os.urandom(4), "little"))
         gc.enable()
-        worker = Worker(FRAMES, self.runtime, self.imported)
-        worker.serve()
-        worker.release()
-        leave()
+        Worker(FRAMES, self.runtime, self.imported).run()

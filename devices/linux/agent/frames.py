@@ -11,9 +11,6 @@ MAX_HEADER_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 8 << 20
 #: outputs leave the board in pieces of this size
 PIECE_BYTES = 1 << 20
-#: samples stay in memory for this much at a time
-FED_BYTES = 4 << 20
-BLOCK_ROWS = 4096
 
 
 class FrameBuffer:

@@ -9,17 +9,14 @@ def main():
     archive, role = sys.argv[:2]
     if role == "worker":
         from agent.frames import take_frame_descriptor
-        from agent.process import die_with, leave, print_lines, set_name
+        from agent.process import die_with, print_lines, set_name
         from agent.worker import Worker
 
         frames = take_frame_descriptor()
         print_lines()
         die_with(int(sys.argv[2]))
         set_name("agent-worker")
-        worker = Worker(frames)
-        worker.serve()
-        worker.release()
-        leave()
+        Worker(frames).run()
     elif role == "forkserver":
         from agent.forkserver import serve
 

@@ -91,12 +91,17 @@ def fork_to_fork():
     return pid
 
 
-def leave():
-    """Ends this process as `exit` of C does: libraries write and close what they have to, but Python takes nothing
-    down object by object, which copies every page of a forked process and takes a slow board a tenth of a second.
+def leave(foreign):
+    """Ends this process without taking Python down object by object, which would copy every page of a forked process.
+
+    Args:
+        foreign: a delegate was loaded, whose libraries may have to write something when C ends a program. Without one
+            nothing has, and even that end would take a slow board as long as a model's load.
     """
-    atexit._run_exitfuncs()
     flush()
-    if LIBC is not None:
-        LIBC.exit(0)
+    if foreign:
+        atexit._run_exitfuncs()
+        flush()
+        if LIBC is not None:
+            LIBC.exit(0)
     os._exit(0)

@@ -8,6 +8,7 @@ from agent.frames import FrameBuffer, write_frame
 from agent.loading import Loaded, tensor_io
 from agent.memory import Baseline, Imported
 from agent.placement import placement
+from agent.process import leave
 from agent.runs import Runs
 from agent.runtime import Runtime
 
@@ -24,7 +25,7 @@ class Worker:
         self.frames = frames
         self.runtime = runtime
         self.imported = imported
-        self.loaded = self.runs = None
+        self.backend = self.loaded = self.runs = None
 
     def serve(self):
         verbs = {
@@ -88,6 +89,12 @@ class Worker:
     def release(self):
         """Lets go of the model, which unloads the delegate: it may write its cache then."""
         self.loaded = self.runs = None
+
+    def run(self):
+        """Serves, then ends the process."""
+        self.serve()
+        self.release()
+        leave(foreign=bool(self.backend and self.backend["delegate_path"]))
 
     def of_model(self):
         if self.runs is None:

@@ -31,8 +31,8 @@ class EstimateKind(BoardKind[EstimateProfile]):
     twin_machines = (MACHINE,)
 
     def takes(self, data: Mapping[str, Any]) -> bool:
-        """Profiles that say so. A microcontroller's estimates are a twin's."""
-        return data.get("time_basis") == "estimate" and data.get("kind", "linux") == "linux"
+        """Profiles that say so."""
+        return data.get("time_basis") == "estimate"
 
     def require_parts(self, profile: EstimateProfile) -> None:
         """A Python for each compiler."""

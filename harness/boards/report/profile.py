@@ -63,6 +63,8 @@ _VARIABLES = {
 }
 #: texts that are no secret wherever they stand
 _PLAIN = re.compile(r"(?i)true|false|yes|no|on|off|[\d.+-]*|\{cache_dir\}")
+#: one word of letters, such as a delegate's `mode: double`: hidden in the profile, and no secret in other texts
+_ONE_WORD = re.compile(r"[A-Za-z]+")
 #: shorter texts of any kind of field are no secret either: they stand in every other word
 _TELLING_CHARACTERS = 4
 _USUAL_KEYS = re.compile(r"id_(rsa|dsa|ecdsa|ed25519)(\.pub)?")
@@ -104,8 +106,15 @@ def _forms(kind: str, value: str) -> Iterator[tuple[str, str]]:
         yield from ((kind, form) for form in {value, os.path.expanduser(value)})
         if not _USUAL_KEYS.fullmatch(PurePath(value).name):
             yield kind, PurePath(value).name
-    elif kind == "secret" or (len(value) >= _TELLING_CHARACTERS and not _PLAIN.fullmatch(value)):
+    elif kind == "secret" or _tells(kind, value):
         yield kind, value
+
+
+def _tells(kind: str, value: str) -> bool:
+    """Whether a hidden value of no particular kind may be looked for in every other text."""
+    if len(value) < _TELLING_CHARACTERS or _PLAIN.fullmatch(value):
+        return False
+    return kind != "value" or _ONE_WORD.fullmatch(value) is None
 
 
 def _hidden(value: Any, path: tuple[str, ...], redactor: Redactor) -> Any:

@@ -62,6 +62,8 @@ def quantization_of(tensor: Record) -> Quantization | None:
     if stored["details"] is not None:
         raise UnsupportedError(f"'{tensor.text('name')}' is quantized by {stored['details'].table}")
     scales = _vector(stored["scale"], np.float32)
+    if not np.isfinite(scales).all():
+        raise UnsupportedError(f"'{tensor.text('name')}' has a scale that is not a finite number")
     if not scales.any():
         return None
     zeros = _vector(stored["zero_point"], np.int64)
@@ -98,7 +100,8 @@ def real_values(stored: np.ndarray, quantization: Quantization) -> np.ndarray:
         spread[quantization.axis] = -1
         scales = scales.reshape(spread)
         zeros = zeros.reshape(spread) if zeros.size > 1 else zeros
-    return (scales * (stored.astype(np.float64) - zeros)).astype(np.float32)
+    with np.errstate(over="ignore"):  # a scale of 1e38 makes infinities, which the runtime will answer for
+        return (scales * (stored.astype(np.float64) - zeros)).astype(np.float32)
 
 
 def _vector(values: np.ndarray | None, dtype: type) -> np.ndarray:

@@ -7,24 +7,27 @@ its own (`harness.variants.audit.worker`), because reading it takes TensorFlow.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError, MissingPartError, UserInputError
+from harness.core.reasons import plain_reason, telling_line
 from harness.tflite.graph import read_graph
 from harness.variants.artifact import Artifact
 from harness.variants.audit.qat import audit_qat, is_quantization_aware
 from harness.variants.audit.report import AUDIT_VERSION, AuditReport, sorted_findings
 from harness.variants.audit.tflite import audit_graph, audit_tflite
+from harness.variants.build.steps import DEADLINE_S, limit_s
 from harness.variants.recipe import Recipe, parse_recipe
+from harness.workloads.keras.env import worker_environment
+from harness.workloads.keras.file import read_keras_file
 
 __all__ = ["AuditReport", "audit_artifact", "audit_built", "audit_file", "audit_qat", "audit_tflite", "keras_summary"]
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
-_DESCRIBE_DEADLINE_S = 180.0
+_DESCRIBE_DEADLINE_S = limit_s("loading", DEADLINE_S)
 
 
 def audit_artifact(tflite_path: Path | str, recipe: Recipe, training_summary: dict[str, Any] | None) -> dict[str, Any]:
@@ -103,7 +106,8 @@ def keras_summary(path: Path) -> dict[str, Any]:
         HarnessError: the process died or took too long.
     """
     command = [sys.executable, "-m", "harness.variants.audit.worker", str(path)]
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**worker_environment(read_keras_file(path).keras_major), **quiet}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_DESCRIBE_DEADLINE_S, env=environment, check=False
@@ -113,8 +117,9 @@ def keras_summary(path: Path) -> dict[str, Any]:
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        tail = " ".join(done.stderr.strip().splitlines()[-2:])[:400]
-        raise HarnessError(f"reading it ended with code {done.returncode}: {tail}", where=str(path)) from None
+        tail = plain_reason(telling_line(done.stderr, ("rror", "heck failed")))
+        how = f"reading it ended with code {done.returncode}" + (f": {tail}" if tail else "")
+        raise HarnessError(how, where=str(path)) from None
     if "error" in answer:
         kinds = {"UserInputError": UserInputError, "MissingPartError": MissingPartError}
         error = answer["error"]

@@ -42,11 +42,12 @@ def _structure(path: Path) -> dict | None:
     """
     from harness.variants.qat.summary import describe
     from harness.workloads.keras.env import import_tf
-    from harness.workloads.keras.file import class_names, read_keras_file
-    from harness.workloads.keras.load import to_keras2
+    from harness.workloads.keras.file import read_keras_file
+    from harness.workloads.keras.load import plain_description
+    from harness.workloads.keras.safety import class_names
 
     file = read_keras_file(path)
-    config = to_keras2(file.config, where=str(path))
+    config = plain_description(file.config)
     if file.kind != "keras" or "QuantizeWrapperV2" not in set(class_names(config)) or not _is_archive_sound(path):
         return None
     keras = import_tf().keras

@@ -20,9 +20,12 @@ from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.cache import BuildCache, quota_bytes
 from harness.variants.build.keys import BuildKeys, KeyMaker, representative_digest
 from harness.variants.build.pool import WorkerPool
+from harness.variants.build.readers import loops, readers
 from harness.variants.build.schedule import BuildProgress, Scheduler, Task
+from harness.variants.build.steps import DEADLINE_S
 from harness.variants.build.worker_jobs import describe_file, source_reference, workload_reference
 from harness.variants.recipe import Recipe
+from harness.variants.refusals import Subject
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
@@ -56,7 +59,11 @@ class BuildOutcome:
 
 
 def build_artifacts(
-    requests: Sequence[BuildRequest], *, jobs: int | None = None, progress: BuildProgress | None = None
+    requests: Sequence[BuildRequest],
+    *,
+    jobs: int | None = None,
+    progress: BuildProgress | None = None,
+    deadline_s: float | None = None,
 ) -> list[Artifact]:
     """Builds what is not built yet.
 
@@ -64,6 +71,8 @@ def build_artifacts(
         requests: any number of combinations, also repeated ones.
         jobs: worker processes, one thread each; None for `default_jobs`.
         progress: called with (what, tasks done, tasks in all), several times a second.
+        deadline_s: how long a conversion, or a training without progress, may take; None for `DEADLINE_S`. What takes
+            longer is ended and refused.
 
     Returns:
         One artifact per request, in their order. What converter or quantizer refuses has `refused` set and no path.
@@ -73,7 +82,8 @@ def build_artifacts(
         UserInputError: data or model file is missing or damaged.
         HarnessError: the cache cannot be written, or a worker was killed from outside.
     """
-    return [outcome.artifact for outcome in build_outcomes(requests, jobs=jobs, progress=progress)]
+    outcomes = build_outcomes(requests, jobs=jobs, progress=progress, deadline_s=deadline_s)
+    return [outcome.artifact for outcome in outcomes]
 
 
 def build_outcomes(
@@ -83,6 +93,7 @@ def build_outcomes(
     progress: BuildProgress | None = None,
     quota: str | None = None,
     worker_command: Sequence[str] | None = None,
+    deadline_s: float | None = None,
 ) -> list[BuildOutcome]:
     """As `build_artifacts`, telling for each artifact whether it came from the cache.
 
@@ -102,7 +113,12 @@ def build_outcomes(
             found |= _newest_instead(cache, missing)
         else:
             built = _build(
-                cache, {i: (requests[i], keys) for i, keys in missing.items()}, jobs, progress, worker_command
+                cache,
+                {i: (requests[i], keys) for i, keys in missing.items()},
+                jobs,
+                progress,
+                worker_command,
+                deadline_s or DEADLINE_S,
             )
     if built or quota is not None:
         cache.shrink(limit)
@@ -232,6 +248,7 @@ def _build(
     jobs: int | None,
     progress: BuildProgress | None,
     worker_command: Sequence[str] | None,
+    deadline_s: float,
 ) -> dict[str, dict[str, Any]]:
     cache.remove_leftovers()
     tasks: dict[str, Task] = {}
@@ -242,7 +259,7 @@ def _build(
                 tasks.setdefault(task.key, task)
     size = min(jobs or default_jobs(), len(tasks))
     with WorkerPool(size, worker_command) as pool:
-        return Scheduler(cache, pool, tasks.values(), progress).run()
+        return Scheduler(cache, pool, tasks.values(), progress, deadline_s).run()
 
 
 def default_jobs() -> int:
@@ -287,6 +304,7 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
         "reproducible_why": _REPRODUCIBLE,
     }
     ptq = f"ptq-{recipe.conversion.name}"
+    subject = Subject(recipe=recipe.name, is_calibrated=recipe.conversion.representative, loops=loops(workload))
     tasks = [
         Task(
             key=keys.float_key,
@@ -296,6 +314,8 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
             job={**job, "kind": "train", "recipe": ptq},
             needs=(),
             manifest=lambda needs: {**common, "training": "float"},
+            subject=subject,
+            readers=(workload.keras_major,),
         )
     ]
     if keys.training_key != keys.float_key:
@@ -308,6 +328,8 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
                 job={**job, "kind": "train", "recipe": recipe.name},
                 needs=(keys.float_key,),
                 manifest=lambda needs: {**common, "training": recipe.training.name},
+                subject=subject,
+                readers=readers(workload, recipe),
             )
         )
 
@@ -340,6 +362,9 @@ def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Ta
             job={**job, "kind": "convert", "recipe": recipe.name},
             needs=tuple(dict.fromkeys((keys.float_key, keys.training_key))),
             manifest=artifact_manifest,
+            subject=subject,
+            readers=readers(workload, recipe),
+            follows=keys.training_key if keys.training_key != keys.float_key else None,
         )
     )
     return tasks

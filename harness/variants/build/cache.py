@@ -25,6 +25,7 @@ from harness.core import paths
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_file, write_json_atomic
 from harness.variants.build import leases
+from harness.variants.refusals import REFUSAL_VERSION
 
 MANIFEST_SCHEMA = 1
 DEFAULT_QUOTA_BYTES = 4 << 30
@@ -119,7 +120,8 @@ class BuildCache:
             return self._lease
 
     def find(self, kind: Kind, key: str) -> dict[str, Any] | None:
-        """The manifest of a whole entry, or None. A damaged entry counts as absent and is replaced by the next build."""
+        """The manifest of a whole entry, or None. A damaged entry counts as absent and is replaced by the next build, and
+        so does a refusal in words that are not today's."""
         folder = self.folder(kind, key)
         try:
             manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -130,7 +132,7 @@ class BuildCache:
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        if not whole:
+        if not whole or _is_stale_refusal(manifest):
             return None
         with contextlib.suppress(OSError):
             os.utime(folder / "manifest.json")
@@ -289,6 +291,10 @@ class BuildCache:
                 where=str(self.root),
                 hint="free space, or name another folder by --cache-dir or $HARNESS_CACHE_DIR",
             ) from error
+
+
+def _is_stale_refusal(manifest: dict[str, Any]) -> bool:
+    return bool(manifest.get("refused")) and manifest.get("refusal_version") != REFUSAL_VERSION
 
 
 def _is_file_whole(path: Path, facts: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, sha256_json
 from harness.variants.audit.report import AUDIT_VERSION
+from harness.variants.build.readers import READER_VERSION, readers
 from harness.variants.recipe import Recipe
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
@@ -26,6 +27,8 @@ CONVERSION_VERSION = 1
 _TENSORFLOW = ("tensorflow-cpu", "tensorflow")
 _TASKS = {"SparseCategoricalCrossentropy": "multiclass", "BinaryCrossentropy": "binary"}
 _TRAINING_PACKAGES = ("tf-keras", "numpy")
+#: what reads the user's own files of Keras 3
+_KERAS3_PACKAGES = ("keras",)
 _QAT_PACKAGES = ("tensorflow-model-optimization",)
 _AEQ_PACKAGES = ("ai-edge-quantizer", "ai-edge-litert")
 
@@ -58,9 +61,9 @@ def package_version(name: str) -> str | None:
         return None
 
 
-def package_versions(recipe: Recipe) -> dict[str, str | None]:
-    """The versions of the packages that a recipe's artifact depends on."""
-    names = list(_TRAINING_PACKAGES)
+def package_versions(workload: Workload, recipe: Recipe) -> dict[str, str | None]:
+    """The versions of the packages that a workload's artifact by this recipe depends on."""
+    names = list(_training_packages(workload))
     if recipe.training.base == "qat":
         names += _QAT_PACKAGES
     if recipe.conversion.converter == "aeq":
@@ -68,6 +71,10 @@ def package_versions(recipe: Recipe) -> dict[str, str | None]:
     versions = {name: package_version(name) for name in names}
     tensorflow = next((version for name in _TENSORFLOW if (version := package_version(name))), None)
     return {"tensorflow": tensorflow, **versions}
+
+
+def _training_packages(workload: Workload) -> tuple[str, ...]:
+    return (*_TRAINING_PACKAGES, *_KERAS3_PACKAGES) if workload.keras_major == 3 else _TRAINING_PACKAGES
 
 
 class KeyMaker:
@@ -84,8 +91,8 @@ class KeyMaker:
             UserInputError: data or model file cannot be read.
         """
         fields = self._fields(workload, recipe, source, seed)
-        packages = package_versions(recipe)
-        training = {name: packages[name] for name in ("tensorflow", *_TRAINING_PACKAGES)}
+        packages = package_versions(workload, recipe)
+        training = {name: packages[name] for name in ("tensorflow", *_training_packages(workload))}
         float_key = sha256_json(["float", fields["float"], training])
         training_key = float_key
         if recipe.training.base != "float":
@@ -105,8 +112,15 @@ class KeyMaker:
         finetune = {name: value for name, value in schedule.items() if name.startswith("finetune")}
         training = {name: value for name, value in schedule.items() if name not in finetune}
         own_model = workload.model_path is not None
+        # Which Keras reads a file of Keras 3 for what; files of Keras 2 have one reader, and keys without a word about it.
+        float_reader: dict[str, Any] = {}
+        reader: dict[str, Any] = {}
+        if workload.keras_major == 3:
+            float_reader = {"readers": [3], "reader_version": READER_VERSION}
+            reader = {"readers": list(readers(workload, recipe)), "reader_version": READER_VERSION}
         return {
             "float": {
+                **float_reader,
                 "version": TRAINING_VERSION,
                 "model": workload.name if workload.model_path is None else self._model_digest(workload.model_path),
                 "architecture_version": workload.architecture_version,
@@ -118,6 +132,7 @@ class KeyMaker:
                 "seed": None if own_model else seed,
             },
             "training": {
+                **reader,
                 "schedule": finetune,
                 "optimizer": schedule["optimizer"],
                 "base": recipe.training.base,
@@ -128,6 +143,7 @@ class KeyMaker:
             if recipe.training.base != "float"
             else None,
             "artifact": {
+                **reader,
                 "version": CONVERSION_VERSION,
                 "audit_version": AUDIT_VERSION,
                 "recipe": recipe.name,

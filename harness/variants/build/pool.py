@@ -19,7 +19,9 @@ from typing import IO, Any
 import harness
 from harness.core.errors import HarnessError
 from harness.core.pipes import piped
+from harness.core.reasons import plain_reason, telling_line
 from harness.variants.build.worker import ENVIRONMENT
+from harness.workloads.keras.env import worker_environment
 
 #: signals that a process sends itself by crashing; every other one came from outside
 CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
@@ -47,17 +49,19 @@ class WorkerEnd:
 
     @property
     def text(self) -> str:
-        """Such as `SIGABRT: Check failed: ...`."""
+        """Such as `SIGABRT: Check failed: ...`; the signal alone where the log holds nothing but noise."""
         how = self.signal or f"exit code {self.exit_code}"
-        telling = [line.strip() for line in self.log_tail.splitlines() if line.strip()]
-        last = next((line for line in reversed(telling) if "heck failed" in line or "rror" in line), "")
-        return f"{how}: {last[:200]}" if last else how
+        last = telling_line(self.log_tail, ("heck failed", "rror"))
+        return f"{how}: {plain_reason(last, limit=200)}" if last else how
 
 
 class BuildWorker:
-    """One worker process. Its answers arrive through `WorkerPool.wait`."""
+    """One worker process with Keras 2 or 3. Its answers arrive through `WorkerPool.wait`."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], keras: int = 2) -> None:
+        self.keras = keras
+        #: when it was started, monotonic seconds
+        self.started = time.monotonic()
         # The package's own folder goes first, so that the worker runs this harness from whatever folder.
         package = str(Path(harness.__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -67,7 +71,7 @@ class BuildWorker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            env={**worker_environment(keras), **ENVIRONMENT, "PYTHONPATH": path},
             start_new_session=True,
         )
         self._jobs, self.answers = piped(self.process.stdin), piped(self.process.stdout)
@@ -108,9 +112,11 @@ class BuildWorker:
         return WorkerEnd(exit_code=code, signal=name, log_tail=tail)
 
     def close(self) -> None:
-        """Ends the process at once and lets go of its pipes."""
+        """Ends the process at once, with whatever it started, and lets go of its pipes."""
         if self.process.poll() is None:
-            self.process.kill()
+            # It leads a process group of its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         for stream in (self._jobs, self.answers, self._log):
             with contextlib.suppress(OSError):
@@ -144,29 +150,42 @@ class WorkerPool:
 
     def stop(self) -> None:
         """Ends every worker at once, whatever it is doing."""
-        for worker in self.workers:
-            if worker.answers in self._selector.get_map():
-                self._selector.unregister(worker.answers)
-            worker.close()
-        self.workers.clear()
+        for worker in list(self.workers):
+            self.discard(worker)
 
-    def start(self, count: int) -> None:
-        """Starts workers until `count` run, at most `size`."""
-        while len(self.workers) < min(count, self.size):
-            try:
-                worker = BuildWorker(self._command)
-            except OSError as error:
-                raise HarnessError(
-                    f"a build worker cannot be started ({error.strerror})",
-                    where=self._command[0],
-                    hint="free memory or temporary space, or build with fewer --jobs",
-                ) from error
-            self.workers.append(worker)
-            self._selector.register(worker.answers, selectors.EVENT_READ, worker)
+    def discard(self, worker: BuildWorker) -> None:
+        """Ends one worker at once, whatever it is doing."""
+        self._forget(worker)
+        worker.close()
 
-    def idle(self) -> list[BuildWorker]:
-        """Workers that can take a job; those which have TensorFlow loaded come first."""
-        return sorted((w for w in self.workers if w.task is None), key=lambda worker: not worker.ready)
+    def start(self, keras: int = 2) -> None:
+        """Starts a worker with Keras 2 or 3 where there is room, or in the place of an idle one with the other Keras."""
+        if len(self.workers) >= self.size:
+            other = next((worker for worker in self.workers if worker.task is None and worker.keras != keras), None)
+            if other is None:
+                return
+            self.discard(other)
+        try:
+            worker = BuildWorker(self._command, keras)
+        except OSError as error:
+            raise HarnessError(
+                f"a build worker cannot be started ({error.strerror})",
+                where=self._command[0],
+                hint="free memory or temporary space, or build with fewer --jobs",
+            ) from error
+        self.workers.append(worker)
+        self._selector.register(worker.answers, selectors.EVENT_READ, worker)
+
+    def idle(self, keras: int = 2) -> list[BuildWorker]:
+        """Workers with this Keras that can take a job; those which have TensorFlow loaded come first."""
+        free = (worker for worker in self.workers if worker.task is None and worker.keras == keras)
+        return sorted(free, key=lambda worker: not worker.ready)
+
+    def take(self, keras: int = 2) -> BuildWorker:
+        """An idle worker with this Keras, started where there is none; there must be room for one."""
+        if not self.idle(keras):
+            self.start(keras)
+        return self.idle(keras)[0]
 
     def wait(self, timeout_s: float) -> list[Event]:
         """The events that have arrived, after waiting for the first one up to `timeout_s`."""
@@ -183,6 +202,10 @@ class WorkerPool:
         messages = worker.read()
         if messages is not None:
             return [Event(worker=worker, message=message) for message in messages]
-        self._selector.unregister(worker.answers)
-        self.workers.remove(worker)
+        self._forget(worker)
         return [Event(worker=worker, end=worker.end())]
+
+    def _forget(self, worker: BuildWorker) -> None:
+        if worker.answers in self._selector.get_map():
+            self._selector.unregister(worker.answers)
+        self.workers.remove(worker)

@@ -7,6 +7,8 @@ done twice: its lock is taken, so it is looked at again until that build has pub
 from __future__ import annotations
 
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,8 @@ import harness.core.errors
 from harness.core.errors import HarnessError
 from harness.variants.build.cache import BuildCache, Kind
 from harness.variants.build.pool import BuildWorker, Event, WorkerEnd, WorkerPool
+from harness.variants.build.steps import DEADLINE_S, Step, limit_s, overdue_reason
+from harness.variants.refusals import REFUSAL_VERSION, Subject, crash_reason
 
 BuildProgress = Callable[[str, int, int], None]
 """Called with (what is being done, tasks done, tasks in all)."""
@@ -25,6 +29,8 @@ BuildProgress = Callable[[str, int, int], None]
 #: how long the scheduler sleeps between looks at tasks that another build holds, seconds
 _POLL_S = 0.2
 _WAIT_S = 30.0
+#: a worker imports TensorFlow in 5 to 10 s; after this it never will
+_START_S = 300.0
 #: rough relative durations, to find the longest path; measured on the published networks
 _WEIGHTS = {"float": 8.0, "finetune": 1.5, "qat": 3.0, "convert": 1.0}
 #: a crash may be the last straw of earlier jobs in that process: only a second one, in a fresh worker, is a refusal
@@ -42,6 +48,10 @@ class Task:
         job: the worker's job, without `out`.
         needs: keys of trainings that must be finished before.
         manifest: what the entry's manifest says besides the worker's result; called with the manifests of `needs`.
+        readers: the Kerases that can do it, the best first; the next one is tried where a model has no copy in one.
+        follows: the training whose Keras this task needs, whatever `readers` says.
+        subject: what refusals say about model and recipe.
+        step: what a running job is doing, since `since` (monotonic seconds).
     """
 
     key: str
@@ -51,6 +61,11 @@ class Task:
     job: dict[str, Any]
     needs: tuple[str, ...]
     manifest: Callable[[dict[str, dict[str, Any]]], dict[str, Any]]
+    subject: Subject
+    readers: tuple[int, ...] = (2,)
+    follows: str | None = None
+    step: Step = "preparing"
+    since: float = 0.0
     priority: float = 0.0
     attempts: int = 0
     share: float = 0.0
@@ -90,11 +105,18 @@ class Scheduler:
         pool: the workers.
         tasks: what to do; a need that is no task must be in the cache already.
         progress: told about every change.
+        deadline_s: how long a conversion, or a training without progress, may take; see `steps`.
     """
 
     def __init__(
-        self, cache: BuildCache, pool: WorkerPool, tasks: Iterable[Task], progress: BuildProgress | None
+        self,
+        cache: BuildCache,
+        pool: WorkerPool,
+        tasks: Iterable[Task],
+        progress: BuildProgress | None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
+        self._deadline_s = deadline_s
         self._cache = cache
         self._pool = pool
         self._tasks = {task.key: task for task in tasks}
@@ -118,8 +140,9 @@ class Scheduler:
                 held_elsewhere = self._assign()
                 self._report(held_elsewhere)
                 if self._running or held_elsewhere:
-                    for event in self._pool.wait(_POLL_S if held_elsewhere else _WAIT_S):
+                    for event in self._pool.wait(self._patience_s(held_elsewhere)):
                         self._handle(event)
+                    self._end_overdue()
         except BaseException:
             self._pool.stop()
             for task in self._running.values():
@@ -141,10 +164,24 @@ class Scheduler:
                 held_elsewhere = True
                 continue
             self._begin(task)
-        # Workers take seconds to load TensorFlow: those that will be wanted start while the first training runs.
         if self._running:
-            self._pool.start(len(self._open) + len(self._running))
+            self._start_ahead()
         return held_elsewhere
+
+    def _start_ahead(self) -> None:
+        """Workers take seconds to load TensorFlow: those that will be wanted start while the first training runs."""
+        wanted = Counter(self._keras(task) for task in (*self._open, *self._running.values()))
+        present = Counter(worker.keras for worker in self._pool.workers)
+        for keras, count in wanted.most_common():
+            for _ in range(count - present[keras]):
+                if len(self._pool.workers) >= self._pool.size:
+                    return
+                self._pool.start(keras)
+
+    def _keras(self, task: Task) -> int:
+        """The Keras that a task takes next: that of the training it goes on from, or the first that is left to try."""
+        trained = self._done.get(task.follows, {}).get("keras") if task.follows else None
+        return int(trained or task.readers[0])
 
     def _begin(self, task: Task) -> None:
         """Starts a task whose lock is held, or finishes it at once where nothing is left to do."""
@@ -157,14 +194,14 @@ class Scheduler:
         needs = self._needs(task)
         refused = next((manifest for manifest in needs.values() if manifest.get("refused")), None)
         if refused is not None:
-            self._publish(task, {"refused": refused["refused"], "refused_by": "training"})
+            self._refuse(task, refused["refused"], refused_by="training", is_final=not refused.get("not_kept"))
             return
         self._running[task.key] = task
-        if not self._pool.idle():
-            self._pool.start(len(self._pool.workers) + 1)
-        worker = self._pool.idle()[0]
+        keras = self._keras(task)
+        worker = self._pool.take(keras)
         worker.task, task.share = task, 0.0
-        worker.send({**task.job, "out": str(task.folder)})
+        task.step, task.since = "preparing", time.monotonic()
+        worker.send({**task.job, "keras": keras, "out": str(task.folder)})
 
     def _needs(self, task: Task) -> dict[str, dict[str, Any]]:
         """The manifests of the trainings that a ready task stands on; all of them are finished."""
@@ -189,9 +226,10 @@ class Scheduler:
             self._worker_ended(worker, event.end)
         elif "ready" in message:
             worker.ready = True
-        elif "progress" in message:
             if worker.task is not None:
-                worker.task.share = message["progress"]
+                worker.task.since = time.monotonic()
+        elif "step" in message or "progress" in message:
+            self._note(worker.task, message)
         elif "error" in message:
             error = message["error"]
             kind = getattr(harness.core.errors, error["kind"], HarnessError)
@@ -201,11 +239,51 @@ class Scheduler:
         else:
             task, worker.task = worker.task, None
             del self._running[task.key]
-            if "refused" in message:
-                hint = f" ({message['hint']})" if message["hint"] else ""
-                self._publish(task, {"refused": message["refused"] + hint})
+            if "refused" not in message:
+                self._publish(task, {**message["result"], "keras": worker.keras})
+            elif message.get("another_keras") and len(task.readers) > 1:
+                task.readers = task.readers[1:]
+                self._again(task)
             else:
-                self._publish(task, message["result"])
+                hint = f" ({message['hint']})" if message["hint"] else ""
+                self._refuse(task, message["refused"] + hint)
+
+    def _note(self, task: Task | None, message: dict[str, Any]) -> None:
+        """Keeps what a job says about itself."""
+        if task is None:
+            return
+        if "step" in message:
+            task.step, task.since = message["step"], time.monotonic()
+        elif message["progress"] > task.share:
+            task.share, task.since = message["progress"], time.monotonic()
+
+    def _patience_s(self, held_elsewhere: bool) -> float:
+        """How long to wait for the next message: until something is due."""
+        now = time.monotonic()
+        due = [self._due(worker, worker.task) - now for worker in self._pool.workers if worker.task is not None]
+        return max(0.0, min([_POLL_S if held_elsewhere else _WAIT_S, *due]))
+
+    def _due(self, worker: BuildWorker, task: Task) -> float:
+        """When a worker must have said something, monotonic seconds."""
+        if not worker.ready:
+            return worker.started + _START_S
+        return task.since + limit_s(task.step, self._deadline_s)
+
+    def _end_overdue(self) -> None:
+        """Ends jobs that take longer than their step may, with their processes. That is no property of the model alone
+        (the machine may be busy), so it is not remembered: the next build tries again."""
+        now = time.monotonic()
+        for worker in list(self._pool.workers):
+            task = worker.task
+            if task is not None and now >= self._due(worker, task):
+                if not worker.ready:
+                    raise HarnessError(
+                        f"a build worker did not load TensorFlow within {_START_S:g} s",
+                        hint="check that it can be imported: python -c 'import tensorflow'",
+                    )
+                self._pool.discard(worker)
+                del self._running[task.key]
+                self._refuse(task, overdue_reason(task.step, self._deadline_s), is_final=False)
 
     def _worker_ended(self, worker: BuildWorker, end: WorkerEnd) -> None:
         """A crash in a job becomes a refusal when it happens twice; a kill from outside ends the build."""
@@ -227,17 +305,28 @@ class Scheduler:
         del self._running[task.key]
         task.attempts += 1
         if task.attempts < _ATTEMPTS:
-            shutil.rmtree(task.folder, ignore_errors=True)
-            self._release(task)
-            self._open.insert(0, task)
+            self._again(task)
             return
-        what = "the converter" if task.kind == "artifact" else "the training"
-        self._publish(task, {"refused": f"{what} crashed the process ({end.text})", "log_tail": end.log_tail})
+        self._refuse(task, crash_reason(task.subject, task.step, end.text), log_tail=end.log_tail)
+
+    def _again(self, task: Task) -> None:
+        """Puts a task back in front, as if it had not begun."""
+        shutil.rmtree(task.folder, ignore_errors=True)
+        self._release(task)
+        self._open.insert(0, task)
+
+    def _refuse(self, task: Task, reason: str, *, is_final: bool = True, **facts: Any) -> None:
+        """Ends a task without a result; `is_final` is what another build may rely on."""
+        for path in task.folder.iterdir():  # a crashed or refusing job may have left half a file
+            path.unlink()
+        result = {"refused": reason, "refusal_version": REFUSAL_VERSION, **facts}
+        if is_final:
+            self._publish(task, result)
+            return
+        shutil.rmtree(task.folder, ignore_errors=True)
+        self._finish(task, {**task.manifest(self._needs(task)), **result, "key": task.key, "not_kept": True})
 
     def _publish(self, task: Task, result: dict[str, Any]) -> None:
-        if "refused" in result:
-            for path in task.folder.iterdir():  # a crashed or refusing job may have left half a file
-                path.unlink()
         needs = self._needs(task)
         manifest = self._cache.publish(task.kind, task.key, task.folder, {**task.manifest(needs), **result})
         if task.kind == "artifact":

@@ -17,9 +17,13 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from harness.core.errors import HarnessError, UnsupportedError
+from harness.variants.build.steps import Step
+from harness.workloads.keras.env import has_keras2, import_this_keras
+from harness.workloads.keras.translate import CopyRefusedError
 
 #: seconds between two progress messages
 _PROGRESS_S = 0.3
@@ -27,7 +31,6 @@ _PR_SET_PDEATHSIG = 1
 
 #: one thread each: the scheduler keeps the cores busy with several workers, and one thread gives the same sums every time
 ENVIRONMENT = {
-    "TF_USE_LEGACY_KERAS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "TF_DETERMINISTIC_OPS": "1",
     "CUDA_VISIBLE_DEVICES": "",
@@ -45,6 +48,7 @@ def main() -> None:
     """Serves jobs until stdin ends."""
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
     _die_with_parent(parent)
+    _bound_memory()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     # Ctrl-C is the parent's to handle: it ends its workers.
@@ -62,19 +66,17 @@ def main() -> None:
         started = time.monotonic()
         _prepare_tensorflow()
         send({"ready": round(time.monotonic() - started, 3)})
-        if jobs.empty():
+        if jobs.empty() and has_keras2():
             import tensorflow_model_optimization  # noqa: F401 - a worker that waits anyway loads what QAT will need
     while True:
         job = jobs.get()
         with _answering(send):
-            send({"result": runner.run(job, _reporter(send))})
+            send({"result": runner.run(job, Reporter(send))})
 
 
 def _prepare_tensorflow() -> None:
     """Imports TensorFlow with one thread and deterministic kernels, so that a rebuild gives the same bytes."""
-    from harness.workloads.keras.env import import_tf
-
-    tf, _ = import_tf()
+    tf, _ = import_this_keras()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
@@ -86,7 +88,9 @@ def _answering(send: Any) -> Any:
     try:
         yield
     except UnsupportedError as error:
-        send({"refused": error.what, "hint": error.hint})
+        # Another Keras may do what has no copy in this one.
+        another = {"another_keras": True} if isinstance(error, CopyRefusedError) else {}
+        send({"refused": error.what, "hint": error.hint, **another})
     except HarnessError as error:
         kind = type(error).__name__
         send({"error": {"kind": kind, "what": error.what, "where": error.where, "hint": error.hint}})
@@ -101,18 +105,22 @@ def _answering(send: Any) -> Any:
         send({"defect": traceback.format_exc()})
 
 
-def _reporter(send: Any) -> Any:
-    """A progress callback that speaks up at most every `_PROGRESS_S` seconds."""
-    last = time.monotonic()
+class Reporter:
+    """Tells the parent how a job goes: which step it is at, and the share done, at most every `_PROGRESS_S` seconds."""
 
-    def report(share: float) -> None:
-        nonlocal last
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        self._send = send
+        self._last = time.monotonic()
+
+    def __call__(self, share: float) -> None:
         now = time.monotonic()
-        if now - last >= _PROGRESS_S:
-            last = now
-            send({"progress": round(share, 4)})
+        if now - self._last >= _PROGRESS_S:
+            self._last = now
+            self._send({"progress": round(share, 4)})
 
-    return report
+    def step(self, step: Step) -> None:
+        """A step has begun; the parent knows how long it may take."""
+        self._send({"step": step})
 
 
 def _read_jobs(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -120,6 +128,16 @@ def _read_jobs(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
     for line in sys.stdin:
         jobs.put(json.loads(line))
     os._exit(0)
+
+
+def _bound_memory() -> None:
+    """More than the machine has is refused at once: a model of absurd sizes ends by itself, and takes no other process along."""
+    if sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):
+            pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            resource.setrlimit(resource.RLIMIT_DATA, (pages, pages))
 
 
 def _die_with_parent(parent: int) -> None:

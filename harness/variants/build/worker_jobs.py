@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
+from harness.variants.build.steps import Step
 from harness.variants.recipe import Recipe, parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
 
-OnProgress = Callable[[float], None]
+
+class Report(Protocol):
+    """Hears how a job goes."""
+
+    def __call__(self, share: float) -> None:
+        """The share of a training that is done, 0..1."""
+
+    def step(self, step: Step) -> None:
+        """A step has begun."""
 
 
 def workload_reference(workload: Workload) -> dict[str, Any]:
@@ -48,13 +57,13 @@ class JobRunner:
     def __init__(self) -> None:
         self._dataset: tuple[Any, Dataset] | None = None
 
-    def run(self, job: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
         """Runs one job.
 
         Args:
             job: `kind` ("train" | "convert"), `workload`, `source`, `seed`, `recipe`, `out` (a folder to fill),
-                `float_dir` and `training_dir` (finished trainings it needs).
-            on_progress: called with the share done, 0..1.
+                `float_dir` and `training_dir` (finished trainings it needs), `keras` (2 or 3, what this process has).
+            report: is told about every step.
 
         Returns:
             JSON for the entry's manifest.
@@ -69,25 +78,25 @@ class JobRunner:
         recipe, out = parse_recipe(job["recipe"]), Path(job["out"])
         started = time.monotonic()
         if job["kind"] == "train":
-            result = self._train(job, workload, recipe, out, on_progress)
+            result = self._train(job, workload, recipe, out, report)
         else:
-            result = _convert(job, workload, recipe, out)
+            result = _convert(job, workload, recipe, out, report)
         return {**result, "seconds": round(time.monotonic() - started, 3)}
 
     def _train(
-        self, job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, on_progress: OnProgress
+        self, job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report
     ) -> dict[str, Any]:
         from harness.variants.qat import training as qat
         from harness.variants.qat.summary import describe
 
         dataset = self._load(workload, job)
         if recipe.training.base == "float":
-            model = qat.train_float(workload, dataset, job["seed"], on_progress)
-            _store_representative(workload, dataset, out)
+            model = _float_model(job, workload, dataset, out, report)
         else:
-            model = _rebuild(workload, recipe, job["seed"], Path(job["float_dir"]))
-            qat.fine_tune(workload, dataset, model, job["seed"], on_progress)
-        write_arrays_atomic(out / "weights.npz", qat.weight_arrays(model))
+            model = _rebuild(job, workload, recipe, report)
+            report.step("training")
+            qat.fine_tune(workload, dataset, model, job["seed"], report)
+            write_arrays_atomic(out / "weights.npz", qat.weight_arrays(model))
         return {
             "training_summary": describe(model),
             "weights_sha256": sha256_file(out / "weights.npz"),
@@ -102,6 +111,47 @@ class JobRunner:
         return self._dataset[1]
 
 
+def _float_model(job: dict[str, Any], workload: Workload, dataset: Dataset, out: Path, report: Report) -> Any:
+    """The float model: trained here, or the user's own. Leaves its weights and the calibration samples in `out`."""
+    from harness.variants.qat import training as qat
+
+    _store_representative(workload, dataset, out)
+    if workload.keras_major == 3:
+        model = _own_keras3_model(job, workload, report)
+        report.step("asking")
+        _leave(model, workload, dataset, out)
+        return model
+    report.step("loading" if workload.model_path else "training")
+    model = qat.train_float(workload, dataset, job["seed"], report)
+    write_arrays_atomic(out / "weights.npz", qat.weight_arrays(model))
+    return model
+
+
+def _own_keras3_model(job: dict[str, Any], workload: Workload, report: Report) -> Any:
+    from harness.variants.qat import training as qat
+
+    report.step("loading")
+    qat.seed_everything(job["seed"])
+    return qat.build_model(workload)
+
+
+def _leave(model: Any, workload: Workload, dataset: Dataset, out: Path) -> None:
+    """Keeps what a copy in Keras 2 is made of, and what it has to answer."""
+    from harness.workloads.keras.keras2_copy import PROBE_SAMPLES, leave
+    from harness.workloads.keras.messages import explain
+
+    samples = dataset.x_test if dataset.x_train is None else dataset.x_train
+    labels = dataset.y_test if dataset.x_train is None else dataset.y_train
+    order = stratified_order(workload.strata(labels), len(samples))[:PROBE_SAMPLES]
+    try:
+        leave(model, samples[order], out)
+    # Keras and TensorFlow throw what they like over values that a layer does not take.
+    except Exception as error:
+        hint = "check that the samples are what the model was trained on: shape, values, scaling"
+        what = f"the model cannot answer the samples: {explain(error)}"
+        raise UserInputError(what, where=workload.model_file, hint=hint) from error
+
+
 def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> None:
     """Keeps the calibration samples beside the weights: conversions need nothing else of the dataset."""
     if dataset.x_train is None:
@@ -112,17 +162,27 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
     np.save(out / "representative.npy", np.ascontiguousarray(dataset.x_train[order]), allow_pickle=False)
 
 
-def _rebuild(workload: Workload, recipe: Recipe, seed: int, float_dir: Path) -> Any:
+def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Report) -> Any:
     """The model as it stands before fine-tuning: the float model's weights, wrapped where the recipe's training is QAT."""
     from harness.variants.qat import training as qat
+    from harness.variants.qat.wrapping import quantize
 
-    qat.seed_everything(seed)
-    model = qat.build_model(workload)
-    qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
-    return qat.quantize(model, recipe.training) if recipe.training.base == "qat" else model
+    float_dir = Path(job["float_dir"])
+    if workload.keras_major == 3 and job["keras"] == 3:
+        return _own_keras3_model(job, workload, report)
+    report.step("loading")
+    qat.seed_everything(job["seed"])
+    if workload.keras_major == 3:
+        from harness.workloads.keras.keras2_copy import make_copy
+
+        model = make_copy(Path(workload.model_file), float_dir)
+    else:
+        model = qat.build_model(workload)
+        qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
+    return quantize(model, recipe.training) if recipe.training.base == "qat" else model
 
 
-def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path) -> dict[str, Any]:
+def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
     """Writes model.tflite and audit.json; returns what the manifest says of them."""
     from harness.variants.audit.audit import audit_artifact
     from harness.variants.convert import ptq
@@ -132,9 +192,10 @@ def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path)
     representative = None
     if recipe.conversion.representative and (float_dir / "representative.npy").exists():
         representative = np.load(float_dir / "representative.npy", allow_pickle=False)
-    model = _rebuild(workload, recipe, job["seed"], float_dir)
+    model = _rebuild(job, workload, recipe, report)
     if recipe.training.base != "float":
         qat.set_weight_arrays(model, _arrays(training_dir / "weights.npz"))
+    report.step("converting")
     data = ptq.convert(model, recipe.conversion, dynamic_batch=recipe.dynamic_batch, representative=representative)
     path = out / "model.tflite"
     path.write_bytes(data)

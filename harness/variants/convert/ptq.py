@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.variants.recipe import Conversion
-from harness.workloads.keras.env import import_tf
-
-#: the longest refusal reason that is kept, characters
-REASON_CHARS = 300
+from harness.variants.refusals import converter_reason
+from harness.workloads.keras.env import has_keras2, import_this_keras
+from harness.workloads.keras.precision import as_input
 
 
 def convert(
@@ -21,7 +19,7 @@ def convert(
     """Converts a Keras model.
 
     Args:
-        model: tf_keras model with one input, float or quantization-aware.
+        model: a model with one input, float or (tf_keras) quantization-aware, of the Keras that this process has.
         conversion: what to do.
         dynamic_batch: False converts a concrete function of batch 1; True the Keras model with its open batch, which
             adds SHAPE, STRIDED_SLICE and PACK where a reshape needs the batch size.
@@ -38,6 +36,8 @@ def convert(
             "calibration needs representative samples, and the data has no training samples",
             hint="give x_train in the .npz",
         )
+    if representative is not None:
+        representative = as_input(model, representative)
     if conversion.converter == "aeq":
         float_model = convert_float(model, dynamic_batch=dynamic_batch)
         return quantize_with_aeq(float_model, conversion, representative)
@@ -53,13 +53,13 @@ def convert_float(model: Any, *, dynamic_batch: bool = False) -> bytes:
 
 def _converter(model: Any, dynamic_batch: bool) -> Any:
     """A TFLiteConverter for the model, with the batch fixed to 1 unless asked otherwise."""
-    tf, _ = import_tf()
+    tf, _ = import_this_keras()
     if len(model.inputs) != 1:
         names = ", ".join(tensor.name for tensor in model.inputs)
         raise UnsupportedError(
             f"the model has {len(model.inputs)} inputs ({names}); one array of samples feeds one input"
         )
-    if dynamic_batch:
+    if dynamic_batch and has_keras2():
         return tf.lite.TFLiteConverter.from_keras_model(model)
     tensor = model.inputs[0]
     unknown = [size for size in tensor.shape[1:] if size is None]
@@ -69,17 +69,25 @@ def _converter(model: Any, dynamic_batch: bool) -> Any:
             hint="save the model with a fixed input shape",
         )
     function = tf.function(lambda x: model(x, training=False))
-    concrete = function.get_concrete_function(tf.TensorSpec([1, *tensor.shape[1:]], tensor.dtype, name="x"))
+    batch = None if dynamic_batch else 1
+    concrete = function.get_concrete_function(tf.TensorSpec([batch, *tensor.shape[1:]], tensor.dtype, name="x"))
     # The converter saves the object that owns the variables. A bare one instead of the Keras model, whose layers would all
     # be traced and saved for nothing, gives the same bytes in a quarter of the time.
     owner = tf.Module()
-    owner.variables_of_model = list(model.variables)
+    if has_keras2():
+        owner.variables_of_model = list(model.variables)
+    else:
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        # Keras 3 keeps its variables in objects of its own. One that the converter misses would become a read of a variable
+        # that no runtime has ever set, and the model would answer NaN: the weights go in as constants.
+        concrete = convert_variables_to_constants_v2(concrete)
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
 
 
 def _configure(converter: Any, conversion: Conversion, representative: np.ndarray | None) -> None:
     """Sets the converter's options from the recipe table's fields."""
-    tf, _ = import_tf()
+    tf, _ = import_this_keras()
     if conversion.optimize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if conversion.representative and representative is not None:
@@ -108,7 +116,7 @@ def _run(converter: Any) -> bytes:
         return bytes(converter.convert())
     # The converter throws whatever its layers throw (RuntimeError, ValueError, ConverterError, pybind types).
     except Exception as error:
-        raise UnsupportedError(shorten_reason(str(error)) or type(error).__name__) from error
+        raise UnsupportedError(converter_reason(error)) from error
 
 
 def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative: np.ndarray | None) -> bytes:
@@ -130,8 +138,7 @@ def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative
         return bytes(quantizer.quantize(calibration).quantized_model)
     # Its layers throw ValueError, RuntimeError, KeyError, NotImplementedError for what they do not take.
     except Exception as error:
-        reason = shorten_reason(str(error)) or type(error).__name__
-        raise UnsupportedError(f"AI Edge Quantizer: {reason}") from error
+        raise UnsupportedError(f"AI Edge Quantizer: {converter_reason(error)}") from error
 
 
 def _aeq_calibration(quantizer: Any, float_model: bytes, representative: np.ndarray) -> Any:
@@ -141,23 +148,3 @@ def _aeq_calibration(quantizer: Any, float_model: bytes, representative: np.ndar
     key, signature = next(iter(signatures.items()))
     name = signature["inputs"][0]
     return quantizer.calibrate({key: [{name: sample[None]} for sample in representative]})
-
-
-def shorten_reason(message: str) -> str:
-    """What a reader can act on in a converter's message: the sentences that name the cause, without locations.
-
-    MLIR diagnostics come as `loc(callsite(...)): error: 'tfl.foo' op ...` with the call stack in the location and the
-    caller's source lines below, and repeat themselves.
-    """
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    errors = [match[1] for line in lines if (match := re.search(r"\berror:\s*(.*)", line))]
-    causes: list[str] = []
-    for text in errors or lines:
-        text = text.rstrip(" .:")
-        if text and text not in causes:
-            causes.append(text)
-    # MLIR ends with "failed while converting", which says nothing beyond the lines before it.
-    telling = [cause for cause in causes if not cause.startswith("failed while converting")]
-    reason = "; ".join((telling or causes)[:2]) or message.strip()
-    reason = re.sub(r"\s+", " ", reason)
-    return reason if len(reason) <= REASON_CHARS else reason[: REASON_CHARS - 1].rstrip() + "…"

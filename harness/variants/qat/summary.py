@@ -6,6 +6,7 @@ The summary is taken inside the build worker, stored with the training, and read
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import isfinite, prod
 from typing import Any
 
@@ -34,7 +35,8 @@ def describe(model: Any) -> dict[str, Any]:
     """Describes every layer of a Keras model and what its quantization wrapper is made of.
 
     Args:
-        model: a built tf_keras model, quantized (`quantize_model`, `quantize_apply`) or plain.
+        model: a built Keras model, quantized (`quantize_model`, `quantize_apply`; tf_keras) or plain. Layers of models within it
+            stand for themselves, under their own names as long as these are the only ones.
 
     Returns:
         JSON-able: `version`; `layers`, each with `name`, `class` (of the layer inside the wrapper), `wrapped`,
@@ -45,7 +47,9 @@ def describe(model: Any) -> dict[str, Any]:
         `totals` with `float_params`, `added_params`, `params`, `added_by_role`, `wrapped_layers` and
         `layers_without_weight_quantizer` (wrapped layers that own a kernel which trains in plain float).
     """
-    layers = [_describe_layer(layer) for layer in model.layers if layer.__class__.__name__ != "InputLayer"]
+    found = list(_layers(model))
+    names = Counter(layer.name for _, layer in found)
+    layers = [_describe_layer(layer) | {"name": path if names[layer.name] > 1 else layer.name} for path, layer in found]
     added: Counter[str] = Counter()
     for layer in layers:
         for variable in layer["variables"]:
@@ -69,6 +73,15 @@ def describe(model: Any) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every layer with its path, models within the model opened."""
+    for layer in model.layers:
+        if hasattr(layer, "layers") and hasattr(layer, "get_layer"):
+            yield from _layers(layer, f"{prefix}{layer.name}/")
+        elif layer.__class__.__name__ != "InputLayer":
+            yield f"{prefix}{layer.name}", layer
 
 
 def _describe_layer(layer: Any) -> dict[str, Any]:

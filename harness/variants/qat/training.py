@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.core.errors import UnsupportedError, UserInputError
-from harness.variants.qat import quantizers
-from harness.variants.recipe import Quantizer, Training
-from harness.workloads.keras.env import import_tf
+from harness.variants.qat.refused import training_refused
+from harness.workloads.keras.env import has_keras2, import_this_keras
+from harness.workloads.keras.messages import explain
+from harness.workloads.keras.precision import as_input
 
 if TYPE_CHECKING:
     from harness.workloads.base import Dataset, Workload
@@ -30,7 +31,7 @@ def seed_everything(seed: int) -> None:
     Layer names are numbered from a counter of the process, and names land in the .tflite: without the reset the same
     build would give other bytes the second time.
     """
-    _, keras = import_tf()
+    _, keras = import_this_keras()
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
 
@@ -127,16 +128,30 @@ def _fit(
 ) -> None:
     """Keras' fit with the order of samples drawn here: Keras would draw it from a generator that building the model
     has moved by an amount that differs between a float and a quantized model."""
-    _, keras = import_tf()
+    _, keras = import_this_keras()
     keras.utils.set_random_seed(seed)
     optimizer = keras.optimizers.get(workload.schedule.optimizer)
     optimizer.learning_rate = learning_rate
-    model.compile(optimizer=optimizer, loss=_loss(keras, workload))
+    # Keras 3 would compile by XLA where it can, which takes minutes on one core.
+    settings = {} if has_keras2() else {"jit_compile": False}
+    model.compile(optimizer=optimizer, loss=_loss(keras, workload), **settings)
     order = np.random.default_rng(seed)
     for epoch in range(epochs):
         chosen = order.permutation(len(x))
         callbacks = [_progress_callback(keras, epoch, epochs, on_progress)] if on_progress else []
-        model.fit(x[chosen], y[chosen], batch_size=batch_size, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+        try:
+            model.fit(
+                as_input(model, x[chosen]),
+                y[chosen],
+                batch_size=batch_size,
+                epochs=1,
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+            )
+        # Keras and TensorFlow throw what they like over a model that does not fit its loss or its samples.
+        except Exception as error:
+            raise training_refused(model, explain(error)) from error
 
 
 def _loss(keras: Any, workload: Workload) -> Any:
@@ -163,162 +178,6 @@ def _progress_callback(keras: Any, epoch: int, epochs: int, on_progress: OnProgr
             on_progress((epoch + (batch + 1) / steps) / epochs)
 
     return Report()
-
-
-def quantize(model: Any, training: Training) -> Any:
-    """The model with quantization wrappers as the training asks, its float weights copied in.
-
-    Args:
-        model: a built Sequential or functional tf_keras model.
-        training: with `base` "qat".
-
-    Raises:
-        UnsupportedError: TFMOT refuses the model or the quantizer; the reason is TFMOT's, explained where known.
-    """
-    from tensorflow_model_optimization.python.core.quantization.keras import quantize as tfmot
-
-    try:
-        if training.quantizer is not None:
-            return _quantize_named(model, training.quantizer)
-        if training.scope == "dense":
-            return tfmot.quantize_apply(_annotate_dense(model))
-        return tfmot.quantize_model(model)
-    except AssertionError as error:
-        quantizer = training.quantizer
-        if quantizer is not None and quantizer.kind == "movavg" and quantizer.per_channel:
-            raise UnsupportedError(quantizers.MOVAVG_PER_AXIS_REASON) from error
-        raise UnsupportedError(f"TFMOT fails to quantize this model: AssertionError {error}") from error
-    except (ValueError, RuntimeError, TypeError, NotImplementedError, AttributeError) as error:
-        raise UnsupportedError(f"TFMOT refuses to quantize this model: {error}") from error
-
-
-def _annotate_dense(model: Any) -> Any:
-    """The model with its Dense layers annotated and nothing else, as TFMOT's guide does to quantize some layers."""
-    _, keras = import_tf()
-    from tensorflow_model_optimization.python.core.quantization.keras import quantize as tfmot
-
-    if not any(type(layer) is keras.layers.Dense for layer in model.layers):
-        raise ValueError("it has no Dense layer to annotate")
-
-    def annotate(layer):
-        return tfmot.quantize_annotate_layer(layer) if type(layer) is keras.layers.Dense else layer
-
-    return keras.models.clone_model(model, clone_function=annotate)
-
-
-def _quantize_named(model: Any, quantizer: Quantizer) -> Any:
-    """Conv2D and Dense get the named weight quantizer; everything else keeps TFMOT's 8-bit scheme."""
-    _, keras = import_tf()
-    from tensorflow_model_optimization.python.core.quantization.keras import quantize as tfmot
-
-    wanted = quantizers.PER_CHANNEL_LAYERS if quantizer.per_channel else quantizers.NAMED_LAYERS
-    if not any(layer.__class__.__name__ in wanted for layer in model.layers):
-        raise ValueError(f"it has no {' or '.join(wanted)} layer that quantizer '{quantizer.text}' applies to")
-    configs = _named_configs(model, quantizer)
-
-    def annotate(layer):
-        return tfmot.quantize_annotate_layer(layer, quantize_config=configs.get(layer.name))
-
-    annotated = keras.models.clone_model(model, clone_function=annotate)
-    # clone_model makes new variables only for layers it copies; `annotate` wraps the layers themselves.
-    classes = (
-        quantizers.named_config_class(),
-        quantizers.activation_bits_config_class(),
-        quantizers.all_values_per_channel_class(),
-    )
-    with tfmot.quantize_scope({cls.__name__: cls for cls in classes}):
-        return tfmot.quantize_apply(annotated, scheme=_keeping_scheme(configs, quantizer.activation_bits))
-
-
-def _named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
-    """Layer name -> the QuantizeConfig for it, where it is not TFMOT's own choice.
-
-    Follows the places of TFMOT's scheme: in Conv + BatchNormalization + ReLU, which TFLite folds into one op, only the
-    last layer's output is quantized.
-    """
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-        default_8bit_quantize_configs as defaults,
-    )
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-        default_8bit_quantize_registry as registry_module,
-    )
-
-    registry = registry_module.Default8BitQuantizeRegistry()
-    bits = quantizer.activation_bits
-    configs: dict[str, Any] = {}
-    for layer in model.layers:
-        if layer.__class__.__name__ in quantizers.NAMED_LAYERS:
-            chain = _folded_followers(layer)
-            own_activation = None if chain else quantizers.make_activation_quantizer(bits)
-            weights = quantizers.make_weight_quantizer(quantizer, layer.__class__.__name__)
-            configs[layer.name] = quantizers.named_config_class()(weights, own_activation)
-            for follower in chain:
-                if follower.__class__.__name__ == "BatchNormalization":
-                    last = follower is chain[-1]
-                    configs[follower.name] = (
-                        defaults.Default8BitOutputQuantizeConfig() if last else defaults.NoOpQuantizeConfig()
-                    )
-    if bits != 8:
-        for layer in model.layers:
-            config = configs.get(layer.name)
-            if isinstance(config, quantizers.named_config_class()):
-                continue
-            if config is None and registry.supports(layer):
-                config = registry.get_quantize_config(layer)
-            if config is not None:
-                configs[layer.name] = quantizers.activation_bits_config_class()(config, bits)
-    return configs
-
-
-def _folded_followers(layer: Any) -> list[Any]:
-    """The BatchNormalization and ReLU layers right behind a linear layer, which TFLite folds into it."""
-    if getattr(layer.activation, "__name__", "") != "linear":
-        return []
-    chain: list[Any] = []
-    current = layer
-    while len(current.outbound_nodes) == 1:
-        current = current.outbound_nodes[0].layer
-        kind = current.__class__.__name__
-        is_relu = kind == "ReLU" or (kind == "Activation" and current.activation.__name__ in ("relu", "relu6"))
-        if kind == "BatchNormalization" and not chain:
-            chain.append(current)
-        elif is_relu:
-            chain.append(current)
-            break
-        else:
-            break
-    return chain
-
-
-def _keeping_scheme(configs: dict[str, Any], activation_bits: int) -> Any:
-    """TFMOT's 8-bit scheme, except that named configs survive its graph transforms.
-
-    LayerReluActivationQuantize overwrites the config of a Conv2D or Dense before a separate ReLU with a no-op, custom or
-    not (the separate-activation trap): the quantizer that the recipe names would silently not be there.
-    """
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-        default_8bit_quantize_layout_transform as layout,
-    )
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-        default_8bit_quantize_scheme as scheme,
-    )
-
-    class KeepingTransform(layout.Default8BitQuantizeLayoutTransform):
-        def apply(self, model, layer_quantize_map):
-            transformed, quantize_map = super().apply(model, layer_quantize_map)
-            for name, config in configs.items():
-                if name in quantize_map:
-                    quantize_map[name]["quantize_config"] = config
-            for layer in transformed.layers:
-                if layer.__class__.__name__ == "QuantizeLayer" and layer.quantizer is not None:
-                    layer.quantizer.num_bits = activation_bits
-            return transformed, quantize_map
-
-    class KeepingScheme(scheme.Default8BitQuantizeScheme):
-        def get_layout_transformer(self):
-            return KeepingTransform()
-
-    return KeepingScheme()
 
 
 def weight_arrays(model: Any) -> dict[str, np.ndarray]:

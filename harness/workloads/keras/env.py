@@ -51,7 +51,7 @@ def import_keras3() -> KerasEnv:
         MissingPartError: the `build` extra is not installed.
         HarnessError: this process uses Keras 2.
     """
-    if os.environ.get(_SETTING) in _ON:
+    if has_keras2():
         raise HarnessError(f"{_SETTING} is set, so this process has Keras 2", hint="start a worker without it")
     # Another backend in the user's settings would load the model into something that cannot be converted.
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -59,9 +59,14 @@ def import_keras3() -> KerasEnv:
     return KerasEnv(tf, _import_quietly("keras", "Keras 3"))
 
 
+def has_keras2() -> bool:
+    """Whether this process was started for Keras 2."""
+    return os.environ.get(_SETTING) in _ON
+
+
 def import_this_keras() -> KerasEnv:
     """TensorFlow with the Keras that this process was started for: Keras 2 where `TF_USE_LEGACY_KERAS` is set, or else 3."""
-    return import_tf() if os.environ.get(_SETTING) in _ON else import_keras3()
+    return import_tf() if has_keras2() else import_keras3()
 
 
 def worker_environment(keras_major: int) -> dict[str, str]:

@@ -173,8 +173,9 @@ def _saved_model_config(path: Path) -> Any:
                 metadata = fields[5]
                 if not isinstance(metadata, bytes):
                     raise ValueError("the root's metadata is a number")
-                return json.loads(metadata)
-    except (ValueError, IndexError, KeyError, RecursionError) as error:
+                # The rest says how the saved functions are called, which nothing here calls.
+                return {key: value for key, value in json.loads(metadata).items() if key in ("class_name", "config")}
+    except (ValueError, IndexError, KeyError, AttributeError, RecursionError) as error:
         raise UserInputError(f"keras_metadata.pb is damaged ({error})", where=str(path)) from error
     raise UserInputError("keras_metadata.pb describes no model", where=str(path), hint="save the model as .keras")
 

@@ -19,7 +19,7 @@ from harness.workloads.keras.env import import_tf
 from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.load import rebuild_keras2
 from harness.workloads.keras.messages import explain
-from harness.workloads.keras.precision import to_float32
+from harness.workloads.keras.precision import as_input, to_float32
 from harness.workloads.keras.trace import trace
 from harness.workloads.keras.translate import CopyRefusedError, refused, to_keras2
 
@@ -94,12 +94,6 @@ def weights_by_layer(model: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
 def outputs_of(model: Any, samples: np.ndarray) -> np.ndarray:
     """The model's answers, float32 [N, ...]. One call: a model that keeps state would carry it from batch to batch."""
     return np.asarray(model(as_input(model, samples), training=False), dtype=np.float32)
-
-
-def as_input(model: Any, samples: np.ndarray) -> np.ndarray:
-    """Samples in the type of the model's one input: float32, or whole numbers for what an Embedding looks up."""
-    dtype = model.inputs[0].dtype
-    return samples.astype(getattr(dtype, "as_numpy_dtype", dtype))
 
 
 def _leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

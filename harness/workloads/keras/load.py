@@ -10,12 +10,10 @@ import contextlib
 import copy
 import json
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UserInputError
+from harness.core.errors import HarnessError, UserInputError
 from harness.workloads.keras.env import import_keras3, import_tf
 from harness.workloads.keras.file import KerasFile, is_qat, read_keras_file
 from harness.workloads.keras.messages import explain
@@ -23,21 +21,24 @@ from harness.workloads.keras.precision import to_float32
 from harness.workloads.keras.storage import check_storage, extract_weights, plain_copy
 
 _BOOKKEEPING = ("module", "registered_name", "build_config", "shared_object_id")
-#: what Keras and h5py throw over a file that does not fit or is damaged
-_LOADING = (ValueError, TypeError, KeyError, AttributeError, IndexError, OSError, RuntimeError, AssertionError)
-_DAMAGE = (*_LOADING, zipfile.BadZipFile, zlib.error, NotImplementedError)
 _DAMAGED = "the file is truncated or damaged, or was written by another Keras; save the model again"
 
 
 def load_keras_model(path: Path) -> Any:
-    """The model of a .keras or .h5 file or a SavedModel folder of Keras 2, as an uncompiled tf_keras model.
+    """The model of a .keras or .h5 file or a SavedModel folder, uncompiled, in float32, in the Keras that wrote it.
 
     Imports TensorFlow: only build workers call it. Models that TFMOT has wrapped for QAT load as such.
 
     Raises:
         UserInputError: the file is missing or damaged, carries code, or uses layers that cannot be rebuilt.
+        HarnessError: this process has the other Keras.
     """
     file = read_keras_file(path)
+    return _load_keras3(file) if file.keras_major == 3 else _load_keras2(file)
+
+
+def _load_keras2(file: KerasFile) -> Any:
+    path = file.path
     if is_qat(file) and file.kind == "keras":
         raise UserInputError(
             "is a quantization-aware model in the .keras format, whose wrapped weights Keras cannot read back",
@@ -50,27 +51,26 @@ def load_keras_model(path: Path) -> Any:
     model = rebuild_keras2(config, where=str(path), quantized=is_qat(file))
     try:
         _load_weights(model, file)
-    except _DAMAGE as error:
+    except HarnessError:
+        raise
+    # Keras, TensorFlow, h5py and zipfile throw what they like over a file that does not fit or is damaged; so below.
+    except Exception as error:
         raise UserInputError(f"its weights cannot be read: {explain(error)}", where=str(path), hint=_DAMAGED) from error
     return model
 
 
-def load_keras3_model(path: Path) -> Any:
-    """The model of a .keras or .h5 file of Keras 3, uncompiled, in float32.
-
-    Keras reads a copy that holds the checked description and weights alone, in its safe mode.
-
-    Raises:
-        UserInputError: the file is missing or damaged, carries code, or uses layers that cannot be rebuilt.
-    """
-    file = read_keras_file(path)
+def _load_keras3(file: KerasFile) -> Any:
+    """Keras 3 reads a copy that holds the checked description and weights alone, in its safe mode."""
+    path = file.path
     config = copy.deepcopy(file.config)
     to_float32(config, where=str(path))
     keras = import_keras3().keras
     try:
         with tempfile.TemporaryDirectory(prefix="harness-model-") as folder:
             return keras.saving.load_model(plain_copy(file, config, Path(folder)), compile=False, safe_mode=True)
-    except _DAMAGE as error:
+    except HarnessError:
+        raise
+    except Exception as error:
         raise UserInputError(
             f"cannot be loaded by Keras 3: {explain(error)}", where=str(path), hint=_DAMAGED
         ) from error
@@ -90,7 +90,7 @@ def rebuild_keras2(config: dict[str, Any], *, where: str, quantized: bool = Fals
             stack.enter_context(tfmot.quantization.keras.quantize_scope())
         try:
             return keras.models.model_from_json(json.dumps(config))
-        except _LOADING as error:
+        except Exception as error:
             raise UserInputError(
                 f"the model cannot be rebuilt from its description: {explain(error)}",
                 where=where,

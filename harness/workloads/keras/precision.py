@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from harness.core.errors import UserInputError
 from harness.workloads.keras.safety import layer_text, objects
 
@@ -17,6 +19,12 @@ _FLOATS = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
 _SMALL_INTEGERS = {"int8", "uint8", "int16", "uint16", "bool"}
 #: numbers of words, which an Embedding looks up: they stay whole numbers
 _INDICES = {"int32", "int64", "uint32", "uint64"}
+
+
+def as_input(model: Any, samples: np.ndarray) -> np.ndarray:
+    """Samples in the type of a Keras model's one input: float32, or whole numbers for what an Embedding looks up."""
+    dtype = model.inputs[0].dtype
+    return samples.astype(getattr(dtype, "as_numpy_dtype", dtype), copy=False)
 
 
 def to_float32(config: dict[str, Any], *, where: str) -> None:

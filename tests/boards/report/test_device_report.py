@@ -62,7 +62,7 @@ backends:
     delegate:
       path: /usr/lib/libvx_delegate.so
       name: vx
-      options: {device_id: 0, blob: /opt/acme/model.blob}
+      options: {device_id: 0, blob: /opt/acme/model.blob, mode: driver}
 power:
   note: outlet 4 of the cellar
 """
@@ -135,7 +135,7 @@ def test_what_helps_a_reader_is_in_the_file(desk, desk_results, tmp_path):
     assert (profile["name"], profile["title"]) == ("desk", "Raspberry Pi 4, Debian 12")
     assert profile["link"]["host_env"] == "DESK_HOST"
     assert npu["delegate"]["path"] == "/usr/lib/libvx_delegate.so"
-    assert npu["delegate"]["options"] == {"device_id": "0", "blob": "[value]"}
+    assert npu["delegate"]["options"] == {"device_id": "0", "blob": "[value]", "mode": "[value]"}
     assert npu["env"] == {"VENDOR_LICENCE": "[environment value]", "VENDOR_LEVEL": "[environment value]"}
     newest, older = json.loads(files["records.json"])
     assert newest["key"]["device"] == older["key"]["device"] == "desk"

@@ -1,14 +1,18 @@
 """The float twin means what the quantized model means: against numpy op by op, against runtimes model by model."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from harness.core.errors import UnsupportedError, UserInputError
+from harness.core.errors import HarnessError, UnsupportedError, UserInputError
 from harness.tflite.cut.cutter import Cutter
 from harness.tflite.cut.edit import Editor
 from harness.tflite.cut.tree import Record, read_tree, write_tree
 from harness.tflite.fakequant.twin import float_twin
 from harness.tflite.graph import read_graph
+from tests.support import tiny_model
+from tests.support.defect_cases import dense, product
 from tests.support.quantized_ops import make_case
 from tests.support.small_nets import Net
 from tests.support.small_quantizer import Style, calibrate, quantize
@@ -273,6 +277,30 @@ def scales_that_do_not_fit(editor):
 def test_what_has_no_meaning_in_floats_is_refused_by_name(model, says):
     with pytest.raises(UnsupportedError, match=says):
         float_twin(model)
+
+
+def no_scale(editor):
+    editor.tensors[0]["quantization"]["scale"] = np.array([np.nan], np.float32)
+
+
+def test_a_scale_that_is_no_number_is_refused():
+    with pytest.raises(UnsupportedError, match="'x' has a scale that is not a finite number"):
+        float_twin(changed_dense(no_scale))
+
+
+def test_damaged_models_are_errors_and_never_crashes():
+    rng = np.random.default_rng(1)
+    models = [tiny_model.mnist_cnn(), dense("int8", per_channel=True).model, product(3).model]
+    made = 0
+    for trial in range(300):
+        damaged = np.frombuffer(models[trial % 3], np.uint8).copy()
+        near_an_end = np.r_[0 : min(2000, len(damaged)), max(0, len(damaged) - 2000) : len(damaged)]
+        damaged[rng.choice(near_an_end, rng.integers(1, 5))] = rng.integers(0, 256)
+        for use in (float_twin, lambda m: float_twin(m, companion=True), lambda m: Cutter(m).one_op(0)):
+            with contextlib.suppress(HarnessError):
+                use(damaged.tobytes())
+                made += 1
+    assert 100 < made < 850
 
 
 def test_a_damaged_model_is_an_error():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +12,15 @@ from harness.core.errors import HarnessError
 from harness.tflite.plan import make_plan, read_plan
 from tests.support import plan_models
 from tests.support.kernel_catalog import GENERATORS, make_cases
-from tests.support.plan_runtime import HostRuntime, build_runtime
+from tests.support.plan_runtime import HostRuntime
 
 _DAMAGED = 1500
 _NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 128, 255, 65536)
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> HostRuntime:
-    return HostRuntime(build_runtime(tmp_path_factory.mktemp("plan")))
+def runtime(plan_library: Path) -> HostRuntime:
+    return HostRuntime(plan_library)
 
 
 def _damage(model: bytes, rng: np.random.Generator) -> bytes:

@@ -18,7 +18,7 @@ from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.kernel_cases import Case
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.op_models import build_graph
-from tests.support.plan_runtime import HostRuntime, build_runtime
+from tests.support.plan_runtime import HostRuntime
 
 QUICK_CASES = 40
 _SHARED = os.environ.get("HARNESS_SHARED")
@@ -26,8 +26,8 @@ _PUBLISHED = ("ad01_int8.tflite", "mobilenet_v1_0.25_128_quant.tflite") if _SHAR
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> HostRuntime:
-    return HostRuntime(build_runtime(tmp_path_factory.mktemp("plan")))
+def runtime(plan_library: Path) -> HostRuntime:
+    return HostRuntime(plan_library)
 
 
 def _disagreement(runtime: HostRuntime, case: Case, expected: np.ndarray | str, kernels: str) -> str | None:
