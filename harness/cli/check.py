@@ -151,7 +151,7 @@ def _predict(
 
 
 def _is_good(prediction: Prediction) -> bool:
-    return prediction.loads is not False and prediction.right is not False and prediction.fits is not False
+    return False not in (prediction.loads, prediction.right, prediction.fits, prediction.finishes)
 
 
 def _print(console: Console, model: _Model, device: str, predictions: list[Prediction]) -> None:

@@ -16,7 +16,12 @@ def compare_prediction(prediction: Prediction, record: CellRecord) -> list[Findi
 
     A cell that failed for reasons of board or link contradicts nothing. The fixes say what to correct: usually a data file.
     """
-    found = [_compare_load(prediction, record), _compare_right(prediction, record), _compare_fit(prediction, record)]
+    found = [
+        _compare_load(prediction, record),
+        _compare_right(prediction, record),
+        _compare_fit(prediction, record),
+        _compare_time(prediction, record),
+    ]
     return [finding for finding in found if finding] + list(_compare_placement(prediction, record))
 
 
@@ -86,6 +91,18 @@ def _compare_fit(prediction: Prediction, record: CellRecord) -> Finding | None:
         where=record.key.text,
         what="predicted not to fit, but it ran",
         fix="raise `limits` in the device's profile",
+    )
+
+
+def _compare_time(prediction: Prediction, record: CellRecord) -> Finding | None:
+    if prediction.finishes is not False or not record.ran:
+        return None
+    return Finding(
+        code="prediction-time",
+        severity="warning",
+        where=record.key.text,
+        what="an inference was predicted to take so long that the watchdog ends it, but it ran",
+        fix="the kernels have become faster: correct the figures in harness/boards/mcu/duration.py",
     )
 
 

@@ -39,6 +39,7 @@ class Prediction:
         partitions: how many pieces the delegate's share makes; None where `nodes` is.
         fits: False when file or memory are over the profile's limits; None where the profile has no memory limit.
         memory: a lower bound of what the runtime needs for the model.
+        finishes: False when an inference would take so long that the board's watchdog ends it; None where nobody can tell.
         reasons: what speaks against it, a sentence each.
         advice: settings and recipes that would help.
     """
@@ -57,6 +58,7 @@ class Prediction:
     memory: MemoryEstimate
     reasons: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+    finishes: bool | None = None
 
     @property
     def taken(self) -> int | None:

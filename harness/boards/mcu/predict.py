@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.boards.mcu.duration import Duration, expected_duration
 from harness.boards.mcu.model import McuFacts, mcu_model, profile_facts, too_large
 from harness.boards.mcu.profile import McuProfile
 from harness.core.errors import UnsupportedError
@@ -46,6 +47,7 @@ def predict_mcu(
     advice: list[str] = []
     fits: bool | None = None
     memory = estimate_memory(graph, artifact_size)
+    duration = Duration(finishes=None)
     try:
         made = mcu_model(graph, Path(graph.source) if graph.source else None, facts)
     except UnsupportedError as error:
@@ -64,6 +66,9 @@ def predict_mcu(
         fits = False if over else True if known and facts.plans else None
         reasons += over
         advice += [_SMALLER] if over else []
+        duration = expected_duration(graph, profile, facts.kernels)
+        reasons += [duration.reason] if duration.reason else []
+        advice += [duration.advice] if duration.advice else []
     return Prediction(
         device=profile.name,
         backend=backend.name,
@@ -79,6 +84,7 @@ def predict_mcu(
         memory=memory,
         reasons=tuple(reasons),
         advice=tuple(advice),
+        finishes=duration.finishes,
     )
 
 

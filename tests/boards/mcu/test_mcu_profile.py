@@ -21,6 +21,7 @@ from harness.core.errors import UnsupportedError, UserInputError
 from harness.emulation.mcu.board import ports_dir
 from harness.links.serial.profile import SerialLinkProfile, is_port
 from harness.tflite.graph import read_graph
+from harness.tflite.macs import model_macs
 from tests.support import tiny_model
 from tests.support.places import ROOT
 
@@ -180,6 +181,32 @@ def test_the_list_shows_microcontrollers_without_opening_anything(devices_dir: P
 
 
 # ------------------------------------------------------------------------------------------------------- predictions
+
+
+@pytest.mark.parametrize(
+    ("seconds", "finishes", "words"), [(60, True, None), (0.3, None, "may end it"), (0.05, False, "ends it")]
+)
+def test_an_inference_that_the_watchdog_would_end_is_foretold(devices_dir: Path, tmp_path, seconds, finishes, words):
+    """int8_dense(1000, 1000): 1.3 to 2.8 million instructions, of 7.8 million a second."""
+    profile = get_profile("cortex-m4@qemu", devices_dir)
+    deadlines = profile.deadlines.model_copy(update={"evaluate_s": seconds})
+    profile = profile.model_copy(update={"deadlines": deadlines})
+    (tmp_path / "m.tflite").write_bytes(tiny_model.int8_dense(1000, 1000))
+    graph = read_graph(tmp_path / "m.tflite")
+    assert model_macs(graph) == 1_000_000
+    found = predict(graph, graph.size_bytes, profile, backend_spec(profile, "cpu"))
+    assert found.finishes is finishes and found.loads
+    told = " ".join(found.reasons)
+    assert words is None and not told or words in told and "1,000,000 multiply-accumulates" in told
+    assert words is None or any("deadlines" in line for line in found.advice)
+
+
+def test_nothing_is_said_of_the_pace_of_a_real_board(devices_dir: Path, tmp_path):
+    profile = get_profile("cortex-m4", devices_dir)
+    graph = read_graph(tiny_model.int8_dense())
+    (tmp_path / "m.tflite").write_bytes(tiny_model.int8_dense())
+    graph = read_graph(tmp_path / "m.tflite")
+    assert predict(graph, graph.size_bytes, profile, backend_spec(profile, "cpu")).finishes is None
 
 
 def test_a_float_model_is_refused_before_the_push_with_every_op(tmp_path: Path):

@@ -1,0 +1,61 @@
+"""Whether an inference ends before the watchdog of an emulated board does: estimated from the model's multiply-accumulates.
+
+An emulated board's clock counts instructions, so that its pace is known: 2^icount_shift ns each, 7.8 million a second with a
+shift of 7. What a multiply-accumulate takes depends on the layer. Seen with the kernels as they are, for whole models: dense
+layers (an autoencoder of 264,192) take the least, small depthwise and 1x1 convolutions (MobileNet 0.25 at 128 pixels, 13.6 million) the
+most. Nothing is estimated for real boards, whose pace nobody knows before they are measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
+from harness.boards.mcu.twin import EmulatedLineProfile
+from harness.tflite.graph import Graph
+from harness.tflite.macs import model_macs
+
+#: instructions per multiply-accumulate, least and most that were seen, by the kernel set
+INSTRUCTIONS_PER_MAC: dict[str, tuple[float, float]] = {"portable": (6.0, 13.0), "dsp": (1.3, 2.8), "mve": (0.35, 1.8)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duration:
+    """What is expected of one inference.
+
+    Attributes:
+        finishes: False: the watchdog ends it. None: it may.
+        reason: the estimate in words; None where nothing speaks against it.
+        advice: what helps.
+    """
+
+    finishes: bool | None
+    reason: str | None = None
+    advice: str | None = None
+
+
+def expected_duration(graph: Graph, profile: McuProfile, kernels: int) -> Duration:
+    """An inference on an emulated board against the shortest deadline of its profile; says nothing of a real one.
+
+    Args:
+        kernels: kernel set of the board, by its number in docs/internals/serial-protocol.md.
+    """
+    link, bounds = profile.link, INSTRUCTIONS_PER_MAC.get(KERNEL_NAMES.get(kernels, ""))
+    if not isinstance(link, EmulatedLineProfile) or link.board.emulation is None or bounds is None:
+        return Duration(finishes=None)
+    per_second = 1e9 / 2**link.board.emulation.icount_shift
+    deadlines = profile.deadlines
+    limit_s = min(deadlines.first_invoke_s, deadlines.evaluate_s, deadlines.bench_s)
+    macs = model_macs(graph)
+    least_s, most_s = (macs * each / per_second for each in bounds)
+    if most_s <= limit_s:
+        return Duration(finishes=True)
+    certain = least_s > limit_s
+    reason = (
+        f"an inference takes about {least_s:.0f} to {most_s:.0f} s of the board's time (estimated from {macs:,} "
+        f"multiply-accumulates at {per_second / 1e6:.1f} million instructions a second), and its watchdog "
+        f"{'ends' if certain else 'may end'} it after {limit_s:g} s"
+    )
+    longer = f"`deadlines: {{first_invoke_s: {most_s:.0f}, evaluate_s: {most_s:.0f}, bench_s: {most_s:.0f}}}`"
+    advice = f"longer deadlines in the profile's `emulation:` block ({longer}), or a smaller model"
+    return Duration(finishes=False if certain else None, reason=reason, advice=advice)
