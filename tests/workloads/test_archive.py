@@ -213,7 +213,7 @@ def test_a_large_file_costs_no_more_memory_than_the_rows_that_are_asked_for(tmp_
         "from harness.workloads.user import ModelEnds, Samples\n"
         "io = TensorIo(name='in', dtype='uint8', shape=(1, 500, 500), scale=1.0, zero_point=0)\n"
         "ends = ModelEnds(kind='tflite', input=io, output_units=2, from_logits=True)\n"
-        f"data = Samples(path=Path({str(tmp_path / 'big.npz')!r}), ends=ends, task='none').load(DataSource())\n"
+        f"data = Samples(path=Path({str(tmp_path / 'big.npz')!r}), ends=ends, metric=None).load(DataSource())\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "count = needed_samples(data, io, 20)\n"
         "file = samples_file(data, np.arange(1200)[::-5][:count], io)\n"
