@@ -18,9 +18,7 @@ _USEFUL_KAPPA, _USEFUL_SHARE = 0.25, 0.75
 _MISSED = 1e-3
 #: with fewer samples neither can be told
 _FEWEST = 10
-#: kappa that another numbering must reach to be one, on samples it was not learned from
-_RENUMBERED_KAPPA = 0.5
-#: and how much more often it must be right than the given one
+#: how much more often another numbering must be right than the given one
 _GAIN = 0.2
 
 
@@ -100,7 +98,7 @@ def renumbered(answers: np.ndarray, labels: np.ndarray) -> Renumbering | None:
     """Another numbering of the classes under which the answers fit the labels; None where there is none.
 
     It is learned on every other sample (the assignment that is right most often) and tested on the rest, where it must be right
-    at kappa .5, more often by .2, and significantly so (exact McNemar, one-sided, p <= 1e-6). Were the given numbering right, no
+    at kappa .25, more often by .2, and significantly so (exact McNemar, one-sided, p <= 1e-6). Were the given numbering right, no
     other would be right more often on fresh samples, so that this is also the bound of false alarms.
 
     Args:
@@ -120,7 +118,7 @@ def renumbered(answers: np.ndarray, labels: np.ndarray) -> Renumbering | None:
     if only_other - only_plain < _GAIN * count or 1 - _binomial(only_other - 1, only_other + only_plain, 0.5) > ALARM:
         return None
     expected = _permuted(moved, labels[test])[0] / count
-    if other.mean() - expected < _RENUMBERED_KAPPA * (1 - expected):
+    if other.mean() - expected < _USEFUL_KAPPA * (1 - expected):
         return None
     return Renumbering(labels=numbering, right=int(plain.sum()), renumbered_right=int(other.sum()), samples=count)
 

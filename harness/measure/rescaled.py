@@ -12,9 +12,11 @@ import numpy as np
 
 from harness.workloads.checks.table import ALARM
 
-#: what a trained model's confidence may be off by, as a factor on its scores (Guo and others 2017, On calibration of modern
-#: neural networks: 1 to 3 for networks that are overconfident)
-_TEMPERATURES = tuple(2.0**power for power in np.arange(-2.0, 2.01, 0.25))
+#: what a trained model's confidence may be off by, as a divisor of its scores: too sure by up to 4 (Guo and others 2017, On
+#: calibration of modern neural networks, found 1 to 3), and unsure without a bound, as networks are that trained shortly
+_TEMPERATURES = tuple(2.0**power for power in np.arange(-12.0, 2.01, 0.25))
+#: scores that fit best divided by this or more are those of other values than the model knows; or it is hardly right
+_TOO_SURE, _HARDLY = 2.5, 0.5
 #: the smallest probability that a score in float32 can be taken at its word for
 _SMALLEST = 1e-7
 #: a rescaling that is right less often at this p is none
@@ -28,10 +30,12 @@ def explains_better(
 ) -> bool:
     """Whether class scores on rescaled samples explain the labels far better than on the samples as they are.
 
-    Three things must hold. The likelihood of the labels is at least `alternatives / ALARM` times that of the given scores at
-    their best temperature from 1/4 to 4: were the labels drawn from one of those, that would happen at most once in a million
-    (Markov's inequality for the likelihood ratio). It is as many times that of guessing by the labels' frequencies. And the
-    answers are not right less often (one-sided exact McNemar, p > .01).
+    Four things must hold. The likelihood of the labels is at least `alternatives / ALARM` times that of the given scores at
+    their best temperature up to 4: were the labels drawn from one of those, that would happen at most once in a million
+    (Markov's inequality for the likelihood ratio). It is as many times that of guessing by the labels' frequencies. The
+    answers are not right less often (one-sided exact McNemar, p > .01). And the given scores look like those of strange values:
+    they fit best when divided by 2.5 or more, or are right at most half as far beyond guessing. Without the last, a network
+    that was trained shortly would be told, whose batch normalization has not settled: standardised samples suit it better.
 
     Args:
         given, rescaled: scores, [N, C], or one probability, [N, 1].
@@ -48,7 +52,16 @@ def explains_better(
     if found - best < needed or found - _guessing(labels) < needed:
         return False
     right, other_right = ours.argmax(axis=1) == labels, other.argmax(axis=1) == labels
-    return _p_fewer(int((other_right & ~right).sum()), int((right & ~other_right).sum())) > _FEWER
+    if _p_fewer(int((other_right & ~right).sum()), int((right & ~other_right).sum())) <= _FEWER:
+        return False
+    guess = float(np.max(np.unique(labels, return_counts=True)[1])) / len(labels)
+    hardly = right.mean() - guess <= _HARDLY * (other_right.mean() - guess)
+    return bool(hardly or _best_temperature(ours, labels) >= _TOO_SURE)
+
+
+def _best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """What the scores are best divided by."""
+    return max((*_TEMPERATURES, 8.0, 16.0, 32.0), key=lambda temperature: _log_likelihood(logits / temperature, labels))
 
 
 def meets_better(given: np.ndarray, rescaled: np.ndarray, labels: np.ndarray, *, alternatives: int) -> bool:

@@ -24,6 +24,9 @@ from harness.workloads.checks.scales import Rescaling, sensible, standardising
 from harness.workloads.checks.sets import set_findings, some_rows
 from harness.workloads.checks.table import misread
 
+#: samples on which a float model is asked about other scales: the more, the smaller a difference of scale they show
+_PROBED, _SMALL_BYTES = 1000, 2 << 20
+
 
 class Questions:
     """The findings of workloads, each looked at once however many recipes it has."""
@@ -72,7 +75,8 @@ def scale_findings(model: PreparedModel, dataset: Dataset, references: Reference
     graph = read_graph(model.artifact.file)
     if input_range(graph) is not None or not model.artifact.inputs[0].dtype.startswith("float"):
         return []
-    count = min(REFERENCE_SAMPLES, len(model.labels))
+    small = (model.artifact.size_bytes or 0) <= _SMALL_BYTES
+    count = min(_PROBED if small else REFERENCE_SAMPLES, len(model.labels))
     ids = model.sample_ids[:count]
     rows, labels = dataset.x_test[ids], model.labels[:count]
     rescalings = _rescalings(rows)

@@ -218,6 +218,8 @@ def _read_model(buffer: Buffer, where: str | None) -> Graph:
         size_bytes=buffer.size,
         subgraph_count=len(subgraphs),
         source=where,
+        # Slots of SignatureDef: 2 signature_key, 4 subgraph_index.
+        signatures={table.text(2): table.scalar(4, "uint32") for table in model.tables(7)},
     )
 
 

@@ -115,15 +115,14 @@ def _tflite_ends(path: Path) -> ModelEnds:
 
 def tflite_output_ends(graph: Graph, io: TensorIo | None = None) -> ModelEnds:
     """What is known of a .tflite's first output, beside one input that is known already."""
-    output = output_ends(graph)[0]
-    units, places = units_and_places(output.shape)
+    ends = output_ends(graph)[0].ends()
     return ModelEnds(
         kind="tflite",
         input=io,
-        output_units=units,
-        places=places,
-        numbers=output.numbers,
-        from_logits=not output.squashed,
+        output_units=ends.units,
+        places=ends.places,
+        numbers=ends.numbers,
+        from_logits=not ends.squashed,
     )
 
 
@@ -160,6 +159,19 @@ class Samples:
         """
         with Archive(self.path) as archive:
             return self._load(archive, source)
+
+    def check_shapes(self) -> None:
+        """Refuses samples that do not fit the model, by their headers alone.
+
+        Raises:
+            UserInputError: naming file, key and what was expected.
+        """
+        with Archive(self.path) as archive:
+            for key in ("x_test" if "x_test" in archive.keys else "x", "x_train"):
+                if key in archive.keys:
+                    header = archive.header(key)
+                    check_kind(header.shape, header.dtype, path=self.path, key=key)
+                    self._fitting(header)
 
     def _load(self, archive: Archive, source: DataSource) -> Dataset:
         keys = archive.keys
@@ -368,6 +380,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         metric = None
     else:
         data = data.expanduser().absolute()
+        Samples(path=data, ends=ends, metric=None).check_shapes()
         metric = chosen_metric(data, ends, metric_name)
         samples = Samples(path=data, ends=ends, metric=metric)
     build_model = None

@@ -59,6 +59,8 @@ class OutputEnds:
     def ends(self, where: str | None = None, key: str = "labels") -> Ends:
         """The same as metrics ask for it."""
         units, places = units_and_places(self.shape)
+        if self.numbers and self.shape is not None:
+            units, places = 1, None if -1 in self.shape else math.prod(self.shape)
         return Ends(units=units, places=places, squashed=self.squashed, numbers=self.numbers, where=where, key=key)
 
 

@@ -102,8 +102,8 @@ TABLE: tuple[Misreading, ...] = (
         code="whole-numbers",
         verdict="refused",
         when="before",
-        what="an output of several whole numbers, such as indices, where scores are expected; one whole number per sample "
-        "(an ARG_MAX head) is taken as the class itself",
+        what="an output of several whole numbers, such as indices or a class at each place, for one label per sample; one whole "
+        "number per sample (an ARG_MAX head, a comparison) is taken as the class itself",
         sign="an integer output without quantization, or ARG_MAX before it",
         alarms=_NEVER,
         fix="export the model without its last step, so that it gives scores",
@@ -176,9 +176,9 @@ TABLE: tuple[Misreading, ...] = (
         verdict="error",
         when="before",
         what="samples on another scale than the float model was trained on: pixels 0..255 into a 0..1 model, and the like",
-        sign="on the same samples rescaled in a usual way the float model explains the labels far better, even when its "
-        "answers' confidence is corrected first (likelihood ratio), and is right no less often",
-        alarms="at most 1 in 1,000,000 for a model whose confidence is right within a factor of 4",
+        sign="the float model is far too sure or hardly right, and on the same samples rescaled in a usual way it explains the "
+        "labels far better, even when its confidence is corrected first (likelihood ratio), and is right no less often",
+        alarms="at most 1 in 1,000,000 for a model that is too sure by a factor of 4 at most, and however unsure",
         fix="save the samples as the model was trained, or give `scale` and `offset` in the file",
     ),
     Misreading(

@@ -49,8 +49,9 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
             else "leave the labels out to measure agreement only",
         )
     if ends.places is not None and ends.places > 1:
+        gives = f"gives {ends.places:,} whole numbers for" if ends.numbers else f"answers at {ends.places:,} places of"
         raise UserInputError(
-            f"array '{ends.key}' has one label per sample, and the model answers at {ends.places:,} places of each",
+            f"array '{ends.key}' has one label per sample, and the model {gives} each",
             where=ends.where,
             hint="leave the labels out to measure agreement only, or use the model that answers once per sample",
         )
@@ -73,7 +74,7 @@ def scores_only(ends: Ends) -> None:
     """Refuses an output that is no scores but answers already.
 
     Raises:
-        UserInputError: says what to take instead.
+        UserInputError: says what judges it.
     """
     if not ends.numbers:
         return
