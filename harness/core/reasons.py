@@ -29,15 +29,18 @@ _NOISE = re.compile(
 )
 #: lines of a traceback, of a compiler's call stack, and of what a layer was called with
 _STACK = re.compile(
-    r"^(?:Traceback \(most recent call last\)|File \"|\^+$|~+\^*~*$|Stack trace|note: |.*: note: |.*\bcalled from$"
+    r"^(?:Traceback \(most recent call last\)|in user code:|\^+$|~+\^*~*$|Stack trace|note: |.*: note: |.*\bcalled from$"
     r"|(?:Call arguments|Arguments) received by|[•*] |During handling of|The above exception was|Node: '|Detected at node"
     r"|\[Op:|@ 0x|#\d+ |Fatal Python error|Current thread|Thread 0x|Extension modules)"
 )
+_FRAME = re.compile(r"^File \".*\", line \d+")
 _CAUSE = "Exception encountered: "
 _CALLING = re.compile(
     r"(?:Exception encountered|Error) when calling (?:layer ['\"](?P<layer>[^'\"]+)['\"](?: \(type (?P<type>\w+)\))?"
     r"|(?P<owner>\w+)\.call\(\))\.?"
 )
+#: how TensorFlow marks the operation that failed
+_OPERATION = re.compile(r"\{\{[^{}]*\}\}\s*|\s*\[Op:\w+\](?: name:.*)?$")
 _LOCATION = re.compile(r"\bloc\((?:[^()]|\([^()]*\))*\):?\s*")
 _PATH = re.compile(r"(?:/[\w.+@~-]+){2,}/([\w.+-]+)(:\d+(?::\d+)?:?)?")
 _CLASS = re.compile(r"<class '(?:[\w]+\.)*(\w+)'>")
@@ -108,8 +111,12 @@ def _without_calls(text: str) -> tuple[str, str]:
 def _telling_lines(text: str) -> list[str]:
     """The lines that name a cause: a compiler's errors where there are some, otherwise the first of the rest."""
     lines = []
+    is_source = False
     for raw in text.splitlines():
         line = raw.strip()[:_LINE_CHARS]
+        if is_source or _FRAME.match(line):
+            is_source = not is_source  # below each frame of a traceback stands its line of source
+            continue
         noise = _NOISE.search(line)
         line = _LOG_LINE.sub("", line)
         if line and not noise and not _STACK.match(line):
@@ -123,9 +130,9 @@ def _telling_lines(text: str) -> list[str]:
 
 
 def _tidy(line: str) -> str:
-    line = _LOCATION.sub("", line)
+    line = _OPERATION.sub("", _LOCATION.sub("", line))
     line = _CLASS.sub(r"\1", _OBJECT.sub(r"\1", line))
-    line = _PATH.sub(r"\1", line) if "site-packages" in line or ".py" in line else line
+    line = _PATH.sub(r"\1:", line) if "site-packages" in line or ".py" in line else line
     return line.strip(" .:;")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +25,7 @@ def run_models(verb: str, folder: Path, *, keras: int) -> str:
         capture_output=True,
         text=True,
         timeout=900,
-        env=dict(os.environ) | environment if keras == 2 else environment,
+        env=environment,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

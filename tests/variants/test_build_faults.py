@@ -31,6 +31,7 @@ from harness.variants.build import worker_jobs
 def run(self, job, on_progress):
     out = pathlib.Path(job["out"])
     if job["kind"] == "train":
+        {training_fault}
         (out / "weights.npz").write_bytes(b"w")
         dataset = {{"name": "d", "note": "n", "digest": "x"}}
         return {{"training_summary": None, "weights_sha256": "0", "dataset": dataset, "seconds": 0}}
@@ -57,10 +58,12 @@ def faulty(tmp_path, monkeypatch):
     folder = tmp_path / "faults"
     folder.mkdir()
 
-    def build(fault, recipes=("ptq-float32",)):
+    def build(fault, recipes=("ptq-float32",), training_fault="pass", deadline_s=None):
         script = tmp_path / "faulty_worker.py"
-        script.write_text(FAULTY.format(folder=str(folder), root=str(ROOT), fault=fault))
-        return build_outcomes([request_for(r) for r in recipes], jobs=1, worker_command=[sys.executable, str(script)])
+        faults = {"fault": fault, "training_fault": training_fault}
+        script.write_text(FAULTY.format(folder=str(folder), root=str(ROOT), **faults))
+        command = [sys.executable, str(script)]
+        return build_outcomes([request_for(r) for r in recipes], jobs=1, worker_command=command, deadline_s=deadline_s)
 
     build.faults = folder
     build.cache = tmp_path / "cache"
@@ -139,7 +142,7 @@ def start_build(tmp_path, fault):
     faults = tmp_path / "faults"
     faults.mkdir()
     script = tmp_path / "faulty_worker.py"
-    script.write_text(FAULTY.format(folder=str(faults), root=str(ROOT), fault=fault))
+    script.write_text(FAULTY.format(folder=str(faults), root=str(ROOT), fault=fault, training_fault="pass"))
     code = (
         "import sys; from harness.variants.build import build; from tests.support.fixtures_build import request_for; "
         "build.build_outcomes([request_for('ptq-float32')], jobs=1, worker_command=[sys.executable, sys.argv[1]])"
@@ -186,3 +189,82 @@ def test_workers_die_with_their_parent_and_leave_nothing_broken(tmp_path, monkey
         assert not list((cache.root / "build" / "tmp").iterdir())
         # The finished training was kept: only the interrupted conversion is to be done.
         assert len(list((cache.root / "trainings").iterdir())) == 1
+
+
+# What hangs. Deadlines are seconds here, and minutes for users.
+
+HANG = "import time; time.sleep(600)"
+
+
+def pids(faulty):
+    return [int(path.name.split("-")[0]) for path in faulty.faults.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "step, deadline_s, words",
+    [
+        ("converting", 2, "the converter had not ended after 2 s and was stopped; --deadline gives it more time"),
+        ("loading", 10, "the model was not loaded after 2 s and was stopped"),
+        ("preparing", 2, "the samples were not ready after 2 s and was stopped"),
+    ],
+)
+def test_a_step_that_hangs_is_a_refusal_and_leaves_nothing_running(faulty, step, deadline_s, words):
+    child = "import subprocess; child = subprocess.Popen(['sleep', '600']); (faults / f'{child.pid}-child').touch()"
+    outcome = faulty(f"on_progress.step({step!r}); {child}; {HANG}", deadline_s=deadline_s)[0]
+    assert outcome.artifact.path is None and words in outcome.artifact.refused
+    assert len(pids(faulty)) == 2  # the worker and what it had started; a hang is not tried again
+    assert all(gone(pid) for pid in pids(faulty))
+
+
+def test_a_hang_is_no_property_of_the_model_and_not_remembered(faulty):
+    assert faulty(HANG, deadline_s=2)[0].artifact.refused
+    assert cached_outcomes([request_for("ptq-float32")]) == [None]
+    assert not list((faulty.cache / "build" / "tmp").iterdir())
+    assert faulty("pass")[0].artifact.path.read_bytes() == b"whole"
+
+
+def test_a_training_that_makes_progress_may_take_longer_than_the_deadline(faulty):
+    slow = "import time; on_progress.step('training'); [(time.sleep(0.5), on_progress(i / 10)) for i in range(10)]"
+    assert faulty("pass", training_fault=slow, deadline_s=3)[0].artifact.path
+
+
+def test_a_training_without_progress_refuses_all_that_stand_on_it(faulty):
+    stuck = f"on_progress.step('training'); on_progress(0.5); {HANG}"
+    outcomes = faulty("pass", recipes=("ptq-float32", "ptq-int8-io"), training_fault=stuck, deadline_s=2)
+    assert ["the training made no progress for 2 s" in o.artifact.refused for o in outcomes] == [True, True]
+    assert cached_outcomes([request_for("ptq-float32")]) == [None]
+
+
+def test_others_go_on_when_one_hangs(faulty):
+    hang_once = f"'ptq-int8-io' in job['recipe'] and [on_progress.step('converting'), exec({HANG!r})]"
+    outcomes = faulty(hang_once, recipes=("ptq-int8-io", "ptq-float32", "ptq-default"), deadline_s=2)
+    assert [o.artifact.path is not None for o in outcomes] == [False, True, True]
+
+
+def test_a_worker_that_never_starts_ends_the_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("harness.variants.build.schedule._START_S", 1.0)
+    with pytest.raises(HarnessError, match="did not load TensorFlow within 1 s"):
+        build_outcomes([request_for("ptq-float32")], jobs=1, worker_command=["sleep", "600", "#"][:2])
+
+
+def test_a_refusal_in_words_that_are_not_todays_is_asked_for_again(faulty, monkeypatch):
+    refuse = "from harness.core.errors import UnsupportedError; raise UnsupportedError('no such kernel')"
+    assert faulty(refuse)[0].artifact.refused == "no such kernel"
+    assert faulty("pass")[0].artifact.refused == "no such kernel"
+    monkeypatch.setattr("harness.variants.build.cache.REFUSAL_VERSION", "tomorrow's")
+    assert faulty("pass")[0].artifact.path.read_bytes() == b"whole"
+
+
+def test_a_copy_that_is_refused_is_tried_with_the_other_keras(faulty, monkeypatch):
+    monkeypatch.setattr("harness.variants.build.build.readers", lambda workload, recipe: (2, 3))
+    refuse = (
+        "from harness.workloads.keras.translate import refused\n"
+        "    if job['keras'] == 2: raise refused('gate', 'differs')"
+    )
+    artifact = faulty(refuse)[0].artifact
+    assert artifact.path and artifact.manifest["keras"] == 3
+    monkeypatch.setattr("harness.variants.build.build.readers", lambda workload, recipe: (2,))
+    artifact = faulty(refuse, recipes=("ptq-int8",))[0].artifact
+    assert artifact.refused.startswith("layer 'gate' differs, so there is no copy in Keras 2")
+    assert "ptq recipes" in artifact.refused

@@ -133,25 +133,3 @@ def test_an_open_input_shape_is_refused():
 def test_what_ai_edge_quantizer_refuses_says_who_refused():
     with pytest.raises(UnsupportedError, match="^AI Edge Quantizer: "):
         ptq.quantize_with_aeq(b"no model at all", CONVERSIONS["wo8"], None)
-
-
-def test_a_reason_is_the_error_without_its_call_stack():
-    message = (
-        'loc(callsite(fused["MatMul:", callsite("a@__inference"("/some/file.py":33:1) at "x.py":5:1))): error: '
-        "'tfl.transpose' op has mismatched quantized axes of input and output\n"
-        "    model = convert(it)\n        ^\n"
-        "<unknown>:0: note: loc(fused): called from\n"
-        "<unknown>:0: error: failed while converting: 'main': \n"
-    )
-    assert ptq.shorten_reason(message) == "'tfl.transpose' op has mismatched quantized axes of input and output"
-
-
-def test_a_plain_message_stays_as_it_is():
-    text = "Quantization to 16x8-bit not yet supported for op: 'DEQUANTIZE'."
-    assert ptq.shorten_reason(text) == text.rstrip(".")
-
-
-def test_a_reason_names_a_cause_once_and_stays_short():
-    message = "\n".join(["a.py:1: error: one cause", "b.py:2: error: one cause", "c.py:3: error: " + "x" * 900])
-    reason = ptq.shorten_reason(message)
-    assert reason.count("one cause") == 1 and len(reason) <= ptq.REASON_CHARS and reason.endswith("…")

@@ -13,7 +13,7 @@ _UNSUPPORTED = re.compile(r"Layer (?P<name>[^:\s]+):<class '[\w.]*?(?P<kind>\w+)
 _BARE_FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
 #: what TFMOT does not quantize by itself, in the words of what to do instead
 _INSTEAD = {
-    "BatchNormalization": "TFMOT quantizes it right behind a convolution only",
+    "BatchNormalization": "TFMOT quantizes it right behind a layer that is called once, a convolution or Dense, only",
     "Conv1D": "TFMOT quantizes Conv2D only: as Conv2D over [1, n] it is quantized",
     "Rescaling": "TFMOT has no scheme for it: scale the samples instead",
     "Normalization": "TFMOT has no scheme for it: normalise the samples instead",

@@ -16,6 +16,8 @@ from harness.core.errors import HarnessError, MissingPartError
 
 _SETTING = "TF_USE_LEGACY_KERAS"
 _ON = ("1", "true", "True")
+#: says that a process was started for Keras 3; TensorFlow reads it as "not Keras 2"
+_OFF = "0"
 
 
 class KerasEnv(NamedTuple):
@@ -49,10 +51,13 @@ def import_keras3() -> KerasEnv:
 
     Raises:
         MissingPartError: the `build` extra is not installed.
-        HarnessError: this process uses Keras 2.
+        HarnessError: this process was not started for Keras 3.
     """
     if has_keras2():
-        raise HarnessError(f"{_SETTING} is set, so this process has Keras 2", hint="start a worker without it")
+        raise HarnessError(
+            "this process has Keras 2, and the model was written by Keras 3",
+            hint=f"start a process with {_SETTING}={_OFF} for it",
+        )
     # Another backend in the user's settings would load the model into something that cannot be converted.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     tf = _import_quietly("tensorflow", "Keras 3")
@@ -60,19 +65,18 @@ def import_keras3() -> KerasEnv:
 
 
 def has_keras2() -> bool:
-    """Whether this process was started for Keras 2."""
-    return os.environ.get(_SETTING) in _ON
+    """Whether this process has Keras 2; it has, unless it was started for Keras 3."""
+    return os.environ.get(_SETTING) != _OFF
 
 
 def import_this_keras() -> KerasEnv:
-    """TensorFlow with the Keras that this process was started for: Keras 2 where `TF_USE_LEGACY_KERAS` is set, or else 3."""
+    """TensorFlow with the Keras that this process was started for."""
     return import_tf() if has_keras2() else import_keras3()
 
 
 def worker_environment(keras_major: int) -> dict[str, str]:
     """The environment of a worker process with Keras 2 or 3, made from this process' own."""
-    rest = {name: value for name, value in os.environ.items() if name != _SETTING}
-    return {**rest, _SETTING: "1"} if keras_major == 2 else rest
+    return {**os.environ, _SETTING: _OFF if keras_major == 3 else _ON[0]}
 
 
 def _import_quietly(module: str, part: str) -> Any:
