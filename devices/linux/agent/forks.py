@@ -39,13 +39,15 @@ class Gone(NoFork):
 
 
 class Environment:
-    """A backend's variables: those of its fork server, and those of the cell alone."""
+    """What a fork server has to have in common with a backend's workers: the runtime's module and the variables, but for
+    those of the cell alone."""
 
-    def __init__(self, backend):
+    def __init__(self, module, backend):
+        self.module = module
         own = backend.get("cache_variables", ())
         self.cell = {name: backend["env"][name] for name in own}
         self.shared = {name: value for name, value in backend["env"].items() if name not in own}
-        self.key = tuple(sorted(self.shared.items()))
+        self.key = (module,) + tuple(sorted(self.shared.items()))
 
     def too_early(self):
         return next((name for name in self.cell if name.startswith(TOO_EARLY)), None)
@@ -61,21 +63,18 @@ def environment_of(variables):
 class Forks:
     """The fork servers of a session."""
 
-    def __init__(self, loop, archive, problem=None):
-        """
-        Args:
-            problem: why there can be none at all, or None.
-        """
+    def __init__(self, loop, archive):
         self.loop = loop
         self.archive = archive
-        self.problem = problem
+        #: why there can be none at all, or None
+        self.problem = None
         self.servers = collections.OrderedDict()
         #: {environment's key: why its workers must be started afresh}
         self.refused = {}
         #: what the last fork server that was of no use had printed
         self.last_log = b""
 
-    def fork(self, module, environment, ends):
+    def fork(self, environment, ends):
         """A worker that is a copy of a fork server, as a `Child`.
 
         Args:
@@ -96,7 +95,7 @@ class Forks:
                     return self.servers[key].fork(environment.cell, ends)
                 except Gone:  # it died while it was idle
                     self.drop(key)
-            return self.start(module, environment, ends).fork(environment.cell, ends)
+            return self.start(environment, ends).fork(environment.cell, ends)
         except NoFork as error:
             self.last_log = self.servers[key].process.log_bytes() if key in self.servers else b""
             self.drop(key)
@@ -107,11 +106,11 @@ class Forks:
             if key in self.servers:
                 self.servers.move_to_end(key)
 
-    def start(self, module, environment, ends):
+    def start(self, environment, ends):
         """A new fork server, ready to be copied."""
         while len(self.servers) >= SERVERS:
             self.drop(next(iter(self.servers)))
-        server = Server(self.loop, self.archive, module, environment_of(environment.shared))
+        server = Server(self.loop, self.archive, environment.module, environment_of(environment.shared))
         self.servers[environment.key] = server
         server.await_import(ends)
         return server

@@ -57,14 +57,14 @@ class Starts:
             Refused: the runtime does not import, or a setting is wrong.
         """
         ends = time.monotonic() + deadline_s
-        environment = Environment(backend)
-        cell = Cell(module, backend, cache, environment, deadline_s)
+        environment = Environment(module, backend)
+        cell = Cell(backend, cache, environment, deadline_s)
         ident = self.workers.new_ident()
         try:
             cell.doubt = self.doubts.pop(environment.key, None)
             if cell.doubt is not None:
                 raise NoFork(cell.doubt.why)
-            cell.child = self.forks.fork(module, environment, ends)
+            cell.child = self.forks.fork(environment, ends)
         except NoFork as error:
             self.fresh(ident, cell, error.why, ends)
             return ident
@@ -90,7 +90,7 @@ class Starts:
     def begin(self, ident, cell, deadline_s, limit_s=None):
         self.workers.cells[ident] = cell
         try:
-            request = {"verb": "start", "module": cell.module, "backend": cell.backend}
+            request = {"verb": "start", "module": cell.environment.module, "backend": cell.backend}
             self.workers.ask(ident, request, "start", deadline_s, limit_s)
         except (Refused, WorkerEnded):
             if ident in self.workers.cells:

@@ -26,8 +26,7 @@ class Cell:
         doubt: the `Doubt` about forking that this fresh worker may confirm, or None.
     """
 
-    def __init__(self, module, backend, cache, environment, start_s):
-        self.module = module
+    def __init__(self, backend, cache, environment, start_s):
         self.backend = backend
         self.cache = cache
         self.environment = environment
