@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from agent.runs import Runs
+from agent.samples import Feed
 from agent.state import RESOURCES, VARIABLES, remembered
 
 from harness.tflite.cut.edit import Editor
@@ -62,9 +63,9 @@ def test_models_without_memory_pay_nothing():
     class Bare:
         def invoke(self) -> None: ...
 
-        set_tensor = invoke
+        def set_tensor(self, index, value) -> None: ...
 
     runs = Runs(np, Bare(), -1)
-    runs.feeds = []
+    runs.feeds = [Feed(0, np.zeros((1, 1, 4), np.float32), None)]
     runs.restart()
     assert len(runs.sample(3, 0, 1 << 62)) >= 3

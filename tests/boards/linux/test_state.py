@@ -8,7 +8,7 @@ import pytest
 from harness.boards.base import BackendSpec, BenchPlan, Deadlines
 from harness.boards.linux.board import AgentOptions, LinuxBoard
 from harness.core.files import sha256_bytes
-from harness.links.base import LocalLink
+from harness.links.base import LocalLink, make_link
 from tests.support.stateful_models import FIRST, lstm, running_sum, stored_constant
 from tests.support.tiny_model import float_mlp
 
@@ -24,7 +24,9 @@ def board(request, tmp_path_factory):
         {"tflite_runtime": "tflite_python", "ai_edge_litert": "litert_python"}[request.param]
     )
     options = AgentOptions(directory=str(tmp_path_factory.mktemp("board") / "agent"))
-    board = LinuxBoard(name="local", link=LocalLink(), runtime_module=request.param, python=python, options=options)
+    board = LinuxBoard(
+        name="local", link=make_link(LocalLink()), runtime_module=request.param, python=python, options=options
+    )
     board.connect()
     yield board
     board.close()
