@@ -2,8 +2,8 @@
 
 An emulated board's clock counts instructions, so that its pace is known: 2^icount_shift ns each, 7.8 million a second with a
 shift of 7. What a multiply-accumulate takes depends on the layer. Seen with the kernels as they are, for whole models: dense
-layers (an autoencoder of 264,192) take the least, small depthwise and 1x1 convolutions (MobileNet 0.25 at 128 pixels, 13.6 million)
-the most. Nothing is estimated for real boards, whose pace nobody knows before they are measured.
+layers (an autoencoder of 264,192) take the least, small depthwise and 1x1 convolutions (MobileNet 0.25 at 128 pixels, of 13.6
+million) the most. Nothing is estimated for real boards, whose pace nobody knows before they are measured.
 """
 
 from __future__ import annotations
