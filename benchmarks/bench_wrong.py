@@ -36,6 +36,7 @@ from harness.envs.hostenv import ensure_runtime_env
 from harness.measure.op_cases import OpCase, record_cases
 from harness.measure.op_check import check_ops
 from harness.measure.twins import twin_answers
+from harness.tflite.fakequant.twin import float_twin
 from harness.tflite.support import runtime_supports
 from tests.support.host_runtime import HostRuntime, RuntimeRefused
 
@@ -50,6 +51,8 @@ PLANTED_ON = (("tflite-runtime==2.14.0", "default"), ("ai-edge-litert==2.3.0", "
 #: share that must be found: all by outputs, harmful by outputs, harmful with ops
 TARGETS = (0.77, 0.94, 0.95)
 _FEW = 32
+#: a model whose float twin takes longer than this for its samples gets half of them, and no defects: its kernels take minutes
+_PATIENCE_S = 4.0
 
 
 @dataclass(kw_only=True)
@@ -123,8 +126,9 @@ def run_bench(
     defects: tuple[Defect, ...] = DEFECTS,
     check_all_ops: bool = False,
     say=lambda _line: None,
+    keep=lambda _result: None,
 ) -> Result:
-    """Measures.
+    """Measures; `keep` gets what there is after each subject, and an interrupt ends it with that.
 
     Args:
         packages: the runtimes that models are run on.
@@ -133,23 +137,38 @@ def run_bench(
     """
     result = Result()
     run_float = runtimes.runner(FLOAT, "default")
-    for number, subject in enumerate(subjects):
-        began = time.monotonic()
-        try:
-            references = _references(subject, runtimes)
-            cases = list(record_cases(subject.model, subject.feeds, run_float))
-        except (HarnessError, RuntimeRefused) as error:
-            result.skipped.append(f"{subject.name}: {error}")
-            continue
-        pairs = list(_pairs(subject, runtimes, references, cases, packages, check_all_ops))
-        result.pairs += pairs
-        found = []
-        if subject.is_integer and defects and not subject.repeats:
-            run = runtimes.runner(*PLANTED_ON[number % len(PLANTED_ON)])
-            found = list(_found(subject, run, references, cases, defects))
-        result.found += found
-        say(f"{subject.name}: {len(pairs)} pairs, {len(found)} defects, {time.monotonic() - began:.0f} s")
+    try:
+        for number, subject in enumerate(subjects):
+            began = time.monotonic()
+            try:
+                slow = _is_slow(subject, run_float)
+                references = _references(subject, runtimes)
+                cases = list(record_cases(subject.model, subject.feeds, run_float))
+            except (HarnessError, RuntimeRefused) as error:
+                result.skipped.append(f"{subject.name}: {error}")
+                continue
+            pairs = list(_pairs(subject, runtimes, references, cases, packages, check_all_ops))
+            found = []
+            if subject.is_integer and defects and not subject.repeats and not slow:
+                run = runtimes.runner(*PLANTED_ON[number % len(PLANTED_ON)])
+                found = list(_found(subject, run, references, cases, defects))
+            result.pairs += pairs
+            result.found += found
+            keep(result)
+            say(f"{subject.name}: {len(pairs)} pairs, {len(found)} defects, {time.monotonic() - began:.0f} s")
+    except KeyboardInterrupt:
+        say("interrupted: the tables are of what was measured until now")
     return result
+
+
+def _is_slow(subject: Subject, run_float: Runner) -> bool:
+    """Halves the samples of a model that takes long."""
+    began = time.monotonic()
+    run_float(float_twin(subject.model).model, subject.feeds)
+    slow = time.monotonic() - began > _PATIENCE_S
+    if slow:
+        subject.feeds = [values[: len(values) // 2] for values in subject.feeds]
+    return slow
 
 
 def _references(subject: Subject, runtimes: Runtimes) -> References:
@@ -337,9 +356,8 @@ def main() -> int:
             defects=() if arguments.no_defects else DEFECTS,
             check_all_ops=arguments.check_all_ops,
             say=lambda line: print(line, file=sys.stderr, flush=True),
+            keep=lambda done: arguments.json and arguments.json.write_text(json.dumps(asdict(done), indent=1)),
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(asdict(result), indent=1))
     return 0 if print_tables(result) else 1
 
 

@@ -13,7 +13,7 @@ from harness.workloads.base import stratified_order
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
 
-WORKLOADS = ("mnist-cnn", "sensor-cnn", "cifar-conv")
+WORKLOADS = ("mnist-cnn", "cifar-conv", "sensor-cnn")
 RECIPES = ("ptq-int8-io", "ptq-int8-pt-io", "ptq-uint8-io", "ptq-int8", "ptq-int16x8", "qat-int8-io", "ptq-default")
 
 

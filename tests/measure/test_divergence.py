@@ -139,7 +139,7 @@ def test_the_smallest_bound_that_accepts_is_known():
     assert judge(mine, reference, tolerance=Tolerance(integer_lsb=2)).wrong
     assert judge(mine, reference, on_npu=True).accepting_lsb is None
     infinite = np.full((4, 10), np.nan, np.float32)
-    assert judge(infinite, infinite * 0 + 1, io=FLOAT).accepting_lsb is None
+    assert judge(infinite, np.ones_like(infinite), io=FLOAT).accepting_lsb is None
 
 
 def test_the_reason_says_when_answers_agree_all_the_same():

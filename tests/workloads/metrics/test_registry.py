@@ -47,7 +47,7 @@ def plugins(tmp_path: Path, monkeypatch):
 
 
 def test_every_metric_of_the_harness_is_found_under_its_own_name():
-    assert metric_names() == ["binary", "f1", "f1_positive", "mean_absolute_error", "top1"]
+    assert {"binary", "f1", "f1_positive", "mean_absolute_error", "top1"} <= set(metric_names())
     for name in metric_names():
         metric = get_metric(name)
         assert metric.name == name and metric.title and metric.direction in ("higher", "lower")
