@@ -72,3 +72,9 @@ def in_build_cache(built: dict[str, Artifact], session_cache: Path, monkeypatch:
     """The session's filled cache as this test's cache."""
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(session_cache))
     return session_cache
+
+
+@pytest.fixture
+def keras2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process as a build worker that was started for Keras 2: for tests that make and train models right here."""
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")

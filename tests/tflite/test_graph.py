@@ -197,7 +197,7 @@ def test_other_files_are_named_as_such(tmp_path, data, message):
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(UserInputError, match="cannot be read: No such file"):
         read_graph(tmp_path / "absent.tflite")
-    with pytest.raises(UserInputError, match="cannot be read: Is a directory"):
+    with pytest.raises(UserInputError, match="is a folder, expected a file"):
         read_graph(tmp_path)
 
 

@@ -5,7 +5,8 @@ import platform
 import pytest
 
 from harness.envs.hostenv import ensure_runtime_env
-from harness.measure.op_check import judge_op, record_cases
+from harness.measure.op_cases import record_cases
+from harness.measure.op_check import judge_op
 from harness.tflite.features import known_runtimes, runtime_supports
 from harness.tflite.graph import read_graph
 from tests.support.defect_cases import defect_cases

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness.cli.audit import command
 from harness.core.errors import UserInputError
+from harness.results.record import SCHEMA_VERSION
 from harness.tflite.graph import read_graph
 from harness.variants.affine import asymmetric, symmetric, ulp_distance
 from harness.variants.audit.audit import audit_artifact, audit_file, audit_tflite
@@ -305,7 +306,11 @@ def test_the_command_writes_the_published_json(audit_models, tmp_path):
     assert "Tensors" not in result.output
     document = json.loads(target.read_text())
     (cell,) = document["cells"]
-    assert (document["schema"], cell["size_bytes"], cell["input_dtype"]) == (1, path.stat().st_size, "int8")
+    assert (document["schema"], cell["size_bytes"], cell["input_dtype"]) == (
+        SCHEMA_VERSION,
+        path.stat().st_size,
+        "int8",
+    )
     assert cell["audit"][0]["facts"]["integer_model"] is True
 
 

@@ -19,6 +19,7 @@ from tests.support.fixtures_build import bundled_digits
 from tests.support.small_models import dense_net
 
 slow = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("keras2")
 
 
 @slow

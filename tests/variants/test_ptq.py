@@ -12,6 +12,7 @@ from harness.variants.recipe import CONVERSIONS
 from tests.support.small_models import dense_net
 
 slow = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("keras2")
 
 
 def weights_of(artifact, op):

@@ -17,7 +17,7 @@ from harness.workloads.metrics.base import Loss
 from harness.workloads.metrics.registry import get_metric
 from tests.support.small_models import conv_net, dense_net, random_data, small_workload
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("keras2")]
 
 
 def quantized(name="qat-int8", model=None):

@@ -15,7 +15,7 @@ from harness.variants.qat.wrapping import quantize
 from harness.variants.recipe import CONVERSIONS, parse_quantizer, parse_recipe
 from tests.support.small_models import conv_net, dense_net, random_data, small_workload
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("keras2")]
 
 
 def trained(quantizer: str, **model):

@@ -91,7 +91,7 @@ def test_samples_are_run_in_order_and_their_records_read(loaded):
         (0xFFFFFFFF, 0xFFFFFFFF, 0, Code.BAD_ARGUMENT),
         (0, 0xFFFFFFFF, RunFlag.REPEAT, Code.TOO_LARGE),
         (0, 2, RunFlag.DIRECT, Code.BAD_ARGUMENT),
-        (0, 1, 4, Code.BAD_ARGUMENT),
+        (0, 1, 8, Code.BAD_ARGUMENT),
     ],
 )
 def test_a_run_beyond_what_is_there_is_refused(loaded, first, count, flags, code):
