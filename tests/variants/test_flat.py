@@ -15,7 +15,7 @@ from tests.support.small_models import random_data, small_workload
 
 
 @pytest.fixture
-def keras():
+def keras(keras2):
     from harness.workloads.keras.env import import_tf
 
     seed_everything(0)
