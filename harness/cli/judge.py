@@ -45,7 +45,7 @@ def command(run: str, results: str | None, write: bool, revisions: bool) -> None
 
     judged = judge_run(folder, run, write=write)
     _show(judged)
-    if judged.unjudged:
+    if judged.unjudged or judged.damaged:
         raise click.exceptions.Exit(ExitCode.WRONG_INPUT)
 
 
@@ -54,6 +54,8 @@ def _show(judged: RunJudgedAgain) -> None:
         click.echo(cell.record.key.text_with_seed)
         for line in _lines(cell.changes):
             click.echo(f"  {line}")
+    for text in judged.damaged:
+        click.echo(f"not judged again: {text}", err=True)
     for cell in judged.unjudged:
         click.echo(f"{cell.record.key.text_with_seed}: not judged again: {cell.problem}", err=True)
     if judged.changed:

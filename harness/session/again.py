@@ -15,11 +15,15 @@ from harness.results.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class RunJudgedAgain:
-    """The cells of a run by today's rules; `written` says how many of them are stored so now."""
+    """The cells of a run by today's rules; `written` says how many of them are stored so now.
+
+    `damaged` names, in words, the stored records that could not be read: nobody judged them.
+    """
 
     run: str
     cells: tuple[JudgedAgain, ...]
     written: int = 0
+    damaged: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[JudgedAgain, ...]:
@@ -53,9 +57,10 @@ def judge_run(results: Path, run: str, *, write: bool = False) -> RunJudgedAgain
             open_things.enter_context(only_one(results, info.run))
             store = open_things.enter_context(Store.open(results))
         cells = tuple(judge_again(store.cells(run=info.run), ObjectStore(results)))
-        judged = RunJudgedAgain(run=info.run, cells=cells)
+        damaged = tuple(store.damaged)
+        judged = RunJudgedAgain(run=info.run, cells=cells, damaged=damaged)
         if not write:
             return judged
         for cell in judged.changed:
             store.add_revision(cell.record)
-        return RunJudgedAgain(run=info.run, cells=cells, written=len(judged.changed))
+        return RunJudgedAgain(run=info.run, cells=cells, written=len(judged.changed), damaged=damaged)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from harness.judge import cell as judge_cell
 from harness.judge import outputs as judge_outputs
 from harness.measure.divergence import compare
+from harness.results.layout import store_path
 from harness.results.record import CellRecord
 from harness.results.running import only_one
 from harness.results.store import Store
@@ -142,6 +145,16 @@ def test_cells_from_before_say_what_is_missing(harness_cli, results):
         done.err.count("not judged again: stored by an earlier harness: measurement_object, labels_object missing") == 2
     )
     assert [r.revision for r in cells(results)] == [0, 0]
+
+
+def test_a_damaged_record_is_named_and_is_no_agreement(harness_cli, results):
+    with contextlib.closing(sqlite3.connect(store_path(results))) as connection, connection:
+        connection.execute(
+            "UPDATE cell SET checksum = 'x' || substr(checksum, 2) WHERE rowid = (SELECT min(rowid) FROM cell)"
+        )
+    done = harness_cli("judge", "latest", "--results", str(results))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("not judged again: ") == 1 and "is damaged" in done.err
 
 
 def test_a_damaged_object_costs_its_own_cell(harness_cli, results, stricter):
