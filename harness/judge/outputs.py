@@ -11,7 +11,7 @@ from harness.core.finding import Finding
 from harness.judge.question import note_question
 from harness.measure.divergence import Divergence, compare
 from harness.measure.scoring import score
-from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
+from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
 from harness.results.record import CellRecord
 
 #: share of equal answers from which on differences are more likely rounding than a defect: the bound of a delegate's answers
@@ -29,14 +29,25 @@ def note_outputs(
     record.samples = count
     record.outcome, record.reason = "ok", None
     record.fill(score(outputs, count, model))
+    if model.reference is not None:
+        _note_reference(record, outputs, count, model, model.reference, backend)
     note_question(record, outputs, count, model)
-    if model.reference is None:
-        return
-    shared = min(count, REFERENCE_SAMPLES, len(model.reference.outputs[0]))
+
+
+def _note_reference(
+    record: CellRecord,
+    outputs: Sequence[np.ndarray],
+    count: int,
+    model: PreparedModel,
+    reference: ReferenceOutputs,
+    backend: BackendSpec,
+) -> None:
+    """The comparison with the reference, and the outcome that follows."""
+    shared = min(count, REFERENCE_SAMPLES, len(reference.outputs[0]))
     try:
         verdict = compare(
             [o[:shared] for o in outputs],
-            [o[:shared] for o in model.reference.outputs],
+            [o[:shared] for o in reference.outputs],
             metric=model.metric,
             tolerance=model.tolerance,
             io=model.artifact.outputs,
@@ -45,15 +56,13 @@ def note_outputs(
             on_npu=backend.delegate_path is not None,
         )
     except ValueError as error:
-        record.outcome, record.reason = "wrong", f"{error}; reference {model.reference.identity}"
-        record.reference = model.reference.identity
+        record.outcome, record.reason = "wrong", f"{error}; reference {reference.identity}"
+        record.reference = reference.identity
         return
-    _note_divergence(record, verdict, model.reference.identity, backend)
-    if record.outcome == "ok" and not any(np.isfinite(o[:shared]).any() for o in model.reference.outputs):
-        record.outcome, record.reason = (
-            "undecided",
-            "the model itself gives no finite number, so its outputs tell nothing",
-        )
+    _note_divergence(record, verdict, reference.identity, backend)
+    if record.outcome == "ok" and not any(np.isfinite(o[:shared]).any() for o in reference.outputs):
+        record.outcome = "undecided"
+        record.reason = "the model itself gives no finite number, so its outputs tell nothing"
 
 
 def _note_divergence(record: CellRecord, verdict: Divergence, reference: str, backend: BackendSpec) -> None:

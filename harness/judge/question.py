@@ -19,13 +19,13 @@ from harness.workloads.checks.table import misread
 
 
 def note_question(record: CellRecord, outputs: Sequence[np.ndarray], count: int, model: PreparedModel) -> None:
-    """Adds the findings of a cell that ran to its end.
+    """Adds the findings of a cell that ran to its end. The score of outputs that are `wrong` is no answer anyway.
 
     Args:
         outputs: one array per model output, [count, ...], of the first `count` samples.
     """
     _note_not_finite(record, outputs, count, model)
-    if model.labels is not None and model.metric is not None:
+    if record.outcome != "wrong" and model.labels is not None and model.metric is not None:
         _note_score(record, outputs[0][:count], model.labels[:count], model)
 
 

@@ -25,3 +25,16 @@ def comparable(outputs: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, 
     if defined.all():
         return outputs, reference
     return np.where(defined, outputs, 0.0), np.where(defined, reference, 0.0)
+
+
+def defined(
+    device: Sequence[np.ndarray], rounded: Sequence[np.ndarray], clamped: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """The same of a device and the two float twins of its model, per output: where a twin is not finite, all three are 0."""
+    triples = [_where_finite(*triple) for triple in zip(device, rounded, clamped, strict=True)]
+    return [t[0] for t in triples], [t[1] for t in triples], [t[2] for t in triples]
+
+
+def _where_finite(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    finite = np.logical_and.reduce([np.isfinite(a) for a in arrays[1:]])
+    return arrays if finite.all() else tuple(np.where(finite, a, np.zeros((), a.dtype)) for a in arrays)

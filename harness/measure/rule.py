@@ -18,6 +18,8 @@ from typing import Literal
 
 import numpy as np
 
+from harness.measure.finite import defined
+
 Verdict = Literal["ok", "wrong", "undecided"]
 Classes = Callable[[np.ndarray], np.ndarray]
 """From real-valued outputs [n, ...] to the class of each sample, int [n] or, for maps, [n, ...]."""
@@ -117,7 +119,7 @@ def judge(
     With u an output's step, e = RMS(D - F), q = RMS(F - C), S = RMS(F - mean of F over samples) and
     N = max(q, u / 2, share * S), outputs are wrong if
 
-    1. D is not finite, or stands still where F moves;
+    1. D is not finite where F is, or stands still where F moves;
     2. e > 2 N;
     3. the RMS over outputs of the mean over samples of D - F is over 0.75 N;
     4. D and F differ in more classes than C and F do, by more than 5 % of the answers and what chance may make of so few samples.
@@ -139,6 +141,7 @@ def judge(
         ValueError: no samples, or shapes that differ.
     """
     samples = _check(device, rounded, clamped)
+    device, rounded, clamped = defined(device, rounded, clamped)
     share = spread_share(arithmetic, float16_accumulation)
     many = samples >= MANY_SAMPLES
     broken: list[str] = []
