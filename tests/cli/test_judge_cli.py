@@ -12,6 +12,7 @@ import pytest
 
 from harness.judge import cell as judge_cell
 from harness.judge import outputs as judge_outputs
+from harness.judge.rules import RULES_VERSION
 from harness.measure.divergence import compare
 from harness.results.layout import store_path
 from harness.results.record import CellRecord
@@ -101,7 +102,7 @@ def test_write_stores_a_revision_and_keeps_the_old_record(harness_cli, results, 
         "by the rules of its revision nothing differs"
     )
     shown = harness_cli("judge", "--results", results, "--revisions").out
-    assert shown.count("  0, rules 1: ok") == 2 and shown.count("  1, rules 99: wrong") == 2
+    assert shown.count(f"  0, rules {RULES_VERSION}: ok") == 2 and shown.count("  1, rules 99: wrong") == 2
     assert '    outcome: "ok" -> "wrong"' in shown
     report = harness_cli("report", "--results", results)
     assert report.code == 0 and "WRONG" in report.out
@@ -116,7 +117,7 @@ def test_going_back_to_the_first_rules_is_a_revision_too(harness_cli, results, m
         )
         assert harness_cli("judge", "--results", results, "--write").code == 0
     assert harness_cli("judge", "--results", results, "--write").code == 0
-    assert [(r.outcome, r.revision, r.rules_version) for r in cells(results)] == [("ok", 2, 1)] * 2
+    assert [(r.outcome, r.revision, r.rules_version) for r in cells(results)] == [("ok", 2, RULES_VERSION)] * 2
 
 
 def test_a_run_without_revisions_shows_none(harness_cli, results):
