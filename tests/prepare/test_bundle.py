@@ -17,7 +17,6 @@ from harness.prepare import bundle as bundle_module
 from harness.prepare.bundle import read_bundle, write_bundle
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 
 
@@ -44,7 +43,6 @@ def model(tmp_path) -> PreparedModel:
     return PreparedModel(
         workload="mnist-cnn",
         metric=get_metric("top1"),
-        tolerance=Tolerance(integer_lsb=2),
         recipe="ptq-int8-io",
         seed=3,
         artifact=artifact,
@@ -75,7 +73,6 @@ def refused(model) -> PreparedModel:
     return PreparedModel(
         workload="mnist-cnn",
         metric=get_metric("top1"),
-        tolerance=Tolerance(),
         recipe="qat-int16x8",
         seed=3,
         artifact=artifact,
