@@ -108,11 +108,11 @@ def _drive_ops(
                 if facts.skipped == LATE:
                     problem = LATE  # recording the inputs of further ops would take time, too
                     break
-    except _HostFailed as error:
-        problem = str(error)
     except DeviceError as error:
         problem = f"the board was lost: {error}"
         raise
+    except HarnessError as error:
+        problem = error.what
     finally:
         measurement.ops = OpsFacts(ops=tuple(found), unchecked=unchecked, problem=problem)
 
