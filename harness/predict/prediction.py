@@ -118,12 +118,7 @@ def predict(
     Raises:
         UserInputError: an unknown runtime, a faulty delegate table.
     """
-    support = Support(loads=None, right=None, reasons=[])
-    stated = target.runtime or NO_RUNTIME
-    if target.runtime is not None:
-        name, _, version = target.runtime.partition(" ")
-        support = runtime_supports(name, version, graph, kernels=target.kernels, machine=target.machine)
-    reasons = list(support.reasons)
+    reasons: list[str] = []
     nodes: tuple[NodeCoverage, ...] | None = None
     float16 = False
     delegate = (target.delegate_name or target.delegate_path) if target.delegate_path else None
@@ -137,6 +132,15 @@ def predict(
         table = load_delegate_table(delegate, devices_option)
         nodes = tuple(table_coverage(table, graph, options=target.delegate_options))
         float16 = table.float16_accumulation and any(node.taken for node in nodes)
+    support = Support(loads=None, right=None, reasons=[])
+    stated = target.runtime or NO_RUNTIME
+    if target.runtime is not None:
+        name, _, version = target.runtime.partition(" ")
+        taken = {node.node for node in nodes or () if node.taken}
+        support = runtime_supports(
+            name, version, graph, kernels=target.kernels, machine=target.machine, elsewhere=taken
+        )
+    reasons = [*support.reasons, *reasons]
     memory = estimate_memory(graph, artifact_size)
     fits, too_large = _fits(memory, target)
     partitions = None if nodes is None else count_partitions(graph, {node.node for node in nodes if node.taken})
