@@ -75,8 +75,14 @@ def _note_figures(
 ) -> None:
     """The numbers behind the verdict."""
     record.reference_rule, record.reference_samples = judged.rule, judged.samples
+    # JSON has no infinity: the error of outputs that are not finite is left out, and `not_finite` says why.
     record.reference_figures = [
-        {name: value for name, value in asdict(figures).items() if value is not None} for figures in judged.outputs
+        {
+            n: v
+            for n, v in asdict(figures).items()
+            if v is not None and not (isinstance(v, float) and not np.isfinite(v))
+        }
+        for figures in judged.outputs
     ]
     count = judged.samples
     mine = [values[:count] for values in real_outputs(outputs, model.artifact.outputs)]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from harness.boards.base import Board, WorkerFailure
+from harness.boards.base import Board, Deadlines, WorkerFailure
 from harness.core.errors import DeviceError, HarnessError, UnsupportedError
 from harness.measure.alone import Alone
 from harness.measure.judged import judge_cell
@@ -58,7 +59,14 @@ def drive_checks(
             measurement.scores = _scores(board, context, original.scores, folder)
         if _asks_ops(model, measurement):
             stage("checking ops one by one")
-            _drive_ops(board, context, original, measurement, folder, lambda: ends - time.monotonic())
+            within = replace(context, deadlines=_within(context.deadlines, limit_s))
+            _drive_ops(board, within, original, measurement, folder, lambda: ends - time.monotonic())
+
+
+def _within(deadlines: Deadlines, limit_s: float) -> Deadlines:
+    """Deadlines of single requests: an op that hangs takes no more than all ops together may."""
+    most_s = max(1.0, limit_s)
+    return replace(deadlines, load_s=min(deadlines.load_s, most_s), evaluate_s=min(deadlines.evaluate_s, most_s))
 
 
 def _asks_ops(model: PreparedModel, measurement: Measurement) -> bool:
