@@ -90,7 +90,7 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
         _note_bench(record, measurement.bench)
     if measurement.evaluated is not None:
         note_evaluated(record, measurement.evaluated.counts)
-        note_outputs(record, measurement.evaluated.outputs, measurement.samples or 0, model, context.backend)
+        note_outputs(record, measurement, model, context.backend)
     if measurement.placement is not None:
         note_placement(record, measurement.placement, context.backend)
     if measurement.stats is not None:

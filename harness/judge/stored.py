@@ -1,8 +1,8 @@
 """What a cell was judged by, as stored objects that its record names; read back, it is judged again.
 
-    tensors_object       JSON: the prepared model but for its arrays and files: tensors, quantization steps, metric, bounds
+    tensors_object       JSON: the prepared model but for its arrays and files: tensors, quantization steps, arithmetic, metric
     labels_object        labels of the evaluated samples          sample_ids_object     their ids
-    float_answers_object the float model's answers on them        reference_object      the reference's outputs
+    float_answers_object the float model's answers on them        reference_object      the references' outputs
     outputs_object       outputs                                  latency_object, counts_object   raw samples
     measurement_object   JSON: every other raw fact, and what the cell ran on; with the arrays that have no object of their own
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from harness.results.faults import CorruptStoreError
 from harness.results.objects import JSON, SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import described, restored
 
 #: arrays with an object of their own: path -> (field of the record, name in the object)
@@ -37,10 +36,12 @@ _OWN = {
     "model.labels": ("labels_object", SINGLE),
     "model.float_answers": ("float_answers_object", SINGLE),
 }
-#: the same of arrays that there are several of, one per output
+#: the same of arrays that there are several of, one per output: beginning of the path -> (field, beginning of the name)
 _PER_OUTPUT = {
-    "measurement.evaluated.outputs.": "outputs_object",
-    "model.reference.outputs.": "reference_object",
+    "measurement.evaluated.outputs.": ("outputs_object", "output_"),
+    "model.reference.outputs.": ("reference_object", "output_"),
+    "model.reference.companions.": ("reference_object", "companion_"),
+    "model.exact.outputs.": ("reference_object", "exact_"),
 }
 #: where everything else is
 _REST = "measurement_object"
@@ -92,12 +93,19 @@ def needed(grounds: Grounds) -> Grounds:
         labels=first(model.labels),
         float_answers=first(model.float_answers),
         reference=None if count is None else model.reference,
+        exact=None if count is None else model.exact,
+        scores=None if count is None or model.scores is None else _needed_scores(model.scores),
     )
     if measurement.adaptation is not None and measurement.adaptation.artifact is not None:
         artifact = replace(measurement.adaptation.artifact, manifest={})
         measurement = replace(measurement, adaptation=replace(measurement.adaptation, artifact=artifact))
     context = replace(context, backend=replace(context.backend, compiler=None))
     return Grounds(measurement=measurement, model=model, context=context)
+
+
+def _needed_scores(scores: PreparedModel) -> PreparedModel:
+    """The same of the model of the scores."""
+    return replace(scores, artifact=replace(scores.artifact, manifest={}), inputs=(), beginnings=None)
 
 
 def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
@@ -112,7 +120,6 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
     arrays: dict[str, np.ndarray] = {}
     model = to_plain(replace(grounds.model, metric=None), arrays, "model")
     model["metric"] = described(grounds.model.metric)
-    model["tolerance"] = _changed(grounds.model.tolerance)
     facts = {
         "measurement": to_plain(grounds.measurement, arrays, "measurement"),
         "context": to_plain(grounds.context, arrays, "context"),
@@ -142,9 +149,10 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
     for path, (field, name) in _OWN.items():
         if sha256 := getattr(record, field):
             arrays[path] = objects.get_arrays(sha256)[name]
-    for prefix, field in _PER_OUTPUT.items():
+    for prefix, (field, kind) in _PER_OUTPUT.items():
         if sha256 := getattr(record, field):
-            arrays |= {prefix + name.removeprefix("output_"): a for name, a in objects.get_arrays(sha256).items()}
+            stored = objects.get_arrays(sha256)
+            arrays |= {prefix + name.removeprefix(kind): a for name, a in stored.items() if name.startswith(kind)}
     try:
         facts = json.loads(rest[JSON].tobytes())
         tensors = objects.get_json(record.tensors_object)
@@ -175,16 +183,10 @@ def missing(record: CellRecord) -> list[str]:
 
 
 def _place(path: str) -> tuple[str, str]:
-    for prefix, field in _PER_OUTPUT.items():
+    for prefix, (field, kind) in _PER_OUTPUT.items():
         if path.startswith(prefix):
-            return field, f"output_{path.removeprefix(prefix)}"
+            return field, kind + path.removeprefix(prefix)
     return _OWN.get(path, (_REST, path))
-
-
-def _changed(tolerance: Tolerance) -> dict[str, Any]:
-    """The bounds that a workload or a user changed. The others are the rules' own, and those of the day when it is judged."""
-    usual = asdict(Tolerance())
-    return {name: value for name, value in asdict(tolerance).items() if value != usual[name]}
 
 
 def _text(value: Mapping[str, Any]) -> np.ndarray:

@@ -30,6 +30,8 @@ Kind = Literal[
     "prediction",
     "findings",
     "vendor",
+    "figures",
+    "op_check",
 ]
 
 
@@ -58,6 +60,7 @@ _NO_CLASSES = "the metric is not of classification, or " + _NO_LABELS
 _NO_FLOAT = "there is no float model to compare with, or " + _NO_LABELS
 _NO_RULES = "the cell did not get that far, or was measured before this was kept"
 _NO_REFERENCE = "no reference was compared with"
+_NO_EXACT = "these kernels are not known to be right for the model, it is no integer model, or " + _NO_REFERENCE
 _BOARD = "the board does not tell"
 _NO_COUNT = "the board tells a time instead, or " + _NOT_RUN
 _NO_CYCLES = "the board counts no cycles, or " + _NOT_RUN
@@ -217,21 +220,29 @@ FIELDS: tuple[Field, ...] = (
         "rightly, whether it fits, what the delegate takes, and why not.",
         "it could not be built, or it failed",
     ),
-    _field("reference", "text", "Identity of the reference the outputs were compared with.", _NO_REFERENCE),
+    _field("reference", "text", "Identity of the reference the outputs were judged against.", _NO_REFERENCE),
     _field("reference_rule", "text", "The rule between ok and wrong, with its bounds.", _NO_REFERENCE),
     _field("reference_samples", "count", "Samples compared with the reference.", _NO_REFERENCE),
     _field(
-        "max_lsb_diff",
-        "number",
-        "Largest output difference in quantization steps.",
-        "the outputs are floats, or " + _NO_REFERENCE,
+        "reference_figures",
+        "figures",
+        "The numbers behind the verdict, per output: error, bias, noise, quantization_error, spread, step, disagreement.",
+        _NO_REFERENCE,
     ),
     _field(
-        "mismatch_share",
-        "share",
-        "Share of outputs off by more steps than the rule's bound.",
-        "the outputs are floats, or " + _NO_REFERENCE,
+        "op_check",
+        "op_check",
+        "The ops one by one: how many are right, which are wrong and by how much, which were not checked.",
+        "the outputs gave no reason to ask, or the board could not be asked",
     ),
+    _field(
+        "exact_reference",
+        "text",
+        "The reference kernels that max_lsb_diff and mismatch_share compare with.",
+        _NO_EXACT,
+    ),
+    _field("max_lsb_diff", "number", "Largest difference to their outputs in quantization steps.", _NO_EXACT),
+    _field("mismatch_share", "share", "Share of outputs that are more than one step off theirs.", _NO_EXACT),
     _field(
         "agreement",
         "share",

@@ -181,14 +181,23 @@ class Placement(Section):
 class Reference(Section):
     """How far the outputs are from the reference's, and the rule that decided."""
 
-    #: identity of the reference the outputs were compared with, such as "tflite-runtime 2.14.0 BUILTIN_REF"
+    #: identity of the reference the outputs were judged against, such as "float twin on ai-edge-litert 2.3.0"
     reference: str | None = None
     #: the rule that decided between ok and wrong, in words and with its bounds
     reference_rule: str | None = None
     reference_samples: int | None = None
+    #: the numbers behind the verdict, one entry per output (harness/measure/figures.py: OutputFigures): error, bias, noise,
+    #: quantization_error, spread, step, disagreement, own_disagreement, ...; of a model that ends in a choice those of the scores
+    #: behind it first
+    reference_figures: list[dict[str, Any]] | None = None
+    #: the ops one by one, where they were asked: {"verdict", "right", "wrong": [{"node", "op", "reason", ...}], "not_checked"}
+    op_check: dict[str, Any] | None = None
+    #: whose outputs the next two are about: the reference kernels that some boards promise to equal; None where these say
+    #: nothing of the model
+    exact_reference: str | None = None
     #: largest difference in units of the output's quantization step; None for float outputs
     max_lsb_diff: float | None = None
-    #: share of outputs that differ by more than the rule's LSB bound
+    #: share of outputs that differ by more than one step
     mismatch_share: float | None = None
     #: share of samples with the reference's answer, where answers are classes
     agreement: float | None = None

@@ -16,6 +16,8 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MIN_BENCH_SAMPLES = 30
 MIN_BENCH_NS = 50_000_000
 MIN_EVAL_SAMPLES = 256
+#: what asking single ops may take at least, where outputs give a reason
+MIN_CHECK_S = 10.0
 
 
 def parse_duration(text: str) -> float:
@@ -68,6 +70,11 @@ class Budget:
             return None
         left = self.total_s - (self.clock() - self._started)
         return max(0.0, left / max(1, self.cells - self._done) - self._overhead_s)
+
+    def check_s(self) -> float:
+        """Seconds that asking single ops of the cell that has just run may take; infinite without a total."""
+        share = self.sampling_s()
+        return float("inf") if share is None else max(MIN_CHECK_S, share)
 
     def bench_plan(self) -> BenchPlan:
         """The timing plan of the next cell: the full one, or 40 % of what the cell may spend."""
