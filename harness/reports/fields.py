@@ -21,6 +21,7 @@ Kind = Literal[
     "time_basis",
     "direction",
     "worker_start",
+    "kernels",
     "quality",
     "integers",
     "fingerprint",
@@ -188,6 +189,13 @@ FIELDS: tuple[Field, ...] = (
         _BOARD,
     ),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
+    _field(
+        "kernels",
+        "kernels",
+        "Which kernels of its runtime the backend asks for: the reference ones, those it takes by itself, or these without "
+        "its default delegate.",
+        "the record was made before it was kept",
+    ),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
     _field("governor", "text", "CPU frequency governor.", _BOARD),
     _field("frequency_hz", "hz", "CPU frequency.", _BOARD),
@@ -257,7 +265,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("sample_ids_object", "sha256", "Stored ids of the evaluated samples (results/objects).", _NOT_RUN),
     _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
-    _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),
+    _field("latency_object", "sha256", "Stored raw latency samples of every start (results/objects).", _NOT_RUN),
     _field("counts_object", "sha256", "Stored raw counts per evaluated sample (results/objects).", _NO_COUNT),
     _field(
         "labels_object", "sha256", "Stored labels of the evaluated samples.", "there are no labels, or " + _NO_RULES
@@ -275,6 +283,7 @@ FIELDS: tuple[Field, ...] = (
         "Stored description of the model: its tensors with their quantization, and what else judging knew of it.",
         _NO_RULES,
     ),
+    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "the outcome is not ok, or " + _NO_RULES),
     _field(
         "measurement_object",
         "sha256",
