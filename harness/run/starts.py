@@ -20,8 +20,9 @@ from harness.run.measurement import CellContext, Failure, FurtherStart, Measurem
 STARTS = 3
 #: a model that takes longer to start is started once: an NPU may compile its graph for minutes
 LONGEST_FIRST_INVOKE_NS = 5_000_000_000
-#: the bases whose figures are times that differ between starts; a count of instructions does not
-_TIMED: frozenset[TimeBasis] = frozenset({"device", "device-cycles", "host-emulated"})
+#: the bases whose figures are times that differ between starts, and matter: a count of instructions is the same each time, and
+#: an emulator's times recommend nothing, while each start of it takes seconds
+_TIMED: frozenset[TimeBasis] = frozenset({"device", "device-cycles"})
 
 
 def planned_starts(
@@ -30,8 +31,8 @@ def planned_starts(
     """How many starts the cell's time is shared among.
 
     One where workers are no processes of their own (microcontrollers, whose inference takes the same every time), where
-    instructions are counted, where the first inference takes long, and where a budget is so small that starting would take a
-    quarter of the cell's time.
+    instructions are counted or times are an emulator's, where the first inference takes long, and where a budget is so small
+    that starting would take a quarter of the cell's time.
 
     Args:
         first_invoke_ns: of the first start; None where the board tells none.
