@@ -15,7 +15,7 @@ from harness.judge.placement import note_placement
 from harness.judge.predicted import note_prediction
 from harness.judge.rules import RULES_VERSION
 from harness.judge.starts import note_cached, note_start
-from harness.judge.times import note_batches, note_latency, note_warm_up
+from harness.judge.times import note_batches, note_starts, note_warm_up
 from harness.judge.vendor import note_vendor
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
@@ -75,6 +75,7 @@ def _new_record(measurement: Measurement, model: PreparedModel, context: CellCon
         output_dtype=artifact.outputs[0].dtype if artifact.outputs else None,
         threads=context.backend.threads or None,
         affinity=list(context.backend.affinity) or None,
+        kernels=context.backend.kernels,
         total_nodes=model.node_count,
         findings=list(model.findings),
     )
@@ -86,6 +87,7 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
     if measurement.loaded is not None:
         record.load_ns = measurement.loaded.load_ns
     record.first_invoke_ns = measurement.first_invoke_ns
+    note_starts(record, measurement)
     if measurement.bench is not None:
         _note_bench(record, measurement.bench)
     if measurement.evaluated is not None:
@@ -100,7 +102,6 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
 
 
 def _note_bench(record: CellRecord, bench: BenchResult) -> None:
-    note_latency(record, bench.samples_ns)
     note_batches(record, bench)
     note_repeats(record, bench.counts)
     note_warm_up(record, bench)

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.reports import fallback
-from harness.reports.report import NO_ANSWER, Report, answer_title
-from harness.reports.scores import ACCURACY, delta_text, score_text
-from harness.reports.summary import Answer, Column, Summary, answers
+from harness.reports.answer.show import print_reasons, print_sentences
+from harness.reports.report import Report
+from harness.reports.scores import ACCURACY
+from harness.reports.summary import Column, Summary
 from harness.reports.tables import NOT_RUN, cell_text, row_size_text
-from harness.reports.values import clean, latency_text, size_text
+from harness.reports.values import clean
 from harness.results.record import CellRecord, RunInfo
 
 if TYPE_CHECKING:
@@ -48,8 +49,12 @@ def print_report(report: Report | Iterable[CellRecord], *, console: Console | No
     report = report if isinstance(report, Report) else Report.of(report)
     if report.info and (report.not_run or report.info.state != "finished"):
         console.print(f"run {report.run} ({report.info.state}): {report.counts_text}", markup=False)
+    print_sentences(console, report.answers, report.run_folder)
     for summary in report.summaries:
         _print_summary(console, summary)
+        print_reasons(
+            console, [a for a in report.answers if (a.workload, a.dataset) == (summary.workload, summary.dataset)]
+        )
     _print_problems(console, report)
     _print_fallback(console, report)
     _print_findings(console, report)
@@ -67,43 +72,6 @@ def _print_summary(console: Console, summary: Summary) -> None:
         console.print(_summary_table(summary, positions))
     for note in summary.notes:
         console.print(Text(note, style="dim"))
-    _print_answers(console, summary)
-
-
-def _print_answers(console: Console, summary: Summary) -> None:
-    """The headline: per device and backend the recipes to take, one line each."""
-    from rich.text import Text
-
-    chosen = answers(summary)
-    if not chosen:
-        console.print(Text(NO_ANSWER))
-        return
-    console.print(Text(f"{answer_title([summary])}:"))
-    for column in summary.columns:
-        mine = [answer for answer in chosen if answer.column == column]
-        if mine:
-            console.print(Text(f"  {clean(column.text)}", style="bold"))
-            console.print(_answer_lines(mine))
-
-
-def _answer_lines(chosen: list[Answer]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for answer in chosen:
-        r = answer.record
-        score, latency = score_text(r, narrow=True), latency_text(r, narrow=True)
-        texts = (
-            f"    {', '.join(answer.merits)}",
-            r.key.recipe,
-            score,
-            delta_text(r),
-            latency,
-            f"{size_text(r.size_bytes)} B" if r.size_bytes is not None else "",
-        )
-        table.add_row(*(Text(text) for text in texts))
-    return table
 
 
 def _groups(summary: Summary, width: int) -> list[list[int]]:

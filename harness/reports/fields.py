@@ -21,6 +21,7 @@ Kind = Literal[
     "time_basis",
     "direction",
     "worker_start",
+    "kernels",
     "quality",
     "integers",
     "fingerprint",
@@ -144,9 +145,19 @@ FIELDS: tuple[Field, ...] = (
         "The first invoke of that worker: the compiled graph comes from the cache.",
         _NO_CACHE,
     ),
-    _field("latency_median_ns", "ns", "Median of the steady samples: invoke alone, after warm-up.", _NOT_RUN),
-    _field("latency_median_low_ns", "ns", "Lower end of the median's 95 % bootstrap interval.", _NOT_RUN),
-    _field("latency_median_high_ns", "ns", "Upper end of the median's 95 % bootstrap interval.", _NOT_RUN),
+    _field(
+        "latency_median_ns",
+        "ns",
+        "Median of the steady samples, invoke alone, after warm-up; of several starts, the median of their medians.",
+        _NOT_RUN,
+    ),
+    _field(
+        "latency_median_low_ns",
+        "ns",
+        "Lower end of its 95 % interval, which carries what starts differ by (measuring.md).",
+        _NOT_RUN,
+    ),
+    _field("latency_median_high_ns", "ns", "Upper end of that interval.", _NOT_RUN),
     _field("latency_p90_ns", "ns", "90th percentile of the steady samples.", _NOT_RUN),
     _field("latency_p99_ns", "ns", "99th percentile of the steady samples.", _NOT_RUN),
     _field("latency_samples", "count", "Number of steady samples.", _NOT_RUN),
@@ -191,6 +202,13 @@ FIELDS: tuple[Field, ...] = (
         _BOARD,
     ),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
+    _field(
+        "kernels",
+        "kernels",
+        "Which kernels of its runtime the backend asks for: the reference ones, those it takes by itself, or these without "
+        "its default delegate.",
+        "the record was made before it was kept",
+    ),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
     _field("governor", "text", "CPU frequency governor.", _BOARD),
     _field("frequency_hz", "hz", "CPU frequency.", _BOARD),
@@ -268,7 +286,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("sample_ids_object", "sha256", "Stored ids of the evaluated samples (results/objects).", _NOT_RUN),
     _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
-    _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),
+    _field("latency_object", "sha256", "Stored raw latency samples of every start (results/objects).", _NOT_RUN),
     _field("counts_object", "sha256", "Stored raw counts per evaluated sample (results/objects).", _NO_COUNT),
     _field(
         "labels_object", "sha256", "Stored labels of the evaluated samples.", "there are no labels, or " + _NO_RULES
@@ -286,6 +304,7 @@ FIELDS: tuple[Field, ...] = (
         "Stored description of the model: its tensors with their quantization, and what else judging knew of it.",
         _NO_RULES,
     ),
+    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "the outcome is not ok, or " + _NO_RULES),
     _field(
         "measurement_object",
         "sha256",

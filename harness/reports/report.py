@@ -6,28 +6,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.reports import tables
+from harness.reports.answer.answer import Answer, find_answers
+from harness.reports.answer.evidence import NoEvidence, StoredEvidence
 from harness.reports.environment import environment_table
-from harness.reports.scores import ACCURACY, delta_text, score_text
 from harness.reports.seeds import seeds_table
 from harness.reports.starts import starts_table
-from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
-from harness.reports.values import (
-    clean,
-    count_of,
-    latency_text,
-    size_text,
-)
+from harness.reports.summary import Summary, newest, summaries
+from harness.reports.values import clean
+from harness.results.layout import run_dir
+from harness.results.objects import ObjectStore
 from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_COST = "median latency"
-ANSWER_COLUMNS = ["device / backend", "choice", "recipe", ACCURACY, "Δ float32", _COST, "size (bytes)"]
-NO_ANSWER = "No cell ended ok with a number that answers the question, so there is nothing to recommend."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,19 +33,36 @@ class Report:
         records: one per cell key, oldest first.
         info: the run they belong to; None when they are of several.
         planned: what was to run; cells missing from the records are shown as not run.
+        results: the results folder with what the cells answered and measured; None: records are all there is.
     """
 
     records: tuple[CellRecord, ...]
     info: RunInfo | None = None
     planned: tuple[CellKey, ...] = field(default=())
+    results: Path | None = None
 
     @staticmethod
     def of(
-        records: Iterable[CellRecord], info: RunInfo | None = None, planned: Iterable[CellKey] | None = None
+        records: Iterable[CellRecord],
+        info: RunInfo | None = None,
+        planned: Iterable[CellKey] | None = None,
+        *,
+        results: Path | None = None,
     ) -> Report:
         """A report on records; of several records of a key the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
-        return Report(records=tuple(newest(records)), info=info, planned=tuple(keys))
+        return Report(records=tuple(newest(records)), info=info, planned=tuple(keys), results=results)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """What to ship, one answer per workload, dataset and device."""
+        evidence = NoEvidence() if self.results is None else StoredEvidence(ObjectStore(self.results))
+        return find_answers(self.sorted_records, evidence)
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Where the run's tables and models lie, once they are exported."""
+        return None if self.results is None or self.run is None else run_dir(self.results, self.run)
 
     @property
     def run(self) -> str | None:
@@ -106,42 +118,3 @@ class Report:
         if self.not_run:
             parts.append(f"{self.not_run} not run")
         return ", ".join(parts) or "no cells"
-
-
-def answer_title(summaries: Iterable[Summary]) -> str:
-    """The headline above the answers of some workloads: what is taken to be as good as the best."""
-    heads = {(s.score_name, s.is_share) for s in summaries} or {(ACCURACY, True)}
-    points = f"{100 * HEADLINE_MARGIN:.0f} {'point' if all(share for _, share in heads) else '%'}"
-    names = {name for name, _ in heads}
-    return f"Which recipe to take, within {points} of the best {names.pop() if len(names) == 1 else 'score'}"
-
-
-def answers_frame(summary: Summary) -> pd.DataFrame:
-    """The headline as texts: which recipe to take on each device and backend, with everything a latency needs beside it."""
-    import pandas as pd
-
-    rows = []
-    for answer in answers(summary):
-        r = answer.record
-        rows.append(
-            {
-                "device / backend": answer.column.text,
-                "choice": ", ".join(answer.merits),
-                "recipe": r.key.recipe,
-                ACCURACY: score_text(r),
-                "Δ float32": delta_text(r),
-                _COST: latency_text(r),
-                "size (bytes)": size_text(r.size_bytes),
-            }
-        )
-    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object).rename(
-        columns={_COST: _cost_head(summary), ACCURACY: summary.score_head}
-    )
-
-
-def _cost_head(summary: Summary) -> str:
-    """What the answers' costs are: a count is never called a latency."""
-    counted = {count_of(answer.record) is not None for answer in answers(summary)}
-    return {frozenset({True}): "count per inference", frozenset({True, False}): "median latency, or count"}.get(
-        frozenset(counted), _COST
-    )

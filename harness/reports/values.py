@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from harness.core.files import short_name
 from harness.results.record import CellRecord
 from harness.workloads.checks.table import CODES
 
@@ -72,6 +73,11 @@ def clean(text: str | None, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def file_name(text: str) -> str:
+    """A text as part of a file name: letters, digits, dots and dashes, at most 50 of them."""
+    return short_name(re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed", 50)
+
+
 def placement_text(record: CellRecord) -> str:
     """Where the nodes ran: `XNNPACK 5/6 nodes in 1 part`, `vx 0/6 nodes`, `no delegate` (all on the runtime's own kernels)."""
     if record.fingerprint is not None and record.fingerprint.runtime.startswith(_HOLDS_ITS_MODEL):
@@ -130,6 +136,8 @@ def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
             count = f"{count}, {duration_text(record.latency_median_ns)}"
         return f"{count} {source} {placement.replace(' nodes', '')}" if narrow else f"{count} ({source}), {placement}"
     latency_ns, source, part = record.latency_median_ns, f"n={record.latency_samples}", ""
+    if record.latency_starts is not None and record.latency_starts > 1:
+        source += f", {record.latency_starts} starts"
     if record.time_basis == "estimate":
         source = "estimate"
         if latency_ns is None and record.outcome == "estimated":

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 #: which way a metric gets better
 Direction = Literal["higher", "lower"]
+#: the runtime's reference kernels, those that it takes by itself, or these without its default delegate
+Kernels = Literal["reference", "default", "no-default-delegate"]
 #: how a cell's worker came to be: forked from a server that had imported the runtime, or started from nothing
 WorkerStart = Literal["forked", "fresh"]
 #: what the board was like while a latency was taken
@@ -126,6 +128,8 @@ class Conditions(Section):
 
     threads: int | None = None
     affinity: list[int] | None = None
+    #: which kernels of its runtime the backend asks for; None for records from before it was kept
+    kernels: Kernels | None = None
     worker_start: WorkerStart | None = None
     quality: Quality | None = None
     frequency_hz: int | None = None
@@ -211,7 +215,7 @@ class Objects(Section):
 
     sample_ids_object: str | None = None
     outputs_object: str | None = None
-    #: raw latency samples, int64 nanoseconds
+    #: raw latency samples, int64 nanoseconds: `array` of the first start of the worker, `start_2` and so on of the others
     latency_object: str | None = None
     #: raw counts per inference, in the order of the samples
     counts_object: str | None = None
@@ -221,6 +225,8 @@ class Objects(Section):
     reference_object: str | None = None
     #: output tensors with their quantization, and what else judging knew of the model
     tensors_object: str | None = None
+    #: the .tflite of `artifact_sha256`, uint8, of cells that ended ok
+    artifact_object: str | None = None
     #: every other raw fact: placement, statistics, failures, what was predicted, what the cell ran on
     measurement_object: str | None = None
 
