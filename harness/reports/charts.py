@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.scores import score_of
+from harness.reports.scores import score_interval_of, score_of
 from harness.reports.summary import Summary
 from harness.reports.values import BASIS_TEXT, count_of, placement_text
+from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,19 @@ POINT_COLUMNS = [
     "dataset",
     "count_per_inference",
     "counted_inferences",
+    "score_below",
+    "score_above",
+    "latency_below_us",
+    "latency_above_us",
+    "count_below",
+    "count_above",
 ]
+#: what a point's error bars reach down and up by, of each axis
+_BARS = {
+    "score": ("score_below", "score_above"),
+    "latency_median_us": ("latency_below_us", "latency_above_us"),
+    "count_per_inference": ("count_below", "count_above"),
+}
 _COLOURS = ("#1F77B4", "#D95F02", "#1B9E77", "#7570B3", "#E7298A", "#66A61E", "#A6761D", "#666666")
 _MARKERS = ("circle", "diamond", "square", "triangle", "x", "plus", "star", "long_dash")
 #: height of a chart with the gap below it, in rows of 20 pixels
@@ -50,9 +63,9 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                 record = row.cells[position]
                 if record is None or record.outcome != "ok" or score_of(record) is None:
                     continue
-                median = record.latency_median_ns
                 rows.append(
                     {
+                        **_bars(record),
                         "workload": summary.workload,
                         "dataset_name": summary.dataset_name,
                         "device_backend": column.text,
@@ -61,7 +74,7 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                         "outcome": record.outcome,
                         "metric": summary.score_head,
                         "score": score_of(record),
-                        "latency_median_us": None if median is None else median / 1000,
+                        "latency_median_us": _scaled(record.latency_median_ns),
                         "latency_samples": record.latency_samples,
                         "placement": placement_text(record),
                         "size_bytes": record.size_bytes,
@@ -71,6 +84,33 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows, columns=POINT_COLUMNS, dtype=object)
+
+
+def _scaled(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1000
+
+
+def _bars(record: CellRecord) -> dict[str, float | None]:
+    """How far the ends of a point's intervals lie from it; of counts, the least and the most that were counted."""
+    low, high = score_interval_of(record)
+    time = (record.latency_median_low_ns, record.latency_median_ns, record.latency_median_high_ns)
+    if record.instructions is not None:
+        count = (record.instructions_min, record.instructions, record.instructions_max)
+    else:
+        count = (record.cycles_min, record.cycles, record.cycles_max)
+    below, above = _reach(*time)
+    return {
+        **dict(zip(_BARS["score"], _reach(low, score_of(record), high), strict=True)),
+        **dict(zip(_BARS["latency_median_us"], (below / 1000, above / 1000), strict=True)),
+        **dict(zip(_BARS["count_per_inference"], _reach(*count), strict=True)),
+    }
+
+
+def _reach(low: float | None, value: float | None, high: float | None) -> tuple[float, float]:
+    """How far below and above a value its interval reaches; 0 where there is none."""
+    if low is None or value is None or high is None:
+        return 0.0, 0.0
+    return max(value - low, 0.0), max(high - value, 0.0)
 
 
 def add_charts(
@@ -109,6 +149,10 @@ def _scatter(
         if not len(mine):
             continue
         first, last = int(mine.index[0]) + 2, int(mine.index[-1]) + 2  # one note and the head stand above the points
+
+        def of(name: str, first: int = first, last: int = last) -> list[Any]:
+            return [points_sheet, first, POINT_COLUMNS.index(name), last, POINT_COLUMNS.index(name)]
+
         colour = _COLOURS[number % len(_COLOURS)]
         # Devices mostly run the same files: against size, the labels of the first series serve for all.
         quiet = x == "size_bytes" and number > 0
@@ -118,8 +162,10 @@ def _scatter(
         chart.add_series(
             {
                 "name": column.text,
-                "categories": [points_sheet, first, POINT_COLUMNS.index(x), last, POINT_COLUMNS.index(x)],
-                "values": [points_sheet, first, POINT_COLUMNS.index("score"), last, POINT_COLUMNS.index("score")],
+                "categories": of(x),
+                "values": of("score"),
+                "y_error_bars": _error_bars(mine, "score", colour, of),
+                **({"x_error_bars": _error_bars(mine, x, colour, of)} if x in _BARS else {}),
                 "marker": {
                     "type": _MARKERS[number % len(_MARKERS)],
                     "size": 7,
@@ -165,6 +211,26 @@ def _scatter(
     chart.set_legend({"position": "bottom"})
     chart.set_size({"width": 840, "height": 20 * (_CHART_ROWS - 1)})
     return chart
+
+
+def _error_bars(points: pd.DataFrame, axis: str, colour: str, place: Callable[[str], list[Any]]) -> dict[str, Any]:
+    """The bars of a series along one axis; their lengths stand in the sheet of points."""
+    below, above = _BARS[axis]
+    return {
+        "type": "custom",
+        "minus_values": _formula(place(below)),
+        "plus_values": _formula(place(above)),
+        "minus_data": points[below].tolist(),
+        "plus_data": points[above].tolist(),
+        "line": {"color": colour, "width": 0.75, "transparency": 40},
+    }
+
+
+def _formula(place: list[Any]) -> str:
+    from xlsxwriter.utility import xl_range_abs
+
+    sheet, first, left, last, right = place
+    return f"='{sheet}'!{xl_range_abs(first, left, last, right)}"
 
 
 def _undominated(points: Sequence[tuple[float, float]]) -> list[bool]:

@@ -61,6 +61,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     },
     "ops": {"type": "array", "items": _object({"node": _COUNT, "op": _TEXT, "ran_on": _TEXT})},
     "prediction": {"type": "object"},
+    "settings": {"type": "object"},
     "vendor": _object({"program": _TEXT, "mean_ns": _COUNT, "count": _COUNT, "ops": {"type": "array"}}),
     "compiled": _object(
         {
@@ -108,6 +109,7 @@ _KIND_TEXT = {
     "ops": "list of objects",
     "compiled": "object",
     "prediction": "object",
+    "settings": "object",
     "vendor": "object",
     "findings": "list of objects",
 }

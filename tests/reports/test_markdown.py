@@ -48,7 +48,7 @@ def console_text(cells, width):
 def test_the_summary_answers_first_then_shows_tables_problems_findings_and_environment(text):
     heads = re.findall(r"^##? .*", text, re.M)
     assert heads == [
-        f"# Run {RUN}",
+        f"# Run {RUN}: mnist-cnn, sensor-cnn on host-litert, host-tflite, imx8mp, imx8mp@qemu",
         "## mnist-cnn on digits-28x28",
         "## sensor-cnn on digits-28x28",
         "## What did not work",
@@ -143,7 +143,7 @@ def test_negative_numbers_stay_numbers_in_csv(report):
 # -- the terminal --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("width", [100, 120, 200])
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_the_console_keeps_to_its_width_and_shows_every_device(report, width):
     shown = console_text(report, width)
     assert max(len(line) for line in shown.splitlines()) <= width
@@ -153,8 +153,16 @@ def test_the_console_keeps_to_its_width_and_shows_every_device(report, width):
 
 def test_the_console_shows_a_latency_with_samples_and_placement(report):
     shown = console_text(report, 120)
-    assert "5.94 µs n=1200 XNNPACK 6/6" in shown
-    assert "WRONG .1135" in shown and "not run" in shown and "FAILED" in shown
+    block = shown.split("host-litert / cpu  1 thread")[1].split("\n\n")[0]
+    row = re.sub(r"\s+", " ", block.split("ptq-int8-io")[1].split("ptq-int16x8")[0])
+    assert "5.94 µs [5.90,6.00] n=1200 XNNPACK 6/6" in row
+    assert re.search(r"WRONG +\.1135", shown) and "not run" in shown and "FAILED" in shown
+
+
+def test_every_column_of_a_block_has_a_head_also_where_a_row_needs_two_lines(report):
+    for width in (80, 200):
+        heads = re.sub(r"\s+", " ", console_text(report, width).split("host-litert / cpu  1 thread")[1].split("──")[0])
+        assert "recipe bytes outcome accuracy [95 %] Δ float32 median [95 %] placement memory" in heads
 
 
 def test_full_reasons_stand_below_the_tables(report):

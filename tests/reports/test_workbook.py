@@ -14,6 +14,7 @@ from harness.reports.fields import NAMES
 from harness.reports.report import Report
 from harness.reports.sheets import CELL_LIMIT
 from harness.reports.summary import summaries
+from harness.reports.summary_sheet import BLOCK
 from harness.reports.workbook import sheet_name, write_workbook
 from harness.results.record import CellRecord
 from tests.support.fixtures_results import RUN, make_info, make_key, make_records, ok_record
@@ -63,23 +64,25 @@ def test_the_answer_stands_first_with_all_that_a_latency_needs(book):
     answer = table_of(book["Answer"], "device / backend")[3]
     assert answer["device / backend"] == "host-litert / cpu (1 thread, device clock)"
     assert (answer["choice"], answer["recipe"]) == ("fastest", "ptq-int8-io")
-    assert answer["median latency"] == "5.94 µs (n=1200), XNNPACK 6/6 nodes in 1 part"
+    assert answer["median latency"] == "5.94 µs [5.90, 6.00] (n=1200), XNNPACK 6/6 nodes in 1 part"
 
 
 def test_a_summary_has_a_block_per_device_with_accuracy_latency_outcome_and_placement(book):
     rows = rows_of(book["Summary mnist-cnn"])
     assert rows[2][:3] == ["recipe", "size (bytes)", "host-litert / cpu-ref\n1 thread, device clock"]
     float32 = next(row for row in rows if row[0] == "ptq-float32")
-    assert float32[1:10] == [83_904, "ok", 0.9601, "[.9391, .9761] n=360", 0, 163.8, 176.904, 1200, "no delegate"]
+    assert float32[1:6] == [83_904, "ok", 0.9601, "[.9391, .9761] n=360", 0]
+    assert float32[6:10] == [163.8, "[163.8, 163.9]", 176.904, 1200]
+    assert float32[11] == "memory 61.0 MB with the runtime; no delegate"
 
 
 def test_unsupported_wrong_failed_and_not_run_are_told_apart_with_their_reasons(book):
     rows = {row[0]: row for row in rows_of(book["Summary mnist-cnn"])}
-    tflite, npu = 2 + 2 * 8, 2 + 3 * 8
-    assert rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + 7]
+    tflite, npu = 2 + 2 * len(BLOCK), 2 + 3 * len(BLOCK)
+    assert rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + len(BLOCK) - 1]
     assert rows["ptq-default"][tflite + 4] is None
-    assert rows["ptq-aeq-dyn8"][tflite] == "wrong" and "nrmse 1.31" in rows["ptq-aeq-dyn8"][tflite + 7]
-    assert rows["ft-float32"][npu] == "failed" and "was lost" in rows["ft-float32"][npu + 7]
+    assert rows["ptq-aeq-dyn8"][tflite] == "wrong" and "nrmse 1.31" in rows["ptq-aeq-dyn8"][tflite + len(BLOCK) - 1]
+    assert rows["ft-float32"][npu] == "failed" and "was lost" in rows["ft-float32"][npu + len(BLOCK) - 1]
     assert rows["ptq-aeq-dyn8"][npu] == "not run"
 
 
