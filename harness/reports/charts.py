@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ _COLOURS = ("#1F77B4", "#D95F02", "#1B9E77", "#7570B3", "#E7298A", "#66A61E", "#
 _MARKERS = ("circle", "diamond", "square", "triangle", "x", "plus", "star", "long_dash")
 #: height of a chart with the gap below it, in rows of 20 pixels
 _CHART_ROWS = 24
+_CHART_WIDTH = 840
+#: roughly the pixels of a chart's plot, and of a label's character and line
+_PLOT_WIDTH, _PLOT_HEIGHT, _LETTER_WIDTH, _LETTER_HEIGHT = 700, 280, 5.5, 14
 #: from this ratio of the slowest to the fastest on, the latency axis is logarithmic
 _LOG_RATIO = 15
 
@@ -144,6 +148,14 @@ def _scatter(
 ) -> Any:
     """One series per device and backend; those points are labelled that no other of the series beats on both axes."""
     chart = book.add_chart({"type": "scatter"})
+    numbers = [float(v) for v in points[x]]
+    log = min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_RATIO
+    low, high = _rounded(
+        float((points["score"] - points["score_below"]).min()),
+        float((points["score"] + points["score_above"]).max()),
+        share=summary.is_share,
+    )
+    room = _Labels(0 if not log else min(numbers), max(numbers), low, high, log=log)
     for number, column in enumerate(summary.columns):
         mine = points[points["device_backend"] == column.text]
         if not len(mine):
@@ -158,7 +170,11 @@ def _scatter(
         quiet = x == "size_bytes" and number > 0
         sign = -1.0 if summary.lower_is_better else 1.0
         best = _undominated([(float(a), sign * float(b)) for a, b in zip(mine[x], mine["score"], strict=True)])
-        labels = [{"value": r} if keep else {"delete": True} for r, keep in zip(mine["recipe"], best, strict=True)]
+        places = zip(mine["recipe"], best, mine[x], mine["score"], strict=True)
+        labels = [
+            {"value": r} if keep and not quiet and room.take(str(r), float(a), float(b)) else {"delete": True}
+            for r, keep, a, b in places
+        ]
         chart.add_series(
             {
                 "name": column.text,
@@ -186,9 +202,6 @@ def _scatter(
                 ),
             }
         )
-    numbers = [float(v) for v in points[x]]
-    log = min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_RATIO
-    scores = [float(v) for v in points["score"]]
     chart.set_title({"name": title, "name_font": {"size": 11}})
     chart.set_x_axis(
         {
@@ -198,7 +211,6 @@ def _scatter(
             **({"log_base": 10} if log else {"min": 0}),
         }
     )
-    low, high = _rounded(min(scores), max(scores), share=summary.is_share)
     chart.set_y_axis(
         {
             "name": summary.score_head,
@@ -209,8 +221,32 @@ def _scatter(
         }
     )
     chart.set_legend({"position": "bottom"})
-    chart.set_size({"width": 840, "height": 20 * (_CHART_ROWS - 1)})
+    chart.set_size({"width": _CHART_WIDTH, "height": 20 * (_CHART_ROWS - 1)})
     return chart
+
+
+class _Labels:
+    """The room for labels in a plot: one that would lie on another is not written; the sheet of points names every point."""
+
+    def __init__(self, left: float, right: float, bottom: float, top: float, *, log: bool) -> None:
+        """The ends of the axes, in the units of the points."""
+        self._log = log
+        self._left, self._bottom = self._along(left), bottom
+        self._per_x = _PLOT_WIDTH / ((self._along(right) - self._left) or 1.0)
+        self._per_y = _PLOT_HEIGHT / ((top - bottom) or 1.0)
+        self._taken: list[tuple[float, float, float]] = []
+
+    def _along(self, value: float) -> float:
+        return math.log10(value) if self._log else value
+
+    def take(self, text: str, x: float, y: float) -> bool:
+        """Whether there is room for a label above the point at (x, y), which is then taken."""
+        centre, height = (self._along(x) - self._left) * self._per_x, (y - self._bottom) * self._per_y
+        half = len(text) * _LETTER_WIDTH / 2
+        if any(abs(centre - c) < half + h and abs(height - y) < _LETTER_HEIGHT for c, y, h in self._taken):
+            return False
+        self._taken.append((centre, height, half))
+        return True
 
 
 def _error_bars(points: pd.DataFrame, axis: str, colour: str, place: Callable[[str], list[Any]]) -> dict[str, Any]:

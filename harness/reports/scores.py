@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
+from harness.core.numbers import significant_text
 from harness.results.record import CellRecord
 
 ACCURACY = "accuracy"
@@ -139,7 +140,7 @@ def score_text(record: CellRecord, *, narrow: bool = False) -> str:
         share = share_text(1 - record.mismatch_share)
         return f"agreement {share}, at most {record.max_lsb_diff:g} LSB off, n={record.reference_samples}"
     if record.nrmse is not None:
-        return f"NRMSE {record.nrmse:.2g} to the reference n={record.reference_samples}"
+        return f"NRMSE {significant_text(record.nrmse)} to the reference n={record.reference_samples}"
     return ""
 
 

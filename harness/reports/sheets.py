@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CELL_LIMIT = 32767
 
 #: the most lines that a row shows of a wrapped text, and the height of one
-_MOST_LINES, _LINE_POINTS = 6, 13.5
+MOST_LINES, _LINE_POINTS = 6, 13.5
 
 #: background and text colours of outcomes, readable in print and for colour-blind readers by their words
 OUTCOME_COLOURS = {
@@ -109,9 +109,14 @@ def write_lines(sheet: Worksheet, styles: Styles, lines: Iterable[str], row: int
 
 
 def fit_row(
-    sheet: Worksheet, row: int, texts: Iterable[tuple[str, float]], options: dict[str, Any] | None = None
+    sheet: Worksheet,
+    row: int,
+    texts: Iterable[tuple[str, float]],
+    options: dict[str, Any] | None = None,
+    *,
+    most_lines: int = MOST_LINES,
 ) -> None:
-    """Sets the height of a row by its wrapped texts, which programs do differently where nobody says: one line to `_MOST_LINES`.
+    """Sets the height of a row by its wrapped texts, which programs do differently where nobody says: one line to `most_lines`.
 
     What is longer is cut on the screen only: the cell holds all of it.
 
@@ -119,8 +124,9 @@ def fit_row(
         texts: each text with its column's width in characters.
         options: of the row, as xlsxwriter takes them.
     """
-    lines = max((math.ceil((len(text) + 3) / width) for text, width in texts), default=1)
-    sheet.set_row(row, min(max(lines, 1), _MOST_LINES) * _LINE_POINTS + 1.5, None, options or {})
+    # A column holds a little more than its width in characters: that is in the font's digits, which are wide.
+    lines = max((len(textwrap.wrap(text, max(int(width * 1.08), 1))) for text, width in texts), default=1)
+    sheet.set_row(row, min(max(lines, 1), most_lines) * _LINE_POINTS + 1.5, None, options or {})
 
 
 def write_frame(sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:

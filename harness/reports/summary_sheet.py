@@ -48,6 +48,8 @@ COUNT_BLOCK = (
 )
 #: an accuracy loss from which on a cell turns amber, and red
 LOSS_AMBER, LOSS_RED = 0.01, 0.03
+#: the most lines of a row: a reason is long in one block, and its row is that of all others
+_MOST_LINES = 3
 #: rows above the recipes: title, data, two of heads
 _TOP = 4
 
@@ -74,7 +76,7 @@ def _set_up_page(sheet: Worksheet, summary: Summary) -> None:
     """On paper, one page per device and backend, each with the recipes beside it."""
     sheet.set_landscape()
     sheet.set_paper(9)
-    sheet.set_print_scale(58)
+    sheet.set_print_scale(49)
     sheet.repeat_columns(0, 1)
     sheet.repeat_rows(0, _TOP - 1)
     breaks = [2 + position * len(BLOCK) for position in range(1, len(summary.columns))]
@@ -140,7 +142,7 @@ def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int, blocks: li
             write_value(sheet, row, left + offset, value, style, styles.numbers.get(kind))
             if kind == "wrap" and value:
                 wrapped.append((value, width))
-    fit_row(sheet, row, wrapped)
+    fit_row(sheet, row, wrapped, most_lines=_MOST_LINES)
 
 
 def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list[Any]:

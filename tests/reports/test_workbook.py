@@ -79,7 +79,9 @@ def test_a_summary_has_a_block_per_device_with_accuracy_latency_outcome_and_plac
 def test_unsupported_wrong_failed_and_not_run_are_told_apart_with_their_reasons(book):
     rows = {row[0]: row for row in rows_of(book["Summary mnist-cnn"])}
     tflite, npu = 2 + 2 * len(BLOCK), 2 + 3 * len(BLOCK)
-    assert rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + len(BLOCK) - 1]
+    assert (
+        rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + len(BLOCK) - 1]
+    )
     assert rows["ptq-default"][tflite + 4] is None
     assert rows["ptq-aeq-dyn8"][tflite] == "wrong" and "nrmse 1.31" in rows["ptq-aeq-dyn8"][tflite + len(BLOCK) - 1]
     assert rows["ft-float32"][npu] == "failed" and "was lost" in rows["ft-float32"][npu + len(BLOCK) - 1]
