@@ -18,10 +18,13 @@ def near_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     typed = name.lower()
     matcher = SequenceMatcher(None, "", typed)
     ratios = {}
+    short = len(typed) <= _SHORT
     for candidate in sorted(known):
+        if short and candidate[:1].lower() != typed[:1]:
+            continue  # of `npu` and `cpu` nobody meant the other
         matcher.set_seq1(candidate.lower())
         ratios[candidate] = matcher.ratio()
     best = max(ratios.values(), default=0.0)
-    least = max(_NEAR_SHORT if len(typed) <= _SHORT else _NEAR, best - _BEHIND)
+    least = max(_NEAR_SHORT if short else _NEAR, best - _BEHIND)
     near = sorted((c for c, ratio in ratios.items() if ratio >= least), key=lambda c: (-ratios[c], c))
     return near[:most]
