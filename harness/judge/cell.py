@@ -108,7 +108,7 @@ def _note_bench(record: CellRecord, bench: BenchResult) -> None:
 
 
 def _note_stats(record: CellRecord, stats: WorkerStats) -> None:
-    record.memory_peak_bytes = stats.memory_peak_bytes
+    record.memory_peak_bytes, record.memory_baseline_bytes = stats.memory_peak_bytes, stats.memory_baseline_bytes
     record.arena_bytes, record.stack_peak_bytes = stats.arena_bytes, stats.stack_peak_bytes
     record.model_bytes, record.code_bytes = stats.model_bytes, stats.code_bytes
     record.governor, record.frequency_hz, record.temperature_c = stats.governor, stats.frequency_hz, stats.temperature_c

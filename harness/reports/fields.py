@@ -29,6 +29,7 @@ Kind = Literal[
     "ops",
     "compiled",
     "prediction",
+    "settings",
     "findings",
     "vendor",
     "figures",
@@ -94,8 +95,10 @@ FIELDS: tuple[Field, ...] = (
         _NOT_RUN,
     ),
     _field("metric", "text", "What the answers are judged by: the metric's name.", _NO_METRIC),
+    _field("metric_title", "text", "What tables call its score.", _NO_METRIC + ", or before titles were kept"),
     _field("metric_unit", "text", "The unit of score.", "the score has none, or " + _NO_METRIC),
     _field("metric_direction", "direction", "Which way score gets better.", _NO_METRIC),
+    _field("metric_settings", "settings", "The metric's settings by name.", _NO_METRIC + ", or before they were kept"),
     _field("score", "number", "The metric's figure over the evaluated samples, on the device.", _NO_LABELS),
     _field("score_low", "number", "Lower end of its 95 % interval.", _NO_LABELS),
     _field("score_high", "number", "Upper end of its 95 % interval.", _NO_LABELS),
@@ -198,8 +201,15 @@ FIELDS: tuple[Field, ...] = (
     _field(
         "memory_peak_bytes",
         "bytes",
-        "Peak memory of the worker process on top of Python, numpy and the runtime: what model and delegate take.",
+        "The most resident memory that the worker process took on top of memory_baseline_bytes: what model and delegate "
+        "take. Where that is null, Python, numpy and the runtime are counted too.",
         _BOARD,
+    ),
+    _field(
+        "memory_baseline_bytes",
+        "bytes",
+        "What the worker held before the model: Python, numpy and the runtime. A process of one's own needs the sum.",
+        "the record was made before it was kept, or " + _BOARD,
     ),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
     _field(

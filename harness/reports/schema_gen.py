@@ -69,6 +69,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "op_check": _object(
         {"verdict": _TEXT, "right": _COUNT, "wrong": {"type": "array"}, "not_checked": {"type": "array"}}
     ),
+    "settings": {"type": "object"},
     "vendor": _object({"program": _TEXT, "mean_ns": _COUNT, "count": _COUNT, "ops": {"type": "array"}}),
     "compiled": _object(
         {
@@ -119,6 +120,7 @@ _KIND_TEXT = {
     "prediction": "object",
     "figures": "list of objects",
     "op_check": "object",
+    "settings": "object",
     "vendor": "object",
     "findings": "list of objects",
 }

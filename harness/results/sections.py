@@ -64,10 +64,14 @@ class Model(Section):
 class Score(Section):
     """How good the answers are, by the workload's metric; nothing of it where there is no metric or no labels."""
 
-    #: the metric's name, the unit of its score, and which way it gets better
+    #: the metric's name, what tables call its score, the unit of the score, and which way it gets better: tables made later,
+    #: where nobody knows the metric any more, need no more than this
     metric: str | None = None
+    metric_title: str | None = None
     metric_unit: str | None = None
     metric_direction: Direction | None = None
+    #: its settings, by the names of its dataclass fields
+    metric_settings: dict[str, Any] | None = None
     score: float | None = None
     #: 95 % interval; the metric says by which method
     score_low: float | None = None
@@ -157,7 +161,10 @@ class Counts(Section):
 class Memory(Section):
     """What a cell takes of its board."""
 
+    #: of a Linux board's worker: the most that it took on top of what it held before the model (Python, numpy, the runtime),
+    #: and that. Without the second the first holds both: the record is of an agent that did not tell them apart.
     memory_peak_bytes: int | None = None
+    memory_baseline_bytes: int | None = None
     #: of a microcontroller: what tensors take as planned, the stack's high-water mark, the model as it lies on the board, the
     #: firmware's code and constants
     arena_bytes: int | None = None
