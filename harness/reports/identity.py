@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from harness.results.record import CellRecord
+from harness.results.record import CellKey, CellRecord
 
 #: digits of the hash in a name, as in the names of exported files
 _DIGITS = 8
@@ -20,8 +20,15 @@ _Name = tuple[str, str | None]
 
 
 def newest_per_model(records: Iterable[CellRecord]) -> list[CellRecord]:
-    """One record per cell key and model, the last one given: records come oldest first."""
-    return list({(record.key, record.model_sha256): record for record in records}.values())
+    """One record per cell key and model, the last one given: records come oldest first.
+
+    A record that does not say its model gives way to any later one of its key.
+    """
+    newest: dict[tuple[CellKey, str | None], CellRecord] = {}
+    for record in records:
+        newest.pop((record.key, None), None)
+        newest[record.key, record.model_sha256] = record
+    return list(newest.values())
 
 
 def told_apart(records: Sequence[CellRecord]) -> list[CellRecord]:

@@ -230,7 +230,7 @@ class SuiteSession:
         """Every model of the run, built and with its samples; one dataset after the other, as suites may share a model."""
         source = replace(self.source, samples=most_samples(self.devices, self.options.samples))
         requests = {_model_key(c.key): c.request for c in self._cells}
-        models = {}
+        models: dict[_ModelKey, PreparedModel] = {}
         for dataset in dict.fromkeys(c.key.dataset for c in self._cells):
             mine = {key: request for key, request in requests.items() if key[2] == dataset}
             prepared = prepare_requests(list(mine.values()), source, say=self.say)
