@@ -16,7 +16,7 @@ _DIGITS = 8
 UNKNOWN = "unknown model"
 
 #: what one model is called by in records: workload and model_sha256
-_Name = tuple[str, str | None]
+_Name = tuple[str, str]
 
 
 def newest_per_model(records: Iterable[CellRecord]) -> list[CellRecord]:
@@ -69,7 +69,7 @@ def _namer(records: Sequence[CellRecord]) -> Callable[[CellRecord], str]:
         workload = record.key.workload
         if len(several.get(workload, ())) < 2:
             return workload
-        family = families.get((workload, record.model_sha256))
+        family = families.get((workload, record.model_sha256)) if record.model_sha256 else None
         return f"{workload} [{family[:_DIGITS] if family else UNKNOWN}]"
 
     return name_of
@@ -102,5 +102,5 @@ def _families(records: Sequence[CellRecord]) -> dict[_Name, str]:
     members: dict[_Name, list[_Name]] = {}
     for name in parents:
         members.setdefault(root(name), []).append(name)
-    lowest = {key: min(names, key=lambda name: (seeds[name], str(name[1]))) for key, names in members.items()}
-    return {name: str(lowest[root(name)][1]) for name in parents}
+    lowest = {key: min(names, key=lambda name: (seeds[name], name[1])) for key, names in members.items()}
+    return {name: lowest[root(name)][1] for name in parents}

@@ -119,6 +119,17 @@ def scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return machine_of(nodeid, locks) or nodeid
 
+        def remove_node(self, node: Any) -> str | None:
+            """Takes a worker away and says which test it crashed in, if it did: that test is not handed out again."""
+            units = self.assigned_work[node].values()
+            crashed = next(((unit, test) for unit in units for test, done in unit.items() if not done), None)
+            if crashed is not None:
+                # Left open, it would crash one worker after the other.
+                unit, test = crashed
+                unit[test] = True
+            super().remove_node(node)
+            return None if crashed is None else test
+
     return BoardScheduling(config, log)
 
 
