@@ -7,14 +7,17 @@ workers that needed each other's would wait for ever. The leases hold all the sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError
-from harness.results.layout import new_run_id
+from harness.core.paths import results_dir
+from harness.results.layout import STORE_NAME, ensure_writable, new_run_id, store_path
 from harness.results.record import RunInfo
+from harness.results.running import only_one
 from harness.results.store import Store
 
 if TYPE_CHECKING:
@@ -44,20 +47,31 @@ class SharedRun:
 
     run: str = field(default_factory=new_run_id)
     summary: str = ""
+    _lock: ExitStack = field(default_factory=ExitStack)
+
+    @staticmethod
+    def begin(results: str | None) -> SharedRun:
+        """A run for workers to fill; its lock says as long as this process lives that it is under way.
+
+        Raises:
+            UserInputError: the results folder cannot be written.
+        """
+        folder = results_dir(results)
+        ensure_writable(folder, STORE_NAME)
+        shared = SharedRun()
+        shared._lock.enter_context(only_one(folder, shared.run))
+        return shared
 
     def finish(self, results: str | None, *, interrupted: bool) -> None:
         """Closes the run and exports its tables, after all workers; nothing where no worker began it."""
-        from harness.core.paths import results_dir
-        from harness.results.layout import store_path
-
         folder = results_dir(results)
-        if not store_path(folder).is_file():
-            return
-        with Store.open(folder) as store:
-            if self.run not in {info.run for info in store.runs()}:
+        with self._lock:
+            if not store_path(folder).is_file():
                 return
-            state = "interrupted" if interrupted else "finished"
-            self.summary = tables_line(self.run, store, folder, state=state)
+            with Store.open(folder) as store:
+                if self.run in {info.run for info in store.runs()}:
+                    state = "interrupted" if interrupted else "finished"
+                    self.summary = tables_line(self.run, store, folder, state=state)
 
 
 def tables_line(run: str, store: Store, results: Path, *, state: str) -> str:

@@ -95,11 +95,18 @@ def _share_of(config: pytest.Config) -> Share | None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """In the controller of pytest-xdist, for each worker, also one that takes a crashed one's place: names the one run."""
+    from harness.core.errors import HarnessError
     from harness.suites.parallel import SharedRun
 
-    if node.config.option.device:
-        shared = node.config.stash.setdefault(_SHARED_RUN, SharedRun())
-        node.workerinput["harness_run"] = shared.run
+    option, stash = node.config.option, node.config.stash
+    if not option.device:
+        return
+    try:
+        shared = stash.get(_SHARED_RUN, None) or SharedRun.begin(option.results)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    stash[_SHARED_RUN] = shared
+    node.workerinput["harness_run"] = shared.run
 
 
 @pytest.hookimpl(optionalhook=True)

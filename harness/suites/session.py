@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
 from harness.run.device import DeviceRunner
@@ -136,6 +138,7 @@ class SuiteSession:
     #: cells run once, however many tests look at them
     _records: dict[CellKey, CellRecord] = field(default_factory=dict)
     _unprepared: HarnessError | None = None
+    _lock: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.options = run_options(self.option)
@@ -248,6 +251,9 @@ class SuiteSession:
             planned=list(dict.fromkeys(c.key for c in self._cells)),
             environment={"harness": __version__, "kind": "suite", "options": asdict(self.options)},
         )
+        if self.share is None:
+            # Says as long as this process lives that the run is under way; of a shared run its controller does.
+            self._lock.enter_context(only_one(self.results, info.run))
         begin_or_join(store, info)
         execution = Execution(
             run=info.run,
@@ -284,7 +290,7 @@ class SuiteSession:
         begun, self._begun = self._begun, None
         if begun is None:
             return
-        with begun.store:
+        with self._lock, begun.store:
             if self.share is None:
                 state = "interrupted" if interrupted else "finished"
                 self.summary = tables_line(begun.execution.run, begun.store, self.results, state=state)

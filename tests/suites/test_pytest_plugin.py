@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from harness.results.running import settled
 from harness.results.store import Store
 from tests.cli.test_cli import OFF
 from tests.support.tiny_model import float_mlp
@@ -169,3 +170,14 @@ def test_one_model_on_two_data_sets_is_judged_on_each(suite, tmp_path):
     assert "2 passed" in result.stdout, result.stdout
     with Store.open(suite.results, create=False) as store:
         assert sorted(c.samples for c in store.cells()) == [33, 40]
+
+
+def test_a_pytest_that_was_killed_leaves_an_interrupted_run(suite):
+    (suite.folder / "test_tiny.py").write_text(
+        (suite.folder / "test_tiny.py").read_text() + "\n    import os\n    os.kill(os.getpid(), 9)\n"
+    )
+    assert suite("--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s").returncode == -9
+    with Store.open(suite.results, create=False) as store:
+        (run,) = store.runs()
+        assert run.state == "running" and settled(store, run).state == "interrupted"
+        assert [c.outcome for c in store.cells(run=run.run)] == ["ok"]
