@@ -18,6 +18,8 @@ from harness.variants.recipe import Recipe
 
 #: findings about one runtime, which their `where` names as records do: `tflite-runtime 2.14.0`
 RUNTIME_CODES = frozenset({"runtime-refuses", "runtime-wrong"})
+#: types of values that are counted and not measured
+_COUNTING = frozenset({"int32", "int64", "uint32", "uint64", "bool", "string"})
 #: a stored scale further than this from the computed one is not a matter of rounding
 _ULP_LIMIT = 4.0
 #: the converter leaves weights with fewer elements than this in float when it quantizes dynamically
@@ -157,7 +159,8 @@ def _io_types(graph: Graph, recipe: Recipe) -> list[Finding]:
     asked = recipe.conversion.io_type
     for side, tensors in zip(("input", "output"), model_io(graph), strict=True):
         for io in tensors:
-            if io.dtype != asked:
+            # Token numbers and class numbers are no quantized values: no converter option changes their type.
+            if io.dtype != asked and io.dtype not in _COUNTING:
                 findings.append(
                     Finding(
                         code="io-type",
