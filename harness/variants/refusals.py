@@ -38,8 +38,8 @@ _CONVERTER = (
     ),
     (
         re.compile(r"'tf\.BitwiseAnd' op is neither a custom op nor a flex op"),
-        "keras.ops.argmax (Keras 3) works on the bits of its input, which TFLite has no kernel for; leave it out and end the model "
-        "with the scores, of which the metrics take the largest",
+        "keras.ops.argmax (Keras 3) works on the bits of its input, which TFLite has no kernel for; leave it out and end the "
+        "model with the scores, of which the metrics take the largest",
     ),
     (
         re.compile(r"'tf\.(?P<op>\w+)' op is neither a custom op nor a flex op"),

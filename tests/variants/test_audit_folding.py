@@ -6,7 +6,7 @@ import pytest
 from harness.tflite.graph import read_graph
 from harness.variants.audit.tflite import audit_graph
 from harness.variants.recipe import parse_recipe
-from tests.support.tiny_model import int8_dense
+from tests.support.tiny_model import Node, Tensor, build, int8_dense
 
 #: twice what the file's kernel of 10 channels holds: what a factor of 1/2 makes of it
 LIMIT = 2.54
@@ -80,3 +80,15 @@ def test_the_files_kernel_is_half_of_what_the_layer_has():
     graph = read_graph(int8_dense())
     weights = next(t for t in graph.tensors if t.name == "w")
     assert np.abs(weights.data()).max() == 127 and weights.scales == pytest.approx((0.01,))
+
+
+def test_token_and_class_numbers_are_no_broken_promise_of_a_recipe():
+    tensors = [
+        Tensor(name="tokens", shape=(1, 4), dtype="int32"),
+        Tensor(name="axis", shape=(), dtype="int32", data=np.array(1, np.int32)),
+        Tensor(name="class", shape=(1,), dtype="int32"),
+    ]
+    data = build(tensors, [Node(op="ARG_MAX", inputs=(0, 1), outputs=(2,))], inputs=(0,), outputs=(2,))
+    report = audit_graph(read_graph(data), "m", parse_recipe("ptq-int8-io"))
+    assert "io-type" not in {f.code for f in report.findings}
+    assert "io-type" in codes([dense()], "ptq-float32")

@@ -1,12 +1,12 @@
 """Recurrent layers that keep their state between calls (`stateful=True`), described without it.
 
-Such a layer writes its state into a variable, which no conversion here keeps, and its batch is fixed. Every sample starts from the
-initial state anyway (docs/guides/adding-a-workload.md); where a workload carries it over a sequence, the runtime's own op does.
+Such a layer writes its state into a variable, which no conversion here keeps, and its batch is fixed. Every sample starts from
+the initial state anyway (docs/guides/adding-a-workload.md); where a workload carries it over a sequence, the runtime's own op
+does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from harness.workloads.keras.safety import objects
@@ -22,15 +22,8 @@ def to_stateless(config: dict[str, Any]) -> None:
         layer["stateful"] = False
     if not stateful:
         return
-    for node in _dicts(config):
+    for node in objects(config):
         for name in _BATCHES:
             shape = node.get(name)
             if isinstance(shape, list) and len(shape) > 1 and isinstance(shape[0], int):
                 node[name] = [None, *shape[1:]]
-
-
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-    for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _dicts(item)
