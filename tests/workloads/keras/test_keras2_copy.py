@@ -9,7 +9,7 @@ from harness.workloads.keras.keras2_copy import TOLERANCE, difference
 
 COPIED = (
     "nested", "nested-shared", "nested-two-answers", "branches", "shared-layer", "arithmetic", "leaky-prelu", "norms",
-    "augmented", "gelu", "mixed-precision", "uint8-input", "sigmoid-behind-reshape", "lstm", "lstm-both-ways", "gru",
+    "augmented", "gelu", "mixed-precision", "uint8-input", "sigmoid-behind-reshape", "lstm", "lstm-both-ways", "lstm-stateful", "gru",
     "gru-unrolled", "attention", "words",
 )  # fmt: skip
 REFUSED = {
