@@ -9,8 +9,8 @@ from harness.workloads.keras.keras2_copy import TOLERANCE, difference
 
 COPIED = (
     "nested", "nested-shared", "nested-two-answers", "branches", "shared-layer", "arithmetic", "leaky-prelu", "norms",
-    "augmented", "gelu", "mixed-precision", "uint8-input", "sigmoid-behind-reshape", "lstm", "lstm-both-ways", "lstm-stateful", "gru",
-    "gru-unrolled", "attention", "words",
+    "augmented", "gelu", "mixed-precision", "uint8-input", "sigmoid-behind-reshape", "lstm", "lstm-both-ways", "gru",
+    "lstm-stateful", "gru-unrolled", "attention", "words",
 )  # fmt: skip
 REFUSED = {
     "hard-sigmoid": "layer 'gate' (Dense) uses hard_sigmoid, which is another function in Keras 2",
