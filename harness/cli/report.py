@@ -38,7 +38,9 @@ def _filter_option(name: str):
 @_filter_option("recipe")
 @_filter_option("device")
 @_filter_option("backend")
-@click.option("--all-runs", is_flag=True, help="The newest record of each cell over all runs, instead of one run.")
+@click.option(
+    "--all-runs", is_flag=True, help="The newest record of each cell and model over all runs, instead of one run."
+)
 @click.option("--all-findings", is_flag=True, help="Console: also findings of severity info, not only their number.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
 @click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
@@ -103,7 +105,7 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
 
     filters = _filters(choice)
     if run is None:
-        return Report.of(store.cells(latest=True, **filters), results=folder)
+        return Report.of(store.cells(**filters), results=folder)
     from harness.results.running import settled
 
     info = settled(store, store.run(run))

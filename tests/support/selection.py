@@ -57,6 +57,8 @@ SLOW_FILES = {
     "measure/test_bench_wrong.py": "planted defects in whole networks",
     "measure/test_rescaled.py": "thousands of scores",
     "run/test_question.py": "whole runs",
+    "suites/test_guide.py": "whole runs",
+    "suites/test_parallel.py": "whole runs",
     "suites/test_pytest_plugin*.py": "whole runs",
     "tflite/plan/test_plan_reference.py": "random networks on two runtimes",
     "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
