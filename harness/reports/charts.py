@@ -98,6 +98,7 @@ def _bars(record: CellRecord) -> dict[str, float | None]:
     """How far the ends of a point's intervals lie from it; of counts, the least and the most that were counted."""
     low, high = score_interval_of(record)
     time = (record.latency_median_low_ns, record.latency_median_ns, record.latency_median_high_ns)
+    count: tuple[int | None, int | None, int | None]
     if record.instructions is not None:
         count = (record.instructions_min, record.instructions, record.instructions_max)
     else:

@@ -126,6 +126,7 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
     placement = placement_text(record) if measured else ""
     score, beside = score_of(record), score_text(record)
     flash = ""
+    figures: list[int | float | str | None]
     if counted:
         bounds = count_bounds_text(record)
         figures = [
