@@ -46,7 +46,7 @@ COUNT_BLOCK = (
     ("stack (bytes)", 9, "count"),
     ("flash: firmware + model (bytes); placement; why not ok", 40, "wrap"),
 )
-#: an accuracy loss from which on a cell turns amber, and red
+#: a loss of score from which on a cell turns amber, and red
 LOSS_AMBER, LOSS_RED = 0.01, 0.03
 #: the most lines of a row: a reason is long in one block, and its row is that of all others
 _MOST_LINES = 3
