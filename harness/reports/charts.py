@@ -98,10 +98,9 @@ def _bars(record: CellRecord) -> dict[str, float | None]:
     """How far the ends of a point's intervals lie from it; of counts, the least and the most that were counted."""
     low, high = score_interval_of(record)
     time = (record.latency_median_low_ns, record.latency_median_ns, record.latency_median_high_ns)
+    count = (record.cycles_min, record.cycles, record.cycles_max)
     if record.instructions is not None:
         count = (record.instructions_min, record.instructions, record.instructions_max)
-    else:
-        count = (record.cycles_min, record.cycles, record.cycles_max)
     below, above = _reach(*time)
     return {
         **dict(zip(_BARS["score"], _reach(low, score_of(record), high), strict=True)),
