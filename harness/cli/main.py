@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
     "audit": ("audit", "Explain what a model's quantization really is."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
+    "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
     "judge": ("judge", "Judge a stored run again, by today's rules."),
     "devices": ("devices", "List, check, add and enroll devices."),
     "emulator": ("emulator", "Build, start, stop and list emulated boards."),

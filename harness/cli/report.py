@@ -38,7 +38,9 @@ def _filter_option(name: str):
 @_filter_option("recipe")
 @_filter_option("device")
 @_filter_option("backend")
-@click.option("--all-runs", is_flag=True, help="The newest record of each cell over all runs, instead of one run.")
+@click.option(
+    "--all-runs", is_flag=True, help="The newest record of each cell and model over all runs, instead of one run."
+)
 @click.option("--all-findings", is_flag=True, help="Console: also findings of severity info, not only their number.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
 @click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
@@ -67,7 +69,7 @@ def command(
         if choice["list_runs"]:
             _list(store, json_file)
             return
-        report = _load(store, None if choice["all_runs"] else run, choice)
+        report = _load(store, None if choice["all_runs"] else run, choice, folder)
         for text in store.damaged:
             click.echo(f"warning: {text}", err=True)
     if not report.records and not report.planned:
@@ -78,7 +80,7 @@ def command(
     if json_file:
         from harness.reports.jsonout import write_json
 
-        write_json(json_file, report.run, report.records)
+        write_json(json_file, report.run, report.records, report.answers)
     _say_how_to_resume(report, folder)
 
 
@@ -97,19 +99,19 @@ def _filters(choice: dict[str, Any]) -> dict[str, Any]:
     return {name: choice[f"{name}s"] for name in ("workload", "recipe", "device", "backend") if choice[f"{name}s"]}
 
 
-def _load(store: Store, run: str | None, choice: dict[str, Any]) -> Report:
+def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -> Report:
     """The chosen cells, of one run with its plan, or the newest of all runs (`run` None)."""
     from harness.reports.report import Report
 
     filters = _filters(choice)
     if run is None:
-        return Report.of(store.cells(latest=True, **filters))
+        return Report.of(store.cells(**filters), results=folder)
     from harness.results.running import settled
 
     info = settled(store, store.run(run))
-    _check_names(filters, info.planned, store.cells(run=info.run))
+    check_names(filters, info.planned, store.cells(run=info.run))
     planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
-    return Report.of(store.cells(run=info.run, **filters), info, planned)
+    return Report.of(store.cells(run=info.run, **filters), info, planned, results=folder)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -121,7 +123,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def _check_names(filters: dict[str, Any], planned: list[CellKey], records: list[CellRecord]) -> None:
+def check_names(filters: dict[str, Any], planned: list[CellKey], records: list[CellRecord]) -> None:
     """A filter that matches nothing is a mistake, and near names are suggested.
 
     Raises:
@@ -148,7 +150,7 @@ def _write(report: Report, format_: str, output: str | None, *, all_findings: bo
 
         jsonout.write_text(target, markdown(report))
     elif format_ == "json":
-        jsonout.write_json(target, report.run, report.records)
+        jsonout.write_json(target, report.run, report.records, report.answers)
     elif format_ == "csv":
         from harness.reports import csvs
 

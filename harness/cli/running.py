@@ -67,11 +67,12 @@ def print_result(result: RunResult, json_file: str | None) -> None:
 
     # With JSON on stdout the tables go beside it, so that a pipe gets JSON and nothing else.
     to_stderr = json_file == "-"
-    print_report(Report.of(result.records, result.info), console=make_console(stderr=to_stderr))
+    report = Report.of(result.records, result.info, results=result.results)
+    print_report(report, console=make_console(stderr=to_stderr))
     if json_file:
         from harness.reports.jsonout import write_json
 
-        write_json("-" if to_stderr else Path(json_file), result.run, list(result.records))
+        write_json("-" if to_stderr else Path(json_file), result.run, list(result.records), report.answers)
         click.echo(f"JSON: {json_file}", err=True)
     click.echo(f"run {result.run}: {counted(result)}", err=to_stderr)
     if result.export:

@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.reports import fallback
+from harness.reports.answer.show import print_reasons, print_sentences
 from harness.reports.console_cells import STYLES, print_cells
-from harness.reports.report import NO_ANSWER, Report, answer_title
-from harness.reports.scores import ACCURACY, delta_text, score_text
-from harness.reports.summary import Answer, Summary, answers
-from harness.reports.values import clean, folded_text, latency_text, size_text
+from harness.reports.report import Report
+from harness.reports.scores import ACCURACY
+from harness.reports.summary import Summary
+from harness.reports.values import clean, folded_text
 from harness.results.record import CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 _SEVERITY_STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
 
@@ -61,8 +61,12 @@ def print_report(
     report = report if isinstance(report, Report) else Report.of(report)
     if report.info and (report.not_run or report.info.state != "finished"):
         console.print(f"run {report.run} ({report.info.state}): {report.counts_text}", markup=False)
+    print_sentences(console, report.answers, report.run_folder)
     for summary in report.summaries:
         _print_summary(console, summary)
+        print_reasons(
+            console, [a for a in report.answers if (a.workload, a.dataset) == (summary.workload, summary.dataset)]
+        )
     _print_problems(console, report)
     _print_fallback(console, report)
     _print_findings(console, report, all_findings=all_findings)
@@ -80,43 +84,6 @@ def _print_summary(console: Console, summary: Summary) -> None:
     console.print()
     for note in summary.notes:
         console.print(Text(note, style="dim"))
-    _print_answers(console, summary)
-
-
-def _print_answers(console: Console, summary: Summary) -> None:
-    """The headline: per device and backend the recipes to take, one line each."""
-    from rich.text import Text
-
-    chosen = answers(summary)
-    if not chosen:
-        console.print(Text(NO_ANSWER))
-        return
-    console.print(Text(f"{answer_title([summary])}:"))
-    for column in summary.columns:
-        mine = [answer for answer in chosen if answer.column == column]
-        if mine:
-            console.print(Text(f"  {clean(column.text)}", style="bold"))
-            console.print(_answer_lines(mine))
-
-
-def _answer_lines(chosen: list[Answer]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for answer in chosen:
-        r = answer.record
-        score, latency = score_text(r, narrow=True), latency_text(r, narrow=True)
-        texts = (
-            f"    {', '.join(answer.merits)}",
-            r.key.recipe,
-            score,
-            delta_text(r),
-            latency,
-            f"{size_text(r.size_bytes)} B" if r.size_bytes is not None else "",
-        )
-        table.add_row(*(Text(text) for text in texts))
-    return table
 
 
 def _print_problems(console: Console, report: Report) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.reports import fallback
-from harness.reports.report import NO_ANSWER, Report, answer_title, answers_frame
+from harness.reports.answer.answer import Answer
+from harness.reports.answer.page import answer_lines, reason_lines
+from harness.reports.report import Report
 from harness.reports.scores import ACCURACY
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_text
@@ -38,19 +41,17 @@ def _cell(value: object) -> str:
     return "" if is_missing(value) else escape(f"{value:.4f}" if isinstance(value, float) else value)
 
 
-def summary_section(summary: Summary) -> list[str]:
-    """Headline, table and notes of one workload."""
+def summary_section(summary: Summary, answers: Sequence[Answer]) -> list[str]:
+    """Table and notes of one workload, and how its answers are known."""
     lines = [f"## {escape(summary.title)}", ""]
     if summary.dataset_note:
         lines += [f"Data: {escape(summary.dataset_note)}", ""]
     if summary.score_head != ACCURACY:
         lines += [f"Score: {escape(summary.score_head)}", ""]
-    answers = answers_frame(summary)
-    lines += [NO_ANSWER] if answers.empty else [f"{answer_title([summary])}:", "", frame_table(answers)]
-    lines += ["", "All cells:", "", frame_table(summary_text(summary)), ""]
+    lines += [frame_table(summary_text(summary)), ""]
     for note in summary.notes:
         lines += [escape(note), ""]
-    return lines
+    return lines + reason_lines(answers, escape, frame_table)
 
 
 def markdown(report: Report) -> str:
@@ -58,8 +59,10 @@ def markdown(report: Report) -> str:
     lines = [f"# {_title(report)}", "", f"{report.counts_text}.", ""]
     if report.info and report.info.state != "finished":
         lines += [f"This run is {report.info.state}; what is missing is shown as not run.", ""]
+    lines += answer_lines(report.answers, escape) + _data(report)
     for summary in report.summaries:
-        lines += summary_section(summary)
+        mine = [a for a in report.answers if (a.workload, a.dataset) == (summary.workload, summary.dataset)]
+        lines += summary_section(summary, mine)
     lines += _problems(report) + _seeds(report) + _microcontrollers(report) + _fallback(report) + _findings(report)
     lines += [
         "## Environment",

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """The spread over seeds of every cell that ran with more than one: a difference within it shows nothing.
 
-    Statistics are over the cells with the outcome ok, from each cell's own median; medians are never averaged.
+    Statistics are over the cells with the outcome ok, from each cell's own median; medians are never averaged. Estimates are left
+    out: nothing ran.
     """
     import numpy as np
 
     groups: dict[tuple[str, ...], list[CellRecord]] = {}
-    for r in newest(in_order(records)):
+    for r in newest(in_order(r for r in records if r.outcome != "estimated")):
         groups.setdefault((r.key.workload, r.key.recipe, r.key.device, r.key.backend, r.key.dataset), []).append(r)
     rows = []
     for (workload, recipe, device, backend, _), cells in groups.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.report import NO_ANSWER, Report, answer_title, answers_frame
 from harness.reports.scores import is_share, score_delta_of, score_of, score_text, value_text
 from harness.reports.sheets import OUTCOME_COLOURS, Styles, colour_words, fit_row, write_lines, write_value
 from harness.reports.summary import Summary
@@ -82,33 +81,6 @@ def _set_up_page(sheet: Worksheet, summary: Summary) -> None:
     breaks = [2 + position * len(BLOCK) for position in range(1, len(summary.columns))]
     if breaks:
         sheet.set_v_pagebreaks(breaks)
-
-
-def write_answers(sheet: Worksheet, styles: Styles, report: Report) -> None:
-    """The first sheet: which recipe to take, per workload and device."""
-    title = f"Run {report.run}: {report.counts_text}" if report.run else f"Latest cells: {report.counts_text}"
-    sheet.write_string(0, 0, title, styles.title)
-    title = answer_title(report.summaries)
-    sheet.write_string(1, 0, f"{title}. Latencies of different time bases are not comparable.", styles.note)
-    row = 3
-    for summary in report.summaries:
-        sheet.write_string(row, 0, clean(summary.title), styles.bold)
-        row = write_lines(sheet, styles, [f"Data: {summary.dataset_note}"] if summary.dataset_note else [], row + 1)
-        frame = answers_frame(summary)
-        if frame.empty:
-            row = write_lines(sheet, styles, [NO_ANSWER], row) + 1
-            continue
-        for column, name in enumerate(frame.columns):
-            sheet.write_string(row, column, name, styles.head)
-        for offset, values in enumerate(frame.itertuples(index=False, name=None), start=1):
-            for column, value in enumerate(values):
-                write_value(sheet, row + offset, column, clean(value), styles.text)
-        row += len(frame) + 2
-    sheet.ignore_errors({"number_stored_as_text": "A1:G10000"})
-    for column, width in enumerate((48, 22, 30, 30, 10, 40, 14)):
-        sheet.set_column(column, column, width)
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
 
 
 def _write_heads(sheet: Worksheet, styles: Styles, summary: Summary, row: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from harness.core.files import short_name
 from harness.results.record import CellRecord
 from harness.workloads.checks.table import CODES
 
@@ -94,6 +95,11 @@ def clean(text: str | None, limit: int | None = None) -> str:
     visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
     line = re.sub(r"\s+", " ", visible).strip()
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def file_name(text: str) -> str:
+    """A text as part of a file name: letters, digits, dots and dashes, at most 50 of them."""
+    return short_name(re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed", 50)
 
 
 def folded_text(count: int) -> str:
@@ -212,7 +218,8 @@ def _figure(record: CellRecord, *, narrow: bool) -> tuple[str, str]:
     if latency_ns is None:
         return "", ""
     figure = " ".join(filter(None, (duration_text(latency_ns), latency_interval_text(record, narrow=narrow))))
-    return figure, f"n={record.latency_samples}"
+    starts = record.latency_starts or 1
+    return figure, f"n={record.latency_samples}" + (f", {starts} starts" if starts > 1 else "")
 
 
 def latency_interval_text(record: CellRecord, *, narrow: bool = False) -> str:

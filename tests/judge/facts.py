@@ -23,7 +23,6 @@ from harness.prepare.prepared import PreparedModel, ReferenceOutputs
 from harness.results.record import CellKey
 from harness.run.measurement import CellContext, Measurement
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 
 COUNT = 40
@@ -50,7 +49,6 @@ def model(**changes: Any) -> PreparedModel:
     base = PreparedModel(
         workload=KEY.workload,
         metric=get_metric("top1"),
-        tolerance=Tolerance(),
         recipe=KEY.recipe,
         seed=0,
         artifact=artifact,

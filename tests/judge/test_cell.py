@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.boards.base import BackendSpec, BenchResult, GraphCacheUse, NodePlace, PlacementResult, WorkerFailure
+from harness.core.finding import Finding
 from harness.judge.cell import judge
 from harness.run.measurement import CachedStart, Failure, Measurement, VendorRun
 from tests.judge.facts import OUTPUTS, context, measured, model
@@ -169,3 +170,11 @@ def test_a_vendors_program_without_figures_is_a_finding_and_nothing_else(run, wo
     record = judge(measured(vendor=(run,)), model(), context())
     assert codes(record) == ["vendor-benchmark-failed"] and words in record.findings[0].what
     assert (record.outcome, record.vendor_latency_ns) == ("ok", None)
+
+
+@pytest.mark.parametrize("code", ["runtime-wrong", "runtime-refuses"])
+def test_what_an_audit_says_of_a_runtime_stands_only_where_that_runtime_ran(code):
+    about = Finding(code=code, severity="error", where="runtime 1.0", what="computes wrong values there")
+    other = replace(about, where="runtime 2.0")
+    record = judge(measured(), model(findings=(about, other)), context())
+    assert [f for f in record.findings if f.code == code] == [about]

@@ -14,10 +14,10 @@ from harness.reports.charts import chart_points
 from harness.reports.console import make_console, print_report
 from harness.reports.csvs import csv_texts
 from harness.reports.markdown import markdown
-from harness.reports.report import Report, answer_title, answers_frame
+from harness.reports.report import Report
 from harness.reports.scores import delta_text, metric_title, score_head, score_text
 from harness.reports.seeds import seeds_table
-from harness.reports.summary import answers, summaries
+from harness.reports.summary import summaries
 from harness.reports.workbook import write_workbook
 from harness.results.record import OUTCOMES, CellRecord
 from tests.support.fixtures_results import MNIST, make_key, ok_record
@@ -99,20 +99,6 @@ def test_unit_and_direction_stand_beside_scores_in_csv_and_seeds(thermo):
         assert values == ["mean_absolute_error", title, "K", "lower"], name
 
 
-def test_the_answer_takes_the_least_error_and_what_is_within_a_percent_of_it(thermo):
-    [summary] = summaries(thermo)
-    chosen = {a.record.key.recipe: a.merits for a in answers(summary)}
-    assert chosen == {"ptq-default": ("fastest", "smallest"), "ptq-float32": ("best score",)}
-    assert answer_title([summary]) == "Which recipe to take, within 1 % of the best mean absolute error"
-    assert "mean absolute error (K, lower is better)" in answers_frame(summary).columns
-
-
-def test_one_headline_over_workloads_of_two_metrics(thermo, records):
-    both = summaries([*records, *thermo])
-    assert answer_title(both) == "Which recipe to take, within 1 % of the best score"
-    assert answer_title(both[:1]) == "Which recipe to take, within 1 point of the best accuracy"
-
-
 def test_console_and_markdown_say_what_the_score_is(thermo):
     for text in (printed(thermo), markdown(Report.of(thermo))):
         assert "Score: mean absolute error (K, lower is better)" in text
@@ -181,5 +167,6 @@ def test_what_did_not_end_well_is_a_problem_and_an_estimate_is_not():
 def test_only_what_is_ok_is_recommended_or_drawn():
     cells = [of_outcome(outcome) for outcome in OUTCOMES]
     [summary] = summaries(cells)
-    assert {a.record.outcome for a in answers(summary)} == {"ok"}
+    [answer] = Report.of(cells).answers
+    assert {c.record.outcome for c in answer.candidates} == {"ok"}
     assert chart_points([summary])["outcome"].unique().tolist() == ["ok"]

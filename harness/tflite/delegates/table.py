@@ -169,6 +169,8 @@ class DelegateTable(_Part):
     #: custom operators that it takes, such as those that its vendor's compiler puts into a model
     taken_custom: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    #: it sums in float16, whatever the model's types are: outputs may be further from the model's definition
+    float16_accumulation: bool = False
     #: an option of the delegate itself that lists further operators to refuse, separated by commas
     refuse_option: str | None = None
 
