@@ -38,11 +38,20 @@ def _filter_option(name: str):
 @_filter_option("recipe")
 @_filter_option("device")
 @_filter_option("backend")
-@click.option("--all-runs", is_flag=True, help="The newest record of each cell over all runs, instead of one run.")
+@click.option(
+    "--all-runs", is_flag=True, help="The newest record of each cell and model over all runs, instead of one run."
+)
+@click.option("--all-findings", is_flag=True, help="Console: also findings of severity info, not only their number.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
 @click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
 def command(
-    run: str, results: str | None, format_: str, output: str | None, json_file: str | None, **choice: Any
+    run: str,
+    results: str | None,
+    format_: str,
+    output: str | None,
+    json_file: str | None,
+    all_findings: bool,
+    **choice: Any,
 ) -> None:
     """Tables of a finished or interrupted RUN: an id, the unique beginning of one, or `latest`.
 
@@ -67,7 +76,7 @@ def command(
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
     if json_file != "-":  # stdout is the JSON's alone then
-        _write(report, format_, output)
+        _write(report, format_, output, all_findings=all_findings)
     if json_file:
         from harness.reports.jsonout import write_json
 
@@ -96,7 +105,7 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
 
     filters = _filters(choice)
     if run is None:
-        return Report.of(store.cells(latest=True, **filters), results=folder)
+        return Report.of(store.cells(**filters), results=folder)
     from harness.results.running import settled
 
     info = settled(store, store.run(run))
@@ -129,13 +138,13 @@ def check_names(filters: dict[str, Any], planned: list[CellKey], records: list[C
                 raise unknown_name(f"{kind} in this run", pattern, names)
 
 
-def _write(report: Report, format_: str, output: str | None) -> None:
+def _write(report: Report, format_: str, output: str | None, *, all_findings: bool) -> None:
     """Makes one form of the report."""
     from harness.reports import jsonout
 
     target = output or "-"
     if format_ == "console":
-        _print(report, output)
+        _print(report, output, all_findings=all_findings)
     elif format_ == "markdown":
         from harness.reports.markdown import markdown
 
@@ -154,17 +163,17 @@ def _write(report: Report, format_: str, output: str | None) -> None:
         _workbook(report, output)
 
 
-def _print(report: Report, output: str | None) -> None:
+def _print(report: Report, output: str | None, *, all_findings: bool) -> None:
     import io
 
-    from harness.reports.console import make_console, print_report
+    from harness.reports.console import PIPE_WIDTH, make_console, print_report
     from harness.reports.jsonout import write_text
 
     if output in (None, "-"):
-        print_report(report)
+        print_report(report, all_findings=all_findings)
         return
     text = io.StringIO()
-    print_report(report, console=make_console(file=text, width=120))
+    print_report(report, console=make_console(file=text, width=PIPE_WIDTH), all_findings=all_findings)
     write_text(output, text.getvalue())
 
 

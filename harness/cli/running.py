@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
+from harness.core.errors import ExitCode
 from harness.results.record import OUTCOMES
 from harness.run.matrix import Plan
 from harness.run.options import RunOptions
@@ -23,7 +24,8 @@ def run_and_report(
     """Runs, prints the tables, writes the JSON if asked for, and says where everything is.
 
     Raises:
-        HarnessError: for wrong input or failing results folder; KeyboardInterrupt after saying how to resume.
+        HarnessError: for wrong input or failing results folder.
+        click.exceptions.Exit: after an interruption, with 130; how to resume has been said then.
     """
     import click
 
@@ -51,7 +53,7 @@ def run_and_report(
                 f"  harness run --resume --results {shlex.quote(str(results))}",
                 err=True,
             )
-            raise
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
     print_result(result, json_file)
     return result
 

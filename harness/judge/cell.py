@@ -7,6 +7,7 @@ rules. Nothing is read or written here; the caller stores arrays and names them 
 from __future__ import annotations
 
 from harness.boards.base import BenchResult, WorkerStats
+from harness.core.finding import Finding
 from harness.judge.adapted import note_not_run, note_refused, note_stages
 from harness.judge.counts import note_evaluated, note_repeats
 from harness.judge.outcome import note_failure
@@ -20,6 +21,7 @@ from harness.judge.vendor import note_vendor
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
+from harness.variants.audit.findings import RUNTIME_CODES
 
 
 def judge(measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord:
@@ -77,8 +79,13 @@ def _new_record(measurement: Measurement, model: PreparedModel, context: CellCon
         affinity=list(context.backend.affinity) or None,
         kernels=context.backend.kernels,
         total_nodes=model.node_count,
-        findings=list(model.findings),
+        findings=[f for f in model.findings if _concerns(f, context)],
     )
+
+
+def _concerns(finding: Finding, context: CellContext) -> bool:
+    """Whether what an audit says of the model says something of this cell: a runtime's defect does where it is that runtime."""
+    return finding.code not in RUNTIME_CODES or finding.where == context.fingerprint.runtime
 
 
 def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedModel, context: CellContext) -> None:
@@ -92,7 +99,7 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
         _note_bench(record, measurement.bench)
     if measurement.evaluated is not None:
         note_evaluated(record, measurement.evaluated.counts)
-        note_outputs(record, measurement.evaluated.outputs, measurement.samples or 0, model, context.backend)
+        note_outputs(record, measurement, model, context.backend)
     if measurement.placement is not None:
         note_placement(record, measurement.placement, context.backend)
     if measurement.stats is not None:
@@ -108,7 +115,7 @@ def _note_bench(record: CellRecord, bench: BenchResult) -> None:
 
 
 def _note_stats(record: CellRecord, stats: WorkerStats) -> None:
-    record.memory_peak_bytes = stats.memory_peak_bytes
+    record.memory_peak_bytes, record.memory_baseline_bytes = stats.memory_peak_bytes, stats.memory_baseline_bytes
     record.arena_bytes, record.stack_peak_bytes = stats.arena_bytes, stats.stack_peak_bytes
     record.model_bytes, record.code_bytes = stats.model_bytes, stats.code_bytes
     record.governor, record.frequency_hz, record.temperature_c = stats.governor, stats.frequency_hz, stats.temperature_c

@@ -1,8 +1,8 @@
 """What a cell was judged by, as stored objects that its record names; read back, it is judged again.
 
-    tensors_object       JSON: the prepared model but for its arrays and files: tensors, quantization steps, metric, bounds
+    tensors_object       JSON: the prepared model but for its arrays and files: tensors, quantization steps, arithmetic, metric
     labels_object        labels of the evaluated samples          sample_ids_object     their ids
-    float_answers_object the float model's answers on them        reference_object      the reference's outputs
+    float_answers_object the float model's answers on them        reference_object      the references' outputs
     outputs_object       outputs                                  latency_object, counts_object   raw samples
     artifact_object      the .tflite, of cells that ended ok: nobody is judged by it, but it is what ships
     measurement_object   JSON: every other raw fact, and what the cell ran on; with the arrays that have no object of their own
@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ from harness.results.faults import CorruptStoreError
 from harness.results.objects import JSON, SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import described, restored
 
 #: arrays with an object of their own: path -> (field of the record, name in the object)
@@ -40,10 +39,12 @@ _OWN = {
     "model.labels": ("labels_object", SINGLE),
     "model.float_answers": ("float_answers_object", SINGLE),
 }
-#: the same of arrays that there are several of, one per output
+#: the same of arrays that there are several of, one per output: beginning of the path -> (field, beginning of the name)
 _PER_OUTPUT = {
-    "measurement.evaluated.outputs.": "outputs_object",
-    "model.reference.outputs.": "reference_object",
+    "measurement.evaluated.outputs.": ("outputs_object", "output_"),
+    "model.reference.outputs.": ("reference_object", "output_"),
+    "model.reference.companions.": ("reference_object", "companion_"),
+    "model.exact.outputs.": ("reference_object", "exact_"),
 }
 #: the raw samples of the worker's starts beside the first: path -> the same object under another name
 _START = re.compile(r"measurement\.further\.(\d+)\.bench\.samples_ns")
@@ -100,12 +101,19 @@ def needed(grounds: Grounds) -> Grounds:
         labels=first(model.labels),
         float_answers=first(model.float_answers),
         reference=None if count is None else model.reference,
+        exact=None if count is None else model.exact,
+        scores=None if count is None or model.scores is None else _needed_scores(model.scores),
     )
     if measurement.adaptation is not None and measurement.adaptation.artifact is not None:
         artifact = replace(measurement.adaptation.artifact, manifest={})
         measurement = replace(measurement, adaptation=replace(measurement.adaptation, artifact=artifact))
     context = replace(context, backend=replace(context.backend, compiler=None))
     return Grounds(measurement=measurement, model=model, context=context)
+
+
+def _needed_scores(scores: PreparedModel) -> PreparedModel:
+    """The same of the model of the scores."""
+    return replace(scores, artifact=replace(scores.artifact, manifest={}), inputs=(), beginnings=None)
 
 
 def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
@@ -120,7 +128,6 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
     arrays: dict[str, np.ndarray] = {}
     model = to_plain(replace(grounds.model, metric=None), arrays, "model")
     model["metric"] = described(grounds.model.metric)
-    model["tolerance"] = _changed(grounds.model.tolerance)
     facts = {
         "measurement": to_plain(grounds.measurement, arrays, "measurement"),
         "context": to_plain(grounds.context, arrays, "context"),
@@ -172,9 +179,10 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
             arrays[path] = found.pop(name)
             if field == "latency_object":
                 arrays |= {_start_path(name): samples for name, samples in found.items()}
-    for prefix, field in _PER_OUTPUT.items():
+    for prefix, (field, kind) in _PER_OUTPUT.items():
         if sha256 := getattr(record, field):
-            arrays |= {prefix + name.removeprefix("output_"): a for name, a in objects.get_arrays(sha256).items()}
+            stored = objects.get_arrays(sha256)
+            arrays |= {prefix + name.removeprefix(kind): a for name, a in stored.items() if name.startswith(kind)}
     try:
         facts = json.loads(rest[JSON].tobytes())
         tensors = objects.get_json(record.tensors_object)
@@ -205,9 +213,9 @@ def missing(record: CellRecord) -> list[str]:
 
 
 def _place(path: str) -> tuple[str, str]:
-    for prefix, field in _PER_OUTPUT.items():
+    for prefix, (field, kind) in _PER_OUTPUT.items():
         if path.startswith(prefix):
-            return field, f"output_{path.removeprefix(prefix)}"
+            return field, kind + path.removeprefix(prefix)
     if match := _START.fullmatch(path):
         return "latency_object", f"{_START_NAME}{int(match[1]) + 2}"
     return _OWN.get(path, (_REST, path))
@@ -215,12 +223,6 @@ def _place(path: str) -> tuple[str, str]:
 
 def _start_path(name: str) -> str:
     return f"measurement.further.{int(name.removeprefix(_START_NAME)) - 2}.bench.samples_ns"
-
-
-def _changed(tolerance: Tolerance) -> dict[str, Any]:
-    """The bounds that a workload or a user changed. The others are the rules' own, and those of the day when it is judged."""
-    usual = asdict(Tolerance())
-    return {name: value for name, value in asdict(tolerance).items() if value != usual[name]}
 
 
 def _text(value: Mapping[str, Any]) -> np.ndarray:

@@ -9,7 +9,7 @@ from harness.core.files import write_bytes_atomic
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table
-from harness.reports.values import file_name
+from harness.reports.values import clean, file_name
 from harness.results.faults import storage_faults
 
 if TYPE_CHECKING:
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def safe_text(value: Any) -> Any:
-    """A text that spreadsheets would take for a formula gets an apostrophe in front; numbers stay numbers."""
+    """A text on one line, without control characters; numbers stay numbers.
+
+    Lines of a board's log are told apart by ` | `, so that a row of the file is a line of it. A text that spreadsheets would take
+    for a formula gets an apostrophe in front.
+    """
+    if isinstance(value, str):
+        value = " | ".join(line for part in value.splitlines() if (line := clean(part)))
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
     return value

@@ -13,7 +13,7 @@ from harness.reports.report import Report
 from harness.reports.scores import ACCURACY
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_text
-from harness.reports.values import clean, duration_text, is_missing
+from harness.reports.values import clean, duration_text, folded_text, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +56,7 @@ def summary_section(summary: Summary, answers: Sequence[Answer]) -> list[str]:
 
 def markdown(report: Report) -> str:
     """The whole summary as Markdown text."""
-    title = f"# Run {report.run}" if report.run else "# Latest cells of every run"
-    lines = [title, "", f"{report.counts_text}.", ""]
+    lines = [f"# {_title(report)}", "", f"{report.counts_text}.", ""]
     if report.info and report.info.state != "finished":
         lines += [f"This run is {report.info.state}; what is missing is shown as not run.", ""]
     lines += answer_lines(report.answers, escape) + _data(report)
@@ -76,6 +75,20 @@ def markdown(report: Report) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _title(report: Report) -> str:
+    """The run, and what it measured where, so that a page that is read alone says what it is about."""
+    keys = [*report.planned, *(record.key for record in report.records)]
+    of = f"Run {report.run}" if report.run else "Latest cells of every run"
+    return f"{of}: {_some({k.workload for k in keys})} on {_some({k.device for k in keys})}" if keys else of
+
+
+def _some(names: set[str]) -> str:
+    """A few names, and how many more there are."""
+    shown = sorted(names)[:4]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return escape(", ".join(shown)) + more
 
 
 def _problems(report: Report) -> list[str]:
@@ -98,6 +111,7 @@ def _seeds(report: Report) -> list[str]:
         return []
     for name in ("latency_median_ns_min", "latency_median_ns_max"):
         frame[name.replace("_ns", "")] = frame.pop(name).map(duration_text, na_action="ignore")
+    frame["metric"] = frame["metric_head"]
     columns = [
         "workload",
         "recipe",
@@ -188,13 +202,15 @@ def _findings(report: Report) -> list[str]:
     frame = report.frames["Findings"]
     if frame.empty:
         return []
-    return [
-        "## Findings",
-        "",
-        *_data(report),
-        frame_table(frame[["severity", "workload", "recipe", "where", "what", "fix"]]),
-        "",
-    ]
+    folded = frame["severity"] == "info"
+    columns = ["severity", "workload", "recipe", "where", "what", "fix"]
+    lines = ["## Findings", "", *_data(report)]
+    if not folded.all():
+        lines += [frame_table(frame.loc[~folded, columns]), ""]
+    if folded.any():
+        head = f"<details><summary>{folded_text(int(folded.sum()))} folded here</summary>"
+        lines += [head, "", frame_table(frame.loc[folded, columns]), "", "</details>", ""]
+    return lines
 
 
 _LEGEND = (
@@ -202,6 +218,7 @@ _LEGEND = (
     "reference's), `UNDECIDED` (it ran, but its outputs cannot tell right from wrong), `FAILED` (the board or the link, not the "
     "model), `estimated` (nothing ran).",
     "- Scores are measured on the device; brackets: 95 % interval (of an accuracy Wilson's); n: test samples.",
-    "- Latency is the median of steady samples around invoke alone; n: their number; then where the nodes ran.",
+    "- Latency is the median of steady samples around invoke alone with its 95 % interval; n: their number; then the placement.",
+    "- Memory of a Linux board is the most that the worker took on top of Python, numpy and the runtime: model and delegate.",
     "- Raw latency samples are in `raw/`, every field of every cell in `cells.csv` and `run.json`.",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from harness.reports import tables
 from harness.reports.answer.answer import Answer, find_answers
 from harness.reports.answer.evidence import NoEvidence, StoredEvidence
 from harness.reports.environment import environment_table
+from harness.reports.identity import models_note, newest_per_model, told_apart
 from harness.reports.seeds import seeds_table
 from harness.reports.starts import starts_table
-from harness.reports.summary import Summary, newest, summaries
+from harness.reports.summary import Summary, summaries
 from harness.reports.values import clean
 from harness.results.layout import run_dir
 from harness.results.objects import ObjectStore
@@ -30,7 +31,7 @@ class Report:
     """Records with their run's plan; every form of report (console, Markdown, CSV, workbook) reads one of these.
 
     Attributes:
-        records: one per cell key, oldest first.
+        records: one per cell key and model, oldest first, as they are stored.
         info: the run they belong to; None when they are of several.
         planned: what was to run; cells missing from the records are shown as not run.
         results: the results folder with what the cells answered and measured; None: records are all there is.
@@ -49,9 +50,9 @@ class Report:
         *,
         results: Path | None = None,
     ) -> Report:
-        """A report on records; of several records of a key the last one counts."""
+        """A report on records; of several records of a key and a model the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
-        return Report(records=tuple(newest(records)), info=info, planned=tuple(keys), results=results)
+        return Report(records=tuple(newest_per_model(records)), info=info, planned=tuple(keys), results=results)
 
     @cached_property
     def answers(self) -> list[Answer]:
@@ -73,28 +74,36 @@ class Report:
         return runs.pop() if len(runs) == 1 else None
 
     @cached_property
+    def shown(self) -> list[CellRecord]:
+        """The records as tables name them: two models of one name under two (harness.reports.identity)."""
+        return told_apart(self.records)
+
+    @cached_property
     def summaries(self) -> list[Summary]:
-        return summaries(self.records, self.planned)
+        known = {key: shown.key for key, shown in zip((r.key for r in self.records), self.shown, strict=True)}
+        made = summaries(self.shown, [known.get(key, key) for key in self.planned])
+        notes = [models_note(summary.workload, self.shown) for summary in made]
+        return [replace(s, notes=(note, *s.notes)) if note else s for s, note in zip(made, notes, strict=True)]
 
     @cached_property
     def sorted_records(self) -> list[CellRecord]:
         """Workloads in order of appearance, recipes in table order, then devices."""
-        return tables.in_order(self.records)
+        return tables.in_order(self.shown)
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
         """The long tables by their sheet's name, in the order of sheets."""
         return {
-            "Cells": tables.cells_table(self.records),
-            "Problems": tables.problems_table(self.records),
-            "Seeds": seeds_table(self.records),
-            "Starts": starts_table(self.records),
-            "Ops": tables.ops_table(self.records),
-            "Fallback": tables.fallback_table(self.records),
-            **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
-            **({"Microcontrollers": tables.mcu_table(self.records)} if any(map(tables.is_mcu, self.records)) else {}),
-            "Findings": tables.findings_table(self.records),
-            "Environment": environment_table(self.records, self.info),
+            "Cells": tables.cells_table(self.shown),
+            "Problems": tables.problems_table(self.shown),
+            "Seeds": seeds_table(self.shown),
+            "Starts": starts_table(self.shown),
+            "Ops": tables.ops_table(self.shown),
+            "Fallback": tables.fallback_table(self.shown),
+            **({"Compiled": tables.compiled_table(self.shown)} if any(r.compiled for r in self.shown) else {}),
+            **({"Microcontrollers": tables.mcu_table(self.shown)} if any(map(tables.is_mcu, self.shown)) else {}),
+            "Findings": tables.findings_table(self.shown),
+            "Environment": environment_table(self.shown, self.info),
         }
 
     @property

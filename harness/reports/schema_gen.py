@@ -65,6 +65,11 @@ _KINDS: dict[str, dict[str, Any]] = {
     },
     "ops": {"type": "array", "items": _object({"node": _COUNT, "op": _TEXT, "ran_on": _TEXT})},
     "prediction": {"type": "object"},
+    "figures": {"type": "array", "items": {"type": "object"}},
+    "op_check": _object(
+        {"verdict": _TEXT, "right": _COUNT, "wrong": {"type": "array"}, "not_checked": {"type": "array"}}
+    ),
+    "settings": {"type": "object"},
     "vendor": _object({"program": _TEXT, "mean_ns": _COUNT, "count": _COUNT, "ops": {"type": "array"}}),
     "compiled": _object(
         {
@@ -113,6 +118,9 @@ _KIND_TEXT = {
     "ops": "list of objects",
     "compiled": "object",
     "prediction": "object",
+    "figures": "list of objects",
+    "op_check": "object",
+    "settings": "object",
     "vendor": "object",
     "findings": "list of objects",
 }

@@ -10,9 +10,9 @@ from harness.reports.scores import (
     SCORE,
     is_share,
     lower_is_better,
-    metric_title,
     score_head,
     score_of,
+    title_of,
 )
 from harness.reports.values import BASIS_MEANING, BASIS_TEXT, count_of, threads_text
 from harness.results.record import CellKey, CellRecord
@@ -91,7 +91,7 @@ class Summary:
         """The same without unit and direction."""
         if self.score_head in (ACCURACY, SCORE):
             return self.score_head
-        return metric_title(self.scored[0].metric or SCORE)
+        return title_of(self.scored[0])
 
     @property
     def is_share(self) -> bool:

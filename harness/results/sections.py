@@ -64,10 +64,14 @@ class Model(Section):
 class Score(Section):
     """How good the answers are, by the workload's metric; nothing of it where there is no metric or no labels."""
 
-    #: the metric's name, the unit of its score, and which way it gets better
+    #: the metric's name, what tables call its score, the unit of the score, and which way it gets better: tables made later,
+    #: where nobody knows the metric any more, need no more than this
     metric: str | None = None
+    metric_title: str | None = None
     metric_unit: str | None = None
     metric_direction: Direction | None = None
+    #: its settings, by the names of its dataclass fields
+    metric_settings: dict[str, Any] | None = None
     score: float | None = None
     #: 95 % interval; the metric says by which method
     score_low: float | None = None
@@ -157,7 +161,10 @@ class Counts(Section):
 class Memory(Section):
     """What a cell takes of its board."""
 
+    #: of a Linux board's worker: the most that it took on top of what it held before the model (Python, numpy, the runtime),
+    #: and that. Without the second the first holds both: the record is of an agent that did not tell them apart.
     memory_peak_bytes: int | None = None
+    memory_baseline_bytes: int | None = None
     #: of a microcontroller: what tensors take as planned, the stack's high-water mark, the model as it lies on the board, the
     #: firmware's code and constants
     arena_bytes: int | None = None
@@ -185,14 +192,23 @@ class Placement(Section):
 class Reference(Section):
     """How far the outputs are from the reference's, and the rule that decided."""
 
-    #: identity of the reference the outputs were compared with, such as "tflite-runtime 2.14.0 BUILTIN_REF"
+    #: identity of the reference the outputs were judged against, such as "float twin on ai-edge-litert 2.3.0"
     reference: str | None = None
     #: the rule that decided between ok and wrong, in words and with its bounds
     reference_rule: str | None = None
     reference_samples: int | None = None
+    #: the numbers behind the verdict, one entry per output (harness/measure/figures.py: OutputFigures): error, bias, noise,
+    #: quantization_error, spread, step, disagreement, own_disagreement, ...; of a model that ends in a choice those of the scores
+    #: behind it first
+    reference_figures: list[dict[str, Any]] | None = None
+    #: the ops one by one, where they were asked: {"verdict", "right", "wrong": [{"node", "op", "reason", ...}], "not_checked"}
+    op_check: dict[str, Any] | None = None
+    #: whose outputs the next two are about: the reference kernels that some boards promise to equal; None where these say
+    #: nothing of the model
+    exact_reference: str | None = None
     #: largest difference in units of the output's quantization step; None for float outputs
     max_lsb_diff: float | None = None
-    #: share of outputs that differ by more than the rule's LSB bound
+    #: share of outputs that differ by more than one step
     mismatch_share: float | None = None
     #: share of samples with the reference's answer, where answers are classes
     agreement: float | None = None

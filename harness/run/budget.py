@@ -16,6 +16,8 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MIN_BENCH_SAMPLES = 30
 MIN_BENCH_NS = 50_000_000
 MIN_EVAL_SAMPLES = 256
+#: what asking single ops may take at least, where outputs give a reason
+MIN_CHECK_S = 10.0
 #: what further starts of a worker may take of a cell's time
 _STARTS_SHARE = 0.25
 
@@ -70,6 +72,11 @@ class Budget:
             return None
         left = self.total_s - (self.clock() - self._started)
         return max(0.0, left / max(1, self.cells - self._done) - self._overhead_s)
+
+    def check_s(self) -> float:
+        """Seconds that asking single ops of the cell that has just run may take; infinite without a total."""
+        share = self.sampling_s()
+        return float("inf") if share is None else max(MIN_CHECK_S, share)
 
     def affords(self, seconds: float) -> bool:
         """Whether so much more for starting workers is at most a quarter of what the next cell may take in all."""

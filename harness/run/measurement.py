@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from harness.boards.adapt import Adapted, NotAdapted, StageFacts
 from harness.boards.base import (
     BackendSpec,
@@ -21,6 +23,7 @@ from harness.boards.base import (
     WorkerStats,
 )
 from harness.core.fingerprint import Fingerprint, TimeBasis
+from harness.measure.op_facts import OpsFacts
 from harness.predict.prediction import Prediction
 from harness.results.record import CellKey
 from harness.variants.artifact import Artifact
@@ -149,6 +152,8 @@ class Measurement:
         duration_ns: of the last attempt, upload included.
         started, started_why: how its worker came to be, and why it is `fresh`; None where there is but one way.
         samples: how many were evaluated; `evaluated` holds their outputs.
+        scores: outputs of `PreparedModel.scores`, where the model ends in a choice and the device has run it.
+        ops: what the device made of single ops; None where its outputs gave no reason to ask.
         board_log: what the worker printed.
         cache_use: what its delegate left in the graph cache.
         further: the worker's starts beside the first, in their order.
@@ -171,6 +176,8 @@ class Measurement:
     bench: BenchResult | None = None
     samples: int | None = None
     evaluated: EvalResult | None = None
+    scores: tuple[np.ndarray, ...] | None = None
+    ops: OpsFacts | None = None
     placement: PlacementResult | None = None
     stats: WorkerStats | None = None
     board_log: str = ""
@@ -178,3 +185,8 @@ class Measurement:
     further: tuple[FurtherStart, ...] = ()
     cached: CachedStart | None = None
     vendor: tuple[VendorRun, ...] = ()
+
+    @property
+    def float16_accumulation(self) -> bool:
+        """Whether the delegate is known to sum in float16."""
+        return self.prediction is not None and self.prediction.float16_accumulation

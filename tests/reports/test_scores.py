@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 from harness.reports import tables
 from harness.reports.charts import chart_points
 from harness.reports.console import make_console, print_report
+from harness.reports.csvs import csv_texts
 from harness.reports.markdown import markdown
 from harness.reports.report import Report
 from harness.reports.scores import delta_text, metric_title, score_head, score_text
@@ -74,6 +76,27 @@ def test_accuracies_read_as_they_always_did():
 
 def test_a_metric_whose_package_is_gone_keeps_its_name():
     assert metric_title("dice_loss") == "dice loss" and metric_title("f1_positive") == "F1"
+
+
+def test_tables_name_a_score_as_its_record_does(thermo):
+    foreign = [
+        replace(r, metric="dice_loss", metric_title="Dice loss (soft)", metric_settings={"unit": "K"}) for r in thermo
+    ]
+    assert score_head(foreign) == "Dice loss (soft) (K, lower is better)"
+    assert "Score: Dice loss (soft) (K, lower is better)" in printed(foreign)
+
+
+def test_unit_and_direction_stand_beside_scores_in_csv_and_seeds(thermo):
+    files = csv_texts(Report.of([*thermo, *(replace(r, key=replace(r.key, seed=1)) for r in thermo)]))
+    [summary] = [name for name in files if name.startswith("summary-")]
+    for name, columns in (
+        (summary, ("metric", "metric_title", "metric_unit", "metric_direction")),
+        ("seeds.csv", ("metric", "metric_head", "metric_unit", "metric_direction")),
+    ):
+        row = next(csv.DictReader(io.StringIO(files[name])))
+        values = [value for column in columns for key, value in row.items() if key.split(": ")[-1] == column]
+        title = "mean absolute error" + (" (K, lower is better)" if name == "seeds.csv" else "")
+        assert values == ["mean_absolute_error", title, "K", "lower"], name
 
 
 def test_console_and_markdown_say_what_the_score_is(thermo):
