@@ -155,23 +155,14 @@ def _speed_line(answer: Answer) -> str:
         where = placement_text(record)
         kept = f"{count} per inference, {where}" if count else where
         return f"{kept}; {answer.no_times}, so they recommend nothing: measure on the board"
-    text = time_words(record)
+    text = latency_text(record)
     if base is None or base is chosen or base.cost_ns is None:
         return text
     return f"{text}; the float model on {clean(base.backend)}: {duration_text(base.cost_ns)}"
 
 
-def time_words(record: CellRecord) -> str:
-    """A latency with its interval, samples and starts, and where the nodes ran."""
-    text, low, high = latency_text(record), record.latency_median_low_ns, record.latency_median_high_ns
-    median = duration_text(record.latency_median_ns)
-    if low is None or high is None or not text.startswith(median):
-        return text
-    return f"{median} [{duration_text(low)}, {duration_text(high)}]{text.removeprefix(median)}"
-
-
 def _memory_line(answer: Answer) -> str:
-    return "" if answer.pick is None else memory_text(answer.pick.record)
+    return "" if answer.pick is None else memory_text(answer.pick.record).removeprefix("memory ")
 
 
 def _as_good(answer: Answer) -> str:
