@@ -84,6 +84,25 @@ def test_what_outputs_cannot_tell_the_ops_decide():
         assert open_.outcome == "undecided" and "not checked" in open_.reason
 
 
+def test_outputs_equal_to_the_bit_to_kernels_that_are_known_right_are_right():
+    """Where nothing else can tell, such as on a board whose firmware runs one model only."""
+    rng = np.random.default_rng(0)
+    stored = rng.integers(-1, 2, (COUNT, 10)).astype(np.int8)
+    io = replace(model().artifact.outputs[0], dtype="int8", scale=0.5)
+    twin = ReferenceOutputs(identity="float twin", outputs=(stored * np.float32(0.5),), kind="twin", trusted=True)
+    prepared = model(artifact=replace(model().artifact, outputs=(io,)), lsb=(0.5,), reference=twin)
+    exact = replace(prepared, exact=ReferenceOutputs(identity="exact", outputs=(stored,)))
+    assert judged(stored, prepared=prepared).outcome == "undecided"
+    record = judged(stored, SKIPPED, prepared=exact)
+    assert record.outcome == "ok" and codes(record) == ["decided-by-bits"]
+    assert judged(stored, WRONG, prepared=exact).outcome == "wrong"
+    off = stored.copy()
+    off[0, 0] += 1
+    assert judged(off, SKIPPED, prepared=exact).outcome == "undecided"
+    flat = replace(prepared, exact=ReferenceOutputs(identity="exact", outputs=(np.zeros_like(stored),)))
+    assert judged(np.zeros_like(stored), SKIPPED, prepared=flat).outcome == "undecided"
+
+
 def test_a_doubt_is_settled_by_an_op_that_errs_and_by_nothing_else():
     rng = np.random.default_rng(0)
     many = rng.uniform(0, 1, (128, 10)).astype(np.float32)
