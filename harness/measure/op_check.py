@@ -139,7 +139,7 @@ def run_ops(
         try:
             outputs = run(case.model, case.inputs)
         except (WorkerFailure, UnsupportedError, UserInputError) as error:
-            yield skipped_op(case, f"the device does not run it alone: {error}")
+            yield skipped_op(case, f"the device does not run it alone: {error.what}")
         else:
             yield _facts(case, outputs)
         slowest = max(slowest, clock() - began)
