@@ -4,6 +4,7 @@
     labels_object        labels of the evaluated samples          sample_ids_object     their ids
     float_answers_object the float model's answers on them        reference_object      the references' outputs
     outputs_object       outputs                                  latency_object, counts_object   raw samples
+    artifact_object      the .tflite, of cells that ended ok: nobody is judged by it, but it is what ships
     measurement_object   JSON: every other raw fact, and what the cell ran on; with the arrays that have no object of their own
 
 What several cells share (labels, references, models) is the same object, and stored once.
@@ -11,7 +12,9 @@ What several cells share (labels, references, models) is the same object, and st
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +46,9 @@ _PER_OUTPUT = {
     "model.reference.companions.": ("reference_object", "companion_"),
     "model.exact.outputs.": ("reference_object", "exact_"),
 }
+#: the raw samples of the worker's starts beside the first: path -> the same object under another name
+_START = re.compile(r"measurement\.further\.(\d+)\.bench\.samples_ns")
+_START_NAME = "start_"
 #: where everything else is
 _REST = "measurement_object"
 
@@ -72,6 +78,8 @@ def finisher(objects: ObjectStore) -> Callable[[Measurement, PreparedModel, Cell
         record = grounds.judge()
         for field, sha256 in keep(grounds, objects).items():
             setattr(record, field, sha256)
+        if record.outcome == "ok":
+            record.artifact_object = keep_artifact(measurement, model, objects)
         return record
 
     return finish
@@ -133,6 +141,25 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
     }
 
 
+def keep_artifact(measurement: Measurement, model: PreparedModel, objects: ObjectStore) -> str | None:
+    """Stores the .tflite that a cell was built as, so that it can be shipped, or measured again, when no cache has it any more.
+
+    Returns:
+        The object's SHA-256; None where the file is gone, or is not the one that was measured any more.
+    """
+    adaptation = measurement.adaptation
+    artifact = model.artifact if adaptation is None or adaptation.artifact is None else adaptation.artifact
+    if artifact.path is None:
+        return None
+    try:
+        data = artifact.path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data).hexdigest() != artifact.sha256:
+        return None
+    return objects.put_array(np.frombuffer(data, np.uint8))
+
+
 def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
     """What a stored cell was judged by.
 
@@ -148,7 +175,10 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
     arrays = {path: array for path, array in rest.items() if path != JSON}
     for path, (field, name) in _OWN.items():
         if sha256 := getattr(record, field):
-            arrays[path] = objects.get_arrays(sha256)[name]
+            found = objects.get_arrays(sha256)
+            arrays[path] = found.pop(name)
+            if field == "latency_object":
+                arrays |= {_start_path(name): samples for name, samples in found.items()}
     for prefix, (field, kind) in _PER_OUTPUT.items():
         if sha256 := getattr(record, field):
             stored = objects.get_arrays(sha256)
@@ -186,7 +216,13 @@ def _place(path: str) -> tuple[str, str]:
     for prefix, (field, kind) in _PER_OUTPUT.items():
         if path.startswith(prefix):
             return field, kind + path.removeprefix(prefix)
+    if match := _START.fullmatch(path):
+        return "latency_object", f"{_START_NAME}{int(match[1]) + 2}"
     return _OWN.get(path, (_REST, path))
+
+
+def _start_path(name: str) -> str:
+    return f"measurement.further.{int(name.removeprefix(_START_NAME)) - 2}.bench.samples_ns"
 
 
 def _text(value: Mapping[str, Any]) -> np.ndarray:

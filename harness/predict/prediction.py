@@ -6,11 +6,11 @@ take (harness.predict.coverage), and will it fit. What the device is comes as pl
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.core.names import near_names
 from harness.predict.advice import advise
 from harness.predict.coverage import NodeCoverage, table_coverage
 from harness.predict.partitions import count_partitions
@@ -123,7 +123,7 @@ def predict(
     float16 = False
     delegate = (target.delegate_name or target.delegate_path) if target.delegate_path else None
     if delegate is not None and delegate not in known_delegates(devices_option):
-        near = difflib.get_close_matches(delegate, known_delegates(devices_option), n=1)
+        near = near_names(delegate, known_delegates(devices_option), most=1)
         meant = f"; did the profile mean {near[0]}?" if near else ""
         reasons.append(
             f"there is no table of what the delegate {delegate} takes (docs/guides/adding-a-delegate.md){meant}"

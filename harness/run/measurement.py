@@ -112,6 +112,16 @@ class CachedStart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherStart:
+    """A start of the worker beside the cell's own, for timing alone: what it gave, or how it ended."""
+
+    load_ns: int | None = None
+    first_invoke_ns: int | None = None
+    bench: BenchResult | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VendorRun:
     """One run of the vendor's benchmark program.
 
@@ -146,6 +156,7 @@ class Measurement:
         ops: what the device made of single ops; None where its outputs gave no reason to ask.
         board_log: what the worker printed.
         cache_use: what its delegate left in the graph cache.
+        further: the worker's starts beside the first, in their order.
         cached: the start with that cache, where there was one to find.
         vendor: the runs of the vendor's benchmark: timed, then profiled.
     """
@@ -171,6 +182,7 @@ class Measurement:
     stats: WorkerStats | None = None
     board_log: str = ""
     cache_use: GraphCacheUse | None = None
+    further: tuple[FurtherStart, ...] = ()
     cached: CachedStart | None = None
     vendor: tuple[VendorRun, ...] = ()
 

@@ -34,6 +34,7 @@ class RunResult:
     run: str
     info: RunInfo
     records: tuple[CellRecord, ...]
+    results: Path
     export: Path | None
     not_run: int = 0
 
@@ -114,7 +115,14 @@ def run_session(
             folder = conclude(store, info.run, results, state=state)
             records = tuple(store.cells(run=info.run))
             not_run = max(0, len(plan.keys) - len(records))
-            result = RunResult(run=info.run, info=store.run(info.run), records=records, export=folder, not_run=not_run)
+            result = RunResult(
+                run=info.run,
+                info=store.run(info.run),
+                records=records,
+                results=results,
+                export=folder,
+                not_run=not_run,
+            )
     return result
 
 

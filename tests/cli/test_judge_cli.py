@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -68,7 +69,8 @@ def cells(results: Path) -> list[CellRecord]:
 
 def test_a_run_by_the_rules_that_judged_it_gives_its_records_exactly(harness_cli, results):
     done = harness_cli("judge", "latest", "--results", results)
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "")
+    assert re.fullmatch(rf"nothing differs: \d+ cells? of run \S+ judged again by rules {RULES_VERSION}\n", done.err)
     assert len(cells(results)) == 2
 
 

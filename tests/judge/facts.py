@@ -92,7 +92,7 @@ def measured(outputs: np.ndarray = OUTPUTS, **changes: Any) -> Measurement:
         samples=len(outputs),
         evaluated=EvalResult(outputs=(outputs,), invoke_ns=np.full(len(outputs), 1000), elapsed_ns=9),
         placement=PlacementResult(nodes=nodes, delegated_nodes=0, partitions=0),
-        stats=WorkerStats(memory_peak_bytes=1 << 20, governor="performance"),
+        stats=WorkerStats(memory_peak_bytes=1 << 20, memory_baseline_bytes=48 << 20, governor="performance"),
         board_log="worker log",
     )
     return replace(base, **changes)

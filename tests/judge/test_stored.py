@@ -20,7 +20,7 @@ from harness.prepare.prepared import ReferenceOutputs
 from harness.results.codec import record_from_json, record_to_json
 from harness.results.faults import CorruptStoreError
 from harness.results.objects import ObjectStore
-from harness.run.measurement import Adaptation, CachedStart, Failure, Measurement
+from harness.run.measurement import Adaptation, CachedStart, Failure, FurtherStart, Measurement
 from harness.tflite.memory import MemoryEstimate
 from harness.workloads.metrics.registry import get_metric
 from tests.judge.facts import COUNT, LABELS, OUTPUTS, context, measured, model
@@ -72,6 +72,18 @@ COUNTED = BenchResult(
     counts=Counts(unit="instructions", values=np.array([100, 101], np.int64)),
 )
 
+#: two more starts: one that was timed, one that ended badly
+FURTHER = (
+    FurtherStart(
+        load_ns=3,
+        first_invoke_ns=4,
+        bench=BenchResult(
+            samples_ns=np.arange(950, 1250, dtype=np.int64), warmup_ns=np.array([990], np.int64), warmup_stable=True
+        ),
+    ),
+    FurtherStart(failure=CRASH),
+)
+
 
 @pytest.fixture
 def objects(tmp_path):
@@ -98,6 +110,7 @@ CELLS = {
     "device gone": (Measurement(started_utc="x", failure=Failure(source="device", what="gone")), None, None),
     "not a number": (measured(stats=WorkerStats(temperature_c=float("nan"))), None, None),
     "cached start": (measured(cached=CachedStart(load_ns=3, first_invoke_ns=4)), None, None),
+    "several starts": (measured(started="forked", further=FURTHER), None, None),
     "delegate": (measured(), None, context(backend=BackendSpec(name="npu", delegate_path="/x.so", env={"A": "b"}))),
     "a float twin": (measured(), TWIN, None),
     "an exact reference": (
@@ -128,6 +141,45 @@ def test_facts_come_back_as_they_were(objects):
     assert np.array_equal(grounds.measurement.evaluated.invoke_ns, facts.evaluated.invoke_ns)
     assert np.array_equal(grounds.model.reference.outputs[0], OUTPUTS)
     assert grounds.model.labels.tolist() == LABELS.tolist() and grounds.model.artifact.outputs[0].shape == (1, 10)
+
+
+def test_the_raw_samples_of_every_start_are_kept_in_one_object(objects):
+    record = finished(objects, measured(started="forked", further=FURTHER))
+    assert (record.latency_starts, record.latency_start_medians_ns) == (2, [1000, 1100])
+    assert {name: len(a) for name, a in objects.get_arrays(record.latency_object).items()} == {
+        "array": 200,
+        "start_2": 300,
+    }
+    assert "start-failed" in {finding.code for finding in record.findings}
+    (again,) = recall(record, objects).measurement.further[:1]
+    assert np.array_equal(again.bench.samples_ns, FURTHER[0].bench.samples_ns)
+
+
+def test_a_record_from_before_starts_were_counted_is_judged_again(objects):
+    record = finished(objects, measured())
+    old = replace(record, latency_starts=None, latency_start_medians_ns=None, rules_version=2)
+    (again,) = judge_again([old], objects)
+    assert {change.field: change.new for change in again.changes} == {
+        "latency_starts": 1,
+        "latency_start_medians_ns": [1000],
+    }
+
+
+def test_the_file_that_ships_is_kept_with_cells_that_are_ok(objects, tmp_path):
+    import hashlib
+
+    file = tmp_path / "m.tflite"
+    file.write_bytes(b"weights")
+    built = replace(model().artifact, path=file, sha256=hashlib.sha256(b"weights").hexdigest())
+    record = finished(objects, measured(), model(artifact=built))
+    assert objects.get_array(record.artifact_object).tobytes() == b"weights"
+    # What the board was given instead, such as a plan, is not what ships.
+    pushed = model(artifact=replace(model().artifact, path=tmp_path / "plan"))
+    adapted = finished(objects, measured(adaptation=Adaptation(artifact=built)), pushed)
+    assert adapted.artifact_object == record.artifact_object
+    assert finished(objects, measured(np.roll(OUTPUTS, 1, axis=1)), model(artifact=built)).artifact_object is None
+    file.write_bytes(b"other")
+    assert finished(objects, measured(), model(artifact=built)).artifact_object is None
 
 
 def test_the_record_names_what_it_was_judged_by(objects):
