@@ -64,7 +64,11 @@ def test_wrong_outputs_are_explained_by_the_op_that_errs():
             "1 of 2 ops are right when each runs alone; not checked: the device does not run it alone",
         ),
         ((), "no LiteRT here", "its ops could not be checked one by one: no LiteRT here"),
-        ((RIGHT,), "the board was lost", "1 of 1 ops are right when each runs alone; not checked: the board was lost"),
+        (
+            (RIGHT,),
+            "the board was lost",
+            "1 ops are right when each runs alone, and the others were not checked: the board was lost",
+        ),
     ],
 )
 def test_wrong_outputs_stay_wrong_whatever_the_ops_say(ops, problem, words):
