@@ -58,7 +58,7 @@ class Judgement:
     Attributes:
         verdict: `undecided` where these outputs cannot tell.
         rule: the conditions that were applied, with their numbers.
-        reason: what broke them, or why nothing can be told; None when `ok`.
+        reason: the first of them that is broken, or why nothing can be told; None when `ok`. The figures tell of the others.
         doubt: for `ok`, what right runtimes hardly ever show, although it is within the bounds. The verdict stands where the ops
             cannot be asked.
         samples: how many were compared.
@@ -150,7 +150,7 @@ def judge_figures(outputs: Sequence[OutputFigures], samples: int, *, share: floa
     return Judgement(
         verdict=verdict,
         rule=_rule(judged, samples),
-        reason="; ".join(broken or blind) or None,
+        reason=next(iter(broken or blind), None),
         doubt="; ".join(doubts) or None if verdict == "ok" else None,
         samples=samples,
         outputs=tuple(judged),
