@@ -17,7 +17,7 @@ from harness.emulation.mcu.firmware import build_firmware
 from harness.emulation.mcu.machine import McuMachine
 from tests.support.fixtures_firmware import MCU_BOARDS
 
-CODE_LIMIT_BYTES = 32 * 1024
+CODE_LIMIT_BYTES = 30 * 1024
 
 
 @pytest.fixture

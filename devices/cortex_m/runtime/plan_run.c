@@ -42,13 +42,22 @@ static void run_conv(const plan_conv *node)
 {
     const plan_weighted *const w = &node->at;
     const kn_channel_scales scales = scales_of(w);
-    const int depthwise = (w->head & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D;
-    if (w->folded != PLAN_NONE && (depthwise ? fast_depthwise_conv_2d : fast_conv_2d)(
-                                      &node->params, &node->shape, &scales, at(w->input), at(w->weights), at(w->folded),
-                                      scratch_of(w), w->scratch_bytes, out(w->output)))
-        return;
-    (depthwise ? kn_depthwise_conv_2d : kn_conv_2d)(&node->params, &node->shape, &scales, at(w->input), at(w->weights),
-                                                    at(w->bias), out(w->output));
+    const int8_t *const input = at(w->input), *const weights = at(w->weights);
+    const int32_t *const bias = at(w->bias), *const folded = at(w->folded);
+    if (!folded || !fast_conv_2d(&node->params, &node->shape, &scales, input, weights, folded, scratch_of(w),
+                                 w->scratch_bytes, out(w->output)))
+        kn_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, out(w->output));
+}
+
+static void run_depthwise_conv(const plan_conv *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    const int8_t *const input = at(w->input), *const weights = at(w->weights);
+    const int32_t *const bias = at(w->bias), *const folded = at(w->folded);
+    if (!folded || !fast_depthwise_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, folded,
+                                           scratch_of(w), w->scratch_bytes, out(w->output)))
+        kn_depthwise_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, out(w->output));
 }
 
 static void run_fully_connected(const plan_fully_connected *node)
@@ -68,6 +77,9 @@ static void run_pair(uint32_t op, const plan_pair *node)
     const int8_t *const input1 = at(node->input1);
     const int8_t *const input2 = at(node->input2);
     int8_t *const output = out(node->output);
+    if ((op == PLAN_ADD || op == PLAN_SUB) &&
+        fast_add(add, b, op == PLAN_ADD ? 1 : -1, input1, input2, output))
+        return;
     if (op == PLAN_ADD)
         kn_add(add, b, input1, input2, output);
     else if (op == PLAN_SUB)
@@ -168,8 +180,10 @@ static void run_node(const uint32_t *record)
     const uint32_t op = record[0] & 0xFFFFu;
     switch (op) {
     case PLAN_CONV_2D:
-    case PLAN_DEPTHWISE_CONV_2D:
         run_conv(node);
+        break;
+    case PLAN_DEPTHWISE_CONV_2D:
+        run_depthwise_conv(node);
         break;
     case PLAN_FULLY_CONNECTED:
         run_fully_connected(node);

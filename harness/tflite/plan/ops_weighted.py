@@ -8,8 +8,8 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
+from harness.tflite.plan.layers import Layer, lower_layer
 from harness.tflite.plan.lowering import NodeRule
-from harness.tflite.plan.scratch import conv_2d_scratch, depthwise_conv_2d_scratch
 from harness.tflite.plan.values import Frame, Operand, Value, check_quantization, operand_of
 
 #: the kernels hold sizes of filters, strides, dilations and paddings in 15 bits
@@ -68,16 +68,11 @@ def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
         "output_width": places[1].output,
         "output_channels": channels,
     }
-    scratch = (depthwise_conv_2d_scratch if depthwise else conv_2d_scratch)(rule.kernels, params, shape)
-    axis = 3 if depthwise else 0
-    operands, scales = _weighted_operands(rule, source, weights, target, channels, axis, legacy=source.dtype == "uint8")
-    rule.emit(
-        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-        target,
-        operands,
-        {**scales, **params, **shape},
-        scratch_bytes=scratch,
+    layer = lower_layer(rule.kernels, Layer(depthwise=depthwise, weights=weights, params=params, shape=shape))
+    operands, scales = _weighted_operands(
+        rule, source, layer.weights, target, channels, layer.axis, legacy=source.dtype == "uint8"
     )
+    rule.emit(layer.op, target, operands, {**scales, **layer.fields()}, scratch_bytes=layer.scratch_bytes(rule.kernels))
 
 
 def fully_connected(rule: NodeRule) -> None:
