@@ -168,7 +168,11 @@ def test_fast_kernels_need_nothing_but_memory_functions_and_have_no_writable_glo
     objects = [str(path) for path in built[2] if path.name.startswith("fast")]
     undefined = subprocess.run(["arm-none-eabi-nm", "-u", *objects], check=True, capture_output=True, text=True).stdout
     names = {line.split()[1] for line in undefined.splitlines() if line.startswith(" ")}
-    assert {name for name in names if not name.startswith(("fast_", "dsp_", "mve_", "kn_"))} <= {"memcpy", "memset", "memmove"}
+    assert {name for name in names if not name.startswith(("fast_", "dsp_", "mve_", "kn_"))} <= {
+        "memcpy",
+        "memset",
+        "memmove",
+    }
     sizes = subprocess.run(
         ["arm-none-eabi-size", *objects], check=True, capture_output=True, text=True
     ).stdout.splitlines()[1:]

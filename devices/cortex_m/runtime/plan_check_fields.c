@@ -30,12 +30,18 @@ static const field_range ranges[] = {
     {'q', 1, 4095, "the depth of SOFTMAX is not in 1..4095"},
     {'u', 0, 31, "the shift of SOFTMAX is not in 0..31"},
     {'v', INT32_MIN, 0, "the smallest difference of SOFTMAX is positive"},
+    {'0', 0, 0, "an offset or zero point of 16-bit activations is not 0"},
+    {'1', 1, 1, "a dilation of TRANSPOSE_CONV is not 1"},
+    {'L', INT16_MIN, INT16_MAX, "an activation minimum is not in -32768..32767"},
+    {'H', INT16_MIN, INT16_MAX, "an activation maximum is not in -32768..32767"},
+    {'y', 15, 15, "the left shift of a 16-bit addition is not 15"},
     {'n', 1, PLAN_MAX_INPUTS, "a CONCATENATION of no or of too many inputs"},
 };
 
 /* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
  * of its own. */
 #define CONV_WORDS ".........fwwwwppoozlhfccccwwcccc"
+#define CONV_16_WORDS ".........ffwwwwpp000LHfccccwwcccc"
 #define POOL_WORDS "..ccccccwwwwpplhf"
 #define BROADCAST_WORDS "...rdddddddddddddddddd"
 static const char *const layouts[PLAN_OPS] = {
@@ -63,6 +69,14 @@ static const char *const layouts[PLAN_OPS] = {
     [PLAN_QUANTIZE] = "..cz.",
     [PLAN_DEQUANTIZE] = "..cz.",
     [PLAN_FLIP_SIGN] = "..c",
+    [PLAN_CONV_2D_16] = CONV_16_WORDS,
+    [PLAN_DEPTHWISE_CONV_2D_16] = CONV_16_WORDS,
+    [PLAN_TRANSPOSE_CONV] = ".........fww11ppo0zlhfccccwwcccc",
+    [PLAN_TRANSPOSE_CONV_16] = ".........ffww11pp000LHfccccwwcccc",
+    [PLAN_ADD_16] = BROADCAST_WORDS "y0me0me0meLHf",
+    [PLAN_SUB_16] = BROADCAST_WORDS "y0me0me0meLHf",
+    [PLAN_LEAKY_RELU_16] = "..c00me.e",
+    [PLAN_REQUANTIZE] = "..c..zzme..f",
 };
 
 static const field_range *range_of(char letter)
@@ -87,7 +101,7 @@ void plan_check_fields(plan_checker *check, const uint32_t *record)
         const field_range *const range = range_of(letter);
         const int32_t value = (int32_t)record[at];
         plan_require(check, value >= range->low && value <= range->high, range->why);
-        if (letter == 'h')
+        if (letter == 'h' || letter == 'H')
             plan_require(check, (int32_t)record[at - 1] <= value, "an activation range ends before it begins");
     }
     plan_require(check, layout[at - 1] == '\0', "a node is shorter than its op needs");

@@ -60,6 +60,30 @@ static void run_depthwise_conv(const plan_conv *node)
         kn_depthwise_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, out(w->output));
 }
 
+static void run_transpose_conv(const plan_conv *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    kn_transpose_conv(&node->params, &node->shape, &scales, at(w->input), at(w->weights), at(w->bias), out(w->output));
+}
+
+/* 16-bit activations: the portable kernels only. */
+static void run_conv_16(uint32_t op, const plan_conv_16 *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    const int16_t *const input = at(w->input);
+    const int8_t *const weights = at(w->weights);
+    const int32_t *const bias = at(w->bias);
+    int16_t *const output = out(w->output);
+    if (op == PLAN_CONV_2D_16)
+        kn_conv_2d_16(&node->params, &node->shape, &scales, node->wide, input, weights, bias, output);
+    else if (op == PLAN_DEPTHWISE_CONV_2D_16)
+        kn_depthwise_conv_2d_16(&node->params, &node->shape, &scales, node->wide, input, weights, bias, output);
+    else
+        kn_transpose_conv_16(&node->params, &node->shape, &scales, node->wide, input, weights, bias, output);
+}
+
 static void run_fully_connected(const plan_fully_connected *node)
 {
     const plan_weighted *const w = &node->at;
@@ -92,6 +116,12 @@ static void run_pair(uint32_t op, const plan_pair *node)
         kn_minimum(b, input1, input2, output);
 }
 
+static void run_add_16(uint32_t op, const plan_add *node)
+{
+    kn_add_16(&node->params, &node->at.broadcast, op == PLAN_ADD_16 ? 1 : -1, at(node->at.input1),
+              at(node->at.input2), out(node->at.output));
+}
+
 static void run_concatenation(const plan_concatenation *node)
 {
     const int32_t count = node->inputs;
@@ -114,6 +144,7 @@ static void run_elementwise(uint32_t op, const plan_copy *front)
     const void *const input = at(front->input);
     void *const output = out(front->output);
     const plan_quantize *const quantize = node;
+    const plan_requantize *const requantize = node;
     switch (op) {
     case PLAN_COPY:
         kn_reshape(count, input, output);
@@ -126,6 +157,13 @@ static void run_elementwise(uint32_t op, const plan_copy *front)
         break;
     case PLAN_LEAKY_RELU:
         kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output);
+        break;
+    case PLAN_LEAKY_RELU_16:
+        kn_leaky_relu_16(&((const plan_leaky_relu *)node)->params, count, input, output);
+        break;
+    case PLAN_REQUANTIZE:
+        kn_requantize_items(&requantize->params, requantize->input_bytes, requantize->output_bytes, count, input,
+                            output);
         break;
     case PLAN_HARD_SWISH:
         kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output);
@@ -184,6 +222,18 @@ static void run_node(const uint32_t *record)
         break;
     case PLAN_DEPTHWISE_CONV_2D:
         run_depthwise_conv(node);
+        break;
+    case PLAN_TRANSPOSE_CONV:
+        run_transpose_conv(node);
+        break;
+    case PLAN_CONV_2D_16:
+    case PLAN_DEPTHWISE_CONV_2D_16:
+    case PLAN_TRANSPOSE_CONV_16:
+        run_conv_16(op, node);
+        break;
+    case PLAN_ADD_16:
+    case PLAN_SUB_16:
+        run_add_16(op, node);
         break;
     case PLAN_FULLY_CONNECTED:
         run_fully_connected(node);
