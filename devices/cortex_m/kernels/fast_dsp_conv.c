@@ -15,7 +15,8 @@ enum {
     PIXELS = 4,
     GROUP = 16,               /* channels whose sums wait on the stack: 256 bytes */
     BLOCK_WORDS = 2 * PIXELS, /* of four taps: taps 0 and 2 of each pixel, then taps 1 and 3 */
-    WIDE_LIMIT = 8192         /* bytes of scratch: longer columns are not worth that much memory */
+    WIDE_LIMIT = 8192,        /* bytes of scratch: longer columns are not worth that much memory */
+    SHORT_COLUMN = 96         /* bytes of a column for which there is room on the stack */
 };
 
 static inline __attribute__((always_inline)) int32_t *widen_word(int32_t *to, uint32_t word)
@@ -43,7 +44,8 @@ static inline __attribute__((always_inline)) void *take_wide(void *to, const int
     return at;
 }
 
-/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes. */
+/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes, where that is
+ * longer than SHORT_COLUMN. */
 static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y,
                                     int32_t origin_x, const int8_t *image, int8_t *bytes, int32_t taps, int32_t *to)
 {
@@ -54,6 +56,9 @@ static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_
         fast_walk_window(params, shape, origin_y, origin_x, image, take_wide, to);
         return;
     }
+    int8_t room[SHORT_COLUMN];
+    if (taps <= SHORT_COLUMN)
+        bytes = room;
     fast_gather(params, shape, origin_y, origin_x, image, bytes);
     to = take_wide(to, bytes, taps & ~3, 0);
     if (taps & 3)
@@ -240,7 +245,8 @@ static uint32_t narrow_bytes(const kn_conv_params *params, const kn_conv_shape *
 static uint32_t wide_bytes(const kn_conv_shape *shape)
 {
     const uint32_t column = fast_column_bytes(shape, shape->input_channels);
-    return column * (uint32_t)sizeof(int16_t) * PIXELS + (shape->input_channels % 4 ? column : 0);
+    const int has_bytes = shape->input_channels % 4 && column > SHORT_COLUMN;
+    return column * (uint32_t)sizeof(int16_t) * PIXELS + (has_bytes ? column : 0);
 }
 
 uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)

@@ -113,7 +113,8 @@ static void execute(sp_session *s, uint16_t sequence, const sp_request *request)
         if (is_read) {
             data = answer.data;
         } else if (answer.data != s->kept) {
-            memmove(s->kept, answer.data, answer.length);
+            for (uint32_t i = 0; i < answer.length; ++i) /* never in front of where it lies: it may overlap */
+                s->kept[i] = answer.data[i];
         }
     }
     sp_frame_send(s, s->kept_type, s->session, sequence, data, s->kept_length);

@@ -79,6 +79,17 @@ enum plan_op {
     PLAN_OPS = 33
 };
 
+/* Which ops a build has, bit n for op n: all of them, unless the compiler is told those of some models. */
+#ifndef PLAN_BUILT_OPS
+#define PLAN_BUILT_OPS (((uint64_t)1 << PLAN_OPS) - 2u)
+#endif
+
+/* A constant, so that the compiler drops what a build does not have. */
+#define PLAN_HAS(op) (((PLAN_BUILT_OPS) >> (op)) & 1u)
+
+#define PLAN_HAS_CONV_16                                                                                               \
+    (PLAN_HAS(PLAN_CONV_2D_16) || PLAN_HAS(PLAN_DEPTHWISE_CONV_2D_16) || PLAN_HAS(PLAN_TRANSPOSE_CONV_16))
+
 /* ---- records ------------------------------------------------------------------------------------------------- *
  *
  * `head` is op | words << 16; words counts the whole record, head included. Every operand is a word as

@@ -97,7 +97,7 @@ static int check_nodes(plan_checker *check, rt_error *error)
             plan_complain(check, "a node does not end inside the nodes of the plan");
             return RT_BAD_MODEL;
         }
-        if (op == 0 || op >= PLAN_OPS) {
+        if (op == 0 || op >= PLAN_OPS || !PLAN_HAS(op)) {
             plan_complain(check, "this firmware does not have the op");
             return RT_UNSUPPORTED_OP;
         }

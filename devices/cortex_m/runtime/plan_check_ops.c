@@ -44,6 +44,8 @@ static int is_dense(int32_t rank, const int32_t *dims, const int32_t *strides)
 static void check_pair(plan_checker *check, const plan_pair *node, uint32_t bytes)
 {
     const kn_broadcast *const b = &node->broadcast;
+    if (!PLAN_HAS(PLAN_ADD_16) && !PLAN_HAS(PLAN_SUB_16))
+        bytes = 1;
     plan_check_output(check, node->output, plan_times(elements(check, b->rank, b->dims), bytes), bytes);
     plan_check_input(check, node->input1, plan_times(extent(b->rank, b->dims, b->strides1), bytes), bytes,
                      is_dense(b->rank, b->dims, b->strides1) ? PLAN_IN_PLACE : PLAN_APART);
@@ -185,13 +187,17 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
     switch (record[0] & 0xFFFFu) {
     case PLAN_CONV_2D:
     case PLAN_DEPTHWISE_CONV_2D:
-    case PLAN_TRANSPOSE_CONV:
         plan_check_conv(check, record);
+        break;
+    case PLAN_TRANSPOSE_CONV:
+        if (PLAN_HAS(PLAN_TRANSPOSE_CONV))
+            plan_check_transpose_conv(check, record);
         break;
     case PLAN_CONV_2D_16:
     case PLAN_DEPTHWISE_CONV_2D_16:
     case PLAN_TRANSPOSE_CONV_16:
-        plan_check_conv_16(check, record);
+        if (PLAN_HAS_CONV_16)
+            plan_check_conv_16(check, record);
         break;
     case PLAN_FULLY_CONNECTED:
         plan_check_fully_connected(check, record);
@@ -212,7 +218,8 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
         break;
     case PLAN_ADD_16:
     case PLAN_SUB_16:
-        check_pair(check, node, 2);
+        if (PLAN_HAS(PLAN_ADD_16) || PLAN_HAS(PLAN_SUB_16))
+            check_pair(check, node, 2);
         break;
     case PLAN_CONCATENATION:
         check_concatenation(check, node);
@@ -237,10 +244,12 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
         check_elementwise(check, node, PLAN_IN_PLACE);
         break;
     case PLAN_LEAKY_RELU_16:
-        check_items(check, node, 2, 2, PLAN_IN_PLACE);
+        if (PLAN_HAS(PLAN_LEAKY_RELU_16))
+            check_items(check, node, 2, 2, PLAN_IN_PLACE);
         break;
     case PLAN_REQUANTIZE:
-        check_requantize(check, node);
+        if (PLAN_HAS(PLAN_REQUANTIZE))
+            check_requantize(check, node);
         break;
     case PLAN_GATHER:
         check_gather(check, node);

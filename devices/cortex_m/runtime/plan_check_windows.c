@@ -34,17 +34,18 @@ static void check_weighted(plan_checker *check, const plan_weighted *at, const s
                            uint32_t weights, int32_t channels, uint32_t output)
 {
     const uint32_t scales = at->per_channel ? (uint32_t)channels : 1u;
-    const uint32_t bias_bytes = plan_times((uint32_t)channels, stored->bias_bytes);
-    plan_check_output(check, at->output, plan_times(output, stored->item_bytes), stored->item_bytes);
+    const uint32_t bias_bytes = plan_times((uint32_t)channels, PLAN_HAS_CONV_16 ? stored->bias_bytes : 4);
+    const uint32_t item = PLAN_HAS_CONV_16 ? stored->item_bytes : 1;
+    plan_check_output(check, at->output, plan_times(output, item), item);
     plan_check_scratch(check, at->scratch, at->scratch_bytes);
-    plan_check_input(check, at->input, plan_times(input, stored->item_bytes), stored->item_bytes, PLAN_APART);
+    plan_check_input(check, at->input, plan_times(input, item), item, PLAN_APART);
     plan_check_input(check, at->weights, weights, 1, PLAN_APART);
     if (at->bias != PLAN_NONE)
         plan_check_input(check, at->bias, bias_bytes, 4, PLAN_APART);
     if (at->folded != PLAN_NONE)
         plan_check_input(check, at->folded, bias_bytes, 4, PLAN_APART);
     plan_check_table(check, at->multipliers, scales, 0, INT32_MAX, "a multiplier of a channel is negative");
-    plan_check_table(check, at->shifts, scales, -31, stored->most_shift, "a shift of a channel is out of its range");
+    plan_check_table(check, at->shifts, scales, -31, PLAN_HAS_CONV_16 ? stored->most_shift : 30, "a shift of a channel is out of its range");
 }
 
 static void check_conv(plan_checker *check, int depthwise, const plan_weighted *at, const storage *stored,
@@ -89,11 +90,14 @@ static void check_transpose_conv(plan_checker *check, const plan_weighted *at, c
 void plan_check_conv(plan_checker *check, const uint32_t *record)
 {
     const plan_conv *const node = (const plan_conv *)(const void *)record;
-    const uint32_t op = record[0] & 0xFFFFu;
-    if (op == PLAN_TRANSPOSE_CONV)
-        check_transpose_conv(check, &node->at, &eight_bits, &node->shape);
-    else
-        check_conv(check, op == PLAN_DEPTHWISE_CONV_2D, &node->at, &eight_bits, &node->params, &node->shape);
+    check_conv(check, (record[0] & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D, &node->at, &eight_bits, &node->params,
+               &node->shape);
+}
+
+void plan_check_transpose_conv(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv *const node = (const plan_conv *)(const void *)record;
+    check_transpose_conv(check, &node->at, &eight_bits, &node->shape);
 }
 
 void plan_check_conv_16(plan_checker *check, const uint32_t *record)

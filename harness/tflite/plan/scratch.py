@@ -12,6 +12,8 @@ from harness.tflite.plan.base import KernelSet
 
 #: fast_dsp_conv.c: more scratch than this is not worth the speed
 _DSP_WIDE_LIMIT = 8192
+#: a column of bytes that has room on the stack
+_DSP_SHORT_COLUMN = 96
 
 
 def conv_2d_scratch(kernels: KernelSet, params: Mapping[str, int], shape: Mapping[str, int]) -> int:
@@ -51,9 +53,9 @@ def is_wide(shape: Mapping[str, int]) -> bool:
 
 
 def _wide_bytes(shape: Mapping[str, int]) -> int:
-    """Four columns of 16-bit values, beside one of bytes where channels are not whole words."""
+    """Four columns of 16-bit values, beside a long one of bytes where channels are not whole words."""
     column = _column_bytes(shape)
-    return 8 * column + (column if shape["input_channels"] % 4 else 0)
+    return 8 * column + (column if shape["input_channels"] % 4 and column > _DSP_SHORT_COLUMN else 0)
 
 
 def _column_bytes(shape: Mapping[str, int]) -> int:
