@@ -21,11 +21,11 @@ def conv_2d_cost(kernels: KernelSet, params: Fields, shape: Fields) -> float:
     taps = rows * shape["filter_width"] * shape["filter_channels"]
     pixels = _pixels(shape)
     if kernels == "portable" or shape["filter_channels"] != shape["input_channels"]:
-        return pixels * channels * (6 * taps + 47 * rows + 45)
+        return pixels * channels * (6 * taps + 47 * rows + 95)
     gather = 0.0 if is_column(params, shape) else 25.0 * rows + 40
     if kernels == "mve":
         gather += taps / 4 if gather else 0
-        return pixels * (60 + gather + -(-channels // 4) * (10 * -(-taps // 16) + 41))
+        return 250 + 5 * channels + pixels * (60 + gather + -(-channels // 4) * (10 * -(-taps // 16) + 41))
     if is_wide(shape):
         widen = 60 + 25 * rows + taps * (2 if shape["input_channels"] % 4 == 0 else 4)
         return pixels * widen + -(-pixels // 4) * (channels * (3.25 * taps + 80) + 60)
@@ -53,7 +53,7 @@ def depthwise_conv_2d_cost(kernels: KernelSet, shape: Fields) -> float:
 def fully_connected_cost(kernels: KernelSet, batches: int, inputs: int, outputs: int) -> float:
     """Of one FULLY_CONNECTED."""
     if kernels == "mve":
-        return batches * (60 + -(-outputs // 4) * (10 * -(-inputs // 16) + 37))
+        return 150 + 5 * outputs + batches * (60 + -(-outputs // 4) * (10 * -(-inputs // 16) + 37))
     if kernels == "dsp" and outputs >= 4:
         return batches * (60 + -(-outputs // 4) * (5.75 * inputs + 95))
     return batches * outputs * (6 * inputs + 40)
