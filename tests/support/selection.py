@@ -53,6 +53,7 @@ SLOW_FILES = {
     "devices/test_npu_*.py": "whole cells",
     "envs/test_hostenv.py": "environments are made",
     "suites/test_pytest_plugin*.py": "whole runs",
+    "tflite/plan/test_plan_cost.py": "emulated cores",
     "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
 }
 #: the files that take longest, longest first: started last, one of them would keep the others' processes waiting
