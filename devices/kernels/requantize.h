@@ -75,8 +75,8 @@ static inline int32_t kn_requantize(int32_t value, int32_t multiplier, int32_t s
     return kn_divide_by_power_of_two(kn_doubling_high_multiply(value, multiplier), -shift);
 }
 
-/* The same for the 64-bit sums of 16-bit activations: a multiplier of 15 bits, one rounding, half up. -31 <= shift <= 7,
- * and |value| < 2^47 for a meaningful result; products beyond 64 bits wrap. */
+/* The same for the 64-bit sums of 16-bit activations: a multiplier of 15 bits, one rounding, half up. -31 <= shift <=
+ * 7, and |value| < 2^47 for a meaningful result; products beyond 64 bits wrap. */
 static inline int32_t kn_requantize_wide(int64_t value, int32_t multiplier, int32_t shift)
 {
     const int32_t reduced = multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;

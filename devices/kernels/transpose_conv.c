@@ -35,8 +35,7 @@ static inline int64_t collect(const layer *l, const void *image, const int8_t *f
             const int32_t from_x = x + p->pad_left - tap_x;
             if (from_x < 0 || from_x % p->stride_width || from_x / p->stride_width >= s->input_width)
                 continue;
-            const int32_t at =
-                (from_y / p->stride_height * s->input_width + from_x / p->stride_width) * channels;
+            const int32_t at = (from_y / p->stride_height * s->input_width + from_x / p->stride_width) * channels;
             const int8_t *const weights = filter + (tap_y * s->filter_width + tap_x) * channels;
             for (int32_t channel = 0; channel < channels; ++channel)
                 sum += (int64_t)(value_of(image, at + channel, sixteen) + p->input_offset) * weights[channel];

@@ -18,8 +18,8 @@ static int16_t finish(const kn_conv_params *params, const kn_channel_scales *sca
     return (int16_t)kn_clamp(value, params->activation_min, params->activation_max);
 }
 
-/* Sum over the taps inside the input of one output channel: `count` values of the input side by side at each tap, against
- * as many weights; from tap to tap it is `tap_weights`. */
+/* Sum over the taps inside the input of one output channel: `count` values of the input side by side at each tap,
+ * against as many weights; from tap to tap it is `tap_weights`. */
 static int64_t convolve(const kn_conv_params *params, const kn_conv_shape *shape, const kn_window *taps,
                         const int16_t *image, const int8_t *weights, int32_t count, int32_t tap_weights)
 {
@@ -48,8 +48,8 @@ static void convolution(const kn_conv_params *params, const kn_conv_shape *shape
                         int32_t wide, int depthwise, const int16_t *input, const int8_t *weights, const int32_t *bias,
                         int16_t *output)
 {
-    const int32_t per_group = depthwise ? shape->filter_channels
-                                        : shape->output_channels / (shape->input_channels / shape->filter_channels);
+    const int32_t per_group =
+        depthwise ? shape->filter_channels : shape->output_channels / (shape->input_channels / shape->filter_channels);
     const int32_t filter_size = shape->filter_height * shape->filter_width * shape->filter_channels;
     kn_window taps;
     for (int32_t batch = 0; batch < shape->batches; ++batch) {
@@ -64,11 +64,11 @@ static void convolution(const kn_conv_params *params, const kn_conv_shape *shape
                 for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
                     const int32_t group = channel / per_group;
                     const int64_t sum =
-                        depthwise ? convolve(params, shape, &taps, input + group, weights + channel, 1,
-                                             shape->output_channels)
-                                  : convolve(params, shape, &taps, input + group * shape->filter_channels,
-                                             weights + channel * filter_size, shape->filter_channels,
-                                             shape->filter_channels);
+                        depthwise
+                            ? convolve(params, shape, &taps, input + group, weights + channel, 1,
+                                       shape->output_channels)
+                            : convolve(params, shape, &taps, input + group * shape->filter_channels,
+                                       weights + channel * filter_size, shape->filter_channels, shape->filter_channels);
                     *output++ = finish(params, scales, channel, wide, sum, bias);
                 }
             }

@@ -4,13 +4,13 @@
 
 static int16_t add_one(const kn_add_params *p, int32_t value1, int32_t value2, int32_t sign)
 {
-    const int32_t scaled1 = kn_requantize(kn_wrap_shift_left(value1, p->left_shift), p->input1_multiplier,
-                                          p->input1_shift, p->rounding);
-    const int32_t scaled2 = kn_requantize(kn_wrap_shift_left(value2, p->left_shift), p->input2_multiplier,
-                                          p->input2_shift, p->rounding);
+    const int32_t scaled1 =
+        kn_requantize(kn_wrap_shift_left(value1, p->left_shift), p->input1_multiplier, p->input1_shift, p->rounding);
+    const int32_t scaled2 =
+        kn_requantize(kn_wrap_shift_left(value2, p->left_shift), p->input2_multiplier, p->input2_shift, p->rounding);
     const int32_t sum = (int32_t)((uint32_t)scaled1 + (uint32_t)sign * (uint32_t)scaled2);
-    return (int16_t)kn_clamp(kn_requantize(sum, p->output_multiplier, p->output_shift, p->rounding),
-                             p->activation_min, p->activation_max);
+    return (int16_t)kn_clamp(kn_requantize(sum, p->output_multiplier, p->output_shift, p->rounding), p->activation_min,
+                             p->activation_max);
 }
 
 void kn_add_16(const kn_add_params *params, const kn_broadcast *broadcast, int32_t sign, const int16_t *input1,
@@ -52,8 +52,8 @@ void kn_requantize_items(const kn_rescale_params *params, int32_t input_bytes, i
     for (int32_t i = 0; i < count; ++i) {
         const int32_t value = kn_wrap_add(read_item(input, input_bytes, i), -params->input_zero_point);
         const int32_t scaled = kn_requantize(value, params->multiplier, params->shift, params->rounding);
-        const int32_t stored = kn_clamp(kn_wrap_add(scaled, params->output_zero_point), params->activation_min,
-                                        params->activation_max);
+        const int32_t stored =
+            kn_clamp(kn_wrap_add(scaled, params->output_zero_point), params->activation_min, params->activation_max);
         if (output_bytes == 1)
             ((int8_t *)output)[i] = (int8_t)stored;
         else if (output_bytes == 2)

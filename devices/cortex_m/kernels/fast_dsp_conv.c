@@ -44,8 +44,8 @@ static inline __attribute__((always_inline)) void *take_wide(void *to, const int
     return at;
 }
 
-/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes, where that is
- * longer than SHORT_COLUMN. */
+/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes,
+ * where that is longer than SHORT_COLUMN. */
 static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y,
                                     int32_t origin_x, const int8_t *image, int8_t *bytes, int32_t taps, int32_t *to)
 {
@@ -127,10 +127,9 @@ static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count
     }
 }
 
-/* dsp_requantize and dsp_pack for four sums of one channel; then one byte for each of four pixels, which lie `way` bytes
- * apart. */
-#define SCALE(what)                                                                                                    \
-    what("r3") what("r4") what("r5") what("r6")
+/* dsp_requantize and dsp_pack for four sums of one channel; then one byte for each of four pixels, which lie `way`
+ * bytes apart. */
+#define SCALE(what) what("r3") what("r4") what("r5") what("r6")
 #define DOUBLE(sum) "lsl " sum ", #1\n\t"
 #define MULTIPLY(sum) "smmulr " sum ", " sum ", %[t1]\n\tadd " sum ", " sum ", " sum ", asr #31\n\t"
 #define SHIFT(sum) "add " sum ", %[t2]\n\tasr " sum ", %[t3]\n\tssat " sum ", #8, " sum "\n\t"
@@ -152,16 +151,16 @@ static __attribute__((optimize("O2"))) void finish_short(const finishing *contex
         "1:\n\t"
         "ldr %[t1], [%[multipliers]], #4\n\tldr %[t3], [%[shifts]], #4\n\tldr %[t2], [%[context]]\n\t"
         "mvn r3, %[t3]\n\tlsl %[t2], r3\n\trsb %[t3], %[t3], #0\n\t"
-        "ldmia %[sums]!, {r3, r4, r5, r6}\n\t" SCALE(DOUBLE) SCALE(MULTIPLY) SCALE(SHIFT)
-        "pkhbt r3, r3, r5, lsl #16\n\tpkhbt r4, r4, r6, lsl #16\n\tuxtb16 r3, r3\n\tuxtb16 r4, r4\n\t"
-        "orr r3, r3, r4, lsl #8\n\tldrd %[t1], %[t2], [%[context], #4]\n\t"
-        "ssub8 %[t3], r3, %[t1]\n\tsel r3, r3, %[t1]\n\tssub8 %[t3], r3, %[t2]\n\tsel r3, %[t2], r3\n\t"
-        "ldr %[t1], [%[context], #12]\n\t"
-        "lsr r4, r3, #8\n\tlsr r5, r3, #16\n\tlsr r6, r3, #24\n\t"
-        "strb r4, [%[out], %[t1]]\n\tstrb r5, [%[out], %[t1], lsl #1]\n\tadd %[t1], %[t1], %[t1], lsl #1\n\t"
-        "strb r6, [%[out], %[t1]]\n\tstrb r3, [%[out]], #1\n\t"
-        "subs %[n], #1\n\t"
-        "bne 1b"
+        "ldmia %[sums]!, {r3, r4, r5, r6}\n\t" SCALE(DOUBLE) SCALE(MULTIPLY) SCALE(
+            SHIFT) "pkhbt r3, r3, r5, lsl #16\n\tpkhbt r4, r4, r6, lsl #16\n\tuxtb16 r3, r3\n\tuxtb16 r4, r4\n\t"
+                   "orr r3, r3, r4, lsl #8\n\tldrd %[t1], %[t2], [%[context], #4]\n\t"
+                   "ssub8 %[t3], r3, %[t1]\n\tsel r3, r3, %[t1]\n\tssub8 %[t3], r3, %[t2]\n\tsel r3, %[t2], r3\n\t"
+                   "ldr %[t1], [%[context], #12]\n\t"
+                   "lsr r4, r3, #8\n\tlsr r5, r3, #16\n\tlsr r6, r3, #24\n\t"
+                   "strb r4, [%[out], %[t1]]\n\tstrb r5, [%[out], %[t1], lsl #1]\n\tadd %[t1], %[t1], %[t1], lsl #1\n\t"
+                   "strb r6, [%[out], %[t1]]\n\tstrb r3, [%[out]], #1\n\t"
+                   "subs %[n], #1\n\t"
+                   "bne 1b"
         : [sums] "+r"(sums), [multipliers] "+r"(multipliers), [shifts] "+r"(shifts), [out] "+r"(output),
           [n] "+r"(count), [t1] "=&r"(t1), [t2] "=&r"(t2), [t3] "=&r"(t3)
         : [context] "r"(context)

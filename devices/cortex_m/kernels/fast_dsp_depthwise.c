@@ -78,8 +78,9 @@ static void make_group(group *g, const depthwise *d, int32_t first, const int32_
 }
 
 /* A window of any size: `rows` rows of `columns` taps. */
-static __attribute__((optimize("O2"), noinline)) four_sums add_window(const depthwise *d, const group *g, const int8_t *row,
-                                                            const int32_t *factors, int32_t rows, int32_t columns)
+static __attribute__((optimize("O2"), noinline)) four_sums add_window(const depthwise *d, const group *g,
+                                                                      const int8_t *row, const int32_t *factors,
+                                                                      int32_t rows, int32_t columns)
 {
     const int32_t offset = d->input_pair, step = d->step;
     const int repeated = d->shape->filter_channels != 1;
@@ -90,10 +91,10 @@ static __attribute__((optimize("O2"), noinline)) four_sums add_window(const dept
         for (int32_t left = columns; left > 0; --left, values += step, factor += 2) {
             int32_t even, odd;
             if (repeated) { /* a channel of the input has several of the output: its bytes come one by one */
-                const uint32_t evens =
-                    (uint32_t)(uint8_t)values[g->source[0]] | (uint32_t)(uint8_t)values[g->source[2]] << 16;
-                const uint32_t odds =
-                    (uint32_t)(uint8_t)values[g->source[1]] | (uint32_t)(uint8_t)values[g->source[3]] << 16;
+                const uint32_t evens = (uint32_t)(uint8_t)values[g->source[0]] | (uint32_t)(uint8_t)values[g->source[2]]
+                                                                                     << 16;
+                const uint32_t odds = (uint32_t)(uint8_t)values[g->source[1]] | (uint32_t)(uint8_t)values[g->source[3]]
+                                                                                    << 16;
                 even = __sxtab16(offset, (int8x4_t)evens);
                 odd = __sxtab16(offset, (int8x4_t)odds);
             } else {
@@ -111,7 +112,7 @@ static __attribute__((optimize("O2"), noinline)) four_sums add_window(const dept
 }
 
 #define TAP(address)                                                                                                   \
-    "ldr %[v], [%[in]" address "]\n\tsxtab16 %[e], %[off], %[v]\n\tsxtab16 %[v], %[off], %[v], ror #8\n\t"               \
+    "ldr %[v], [%[in]" address "]\n\tsxtab16 %[e], %[off], %[v]\n\tsxtab16 %[v], %[off], %[v], ror #8\n\t"             \
     "ldr %[f], [%[w]], #4\n\tsmlabb %[s0], %[e], %[f], %[s0]\n\tsmlatt %[s2], %[e], %[f], %[s2]\n\t"                   \
     "ldr %[f], [%[w]], #4\n\tsmlabb %[s1], %[v], %[f], %[s1]\n\tsmlatt %[s3], %[v], %[f], %[s3]\n\t"
 
@@ -122,8 +123,8 @@ static inline __attribute__((always_inline)) four_sums add_threes(const int32_t 
 {
     int32_t s0 = start[0], s1 = start[1], s2 = start[2], s3 = start[3], v, e, f;
     __asm__ volatile("1:\n\t" TAP("") TAP(", %[step]") TAP(", %[step], lsl #1") "add %[in], %[row]\n\t"
-                     "subs %[n], #1\n\t"
-                     "bne 1b"
+                                                                                "subs %[n], #1\n\t"
+                                                                                "bne 1b"
                      : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(values), [w] "+r"(factors),
                        [n] "+r"(rows), [v] "=&r"(v), [e] "=&r"(e), [f] "=&r"(f)
                      : [step] "r"(step), [row] "r"(row), [off] "r"(offset)
@@ -132,7 +133,7 @@ static inline __attribute__((always_inline)) four_sums add_threes(const int32_t 
 }
 
 #define SCALE(sum)                                                                                                     \
-    "ldmia %[at]!, {r3, r4, r5}\n\tlsl %[" sum "], #1\n\tsmmulr %[" sum "], %[" sum "], r3\n\t"                         \
+    "ldmia %[at]!, {r3, r4, r5}\n\tlsl %[" sum "], #1\n\tsmmulr %[" sum "], %[" sum "], r3\n\t"                        \
     "add %[" sum "], %[" sum "], %[" sum "], asr #31\n\tadd %[" sum "], r4\n\tasr %[" sum "], r5\n\t"
 
 static inline __attribute__((always_inline)) uint32_t finish(const depthwise *d, const group *g, four_sums s)

@@ -20,8 +20,9 @@ void mve_make_ending(mve_ending *ending, const kn_channel_scales *scales, int32_
 {
     int32_t most = INT32_MIN;
     for (int32_t i = 0; i < (scales->per_channel ? channels : 1); i += 4)
-        most = vmaxvq_p_s32(most, vldrwq_z_s32(scales->shifts + i, vctp32q((uint32_t)(scales->per_channel ? channels - i : 1))),
-                            vctp32q((uint32_t)(scales->per_channel ? channels - i : 1)));
+        most = vmaxvq_p_s32(
+            most, vldrwq_z_s32(scales->shifts + i, vctp32q((uint32_t)(scales->per_channel ? channels - i : 1))),
+            vctp32q((uint32_t)(scales->per_channel ? channels - i : 1)));
     ending->is_right = rounding == KN_ROUND_DOUBLE && most <= 0;
     ending->multipliers = scales->multipliers;
     ending->shifts = scales->shifts;
@@ -121,10 +122,10 @@ static __attribute__((optimize("O2"))) void multiply_rows(const mve_ending *endi
     for (; row < rows; row += 4, weights += 4 * taps) {
         /* Where rows are missing in the last block, its first one stands in: the result is not stored. */
         const int32_t left = rows - row;
-        const int32x4_t sums =
-            vaddq_s32(multiply(taps, input, weights, weights + (left > 1 ? taps : 0),
-                               weights + (left > 2 ? 2 * taps : 0), weights + (left > 3 ? 3 * taps : 0), (int32_t)added),
-                      vldrwq_z_s32(folded + row, vctp32q((uint32_t)left)));
+        const int32x4_t sums = vaddq_s32(multiply(taps, input, weights, weights + (left > 1 ? taps : 0),
+                                                  weights + (left > 2 ? 2 * taps : 0),
+                                                  weights + (left > 3 ? 3 * taps : 0), (int32_t)added),
+                                         vldrwq_z_s32(folded + row, vctp32q((uint32_t)left)));
         mve_finish(ending, row, left, sums, output + row);
     }
 }
@@ -157,8 +158,8 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
     mve_ending ending;
     if (shape->filter_channels != shape->input_channels || scratch_bytes < fast_conv_2d_scratch(params, shape))
         return 0;
-    mve_make_ending(&ending, scales, shape->output_channels, params->rounding, params->output_offset, params->activation_min,
-                    params->activation_max);
+    mve_make_ending(&ending, scales, shape->output_channels, params->rounding, params->output_offset,
+                    params->activation_min, params->activation_max);
     for (int32_t batch = 0; batch < shape->batches; ++batch) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             const int32_t origin_y = y * params->stride_height - params->pad_top;

@@ -33,8 +33,8 @@ typedef struct {
  * which input each lane takes. */
 static inline __attribute__((always_inline)) sums_of_eight add_window(const depthwise *d, const window *w,
                                                                       sums_of_eight sums, int32_t channel,
-                                                                      int with_offset, int repeated,
-                                                                      mve_pred16_t lanes, uint16x8_t sources)
+                                                                      int with_offset, int repeated, mve_pred16_t lanes,
+                                                                      uint16x8_t sources)
 {
     const int16_t input_offset = (int16_t)d->params->input_offset, offset = (int16_t)d->params->weights_offset;
     const int32_t step = d->step, channels = d->shape->output_channels;
@@ -98,15 +98,15 @@ static void others(const depthwise *d, const window *w, int8_t *output)
             bias[i] = d->bias && i < count ? d->bias[channel + i] : 0;
         }
         const int32x4x2_t start = vld2q_s32(bias);
-        const sums_of_eight sums = add_window(d, w, (sums_of_eight){start.val[0], start.val[1]}, channel, 1,
-                                              1, vctp16q((uint32_t)count), vldrhq_u16(sources));
+        const sums_of_eight sums = add_window(d, w, (sums_of_eight){start.val[0], start.val[1]}, channel, 1, 1,
+                                              vctp16q((uint32_t)count), vldrhq_u16(sources));
         const int32x4x2_t both = {{sums.even, sums.odd}};
         vst2q_s32(values, both);
         for (int32_t i = 0; i < count; ++i) {
             const int32_t scale = (channel + i) * d->ending.step;
-            output[channel + i] = kn_requantize_to_int8(
-                values[i], d->ending.multipliers[scale], d->ending.shifts[scale], d->ending.rounding,
-                d->ending.output_offset, d->ending.low, d->ending.high);
+            output[channel + i] =
+                kn_requantize_to_int8(values[i], d->ending.multipliers[scale], d->ending.shifts[scale],
+                                      d->ending.rounding, d->ending.output_offset, d->ending.low, d->ending.high);
         }
     }
 }

@@ -52,7 +52,8 @@ static inline int fast_lies_inside(const kn_conv_params *params, const kn_conv_s
 static inline int fast_is_column(const kn_conv_params *params, const kn_conv_shape *shape)
 {
     const int dense = shape->filter_width == 1 || params->dilation_width == 1;
-    const int joined = shape->filter_height == 1 || (params->dilation_height == 1 && shape->filter_width == shape->input_width);
+    const int joined =
+        shape->filter_height == 1 || (params->dilation_height == 1 && shape->filter_width == shape->input_width);
     return dense && joined && fast_lies_inside(params, shape);
 }
 

@@ -170,8 +170,8 @@ static void check_requantize(plan_checker *check, const plan_requantize *node)
     plan_require(check,
                  p->activation_min <= p->activation_max && p->activation_min >= -high - 1 && p->activation_max <= high,
                  "the range of REQUANTIZE is not one of its output");
-    check_items(check, (const plan_copy *)(const void *)node, (uint32_t)node->input_bytes,
-                (uint32_t)node->output_bytes, PLAN_APART);
+    check_items(check, (const plan_copy *)(const void *)node, (uint32_t)node->input_bytes, (uint32_t)node->output_bytes,
+                PLAN_APART);
 }
 
 static void check_softmax(plan_checker *check, const plan_softmax *node)

@@ -45,7 +45,8 @@ static void check_weighted(plan_checker *check, const plan_weighted *at, const s
     if (at->folded != PLAN_NONE)
         plan_check_input(check, at->folded, bias_bytes, 4, PLAN_APART);
     plan_check_table(check, at->multipliers, scales, 0, INT32_MAX, "a multiplier of a channel is negative");
-    plan_check_table(check, at->shifts, scales, -31, PLAN_HAS_CONV_16 ? stored->most_shift : 30, "a shift of a channel is out of its range");
+    plan_check_table(check, at->shifts, scales, -31, PLAN_HAS_CONV_16 ? stored->most_shift : 30,
+                     "a shift of a channel is out of its range");
 }
 
 static void check_conv(plan_checker *check, int depthwise, const plan_weighted *at, const storage *stored,
@@ -83,8 +84,8 @@ static void check_transpose_conv(plan_checker *check, const plan_weighted *at, c
     plan_require(check, volume(1, s->filter_height, s->filter_width, s->input_channels) <= MAX_WINDOW,
                  "a filter of TRANSPOSE_CONV has more than 2^26 weights");
     check_weighted(check, at, stored, volume(s->batches, s->input_height, s->input_width, s->input_channels),
-                   volume(s->output_channels, s->filter_height, s->filter_width, s->input_channels),
-                   s->output_channels, volume(s->batches, s->output_height, s->output_width, s->output_channels));
+                   volume(s->output_channels, s->filter_height, s->filter_width, s->input_channels), s->output_channels,
+                   volume(s->batches, s->output_height, s->output_width, s->output_channels));
 }
 
 void plan_check_conv(plan_checker *check, const uint32_t *record)

@@ -123,8 +123,7 @@ static void run_pair(uint32_t op, const plan_pair *node)
 
 static void run_add_16(int32_t sign, const plan_add *node)
 {
-    kn_add_16(&node->params, &node->at.broadcast, sign, at(node->at.input1), at(node->at.input2),
-              out(node->at.output));
+    kn_add_16(&node->params, &node->at.broadcast, sign, at(node->at.input1), at(node->at.input2), out(node->at.output));
 }
 
 static void run_concatenation(const plan_concatenation *node)
@@ -156,8 +155,8 @@ static void run_elementwise(uint32_t op, const plan_copy *front)
         RUN(PLAN_RESCALE, kn_rescale(&((const plan_rescale *)node)->params, count, input, output));
         RUN(PLAN_LEAKY_RELU, kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output));
         RUN(PLAN_LEAKY_RELU_16, kn_leaky_relu_16(&((const plan_leaky_relu *)node)->params, count, input, output));
-        RUN(PLAN_REQUANTIZE, kn_requantize_items(&requantize->params, requantize->input_bytes, requantize->output_bytes, count, input,
-                            output));
+        RUN(PLAN_REQUANTIZE, kn_requantize_items(&requantize->params, requantize->input_bytes, requantize->output_bytes,
+                                                 count, input, output));
         RUN(PLAN_HARD_SWISH, kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output));
         RUN(PLAN_QUANTIZE, kn_quantize(quantize->scale, quantize->zero_point, count, input, output));
         RUN(PLAN_DEQUANTIZE, kn_dequantize(quantize->scale, quantize->zero_point, count, input, output));

@@ -196,8 +196,10 @@ void cases_add(kn_add_params *params, kn_broadcast *broadcast)
     const int32_t rows = cases_between(1, 4), length = cases_between(1, 40);
     *broadcast = (kn_broadcast){.rank = 1, .dims = {rows * length}, .strides1 = {1}, .strides2 = {1}};
     if (chance(3))
-        *broadcast = (kn_broadcast){
-            .rank = 2, .dims = {rows, length}, .strides1 = {length, 1}, .strides2 = {chance(2) ? 0 : 1, chance(2) ? 1 : 0}};
+        *broadcast = (kn_broadcast){.rank = 2,
+                                    .dims = {rows, length},
+                                    .strides1 = {length, 1},
+                                    .strides2 = {chance(2) ? 0 : 1, chance(2) ? 1 : 0}};
     if (broadcast->rank == 2 && broadcast->strides2[0] == 1)
         broadcast->strides2[0] = broadcast->strides2[1] ? length : 1;
 }

@@ -175,7 +175,8 @@ static int check_add(int32_t number)
     kn_broadcast broadcast;
     cases_add(&params, &broadcast);
     const int32_t rows = broadcast.rank == 2 ? broadcast.dims[0] : 1, length = broadcast.dims[broadcast.rank - 1];
-    const int32_t repeated = broadcast.strides2[0] == 0 && broadcast.rank == 2, step = broadcast.strides2[broadcast.rank - 1];
+    const int32_t repeated = broadcast.strides2[0] == 0 && broadcast.rank == 2,
+                  step = broadcast.strides2[broadcast.rank - 1];
     const int32_t bytes2 = (repeated ? 1 : rows) * (step ? length : 1), bytes = rows * length;
     const int32_t fenced = cases_between(0, 3), sign = cases_between(0, 1) ? 1 : -1;
     const int in_place = cases_between(0, 3) == 0;
