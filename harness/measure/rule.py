@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from harness.core.numbers import significant_text
 from harness.measure.figures import Classes, OutputFigures, above, figures_of, rms, top_class
 
 __all__ = [
@@ -226,7 +227,11 @@ def _by_rounding(own_disagreement: float, samples: int) -> float:
 
 
 def _times(value: float, figures: OutputFigures) -> str:
-    return f"{value:.3g}, {value / figures.noise:.3g} times {figures.noise_is}" if figures.noise else f"{value:.3g}"
+    return (
+        f"{value:.3g}, {significant_text(value / figures.noise, 3)} times {figures.noise_is}"
+        if figures.noise
+        else f"{value:.3g}"
+    )
 
 
 def _share(part: float, whole: float) -> str:

@@ -61,6 +61,7 @@ SLOW_FILES = {
     "suites/test_guide.py": "whole runs",
     "suites/test_parallel.py": "whole runs",
     "suites/test_pytest_plugin*.py": "whole runs",
+    "tflite/plan/test_plan_cost.py": "emulated cores",
     "tflite/plan/test_plan_reference.py": "random networks on two runtimes",
     "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
     "variants/test_build_faults.py": "workers whose deadlines pass",
