@@ -56,6 +56,7 @@ SLOW_FILES = {
     "envs/test_hostenv.py": "environments are made",
     "measure/test_bench_wrong.py": "planted defects in whole networks",
     "measure/test_rescaled.py": "thousands of scores",
+    "run/test_checks.py": "whole runs",
     "run/test_question.py": "whole runs",
     "suites/test_guide.py": "whole runs",
     "suites/test_parallel.py": "whole runs",
