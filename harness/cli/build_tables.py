@@ -24,10 +24,10 @@ _TRAINING_TEXT = {
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from harness.core.safe_console import SafeConsole
 
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+    console = SafeConsole()
+    return console if console.is_terminal else SafeConsole(width=_PIPE_WIDTH)
 
 
 def print_outcomes(outcomes: Sequence[BuildOutcome]) -> None:

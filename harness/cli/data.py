@@ -109,11 +109,12 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         if sys.stderr.isatty():
-            from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+            from harness.core.safe_console import SafeConsole
+
             columns = (TextColumn(self._title), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress = Progress(*columns, console=SafeConsole(stderr=True))
             self._progress.add_task(self._title, total=None)
             self._progress.start()
         return self

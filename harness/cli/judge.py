@@ -43,7 +43,7 @@ def command(run: str, results: str | None, write: bool, revisions: bool) -> None
         return
     from harness.session.again import judge_run
 
-    judged = judge_run(folder, run, write=write)
+    judged = judge_run(folder, run, write=write, say=lambda text: click.echo(text, err=True))
     _show(judged)
     if judged.unjudged or judged.damaged:
         raise click.exceptions.Exit(ExitCode.WRONG_INPUT)

@@ -39,10 +39,11 @@ class RunProgress:
     """Shows a run on stderr. Use as a context manager; `say` and `watcher` are what `run_session` takes."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self.console = Console(stderr=True)
+        from harness.core.safe_console import SafeConsole
+
+        self.console = SafeConsole(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

@@ -12,7 +12,7 @@ from harness.reports.scores import ACCURACY, delta_text, score_text
 from harness.reports.summary import Answer, Column, Summary, answers
 from harness.reports.tables import NOT_RUN, cell_text, row_size_text
 from harness.reports.values import clean, latency_text, size_text
-from harness.results.record import CellRecord, RunInfo
+from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,11 +34,11 @@ _REASON_LIMIT = 54
 
 def make_console(**options: Any) -> Console:
     """A console without Rich's guesses; 120 columns where no terminal says otherwise (a pipe, a CI log)."""
-    from rich.console import Console
+    from harness.core.safe_console import SafeConsole
 
-    console = Console(highlight=False, **options)
+    console = SafeConsole(highlight=False, **options)
     if not console.is_terminal and "COLUMNS" not in os.environ and "width" not in options:
-        console = Console(highlight=False, width=120, **options)
+        console = SafeConsole(highlight=False, width=120, **options)
     return console
 
 
@@ -196,23 +196,3 @@ def _print_findings(console: Console, report: Report) -> None:
             Text.assemble((severity, _SEVERITY_STYLES[severity]), " ", what, (f" -> {fix}" if fix else "", "dim"))
         )
         console.print(Text(f"    {'; '.join(shown[:3])}{more}", style="dim"))
-
-
-def print_runs(runs: Iterable[tuple[RunInfo, str]], console: Console | None = None) -> None:
-    """Prints one line per run: id, state, outcomes, command.
-
-    Args:
-        runs: each run with its outcomes in words, oldest first.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    console = console or make_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "started (UTC)", "state", "cells", "command"):
-        table.add_column(name, no_wrap=name in ("run", "started (UTC)"))
-    for info, counts in runs:
-        texts = (info.run, info.started_utc[:19], info.state, counts, clean(" ".join(info.command), 200))
-        table.add_row(*(Text(text) for text in texts))
-    console.print(table)

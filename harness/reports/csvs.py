@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.core.files import short_name, write_bytes_atomic
+from harness.core.printable import spreadsheet_text
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table
@@ -14,13 +15,6 @@ from harness.results.faults import storage_faults
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def safe_text(value: Any) -> Any:
-    """A text that spreadsheets would take for a formula gets an apostrophe in front; numbers stay numbers."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
 
 
 def file_name(text: str) -> str:
@@ -33,7 +27,8 @@ def frame_csv(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for name in safe.columns:
         if safe[name].dtype == object or str(safe[name].dtype).startswith("str"):
-            safe[name] = safe[name].map(safe_text, na_action="ignore").astype(object)
+            safe[name] = safe[name].map(spreadsheet_text, na_action="ignore").astype(object)
+    safe = safe.rename(columns=lambda name: spreadsheet_text(str(name)))
     return safe.to_csv(index=False, lineterminator="\n")
 
 

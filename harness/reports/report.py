@@ -20,7 +20,8 @@ from harness.reports.values import (
     latency_text,
     size_text,
 )
-from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
+from harness.results.overview import counts_text
+from harness.results.record import CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,19 +39,27 @@ class Report:
         records: one per cell key, oldest first.
         info: the run they belong to; None when they are of several.
         planned: what was to run; cells missing from the records are shown as not run.
+        damaged: cells whose records are there and cannot be read any more.
     """
 
     records: tuple[CellRecord, ...]
     info: RunInfo | None = None
     planned: tuple[CellKey, ...] = field(default=())
+    damaged: frozenset[CellKey] = frozenset()
 
     @staticmethod
     def of(
-        records: Iterable[CellRecord], info: RunInfo | None = None, planned: Iterable[CellKey] | None = None
+        records: Iterable[CellRecord],
+        info: RunInfo | None = None,
+        planned: Iterable[CellKey] | None = None,
+        *,
+        damaged: Iterable[CellKey] = (),
     ) -> Report:
         """A report on records; of several records of a key the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
-        return Report(records=tuple(newest(records)), info=info, planned=tuple(keys))
+        whole = tuple(newest(records))
+        lost = frozenset(damaged) - {record.key for record in whole}
+        return Report(records=whole, info=info, planned=tuple(dict.fromkeys((*keys, *lost))), damaged=lost)
 
     @property
     def run(self) -> str | None:
@@ -62,7 +71,7 @@ class Report:
 
     @cached_property
     def summaries(self) -> list[Summary]:
-        return summaries(self.records, self.planned)
+        return summaries(self.records, self.planned, self.damaged)
 
     @cached_property
     def sorted_records(self) -> list[CellRecord]:
@@ -95,17 +104,14 @@ class Report:
 
     @property
     def not_run(self) -> int:
-        """Planned cells without a record."""
-        return len(set(self.planned) - {record.key for record in self.records})
+        """Planned cells without a record, also a damaged one."""
+        return len(set(self.planned) - {record.key for record in self.records} - self.damaged)
 
     @property
     def counts_text(self) -> str:
-        """`38 ok, 1 wrong, 2 unsupported, 3 not run`."""
-        counts = Counter(record.outcome for record in self.records)
-        parts = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name]]
-        if self.not_run:
-            parts.append(f"{self.not_run} not run")
-        return ", ".join(parts) or "no cells"
+        """`38 ok, 1 wrong, 2 unsupported, 1 damaged, 3 not run`."""
+        counts = Counter[str](record.outcome for record in self.records)
+        return counts_text(counts, damaged=len(self.damaged), not_run=self.not_run)
 
 
 def answer_title(summaries: Iterable[Summary]) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.core.printable import printable
 from harness.reports.values import clean, is_missing
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def write_value(
     elif isinstance(value, bool):
         sheet.write_boolean(row, column, value, style)
     elif isinstance(value, str):
+        value = printable(value)
         sheet.write_string(row, column, value if len(value) <= CELL_LIMIT else value[: CELL_LIMIT - 1] + "…", style)
     else:
         sheet.write_number(row, column, value, number or style)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.budget import Budget, parse_duration
 from harness.run.device import DeviceRunner
@@ -23,7 +25,7 @@ from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.run.matrix import ChosenDevice, choose_devices, most_samples
 from harness.run.options import RunOptions, parse_samples
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
-from harness.session.conclude import conclude
+from harness.session.conclude import conclude, conclude_killed
 from harness.suites.suite import Expectation, Suite, check_record, find_expectation, load_expectations
 from harness.variants.recipe import select_recipes
 from harness.workloads.datasets import DataSource
@@ -66,6 +68,8 @@ class _Begun:
     store: Store
     execution: Execution
     budget: Budget
+    #: what is let go at its end: the store, and the lock that says that somebody is at the run
+    held: ExitStack
     #: filled once they are prepared
     models: dict[tuple[str, str, int], PreparedModel] = field(default_factory=dict)
 
@@ -181,9 +185,14 @@ class SuiteSession:
 
     def _begin(self) -> _Begun:
         """Opens the store and begins the run in it."""
-        store = Store.open(self.results)
+        held = ExitStack()
+        store = held.enter_context(Store.open(self.results))
+        conclude_killed(store, lambda text: self.say(text, 0, 1))
+        run = new_run_id()
+        # Held to the run's end: a killed pytest leaves a run that anybody can tell from one that goes on.
+        held.enter_context(only_one(self.results, run))
         info = RunInfo(
-            run=new_run_id(),
+            run=run,
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             command=list(sys.argv),
             planned=[c.key for c in self._cells],
@@ -197,7 +206,7 @@ class SuiteSession:
             devices_dir=self.options.devices_dir,
         )
         budget = Budget(total_s=self.options.budget_s, cells=len(self._cells))
-        self._begun = _Begun(store=store, execution=execution, budget=budget)
+        self._begun = _Begun(store=store, execution=execution, budget=budget, held=held)
         return self._begun
 
     def _runner(self, device: str, begun: _Begun) -> DeviceRunner:
@@ -221,7 +230,7 @@ class SuiteSession:
         if begun is None:
             return
         run, state = begun.execution.run, "interrupted" if interrupted else "finished"
-        with begun.store:
+        with begun.held:
             folder = conclude(begun.store, run, self.results, state=state)
         if folder is not None:
             self.summary = f"run {run}: tables in {folder}"

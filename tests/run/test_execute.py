@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.boards.base import BenchResult, WorkerFailure
+from harness.boards.profile.model import ConnectProfile
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.core.tensor import TensorIo
@@ -72,7 +73,9 @@ def rig(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     profile = packaged_profile("host-litert")
 
-    def run(board, *models, samples=None):
+    def run(board, *models, samples=None, first_s=0.0, again_s=60.0):
+        patient = profile.model_copy(update={"connect": ConnectProfile(first_s=first_s, again_s=again_s)})
+        monkeypatch.setattr(device_module, "_PAUSE_S", 0.0)
         monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
         keys = [
             CellKey(
@@ -89,7 +92,7 @@ def rig(tmp_path, monkeypatch):
             store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
             execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
             cells = tuple(PlannedCell(key=k, model=m) for k, m in zip(keys, models, strict=True))
-            execute([DeviceJob(profile=profile, device="host-litert", cells=cells, samples=samples)], execution)
+            execute([DeviceJob(profile=patient, device="host-litert", cells=cells, samples=samples)], execution)
             assert_judged_the_same(store, "r1")
             by_key = {r.key: r for r in store.cells(run="r1")}
         return [by_key[k] for k in keys]
@@ -177,8 +180,28 @@ def test_a_board_that_is_gone_fails_all_its_cells_with_the_reason(rig, tmp_path)
     assert all("no route to host" in r.reason for r in records)
 
 
-def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(device_module, "_BACK_PAUSE_S", 0.0)
+def test_a_board_that_boots_slowly_is_waited_for(rig, tmp_path):
+    starting = TransientDeviceError("192.0.2.7 cannot be reached: Connection refused")
+    board = FakeBoard("b", OUTPUTS, connects=[starting, starting, starting, None])
+    (record,) = rig(board, model(tmp_path), first_s=60.0)
+    assert (record.outcome, record.attempts, board.connected) == ("ok", 1, 4)
+
+
+@pytest.mark.parametrize("why", ["the login of root was refused", "the host key of board has changed"])
+def test_a_board_that_refuses_is_not_waited_for(rig, tmp_path, why):
+    board = FakeBoard("b", OUTPUTS, connects=[StableDeviceError(why)])
+    (record,) = rig(board, model(tmp_path), first_s=60.0)
+    assert (record.outcome, board.connected) == ("failed", 1) and why in record.reason
+
+
+def test_a_board_over_which_the_harness_falls_fails_its_cells_and_no_others(rig, tmp_path):
+    board = FakeBoard("b", OUTPUTS, connects=[TypeError("unexpected keyword 'cpu'")])
+    first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert (first.outcome, second.outcome) == ("failed", "failed")
+    assert "internal error: TypeError" in first.reason and "Traceback" in first.board_log
+
+
+def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path):
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{"load": lost}], connects=[None, lost, lost, lost, None])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
@@ -195,11 +218,11 @@ def test_a_board_that_comes_back_as_another_is_not_waited_for(rig, tmp_path):
     assert "connection lost" in first.reason and "has changed" in second.reason
 
 
-def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(device_module, "BACK_S", 0.0)
+def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path):
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{}, {"load": lost}], connects=[None, lost, lost])
-    records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"), model(tmp_path, recipe="ptq-int8"))
+    models = (model(tmp_path, recipe=recipe) for recipe in ("ptq-float32", "ptq-float16", "ptq-int8"))
+    records = rig(board, *models, again_s=0.0)
     assert [r.outcome for r in records] == ["ok", "failed", "failed"]
 
 
