@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from harness.reports.report import Report
     from harness.results.overview import RunOverview
@@ -67,7 +69,7 @@ def command(
         conclude_killed(store, _say)
         report = _load(store, None if choice["all_runs"] else run, choice)
         for text in store.damaged:
-            click.echo(f"warning: {text}", err=True)
+            echo(f"warning: {text}", err=True)
     if not report.records and not report.planned:
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
@@ -81,7 +83,7 @@ def command(
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    echo(text, err=True)
 
 
 def _say_how_to_resume(report: Report, folder: Path) -> None:
@@ -91,7 +93,7 @@ def _say_how_to_resume(report: Report, folder: Path) -> None:
 
     if report.info and can_resume(report.info):
         command = f"harness run --resume {report.info.run} --results {shlex.quote(str(folder))}"
-        click.echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
+        echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
 
 
 def _filters(choice: dict[str, Any]) -> dict[str, Any]:
@@ -158,10 +160,10 @@ def _write(report: Report, format_: str, output: str | None) -> None:
         from harness.reports import csvs
 
         if target == "-":
-            click.echo(csvs.frame_csv(report.frames["Cells"]), nl=False)
+            echo(csvs.frame_csv(report.frames["Cells"]), nl=False)
             return
         for path in csvs.write_csvs(report, Path(target)):
-            click.echo(str(path))
+            echo(str(path))
     else:
         _workbook(report, output)
 
@@ -190,7 +192,7 @@ def _workbook(report: Report, output: str | None) -> None:
     if path.is_dir():
         path = path / "comparison.xlsx"
     write_workbook(report, path)
-    click.echo(str(path))
+    echo(str(path))
 
 
 def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
@@ -204,7 +206,7 @@ def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
     Store.open(folder, create=False).close()  # a wrong folder is an error, not a new store
     with Store.open(folder) as store:
         conclude_killed(store, _say)
-        click.echo(str(export_run(store, run, folder)))
+        echo(str(export_run(store, run, folder)))
 
 
 def _list(folder: Path, json_file: str | None) -> None:
@@ -235,7 +237,7 @@ def _list(folder: Path, json_file: str | None) -> None:
         if json_file == "-":
             return
     if not runs:
-        click.echo("there are no runs yet; `harness nightly` makes one")
+        echo("there are no runs yet; `harness nightly` makes one")
         return
     print_runs((info, found.counts_text) for info, found in runs)
 

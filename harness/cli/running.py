@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
+from harness.cli.out import echo
 from harness.results.record import OUTCOMES
 from harness.run.matrix import Plan
 from harness.run.options import RunOptions
@@ -25,7 +26,6 @@ def run_and_report(
     Raises:
         HarnessError: for wrong input or failing results folder; KeyboardInterrupt after saying how to resume.
     """
-    import click
 
     from harness.cli.options import command_line
     from harness.cli.progress import RunProgress
@@ -41,12 +41,12 @@ def run_and_report(
                 resume=resume,
                 plan=plan,
                 planned=lambda count: setattr(progress, "total_cells", count),
-                resumed=lambda run, left, total: click.echo(
+                resumed=lambda run, left, total: echo(
                     f"resuming run {run}: {left} of {total} cells are left", err=True
                 ),
             )
         except KeyboardInterrupt:
-            click.echo(
+            echo(
                 "interrupted; every finished cell is stored. Continue with:\n"
                 f"  harness run --resume --results {shlex.quote(str(results))}",
                 err=True,
@@ -58,7 +58,6 @@ def run_and_report(
 
 def print_result(result: RunResult, json_file: str | None) -> None:
     """The tables of a finished run on stdout, and where they are."""
-    import click
 
     from harness.reports.console import make_console, print_report
     from harness.reports.report import Report
@@ -70,10 +69,10 @@ def print_result(result: RunResult, json_file: str | None) -> None:
         from harness.reports.jsonout import write_json
 
         write_json("-" if to_stderr else Path(json_file), result.run, list(result.records))
-        click.echo(f"JSON: {json_file}", err=True)
-    click.echo(f"run {result.run}: {counted(result)}", err=to_stderr)
+        echo(f"JSON: {json_file}", err=True)
+    echo(f"run {result.run}: {counted(result)}", err=to_stderr)
     if result.export:
-        click.echo(f"tables: {result.export}", err=to_stderr)
+        echo(f"tables: {result.export}", err=to_stderr)
 
 
 def counted(result: RunResult) -> str:

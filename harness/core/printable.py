@@ -66,4 +66,4 @@ def spreadsheet_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if value.startswith(_FORMULA) else text
