@@ -13,6 +13,7 @@ from harness.boards.base import Board, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
+from harness.core.faults import environment_error
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellKey, CellRecord
@@ -307,6 +308,8 @@ def _failure_of(error: Exception) -> Failure:
 
     A defect of the harness must cost one cell, not the night's run; it is told in full.
     """
+    if isinstance(error, OSError):  # a full disk, a name that is too long: nobody's defect
+        error = environment_error(error) or error
     if isinstance(error, HarnessError):
         return Failure(source="cell", what=str(error))
     return Failure(

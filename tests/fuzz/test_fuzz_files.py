@@ -1,4 +1,4 @@
-"""Files that are not what they claim to be: profiles, models, data, caches, stores. An error that names them, or what they hold."""
+"""Files that are not what they claim to be: profiles, models, data, caches, stores. An error, or what they really hold."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_models(tmp_path):
             graph = read_graph(path)
             model_io(graph), features(graph), output_lsb(graph)
             for name, version in known_runtimes():
-                runtime_supports(graph, name, version)
+                runtime_supports(name, version, graph)
         with suppress(HarnessError):
             audit_tflite(path)
         with suppress(HarnessError):
