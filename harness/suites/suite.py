@@ -155,7 +155,10 @@ def load_expectations(path: Path) -> list[Expectation]:
     """
     if not exists(path):
         return []
-    entries = load_node(path) or []
+    try:
+        entries = load_node(path) or []
+    except UserInputError as error:
+        raise UserInputError(f"not readable as YAML: {error.what}", where=error.where, hint=error.hint) from None
     if not isinstance(entries, list):
         raise UserInputError("must be a list of {cell, outcome, reason}", where=str(path))
     expectations = []
