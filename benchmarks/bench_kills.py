@@ -134,11 +134,13 @@ def main() -> int:
     rng = random.Random(arguments.seed)
     killed_all, wrong_all = 0, 0
     for kind, rounds, one in (("run", arguments.runs, one_run), ("export", arguments.exports, one_export)):
+        if not rounds:
+            continue
         with tempfile.TemporaryDirectory() as name:  # how long it takes undisturbed
             began = time.monotonic()
             _, wrong = one(Path(name), 600.0)
             whole_s = time.monotonic() - began
-        print(f"{kind}: undisturbed {whole_s:.1f} s with the next command, {wrong or 'nothing wrong'}")
+        print(f"{kind}: undisturbed {whole_s:.1f} s with the next command, {wrong or 'nothing wrong'}", flush=True)
         for number in range(rounds):
             folder = Path(tempfile.mkdtemp())
             seconds = rng.uniform(0.05, 0.8) * whole_s
