@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.core.files import short_name, write_bytes_atomic
+from harness.core.files import write_bytes_atomic
 from harness.core.printable import spreadsheet_text
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table
+from harness.reports.values import clean, file_name
 from harness.results.faults import storage_faults
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def file_name(text: str) -> str:
-    """A text as part of a file name: letters, digits, dots and dashes, at most 50 of them."""
-    return short_name(re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed", 50)
+def csv_text(value: Any) -> Any:
+    """A text on one line: lines of a board's log are told apart by ` | `. Harmless in a spreadsheet; numbers stay numbers."""
+    if isinstance(value, str):
+        value = " | ".join(line for part in value.splitlines() if (line := clean(part)))
+    return spreadsheet_text(value)
 
 
 def frame_csv(frame: pd.DataFrame) -> str:
@@ -27,7 +29,7 @@ def frame_csv(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for name in safe.columns:
         if safe[name].dtype == object or str(safe[name].dtype).startswith("str"):
-            safe[name] = safe[name].map(spreadsheet_text, na_action="ignore").astype(object)
+            safe[name] = safe[name].map(csv_text, na_action="ignore").astype(object)
     safe = safe.rename(columns=lambda name: spreadsheet_text(str(name)))
     return safe.to_csv(index=False, lineterminator="\n")
 

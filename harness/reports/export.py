@@ -1,4 +1,4 @@
-"""Writes everything about a run into results/RUN/: workbook, Markdown, CSV, JSON and the raw latency samples."""
+"""Writes everything about a run into results/RUN/: workbook, Markdown, CSV, JSON, raw samples and the picked models."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.reports import csvs, jsonout, markdown
-from harness.reports.csvs import file_name
+from harness.reports.answer.models import MODELS_NAME, write_models
 from harness.reports.report import Report
+from harness.reports.values import file_name
 from harness.results.faults import storage_faults
 from harness.results.layout import point_latest, run_dir
 from harness.results.objects import ObjectStore
@@ -50,12 +51,13 @@ def export_run(store: Store, run: str, results_dir: Path, *, state: str | None =
         info = replace(info, state=state)
     records = store.cells(run=info.run)
     damaged = [key for of_run, key in store.damaged_cells if of_run == info.run]
-    report = Report.of(records, info, damaged=damaged)
+    report = Report.of(records, info, damaged=damaged, results=results_dir)
     target = run_dir(results_dir, info.run)
     with storage_faults(target), _alone(results_dir):
         temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=_TEMPORARY))
         try:
             _write_files(report, results_dir, temporary)
+            _drop_other_models(temporary / MODELS_NAME, target / MODELS_NAME)
             _move_files(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -87,9 +89,17 @@ def _write_files(report: Report, results_dir: Path, folder: Path) -> None:
 
     write_workbook(report, folder / WORKBOOK_NAME)
     jsonout.write_text(folder / MARKDOWN_NAME, markdown.markdown(report))
-    jsonout.write_json(folder / JSON_NAME, report.run, report.records)
+    jsonout.write_json(folder / JSON_NAME, report.run, report.records, report.answers)
     csvs.write_csvs(report, folder)
     write_raw(report.records, ObjectStore(results_dir), folder / RAW_NAME)
+    write_models(report.answers, ObjectStore(results_dir), folder / MODELS_NAME)
+
+
+def _drop_other_models(new: Path, old: Path) -> None:
+    """Removes the models of an earlier export that the new one does not name: what lies there is what is to be shipped."""
+    for path in (*old.glob("*.tflite"), *old.glob("missing.txt")):
+        if not (new / path.name).exists():
+            path.unlink()
 
 
 def _move_files(source: Path, target: Path) -> None:
