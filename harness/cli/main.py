@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.cli.out import echo
 from harness.core.errors import ExitCode, HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
@@ -103,7 +104,7 @@ def _run() -> int:
         error.show()
         return ExitCode.WRONG_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
     except _ReaderGone:
         _silence_stdout()
@@ -121,16 +122,16 @@ def _run() -> int:
 
 def _tell(error: HarnessError) -> ExitCode:
     """Prints an error; returns its exit code."""
-    click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
+    echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
     if error.hint:
-        click.echo(f"  what to do: {error.hint}", err=True)
+        echo(f"  what to do: {error.hint}", err=True)
     return error.exit_code
 
 
 def _tell_defect() -> ExitCode:
     """Prints the traceback of what nobody foresaw; called while it is handled."""
-    traceback.print_exc()
-    click.echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
+    echo(traceback.format_exc(), err=True)
+    echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
     return ExitCode.DEFECT
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harness.cli.options import data_options, matrix_options, run_options, runtime_option
+from harness.cli.out import echo
 
 #: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
 HOST_DEVICES = ("host-tflite", "host-litert")
@@ -58,7 +59,7 @@ def command(
         states = {name: availability(get_profile(name, devices_dir)) for name in wanted}
         for name, state in states.items():
             if not state.ok:
-                click.echo(f"left out: {name}: {state.reason}", err=True)
+                echo(f"left out: {name}: {state.reason}", err=True)
         devices = tuple(name for name, state in states.items() if state.ok)
         if not devices:
             raise MissingPartError("no device on this machine can run", hint="see `harness devices list`")

@@ -17,8 +17,19 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-#: the newest migration; a store at this revision opens without loading Alembic
-HEAD_REVISION = "0002"
+from harness.results.revision import HEAD_REVISION
+
+__all__ = [
+    "HEAD_REVISION",
+    "KEY_FIELDS",
+    "FIGURE_COLUMNS",
+    "cell",
+    "metadata",
+    "part",
+    "planned_cell",
+    "run",
+    "superseded",
+]
 
 metadata = MetaData()
 

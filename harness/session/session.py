@@ -24,7 +24,7 @@ from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, Watcher
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, make_plan
 from harness.run.options import RunOptions, refuse_tolerances
-from harness.session.conclude import conclude
+from harness.session.conclude import conclude, conclude_killed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,7 @@ def run_session(
     begun_s = time.monotonic()
     with Store.open(results) as store, ExitStack() as locks:
         info, options = _begin_or_resume(store, options.absolute(), resume)
+        conclude_killed(store, watcher.note if watcher else lambda text: None, but=info.run)
         refuse_tolerances(options.tolerances)
         locks.enter_context(only_one(results, info.run))
         devices = choose_devices(options)
