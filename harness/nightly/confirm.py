@@ -52,14 +52,12 @@ class Confirmer:
     def __exit__(self, *exc_info: object) -> None:
         self._files.close()
 
-    def confirm(
-        self, suspects: Sequence[Suspect], sessions: BoardSessions, of_night: Sequence[Suspect]
-    ) -> dict[int, Evidence]:
+    def confirm(self, suspects: Sequence[Suspect], sessions: BoardSessions, budget: float) -> dict[int, Evidence]:
         """Confirms a board's suspects one after the other, the largest change first.
 
         Args:
             suspects: of this board.
-            of_night: all of the night: they share its error budget, each direction its own.
+            budget: the chance of a false alarm among them; those that became faster have as much of their own.
 
         Returns:
             Index in `suspects` -> what it gave.
@@ -71,7 +69,7 @@ class Confirmer:
             if self.spent_s >= self.seconds:
                 found[i] = Evidence(problem="the time for confirmation was over (--confirm-budget)")
                 continue
-            alpha = error_share(sum(other.slower == suspect.slower for other in of_night))
+            alpha = error_share(sum(other.slower == suspect.slower for other in suspects), budget)
             self.note(f"confirming {suspect.key.text_with_seed}")
             begun_s = time.monotonic()
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harness.boards.profile.model import Profile
 from harness.core.errors import ExitCode, HarnessError
@@ -21,9 +20,12 @@ from harness.results.store import Store
 from harness.run.matrix import Plan, choose_devices, make_plan
 from harness.run.options import RunOptions
 from harness.session.session import RunResult
-from harness.verdict.latency import Evidence, Suspect, conclude
+from harness.verdict.boards import Controls
+from harness.verdict.confirm import LATENCY_BUDGET
+from harness.verdict.latency import Evidence, Suspect, conclude, screen_times
 from harness.verdict.night import Judgement, judge_night, settle
-from harness.verdict.past import load_past
+from harness.verdict.past import Past, load_past
+from harness.verdict.verdict import Verdict
 
 #: suspects cost at most this share of the night's time, and always so many seconds
 CONFIRM_SHARE, CONFIRM_LEAST_S = 0.1, 60.0
@@ -116,59 +118,62 @@ class Night:
             for device, times in self._before.items():
                 history.put_controls(result.run, device, times.backend, "before", times.medians_ns, times.epoch)
             _keep_artifacts(history, result.records, self._models)
-            # Before the controls: what is not the board's time needs no board, and a board that is off must not delay it.
-            judgement = self._judge(history, result)
-            evidence = self._on_boards(history, result, judgement)
-            if self._before or any(evidence.values()):
-                judgement = self._judge(history, result)
+            past = load_past(history, self.series, result.run, [record.key for record in result.records])
+            evidence = self._on_boards(history, result, past)
+            judgement = judge_night(
+                result.run,
+                self.series,
+                result.records,
+                result.info.planned,
+                past,
+                ObjectStore(self.results),
+                controls=self._controls(history, result),
+                options=asdict(self.options),
+            )
             settle(judgement, _concluded(judgement.suspects, evidence), asdict(self.options))
             history.put_verdicts(result.run, judgement.stored())
         return NightResult(
             result=result, judgement=judgement, exit_code=exit_code(result, judgement, self.night.new_only)
         )
 
-    def _judge(self, history: History, result: RunResult) -> Judgement:
-        store = history.store
-        past = load_past(history, self.series, result.run, [record.key for record in result.records])
-        number = history.nights(self.series)[-1].number if result.records else 0
+    def _controls(self, history: History, result: RunResult) -> dict[str, list[ControlRow]]:
+        """Tonight's sessions of the control cells, per device."""
         devices = sorted({record.key.device for record in result.records})
-        tonight: dict[str, list[ControlRow]] = {
-            device: [row for row in history.controls(device, self.series, upto=number) if row.run == result.run]
-            for device in devices
-        }
-        return judge_night(
-            result.run,
-            self.series,
-            result.records,
-            result.info.planned,
-            past,
-            ObjectStore(store.results_dir),
-            controls=tonight,
-            options=asdict(self.options),
-        )
+        return {device: history.controls(device, self.series, run=result.run) for device in devices}
 
-    def _on_boards(self, history: History, result: RunResult, judgement: Judgement) -> dict[str, Evidence]:
-        """Control cells after the night, and the suspects of each board; by the cell's text with seed."""
+    def _suspects(self, history: History, result: RunResult, past: Past, device: str) -> list[Suspect]:
+        """The suspects of one board, by the control cells that it has by now."""
+        rows = history.controls(device, self.series, run=result.run)
+        controls = {device: Controls.of(device, past.controls.get(device, ()), rows)} if rows else {}
+        here = [r for r in result.records if r.key.device == device and r.outcome != "failed"]
+        return screen_times(here, past, controls).suspects
+
+    def _on_boards(self, history: History, result: RunResult, past: Past) -> dict[str, Evidence]:
+        """Control cells after the night, then the suspects of each board; by the cell's text with seed."""
         evidence: dict[str, Evidence] = {}
-        suspects = judgement.suspects
         with Confirmer(history=history, models=self._models, seconds=self._confirm_s(), note=self.note) as confirmer:
             for profile in self._profiles():
-                here = [suspect for suspect in suspects if suspect.key.device == profile.name]
-                asked = here if self.night.confirm else []
-                controlled = profile.name in self._before
-                if not asked and not controlled:
+                device, controlled = profile.name, profile.name in self._before
+                cells = [record for record in result.records if record.key.device == device]
+                asked: list[Suspect] = []
+                found: dict[int, Evidence] = {}
+                if not controlled and not (self.night.confirm and self._suspects(history, result, past, device)):
                     continue
                 try:
                     with BoardSessions(profile=profile, run=result.run, note=self.note) as sessions:
                         if controlled:
                             times = time_controls(sessions)
                             history.put_controls(
-                                result.run, profile.name, times.backend, "after", times.medians_ns, times.epoch
+                                result.run, device, times.backend, "after", times.medians_ns, times.epoch
                             )
-                        found = confirmer.confirm(asked, sessions, suspects)
+                        asked = self._suspects(history, result, past, device) if self.night.confirm else []
+                        # Each board has its cells' share of the night's error budget.
+                        budget = LATENCY_BUDGET * len(cells) / max(1, len(result.records))
+                        found = confirmer.confirm(asked, sessions, budget)
                 except HarnessError as error:
-                    self.note(f"{profile.name}: {error}")
+                    self.note(f"{device}: {error}")
                     problem = f"the board could not be asked again: {error}"
+                    asked = asked or self._suspects(history, result, past, device)
                     found = {i: Evidence(problem=problem) for i in range(len(asked))}
                 evidence |= {asked[i].key.text_with_seed: one for i, one in found.items()}
         return evidence
@@ -205,7 +210,7 @@ def _keep_artifacts(history: History, records: Sequence[CellRecord], models: Mod
         history.keep_artifact(model.artifact.path, wanted)
 
 
-def _concluded(suspects: Sequence[Suspect], evidence: dict[str, Evidence]) -> list[Any]:
+def _concluded(suspects: Sequence[Suspect], evidence: dict[str, Evidence]) -> list[Verdict]:
     missing = Evidence(problem="nobody asked the board again")
     return [conclude(suspect, evidence.get(suspect.key.text_with_seed, missing)) for suspect in suspects]
 

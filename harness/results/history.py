@@ -317,8 +317,15 @@ class History:
         if rows:
             self.store._write(lambda connection: connection.execute(insert(control), rows))
 
-    def controls(self, device: str, series: str, *, upto: int) -> list[ControlRow]:
-        """The sessions of a device's control cells in a series, oldest first, up to the run of this number."""
+    def controls(
+        self, device: str, series: str, *, upto: int | None = None, run: str | None = None
+    ) -> list[ControlRow]:
+        """The sessions of a device's control cells in a series, oldest first.
+
+        Args:
+            upto: only up to the run of this number.
+            run: only of this run.
+        """
         from sqlalchemy import select
 
         from harness.results.history_schema import control
@@ -327,9 +334,13 @@ class History:
         statement = (
             select(control, runs.c.number)
             .join(runs, runs.c.run == control.c.run)
-            .where(control.c.device == device, runs.c.series == series, runs.c.number <= upto)
+            .where(control.c.device == device, runs.c.series == series)
             .order_by(runs.c.number, control.c.id)
         )
+        if upto is not None:
+            statement = statement.where(runs.c.number <= upto)
+        if run is not None:
+            statement = statement.where(control.c.run == run)
         names = [field for field in ControlRow.__dataclass_fields__]
         with self.store._reading() as connection:
             return [ControlRow(**{n: getattr(row, n) for n in names}) for row in connection.execute(statement)]
