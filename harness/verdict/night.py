@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.results.history import ControlRow, VerdictRow
+from harness.results.history import EVERY, ControlRow, VerdictRow
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord
 from harness.verdict.answers import AnswerBook
@@ -146,24 +146,27 @@ def _cell(record: CellRecord, past: Past) -> list[Verdict]:
     for reference in runs.values():
         compared = [*compare_exact(reference, record, previous=past.previous.get(key)), *watch(reference, record)]
         found += [v for v in compared if (own := references[v.quantity]) is not None and own.run == reference.run]
-    told = []
-    for level in dict.fromkeys(past.accepted.get((key, q)) for q in ("*", *BY_NAME)):
-        if level is not None:
-            told.append(
-                Verdict(
-                    key=key,
-                    quantity=CELL if level.quantity == "*" else level.quantity,
-                    status="new level",
-                    gates=False,
-                    reason=f"accepted as of run {level.run}: {level.why}",
-                    numbers={"accepted_utc": level.accepted_utc},
-                    reference=level.run,
-                )
-            )
-    # A quantity's own verdict of the same night says more than that its level is new.
-    busy = {v.quantity for v in found if v.status != "same"}
-    found = [v for v in found if v.status != "same" or v.quantity not in {t.quantity for t in told}]
-    return [*found, *(t for t in told if t.quantity not in busy)]
+    return [*found, *_new_levels(key, past)]
+
+
+def _new_levels(key: CellKey, past: Past) -> list[Verdict]:
+    """What was accepted since the last night, in one verdict on the cell."""
+    levels = [past.accepted[key, name] for name in (EVERY, *BY_NAME) if (key, name) in past.accepted]
+    if not levels:
+        return []
+    newest = max(levels, key=lambda level: level.accepted_utc)
+    words = [f"{'' if v.quantity == EVERY else v.quantity + ' '}accepted as of run {v.run}: {v.why}" for v in levels]
+    return [
+        Verdict(
+            key=key,
+            quantity=CELL,
+            status="new level",
+            gates=False,
+            reason="; ".join(words),
+            numbers={"accepted_utc": [level.accepted_utc for level in levels]},
+            reference=newest.run,
+        )
+    ]
 
 
 def _first(record: CellRecord, past: Past) -> Verdict:

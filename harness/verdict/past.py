@@ -216,8 +216,9 @@ def _opened(marks: Sequence[VerdictRow], levels: Sequence[Level]) -> dict[tuple[
 def _accepted(levels: Sequence[Level], history: History, series: str, last: Night) -> dict[tuple[CellKey, str], Level]:
     """Levels that no night has told of yet."""
     told = {
-        (row.key, row.data.get("numbers", {}).get("accepted_utc"))
+        (row.key, stamp)
         for row in history.verdicts(series, before=last.number + 1, statuses=("new level",))
+        for stamp in row.data.get("numbers", {}).get("accepted_utc", ())
     }
     return {(level.key, level.quantity): level for level in levels if (level.key, level.accepted_utc) not in told}
 
@@ -239,11 +240,16 @@ def _times(
     for row in history.verdicts(series, before=before, since=min(starts.values()), quantity="latency"):
         if row.key in keys and row.number >= starts.get(row.key, 0):
             rows.setdefault(row.key, []).append(row)
-    return {key: times_of(found) for key, found in rows.items()}
+    return {key: times_of(found, starts.get(key, 0)) for key, found in rows.items()}
 
 
-def times_of(rows: Sequence[VerdictRow]) -> Times:
-    """The reference that a cell's stored latency verdicts since its level leave, oldest first."""
+def times_of(rows: Sequence[VerdictRow], level: int) -> Times:
+    """The reference that a cell's stored latency verdicts since its level leave.
+
+    Args:
+        rows: oldest first.
+        level: the number of the level's own run, which is part of it whatever was said that night.
+    """
     begin, kept, unconfirmed = 0, math.nan, 0
     for index, row in enumerate(rows):
         numbers = row.data.get("numbers", {})
@@ -252,11 +258,11 @@ def times_of(rows: Sequence[VerdictRow]) -> Times:
             begin = index
             kept = float(numbers["scale"]) if numbers.get("scale") is not None else math.nan
     nights = []
-    for index, row in enumerate(rows[begin:]):
+    for row in rows[begin:]:
         numbers = row.data.get("numbers", {})
         sessions = tuple(math.log(ns) for ns in numbers.get("sessions_ns") or () if ns and ns > 0)
         # Nights that were worse, or that nobody could confirm, are no part of the level.
-        usual = row.status in ("same", "better", "first", "new level") or (index == 0 and begin > 0)
+        usual = row.status in ("same", "better", "first", "new level") or row.number == level
         if sessions and (usual or numbers.get("restart")):
             nights.append(
                 TimedNight(
