@@ -33,6 +33,7 @@ class Judgement:
         boards: what the control cells say.
         failed: cells whose board or link failed; they are no regressions.
         not_run: planned cells without a record.
+        two_runs: two runs were compared, and no night with its history.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Judgement:
     boards: list[BoardVerdict] = field(default_factory=list)
     failed: list[CellRecord] = field(default_factory=list)
     not_run: list[CellKey] = field(default_factory=list)
+    two_runs: bool = False
 
     @property
     def first(self) -> bool:

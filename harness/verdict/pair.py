@@ -45,7 +45,9 @@ def compare_runs(
     old = {record.key: record for record in before}
     new = {record.key: record for record in after}
     run = after[0].run if after else ""
-    judgement = Judgement(run=run, series=name, nights=1, failed=[r for r in after if r.outcome == "failed"])
+    judgement = Judgement(
+        run=run, series=name, nights=1, two_runs=True, failed=[r for r in after if r.outcome == "failed"]
+    )
     found: list[Verdict] = []
     pairs = []
     for key, record in new.items():

@@ -31,7 +31,11 @@ def markdown(judgement: Judgement, *, title: str = "Nightly") -> str:
         lines += ["## Failed with their board or link; no regressions", ""]
         lines += [f"- {escape(r.key.text_with_seed)}: {escape(r.reason or '')}" for r in judgement.failed[:_SHOWN]]
         lines.append("")
-    lines += [f"Series `{judgement.series}`, {judgement.nights} earlier nights.", ""]
+    lines += [
+        f"{'Runs' if judgement.two_runs else 'Series'} `{judgement.series}`"
+        + ("." if judgement.two_runs else f", {judgement.nights} earlier nights."),
+        "",
+    ]
     return "\n".join(lines)
 
 

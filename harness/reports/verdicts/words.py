@@ -24,18 +24,24 @@ _GROUPS = (
 def headline(judgement: Judgement) -> str:
     """One sentence: what became of the night."""
     cells = len({v.key for v in judgement.verdicts})
-    if judgement.first:
+    if judgement.two_runs:
+        text = f"{len(judgement.open)} things got worse" if judgement.open else f"nothing got worse in {cells} cells"
+    elif judgement.first:
         text = f"the first night of the series '{judgement.series}': {cells} cells, nothing to compare with yet"
     elif judgement.open:
-        text = f"{len(judgement.open)} regressions are open, {len(judgement.new())} of them new tonight"
+        text = f"{_many(len(judgement.open))} open, {len(judgement.new())} of them new tonight"
     else:
         text = f"nothing got worse: {cells} cells, {judgement.nights} earlier nights"
-    left = []
+    left: list[str] = []
     if judgement.failed:
         left.append(f"{len(judgement.failed)} cells failed with their board or link and say nothing")
     if judgement.not_run:
         left.append(f"{len(judgement.not_run)} planned cells were not run")
     return "; ".join([text, *left])
+
+
+def _many(count: int) -> str:
+    return "one regression is" if count == 1 else f"{count} regressions are"
 
 
 def groups(judgement: Judgement) -> list[tuple[str, list[Verdict]]]:
