@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,20 @@ class ControlRow:
     position: str
     median_ns: float
     epoch: str | None
+
+
+class TimeRow(NamedTuple):
+    """A cell's stored times of one night; `sessions_ns` is the JSON text of a list."""
+
+    run: str
+    number: int
+    status: str
+    sessions_ns: str | None
+    artifact_sha256: str | None
+    epoch: str | None
+    restart: int | None
+    scale: float | None
+    unconfirmed: int | None
 
 
 class History:
@@ -301,6 +315,38 @@ class History:
             )
             for row in found
         ]
+
+    def times(self, series: str, *, since: int, before: int) -> dict[CellKey, list[TimeRow]]:
+        """What later nights need of stored times: per cell, oldest first. Large histories: only what is needed is parsed.
+
+        Args:
+            since, before: numbers of runs.
+        """
+        from sqlalchemy import func, select
+
+        from harness.results.history_schema import verdict
+        from harness.results.schema import run as runs
+
+        def field(name: str) -> Any:
+            return func.json_extract(verdict.c.data, f"$.numbers.{name}")
+
+        keys = [verdict.c[name] for name in KEY_FIELDS]
+        facts = [field(name) for name in ("sessions_ns", "artifact_sha256", "epoch", "restart", "scale", "unconfirmed")]
+        statement = (
+            select(*keys, verdict.c.run, runs.c.number, verdict.c.status, *facts)
+            .join(runs, runs.c.run == verdict.c.run)
+            .where(runs.c.series == series, runs.c.number >= since, runs.c.number < before)
+            .where(verdict.c.quantity == "latency")
+            .order_by(runs.c.number)
+        )
+        with self.store._reading() as connection:
+            found = connection.execute(statement).all()
+        width = len(KEY_FIELDS)
+        by_cell: dict[tuple[Any, ...], list[TimeRow]] = {}
+        for row in found:
+            values = tuple(row)
+            by_cell.setdefault(values[:width], []).append(TimeRow(*values[width:]))
+        return {CellKey(**dict(zip(KEY_FIELDS, key, strict=True))): rows for key, rows in by_cell.items()}
 
     # -- control cells ------------------------------------------------------------------------------------------------
 

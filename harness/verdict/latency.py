@@ -173,7 +173,7 @@ def _one(cell: TimedCell, i: int, screened: Screened, shift: float, past: Past, 
     record, reference = cell.record, cell.reference
     assert reference is not None
     opened = past.opened.get((record.key, "latency"))
-    known = {night.epoch for night in cell.times.nights}
+    known = {night.epoch for night in cell.times.nights} | {cell.times.newest_epoch}
     before = past.previous.get(record.key) or reference
     epoch = () if epoch_id(record.fingerprint) in known else changes(before.fingerprint, record.fingerprint)
     change = float(screened.change[i])

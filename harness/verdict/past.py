@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.results.history import EVERY, ControlRow, History, Level, Night, VerdictRow
+from harness.results.history import EVERY, ControlRow, History, Level, Night, TimeRow, VerdictRow
 from harness.results.record import CellKey, CellRecord
 from harness.verdict.quantities import QUANTITIES
+from harness.verdict.screen import REFERENCE_NIGHTS
 
 #: the quantity of a verdict on the cell as a whole
 CELL = "cell"
@@ -42,11 +44,13 @@ class Times:
         nights: of the level, or since a refuted suspect; oldest first.
         kept_scale: of the reference that a refuted suspect ended; NaN without one.
         unconfirmed: nights in a row, up to the last one, whose suspicion nobody could confirm.
+        newest_epoch: of the last night that told a time.
     """
 
     nights: tuple[TimedNight, ...] = ()
     kept_scale: float = math.nan
     unconfirmed: int = 0
+    newest_epoch: str | None = None
 
     @property
     def begins(self) -> int:
@@ -236,15 +240,17 @@ def _times(
     }
     if not starts:
         return {}
-    rows: dict[CellKey, list[VerdictRow]] = {}
-    for row in history.verdicts(series, before=before, since=min(starts.values()), quantity="latency"):
-        if row.key in keys and row.number >= starts.get(row.key, 0):
-            rows.setdefault(row.key, []).append(row)
-    return {key: times_of(found, starts.get(key, 0)) for key, found in rows.items()}
+    rows = history.times(series, since=min(starts.values()), before=before)
+    found = {}
+    for key, own in rows.items():
+        level = starts.get(key)
+        if level is not None:
+            found[key] = times_of([row for row in own if row.number >= level], level)
+    return found
 
 
-def times_of(rows: Sequence[VerdictRow], level: int) -> Times:
-    """The reference that a cell's stored latency verdicts since its level leave.
+def times_of(rows: Sequence[TimeRow], level: int) -> Times:
+    """The reference that a cell's stored times since its level leave.
 
     Args:
         rows: oldest first.
@@ -252,25 +258,32 @@ def times_of(rows: Sequence[VerdictRow], level: int) -> Times:
     """
     begin, kept, unconfirmed = 0, math.nan, 0
     for index, row in enumerate(rows):
-        numbers = row.data.get("numbers", {})
-        unconfirmed = unconfirmed + 1 if numbers.get("unconfirmed") else 0
-        if numbers.get("restart"):
+        unconfirmed = unconfirmed + 1 if row.unconfirmed else 0
+        if row.restart:
             begin = index
-            kept = float(numbers["scale"]) if numbers.get("scale") is not None else math.nan
-    nights = []
+            kept = float(row.scale) if row.scale is not None else math.nan
+    nights: list[TimedNight] = []
     for row in rows[begin:]:
-        numbers = row.data.get("numbers", {})
-        sessions = tuple(math.log(ns) for ns in numbers.get("sessions_ns") or () if ns and ns > 0)
+        if len(nights) == REFERENCE_NIGHTS:
+            break
         # Nights that were worse, or that nobody could confirm, are no part of the level.
-        usual = row.status in ("same", "better", "first", "new level") or row.number == level
-        if sessions and (usual or numbers.get("restart")):
+        usual = row.status in ("same", "better", "first", "new level") or row.number == level or row.restart
+        if not usual or row.sessions_ns is None:
+            continue
+        sessions = tuple(math.log(ns) for ns in json.loads(row.sessions_ns) if ns and ns > 0)
+        if sessions:
             nights.append(
                 TimedNight(
                     run=row.run,
                     number=row.number,
                     sessions=sessions,
-                    artifact_sha256=numbers.get("artifact_sha256"),
-                    epoch=numbers.get("epoch"),
+                    artifact_sha256=row.artifact_sha256,
+                    epoch=row.epoch,
                 )
             )
-    return Times(nights=tuple(nights), kept_scale=kept, unconfirmed=unconfirmed)
+    return Times(
+        nights=tuple(nights),
+        kept_scale=kept,
+        unconfirmed=unconfirmed,
+        newest_epoch=next((row.epoch for row in reversed(rows) if row.sessions_ns is not None), None),
+    )
