@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import datetime
 import importlib.util
 import os
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness.core.errors import MissingPartError, UserInputError
 from harness.core.tensor import TensorIo
 from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.cache import BuildCache, quota_bytes
-from harness.variants.build.keys import BuildKeys, KeyMaker, representative_digest
+from harness.variants.build.keys import BuildKeys, KeyMaker
 from harness.variants.build.pool import WorkerPool
-from harness.variants.build.readers import loops, readers
 from harness.variants.build.schedule import BuildProgress, Scheduler, Task
 from harness.variants.build.steps import DEADLINE_S
-from harness.variants.build.worker_jobs import describe_file, source_reference, workload_reference
-from harness.variants.recipe import Recipe
-from harness.variants.refusals import Subject
-from harness.workloads.base import Workload
-from harness.workloads.datasets import DataSource
-from harness.workloads.registry import get_workload
+from harness.variants.build.tasks import BuildRequest, check_findable, tasks_of
+from harness.variants.build.worker_jobs import describe_file
 
 _BUILD_MODULES = ("tensorflow", "tf_keras", "tensorflow_model_optimization", "ai_edge_quantizer", "ai_edge_litert")
 #: what a worker with TensorFlow, TFMOT and a dataset needs at its peak; 0.6 to 0.9 GB measured on the published networks
 _WORKER_BYTES = 1 << 30
-_REPRODUCIBLE = (
-    "one thread, deterministic kernels, fixed seeds and sample order: building again gives the same bytes with these "
-    "packages on this kind of CPU; another instruction set may round the training's sums differently"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildRequest:
-    """One workload x recipe x seed to build from a data source."""
-
-    workload: Workload
-    recipe: Recipe
-    source: DataSource
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,8 +231,8 @@ def _build(
     cache.remove_leftovers()
     tasks: dict[str, Task] = {}
     for request, keys in missing.values():
-        _check_findable(request.workload)
-        for task in _tasks(cache, request, keys):
+        check_findable(request.workload)
+        for task in tasks_of(cache, request, keys):
             if task.kind == "artifact" or cache.find("training", task.key) is None:
                 tasks.setdefault(task.key, task)
     size = min(jobs or default_jobs(), len(tasks))
@@ -269,105 +247,6 @@ def default_jobs() -> int:
         line = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
         cpus = min(cpus, int(line.split()[1]) * 1024 // _WORKER_BYTES)
     return max(1, cpus)
-
-
-def _check_findable(workload: Workload) -> None:
-    """Workers find workloads by name; one that nobody registered would be another one there, or none."""
-    if workload.model_path is None and get_workload(workload.name) != workload:
-        raise UserInputError(
-            f"workload '{workload.name}' is not the registered one of that name",
-            hint="register it by the entry point group harness.workloads; see docs/guides/adding-a-workload.md",
-        )
-
-
-def _tasks(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[Task]:
-    """The float training, the recipe's own training where it is another, and the conversion."""
-    workload, recipe = request.workload, request.recipe
-    seed = f" seed {request.seed}" if request.seed else ""
-    job = {
-        "workload": workload_reference(workload),
-        "source": source_reference(request.source),
-        "seed": request.seed,
-        "float_dir": str(cache.folder("training", keys.float_key)),
-        "training_dir": str(cache.folder("training", keys.training_key)),
-    }
-    common = {
-        "workload": workload.name,
-        "seed": request.seed,
-        "packages": keys.packages,
-        "harness": harness.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "schedule": asdict(workload.schedule),
-        "built_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "reproducible": True,
-        "reproducible_why": _REPRODUCIBLE,
-    }
-    ptq = f"ptq-{recipe.conversion.name}"
-    subject = Subject(recipe=recipe.name, is_calibrated=recipe.conversion.representative, loops=loops(workload))
-    tasks = [
-        Task(
-            key=keys.float_key,
-            kind="training",
-            label=f"{workload.name} float training{seed}",
-            weight="float",
-            job={**job, "kind": "train", "recipe": ptq},
-            needs=(),
-            manifest=lambda needs: {**common, "training": "float"},
-            subject=subject,
-            readers=(workload.keras_major,),
-        )
-    ]
-    if keys.training_key != keys.float_key:
-        tasks.append(
-            Task(
-                key=keys.training_key,
-                kind="training",
-                label=f"{workload.name} {recipe.training.name} training{seed}",
-                weight="qat" if recipe.training.base == "qat" else "finetune",
-                job={**job, "kind": "train", "recipe": recipe.name},
-                needs=(keys.float_key,),
-                manifest=lambda needs: {**common, "training": recipe.training.name},
-                subject=subject,
-                readers=readers(workload, recipe),
-            )
-        )
-
-    def artifact_manifest(needs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        training = needs[keys.training_key]
-        manifest: dict[str, Any] = {
-            **common,
-            "recipe": recipe.name,
-            "request_key": keys.request_key,
-            "float_key": keys.float_key,
-            "training_key": keys.training_key,
-            "conversion": asdict(recipe.conversion),
-            "weights_sha256": training.get("weights_sha256"),
-            "dataset": needs[keys.float_key].get("dataset"),
-            "training_summary": training.get("training_summary"),
-            "representative": None,
-        }
-        if recipe.conversion.representative and manifest["dataset"]:
-            count = workload.schedule.representative_samples
-            digest = representative_digest(manifest["dataset"]["digest"], count)
-            manifest["representative"] = {"digest": digest, "count": count}
-        return manifest
-
-    tasks.append(
-        Task(
-            key=keys.artifact_key,
-            kind="artifact",
-            label=f"{workload.name} {recipe.name}{seed}",
-            weight="convert",
-            job={**job, "kind": "convert", "recipe": recipe.name},
-            needs=tuple(dict.fromkeys((keys.float_key, keys.training_key))),
-            manifest=artifact_manifest,
-            subject=subject,
-            readers=readers(workload, recipe),
-            follows=keys.training_key if keys.training_key != keys.float_key else None,
-        )
-    )
-    return tasks
 
 
 def _artifact(cache: BuildCache, manifest: dict[str, Any], request: BuildRequest) -> Artifact:
