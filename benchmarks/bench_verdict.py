@@ -253,13 +253,14 @@ def main() -> int:
     parser.add_argument("--nights", metavar="DIR", help="recordings: a folder with nights_*.npz and sessions_*.npz")
     parser.add_argument("--rounds", type=int, default=40, help="resampled recordings")
     parser.add_argument("--kind", action="append", choices=KINDS, help="only this kind of series; repeatable")
+    parser.add_argument("--ours", action="store_true", help="no other methods")
     parser.add_argument("--fast", action="store_true", help="200 cells, 30 nights, no other methods")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     kinds = tuple(options.kind or KINDS)
     sizes = {"cells": 200, "nights": 30, "rounds": 10} if options.fast else {}
     sizes = sizes or {"cells": options.cells, "nights": options.count, "rounds": options.rounds}
-    outcome = run_bench(**sizes, recordings=options.nights, kinds=kinds, others=not options.fast)
+    outcome = run_bench(**sizes, recordings=options.nights, kinds=kinds, others=not (options.fast or options.ours))
     print_outcome(outcome)
     if options.json:
         Path(options.json).write_text(json.dumps(asdict(outcome), indent=1))

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from harness.results.record import CellKey
+    from harness.results.store import Store
+
+
+def _newest(store: Store, key: CellKey, nights: list[str]) -> str:
+    """The newest night that says something of a cell: in which it did not fail, or the last one, where that had no such cell."""
+    if key not in store.run(nights[-1]).planned:
+        return nights[-1]
+    filters = {name: getattr(key, name) for name in ("workload", "recipe", "device", "backend")}
+    told = {r.run for r in store.cells(**filters) if r.key == key and r.outcome != "failed"}
+    return next((run for run in reversed(nights) if run in told), nights[-1])
 
 
 @click.command("accept")
@@ -50,7 +65,7 @@ def command(
                         f"run {name} is no night of this series", hint=f"nights: {', '.join(sorted(known)[-5:])}"
                     )
             else:
-                name = nights[-1].run
+                name = _newest(store, key, [night.run for night in nights])
             chosen.append((key, name))
         for key, name in chosen:
             history.accept(key, quantity or EVERY, name, why.strip())

@@ -177,7 +177,8 @@ def _records(history: History, wanted: set[tuple[CellKey, str]]) -> dict[tuple[C
         by_run.setdefault(run, set()).add(key)
     found: dict[tuple[CellKey, str], CellRecord] = {}
     for run, keys in by_run.items():
-        found |= {(key, run): record for key, record in history.records(dict.fromkeys(keys, run)).items()}
+        records = history.records(dict.fromkeys(keys, run))
+        found |= {(key, run): record for key, record in records.items() if record.outcome != "failed"}
     return found
 
 

@@ -7,7 +7,7 @@ from harness.verdict.quantities import QUANTITIES
 from harness.verdict.verdict import Verdict
 
 #: relative change from which on each is told, and the least absolute one
-_TOLD_FROM: dict[str, tuple[float, float]] = {"load": (0.5, 2e6), "memory": (0.1, 512 << 10)}
+_TOLD_FROM: dict[str, tuple[float, float]] = {"cycles": (0.02, 0.0), "load": (0.5, 2e6), "memory": (0.1, 512 << 10)}
 
 
 def watch(before: CellRecord, after: CellRecord) -> list[Verdict]:

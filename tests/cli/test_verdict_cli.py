@@ -104,6 +104,18 @@ def test_accept_makes_the_newest_night_the_level(nights):
         call(nights, "accept", CELL, "--why", "x", "--run", "n009")
 
 
+def test_accepting_a_cell_that_failed_last_takes_the_night_before(nights):
+    code, text = call(nights, "accept", "mnist-cnn/ptq-float32/host-litert/cpu", "--why", "needed")
+    assert code == 0 and "of run n001 accepted" in text
+
+
+def test_accepting_a_vanished_cell_closes_it(nights):
+    grown = record(arena_bytes=140, artifact_sha256="b" * 64)
+    assert "vanished" in {v.status for v in nights.run(grown).open}
+    call(nights, "accept", "mnist-cnn/ptq-float32/host-litert/cpu", "--why", "the recipe is given up")
+    assert {v.quantity for v in nights.run(grown).open} == {"arena"}
+
+
 def test_a_run_by_day_is_no_history(nights):
     from harness.results.record import RunInfo
 

@@ -53,6 +53,7 @@ SLOW_FILES = {
     "devices/test_npu_*.py": "whole cells",
     "envs/test_hostenv.py": "environments are made",
     "nightly/test_night.py": "whole nights",
+    "suites/test_baseline.py": "whole runs",
     "suites/test_pytest_plugin*.py": "whole runs",
     "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
 }

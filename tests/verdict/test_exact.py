@@ -70,6 +70,12 @@ def test_counts_of_another_basis_are_not_compared():
     assert verdict("instructions", before, record(instructions=99, time_basis="device")) is None
 
 
+def test_an_estimate_is_exact_and_informs():
+    before, after = (record(time_basis="estimate", latency_median_ns=ns, outcome="estimated") for ns in (1000, 1001))
+    found = verdict("estimate", before, after)
+    assert found.status == "worse" and not found.open and verdict("estimate", record(), record()) is None
+
+
 def test_a_node_that_leaves_its_delegate_is_named():
     ops = [{"node": 0, "op": "CONV_2D", "ran_on": "vx"}, {"node": 1, "op": "SOFTMAX", "ran_on": "vx"}]
     fallen = [ops[0], {**ops[1], "ran_on": "cpu"}]
