@@ -1,6 +1,7 @@
 """How often is a right device called `wrong`, and how many defects are found? The rule of `wrong` and the one before it.
 
-    python benchmarks/bench_wrong.py [--models DIR] [--built] [--only NAME] [--no-defects] [--check-all-ops] [--json FILE]
+    python benchmarks/bench_wrong.py [--models DIR] [--built] [--only NAME] [--runtimes NAME==VERSION ...] [--no-defects]
+        [--check-all-ops] [--json FILE]
 
 Models: networks of 15 designs, generated and quantized here (benchmarks/wrong/generated.py), the .tflite files of DIR (NAME.npz
 beside one has its samples), and with --built the published workloads in seven recipes. Runtimes: five versions as host
@@ -273,6 +274,7 @@ def print_tables(result: Result) -> bool:
         print(f"| {name} | {counts[0]} | {counts[1]} | {doubts} | {caught} |")
     caught = f"{sum(p.old_wrong for p in bad)} of {len(bad)}"
     print(f"| the rule before | {sum(p.old_wrong for p in right)} | | | {caught} |")
+    _print_runtimes(result.pairs)
     if right:
         worst = [
             max((getattr(p, name), p.model, p.runtime, p.kernels) for p in right)
@@ -289,6 +291,21 @@ def print_tables(result: Result) -> bool:
         print(f"  no reference: {line}")
     reached = not any("wrong" in (p.verdict, p.with_ops) for p in right)
     return _print_defects(result.found) and reached if result.found else reached
+
+
+def _print_runtimes(pairs: list[Pair]) -> None:
+    """One row per release and kind of kernels."""
+    print(
+        "\n| runtime | kernels | right pairs | wrong | undecided | doubt | wrong by the rule before | known defects: found |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for runtime, kernels in dict.fromkeys((p.runtime, p.kernels) for p in pairs):
+        mine = [p for p in pairs if (p.runtime, p.kernels) == (runtime, kernels)]
+        right, bad = [p for p in mine if not p.known_bad], [p for p in mine if p.known_bad]
+        wrong, undecided = (sum(p.verdict == v for p in right) for v in ("wrong", "undecided"))
+        columns = [runtime, kernels, len(right), wrong, undecided, sum(p.doubt for p in right)]
+        columns += [sum(p.old_wrong for p in right), f"{sum(p.verdict == 'wrong' for p in bad)} of {len(bad)}"]
+        print(f"| {' | '.join(map(str, columns))} |")
 
 
 def _print_defects(found: list[Found]) -> bool:
@@ -332,6 +349,9 @@ def main() -> int:
         "--only", action="append", default=[], help="DESIGN or DESIGN-STYLE; repeatable; `none`: none generated"
     )
     parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument(
+        "--runtimes", nargs="+", default=RUNTIMES, metavar="NAME==VERSION", help="releases that models are run on"
+    )
     parser.add_argument("--no-defects", action="store_true", help="right pairs only")
     parser.add_argument(
         "--check-all-ops", action="store_true", help="asks the ops of every pair: are right ops ever wrong?"
@@ -353,6 +373,7 @@ def main() -> int:
         result = run_bench(
             subjects(),
             runtimes,
+            packages=tuple(arguments.runtimes),
             defects=() if arguments.no_defects else DEFECTS,
             check_all_ops=arguments.check_all_ops,
             say=lambda line: print(line, file=sys.stderr, flush=True),

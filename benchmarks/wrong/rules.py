@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.wrong.output_step import rounding_steps
 from benchmarks.wrong.subject import Subject
 from harness.measure.rule import Judgement, rms
 from harness.measure.twins import TwinAnswers, judge_outputs
-from harness.tflite.output_step import rounding_steps
 
 #: the rule before: 99 % of an integer model's outputs within one step; others by normalised RMSE and agreement
 _SHARE, _NRMSE, _AGREEMENT = 0.99, 0.05, 0.97

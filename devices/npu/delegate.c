@@ -150,6 +150,7 @@ static int strike(partition *part, TflContext *context, enum npu_fault fault)
             pause();
     case NPU_FAULT_NONE:
     case NPU_FAULT_ZEROS:
+    case NPU_FAULT_SHIFT:
         break;
     }
     return 1;
@@ -165,7 +166,7 @@ static int invoke_partition(TflContext *context, TflNode *node)
         compile_partition(part, context);
     if (fault != NPU_FAULT_NONE && !strike(part, context, fault))
         return TFL_ERROR;
-    if (!npu_graph_run(part->graph, context, fault == NPU_FAULT_ZEROS)) {
+    if (!npu_graph_run(part->graph, context, options, fault)) {
         context->ReportError(context,
                              NPU_NAME ": a tensor at the border of partition %d has no memory or changed its size. ",
                              part->number);

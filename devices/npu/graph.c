@@ -230,12 +230,28 @@ static void leave(npu_graph *graph, TflContext *context, int zeros)
     }
 }
 
-int npu_graph_run(npu_graph *graph, TflContext *context, int zeros)
+/* An injected error: every int8 output of an op is some steps too high. */
+static void shift(const TflContext *context, const TflInts *tensors, npu_value *const *out)
+{
+    for (int i = 0; i < tensors->size; ++i) {
+        const int type = context->tensors[tensors->data[i]].type;
+        if (type != TFL_INT8 && type != TFL_UINT8)
+            continue;
+        int8_t *values = out[i]->now;
+        for (int32_t k = 0; k < out[i]->count; ++k)
+            values[k] = (int8_t)(values[k] > INT8_MAX - NPU_SHIFT_STEPS ? INT8_MAX : values[k] + NPU_SHIFT_STEPS);
+    }
+}
+
+int npu_graph_run(npu_graph *graph, TflContext *context, const npu_options *options, enum npu_fault fault)
 {
     if (!enter(graph, context))
         return 0;
-    for (int i = 0; i < graph->nodes; ++i)
+    for (int i = 0; i < graph->nodes; ++i) {
         graph->ops[i].run(&graph->ops[i], graph->in[i], graph->out[i]);
-    leave(graph, context, zeros);
+        if (fault == NPU_FAULT_SHIFT && options->shift[graph->ops[i].code])
+            shift(context, graph->op_outputs[i], graph->out[i]);
+    }
+    leave(graph, context, fault == NPU_FAULT_ZEROS);
     return 1;
 }

@@ -10,16 +10,18 @@
 #define NPU_VERSION "1.0"
 #define NPU_PATH_BYTES 3072
 #define NPU_REASON_BYTES 192
-#define NPU_CUSTOM 32 /* the operator code of all custom operators */
+#define NPU_SHIFT_STEPS 4 /* how far NPU_FAULT_SHIFT moves outputs */
+#define NPU_CUSTOM 32     /* the operator code of all custom operators */
 
 /* ---- options.c ----------------------------------------------------------------------------------------------- */
 
-enum npu_fault { NPU_FAULT_NONE, NPU_FAULT_ZEROS, NPU_FAULT_ERROR, NPU_FAULT_CRASH, NPU_FAULT_HANG };
+enum npu_fault { NPU_FAULT_NONE, NPU_FAULT_ZEROS, NPU_FAULT_ERROR, NPU_FAULT_CRASH, NPU_FAULT_HANG, NPU_FAULT_SHIFT };
 
 typedef struct {
     int32_t rounding; /* enum kn_rounding */
     enum npu_fault fault;
-    int64_t fault_at; /* the invoke (from 1) that the fault begins with */
+    int64_t fault_at;   /* the invoke (from 1) that the fault begins with */
+    uint8_t shift[256]; /* by operator code: 1 for the ops that NPU_FAULT_SHIFT speaks of */
     int64_t latency_us_per_node, compile_ms_per_node;
     char cache_dir[NPU_PATH_BYTES]; /* empty: no cache */
     uint8_t refuse[256];            /* by operator code: 1 to leave the op to the CPU */
@@ -188,8 +190,9 @@ npu_graph *npu_graph_make(TflContext *context, const npu_options *options, int n
                           const TflInts *inputs, const TflInts *outputs);
 void npu_graph_free(npu_graph *graph);
 int npu_graph_nodes(const npu_graph *graph);
-/* Runs it on the runtime's tensors. `zeros`: leave outputs of zero bytes. Returns 1, or 0 if a shape has changed. */
-int npu_graph_run(npu_graph *graph, TflContext *context, int zeros);
+/* Runs it on the runtime's tensors, with a fault of its numbers (zeros, shift). Returns 1, or 0 if a shape has changed.
+ */
+int npu_graph_run(npu_graph *graph, TflContext *context, const npu_options *options, enum npu_fault fault);
 /* 32 hexadecimal digits and NUL: a content hash of operators, parameters, constants and wiring. */
 void npu_graph_hash(const npu_graph *graph, TflContext *context, const npu_options *options, char text[33]);
 

@@ -7,7 +7,7 @@
 #include "npu.h"
 
 static const char *const known =
-    "rounding, latency_us_per_node, compile_ms_per_node, cache_dir, refuse, fault, fault_at";
+    "rounding, latency_us_per_node, compile_ms_per_node, cache_dir, refuse, fault, fault_at, fault_ops";
 
 typedef struct {
     char *text;
@@ -36,14 +36,14 @@ static int read_number(message *to, const char *key, const char *value, int64_t 
 
 static int read_fault(message *to, const char *key, const char *value, enum npu_fault *fault)
 {
-    static const char *const words[] = {"none", "zeros", "error", "crash", "hang"};
-    for (int i = 0; i < 5; ++i) {
+    static const char *const words[] = {"none", "zeros", "error", "crash", "hang", "shift"};
+    for (int i = 0; i < 6; ++i) {
         if (strcmp(value, words[i]) == 0) {
             *fault = (enum npu_fault)i;
             return 1;
         }
     }
-    return wrong(to, key, value, "none, zeros, error, crash or hang");
+    return wrong(to, key, value, "none, zeros, error, crash, hang or shift");
 }
 
 static int read_rounding(message *to, const char *key, const char *value, int32_t *rounding)
@@ -53,14 +53,14 @@ static int read_rounding(message *to, const char *key, const char *value, int32_
 }
 
 /* Operator names between commas. */
-static int read_refused(message *to, const char *key, const char *value, uint8_t refuse[256])
+static int read_ops(message *to, const char *key, const char *value, uint8_t named[256])
 {
     for (const char *next = value; *next != '\0';) {
         const size_t length = strcspn(next, ",");
         const int32_t code = npu_op_code(next, length);
         if (code < 0)
             return wrong(to, key, value, "operator names of the schema such as CONV_2D, separated by commas");
-        refuse[code] = 1;
+        named[code] = 1;
         next += length + (next[length] == ',' ? 1 : 0);
     }
     return 1;
@@ -85,9 +85,11 @@ static int read_option(npu_options *options, const char *key, const char *value,
     if (strcmp(key, "cache_dir") == 0)
         return read_folder(to, key, value, options->cache_dir);
     if (strcmp(key, "refuse") == 0)
-        return read_refused(to, key, value, options->refuse);
+        return read_ops(to, key, value, options->refuse);
     if (strcmp(key, "fault") == 0)
         return read_fault(to, key, value, &options->fault);
+    if (strcmp(key, "fault_ops") == 0)
+        return read_ops(to, key, value, options->shift);
     if (strcmp(key, "fault_at") == 0)
         return read_number(to, key, value, 1, INT64_MAX, &options->fault_at);
     snprintf(to->text, to->bytes, NPU_NAME ": unknown option '%.64s'; known: %s", key, known);

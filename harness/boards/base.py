@@ -295,9 +295,11 @@ class Board(Protocol):
     Attributes:
         one_dataset_at_a_time: it has room for one set of samples, so that cells with the same samples run one after the other.
         vendor_benchmark: the vendor's own benchmark program on the board, once connected; None where there is none.
+        fresh_starts: every worker is a process of its own, so that figures of two workers differ as those of two days do.
     """
 
     name: str
+    fresh_starts: bool = False
     one_dataset_at_a_time: bool = False
     vendor_benchmark: str | None = None
 

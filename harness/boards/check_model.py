@@ -50,7 +50,6 @@ def checked_model(folder: Path) -> tuple[PreparedModel, np.ndarray]:
     """The model and its inputs as files in a folder, ready to travel, and the right int8 outputs [4, 4]."""
     from harness.prepare.prepared import InputFile, PreparedModel
     from harness.variants.artifact import AS_IS, Artifact
-    from harness.workloads.base import Tolerance
 
     made = check_model()
     path, samples = folder / "check.tflite", folder / "check.npy"
@@ -71,7 +70,6 @@ def checked_model(folder: Path) -> tuple[PreparedModel, np.ndarray]:
     model = PreparedModel(
         workload=path.stem,
         metric=None,
-        tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,
         artifact=artifact,

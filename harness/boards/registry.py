@@ -36,15 +36,15 @@ def kind_for(located: LocatedData) -> Kind:
         UserInputError: an unknown kind, or one whose package is broken, with the line.
     """
     word = located.data.get("kind", DEFAULT)
-    reason = ""
+    where = str(located.values.get(("kind",), located.values[()]))
     try:
         for kind in _kinds_named(word):
             if kind.takes(located.data):
                 return kind
     except MissingPartError as error:
-        reason = f"; {error}"
-    what = f"kind: found {json.dumps(word, default=str)}; allowed: {_choice(kind_names())}{reason}"
-    raise UserInputError(what, where=str(located.values.get(("kind",), located.values[()])))
+        raise UserInputError(f"kind: {error.what}", where=where, hint=error.hint) from None
+    what = f"kind: found {json.dumps(word, default=str)}; allowed: {_choice(kind_names())}"
+    raise UserInputError(what, where=where, hint="a package can bring others (docs/guides/adding-a-board-kind.md)")
 
 
 def kind_of(profile: Profile) -> Kind:

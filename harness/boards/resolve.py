@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from harness.core import paths
 from harness.core.errors import HarnessError, UserInputError, unknown_name
 from harness.core.located_errors import validate
 from harness.core.located_yaml import LocatedData, load_yaml, overlay
+from harness.core.names import near_names
 
 #: overrides of single fields per device, git-ignored: addresses, users, keys of this very lab
 LOCAL_FILE = "local.yaml"
@@ -52,7 +52,7 @@ def list_profiles(devices_option: DevicesOption = None) -> list[ProfileEntry]:
         except HarnessError:
             continue  # every profile already carries this error
         for name in local.data.keys() - files.keys():
-            near = difflib.get_close_matches(name, files, n=1)
+            near = near_names(name, files, most=1)
             hint = f"did you mean {near[0]}?" if near else "remove the entry, or add the profile"
             error = UserInputError(f"no device is called '{name}'", where=str(local.keys[(name,)]), hint=hint)
             entries.append(ProfileEntry(name=name, path=path, error=error))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from harness.cli.audit_side import Audited
+from harness.cli.options import data_options, metric_option
 
 if TYPE_CHECKING:
     from harness.variants.artifact import Artifact
@@ -20,17 +24,21 @@ _MODEL_SUFFIXES = (".tflite", ".keras", ".h5", ".hdf5")
 @click.command("audit")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--recipe", "recipe_name", help="The recipe whose promise a file is checked against.")
-@click.option("--data-dir", envvar="HARNESS_DATA_DIR", type=click.Path(), help="Folder with mnist.npz, cifar10*.npz.")
+@data_options
+@metric_option
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the training to audit.")
 @click.option("--findings-only", is_flag=True, help="Leave out the tables.")
+@click.option("--all-findings", is_flag=True, help="Also findings of severity info, not only their number.")
+@click.option("--full", is_flag=True, help="Every table of every model, one after the other, instead of side by side.")
 @click.option(
     "--json", "json_file", type=click.Path(), help="Also write the audits as JSON to this file (`-`: stdout)."
 )
-def command(targets, recipe_name, data_dir, seed, findings_only, json_file) -> int:
+def command(targets, recipe_name, data_dir, data, metric, seed, findings_only, all_findings, full, json_file) -> int:
     """Explain what a model's quantization really is.
 
-    A TARGET is WORKLOAD:RECIPE, built first if it is not there yet (the recipe may be a glob, `core` or `all`), or a
-    .tflite, .keras or .h5 file. Shows every parameter that quantization-aware training added and what it is for, the
+    A TARGET is WORKLOAD:RECIPE, built first if it is not there yet (the recipe may be a glob, `core` or `all`; the workload
+    may be a .keras or .h5 file or a SavedModel of your own, with --data), or a .tflite, .keras or .h5 file as it is. Several
+    models are shown side by side. Shows every parameter that quantization-aware training added and what it is for, the
     types, scales and zero points of a .tflite beside those that the affine equations give, and findings: what is not
     what it seems, and how to fix it.
 
@@ -38,28 +46,32 @@ def command(targets, recipe_name, data_dir, seed, findings_only, json_file) -> i
     harness audit sensor-cnn:qat-default
     harness audit mnist-cnn:qat-dense-default mnist-cnn:ptq-aeq-dyn8
     harness audit my_model.tflite --recipe ptq-int8-io
+    harness audit 'my_model.keras:qat-*' --data samples.npz
     """
     from harness.reports.console import make_console
     from harness.variants.recipe import parse_recipe
 
     recipe = parse_recipe(recipe_name) if recipe_name else None
-    cells: list[dict[str, Any]] = []
     # With JSON on stdout nothing else may stand there.
     console = make_console(stderr=True) if json_file == "-" else make_console()
-    for target in _resolve(targets, recipe):
+    found: list[tuple[Audited, dict[str, Any]]] = []
+    for target in _resolve(targets, recipe, Path(data) if data else None, metric):
         if isinstance(target, Path):
-            reports, known = _audit_file(target, recipe)
-            _show(console, reports, findings_only)
-            cells.append(_cell(reports, known))
-            continue
-        for artifact, dataset in _build(target, data_dir, seed):
-            reports, known = _audit_artifact(artifact, dataset, console)
-            _show(console, reports, findings_only)
-            cells.append(_cell(reports, known))
+            found.append(_audit_file(target, recipe))
+        else:
+            found += [_audit_artifact(artifact, dataset) for artifact, dataset in _build(target, data_dir, seed)]
+    models = [model for model, _ in found]
+    if len(models) > 1 and not full:
+        from harness.cli.audit_side import print_side_by_side
+
+        print_side_by_side(console, models, findings_only=findings_only, all_findings=all_findings)
+    else:
+        for model in models:
+            _show(console, model, findings_only=findings_only, all_findings=all_findings)
     if json_file:
         from harness.reports.jsonout import write_json
 
-        write_json(json_file, None, cells)
+        write_json(json_file, None, [_cell(model.reports, known) for model, known in found])
     return 0
 
 
@@ -71,7 +83,9 @@ class _Variants:
     recipes: list[Recipe]
 
 
-def _resolve(targets: tuple[str, ...], recipe: Recipe | None) -> list[Path | _Variants]:
+def _resolve(
+    targets: tuple[str, ...], recipe: Recipe | None, data: Path | None, metric: str | None
+) -> list[Path | _Variants]:
     """Each target as the file or the variants that it names; wrong ones are refused before anything is built."""
     from harness.core.errors import UserInputError
     from harness.variants.recipe import select_recipes
@@ -83,9 +97,11 @@ def _resolve(targets: tuple[str, ...], recipe: Recipe | None) -> list[Path | _Va
         if Path(target).exists() or (not colon and Path(target).suffix.lower() in _MODEL_SUFFIXES):
             resolved.append(Path(target))
         elif colon:
-            resolved.append(_Variants(workload=get_workload(name), recipes=select_recipes([rest])))
+            workload = get_workload(name, data=data, metric=metric)
+            resolved.append(_Variants(workload=workload, recipes=select_recipes([rest])))
         elif recipe is not None:
-            resolved.append(_Variants(workload=get_workload(target), recipes=[recipe]))
+            workload = get_workload(target, data=data, metric=metric)
+            resolved.append(_Variants(workload=workload, recipes=[recipe]))
         elif target in workload_names():
             hint = f"such as {target}:qat-default"
             raise UserInputError("names a workload without a recipe", where=target, hint=hint)
@@ -95,10 +111,16 @@ def _resolve(targets: tuple[str, ...], recipe: Recipe | None) -> list[Path | _Va
                 where=target,
                 hint=f"workloads: {', '.join(workload_names())}; files end in {', '.join(_MODEL_SUFFIXES)}",
             )
+    if (data is not None or metric is not None) and not any(isinstance(target, _Variants) for target in resolved):
+        raise UserInputError(
+            "--data and --metric are for what is built, and a file is audited as it is",
+            where=str(resolved[0]),
+            hint=f"name what to build of it, such as {resolved[0]}:ptq-int8-io, or leave them out",
+        )
     return resolved
 
 
-def _audit_file(path: Path, recipe: Recipe | None) -> tuple[list[AuditReport], dict[str, Any]]:
+def _audit_file(path: Path, recipe: Recipe | None) -> tuple[Audited, dict[str, Any]]:
     from harness.core.files import sha256_file
     from harness.tflite.graph import model_io, read_graph
     from harness.variants.audit.audit import audit_file
@@ -114,7 +136,7 @@ def _audit_file(path: Path, recipe: Recipe | None) -> tuple[list[AuditReport], d
             "output_dtype": outputs[0].dtype if outputs else None,
             "total_nodes": len(report.ops),
         }
-    return [report], known
+    return Audited(name=str(path), reports=[report]), known
 
 
 def _build(variants: _Variants, data_dir: str | None, seed: int) -> list[tuple[Artifact, dict[str, Any]]]:
@@ -139,16 +161,13 @@ def _build(variants: _Variants, data_dir: str | None, seed: int) -> list[tuple[A
     return [(artifact, dataset) for artifact in artifacts]
 
 
-def _audit_artifact(
-    artifact: Artifact, dataset: dict[str, Any], console: Any
-) -> tuple[list[AuditReport], dict[str, Any]]:
+def _audit_artifact(artifact: Artifact, dataset: dict[str, Any]) -> tuple[Audited, dict[str, Any]]:
     from harness.variants.audit.audit import audit_built
 
     refused = artifact.path is None
-    if refused:
-        console.print(f"{artifact.workload}:{artifact.recipe} was refused: {artifact.refused}", markup=False)
     reports = audit_built(artifact)
-    return reports, {
+    name = f"{artifact.workload}:{artifact.recipe}"
+    return Audited(name=name, reports=reports, refused=artifact.refused if refused else None), {
         **dataset,
         "workload": artifact.workload,
         "recipe": artifact.recipe,
@@ -162,14 +181,16 @@ def _audit_artifact(
     }
 
 
-def _show(console: Any, reports: list[AuditReport], findings_only: bool) -> None:
+def _show(console: Any, model: Audited, *, findings_only: bool, all_findings: bool) -> None:
     from harness.cli.audit_tables import print_audit
 
-    for report in reports:
-        print_audit(console, report, findings_only=findings_only)
+    if model.refused is not None:
+        console.print(f"{model.name} was refused: {model.refused}", markup=False)
+    for report in model.reports:
+        print_audit(console, report, findings_only=findings_only, all_findings=all_findings)
 
 
-def _cell(reports: list[AuditReport], known: dict[str, Any]) -> dict[str, Any]:
+def _cell(reports: Sequence[AuditReport], known: dict[str, Any]) -> dict[str, Any]:
     """One entry of the published JSON: the fields that apply, and the full reports under `audit`."""
     from harness.reports.jsonout import partial_cell
 

@@ -5,17 +5,28 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.core.numbers import significant_text
+from harness.reports.values import folded_text
 from harness.variants.audit.report import AuditReport, LayerRow, TheoryRow
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
+STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _NAME_WIDTH = 28
+RIGHT: dict[str, Any] = {"justify": "right", "no_wrap": True}
+PLAIN: dict[str, Any] = {"no_wrap": True}
+FOLD: dict[str, Any] = {"overflow": "fold"}
 
 
-def print_audit(console: Console, report: AuditReport, *, findings_only: bool = False) -> None:
-    """Prints one report: headline, tables, and the findings last, where the reader's eye ends."""
+def print_audit(
+    console: Console, report: AuditReport, *, findings_only: bool = False, all_findings: bool = False
+) -> None:
+    """Prints one report: headline, tables, and the findings last, where the reader's eye ends.
+
+    Args:
+        all_findings: also those of severity info, which are counted only otherwise.
+    """
     from rich.text import Text
 
     console.print(Text(f"\n{report.target}", style="bold"))
@@ -28,7 +39,7 @@ def print_audit(console: Console, report: AuditReport, *, findings_only: bool = 
             _print_ops(console, report)
             _print_tensors(console, report)
             _print_theory(console, report)
-    _print_findings(console, report)
+    _print_findings(console, report, all_findings=all_findings)
 
 
 def _headlines(report: AuditReport) -> list[str]:
@@ -45,7 +56,8 @@ def _headlines(report: AuditReport) -> list[str]:
     return [*lines, *([f"one step of the output is {', '.join(f'{step:.6g}' for step in steps)}"] if steps else [])]
 
 
-def _table(title: str, *columns: tuple[str, dict[str, Any]]) -> Any:
+def audit_table(title: str, *columns: tuple[Any, dict[str, Any]]) -> Any:
+    """A table under a title; each column with its head and Rich's options."""
     from rich.table import Table
 
     table = Table(
@@ -62,23 +74,18 @@ def _table(title: str, *columns: tuple[str, dict[str, Any]]) -> Any:
     return table
 
 
-_RIGHT: dict[str, Any] = {"justify": "right", "no_wrap": True}
-_PLAIN: dict[str, Any] = {"no_wrap": True}
-_FOLD: dict[str, Any] = {"overflow": "fold"}
-
-
 def _print_layers(console: Console, report: AuditReport) -> None:
     from rich.text import Text
 
-    table = _table(
+    table = audit_table(
         "Layers: parameters of the float model, what the quantization wrapper added, and the running total",
-        ("layer", _FOLD),
-        ("float", _RIGHT),
-        ("added", _RIGHT),
-        ("total", _RIGHT),
-        ("running", _RIGHT),
-        ("added variables", _PLAIN),
-        ("weight quantizer", _FOLD),
+        ("layer", FOLD),
+        ("float", RIGHT),
+        ("added", RIGHT),
+        ("total", RIGHT),
+        ("running", RIGHT),
+        ("added variables", PLAIN),
+        ("weight quantizer", FOLD),
     )
     for row in report.layers:
         table.add_row(*(Text(cell) for cell in _layer_cells(row)))
@@ -90,14 +97,16 @@ def _print_layers(console: Console, report: AuditReport) -> None:
             count = purposes.get(name, (0, ""))[0] + variable["count"]
             purposes[name] = (count, variable["purpose"])
     if purposes:
-        table = _table("What the added parameters are for", ("variable", _PLAIN), ("count", _RIGHT), ("purpose", _FOLD))
+        table = audit_table(
+            "What the added parameters are for", ("variable", PLAIN), ("count", RIGHT), ("purpose", FOLD)
+        )
         for name, (count, purpose) in purposes.items():
             table.add_row(Text(name), str(count), Text(purpose))
         console.print(table)
     asked = [row for row in report.layers if row.asked]
     if asked:
-        table = _table(
-            "Weights: asked and got", ("layer", _PLAIN), ("quantizer", _FOLD), ("asked", _FOLD), ("got", _FOLD)
+        table = audit_table(
+            "Weights: asked and got", ("layer", PLAIN), ("quantizer", FOLD), ("asked", FOLD), ("got", FOLD)
         )
         for row in asked:
             table.add_row(*(Text(cell) for cell in (row.name, row.weight_quantizer.split()[0], row.asked, row.got)))
@@ -139,14 +148,14 @@ def _joined(added: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _print_ops(console: Console, report: AuditReport) -> None:
     from rich.text import Text
 
-    table = _table(
+    table = audit_table(
         "Ops",
-        ("node", _RIGHT),
-        ("op", _PLAIN),
-        ("version", _RIGHT),
-        ("arithmetic", _PLAIN),
-        ("inputs", _FOLD),
-        ("outputs", _FOLD),
+        ("node", RIGHT),
+        ("op", PLAIN),
+        ("version", RIGHT),
+        ("arithmetic", PLAIN),
+        ("inputs", FOLD),
+        ("outputs", FOLD),
     )
     for row in report.ops:
         style = "yellow" if report.facts["promised"] == "integer" and row.arithmetic in ("float", "hybrid") else ""
@@ -158,17 +167,17 @@ def _print_ops(console: Console, report: AuditReport) -> None:
 def _print_tensors(console: Console, report: AuditReport) -> None:
     from rich.text import Text
 
-    table = _table(
+    table = audit_table(
         "Tensors",
-        ("#", _RIGHT),
-        ("name", _PLAIN),
-        ("role", _PLAIN),
-        ("type", _PLAIN),
-        ("bits", _RIGHT),
-        ("shape", _PLAIN),
-        ("granularity", _PLAIN),
-        ("scale", _PLAIN),
-        ("zero pt", _RIGHT),
+        ("#", RIGHT),
+        ("name", PLAIN),
+        ("role", PLAIN),
+        ("type", PLAIN),
+        ("bits", RIGHT),
+        ("shape", PLAIN),
+        ("granularity", PLAIN),
+        ("scale", PLAIN),
+        ("zero pt", RIGHT),
     )
     for row in report.tensors:
         cells = (
@@ -191,16 +200,16 @@ def _print_theory(console: Console, report: AuditReport) -> None:
 
     if not report.theory:
         return
-    table = _table(
+    table = audit_table(
         "Theory: r = S (q - Z); a tensor's largest scale stands for its channels, the worst one gives the ULP",
-        ("#", _RIGHT),
-        ("role", _PLAIN),
-        ("range", _PLAIN),
-        ("computed S", _RIGHT),
-        ("stored S", _RIGHT),
-        ("Z calc/stored", _RIGHT),
-        ("ULP", _RIGHT),
-        ("range from", _FOLD),
+        ("#", RIGHT),
+        ("role", PLAIN),
+        ("range", PLAIN),
+        ("computed S", RIGHT),
+        ("stored S", RIGHT),
+        ("Z calc/stored", RIGHT),
+        ("ULP", RIGHT),
+        ("range from", FOLD),
     )
     for row in report.theory:
         table.add_row(*(Text(cell) for cell in _theory_cells(row)))
@@ -222,11 +231,11 @@ def _theory_cells(row: TheoryRow) -> list[str]:
         if row.computed_zero_point is None
         else (f"{row.computed_zero_point} / {row.stored_zero_point}")
     )
-    ulp = "" if row.ulp is None else f"{row.ulp:.2f}" if row.ulp < 1000 else f"{row.ulp:.1e}"
+    ulp = "" if row.ulp is None else f"{row.ulp:.2f}" if row.ulp < 1000 else significant_text(row.ulp)
     return [str(row.tensor), row.role, bounds, computed, f"{row.stored_scale:.8g}", zero, ulp, row.source]
 
 
-def _print_findings(console: Console, report: AuditReport) -> None:
+def _print_findings(console: Console, report: AuditReport, *, all_findings: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -234,14 +243,17 @@ def _print_findings(console: Console, report: AuditReport) -> None:
         console.print(Text("Findings: none", style="green"))
         return
     console.print(Text("Findings", style="bold"))
-    for finding in report.findings:
-        line = Text(f"{finding.severity} ", style=_STYLES[finding.severity])
+    shown = [finding for finding in report.findings if all_findings or finding.severity != "info"]
+    for finding in shown:
+        line = Text(f"{finding.severity} ", style=STYLES[finding.severity])
         line.append(f"{finding.code}  ", style="bold")
         line.append(short_where(finding.where), style="default")
         console.print(Padding(line, (0, 0, 0, 1)))
         console.print(Padding(Text(finding.what), (0, 0, 0, 4)))
         if finding.fix:
             console.print(Padding(Text(f"fix: {finding.fix}", style="cyan"), (0, 0, 0, 4)))
+    if folded := len(report.findings) - len(shown):
+        console.print(Text(f"{folded_text(folded)} not shown; --all-findings shows them", style="dim"))
 
 
 def short_tensor_name(name: str) -> str:

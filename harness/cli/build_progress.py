@@ -42,13 +42,15 @@ class BuildBar:
 
     def _draw(self, what: str, done: int, total: int) -> None:
         if self._bars is None:
-            from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            from harness.reports.console import make_console
 
             # Recipe names hold brackets, which are markup elsewhere.
             what_column = TextColumn("{task.description}", markup=False)
-            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), what_column)
-            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            elapsed = (TextColumn("elapsed"), TimeElapsedColumn())
+            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), *elapsed, what_column)
+            self._bars = Progress(*columns, console=make_console(stderr=True), transient=True)
             self._bars.start()
             self._bar = self._bars.add_task("", total=total)
         self._bars.update(self._bar, description=what, completed=done, total=total)

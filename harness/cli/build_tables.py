@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 from harness.variants.recipe import Recipe
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from harness.variants.build.build import BuildOutcome, BuildRequest
 
 JSON_SCHEMA = 1
-#: columns where stdout is no terminal
-_PIPE_WIDTH = 140
 
 _TRAINING_TEXT = {
     "float": "float model",
@@ -23,21 +19,16 @@ _TRAINING_TEXT = {
 }
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
-
-
 def print_outcomes(outcomes: Sequence[BuildOutcome]) -> None:
     """One row per artifact, and below what the data was and where the files are."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    from harness.reports.console import make_console
+
     many_seeds = len({outcome.artifact.seed for outcome in outcomes}) > 1
-    console = _console()
+    console = make_console()
     for workload in dict.fromkeys(outcome.artifact.workload for outcome in outcomes):
         rows = [outcome for outcome in outcomes if outcome.artifact.workload == workload]
         table = Table(title=workload, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -83,6 +74,8 @@ def print_recipes(requests: Sequence[BuildRequest], cached: Sequence[BuildOutcom
     from rich.table import Table
     from rich.text import Text
 
+    from harness.reports.console import make_console
+
     workloads = list(dict.fromkeys(request.workload.name for request in requests))
     states: dict[tuple[str, str], str] = {}
     for request, outcome in zip(requests, cached, strict=True):
@@ -100,7 +93,7 @@ def print_recipes(requests: Sequence[BuildRequest], cached: Sequence[BuildOutcom
     for recipe in dict.fromkeys(request.recipe for request in requests):
         cells = [states.get((recipe.name, workload), "") for workload in workloads]
         table.add_row(Text(recipe.name), Text(recipe_text(recipe)), *cells)
-    console = _console()
+    console = make_console()
     console.print(table)
     console.print("- is not built yet; docs/reference/recipes.md explains every recipe", highlight=False)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import data_options, metric_option
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -34,29 +35,43 @@ class _Model:
 @click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices.")
 @click.option("--runtime", metavar="NAME==VERSION", help="The board's runtime, where its profile names no version.")
 @click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")
-@click.option("--data-dir", envvar="HARNESS_DATA_DIR", type=click.Path(), help="Folder with mnist.npz, cifar10*.npz.")
+@data_options
+@metric_option
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the training.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a model is not expected to load, to be right or to fit.")
 @click.option(
     "--json", "json_file", type=click.Path(), help="Also write the predictions as JSON to this file (- is stdout)."
 )
-def command(targets, devices, backends, emulated, runtime, devices_dir, data_dir, seed, strict, json_file) -> int:
+def command(
+    targets, devices, backends, emulated, runtime, devices_dir, data_dir, data, metric, seed, strict, json_file
+) -> int:
     """Say what will happen to a model on a device, without the device.
 
     A MODEL is a .tflite file or WORKLOAD:RECIPE, built first if it is not there yet (the recipe may be a glob, `core` or
-    `all`). Tells for each backend whether the runtime will load it and compute it rightly, which nodes the delegate will
+    `all`; the workload may be a .keras or .h5 file or a SavedModel of your own, with --data).
+
+    Tells for each backend whether the runtime will load it and compute it rightly, which nodes the delegate will
     take and why not the others, how much memory it needs at least, and which recipe or setting helps.
 
     \b
     harness check my_model.tflite --device imx8mp
+    harness check my_model.keras:ptq-int8-io --data samples.npz --device imx8mp
     harness check mnist-cnn:core --device imx8mp --backend npu --runtime tflite-runtime==2.14.0
     """
     from harness.boards.resolve import get_profiles
+    from harness.core.errors import UserInputError
     from harness.reports.console import make_console
 
     profiles = get_profiles(devices, devices_dir, emulated=emulated)
     chosen = [(profile, _backends(profile, backends)) for profile in profiles]
-    models = [model for target in targets for model in _models(target, data_dir, seed)]
+    given = _Given(data=Path(data) if data else None, metric=metric, data_dir=data_dir, seed=seed)
+    if (data or metric) and all(_is_finished(target) for target in targets):
+        raise UserInputError(
+            "--data and --metric are for what is built, and a .tflite is checked as it is",
+            where=targets[0],
+            hint="leave them out",
+        )
+    models = [model for target in targets for model in _models(target, given)]
     console = make_console(stderr=True) if json_file == "-" else make_console()
     documents, good = [], True
     for model in models:
@@ -79,23 +94,43 @@ def _backends(profile: Any, wanted: tuple[str, ...]) -> list[str]:
     return [name for name in profile.backends if not wanted or name in wanted]
 
 
-def _models(target: str, data_dir: str | None, seed: int) -> list[_Model]:
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What models are built with."""
+
+    data: Path | None
+    metric: str | None
+    data_dir: str | None
+    seed: int
+
+
+def _is_finished(target: str) -> bool:
+    """Whether an argument names a .tflite, and not what is to be built."""
+    return (
+        Path(target).is_file()
+        and Path(target).suffix not in (".keras", ".h5", ".hdf5")
+        or Path(target).suffix == ".tflite"
+    )
+
+
+def _models(target: str, given: _Given) -> list[_Model]:
     """The models of one argument."""
     from harness.core.errors import UserInputError
     from harness.tflite.graph import read_graph
 
-    path = Path(target)
     workload, colon, recipes = target.rpartition(":")
-    if path.is_file() or path.suffix == ".tflite":
-        graph = read_graph(path)
+    if _is_finished(target):
+        graph = read_graph(Path(target))
         return [_Model(name=target, graph=graph, size_bytes=graph.size_bytes)]
-    if not colon:
+    if not colon or Path(target).exists():
         hint = "a finished .tflite, or WORKLOAD:RECIPE such as mnist-cnn:ptq-int8-io"
+        if Path(target).exists():
+            hint = f"name what to build of it, such as {target}:ptq-int8-io"
         raise UserInputError("is neither a .tflite file nor WORKLOAD:RECIPE", where=target, hint=hint)
-    return _built(workload, recipes, data_dir, seed)
+    return _built(workload, recipes, given)
 
 
-def _built(name: str, recipes: str, data_dir: str | None, seed: int) -> list[_Model]:
+def _built(name: str, recipes: str, given: _Given) -> list[_Model]:
     from harness.cli.progress import RunProgress
     from harness.core.errors import UserInputError
     from harness.tflite.graph import read_graph
@@ -104,15 +139,15 @@ def _built(name: str, recipes: str, data_dir: str | None, seed: int) -> list[_Mo
     from harness.workloads.datasets import DataSource
     from harness.workloads.registry import get_workload
 
-    workload, chosen = get_workload(name), select_recipes([recipes])
+    workload, chosen = get_workload(name, data=given.data, metric=given.metric), select_recipes([recipes])
     if workload.build_model is None:
         raise UserInputError(
             "is a finished .tflite, which no recipe applies to", where=name, hint="check the file itself"
         )
-    source = DataSource.default(data_dir)
+    source = DataSource.default(given.data_dir)
     with RunProgress() as progress:
         artifacts = build_artifacts(
-            [BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed) for recipe in chosen],
+            [BuildRequest(workload=workload, recipe=recipe, source=source, seed=given.seed) for recipe in chosen],
             progress=lambda *a: progress.say("building", *a[-2:]),
         )
     models = []

@@ -24,10 +24,12 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
     """Which operators the delegates of a device take, and when they refuse one that they have.
 
     Says what the data files know (docs/guides/adding-a-delegate.md); `harness check MODEL --device NAME` applies it to a model.
+    Exits with 1 where a delegate of the device has no table.
     """
     from harness.boards.resolve import get_profile
     from harness.cli.check import write_json_document
-    from harness.core.errors import UserInputError
+    from harness.core.errors import ExitCode, UserInputError
+    from harness.core.names import near_names
     from harness.reports.console import make_console
     from harness.tflite.delegates.table import known_delegates, load_delegate_table
 
@@ -42,8 +44,12 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
     documents: list[dict[str, Any]] = []
     for delegate, backend in delegates.items():
         if delegate not in known:
+            near = near_names(delegate, known, most=1)
+            meant = (
+                f"; did the profile mean {near[0]}?" if near else f"; there are tables of {', '.join(sorted(known))}"
+            )
             console.print(
-                f"{backend}: there is no table of the delegate {delegate}; see docs/guides/adding-a-delegate.md",
+                f"{backend}: there is no table of the delegate {delegate} (docs/guides/adding-a-delegate.md){meant}",
                 markup=False,
             )
             documents.append({"backend": backend, "delegate": delegate, "table": None})
@@ -53,7 +59,7 @@ def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_fi
         documents.append({"backend": backend, "delegate": delegate, "table": table.model_dump(exclude_defaults=True)})
     if json_file:
         write_json_document({"schema": 1, "device": profile.name, "delegates": documents}, json_file)
-    return 0
+    return ExitCode.WRONG_INPUT if any(document["table"] is None for document in documents) else ExitCode.DONE
 
 
 def _print(console: Console, backend: str, table: DelegateTable) -> None:

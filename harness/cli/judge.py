@@ -29,8 +29,8 @@ _LONGEST = 300
 def command(run: str, results: str | None, write: bool, revisions: bool) -> None:
     """Judge a stored RUN again, by today's rules: an id, the unique beginning of one, or `latest`.
 
-    Reads what the run stored and nothing else. Prints, for each cell, the fields that come out otherwise, and nothing where
-    nothing does. Cells that were stored before raw facts were kept say what is missing; the exit code is then 1.
+    Reads what the run stored and nothing else. Prints, for each cell, the fields that come out otherwise; where none does, how
+    many cells were judged. Cells that were stored before raw facts were kept say what is missing; the exit code is then 1.
     """
     from harness.core.errors import UserInputError
     from harness.core.paths import results_dir
@@ -50,6 +50,8 @@ def command(run: str, results: str | None, write: bool, revisions: bool) -> None
 
 
 def _show(judged: RunJudgedAgain) -> None:
+    from harness.judge.rules import RULES_VERSION
+
     for cell in judged.changed:
         click.echo(cell.record.key.text_with_seed)
         for line in _lines(cell.changes):
@@ -61,6 +63,9 @@ def _show(judged: RunJudgedAgain) -> None:
     if judged.changed:
         what = "stored as revisions" if judged.written else "`--write` stores them as revisions"
         click.echo(f"{len(judged.changed)} of {len(judged.cells)} cells of run {judged.run} differ; {what}", err=True)
+    elif count := len(judged.cells) - len(judged.unjudged):
+        cells = f"{count} cell{'' if count == 1 else 's'}"
+        click.echo(f"nothing differs: {cells} of run {judged.run} judged again by rules {RULES_VERSION}", err=True)
     if judged.written:
         click.echo(f"`harness report {judged.run} --export` makes its tables anew", err=True)
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -21,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
     "audit": ("audit", "Explain what a model's quantization really is."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
+    "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
     "compare": ("compare", "Compare two runs: what got worse, what got better."),
     "history": ("history", "The nights of one cell: figures, verdicts, levels."),
     "accept": ("accept", "Accept a cell's figures as its new level, with the reason why."),
@@ -32,8 +34,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+class _ReaderGone(Exception):
+    """Whoever read stdout has gone (`| head`), which is no error. click would end with 1 for the BrokenPipeError itself."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a subcommand's module only when that subcommand is asked for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
+        return result
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -70,7 +84,17 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `harness` script: runs a command; every end has its exit code, every error one message."""
-    sys.exit(_run())
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+    sys.exit(code)
+
+
+def _silence_stdout() -> None:
+    """Points stdout at nothing, so that what is left in its buffer does not fail when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> int:
@@ -85,9 +109,8 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe went away (`| head`); nothing is wrong. Point stdout at nothing so that exit stays quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _ReaderGone:
+        _silence_stdout()
         return ExitCode.DONE
     except HarnessError as error:
         return _tell(error)

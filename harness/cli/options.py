@@ -99,14 +99,24 @@ def deadline_option(function):
     )(function)
 
 
+def _refuse_tolerances(
+    context: click.Context, parameter: click.Parameter, settings: tuple[str, ...]
+) -> tuple[str, ...]:
+    if settings:
+        from harness.run.options import refuse_tolerances
+
+        refuse_tolerances(settings)
+    return settings
+
+
 def tolerance_option(function):
-    """`--tolerance NAME=VALUE`, repeatable."""
+    """`--tolerance NAME=VALUE` of earlier versions: taken only to be refused with what is in its place."""
     return click.option(
         "--tolerance",
         "tolerances",
         multiple=True,
-        metavar="NAME=VALUE",
-        help="Change a bound of the outcome `wrong` (docs/reference/outcomes.md), such as integer_lsb=4.",
+        hidden=True,
+        callback=_refuse_tolerances,
     )(function)
 
 

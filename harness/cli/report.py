@@ -38,11 +38,20 @@ def _filter_option(name: str):
 @_filter_option("recipe")
 @_filter_option("device")
 @_filter_option("backend")
-@click.option("--all-runs", is_flag=True, help="The newest record of each cell over all runs, instead of one run.")
+@click.option(
+    "--all-runs", is_flag=True, help="The newest record of each cell and model over all runs, instead of one run."
+)
+@click.option("--all-findings", is_flag=True, help="Console: also findings of severity info, not only their number.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
 @click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
 def command(
-    run: str, results: str | None, format_: str, output: str | None, json_file: str | None, **choice: Any
+    run: str,
+    results: str | None,
+    format_: str,
+    output: str | None,
+    json_file: str | None,
+    all_findings: bool,
+    **choice: Any,
 ) -> None:
     """Tables of a finished or interrupted RUN: an id, the unique beginning of one, or `latest`.
 
@@ -60,18 +69,18 @@ def command(
         if choice["list_runs"]:
             _list(store, json_file)
             return
-        report = _load(store, None if choice["all_runs"] else run, choice)
+        report = _load(store, None if choice["all_runs"] else run, choice, folder)
         for text in store.damaged:
             click.echo(f"warning: {text}", err=True)
     if not report.records and not report.planned:
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
     if json_file != "-":  # stdout is the JSON's alone then
-        _write(report, format_, output)
+        _write(report, format_, output, all_findings=all_findings)
     if json_file:
         from harness.reports.jsonout import write_json
 
-        write_json(json_file, report.run, report.records)
+        write_json(json_file, report.run, report.records, report.answers)
     _say_how_to_resume(report, folder)
 
 
@@ -90,19 +99,19 @@ def _filters(choice: dict[str, Any]) -> dict[str, Any]:
     return {name: choice[f"{name}s"] for name in ("workload", "recipe", "device", "backend") if choice[f"{name}s"]}
 
 
-def _load(store: Store, run: str | None, choice: dict[str, Any]) -> Report:
+def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -> Report:
     """The chosen cells, of one run with its plan, or the newest of all runs (`run` None)."""
     from harness.reports.report import Report
 
     filters = _filters(choice)
     if run is None:
-        return Report.of(store.cells(latest=True, **filters))
+        return Report.of(store.cells(**filters), results=folder)
     from harness.results.running import settled
 
     info = settled(store, store.run(run))
-    _check_names(filters, info.planned, store.cells(run=info.run))
+    check_names(filters, info.planned, store.cells(run=info.run))
     planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
-    return Report.of(store.cells(run=info.run, **filters), info, planned)
+    return Report.of(store.cells(run=info.run, **filters), info, planned, results=folder)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -114,7 +123,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def _check_names(filters: dict[str, Any], planned: list[CellKey], records: list[CellRecord]) -> None:
+def check_names(filters: dict[str, Any], planned: list[CellKey], records: list[CellRecord]) -> None:
     """A filter that matches nothing is a mistake, and near names are suggested.
 
     Raises:
@@ -129,19 +138,19 @@ def _check_names(filters: dict[str, Any], planned: list[CellKey], records: list[
                 raise unknown_name(f"{kind} in this run", pattern, names)
 
 
-def _write(report: Report, format_: str, output: str | None) -> None:
+def _write(report: Report, format_: str, output: str | None, *, all_findings: bool) -> None:
     """Makes one form of the report."""
     from harness.reports import jsonout
 
     target = output or "-"
     if format_ == "console":
-        _print(report, output)
+        _print(report, output, all_findings=all_findings)
     elif format_ == "markdown":
         from harness.reports.markdown import markdown
 
         jsonout.write_text(target, markdown(report))
     elif format_ == "json":
-        jsonout.write_json(target, report.run, report.records)
+        jsonout.write_json(target, report.run, report.records, report.answers)
     elif format_ == "csv":
         from harness.reports import csvs
 
@@ -154,17 +163,17 @@ def _write(report: Report, format_: str, output: str | None) -> None:
         _workbook(report, output)
 
 
-def _print(report: Report, output: str | None) -> None:
+def _print(report: Report, output: str | None, *, all_findings: bool) -> None:
     import io
 
-    from harness.reports.console import make_console, print_report
+    from harness.reports.console import PIPE_WIDTH, make_console, print_report
     from harness.reports.jsonout import write_text
 
     if output in (None, "-"):
-        print_report(report)
+        print_report(report, all_findings=all_findings)
         return
     text = io.StringIO()
-    print_report(report, console=make_console(file=text, width=120))
+    print_report(report, console=make_console(file=text, width=PIPE_WIDTH), all_findings=all_findings)
     write_text(output, text.getvalue())
 
 

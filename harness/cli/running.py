@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
+from harness.core.errors import ExitCode
 from harness.results.record import OUTCOMES
 from harness.run.matrix import Plan
 from harness.run.options import RunOptions
@@ -24,7 +25,8 @@ def run_and_report(
     """Runs, prints the tables, writes the JSON if asked for, and says where everything is.
 
     Raises:
-        HarnessError: for wrong input or failing results folder; KeyboardInterrupt after saying how to resume.
+        HarnessError: for wrong input or failing results folder.
+        click.exceptions.Exit: after an interruption, with 130; how to resume has been said then.
     """
     import click
 
@@ -53,7 +55,7 @@ def run_and_report(
                 f"  harness run --resume --results {shlex.quote(str(results))}",
                 err=True,
             )
-            raise
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
     print_result(result, json_file)
     return result
 
@@ -67,11 +69,12 @@ def print_result(result: RunResult, json_file: str | None) -> None:
 
     # With JSON on stdout the tables go beside it, so that a pipe gets JSON and nothing else.
     to_stderr = json_file == "-"
-    print_report(Report.of(result.records, result.info), console=make_console(stderr=to_stderr))
+    report = Report.of(result.records, result.info, results=result.results)
+    print_report(report, console=make_console(stderr=to_stderr))
     if json_file:
         from harness.reports.jsonout import write_json
 
-        write_json("-" if to_stderr else Path(json_file), result.run, list(result.records))
+        write_json("-" if to_stderr else Path(json_file), result.run, list(result.records), report.answers)
         click.echo(f"JSON: {json_file}", err=True)
     click.echo(f"run {result.run}: {counted(result)}", err=to_stderr)
     if result.export:

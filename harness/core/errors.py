@@ -6,7 +6,6 @@ is a defect of the harness and keeps its traceback.
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Iterable
 
@@ -87,7 +86,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserInputError:
         name: what the user wrote.
         known: every valid name.
     """
+    from harness.core.names import near_names
+
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = near_names(name, names)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
     return UserInputError(f"unknown {kind} '{name}'", hint=hint)

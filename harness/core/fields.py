@@ -43,6 +43,11 @@ def inconsistent(words: str) -> PydanticCustomError:
     return PydanticCustomError("inconsistent", "{words}", {"words": words})
 
 
+def broken(words: str) -> PydanticCustomError:
+    """The complaint about a value that is right, but whose part cannot be used here; `words` says why and what to do."""
+    return PydanticCustomError("broken", "{words}", {"words": words})
+
+
 def text(pattern: str, words: str) -> AfterValidator:
     """A validator for text that must match `pattern`; `words` says in English what is allowed."""
     compiled = re.compile(pattern)

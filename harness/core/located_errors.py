@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import types
 import typing
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from harness.core.errors import UserInputError
 from harness.core.fields import OneOfMany
 from harness.core.located_yaml import FieldPath, LocatedData, Mark
+from harness.core.names import near_names
 
 _MAX_PROBLEMS = 12
 
@@ -55,7 +55,7 @@ def _problem(model: type[BaseModel], located: LocatedData, error: Any) -> _Probl
     kind = error["type"]
     if kind == "extra_forbidden":
         known = _fields_at(model, located, at[:-1])
-        near = difflib.get_close_matches(str(at[-1]), known, n=2, cutoff=0.5)
+        near = near_names(str(at[-1]), known, most=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"allowed here: {', '.join(known)}"
         return _Problem(mark=located.keys[at], text=f"unknown field '{name}'; {hint}")
     if missing and kind in ("missing", "union_tag_not_found"):
@@ -65,6 +65,8 @@ def _problem(model: type[BaseModel], located: LocatedData, error: Any) -> _Probl
         return _Problem(mark=located.values[at], text=text)
     if kind == "inconsistent":
         return _Problem(mark=located.keys.get(at, located.values[()]), text=f"{name}: {error['msg']}")
+    if kind == "broken":
+        return _Problem(mark=located.values.get(at, located.values[()]), text=f"{name}: {error['msg']}")
     if kind == "union_tag_invalid":
         tag = (*at, error["ctx"]["discriminator"].strip("'"))
         text = f"{name}.{tag[-1]}: found '{error['ctx']['tag']}'; allowed: {error['ctx']['expected_tags']}"
@@ -128,7 +130,9 @@ def _fields_at(model: Any, located: LocatedData, at: FieldPath) -> list[str]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             annotation = annotation.model_fields[str(at[depth])].annotation
         else:
-            annotation = typing.get_args(annotation)[-1]
+            # A list is `tuple[X, ...]`, a mapping `dict[str, X]`.
+            arguments = typing.get_args(annotation)
+            annotation = arguments[0] if arguments[-1:] == (Ellipsis,) else arguments[-1]
     is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return sorted(annotation.model_fields) if is_model else []
 

@@ -42,14 +42,14 @@ def note_stages(record: CellRecord, adaptation: Adaptation) -> None:
 
 def _note_inexact(record: CellRecord, exact_reference: str) -> None:
     """The plan runtime promises the reference's outputs to the bit, which is more than what `wrong` is decided by."""
-    if record.reference != exact_reference or not record.max_lsb_diff:
+    if record.exact_reference != exact_reference or not record.max_lsb_diff:
         return
     record.findings.append(
         Finding(
             code="not-bit-exact",
             severity="error",
             where=record.key.text,
-            what=f"outputs differ by up to {record.max_lsb_diff:g} LSB from {record.reference}; the plan runtime promises none",
+            what=f"outputs differ by up to {record.max_lsb_diff:g} LSB from {exact_reference}; the plan runtime promises none",
             fix="a kernel, the plan or the serial link is at fault: run `harness devices check`, and another core",
         )
     )

@@ -7,6 +7,7 @@ rules. Nothing is read or written here; the caller stores arrays and names them 
 from __future__ import annotations
 
 from harness.boards.base import BenchResult, WorkerStats
+from harness.core.finding import Finding
 from harness.judge.adapted import note_not_run, note_refused, note_stages
 from harness.judge.counts import note_evaluated, note_repeats
 from harness.judge.outcome import note_failure
@@ -15,11 +16,12 @@ from harness.judge.placement import note_placement
 from harness.judge.predicted import note_prediction
 from harness.judge.rules import RULES_VERSION
 from harness.judge.starts import note_cached, note_start
-from harness.judge.times import note_batches, note_latency, note_warm_up
+from harness.judge.times import note_batches, note_starts, note_warm_up
 from harness.judge.vendor import note_vendor
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
+from harness.variants.audit.findings import RUNTIME_CODES
 
 
 def judge(measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord:
@@ -75,9 +77,15 @@ def _new_record(measurement: Measurement, model: PreparedModel, context: CellCon
         output_dtype=artifact.outputs[0].dtype if artifact.outputs else None,
         threads=context.backend.threads or None,
         affinity=list(context.backend.affinity) or None,
+        kernels=context.backend.kernels,
         total_nodes=model.node_count,
-        findings=list(model.findings),
+        findings=[f for f in model.findings if _concerns(f, context)],
     )
+
+
+def _concerns(finding: Finding, context: CellContext) -> bool:
+    """Whether what an audit says of the model says something of this cell: a runtime's defect does where it is that runtime."""
+    return finding.code not in RUNTIME_CODES or finding.where == context.fingerprint.runtime
 
 
 def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedModel, context: CellContext) -> None:
@@ -86,11 +94,12 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
     if measurement.loaded is not None:
         record.load_ns = measurement.loaded.load_ns
     record.first_invoke_ns = measurement.first_invoke_ns
+    note_starts(record, measurement)
     if measurement.bench is not None:
         _note_bench(record, measurement.bench)
     if measurement.evaluated is not None:
         note_evaluated(record, measurement.evaluated.counts)
-        note_outputs(record, measurement.evaluated.outputs, measurement.samples or 0, model, context.backend)
+        note_outputs(record, measurement, model, context.backend)
     if measurement.placement is not None:
         note_placement(record, measurement.placement, context.backend)
     if measurement.stats is not None:
@@ -100,14 +109,13 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
 
 
 def _note_bench(record: CellRecord, bench: BenchResult) -> None:
-    note_latency(record, bench.samples_ns)
     note_batches(record, bench)
     note_repeats(record, bench.counts)
     note_warm_up(record, bench)
 
 
 def _note_stats(record: CellRecord, stats: WorkerStats) -> None:
-    record.memory_peak_bytes = stats.memory_peak_bytes
+    record.memory_peak_bytes, record.memory_baseline_bytes = stats.memory_peak_bytes, stats.memory_baseline_bytes
     record.arena_bytes, record.stack_peak_bytes = stats.arena_bytes, stats.stack_peak_bytes
     record.model_bytes, record.code_bytes = stats.model_bytes, stats.code_bytes
     record.governor, record.frequency_hz, record.temperature_c = stats.governor, stats.frequency_hz, stats.temperature_c

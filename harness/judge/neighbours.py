@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.core.finding import Finding
+from harness.core.numbers import significant_text
 from harness.results.record import CellKey, CellRecord
 
 #: codes of the findings made here, so that they can be made anew when a neighbour was measured again
@@ -119,7 +120,7 @@ def _slower(record: CellRecord, cpus: Sequence[CellRecord]) -> Finding | None:
     if mine.low_ns <= theirs.high_ns:
         return None
     ratio = mine.median_ns / max(1, theirs.median_ns)
-    what = f"{ratio:.2g} times as slow as {best.key.backend} on the same device"
+    what = f"{significant_text(ratio)} times as slow as {best.key.backend} on the same device"
     if record.time_basis == EMULATED:
         return Finding(
             code="delegate-slower",

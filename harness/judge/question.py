@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.measure.chance import at_chance, no_better_than_constant, renumbered
 from harness.measure.finite import own_not_finite
+from harness.measure.judged import reference_values
 from harness.measure.scoring import real_values
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
@@ -63,9 +64,7 @@ def _note_not_finite(record: CellRecord, outputs: Sequence[np.ndarray], count: i
     if model.reference is None:
         return
     shared = min(count, len(model.reference.outputs[0]))
-    bad = own_not_finite(
-        [real_values(o[:shared], io) for o, io in zip(model.reference.outputs, model.artifact.outputs, strict=True)]
-    )
+    bad = own_not_finite([values[:shared] for values in reference_values(model, model.reference)])
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         number = int(model.sample_ids[first]) if model.sample_ids is not None else first

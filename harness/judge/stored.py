@@ -1,9 +1,10 @@
 """What a cell was judged by, as stored objects that its record names; read back, it is judged again.
 
-    tensors_object       JSON: the prepared model but for its arrays and files: tensors, quantization steps, metric, bounds
+    tensors_object       JSON: the prepared model but for its arrays and files: tensors, quantization steps, arithmetic, metric
     labels_object        labels of the evaluated samples          sample_ids_object     their ids
-    float_answers_object the float model's answers on them        reference_object      the reference's outputs
+    float_answers_object the float model's answers on them        reference_object      the references' outputs
     outputs_object       outputs                                  latency_object, counts_object   raw samples
+    artifact_object      the .tflite, of cells that ended ok: nobody is judged by it, but it is what ships
     measurement_object   JSON: every other raw fact, and what the cell ran on; with the arrays that have no object of their own
 
 What several cells share (labels, references, models) is the same object, and stored once.
@@ -11,9 +12,11 @@ What several cells share (labels, references, models) is the same object, and st
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,6 @@ from harness.results.faults import CorruptStoreError
 from harness.results.objects import JSON, SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import described, restored
 
 #: arrays with an object of their own: path -> (field of the record, name in the object)
@@ -37,11 +39,16 @@ _OWN = {
     "model.labels": ("labels_object", SINGLE),
     "model.float_answers": ("float_answers_object", SINGLE),
 }
-#: the same of arrays that there are several of, one per output
+#: the same of arrays that there are several of, one per output: beginning of the path -> (field, beginning of the name)
 _PER_OUTPUT = {
-    "measurement.evaluated.outputs.": "outputs_object",
-    "model.reference.outputs.": "reference_object",
+    "measurement.evaluated.outputs.": ("outputs_object", "output_"),
+    "model.reference.outputs.": ("reference_object", "output_"),
+    "model.reference.companions.": ("reference_object", "companion_"),
+    "model.exact.outputs.": ("reference_object", "exact_"),
 }
+#: the raw samples of the worker's starts beside the first: path -> the same object under another name
+_START = re.compile(r"measurement\.further\.(\d+)\.bench\.samples_ns")
+_START_NAME = "start_"
 #: where everything else is
 _REST = "measurement_object"
 
@@ -71,6 +78,8 @@ def finisher(objects: ObjectStore) -> Callable[[Measurement, PreparedModel, Cell
         record = grounds.judge()
         for field, sha256 in keep(grounds, objects).items():
             setattr(record, field, sha256)
+        if record.outcome == "ok":
+            record.artifact_object = keep_artifact(measurement, model, objects)
         return record
 
     return finish
@@ -92,12 +101,19 @@ def needed(grounds: Grounds) -> Grounds:
         labels=first(model.labels),
         float_answers=first(model.float_answers),
         reference=None if count is None else model.reference,
+        exact=None if count is None else model.exact,
+        scores=None if count is None or model.scores is None else _needed_scores(model.scores),
     )
     if measurement.adaptation is not None and measurement.adaptation.artifact is not None:
         artifact = replace(measurement.adaptation.artifact, manifest={})
         measurement = replace(measurement, adaptation=replace(measurement.adaptation, artifact=artifact))
     context = replace(context, backend=replace(context.backend, compiler=None))
     return Grounds(measurement=measurement, model=model, context=context)
+
+
+def _needed_scores(scores: PreparedModel) -> PreparedModel:
+    """The same of the model of the scores."""
+    return replace(scores, artifact=replace(scores.artifact, manifest={}), inputs=(), beginnings=None)
 
 
 def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
@@ -112,7 +128,6 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
     arrays: dict[str, np.ndarray] = {}
     model = to_plain(replace(grounds.model, metric=None), arrays, "model")
     model["metric"] = described(grounds.model.metric)
-    model["tolerance"] = _changed(grounds.model.tolerance)
     facts = {
         "measurement": to_plain(grounds.measurement, arrays, "measurement"),
         "context": to_plain(grounds.context, arrays, "context"),
@@ -124,6 +139,25 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
     return {"tensors_object": objects.put_json(model)} | {
         field: objects.put_arrays(group) for field, group in grouped.items()
     }
+
+
+def keep_artifact(measurement: Measurement, model: PreparedModel, objects: ObjectStore) -> str | None:
+    """Stores the .tflite that a cell was built as, so that it can be shipped, or measured again, when no cache has it any more.
+
+    Returns:
+        The object's SHA-256; None where the file is gone, or is not the one that was measured any more.
+    """
+    adaptation = measurement.adaptation
+    artifact = model.artifact if adaptation is None or adaptation.artifact is None else adaptation.artifact
+    if artifact.path is None:
+        return None
+    try:
+        data = artifact.path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data).hexdigest() != artifact.sha256:
+        return None
+    return objects.put_array(np.frombuffer(data, np.uint8))
 
 
 def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
@@ -141,10 +175,14 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
     arrays = {path: array for path, array in rest.items() if path != JSON}
     for path, (field, name) in _OWN.items():
         if sha256 := getattr(record, field):
-            arrays[path] = objects.get_arrays(sha256)[name]
-    for prefix, field in _PER_OUTPUT.items():
+            found = objects.get_arrays(sha256)
+            arrays[path] = found.pop(name)
+            if field == "latency_object":
+                arrays |= {_start_path(name): samples for name, samples in found.items()}
+    for prefix, (field, kind) in _PER_OUTPUT.items():
         if sha256 := getattr(record, field):
-            arrays |= {prefix + name.removeprefix("output_"): a for name, a in objects.get_arrays(sha256).items()}
+            stored = objects.get_arrays(sha256)
+            arrays |= {prefix + name.removeprefix(kind): a for name, a in stored.items() if name.startswith(kind)}
     try:
         facts = json.loads(rest[JSON].tobytes())
         tensors = objects.get_json(record.tensors_object)
@@ -175,16 +213,16 @@ def missing(record: CellRecord) -> list[str]:
 
 
 def _place(path: str) -> tuple[str, str]:
-    for prefix, field in _PER_OUTPUT.items():
+    for prefix, (field, kind) in _PER_OUTPUT.items():
         if path.startswith(prefix):
-            return field, f"output_{path.removeprefix(prefix)}"
+            return field, kind + path.removeprefix(prefix)
+    if match := _START.fullmatch(path):
+        return "latency_object", f"{_START_NAME}{int(match[1]) + 2}"
     return _OWN.get(path, (_REST, path))
 
 
-def _changed(tolerance: Tolerance) -> dict[str, Any]:
-    """The bounds that a workload or a user changed. The others are the rules' own, and those of the day when it is judged."""
-    usual = asdict(Tolerance())
-    return {name: value for name, value in asdict(tolerance).items() if value != usual[name]}
+def _start_path(name: str) -> str:
+    return f"measurement.further.{int(name.removeprefix(_START_NAME)) - 2}.bench.samples_ns"
 
 
 def _text(value: Mapping[str, Any]) -> np.ndarray:

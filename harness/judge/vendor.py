@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from harness.core.finding import Finding
+from harness.core.numbers import significant_text
 from harness.measure.vendor_benchmark import VendorFigures, VendorOutputError, parse_benchmark_output
 from harness.results.record import CellRecord
 from harness.run.measurement import VendorRun
@@ -90,7 +91,7 @@ def _note_difference(record: CellRecord, figures: VendorFigures) -> None:
             severity="warning",
             where=record.key.text,
             what=f"the vendor's benchmark_model measured a {kind} of {theirs / 1e3:.1f} us, we a median of {ours / 1e3:.1f} us: "
-            f"{ratio:.2g} times ours",
+            f"{significant_text(ratio)} times ours",
             fix="compare threads, CPU governor and delegate options of both, and look whether both ran on the delegate",
         )
     )

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import SerializeAsAny, TypeAdapter, ValidationError, WrapValidator
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from harness.core.errors import MissingPartError, UserInputError
-from harness.core.fields import ModelClass, OneOfMany, not_allowed
+from harness.core.fields import ModelClass, OneOfMany, broken, not_allowed
 
 if TYPE_CHECKING:
     from harness.links.base import Link, SshLink
@@ -206,13 +206,14 @@ def _class_of(block: dict[str, Any], family: type[Family]) -> type[LinkProfile]:
     try:
         found = link_class(block["type"], LinkProfile)
     except MissingPartError as error:
-        raise _complaint_of_type(block, f"{known}; {error}") from None
+        raise _complaint_of_type(block, broken(str(error))) from None
     if found is None:
-        context = {"discriminator": "'type'", "tag": str(block["type"]), "expected_tags": known}
+        tags = f"{known}; a package can bring others (docs/guides/adding-a-link.md)"
+        context = {"discriminator": "'type'", "tag": str(block["type"]), "expected_tags": tags}
         raise _complaint(block, "union_tag_invalid", context)
     if not issubclass(found, family):
         needs = "starts programs" if issubclass(ProgramLinkProfile, family) else "carries a serial line"
-        raise _complaint_of_type(block, f"{known}: this kind of board needs a link that {needs}")
+        raise _complaint_of_type(block, not_allowed(f"{known}: this kind of board needs a link that {needs}"))
     return found
 
 
@@ -221,8 +222,8 @@ def _complaint(block: dict[str, Any], kind: str, context: dict[str, Any]) -> Val
     return ValidationError.from_exception_data("link", [details])
 
 
-def _complaint_of_type(block: dict[str, Any], words: str) -> ValidationError:
-    details = InitErrorDetails(type=not_allowed(words), loc=("type",), input=block["type"])
+def _complaint_of_type(block: dict[str, Any], complaint: PydanticCustomError) -> ValidationError:
+    details = InitErrorDetails(type=complaint, loc=("type",), input=block["type"])
     return ValidationError.from_exception_data("link", [details])
 
 

@@ -1,4 +1,4 @@
-"""Runs one .tflite after the other on a board: float twins on the host, single ops anywhere."""
+"""Runs one .tflite after the other on a board: float twins on the host, pieces of a model anywhere."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.boards.adapt import NotAdapted, adapt
 from harness.boards.base import BackendSpec, Board, Deadlines, Worker, WorkerFailure
+from harness.core.errors import UnsupportedError
 from harness.core.files import atomic_file, sha256_file, write_bytes_atomic
+from harness.prepare.prepared import PreparedModel
+from harness.prepare.samples import InputFile
+from harness.tflite.graph import model_io, read_graph
+from harness.variants.artifact import AS_IS, Artifact
 
 
 class Alone:
     """Runs models on one backend of a board; an instance is a `harness.measure.op_cases.Run`. Use as a context manager.
 
-    One worker loads model after model, because starting one may take longer than running an op. A model that ends it costs
-    that model only: the next one gets a new worker.
+    Each model takes the form that the board wants (a plan, an offline compiler's output) before it travels. One worker loads
+    model after model, because starting one may take longer than running an op. A model that ends it costs that model only: the
+    next one gets a new worker.
     """
 
     def __init__(self, board: Board, backend: BackendSpec, folder: Path, deadlines: Deadlines | None = None) -> None:
@@ -48,24 +55,44 @@ class Alone:
 
         Raises:
             WorkerFailure: the runtime or the delegate refuses the model, or it ends badly.
+            UnsupportedError: the board cannot be given the model.
             DeviceError: the board or the link failed.
         """
         files = [self._samples(number, values) for number, values in enumerate(inputs)]
         return self.on_files(model, files, len(inputs[0]))
 
-    def on_files(self, model: bytes, samples: Sequence[Path], count: int) -> tuple[np.ndarray, ...]:
+    def on_files(
+        self, model: bytes, samples: Sequence[Path], count: int, *, beginnings: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
         """The outputs on the first `count` samples of .npy files, one per input. Raises as above."""
         path = self._folder / "model.tflite"
         write_bytes_atomic(path, model)
-        digests = [sha256_file(file) for file in samples]
-        model_digest = sha256_file(path)
-        for file, digest in ((path, model_digest), *zip(samples, digests, strict=True)):
-            self._board.ensure_file(file, digest)
+        files = [InputFile(path=file, sha256=sha256_file(file), count=count) for file in samples]
+        return self.on_file(path, files, count, beginnings=beginnings)
+
+    def on_file(
+        self, path: Path, samples: Sequence[InputFile], count: int, *, beginnings: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """The same of a .tflite file and of samples whose hashes are known.
+
+        Args:
+            beginnings: rows before which a model that remembers is put into its initial state; None: before every row.
+        """
+        adapted = adapt(self._board, _piece(path, tuple(samples)), self._backend)
+        if isinstance(adapted, NotAdapted):
+            raise UnsupportedError(adapted.reason)
+        if not adapted.runs:
+            raise UnsupportedError("nothing runs on this device")
+        self._board.announce(adapted, samples=count)
+        travels = adapted.model.artifact
+        self._board.ensure_file(travels.file, travels.file_sha256)
+        for file in samples:
+            self._board.ensure_file(file.path, file.sha256)
         if self._worker is None:
             self._worker = self._board.open_worker(self._backend, self._deadlines)
         try:
-            self._worker.load(model_digest)
-            return self._worker.evaluate(digests, count).outputs
+            self._worker.load(travels.file_sha256)
+            return self._worker.evaluate([file.sha256 for file in samples], count, beginnings=beginnings).outputs
         except WorkerFailure:
             self.close()
             raise
@@ -75,3 +102,31 @@ class Alone:
         with atomic_file(path) as file:
             np.save(file, np.ascontiguousarray(values), allow_pickle=False)
         return path
+
+
+def _piece(path: Path, files: tuple[InputFile, ...]) -> PreparedModel:
+    """A model as boards take it; nothing of it is judged."""
+    sha256 = sha256_file(path)
+    inputs, outputs = model_io(read_graph(path))
+    artifact = Artifact(
+        key=sha256,
+        workload=path.stem,
+        recipe=AS_IS,
+        seed=0,
+        path=path,
+        sha256=sha256,
+        size_bytes=path.stat().st_size,
+        inputs=inputs,
+        outputs=outputs,
+    )
+    return PreparedModel(
+        workload=path.stem,
+        metric=None,
+        recipe=AS_IS,
+        seed=0,
+        artifact=artifact,
+        dataset_name="recorded",
+        dataset_note="",
+        dataset_digest=sha256,
+        inputs=files,
+    )

@@ -16,21 +16,12 @@ def own_not_finite(reference: Sequence[np.ndarray]) -> np.ndarray:
     return np.any([~np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in reference], axis=0)
 
 
-def comparable(outputs: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both with 0 where the reference is not finite: what is undefined by the model is nobody's error.
-
-    What is not finite in `outputs` alone stays, and is one.
-    """
-    defined = np.isfinite(reference)
-    if defined.all():
-        return outputs, reference
-    return np.where(defined, outputs, 0.0), np.where(defined, reference, 0.0)
-
-
 def defined(
     device: Sequence[np.ndarray], rounded: Sequence[np.ndarray], clamped: Sequence[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """The same of a device and the two float twins of its model, per output: where a twin is not finite, all three are 0."""
+    """A device's outputs and those of the two float twins of its model, per output, with 0 where a twin is not finite: what is
+    undefined by the model is nobody's error. What is not finite in the device's alone stays, and is one.
+    """
     triples = [_where_finite(*triple) for triple in zip(device, rounded, clamped, strict=True)]
     return [t[0] for t in triples], [t[1] for t in triples], [t[2] for t in triples]
 

@@ -4,12 +4,14 @@ Whole models hide small defects, and outputs that hardly vary hide large ones. O
 inside the model, a right kernel gives every number to within one step of what the op is defined as, whatever its rounding. So
 each op is cut out, run alone on the device, and held against the float twin's value before rounding. Measured on correct and
 defective pairs of ops and runtimes: docs/internals/wrong.md.
+
+Running gives facts (`run_ops`), and facts are judged (`judge_ops`), so that a stored cell can be judged again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +20,8 @@ import numpy as np
 from harness.boards.base import WorkerFailure
 from harness.core.errors import UnsupportedError, UserInputError
 from harness.measure.op_cases import OpCase, Run
-from harness.measure.rule import judge
-from harness.tflite.graph import Tensor
+from harness.measure.op_facts import BINS_PER_STEP, OpFacts, OpsFacts, op_facts, skipped_op
+from harness.measure.rule import judge_figures, spread_share
 
 #: an op is wrong if more than this share of its outputs is further than its tolerance from the definition
 _SHARE = 0.01
@@ -27,6 +29,10 @@ _SHARE = 0.01
 _STEPS = 1.0
 #: (op, type of its output): steps where the right kernels themselves are less exact: this one looks exp up in a table of 513
 _WIDER_STEPS = {("SOFTMAX", "int16"): 16.0}
+#: how many wrong ops are named in a sentence
+_NAMED = 3
+#: why an op was not begun
+LATE = "the cell's time is over"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +61,13 @@ class OpCheck:
     Attributes:
         complete: every op that can be checked was run.
         unchecked: nodes that compute and that the check cannot speak of.
+        problem: why the check was not begun, or ended early.
     """
 
     ops: tuple[OpVerdict, ...]
     complete: bool
     unchecked: tuple[int, ...] = ()
+    problem: str | None = None
 
     @property
     def wrong(self) -> tuple[OpVerdict, ...]:
@@ -74,107 +82,122 @@ class OpCheck:
 
     @property
     def words(self) -> str:
-        """One sentence for a reader."""
+        """One clause for a reader."""
         if self.wrong:
             first = self.wrong[0]
-            others = f", and {len(self.wrong) - 1} more" if len(self.wrong) > 1 else ""
+            more = [f"node {op.node} {op.op}" for op in self.wrong[1:_NAMED]]
+            more += [f"{len(self.wrong) - _NAMED} more"] if len(self.wrong) > _NAMED else []
+            others = f", and so {'are' if len(self.wrong) > 2 else 'is'} {' and '.join(more)}" if more else ""
             return f"alone on the device, node {first.node} {first.op} is wrong: {first.reason}{others}"
         run = sum(op.verdict == "ok" for op in self.ops)
         if self.verdict == "ok":
             return f"all {run} ops are right when each runs alone on the device"
-        left = next((op.reason for op in self.ops if op.verdict == "skipped" and op.reason), None)
+        if not self.ops and self.problem:
+            return f"its ops could not be checked one by one: {self.problem}"
+        left = next((op.reason for op in self.ops if op.verdict == "skipped" and op.reason), self.problem)
         nodes = f"nodes {', '.join(map(str, self.unchecked))}" if self.unchecked else "the model has no op to check"
         return f"{run} of {len(self.ops) + len(self.unchecked)} ops are right when each runs alone; not checked: {left or nodes}"
 
 
 def check_ops(
-    cases: Sequence[OpCase],
+    cases: Iterable[OpCase],
     run: Run,
     *,
     seconds_left: Callable[[], float],
     unchecked: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> OpCheck:
-    """Runs each op alone on a device and judges it.
+    """Runs each op alone on a device and judges it; see `run_ops`."""
+    ops = tuple(run_ops(cases, run, seconds_left=seconds_left, clock=clock))
+    return judge_ops(OpsFacts(ops=ops, unchecked=tuple(unchecked)))
+
+
+def run_ops(
+    cases: Iterable[OpCase],
+    run: Run,
+    *,
+    seconds_left: Callable[[], float],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[OpFacts]:
+    """Runs each op alone on a device.
 
     Args:
-        cases: of `record_cases`.
+        cases: of `record_cases`; they may be made as they are asked for.
         run: on the device; WorkerFailure and other errors about the model cost that op only.
         seconds_left: until the cell's deadline. An op is begun only when the slowest op so far would still fit twice.
-        unchecked: of `uncheckable`.
         clock: for `slowest op so far`.
 
     Raises:
         DeviceError: the board or the link failed.
     """
-    verdicts: list[OpVerdict] = []
     slowest = 0.0
     for case in cases:
         if seconds_left() <= 2 * slowest:
-            verdicts.append(_skipped(case, "the cell's time is over"))
+            yield skipped_op(case, LATE)
             continue
         began = clock()
         try:
             outputs = run(case.model, case.inputs)
         except (WorkerFailure, UnsupportedError, UserInputError) as error:
-            verdicts.append(_skipped(case, f"the device does not run it alone: {error}"))
+            yield skipped_op(case, f"the device does not run it alone: {error}")
         else:
-            verdicts.append(judge_op(case, outputs))
+            yield _facts(case, outputs)
         slowest = max(slowest, clock() - began)
-    complete = not unchecked and all(op.verdict != "skipped" for op in verdicts)
-    return OpCheck(ops=tuple(verdicts), complete=complete, unchecked=tuple(unchecked))
+
+
+def judge_ops(facts: OpsFacts) -> OpCheck:
+    """Judges what a device made of single ops."""
+    verdicts = tuple(judge_facts(op) for op in facts.ops)
+    complete = not facts.unchecked and facts.problem is None and all(op.verdict != "skipped" for op in verdicts)
+    return OpCheck(ops=verdicts, complete=complete, unchecked=facts.unchecked, problem=facts.problem)
 
 
 def judge_op(case: OpCase, outputs: Sequence[np.ndarray]) -> OpVerdict:
     """Judges what a device gave for one op."""
-    if any(not np.isfinite(values.astype(np.float64)).all() for values in outputs):
-        return OpVerdict(
-            node=case.node, op=case.op, verdict="wrong", beyond=1.0, reason="it gives values that are no numbers"
-        )
-    return _judge_steps(case, outputs) if case.to_the_step else _judge_whole(case, outputs)
+    return judge_facts(_facts(case, outputs))
 
 
-def _judge_whole(case: OpCase, outputs: Sequence[np.ndarray]) -> OpVerdict:
-    """By the rule for whole models: float outputs, and recurrent ops."""
-    judged = judge(
-        [_real(values, tensor) for values, tensor in zip(outputs, case.outputs, strict=True)],
-        case.expected,
-        case.companions,
-        steps=[tensor.scales[0] if tensor.scales else None for tensor in case.outputs],
-        arithmetic=[case.arithmetic],
-        classes=[None] * len(outputs),
-    )
+def judge_facts(facts: OpFacts) -> OpVerdict:
+    """Judges one op by its numbers."""
+    if facts.skipped is not None:
+        return _skipped(facts, facts.skipped)
+    if facts.off is not None:
+        return _judge_steps(facts, facts.off)
+    # Float outputs, and recurrent ops: by the rule for whole models.
+    judged = judge_figures(facts.whole, facts.samples, share=spread_share([facts.arithmetic]))
     if judged.verdict == "undecided":
-        return _skipped(case, f"its outputs tell nothing: {judged.reason}")
-    return OpVerdict(node=case.node, op=case.op, verdict=judged.verdict, reason=judged.reason)
+        return _skipped(facts, f"its outputs tell nothing: {judged.reason}")
+    return OpVerdict(node=facts.node, op=facts.op, verdict=judged.verdict, reason=judged.reason)
 
 
-def _judge_steps(case: OpCase, outputs: Sequence[np.ndarray]) -> OpVerdict:
-    off = []
-    for values, expected, tensor in zip(outputs, case.expected, case.outputs, strict=True):
-        off.append((np.abs(_real(values, tensor).reshape(expected.shape) - expected) / tensor.scales[0]).ravel())
-    steps = np.concatenate(off)
-    allowed = _WIDER_STEPS.get((case.op, case.outputs[0].dtype), _STEPS)
+def _facts(case: OpCase, outputs: Sequence[np.ndarray]) -> OpFacts:
+    try:
+        return op_facts(case, outputs)
+    except ValueError as error:  # shapes that are not the op's: it gave something else
+        return skipped_op(case, f"what the device gives for it cannot be compared: {error}")
+
+
+def _judge_steps(facts: OpFacts, off: np.ndarray) -> OpVerdict:
+    allowed = _WIDER_STEPS.get((facts.op, facts.dtype), _STEPS)
     # A hundredth of a step is float32's, not the kernel's.
-    beyond = float((steps > allowed + 0.01).mean())
+    count, beyond_count = int(off.sum()), int(off[round(allowed * BINS_PER_STEP) + 2 :].sum())
+    if not count:
+        return _skipped(facts, "its outputs tell nothing: the model itself gives no finite number")
+    beyond = beyond_count / count
+    verdict = OpVerdict(node=facts.node, op=facts.op, verdict="ok", beyond=beyond, worst_steps=facts.worst_steps)
     if beyond <= _SHARE:
-        return OpVerdict(node=case.node, op=case.op, verdict="ok", beyond=beyond, worst_steps=float(steps.max()))
+        return verdict
+    steps = f"{allowed:g} step{'s' if allowed > 1 else ''}"
     return OpVerdict(
-        node=case.node,
-        op=case.op,
+        node=facts.node,
+        op=facts.op,
         verdict="wrong",
         beyond=beyond,
-        worst_steps=float(steps.max()),
-        reason=f"{beyond:.0%} of its outputs are more than {allowed:g} step{'s' if allowed > 1 else ''} off, "
-        f"the worst by {steps.max():.3g} (right kernels: at most {_SHARE:.0%})",
+        worst_steps=facts.worst_steps,
+        reason=f"{beyond:.0%} of its outputs are more than {steps} off, the worst by {facts.worst_steps:.3g} (right kernels: at "
+        f"most {_SHARE:.0%})",
     )
 
 
-def _real(values: np.ndarray, tensor: Tensor) -> np.ndarray:
-    if not tensor.scales:
-        return np.asarray(values)
-    return (values.astype(np.float64) - tensor.zero_points[0]) * tensor.scales[0]
-
-
-def _skipped(case: OpCase, why: str) -> OpVerdict:
-    return OpVerdict(node=case.node, op=case.op, verdict="skipped", reason=why)
+def _skipped(facts: OpFacts, why: str) -> OpVerdict:
+    return OpVerdict(node=facts.node, op=facts.op, verdict="skipped", reason=why)

@@ -1,32 +1,41 @@
-"""What the right answer is: the pinned reference runtimes on this machine, and the float model's answers.
+"""What the right answer is: the model's float twin on this machine, and the float model's answers.
 
-A reference must not share the device's defect (design rule 7). Integer models whose features it computes rightly are
-answered by tflite-runtime 2.14.0's reference kernels, whose rounding equals TFLite Micro's on Arm; everything else by
-LiteRT's reference kernels. Hybrid models run there with their weights dequantized, because hybrid kernels are what errs
-in silence. Where two references can answer, both are asked, and a disagreement beyond rounding is a finding.
+A reference must not share the device's defect (design rule 7), and every integer runtime has an integer kernel that errs. So a
+device is judged against the model's float twin on LiteRT's float kernels (harness/tflite/fakequant/twin.py). A model that has no
+twin is answered by a runtime, and judged coarsely. Beside that, integer models that tflite-runtime 2.14.0's reference kernels
+compute rightly are answered by these: their rounding equals TFLite Micro's on Arm, and some boards promise it to the bit.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import math
+import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 
-from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
+from harness.boards.base import BackendSpec, Board, WorkerFailure
 from harness.core.cached import cached_file, whole_sha256
-from harness.core.errors import DeviceError, MissingPartError, UnsupportedError
+from harness.core.errors import DeviceError, MissingPartError, UnsupportedError, UserInputError
 from harness.core.files import sha256_json
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
-from harness.measure.divergence import compare
+from harness.measure.alone import Alone
+from harness.measure.judged import judge_cell
 from harness.measure.scoring import real_values
-from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs
+from harness.measure.twins import TWIN_VERSION, scores_model
+from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs, with_graph_facts
+from harness.tflite.fakequant.twin import Twin, float_twin
 
 #: raise it when references are run differently: what was cached before is asked for again
-_RUN_VERSION = 2
+_RUN_VERSION = 3
+#: references of fewer samples are asked of models whose outputs are larger than this in all
+_MOST_VALUES, _LEAST_SAMPLES = 16 << 20, 64
+#: what costs one answer, and no more
+_NO_ANSWER = (WorkerFailure, MissingPartError, DeviceError, UnsupportedError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,19 +46,21 @@ class Oracle:
     runtime: str
     version: str
     kernels: Literal["reference", "default"]
-    #: runs hybrid models with their weights put back into floats, so that no hybrid kernel is trusted
-    dequantized: bool = False
+
+    @property
+    def package(self) -> str:
+        return f"{self.runtime} {self.version}"
 
     @property
     def identity(self) -> str:
-        kernels = "BUILTIN_REF" if self.kernels == "reference" else "default kernels"
-        return f"{self.runtime} {self.version} {kernels}" + (" on dequantized weights" if self.dequantized else "")
+        return f"{self.package} {'BUILTIN_REF' if self.kernels == 'reference' else 'default kernels'}"
 
 
 TFLITE_REF = Oracle(device="host-tflite", runtime="tflite-runtime", version="2.14.0", kernels="reference")
 LITERT_REF = Oracle(device="host-litert", runtime="ai-edge-litert", version="2.3.0", kernels="reference")
-LITERT_DEQUANTIZED = dataclasses.replace(LITERT_REF, dequantized=True)
 LITERT_FLOAT = Oracle(device="host-litert", runtime="ai-edge-litert", version="2.3.0", kernels="default")
+#: what judges a model that has anything quantized
+TWIN_IDENTITY = f"float twin on {LITERT_FLOAT.package}"
 
 
 class References:
@@ -68,35 +79,29 @@ class References:
         self._boards.clear()
 
     def add_reference(self, model: PreparedModel) -> PreparedModel:
-        """The model with its reference outputs, and with findings where references are missing or disagree."""
+        """The model with all that its outputs are judged by, and with findings where references are missing or disagree."""
         if model.artifact.path is None:
             return model
-        oracles, findings = self._choose(model)
-        outputs: list[ReferenceOutputs] = []
-        for oracle in oracles:
-            arrays = self._ask(oracle, model, REFERENCE_SAMPLES, findings)
-            if arrays is not None:
-                outputs.append(ReferenceOutputs(identity=oracle.identity, outputs=arrays))
-        if len(outputs) == 2:
-            findings.extend(_disagreement(model, outputs[0], outputs[1]))
-        if not outputs:
+        findings: list[Finding] = []
+        model = replace(model, reference=self._reference(model, findings))
+        model = replace(model, exact=self._exact(model, findings), scores=self._scores(model, findings))
+        if model.reference is None:
             findings.append(
                 Finding(
                     code="no-reference",
                     severity="warning",
-                    where=f"{model.workload}/{model.recipe}",
+                    where=_where(model),
                     what="no reference runtime on this machine could answer for this model, so `wrong` cannot be told",
                     fix="see the reasons beside this finding; `harness devices check host-litert` shows the runtime",
                 )
             )
-        reference = outputs[0] if outputs else None
-        return replace(model, reference=reference, findings=(*model.findings, *findings))
+        return replace(model, findings=(*model.findings, *findings))
 
     def float_answers(self, float_model: PreparedModel) -> np.ndarray | None:
         """What LiteRT's float32 model answers on each labelled sample, as the metric sees it, [N, ...] in `sample_ids` order."""
         if float_model.artifact.path is None or float_model.labels is None or float_model.metric is None:
             return None
-        arrays = self._ask(LITERT_FLOAT, float_model, len(float_model.labels), [])
+        arrays = self.float_outputs(float_model, len(float_model.labels))
         if arrays is None:
             return None
         return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
@@ -105,21 +110,143 @@ class References:
         """LiteRT's outputs of a model on its first samples, [count, ...] each; None where it cannot answer."""
         return self._ask(LITERT_FLOAT, model, count, [])
 
-    def _choose(self, model: PreparedModel) -> tuple[list[Oracle], list[Finding]]:
-        """The oracles in order of trust, and why the first choice is not there where that is so."""
-        from harness.tflite.arithmetic import node_arithmetic
-        from harness.tflite.graph import read_graph
-        from harness.tflite.support import runtime_supports
+    def float_runner(self, folder: Path) -> Alone:
+        """Runs float models on the pinned float kernels; to be closed by the caller.
 
-        graph = read_graph(_loadable(model)[0])
-        if any(node_arithmetic(graph, node) == "hybrid" for node in graph.nodes):
-            return [LITERT_DEQUANTIZED, LITERT_REF], []
-        if not any(model.lsb):
-            return [LITERT_REF], []
-        support = runtime_supports(TFLITE_REF.runtime, TFLITE_REF.version, graph)
-        if support.loads is False or support.right is False:
-            return [LITERT_REF], []
-        return [TFLITE_REF, LITERT_REF], []
+        Args:
+            folder: a temporary one of the caller's.
+
+        Raises:
+            MissingPartError: the runtime cannot be had on this machine.
+            DeviceError: it does not start.
+        """
+        return Alone(self._board(LITERT_FLOAT), _backend(LITERT_FLOAT), folder)
+
+    # ------------------------------------------------------------------------------------------------ what is asked
+
+    def _reference(self, model: PreparedModel, findings: list[Finding]) -> ReferenceOutputs | None:
+        """The float twin's answers; where there are none, those of a runtime, and why."""
+        try:
+            return self._twin(model)
+        except (*_NO_ANSWER, UserInputError) as error:
+            why = f"the model has no float twin that answers here: {error.what}"
+        findings.append(
+            Finding(
+                code="no-float-twin",
+                severity="info",
+                where=_where(model),
+                what=f"{why}; its outputs are judged coarsely, against a runtime",
+            )
+        )
+        found = [
+            reference for oracle in _runtimes(model) if (reference := self._by_runtime(oracle, model, why, findings))
+        ]
+        return next((reference for reference in found if reference.trusted), found[0] if found else None)
+
+    def _twin(self, model: PreparedModel) -> ReferenceOutputs:
+        """What the float twin of a model and its companion answer, from the cache or from LiteRT's float kernels."""
+        count = reference_count(model)
+        path = _answers_path("twin", TWIN_VERSION, LITERT_FLOAT.identity, LITERT_REF.identity, *_question(model, count))
+        stored = _stored_answers(path)
+        if stored is None:
+            stored = self._run_twin(model, count)
+            arrays: dict[str, Any] = {}
+            for kind, outputs in (("output", stored.outputs), ("companion", stored.companions or ())):
+                arrays.update({f"{kind}_{i}": a for i, a in enumerate(outputs)})
+            identity = np.frombuffer(stored.identity.encode(), np.uint8)
+            cached_file(path, lambda file: np.savez_compressed(file, identity=identity, **arrays))
+        return stored
+
+    def _run_twin(self, model: PreparedModel, count: int) -> ReferenceOutputs:
+        data = _loadable(model).read_bytes()
+        twin = float_twin(data)
+        if twin.is_plain:
+            # Reference kernels: of a float model the optimized ones may be the device's own.
+            outputs = self._run(LITERT_REF, _loadable(model), model, count)
+            return ReferenceOutputs(identity=LITERT_REF.identity, outputs=outputs, kind="twin", trusted=True)
+        companion = float_twin(data, companion=True)
+        outputs = self._run(LITERT_FLOAT, _twin_file(model, "twin", twin), model, count)
+        companions = None
+        if companion.model != twin.model:
+            companions = self._run(LITERT_FLOAT, _twin_file(model, "companion", companion), model, count)
+        return ReferenceOutputs(
+            identity=TWIN_IDENTITY, outputs=outputs, companions=companions, kind="twin", trusted=True
+        )
+
+    def _by_runtime(
+        self, oracle: Oracle, model: PreparedModel, why: str, findings: list[Finding]
+    ) -> ReferenceOutputs | None:
+        arrays = self._ask(oracle, model, reference_count(model), findings)
+        if arrays is None:
+            return None
+        trusted = _is_right(oracle, model)
+        return ReferenceOutputs(identity=oracle.identity, outputs=arrays, kind="runtime", trusted=trusted, why=why)
+
+    def _exact(self, model: PreparedModel, findings: list[Finding]) -> ReferenceOutputs | None:
+        """The answers of tflite-runtime 2.14.0's reference kernels where they are known right, and the twin agrees."""
+        from harness.tflite.features import is_integer_model
+        from harness.tflite.graph import read_graph
+
+        if not is_integer_model(read_graph(_loadable(model))) or not _is_right(TFLITE_REF, model):
+            return None
+        reference = model.reference
+        if reference is not None and reference.identity == TFLITE_REF.identity:
+            return reference
+        arrays = self._ask(TFLITE_REF, model, reference_count(model), findings)
+        if arrays is None:
+            return None
+        judged = judge_cell(model, arrays) if reference is not None and reference.kind == "twin" else None
+        if judged is not None and judged.verdict == "wrong":
+            findings.append(
+                Finding(
+                    code="references-disagree",
+                    severity="warning",
+                    where=_where(model),
+                    what=f"{TFLITE_REF.identity} differs from {reference and reference.identity}: {judged.reason}",
+                    fix="cells are judged against the twin, and no difference in LSB is told; if the kernels err, "
+                    "harness/tflite/runtimes/ should know it",
+                )
+            )
+            return None
+        return ReferenceOutputs(identity=TFLITE_REF.identity, outputs=arrays, trusted=True)
+
+    def _scores(self, model: PreparedModel, findings: list[Finding]) -> PreparedModel | None:
+        """The model of the scores behind a choice, with its twin's answers; None where it ends in no choice, or has no twin."""
+        try:
+            data = scores_model(_loadable(model).read_bytes())
+            if data is None:
+                return None
+            path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.scores.tflite"
+            sha256 = cached_file(path, lambda file: _write(file, data))
+            from harness.tflite.graph import model_io, read_graph
+
+            inputs, outputs = model_io(read_graph(path))
+            artifact = replace(
+                model.artifact,
+                path=path,
+                sha256=sha256,
+                size_bytes=len(data),
+                inputs=inputs,
+                outputs=outputs,
+                manifest={},
+            )
+            scores = replace(
+                with_graph_facts(replace(model, artifact=artifact, metric=None)),
+                reference=None, exact=None, scores=None, labels=None, sample_ids=None, float_answers=None, findings=(),
+            )  # fmt: skip
+            return replace(scores, reference=self._twin(scores))
+        except (*_NO_ANSWER, UserInputError) as error:
+            findings.append(
+                Finding(
+                    code="no-scores",
+                    severity="info",
+                    where=_where(model),
+                    what=f"the scores before the model's choice cannot be compared ({error.what}): only its answers are",
+                )
+            )
+            return None
+
+    # ------------------------------------------------------------------------------------------------ how it is asked
 
     def _board(self, oracle: Oracle) -> Board:
         """The connected local board of a pinned runtime.
@@ -145,23 +272,22 @@ class References:
     def _ask(
         self, oracle: Oracle, model: PreparedModel, count: int, findings: list[Finding]
     ) -> tuple[np.ndarray, ...] | None:
-        """Outputs of the first `count` samples, from the cache or from the runtime; None when it cannot answer."""
+        """Outputs of the model as it is on its first `count` samples, from the cache or from a runtime; None when it cannot
+        answer.
+        """
         count = min(count, model.inputs[0].count)
-        beginnings = None if model.beginnings is None else [int(row) for row in model.beginnings if row < count]
-        question = [model.artifact.sha256, [i.sha256 for i in model.inputs], count, beginnings]
-        key = sha256_json([_RUN_VERSION, *question, oracle.identity])
-        path = cache_dir() / "references" / f"{key}.npz"
-        stored = _stored_outputs(path)
+        path = _answers_path(oracle.identity, *_question(model, count))
+        stored = _stored_answers(path)
         if stored is not None:
-            return stored
+            return stored.outputs
         try:
-            arrays = self._run(oracle, model, count)
-        except (WorkerFailure, MissingPartError, DeviceError, UnsupportedError) as error:
+            arrays = self._run(oracle, _loadable(model), model, count)
+        except _NO_ANSWER as error:
             findings.append(
                 Finding(
                     code="reference-unavailable",
                     severity="warning",
-                    where=f"{model.workload}/{model.recipe}",
+                    where=_where(model),
                     what=f"{oracle.identity} gave no answer: {error}",
                     fix="the next reference in order was used, if any",
                 )
@@ -171,44 +297,65 @@ class References:
         cached_file(path, lambda file: np.savez_compressed(file, **named))
         return arrays
 
-    def _run(self, oracle: Oracle, model: PreparedModel, count: int) -> tuple[np.ndarray, ...]:
-        board = self._board(oracle)
-        path, sha256 = _model_file(oracle, model)
-        board.ensure_file(path, sha256)
-        for file in model.inputs:
-            board.ensure_file(file.path, file.sha256)
-        backend = BackendSpec(name="reference", kernels=oracle.kernels, threads=1)
-        worker = board.open_worker(backend, Deadlines())
-        try:
-            worker.load(sha256)
-            return worker.evaluate([i.sha256 for i in model.inputs], count, beginnings=model.beginnings).outputs
-        finally:
-            worker.close()
+    def _run(self, oracle: Oracle, path: Path, model: PreparedModel, count: int) -> tuple[np.ndarray, ...]:
+        """A file's outputs on the first samples of a model.
+
+        Raises:
+            WorkerFailure, MissingPartError, DeviceError: the runtime does not answer.
+        """
+        with Alone(self._board(oracle), _backend(oracle), path.parent) as alone:
+            return alone.on_file(path, model.inputs, count, beginnings=model.beginnings)
 
 
-def _model_file(oracle: Oracle, model: PreparedModel) -> tuple[Path, str]:
-    """The file that an oracle runs, and its hash: the artifact, its copy with possible quantized dimensions, or its twin with
-    dequantized weights.
-
-    Raises:
-        UnsupportedError: weights that cannot be put back into floats.
-    """
-    if not oracle.dequantized:
-        return _loadable(model)
-    from harness.tflite.dequantize import dequantize_hybrid_weights
-
-    path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dequantized.tflite"
-
-    def write(file: IO[bytes]) -> None:
-        twin = dequantize_hybrid_weights(_loadable(model)[0].read_bytes())
-        if twin is None:
-            raise UnsupportedError("the model has no hybrid weights")
-        file.write(twin)
-
-    return path, cached_file(path, write)
+def reference_count(model: PreparedModel) -> int:
+    """How many samples a model's reference answers: fewer where its outputs are large."""
+    values = sum(math.prod(max(1, d) for d in io.sample_shape) for io in model.artifact.outputs)
+    count = max(_LEAST_SAMPLES, min(REFERENCE_SAMPLES, _MOST_VALUES // max(1, values)))
+    return min(count, model.inputs[0].count)
 
 
-def _loadable(model: PreparedModel) -> tuple[Path, str]:
+def _backend(oracle: Oracle) -> BackendSpec:
+    return BackendSpec(name="reference", kernels=oracle.kernels, threads=1)
+
+
+def _runtimes(model: PreparedModel) -> Sequence[Oracle]:
+    """The runtimes that may answer for a model as it is, in order of trust."""
+    return (TFLITE_REF, LITERT_REF) if any(model.lsb) else (LITERT_REF,)
+
+
+def _is_right(oracle: Oracle, model: PreparedModel) -> bool:
+    """Whether a runtime loads a model and nothing known speaks against its outputs."""
+    from harness.tflite.graph import read_graph
+    from harness.tflite.support import runtime_supports
+
+    support = runtime_supports(
+        oracle.runtime,
+        oracle.version,
+        read_graph(_loadable(model)),
+        kernels=oracle.kernels,
+        machine=platform.machine(),
+    )
+    return bool(support.loads) and bool(support.right)
+
+
+def _question(model: PreparedModel, count: int) -> tuple[Any, ...]:
+    """What tells one question to a reference from another."""
+    beginnings = None if model.beginnings is None else [int(row) for row in model.beginnings if row < count]
+    return model.artifact.sha256, [i.sha256 for i in model.inputs], count, beginnings
+
+
+def _answers_path(*question: Any) -> Path:
+    return cache_dir() / "references" / f"{sha256_json([_RUN_VERSION, *question])}.npz"
+
+
+def _twin_file(model: PreparedModel, name: str, twin: Twin) -> Path:
+    """The file of a twin, made once."""
+    path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.{name}{TWIN_VERSION}.tflite"
+    cached_file(path, lambda file: _write(file, twin.model))
+    return path
+
+
+def _loadable(model: PreparedModel) -> Path:
     """The artifact, or a copy without what keeps the runtimes here from loading it and means nothing."""
     from harness.tflite.dimensions import with_possible_dimensions
     from harness.tflite.graph import read_graph
@@ -216,44 +363,30 @@ def _loadable(model: PreparedModel) -> tuple[Path, str]:
     data = model.artifact.file.read_bytes()
     copy = with_possible_dimensions(read_graph(data), data)
     if copy is None:
-        return model.artifact.file, model.artifact.file_sha256
+        return model.artifact.file
     path = cache_dir() / "references" / "models" / f"{model.artifact.sha256}.dimensions.tflite"
-
-    def write(file: IO[bytes]) -> None:
-        file.write(copy)
-
-    return path, cached_file(path, write)
+    cached_file(path, lambda file: _write(file, copy))
+    return path
 
 
-def _stored_outputs(path: Path) -> tuple[np.ndarray, ...] | None:
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+
+
+def _stored_answers(path: Path) -> ReferenceOutputs | None:
     """What a reference answered before; None when it is not there, or not whole."""
     if whole_sha256(path) is None:
         return None
     with np.load(path, allow_pickle=False) as stored:
-        return tuple(stored[f"output_{i}"] for i in range(len(stored.files)))
-
-
-def _disagreement(model: PreparedModel, first: ReferenceOutputs, second: ReferenceOutputs) -> list[Finding]:
-    """A finding when two references differ by more than the model's tolerance for rounding."""
-    verdict = compare(
-        second.outputs,
-        first.outputs,
-        metric=model.metric,
-        tolerance=model.tolerance,
-        io=model.artifact.outputs,
-        lsb=model.lsb,
-        steps=model.rounding_steps,
-        on_npu=False,
-    )
-    if not verdict.wrong:
-        return []
-    return [
-        Finding(
-            code="references-disagree",
-            severity="warning",
-            where=f"{model.workload}/{model.recipe}",
-            what=f"{second.identity} differs from {first.identity}: {verdict.reason}",
-            fix="cells are judged against the first; if the difference is rounding that you accept, widen the "
-            "workload's tolerance (docs/reference/outcomes.md)",
+        outputs, companions = (
+            tuple(stored[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in stored.files)))
+            for kind in ("output_", "companion_")
         )
-    ]
+        identity = stored["identity"].tobytes().decode() if "identity" in stored.files else ""
+    return ReferenceOutputs(
+        identity=identity, outputs=outputs, companions=companions or None, kind="twin", trusted=True
+    )
+
+
+def _where(model: PreparedModel) -> str:
+    return f"{model.workload}/{model.recipe}"

@@ -1,4 +1,4 @@
-"""When may a device's outputs be called `wrong`? The rule, as pure functions of arrays.
+"""When may a device's outputs be called `wrong`? The rule, as pure functions of arrays or of their figures.
 
 A device D is held against F, the model's float twin with its activations rounded, and never against another integer runtime
 (harness/tflite/fakequant/twin.py says why). How far a right device may be from F is measured on the model itself: C is the twin
@@ -7,25 +7,25 @@ kind adds up to about that much, in models of any depth; a defect that matters i
 correct and defective pairs of models and runtimes (docs/internals/wrong.md; benchmarks/bench_wrong.py measures them again).
 
 Where the outputs cannot tell right from wrong, the verdict is `undecided`, and the ops one by one decide
-(harness/measure/op_check.py).
+(harness/measure/op_check.py). A constant or a condition that changes raises `harness.judge.rules.RULES_VERSION`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from harness.measure.finite import defined
+from harness.measure.figures import Classes, OutputFigures, above, figures_of, rms, top_class
+
+__all__ = [
+    "MANY_SAMPLES", "Classes", "Judgement", "OutputFigures", "Verdict", "above", "judge", "judge_figures", "rms", "spread_share",
+    "top_class",
+]  # fmt: skip
 
 Verdict = Literal["ok", "wrong", "undecided"]
-Classes = Callable[[np.ndarray], np.ndarray]
-"""From real-valued outputs [n, ...] to the class of each sample, int [n] or, for maps, [n, ...]."""
-
-#: raised when a constant or a condition below changes what a verdict may be
-RULES_VERSION = 2
 
 #: from here on, samples are enough for the narrow bounds and for comparing classes
 MANY_SAMPLES = 64
@@ -48,33 +48,6 @@ _FLAT_STEPS = 4.0
 _FLAT_SHARE = 1e-4
 #: an output that moves by more than this many steps in F cannot stand still on a device
 _MOVING_STEPS = 8.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputFigures:
-    """One output of the model, in its own unit; see `judge` for the conditions.
-
-    Attributes:
-        error: e, the RMS of D - F; infinite where D is not finite. None for an output of class numbers.
-        bias: the RMS over outputs of the mean over samples of D - F.
-        noise: N, what rounding may amount to.
-        noise_is: which of its terms that is, in words.
-        quantization_error: q, the RMS of F - C.
-        spread: S, the RMS of F around its mean over the samples.
-        step: u, the quantization step; None for float outputs.
-        disagreement: share of answers in which D and F differ; None without classes.
-        own_disagreement: the same of C and F: what rounding alone does.
-    """
-
-    error: float | None
-    bias: float | None
-    noise: float
-    noise_is: str
-    quantization_error: float
-    spread: float
-    step: float | None
-    disagreement: float | None
-    own_disagreement: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +86,7 @@ def judge(
     arithmetic: Collection[str],
     classes: Sequence[Classes | None],
     float16_accumulation: bool = False,
+    least_share: float = 0.0,
 ) -> Judgement:
     """Judges a device's outputs against the float twin's on the same samples.
 
@@ -136,27 +110,37 @@ def judge(
         classes: per output, what makes classes of it; None where it has none. An output of class numbers (integers without a
             step) needs none: only condition 4 speaks of it.
         float16_accumulation: the ops ran on a delegate that sums in float16.
+        least_share: N is at least this share of S, where there is no companion to measure q by.
 
     Raises:
         ValueError: no samples, or shapes that differ.
     """
-    samples = _check(device, rounded, clamped)
-    device, rounded, clamped = defined(device, rounded, clamped)
-    share = spread_share(arithmetic, float16_accumulation)
+    figures = figures_of(device, rounded, clamped, steps=steps, classes=classes)
+    share = max(spread_share(arithmetic, float16_accumulation), least_share)
+    return judge_figures(figures, len(device[0]), share=share)
+
+
+def judge_figures(outputs: Sequence[OutputFigures], samples: int, *, share: float) -> Judgement:
+    """The same of outputs whose figures are known.
+
+    Args:
+        outputs: one entry per output of the model.
+        samples: how many the figures are of.
+        share: of `spread_share`.
+    """
     many = samples >= MANY_SAMPLES
     broken: list[str] = []
     blind: list[str] = []
     doubts: list[str] = []
-    figures = []
-    for number, (mine, exact, smooth, step, to_classes) in enumerate(
-        zip(device, rounded, clamped, steps, classes, strict=True)
-    ):
-        where = f"output {number}: " if len(device) > 1 else ""
-        output = _Output(mine, exact, smooth, step, share, to_classes)
-        figures.append(output.figures)
-        broken += [where + words for words in output.broken(many)]
-        blind += [where + words for words in output.blind()]
-        doubts += [where + words for words in output.doubts(many)]
+    judged = []
+    for number, output in enumerate(outputs):
+        where = f"output {number}: " if len(outputs) > 1 else ""
+        f = _with_noise(output, share)
+        judged.append(f)
+        broken += [where + words for words in _broken(f, samples)]
+        blind += [where + words for words in _blind(f)]
+        if many and not _blind(f):
+            doubts += [where + words for words in _beyond(f, samples, _ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT)]
     verdict: Verdict = "ok"
     if broken:
         verdict = "wrong"
@@ -164,11 +148,11 @@ def judge(
         verdict = "undecided"
     return Judgement(
         verdict=verdict,
-        rule=_rule(figures, samples),
+        rule=_rule(judged, samples),
         reason="; ".join(broken or blind) or None,
         doubt="; ".join(doubts) or None if verdict == "ok" else None,
         samples=samples,
-        outputs=tuple(figures),
+        outputs=tuple(judged),
     )
 
 
@@ -179,148 +163,66 @@ def spread_share(arithmetic: Collection[str], float16_accumulation: bool = False
     return max(share, _FLOAT16_SHARE) if float16_accumulation else share
 
 
-def top_class(outputs: np.ndarray) -> np.ndarray:
-    """The class with the largest score along the last axis; -1 where a score is no number."""
-    best = np.argmax(outputs, axis=-1)
-    return np.where(np.isnan(outputs).any(axis=-1), -1, best)
+def _with_noise(f: OutputFigures, share: float) -> OutputFigures:
+    """The figures with N, the largest of its terms."""
+    terms = {
+        "its own quantization error": f.quantization_error,
+        "half a step of the output": (f.step or 0.0) / 2,
+        f"{share:.1%} of the outputs' spread": share * f.spread,
+    }
+    noise_is = max(terms, key=lambda words: terms[words])
+    return replace(f, noise=terms[noise_is], noise_is=noise_is)
 
 
-def above(threshold: float) -> Classes:
-    """Two classes by a threshold, such as 0.5 for one sigmoid and 0 for its logit; -1 where the score is no number."""
-
-    def classes(outputs: np.ndarray) -> np.ndarray:
-        flat = outputs.reshape(len(outputs), -1)
-        return np.where(np.isnan(flat), -1, flat >= threshold).astype(np.int64)
-
-    return classes
-
-
-class _Output:
-    """One output under judgement."""
-
-    def __init__(
-        self,
-        device: np.ndarray,
-        rounded: np.ndarray,
-        clamped: np.ndarray,
-        step: float | None,
-        share: float,
-        classes: Classes | None,
-    ) -> None:
-        self.numbers_are_classes = step is None and not np.issubdtype(rounded.dtype, np.floating)
-        self.device, self.rounded = _flat(device), _flat(rounded)
-        self.step = step
-        smooth = _flat(clamped)
-        spread = rms(self.rounded - self.rounded.mean(axis=0))
-        quantization_error = rms(self.rounded - smooth)
-        self.size = rms(self.rounded)
-        terms = {
-            "its own quantization error": quantization_error,
-            "half a step of the output": (step or 0.0) / 2,
-            f"{share:.1%} of the outputs' spread": share * spread,
-        }
-        noise_is = max(terms, key=lambda words: terms[words])
-        if self.numbers_are_classes:
-            to_classes: Classes | None = np.asarray
-        else:
-            to_classes = classes
-        self.known_classes: int | None = None
-        disagreement = own = None
-        if to_classes is not None:
-            mine, exact, other = (to_classes(outputs) for outputs in (device, rounded, clamped))
-            disagreement, own = float((mine != exact).mean()), float((other != exact).mean())
-            self.known_classes = len(np.unique(exact))
-        self.finite = bool(np.isfinite(self.device).all())
-        difference = self.device - self.rounded
-        self.figures = OutputFigures(
-            error=None if self.numbers_are_classes else rms(difference) if self.finite else float("inf"),
-            bias=None if self.numbers_are_classes or not self.finite else rms(difference.mean(axis=0)),
-            noise=terms[noise_is],
-            noise_is=noise_is,
-            quantization_error=quantization_error,
-            spread=spread,
-            step=step,
-            disagreement=disagreement,
-            own_disagreement=own,
-        )
-
-    def broken(self, many: bool) -> list[str]:
-        """The conditions that this output breaks, in words; those that cannot tell are left out."""
-        if not self.finite:
-            count = int((~np.isfinite(self.device)).sum())
-            return [f"{count} of {self.device.size} values are not finite numbers"]
-        if self._stands_still():
-            return ["the device gives the same values for every sample, and the model does not"]
-        if self.blind():
-            return []
-        error, bias = (_ERROR_BOUND, _BIAS_BOUND) if many else (_ERROR_BOUND_FEW, _BIAS_BOUND_FEW)
-        return self._beyond(error, bias, _CLASS_BOUND if many else None)
-
-    def doubts(self, many: bool) -> list[str]:
-        """What is within the bounds and still further than right runtimes nearly ever are."""
-        return self._beyond(_ERROR_DOUBT, _BIAS_DOUBT, _CLASS_DOUBT) if many and not self.blind() else []
-
-    def _beyond(self, error_bound: float, bias_bound: float, class_bound: float | None) -> list[str]:
-        """In words, what of this output is beyond these bounds."""
-        found = []
-        f = self.figures
-        if f.error is not None and f.error > error_bound * f.noise:
-            found.append(f"differs from the model's definition by {_times(f.error, f)} (bound {error_bound:g})")
-        if f.bias is not None and f.bias > bias_bound * f.noise:
-            found.append(f"is shifted from the model's definition by {_times(f.bias, f)} (bound {bias_bound:g})")
-        if class_bound is not None and f.disagreement is not None and f.own_disagreement is not None:
-            bound = class_bound + _by_rounding(f.own_disagreement, len(self.device))
-            if f.disagreement > bound:
-                found.append(f"{f.disagreement:.1%} of the answers differ (bound {bound:.1%})")
-        return found
-
-    def blind(self) -> list[str]:
-        """Why this output cannot tell right from wrong; empty where it can."""
-        f = self.figures
-        if not self.numbers_are_classes:
-            if f.step is not None and f.spread < _FLAT_STEPS * f.step:
-                return [f"the outputs spread over {f.spread / f.step:.1f} quantization steps only"]
-            if f.quantization_error > _DROWNED * f.spread:
-                return [
-                    f"the model's own quantization error is {_share(f.quantization_error, f.spread)} of its outputs' spread"
-                ]
-            if f.spread <= _FLAT_SHARE * self.size or not f.spread:
-                return ["the outputs are the same for every sample"]
-        if self.known_classes == 1:
-            return ["the model gives one class for every sample"]
+def _broken(f: OutputFigures, samples: int) -> list[str]:
+    """The conditions that an output breaks, in words; those that cannot tell are left out."""
+    if f.not_finite:
+        return [f"{f.not_finite} of {f.values} values are not finite numbers"]
+    if f.stands_still and f.moves > (_MOVING_STEPS * f.step if f.step else _ERROR_BOUND_FEW * f.noise):
+        return ["the device gives the same values for every sample, and the model does not"]
+    if _blind(f):
         return []
+    many = samples >= MANY_SAMPLES
+    error, bias = (_ERROR_BOUND, _BIAS_BOUND) if many else (_ERROR_BOUND_FEW, _BIAS_BOUND_FEW)
+    return _beyond(f, samples, error, bias, _CLASS_BOUND if many else None)
 
-    def _stands_still(self) -> bool:
-        if len(self.device) < 2 or self.numbers_are_classes or np.ptp(self.device, axis=0).any():
-            return False
-        moves = float(np.ptp(self.rounded, axis=0).max(initial=0.0))
-        return moves > (_MOVING_STEPS * self.step if self.step else _ERROR_BOUND_FEW * self.figures.noise)
+
+def _beyond(
+    f: OutputFigures, samples: int, error_bound: float, bias_bound: float, class_bound: float | None
+) -> list[str]:
+    """In words, what of an output is beyond these bounds."""
+    found = []
+    if f.error is not None and f.error > error_bound * f.noise:
+        found.append(f"it differs from the model's definition by {_times(f.error, f)} (bound {error_bound:g})")
+    if f.bias is not None and f.bias > bias_bound * f.noise:
+        found.append(f"it is shifted from the model's definition by {_times(f.bias, f)} (bound {bias_bound:g})")
+    if class_bound is not None and f.disagreement is not None and f.own_disagreement is not None:
+        bound = class_bound + _by_rounding(f.own_disagreement, samples)
+        if f.disagreement > bound:
+            found.append(f"{f.disagreement:.1%} of the answers differ (bound {bound:.1%})")
+    return found
+
+
+def _blind(f: OutputFigures) -> list[str]:
+    """Why an output cannot tell right from wrong; empty where it can."""
+    if not f.are_classes:
+        if f.step is not None and f.spread < _FLAT_STEPS * f.step:
+            return [f"the outputs spread over {f.spread / f.step:.1f} quantization steps only"]
+        if f.quantization_error > _DROWNED * f.spread:
+            return [
+                f"the model's own quantization error is {_share(f.quantization_error, f.spread)} of its outputs' spread"
+            ]
+        if f.spread <= _FLAT_SHARE * f.size or not f.spread:
+            return ["the outputs are the same for every sample"]
+    if f.known_classes == 1:
+        return ["the model gives one class for every sample"]
+    return []
 
 
 def _by_rounding(own_disagreement: float, samples: int) -> float:
     """How far rounding and chance may take the share of answers that differ: binomial, of the difference of two such shares."""
     p = own_disagreement
     return p + _CHANCE * float(np.sqrt(2 * p * (1 - p) / samples))
-
-
-def rms(values: np.ndarray) -> float:
-    """Root of the mean square; 0 of nothing."""
-    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
-
-
-def _flat(outputs: np.ndarray) -> np.ndarray:
-    return np.asarray(outputs, np.float64).reshape(len(outputs), -1)
-
-
-def _check(device: Sequence[np.ndarray], rounded: Sequence[np.ndarray], clamped: Sequence[np.ndarray]) -> int:
-    """The number of samples, the same for all."""
-    for mine, exact, smooth in zip(device, rounded, clamped, strict=True):
-        if not mine.shape == exact.shape == smooth.shape:
-            raise ValueError(f"outputs of shape {mine.shape} against {exact.shape} and {smooth.shape}")
-    samples = len(device[0]) if device else 0
-    if not samples:
-        raise ValueError("no outputs to judge")
-    return samples
 
 
 def _times(value: float, figures: OutputFigures) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -32,8 +33,10 @@ def score(outputs: Sequence[np.ndarray], count: int, model: PreparedModel) -> Sc
     scored = metric.score(answers, labels)
     section = Score(
         metric=metric.name,
+        metric_title=metric.title,
         metric_unit=metric.unit,
         metric_direction=metric.direction,
+        metric_settings=asdict(metric),
         score=scored.value,
         score_low=scored.low,
         score_high=scored.high,

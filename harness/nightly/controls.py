@@ -20,7 +20,6 @@ from harness.prepare.samples import random_inputs
 from harness.variants.artifact import AS_IS, Artifact
 from harness.verdict.epoch import epoch_id
 from harness.verdict.quantities import CLOCKED
-from harness.workloads.base import Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,6 @@ def prepared_control(index: int) -> PreparedModel:
     return PreparedModel(
         workload=control_name(index),
         metric=None,
-        tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,
         artifact=artifact,

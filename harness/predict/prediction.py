@@ -6,11 +6,11 @@ take (harness.predict.coverage), and will it fit. What the device is comes as pl
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.core.names import near_names
 from harness.predict.advice import advise
 from harness.predict.coverage import NodeCoverage, table_coverage
 from harness.predict.partitions import count_partitions
@@ -42,6 +42,7 @@ class Prediction:
         finishes: False when an inference would take so long that the board's watchdog ends it; None where nobody can tell.
         reasons: what speaks against it, a sentence each.
         advice: settings and recipes that would help.
+        float16_accumulation: the delegate sums in float16, so that its outputs are further from the model's definition.
     """
 
     device: str
@@ -59,6 +60,7 @@ class Prediction:
     reasons: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     finishes: bool | None = None
+    float16_accumulation: bool = False
 
     @property
     def taken(self) -> int | None:
@@ -116,16 +118,12 @@ def predict(
     Raises:
         UserInputError: an unknown runtime, a faulty delegate table.
     """
-    support = Support(loads=None, right=None, reasons=[])
-    stated = target.runtime or NO_RUNTIME
-    if target.runtime is not None:
-        name, _, version = target.runtime.partition(" ")
-        support = runtime_supports(name, version, graph, kernels=target.kernels, machine=target.machine)
-    reasons = list(support.reasons)
+    reasons: list[str] = []
     nodes: tuple[NodeCoverage, ...] | None = None
+    float16 = False
     delegate = (target.delegate_name or target.delegate_path) if target.delegate_path else None
     if delegate is not None and delegate not in known_delegates(devices_option):
-        near = difflib.get_close_matches(delegate, known_delegates(devices_option), n=1)
+        near = near_names(delegate, known_delegates(devices_option), most=1)
         meant = f"; did the profile mean {near[0]}?" if near else ""
         reasons.append(
             f"there is no table of what the delegate {delegate} takes (docs/guides/adding-a-delegate.md){meant}"
@@ -133,6 +131,16 @@ def predict(
     elif delegate is not None:
         table = load_delegate_table(delegate, devices_option)
         nodes = tuple(table_coverage(table, graph, options=target.delegate_options))
+        float16 = table.float16_accumulation and any(node.taken for node in nodes)
+    support = Support(loads=None, right=None, reasons=[])
+    stated = target.runtime or NO_RUNTIME
+    if target.runtime is not None:
+        name, _, version = target.runtime.partition(" ")
+        taken = {node.node for node in nodes or () if node.taken}
+        support = runtime_supports(
+            name, version, graph, kernels=target.kernels, machine=target.machine, elsewhere=taken
+        )
+    reasons = [*support.reasons, *reasons]
     memory = estimate_memory(graph, artifact_size)
     fits, too_large = _fits(memory, target)
     partitions = None if nodes is None else count_partitions(graph, {node.node for node in nodes if node.taken})
@@ -151,6 +159,7 @@ def predict(
         memory=memory,
         reasons=(*reasons, *too_large),
         advice=tuple(advise(graph, features(graph), support, nodes, runtime=stated, kernels=target.kernels)),
+        float16_accumulation=float16,
     )
 
 

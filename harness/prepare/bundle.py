@@ -32,13 +32,14 @@ from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.variants.artifact import Artifact
-from harness.workloads.base import METRIC_OF_TASK, Tolerance
+from harness.workloads.base import METRIC_OF_TASK
 from harness.workloads.metrics.base import Metric
 from harness.workloads.metrics.classes import NO_ANSWER
 from harness.workloads.metrics.registry import described, get_metric, restored
 
 #: 3: `beginnings` of sequences, which an older harness would run as samples that stand alone
-BUNDLE_SCHEMA = 3
+#: 4: references are float twins with companions, which an older harness would take for stored outputs
+BUNDLE_SCHEMA = 4
 INDEX = "bundle.json"
 
 _FOLDERS = {"models": ".tflite", "manifests": ".json", "samples": ".npy", "arrays": ".npy"}
@@ -139,11 +140,10 @@ class _Writer:
 
     def entry(self, model: PreparedModel) -> dict[str, Any]:
         """One entry of the index; see `_Reader.model` for the way back."""
-        artifact, reference = model.artifact, model.reference
+        artifact = model.artifact
         return {
             "workload": model.workload,
             "metric": described(model.metric),
-            "tolerance": asdict(model.tolerance),
             "max_accuracy_drop": model.max_accuracy_drop,
             "recipe": model.recipe,
             "seed": model.seed,
@@ -162,17 +162,28 @@ class _Writer:
             "sample_ids": self.array(model.sample_ids),
             "beginnings": self.array(model.beginnings),
             "labels": self.array(model.labels),
-            "reference": reference
-            and {
-                "identity": reference.identity,
-                "outputs": [self.array(output) for output in reference.outputs],
-            },
+            "reference": self.reference(model.reference),
+            "exact": self.reference(model.exact),
+            "scores": None if model.scores is None else self.entry(model.scores),
             "float_answers": self.array(model.float_answers),
             "float_identity": model.float_identity,
             "lsb": list(model.lsb),
-            "rounding_steps": list(model.rounding_steps),
+            "arithmetic": list(model.arithmetic),
             "node_count": model.node_count,
             "findings": [asdict(finding) for finding in model.findings],
+        }
+
+    def reference(self, reference: ReferenceOutputs | None) -> dict[str, Any] | None:
+        """A reference's part of an entry."""
+        if reference is None:
+            return None
+        return {
+            "identity": reference.identity,
+            "outputs": [self.array(output) for output in reference.outputs],
+            "companions": reference.companions and [self.array(output) for output in reference.companions],
+            "kind": reference.kind,
+            "trusted": reference.trusted,
+            "why": reference.why,
         }
 
     def file(self, folder: str, source: Path) -> str:
@@ -206,11 +217,10 @@ class _Reader:
         self._checked: set[Path] = set()
 
     def model(self, entry: dict[str, Any]) -> PreparedModel:
-        dataset, reference, artifact = entry["dataset"], entry["reference"], self._artifact(entry)
+        dataset, artifact = entry["dataset"], self._artifact(entry)
         return PreparedModel(
             workload=entry["workload"],
             metric=_metric(entry),
-            tolerance=Tolerance(**entry["tolerance"]),
             max_accuracy_drop=entry["max_accuracy_drop"],
             recipe=entry["recipe"],
             seed=entry["seed"],
@@ -226,16 +236,29 @@ class _Reader:
             sample_ids=self.array(entry["sample_ids"]),
             beginnings=self.array(entry.get("beginnings")),
             labels=self.array(entry["labels"]),
-            reference=reference
-            and ReferenceOutputs(
-                identity=reference["identity"], outputs=tuple(self._stored(digest) for digest in reference["outputs"])
-            ),
+            reference=self._reference(entry["reference"]),
+            exact=self._reference(entry.get("exact")),
+            scores=None if entry.get("scores") is None else self.model(entry["scores"]),
             float_answers=self._float_answers(entry),
             float_identity=entry["float_identity"],
             lsb=tuple(entry["lsb"]),
-            rounding_steps=tuple(entry["rounding_steps"]),
+            arithmetic=tuple(entry.get("arithmetic", ())),
             node_count=entry["node_count"],
             findings=tuple(Finding(**finding) for finding in entry["findings"]),
+        )
+
+    def _reference(self, stored: dict[str, Any] | None) -> ReferenceOutputs | None:
+        """A reference's outputs. Before schema 4 these were a runtime's."""
+        if stored is None:
+            return None
+        companions = stored.get("companions")
+        return ReferenceOutputs(
+            identity=stored["identity"],
+            outputs=tuple(self._stored(digest) for digest in stored["outputs"]),
+            companions=companions and tuple(self._stored(digest) for digest in companions),
+            kind=stored.get("kind", "runtime"),
+            trusted=stored.get("trusted"),
+            why=stored.get("why"),
         )
 
     def _float_answers(self, entry: dict[str, Any]) -> np.ndarray | None:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.finding import Finding
 from harness.prepare.samples import InputFile, needed_samples, random_inputs, samples_file
-from harness.tflite.features import is_integer_model, output_lsb
+from harness.tflite.features import features, output_lsb
 from harness.tflite.graph import read_graph
-from harness.tflite.output_step import rounding_steps
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Dataset, Tolerance, Workload, stratified_order
+from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.checks.model import graph_findings, refuse_misfit
 from harness.workloads.metrics.base import Metric
 from harness.workloads.sequences import sequence_beginnings, sequence_order
@@ -47,15 +47,25 @@ Say = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReferenceOutputs:
-    """What the pinned reference answers on the first samples.
+    """What a reference answers on the first samples.
 
     Attributes:
-        identity: such as `tflite-runtime 2.14.0 BUILTIN_REF`.
-        outputs: one array per model output, [n, ...], n <= REFERENCE_SAMPLES.
+        identity: such as `float twin on ai-edge-litert 2.3.0`, or `tflite-runtime 2.14.0 BUILTIN_REF`.
+        outputs: one array per model output, [n, ...], n <= REFERENCE_SAMPLES: of a twin real values, of a runtime as stored.
+        companions: the same of the twin's companion, which shows the model's own quantization error; None where it equals the
+            twin (no quantized activations), and for a runtime.
+        kind: `twin`: the model's float twin; `runtime`: a runtime runs the model as it is, because it has no twin.
+        trusted: nothing known speaks against its kernels for this model, so that it may accuse; None: nobody has looked, as in
+            records from before twins.
+        why: of a runtime, why there is no twin.
     """
 
     identity: str
     outputs: tuple[np.ndarray, ...]
+    companions: tuple[np.ndarray, ...] | None = None
+    kind: Literal["twin", "runtime"] = "runtime"
+    trusted: bool | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,14 +82,17 @@ class PreparedModel:
         float_answers: [N, ...], what the LiteRT float32 model answers, as the metric sees it; None without labels or float model.
         float_identity: what gave `float_answers`.
         model_sha256: the model that the recipe started from; see the record's field.
-        lsb: real size of a quantization step per output; all None when the model does not compute in integers.
-        rounding_steps: LSB per output that one rounding step inside the model may become; at least 1.
+        reference: what outputs are judged against.
+        exact: what tflite-runtime 2.14.0's reference kernels answer, of an integer model that they compute rightly: some boards
+            promise these outputs to the bit.
+        scores: of a model that ends in a choice (ARG_MAX), the model of the scores that it chooses from, with its own reference.
+        lsb: real size of a quantization step per output, or of what the board can tell apart; None for float outputs.
+        arithmetic: the kinds of arithmetic in the model, as `harness.tflite.features` names them.
         node_count: nodes of the model's graph.
     """
 
     workload: str
     metric: Metric | None
-    tolerance: Tolerance
     recipe: str
     seed: int
     artifact: Artifact
@@ -92,10 +105,12 @@ class PreparedModel:
     beginnings: np.ndarray | None = None
     labels: np.ndarray | None = None
     reference: ReferenceOutputs | None = None
+    exact: ReferenceOutputs | None = None
+    scores: PreparedModel | None = None
     float_answers: np.ndarray | None = None
     float_identity: str | None = None
     lsb: tuple[float | None, ...] = ()
-    rounding_steps: tuple[float, ...] = ()
+    arithmetic: tuple[str, ...] = ()
     node_count: int | None = None
     max_accuracy_drop: float = 0.03
     findings: tuple[Finding, ...] = field(default=())
@@ -115,7 +130,6 @@ def prepare_model(
     base = PreparedModel(
         workload=workload.name,
         metric=workload.metric,
-        tolerance=workload.tolerance,
         recipe=recipe_name,
         seed=artifact.seed,
         artifact=artifact,
@@ -164,16 +178,15 @@ def evaluation_order(workload: Workload, dataset: Dataset, count: int | None) ->
 
 
 def with_graph_facts(model: PreparedModel) -> PreparedModel:
-    """Adds what reading the .tflite tells: node count, the size of an output step when it computes in integers, and what of the
-    model is not run or not judged.
+    """Adds what reading the .tflite tells: node count, arithmetic, the size of an output's step, and what of the model is not run
+    or not judged.
     """
     graph = read_graph(model.artifact.file)
-    lsb = tuple(output_lsb(graph)) if is_integer_model(graph) else (None,) * len(model.artifact.outputs)
     found = graph_findings(graph, judged=model.metric is not None, where=f"{model.workload}/{model.recipe}")
     return replace(
         model,
-        lsb=lsb,
-        rounding_steps=rounding_steps(graph),
+        lsb=output_lsb(graph),
+        arithmetic=tuple(sorted(set(features(graph).arithmetic))),
         node_count=len(graph.nodes),
         findings=(*model.findings, *found),
     )

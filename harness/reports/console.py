@@ -1,58 +1,75 @@
-"""Tables for the terminal, readable from 100 columns on: as many devices side by side as fit, the others below."""
+"""Reports for the terminal: the cells of every workload, the answer, what did not work, and what was found."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.reports import fallback
-from harness.reports.report import NO_ANSWER, Report, answer_title
-from harness.reports.scores import ACCURACY, delta_text, score_text
-from harness.reports.summary import Answer, Column, Summary, answers
-from harness.reports.tables import NOT_RUN, cell_text, row_size_text
-from harness.reports.values import clean, latency_text, size_text
-from harness.results.record import CellRecord, RunInfo
+from harness.reports.answer.show import print_reasons, print_sentences
+from harness.reports.console_cells import STYLES, print_cells
+from harness.reports.report import Report
+from harness.reports.scores import ACCURACY
+from harness.reports.summary import Summary
+from harness.reports.values import clean, folded_text
+from harness.results.record import CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-_STYLES = {
-    "ok": "",
-    "estimated": "italic",
-    "undecided": "magenta",
-    "wrong": "bold red",
-    "unsupported": "dim",
-    "failed": "yellow",
-}
 _SEVERITY_STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
-#: what a device's column needs for `ok .9577 [.954,.962] n=10000`
-_CELL_WIDTH = 28
-_REASON_LIMIT = 54
+
+
+#: columns where no terminal says otherwise (a pipe, a CI log, a file): most rows of cells stand on one line then
+PIPE_WIDTH = 160
 
 
 def make_console(**options: Any) -> Console:
-    """A console without Rich's guesses; 120 columns where no terminal says otherwise (a pipe, a CI log)."""
-    from rich.console import Console
-
-    console = Console(highlight=False, **options)
+    """A console without Rich's guesses; `PIPE_WIDTH` columns where neither a terminal nor COLUMNS says otherwise."""
+    made = _console_class()
+    console = made(highlight=False, **options)
     if not console.is_terminal and "COLUMNS" not in os.environ and "width" not in options:
-        console = Console(highlight=False, width=120, **options)
+        console = made(highlight=False, width=PIPE_WIDTH, **options)
     return console
 
 
-def print_report(report: Report | Iterable[CellRecord], *, console: Console | None = None) -> None:
-    """Prints summaries, problems and findings on stdout, or on a console given."""
+@functools.cache
+def _console_class() -> type[Console]:
+    from rich.console import Console
+
+    class PipedConsole(Console):
+        """A console whose reader may go away (`| head`)."""
+
+        def on_broken_pipe(self) -> None:
+            """Leaves to the command line what Rich would end the process for, with exit code 1."""
+            raise BrokenPipeError
+
+    return PipedConsole
+
+
+def print_report(
+    report: Report | Iterable[CellRecord], *, console: Console | None = None, all_findings: bool = False
+) -> None:
+    """Prints summaries, problems and findings on stdout, or on a console given.
+
+    Args:
+        all_findings: also those of severity info, which are counted only otherwise.
+    """
     console = console or make_console()
     report = report if isinstance(report, Report) else Report.of(report)
     if report.info and (report.not_run or report.info.state != "finished"):
         console.print(f"run {report.run} ({report.info.state}): {report.counts_text}", markup=False)
+    print_sentences(console, report.answers, report.run_folder)
     for summary in report.summaries:
         _print_summary(console, summary)
+        print_reasons(
+            console, [a for a in report.answers if (a.workload, a.dataset) == (summary.workload, summary.dataset)]
+        )
     _print_problems(console, report)
     _print_fallback(console, report)
-    _print_findings(console, report)
+    _print_findings(console, report, all_findings=all_findings)
 
 
 def _print_summary(console: Console, summary: Summary) -> None:
@@ -63,80 +80,9 @@ def _print_summary(console: Console, summary: Summary) -> None:
         console.print(Text(f"Data: {clean(summary.dataset_note)}", style="dim"))
     if summary.score_head != ACCURACY:
         console.print(Text(f"Score: {summary.score_head}", style="dim"))
-    for positions in _groups(summary, console.width):
-        console.print(_summary_table(summary, positions))
+    print_cells(console, summary)
     for note in summary.notes:
         console.print(Text(note, style="dim"))
-    _print_answers(console, summary)
-
-
-def _print_answers(console: Console, summary: Summary) -> None:
-    """The headline: per device and backend the recipes to take, one line each."""
-    from rich.text import Text
-
-    chosen = answers(summary)
-    if not chosen:
-        console.print(Text(NO_ANSWER))
-        return
-    console.print(Text(f"{answer_title([summary])}:"))
-    for column in summary.columns:
-        mine = [answer for answer in chosen if answer.column == column]
-        if mine:
-            console.print(Text(f"  {clean(column.text)}", style="bold"))
-            console.print(_answer_lines(mine))
-
-
-def _answer_lines(chosen: list[Answer]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for answer in chosen:
-        r = answer.record
-        score, latency = score_text(r, narrow=True), latency_text(r, narrow=True)
-        texts = (
-            f"    {', '.join(answer.merits)}",
-            r.key.recipe,
-            score,
-            delta_text(r),
-            latency,
-            f"{size_text(r.size_bytes)} B" if r.size_bytes is not None else "",
-        )
-        table.add_row(*(Text(text) for text in texts))
-    return table
-
-
-def _groups(summary: Summary, width: int) -> list[list[int]]:
-    """Column positions that fit side by side."""
-    names = max((len(row.recipe) for row in summary.rows), default=6)
-    sizes = max([len(row_size_text(row)) for row in summary.rows] + [5])
-    fit = max(1, (width - names - sizes - 4) // (_CELL_WIDTH + 3))
-    positions = list(range(len(summary.columns)))
-    return [positions[i : i + fit] for i in range(0, len(positions), fit)]
-
-
-def _summary_table(summary: Summary, positions: list[int]) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=False)
-    table.add_column("recipe", no_wrap=True)
-    table.add_column("bytes", justify="right")
-    for position in positions:
-        table.add_column(Text(_head(summary.columns[position])), width=_CELL_WIDTH, overflow="fold")
-    for row in summary.rows:
-        cells = []
-        for position in positions:
-            record = row.cells[position]
-            text = cell_text(record, row.seed_notes[position], reason_limit=_REASON_LIMIT, narrow=True)
-            cells.append(Text(text, style="dim" if text == NOT_RUN or record is None else _STYLES[record.outcome]))
-        table.add_row(Text(row.recipe), row_size_text(row), *cells)
-    return table
-
-
-def _head(column: Column) -> str:
-    return f"{column.name}\n{column.detail}" if column.detail else column.name
 
 
 def _print_problems(console: Console, report: Report) -> None:
@@ -146,45 +92,56 @@ def _print_problems(console: Console, report: Report) -> None:
     if frame.empty:
         return
     console.print(Text("\nWhat did not work", style="bold"))
-    grouped: dict[tuple[str, str], list[str]] = {}
+    grouped: dict[tuple[str, str], list[CellKey]] = {}
     for row in frame.to_dict("records"):
-        cell = "/".join(row[name] for name in ("workload", "recipe", "device", "backend"))
-        grouped.setdefault((row["outcome"], row["reason"]), []).append(
-            cell + (f" seed {row['seed']}" if row["seed"] else "")
-        )
-    for (outcome, reason), cells in grouped.items():
-        console.print(Text.assemble((outcome, _STYLES[outcome]), " ", reason))
-        console.print(Text("    " + "\n    ".join(cells), style="dim"))
+        key = CellKey(dataset="", **{name: row[name] for name in ("workload", "recipe", "device", "backend", "seed")})
+        grouped.setdefault((row["outcome"], row["reason"]), []).append(key)
+    for (outcome, reason), keys in grouped.items():
+        console.print(Text.assemble((outcome, STYLES[outcome]), " ", reason))
+        _print_keys(console, keys)
+
+
+def _print_keys(console: Console, keys: Iterable[CellKey]) -> None:
+    """The cells that something was said of: a line per workload and backend, with its recipes."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    places: dict[str, list[str]] = {}
+    for key in keys:
+        recipe = key.recipe + (f" seed {key.seed}" if key.seed else "")
+        places.setdefault(f"{key.workload} on {key.device}/{key.backend}", []).append(recipe)
+    for place, recipes in places.items():
+        console.print(Padding(Text(f"{place}: {', '.join(recipes)}", style="dim"), (0, 0, 0, 4)))
 
 
 def _print_fallback(console: Console, report: Report) -> None:
     """Cells with an external delegate, those with the same placement and reasons together."""
     from rich.text import Text
 
-    grouped: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    grouped: dict[tuple[str, tuple[str, ...]], list[CellKey]] = {}
     for cell in fallback.cells(report.sorted_records):
-        key = cell.record.key
         if cell.record.ops:  # what did not run stands under "What did not work"
-            name = f"{key.workload}/{key.recipe}/{key.device}/{key.backend}" + (f" seed {key.seed}" if key.seed else "")
-            grouped.setdefault((cell.placement, cell.lines), []).append(name)
+            grouped.setdefault((cell.placement, cell.lines), []).append(cell.record.key)
     if not grouped:
         return
     console.print(Text("\nWhere the nodes ran", style="bold"))
-    for (placement, lines), names in grouped.items():
+    for (placement, lines), keys in grouped.items():
         console.print(Text(placement + ("" if lines else ": nothing fell back")))
         for line in lines:
             console.print(Text(f"    {line}"))
-        console.print(Text("    " + "\n    ".join(names), style="dim"))
+        _print_keys(console, keys)
 
 
-def _print_findings(console: Console, report: Report) -> None:
+def _print_findings(console: Console, report: Report, *, all_findings: bool) -> None:
     from rich.text import Text
 
     frame = report.frames["Findings"]
-    frame = frame[frame["severity"] != "info"]
     if frame.empty:
         return
     console.print(Text("\nFindings", style="bold"))
+    folded = 0 if all_findings else int((frame["severity"] == "info").sum())
+    if folded:
+        frame = frame[frame["severity"] != "info"]
     grouped: dict[tuple[str, str, str], list[str]] = {}
     for row in frame.to_dict("records"):
         key = (row["severity"], row["what"], row["fix"])
@@ -196,6 +153,9 @@ def _print_findings(console: Console, report: Report) -> None:
             Text.assemble((severity, _SEVERITY_STYLES[severity]), " ", what, (f" -> {fix}" if fix else "", "dim"))
         )
         console.print(Text(f"    {'; '.join(shown[:3])}{more}", style="dim"))
+    if folded:
+        shown_by = f"harness report{f' {report.run}' if report.run else ''} --all-findings"
+        console.print(Text(f"{folded_text(folded)} not shown; `{shown_by}` shows them", style="dim"))
 
 
 def print_runs(runs: Iterable[tuple[RunInfo, str]], console: Console | None = None) -> None:

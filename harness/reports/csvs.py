@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.files import short_name, write_bytes_atomic
+from harness.core.files import write_bytes_atomic
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table
+from harness.reports.values import clean, file_name
 from harness.results.faults import storage_faults
 
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 
 def safe_text(value: Any) -> Any:
-    """A text that spreadsheets would take for a formula gets an apostrophe in front; numbers stay numbers."""
+    """A text on one line, without control characters; numbers stay numbers.
+
+    Lines of a board's log are told apart by ` | `, so that a row of the file is a line of it. A text that spreadsheets would take
+    for a formula gets an apostrophe in front.
+    """
+    if isinstance(value, str):
+        value = " | ".join(line for part in value.splitlines() if (line := clean(part)))
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
     return value
-
-
-def file_name(text: str) -> str:
-    """A text as part of a file name: letters, digits, dots and dashes, at most 50 of them."""
-    return short_name(re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed", 50)
 
 
 def frame_csv(frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Writes everything about a run into results/RUN/: workbook, Markdown, CSV, JSON and the raw latency samples."""
+"""Writes everything about a run into results/RUN/: workbook, Markdown, CSV, JSON, raw samples and the picked models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.reports import csvs, jsonout, markdown
-from harness.reports.csvs import file_name
+from harness.reports.answer.models import MODELS_NAME, write_models
 from harness.reports.report import Report
+from harness.reports.values import file_name
 from harness.results.faults import storage_faults
 from harness.results.layout import point_latest, run_dir
 from harness.results.objects import ObjectStore
@@ -41,7 +42,7 @@ def export_run(store: Store, run: str, results_dir: Path) -> Path:
     from harness.reports.workbook import write_workbook
 
     info = settled(store, store.run(run))
-    report = Report.of(store.cells(run=info.run), info)
+    report = Report.of(store.cells(run=info.run), info, results=results_dir)
     target = run_dir(results_dir, info.run)
     with storage_faults(target):
         Path(results_dir).mkdir(parents=True, exist_ok=True)
@@ -49,14 +50,23 @@ def export_run(store: Store, run: str, results_dir: Path) -> Path:
         try:
             write_workbook(report, temporary / WORKBOOK_NAME)
             jsonout.write_text(temporary / MARKDOWN_NAME, markdown.markdown(report))
-            jsonout.write_json(temporary / JSON_NAME, info.run, report.records)
+            jsonout.write_json(temporary / JSON_NAME, info.run, report.records, report.answers)
             csvs.write_csvs(report, temporary)
             write_raw(report.records, ObjectStore(results_dir), temporary / RAW_NAME)
+            write_models(report.answers, ObjectStore(results_dir), temporary / MODELS_NAME)
+            _drop_other_models(temporary / MODELS_NAME, target / MODELS_NAME)
             _move_files(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     point_latest(Path(results_dir), info.run)
     return target
+
+
+def _drop_other_models(new: Path, old: Path) -> None:
+    """Removes the models of an earlier export that the new one does not name: what lies there is what is to be shipped."""
+    for path in (*old.glob("*.tflite"), *old.glob("missing.txt")):
+        if not (new / path.name).exists():
+            path.unlink()
 
 
 def _move_files(source: Path, target: Path) -> None:

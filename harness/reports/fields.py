@@ -21,6 +21,7 @@ Kind = Literal[
     "time_basis",
     "direction",
     "worker_start",
+    "kernels",
     "quality",
     "integers",
     "fingerprint",
@@ -28,8 +29,11 @@ Kind = Literal[
     "ops",
     "compiled",
     "prediction",
+    "settings",
     "findings",
     "vendor",
+    "figures",
+    "op_check",
 ]
 
 
@@ -58,6 +62,7 @@ _NO_CLASSES = "the metric is not of classification, or " + _NO_LABELS
 _NO_FLOAT = "there is no float model to compare with, or " + _NO_LABELS
 _NO_RULES = "the cell did not get that far, or was measured before this was kept"
 _NO_REFERENCE = "no reference was compared with"
+_NO_EXACT = "these kernels are not known to be right for the model, it is no integer model, or " + _NO_REFERENCE
 _BOARD = "the board does not tell"
 _NO_COUNT = "the board tells a time instead, or " + _NOT_RUN
 _NO_CYCLES = "the board counts no cycles, or " + _NOT_RUN
@@ -90,8 +95,10 @@ FIELDS: tuple[Field, ...] = (
         _NOT_RUN,
     ),
     _field("metric", "text", "What the answers are judged by: the metric's name.", _NO_METRIC),
+    _field("metric_title", "text", "What tables call its score.", _NO_METRIC + ", or before titles were kept"),
     _field("metric_unit", "text", "The unit of score.", "the score has none, or " + _NO_METRIC),
     _field("metric_direction", "direction", "Which way score gets better.", _NO_METRIC),
+    _field("metric_settings", "settings", "The metric's settings by name.", _NO_METRIC + ", or before they were kept"),
     _field("score", "number", "The metric's figure over the evaluated samples, on the device.", _NO_LABELS),
     _field("score_low", "number", "Lower end of its 95 % interval.", _NO_LABELS),
     _field("score_high", "number", "Upper end of its 95 % interval.", _NO_LABELS),
@@ -141,9 +148,19 @@ FIELDS: tuple[Field, ...] = (
         "The first invoke of that worker: the compiled graph comes from the cache.",
         _NO_CACHE,
     ),
-    _field("latency_median_ns", "ns", "Median of the steady samples: invoke alone, after warm-up.", _NOT_RUN),
-    _field("latency_median_low_ns", "ns", "Lower end of the median's 95 % bootstrap interval.", _NOT_RUN),
-    _field("latency_median_high_ns", "ns", "Upper end of the median's 95 % bootstrap interval.", _NOT_RUN),
+    _field(
+        "latency_median_ns",
+        "ns",
+        "Median of the steady samples, invoke alone, after warm-up; of several starts, the median of their medians.",
+        _NOT_RUN,
+    ),
+    _field(
+        "latency_median_low_ns",
+        "ns",
+        "Lower end of its 95 % interval, which carries what starts differ by (measuring.md).",
+        _NOT_RUN,
+    ),
+    _field("latency_median_high_ns", "ns", "Upper end of that interval.", _NOT_RUN),
     _field("latency_p90_ns", "ns", "90th percentile of the steady samples.", _NOT_RUN),
     _field("latency_p99_ns", "ns", "99th percentile of the steady samples.", _NOT_RUN),
     _field("latency_samples", "count", "Number of steady samples.", _NOT_RUN),
@@ -184,10 +201,24 @@ FIELDS: tuple[Field, ...] = (
     _field(
         "memory_peak_bytes",
         "bytes",
-        "Peak memory of the worker process on top of Python, numpy and the runtime: what model and delegate take.",
+        "The most resident memory that the worker process took on top of memory_baseline_bytes: what model and delegate "
+        "take. Where that is null, Python, numpy and the runtime are counted too.",
         _BOARD,
     ),
+    _field(
+        "memory_baseline_bytes",
+        "bytes",
+        "What the worker held before the model: Python, numpy and the runtime. A process of one's own needs the sum.",
+        "the record was made before it was kept, or " + _BOARD,
+    ),
     _field("threads", "count", "Interpreter threads.", "the runtime has none to set"),
+    _field(
+        "kernels",
+        "kernels",
+        "Which kernels of its runtime the backend asks for: the reference ones, those it takes by itself, or these without "
+        "its default delegate.",
+        "the record was made before it was kept",
+    ),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
     _field("governor", "text", "CPU frequency governor.", _BOARD),
     _field("frequency_hz", "hz", "CPU frequency.", _BOARD),
@@ -217,21 +248,29 @@ FIELDS: tuple[Field, ...] = (
         "rightly, whether it fits, what the delegate takes, and why not.",
         "it could not be built, or it failed",
     ),
-    _field("reference", "text", "Identity of the reference the outputs were compared with.", _NO_REFERENCE),
+    _field("reference", "text", "Identity of the reference the outputs were judged against.", _NO_REFERENCE),
     _field("reference_rule", "text", "The rule between ok and wrong, with its bounds.", _NO_REFERENCE),
     _field("reference_samples", "count", "Samples compared with the reference.", _NO_REFERENCE),
     _field(
-        "max_lsb_diff",
-        "number",
-        "Largest output difference in quantization steps.",
-        "the outputs are floats, or " + _NO_REFERENCE,
+        "reference_figures",
+        "figures",
+        "The numbers behind the verdict, per output: error, bias, noise, quantization_error, spread, step, disagreement.",
+        _NO_REFERENCE,
     ),
     _field(
-        "mismatch_share",
-        "share",
-        "Share of outputs off by more steps than the rule's bound.",
-        "the outputs are floats, or " + _NO_REFERENCE,
+        "op_check",
+        "op_check",
+        "The ops one by one: how many are right, which are wrong and by how much, which were not checked.",
+        "the outputs gave no reason to ask, or the board could not be asked",
     ),
+    _field(
+        "exact_reference",
+        "text",
+        "The reference kernels that max_lsb_diff and mismatch_share compare with.",
+        _NO_EXACT,
+    ),
+    _field("max_lsb_diff", "number", "Largest difference to their outputs in quantization steps.", _NO_EXACT),
+    _field("mismatch_share", "share", "Share of outputs that are more than one step off theirs.", _NO_EXACT),
     _field(
         "agreement",
         "share",
@@ -257,7 +296,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("sample_ids_object", "sha256", "Stored ids of the evaluated samples (results/objects).", _NOT_RUN),
     _field("outputs_object", "sha256", "Stored raw outputs (results/objects).", _NOT_RUN),
-    _field("latency_object", "sha256", "Stored raw latency samples (results/objects).", _NOT_RUN),
+    _field("latency_object", "sha256", "Stored raw latency samples of every start (results/objects).", _NOT_RUN),
     _field("counts_object", "sha256", "Stored raw counts per evaluated sample (results/objects).", _NO_COUNT),
     _field(
         "labels_object", "sha256", "Stored labels of the evaluated samples.", "there are no labels, or " + _NO_RULES
@@ -275,6 +314,7 @@ FIELDS: tuple[Field, ...] = (
         "Stored description of the model: its tensors with their quantization, and what else judging knew of it.",
         _NO_RULES,
     ),
+    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "the outcome is not ok, or " + _NO_RULES),
     _field(
         "measurement_object",
         "sha256",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.core.files import atomic_file
 from harness.reports.fields import FIELDS
 from harness.results.codec import plain_json, record_to_json
 from harness.results.faults import storage_faults
 from harness.results.record import SCHEMA_VERSION, CellRecord
+
+if TYPE_CHECKING:
+    from harness.reports.answer.answer import Answer
 
 _LISTS = {"fallback", "ops", "findings"}
 
@@ -36,28 +39,47 @@ def partial_cell(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**empty, "outcome": "ok", "attempts": 1, "revision": 0, **known}
 
 
-def document(run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole document. Cells are records, or objects made by `partial_cell`."""
+def document(
+    run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]], answers: Sequence[Answer] | None = None
+) -> dict[str, Any]:
+    """The whole document. Cells are records, or objects made by `partial_cell`.
+
+    Args:
+        answers: what to ship; None where that is not asked (audits, builds): the document then has no such part.
+    """
+    said: dict[str, Any] = {}
+    if answers is not None:
+        from harness.reports.answer.plain import answers_json
+
+        said["answers"] = answers_json(answers)
     return {
         "schema": SCHEMA_VERSION,
         "run": run,
+        **said,
         "cells": [cell_json(c) if isinstance(c, CellRecord) else dict(c) for c in cells],
     }
 
 
-def dumps(run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> str:
+def dumps(
+    run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]], answers: Sequence[Answer] | None = None
+) -> str:
     """The document as text: ASCII, one indent, final newline."""
-    return json.dumps(document(run, cells), indent=1, allow_nan=False) + "\n"
+    return json.dumps(document(run, cells, answers), indent=1, allow_nan=False) + "\n"
 
 
-def write_json(path: Path | str, run: str | None, cells: Iterable[CellRecord | Mapping[str, Any]]) -> None:
+def write_json(
+    path: Path | str,
+    run: str | None,
+    cells: Iterable[CellRecord | Mapping[str, Any]],
+    answers: Sequence[Answer] | None = None,
+) -> None:
     """Writes the document atomically; `-` means stdout.
 
     Raises:
         UserInputError: the place cannot be written.
         HarnessError: the disk is full.
     """
-    write_text(path, dumps(run, cells))
+    write_text(path, dumps(run, cells, answers))
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.reports import fallback
-from harness.reports.report import NO_ANSWER, Report, answer_title, answers_frame
+from harness.reports.answer.answer import Answer
+from harness.reports.answer.page import answer_lines, reason_lines
+from harness.reports.report import Report
 from harness.reports.scores import ACCURACY
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_text
-from harness.reports.values import clean, duration_text, is_missing
+from harness.reports.values import clean, duration_text, folded_text, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,29 +41,28 @@ def _cell(value: object) -> str:
     return "" if is_missing(value) else escape(f"{value:.4f}" if isinstance(value, float) else value)
 
 
-def summary_section(summary: Summary) -> list[str]:
-    """Headline, table and notes of one workload."""
+def summary_section(summary: Summary, answers: Sequence[Answer]) -> list[str]:
+    """Table and notes of one workload, and how its answers are known."""
     lines = [f"## {escape(summary.title)}", ""]
     if summary.dataset_note:
         lines += [f"Data: {escape(summary.dataset_note)}", ""]
     if summary.score_head != ACCURACY:
         lines += [f"Score: {escape(summary.score_head)}", ""]
-    answers = answers_frame(summary)
-    lines += [NO_ANSWER] if answers.empty else [f"{answer_title([summary])}:", "", frame_table(answers)]
-    lines += ["", "All cells:", "", frame_table(summary_text(summary)), ""]
+    lines += [frame_table(summary_text(summary)), ""]
     for note in summary.notes:
         lines += [escape(note), ""]
-    return lines
+    return lines + reason_lines(answers, escape, frame_table)
 
 
 def markdown(report: Report) -> str:
     """The whole summary as Markdown text."""
-    title = f"# Run {report.run}" if report.run else "# Latest cells of every run"
-    lines = [title, "", f"{report.counts_text}.", ""]
+    lines = [f"# {_title(report)}", "", f"{report.counts_text}.", ""]
     if report.info and report.info.state != "finished":
         lines += [f"This run is {report.info.state}; what is missing is shown as not run.", ""]
+    lines += answer_lines(report.answers, escape) + _data(report)
     for summary in report.summaries:
-        lines += summary_section(summary)
+        mine = [a for a in report.answers if (a.workload, a.dataset) == (summary.workload, summary.dataset)]
+        lines += summary_section(summary, mine)
     lines += _problems(report) + _seeds(report) + _microcontrollers(report) + _fallback(report) + _findings(report)
     lines += [
         "## Environment",
@@ -73,6 +75,20 @@ def markdown(report: Report) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _title(report: Report) -> str:
+    """The run, and what it measured where, so that a page that is read alone says what it is about."""
+    keys = [*report.planned, *(record.key for record in report.records)]
+    of = f"Run {report.run}" if report.run else "Latest cells of every run"
+    return f"{of}: {_some({k.workload for k in keys})} on {_some({k.device for k in keys})}" if keys else of
+
+
+def _some(names: set[str]) -> str:
+    """A few names, and how many more there are."""
+    shown = sorted(names)[:4]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return escape(", ".join(shown)) + more
 
 
 def _problems(report: Report) -> list[str]:
@@ -95,6 +111,7 @@ def _seeds(report: Report) -> list[str]:
         return []
     for name in ("latency_median_ns_min", "latency_median_ns_max"):
         frame[name.replace("_ns", "")] = frame.pop(name).map(duration_text, na_action="ignore")
+    frame["metric"] = frame["metric_head"]
     columns = [
         "workload",
         "recipe",
@@ -185,13 +202,15 @@ def _findings(report: Report) -> list[str]:
     frame = report.frames["Findings"]
     if frame.empty:
         return []
-    return [
-        "## Findings",
-        "",
-        *_data(report),
-        frame_table(frame[["severity", "workload", "recipe", "where", "what", "fix"]]),
-        "",
-    ]
+    folded = frame["severity"] == "info"
+    columns = ["severity", "workload", "recipe", "where", "what", "fix"]
+    lines = ["## Findings", "", *_data(report)]
+    if not folded.all():
+        lines += [frame_table(frame.loc[~folded, columns]), ""]
+    if folded.any():
+        head = f"<details><summary>{folded_text(int(folded.sum()))} folded here</summary>"
+        lines += [head, "", frame_table(frame.loc[folded, columns]), "", "</details>", ""]
+    return lines
 
 
 _LEGEND = (
@@ -199,6 +218,7 @@ _LEGEND = (
     "reference's), `UNDECIDED` (it ran, but its outputs cannot tell right from wrong), `FAILED` (the board or the link, not the "
     "model), `estimated` (nothing ran).",
     "- Scores are measured on the device; brackets: 95 % interval (of an accuracy Wilson's); n: test samples.",
-    "- Latency is the median of steady samples around invoke alone; n: their number; then where the nodes ran.",
+    "- Latency is the median of steady samples around invoke alone with its 95 % interval; n: their number; then the placement.",
+    "- Memory of a Linux board is the most that the worker took on top of Python, numpy and the runtime: model and delegate.",
     "- Raw latency samples are in `raw/`, every field of every cell in `cells.csv` and `run.json`.",
 )

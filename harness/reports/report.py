@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.reports import tables
+from harness.reports.answer.answer import Answer, find_answers
+from harness.reports.answer.evidence import NoEvidence, StoredEvidence
 from harness.reports.environment import environment_table
-from harness.reports.scores import ACCURACY, delta_text, score_text
+from harness.reports.identity import models_note, newest_per_model, told_apart
 from harness.reports.seeds import seeds_table
 from harness.reports.starts import starts_table
-from harness.reports.summary import HEADLINE_MARGIN, Summary, answers, newest, summaries
-from harness.reports.values import (
-    clean,
-    count_of,
-    latency_text,
-    size_text,
-)
+from harness.reports.summary import Summary, summaries
+from harness.reports.values import clean
+from harness.results.layout import run_dir
+from harness.results.objects import ObjectStore
 from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_COST = "median latency"
-ANSWER_COLUMNS = ["device / backend", "choice", "recipe", ACCURACY, "Δ float32", _COST, "size (bytes)"]
-NO_ANSWER = "No cell ended ok with a number that answers the question, so there is nothing to recommend."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,22 +31,39 @@ class Report:
     """Records with their run's plan; every form of report (console, Markdown, CSV, workbook) reads one of these.
 
     Attributes:
-        records: one per cell key, oldest first.
+        records: one per cell key and model, oldest first, as they are stored.
         info: the run they belong to; None when they are of several.
         planned: what was to run; cells missing from the records are shown as not run.
+        results: the results folder with what the cells answered and measured; None: records are all there is.
     """
 
     records: tuple[CellRecord, ...]
     info: RunInfo | None = None
     planned: tuple[CellKey, ...] = field(default=())
+    results: Path | None = None
 
     @staticmethod
     def of(
-        records: Iterable[CellRecord], info: RunInfo | None = None, planned: Iterable[CellKey] | None = None
+        records: Iterable[CellRecord],
+        info: RunInfo | None = None,
+        planned: Iterable[CellKey] | None = None,
+        *,
+        results: Path | None = None,
     ) -> Report:
-        """A report on records; of several records of a key the last one counts."""
+        """A report on records; of several records of a key and a model the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
-        return Report(records=tuple(newest(records)), info=info, planned=tuple(keys))
+        return Report(records=tuple(newest_per_model(records)), info=info, planned=tuple(keys), results=results)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """What to ship, one answer per workload, dataset and device."""
+        evidence = NoEvidence() if self.results is None else StoredEvidence(ObjectStore(self.results))
+        return find_answers(self.sorted_records, evidence)
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Where the run's tables and models lie, once they are exported."""
+        return None if self.results is None or self.run is None else run_dir(self.results, self.run)
 
     @property
     def run(self) -> str | None:
@@ -61,28 +74,36 @@ class Report:
         return runs.pop() if len(runs) == 1 else None
 
     @cached_property
+    def shown(self) -> list[CellRecord]:
+        """The records as tables name them: two models of one name under two (harness.reports.identity)."""
+        return told_apart(self.records)
+
+    @cached_property
     def summaries(self) -> list[Summary]:
-        return summaries(self.records, self.planned)
+        known = {key: shown.key for key, shown in zip((r.key for r in self.records), self.shown, strict=True)}
+        made = summaries(self.shown, [known.get(key, key) for key in self.planned])
+        notes = [models_note(summary.workload, self.shown) for summary in made]
+        return [replace(s, notes=(note, *s.notes)) if note else s for s, note in zip(made, notes, strict=True)]
 
     @cached_property
     def sorted_records(self) -> list[CellRecord]:
         """Workloads in order of appearance, recipes in table order, then devices."""
-        return tables.in_order(self.records)
+        return tables.in_order(self.shown)
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
         """The long tables by their sheet's name, in the order of sheets."""
         return {
-            "Cells": tables.cells_table(self.records),
-            "Problems": tables.problems_table(self.records),
-            "Seeds": seeds_table(self.records),
-            "Starts": starts_table(self.records),
-            "Ops": tables.ops_table(self.records),
-            "Fallback": tables.fallback_table(self.records),
-            **({"Compiled": tables.compiled_table(self.records)} if any(r.compiled for r in self.records) else {}),
-            **({"Microcontrollers": tables.mcu_table(self.records)} if any(map(tables.is_mcu, self.records)) else {}),
-            "Findings": tables.findings_table(self.records),
-            "Environment": environment_table(self.records, self.info),
+            "Cells": tables.cells_table(self.shown),
+            "Problems": tables.problems_table(self.shown),
+            "Seeds": seeds_table(self.shown),
+            "Starts": starts_table(self.shown),
+            "Ops": tables.ops_table(self.shown),
+            "Fallback": tables.fallback_table(self.shown),
+            **({"Compiled": tables.compiled_table(self.shown)} if any(r.compiled for r in self.shown) else {}),
+            **({"Microcontrollers": tables.mcu_table(self.shown)} if any(map(tables.is_mcu, self.shown)) else {}),
+            "Findings": tables.findings_table(self.shown),
+            "Environment": environment_table(self.shown, self.info),
         }
 
     @property
@@ -106,42 +127,3 @@ class Report:
         if self.not_run:
             parts.append(f"{self.not_run} not run")
         return ", ".join(parts) or "no cells"
-
-
-def answer_title(summaries: Iterable[Summary]) -> str:
-    """The headline above the answers of some workloads: what is taken to be as good as the best."""
-    heads = {(s.score_name, s.is_share) for s in summaries} or {(ACCURACY, True)}
-    points = f"{100 * HEADLINE_MARGIN:.0f} {'point' if all(share for _, share in heads) else '%'}"
-    names = {name for name, _ in heads}
-    return f"Which recipe to take, within {points} of the best {names.pop() if len(names) == 1 else 'score'}"
-
-
-def answers_frame(summary: Summary) -> pd.DataFrame:
-    """The headline as texts: which recipe to take on each device and backend, with everything a latency needs beside it."""
-    import pandas as pd
-
-    rows = []
-    for answer in answers(summary):
-        r = answer.record
-        rows.append(
-            {
-                "device / backend": answer.column.text,
-                "choice": ", ".join(answer.merits),
-                "recipe": r.key.recipe,
-                ACCURACY: score_text(r),
-                "Δ float32": delta_text(r),
-                _COST: latency_text(r),
-                "size (bytes)": size_text(r.size_bytes),
-            }
-        )
-    return pd.DataFrame(rows, columns=ANSWER_COLUMNS, dtype=object).rename(
-        columns={_COST: _cost_head(summary), ACCURACY: summary.score_head}
-    )
-
-
-def _cost_head(summary: Summary) -> str:
-    """What the answers' costs are: a count is never called a latency."""
-    counted = {count_of(answer.record) is not None for answer in answers(summary)}
-    return {frozenset({True}): "count per inference", frozenset({True, False}): "median latency, or count"}.get(
-        frozenset(counted), _COST
-    )

@@ -13,10 +13,13 @@ from typing import Any, get_args
 from harness.core.finding import Severity
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.reports.fields import FIELDS, Field
-from harness.results.record import SCHEMA_VERSION, Direction, Outcome, Quality, WorkerStart
+from harness.results.record import SCHEMA_VERSION, Direction, Kernels, Outcome, Quality, WorkerStart
 
 #: marks in docs/reference/json-schema.md between which the table stands
 BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"
+
+#: what a cell is to an answer
+_ROLES = ["pick", "front", "beaten", "control", "left out"]
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -43,6 +46,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "time_basis": {"enum": list(get_args(TimeBasis))},
     "direction": {"enum": list(get_args(Direction))},
     "worker_start": {"enum": list(get_args(WorkerStart))},
+    "kernels": {"enum": list(get_args(Kernels))},
     "quality": {"enum": list(get_args(Quality))},
     "integers": {"type": "array", "items": _COUNT},
     "fingerprint": _object(
@@ -61,6 +65,11 @@ _KINDS: dict[str, dict[str, Any]] = {
     },
     "ops": {"type": "array", "items": _object({"node": _COUNT, "op": _TEXT, "ran_on": _TEXT})},
     "prediction": {"type": "object"},
+    "figures": {"type": "array", "items": {"type": "object"}},
+    "op_check": _object(
+        {"verdict": _TEXT, "right": _COUNT, "wrong": {"type": "array"}, "not_checked": {"type": "array"}}
+    ),
+    "settings": {"type": "object"},
     "vendor": _object({"program": _TEXT, "mean_ns": _COUNT, "count": _COUNT, "ops": {"type": "array"}}),
     "compiled": _object(
         {
@@ -102,12 +111,16 @@ _KIND_TEXT = {
     "time_basis": _choices(TimeBasis),
     "direction": _choices(Direction),
     "worker_start": _choices(WorkerStart),
+    "kernels": _choices(Kernels),
     "quality": _choices(Quality),
     "fingerprint": "object",
     "fallback": "list of objects",
     "ops": "list of objects",
     "compiled": "object",
     "prediction": "object",
+    "figures": "list of objects",
+    "op_check": "object",
+    "settings": "object",
     "vendor": "object",
     "findings": "list of objects",
 }
@@ -127,14 +140,45 @@ def build_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Cells of a tflite-hil-harness run",
-        **_object(
+        **_with_answers(
+            _object(
+                {
+                    "schema": {"const": SCHEMA_VERSION},
+                    "run": _nullable(_TEXT),
+                    "cells": {"type": "array", "items": _object(properties)},
+                }
+            )
+        ),
+    }
+
+
+def _with_answers(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with what to ship, which only documents of whole runs have."""
+    document["properties"]["answers"] = {
+        "description": "What to ship, one per workload, dataset and device (docs/guides/what-to-ship.md).",
+        "type": "array",
+        "items": _object(
             {
-                "schema": {"const": SCHEMA_VERSION},
-                "run": _nullable(_TEXT),
-                "cells": {"type": "array", "items": _object(properties)},
+                "workload": _TEXT,
+                "dataset": _TEXT,
+                "device": _TEXT,
+                "sentence": _TEXT,
+                "pick": _nullable(_object({"recipe": _TEXT, "backend": _TEXT, "seed": _COUNT})),
+                "why_none": _nullable(_TEXT),
+                "model_file": _nullable(_TEXT),
+                "artifact_sha256": _nullable(_KINDS["sha256"]),
+                "limits": {"type": "object"},
+                "no_times": _nullable(_TEXT),
+                "lines": {"type": "array", "items": _object({"head": _TEXT, "text": _TEXT})},
+                "cells": {
+                    "type": "array",
+                    "items": _object({"recipe": _TEXT, "backend": _TEXT, "role": {"enum": _ROLES}}),
+                },
+                "qat": {"type": "array", "items": _object({"recipe": _TEXT, "control": _nullable(_TEXT)})},
             }
         ),
     }
+    return document
 
 
 def field_table() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
+from harness.core.numbers import significant_text
 from harness.results.record import CellRecord
 
 ACCURACY = "accuracy"
@@ -39,9 +40,16 @@ def is_share(record: CellRecord) -> bool:
     return record.accuracy is not None or (record.metric_unit is None and record.metric_direction == "higher")
 
 
+def title_of(record: CellRecord) -> str:
+    """What the cell's score is called: as its record says, wherever the metric came from."""
+    if record.accuracy is not None or record.metric is None:
+        return ACCURACY
+    return record.metric_title or metric_title(record.metric)
+
+
 @functools.cache
 def metric_title(name: str) -> str:
-    """A metric's name in tables, also where the package that brought it is not there any more."""
+    """A metric's name in tables, for records from before they kept it; also where its package is not there any more."""
     from harness.core.errors import UserInputError
     from harness.workloads.metrics.registry import get_metric
 
@@ -63,7 +71,7 @@ def _head(record: CellRecord) -> str:
     words = [record.metric_unit] if record.metric_unit else []
     if record.metric_direction:
         words.append(f"{record.metric_direction} is better")
-    title = metric_title(record.metric)
+    title = title_of(record)
     return f"{title} ({', '.join(words)})" if words else title
 
 
@@ -132,7 +140,7 @@ def score_text(record: CellRecord, *, narrow: bool = False) -> str:
         share = share_text(1 - record.mismatch_share)
         return f"agreement {share}, at most {record.max_lsb_diff:g} LSB off, n={record.reference_samples}"
     if record.nrmse is not None:
-        return f"NRMSE {record.nrmse:.2g} to the reference n={record.reference_samples}"
+        return f"NRMSE {significant_text(record.nrmse)} to the reference n={record.reference_samples}"
     return ""
 
 

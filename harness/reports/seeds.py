@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.reports.scores import score_of
+from harness.reports.scores import score_head, score_of
 from harness.reports.summary import newest
-from harness.reports.tables import KEY, in_order, metric_of, table
+from harness.reports.tables import KEY, in_order, metric_columns, table
 from harness.reports.values import count_of, placement_text
 from harness.results.record import CellRecord
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """The spread over seeds of every cell that ran with more than one: a difference within it shows nothing.
 
-    Statistics are over the cells with the outcome ok, from each cell's own median; medians are never averaged.
+    Statistics are over the cells with the outcome ok, from each cell's own median; medians are never averaged. Estimates are left
+    out: nothing ran.
     """
     import numpy as np
 
     groups: dict[tuple[str, ...], list[CellRecord]] = {}
-    for r in newest(in_order(records)):
+    for r in newest(in_order(r for r in records if r.outcome != "estimated")):
         groups.setdefault((r.key.workload, r.key.recipe, r.key.device, r.key.backend, r.key.dataset), []).append(r)
     rows = []
     for (workload, recipe, device, backend, _), cells in groups.items():
@@ -43,7 +44,7 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
                 "seeds": ", ".join(str(c.key.seed) for c in cells),
                 "ok": len(good),
                 "cells": len(cells),
-                "metric": ", ".join(dict.fromkeys(name for c in good if (name := metric_of(c)))) or None,
+                **_metric(good),
                 "score_min": min(scores, default=None),
                 "score_mean": float(np.mean(scores)) if scores else None,
                 "score_max": max(scores, default=None),
@@ -65,6 +66,9 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
             "ok",
             "cells",
             "metric",
+            "metric_head",
+            "metric_unit",
+            "metric_direction",
             "score_min",
             "score_mean",
             "score_max",
@@ -78,3 +82,13 @@ def seeds_table(records: Iterable[CellRecord]) -> pd.DataFrame:
             "placement",
         ],
     )
+
+
+def _metric(cells: list[CellRecord]) -> dict[str, str | None]:
+    """What the scores of a row are, in words, and by unit and direction."""
+    scored = [metric_columns(c) for c in cells if score_of(c) is not None]
+    joined = {
+        name: ", ".join(dict.fromkeys(str(columns[name]) for columns in scored if columns[name])) or None
+        for name in ("metric", "metric_unit", "metric_direction")
+    }
+    return {**joined, "metric_head": score_head(cells) if scored else None}

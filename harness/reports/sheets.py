@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.values import clean, is_missing
+from harness.reports.values import clean, folded_text, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: what one Excel cell can hold; longer texts are cut, the whole is in run.json
 CELL_LIMIT = 32767
+
+#: the most lines that a row shows of a wrapped text, and the height of one
+MOST_LINES, _LINE_POINTS = 6, 13.5
 
 #: background and text colours of outcomes, readable in print and for colour-blind readers by their words
 OUTCOME_COLOURS = {
@@ -105,21 +108,34 @@ def write_lines(sheet: Worksheet, styles: Styles, lines: Iterable[str], row: int
     return row
 
 
-def fit_row(sheet: Worksheet, row: int, texts: Iterable[tuple[str, float]]) -> None:
-    """Makes a row high enough for its wrapped texts; programs other than Excel do not do so by themselves.
+def fit_row(
+    sheet: Worksheet,
+    row: int,
+    texts: Iterable[tuple[str, float]],
+    options: dict[str, Any] | None = None,
+    *,
+    most_lines: int = MOST_LINES,
+) -> None:
+    """Sets the height of a row by its wrapped texts, which programs do differently where nobody says: one line to `most_lines`.
+
+    What is longer is cut on the screen only: the cell holds all of it.
 
     Args:
         texts: each text with its column's width in characters.
+        options: of the row, as xlsxwriter takes them.
     """
-    lines = max((math.ceil((len(text) + 3) / width) for text, width in texts), default=1)
-    if lines > 1:
-        sheet.set_row(row, min(lines * 13.5 + 1.5, 400))
+    # A column holds a little more than its width in characters: that is in the font's digits, which are wide.
+    lines = max((len(textwrap.wrap(text, max(int(width * 1.08), 1))) for text, width in texts), default=1)
+    sheet.set_row(row, min(max(lines, 1), most_lines) * _LINE_POINTS + 1.5, None, options or {})
 
 
 def write_frame(sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
     """Writes notes, a head and the frame's rows; head and key columns stay in view, every column can be filtered."""
-    head = write_lines(sheet, styles, notes)
     names = [str(name) for name in frame.columns]
+    folded = frame["severity"] == "info" if "severity" in names else None
+    if folded is not None and (count := int(folded.sum())):
+        notes = [*notes, f"{folded_text(count)} folded below the others: the + in the margin shows them."]
+    head = write_lines(sheet, styles, notes)
     for column, name in enumerate(names):
         sheet.write_string(head, column, name, styles.head)
         values = frame.iloc[:, column].tolist()
@@ -130,8 +146,11 @@ def write_frame(sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes:
         sheet.set_column(column, column, _width(name, values))
     for offset, row in enumerate(frame.itertuples(index=False, name=None), start=1):
         texts = [(v, _WIDE.get(n, 40)) for n, v in zip(names, row, strict=True) if n in _WRAPPED and isinstance(v, str)]
-        fit_row(sheet, head + offset, texts)
+        hidden = folded is not None and bool(folded.iloc[offset - 1])
+        fit_row(sheet, head + offset, texts, {"level": 1, "hidden": True} if hidden else None)
     last = head + len(frame)
+    if folded is not None and folded.any():
+        sheet.set_row(last + 1, None, None, {"collapsed": True})
     if len(frame):
         sheet.autofilter(head, 0, last, max(len(names) - 1, 0))
     for name, words in (("outcome", OUTCOME_COLOURS), ("severity", SEVERITY_COLOURS)):

@@ -22,6 +22,8 @@ _TIMES = (
     "load_cached_ns",
     "first_invoke_cached_ns",
     "latency_median_ns",
+    "latency_median_low_ns",
+    "latency_median_high_ns",
     "latency_samples",
     "vendor_first_invoke_ns",
     "vendor_latency_ns",

@@ -8,21 +8,15 @@ from dataclasses import dataclass, field
 from harness.reports.scores import (
     ACCURACY,
     SCORE,
-    agreement_share,
     is_share,
     lower_is_better,
-    metric_title,
     score_head,
     score_of,
+    title_of,
 )
 from harness.reports.values import BASIS_MEANING, BASIS_TEXT, count_of, threads_text
 from harness.results.record import CellKey, CellRecord
 from harness.variants.recipe import ALL
-from harness.workloads.checks.table import is_misread
-
-#: a recipe within this much of the best counts as equally good in the headline: of 1 where the score is a share, else of the
-#: best score
-HEADLINE_MARGIN = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +91,7 @@ class Summary:
         """The same without unit and direction."""
         if self.score_head in (ACCURACY, SCORE):
             return self.score_head
-        return metric_title(self.scored[0].metric or SCORE)
+        return title_of(self.scored[0])
 
     @property
     def is_share(self) -> bool:
@@ -215,65 +209,3 @@ def _notes(records: Sequence[CellRecord], columns: Sequence[Column]) -> list[str
     elif seeds and seeds[0] != 0:
         notes.append(f"Seed {seeds[0]}.")
     return notes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A recipe to take in one column, and for what: `fastest` (`fewest instructions` or `cycles` where those are counted),
-    `smallest`, `most accurate` (`best score` of another metric), or several of them.
-    """
-
-    column: Column
-    merits: tuple[str, ...]
-    record: CellRecord
-
-
-def answers(summary: Summary) -> list[Answer]:
-    """The headline: per column, among the recipes within HEADLINE_MARGIN of the best, the fastest and the smallest.
-
-    Only cells with the outcome ok count, and of these only such whose number answers the question (docs/reference/questions.md).
-    Without labels the agreement with the reference stands for the score. A column in which no such cell is gives no answer.
-    """
-    found = []
-    for position, column in enumerate(summary.columns):
-        cells = [row.cells[position] for row in summary.rows]
-        good = [(c, gain) for c in cells if c is not None and is_candidate(c) and (gain := _gain(c)) is not None]
-        if not good:
-            continue
-        best, top = max(good, key=lambda pair: (pair[1], -(_cost(pair[0]) or 0), -(pair[0].size_bytes or 0)))
-        margin = HEADLINE_MARGIN if score_of(best) is None or is_share(best) else HEADLINE_MARGIN * abs(top)
-        close = [c for c, gain in good if gain >= top - margin]
-        merits: dict[CellKey, list[str]] = {}
-        timed = [(cost, c.size_bytes or 0, c) for c in close if (cost := _cost(c)) is not None]
-        if timed:
-            _, _, fastest = min(timed, key=lambda t: t[:2])
-            counted = count_of(fastest) is not None
-            unit = "cycles" if fastest.instructions is None else "instructions"
-            merits.setdefault(fastest.key, []).append(f"fewest {unit}" if counted else "fastest")
-        sized = [(c.size_bytes, _cost(c) or 0, c) for c in close if c.size_bytes is not None]
-        if sized:
-            _, _, smallest = min(sized, key=lambda t: t[:2])
-            merits.setdefault(smallest.key, []).append("smallest")
-        merits.setdefault(best.key, []).append("most accurate" if summary.score_head == ACCURACY else "best score")
-        chosen = {c.key: c for c in close}
-        found += [Answer(column=column, merits=tuple(words), record=chosen[key]) for key, words in merits.items()]
-    return found
-
-
-def is_candidate(record: CellRecord) -> bool:
-    """Whether an answer may name a cell: it ended ok, and nothing says that its number answers another question."""
-    return record.outcome == "ok" and not is_misread(record.findings)
-
-
-def _cost(record: CellRecord) -> int | None:
-    """What an inference costs, in the unit that all cells of one column share: a count where there is one, else time."""
-    count = count_of(record)
-    return record.latency_median_ns if count is None else count
-
-
-def _gain(record: CellRecord) -> float | None:
-    """The score, such that more is better; the agreement with the reference where there is none."""
-    score = score_of(record)
-    if score is None:
-        return agreement_share(record)
-    return -score if lower_is_better(record) else score

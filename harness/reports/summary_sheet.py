@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.report import NO_ANSWER, Report, answer_title, answers_frame
 from harness.reports.scores import is_share, score_delta_of, score_of, score_text, value_text
 from harness.reports.sheets import OUTCOME_COLOURS, Styles, colour_words, fit_row, write_lines, write_value
 from harness.reports.summary import Summary
 from harness.reports.tables import NOT_RUN, row_size_text
-from harness.reports.values import GOOD, clean, count_of, placement_text
+from harness.reports.values import (
+    GOOD,
+    clean,
+    count_bounds_text,
+    count_of,
+    latency_interval_text,
+    memory_text,
+    placement_text,
+)
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
@@ -22,20 +29,26 @@ BLOCK = (
     ("95 % interval, test samples", 22, "text"),
     ("Δ to float32", 9, "delta"),
     ("median latency (µs)", 11, "us"),
+    ("95 % interval", 20, "text"),
     ("p90 (µs)", 10, "us"),
     ("latency samples", 9, "count"),
+    ("memory without the runtime (bytes)", 14, "count"),
     ("placement; why not ok", 40, "wrap"),
 )
 #: the same block for a microcontroller, which counts, and whose memory decides; as many columns, so that blocks line up
 COUNT_BLOCK = (
     *BLOCK[:4],
     ("{unit} per inference", 14, "count"),
+    ("least to most", 20, "text"),
+    ("inferences counted", 10, "count"),
     ("arena (bytes)", 10, "count"),
     ("stack (bytes)", 9, "count"),
     ("flash: firmware + model (bytes); placement; why not ok", 40, "wrap"),
 )
 #: an accuracy loss from which on a cell turns amber, and red
 LOSS_AMBER, LOSS_RED = 0.01, 0.03
+#: the most lines of a row: a reason is long in one block, and its row is that of all others
+_MOST_LINES = 3
 #: rows above the recipes: title, data, two of heads
 _TOP = 4
 
@@ -62,39 +75,12 @@ def _set_up_page(sheet: Worksheet, summary: Summary) -> None:
     """On paper, one page per device and backend, each with the recipes beside it."""
     sheet.set_landscape()
     sheet.set_paper(9)
-    sheet.set_print_scale(58)
+    sheet.set_print_scale(49)
     sheet.repeat_columns(0, 1)
     sheet.repeat_rows(0, _TOP - 1)
     breaks = [2 + position * len(BLOCK) for position in range(1, len(summary.columns))]
     if breaks:
         sheet.set_v_pagebreaks(breaks)
-
-
-def write_answers(sheet: Worksheet, styles: Styles, report: Report) -> None:
-    """The first sheet: which recipe to take, per workload and device."""
-    title = f"Run {report.run}: {report.counts_text}" if report.run else f"Latest cells: {report.counts_text}"
-    sheet.write_string(0, 0, title, styles.title)
-    title = answer_title(report.summaries)
-    sheet.write_string(1, 0, f"{title}. Latencies of different time bases are not comparable.", styles.note)
-    row = 3
-    for summary in report.summaries:
-        sheet.write_string(row, 0, clean(summary.title), styles.bold)
-        row = write_lines(sheet, styles, [f"Data: {summary.dataset_note}"] if summary.dataset_note else [], row + 1)
-        frame = answers_frame(summary)
-        if frame.empty:
-            row = write_lines(sheet, styles, [NO_ANSWER], row) + 1
-            continue
-        for column, name in enumerate(frame.columns):
-            sheet.write_string(row, column, name, styles.head)
-        for offset, values in enumerate(frame.itertuples(index=False, name=None), start=1):
-            for column, value in enumerate(values):
-                write_value(sheet, row + offset, column, clean(value), styles.text)
-        row += len(frame) + 2
-    sheet.ignore_errors({"number_stored_as_text": "A1:G10000"})
-    for column, width in enumerate((48, 22, 30, 30, 10, 40, 14)):
-        sheet.set_column(column, column, width)
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
 
 
 def _write_heads(sheet: Worksheet, styles: Styles, summary: Summary, row: int) -> None:
@@ -128,7 +114,7 @@ def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int, blocks: li
             write_value(sheet, row, left + offset, value, style, styles.numbers.get(kind))
             if kind == "wrap" and value:
                 wrapped.append((value, width))
-    fit_row(sheet, row, wrapped)
+    fit_row(sheet, row, wrapped, most_lines=_MOST_LINES)
 
 
 def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list[Any]:
@@ -139,13 +125,28 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
     measured = record.latency_median_ns is not None or count_of(record) is not None
     placement = placement_text(record) if measured else ""
     score, beside = score_of(record), score_text(record)
-    figures = [_us(record.latency_median_ns), _us(record.latency_p90_ns), record.latency_samples]
     flash = ""
     if counted:
-        figures = [count_of(record), record.arena_bytes, record.stack_peak_bytes]
+        bounds = count_bounds_text(record)
+        figures = [
+            count_of(record),
+            bounds,
+            record.counted_inferences,
+            record.arena_bytes,
+            record.stack_peak_bytes,
+        ]
         if record.code_bytes is not None and record.model_bytes is not None:
             flash = f"{record.code_bytes:,} + {record.model_bytes:,}"
-        placement = f"{placement} (n={record.counted_inferences})" if placement else ""
+    else:
+        with_runtime = record.memory_peak_bytes is not None and record.memory_baseline_bytes is None
+        flash = memory_text(record) if with_runtime else ""
+        figures = [
+            _us(record.latency_median_ns),
+            latency_interval_text(record),
+            _us(record.latency_p90_ns),
+            record.latency_samples,
+            None if with_runtime else record.memory_peak_bytes,
+        ]
     return [
         record.outcome,
         score,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from harness.reports import fallback
 from harness.reports.fields import FIELDS, Field
 from harness.reports.jsonout import cell_json
-from harness.reports.scores import ACCURACY, score_of, score_text
+from harness.reports.scores import ACCURACY, score_of, score_text, title_of
 from harness.reports.summary import Row, Summary, recipe_order
 from harness.reports.values import (
     GOOD,
     clean,
+    cost_text,
     count_of,
     latency_text,
     memory_text,
@@ -72,7 +73,10 @@ def cell_text(
     if record is None:
         return NOT_RUN
     first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
-    lines = [first, misread_text(record), latency_text(record, narrow=narrow), memory_text(record)]
+    cost = [latency_text(record)]
+    if narrow:
+        cost = [cost_text(record, narrow=True), placement_text(record)] if cost_text(record) else []
+    lines = [first, misread_text(record), *cost, memory_text(record, narrow=narrow)]
     if record.outcome not in GOOD:
         lines.append(clean(record.reason, reason_limit) or "no reason was recorded")
     lines.append(seed_note)
@@ -99,10 +103,7 @@ def summary_text(summary: Summary, *, reason_limit: int | None = 120) -> pd.Data
 def summary_table(summary: Summary) -> pd.DataFrame:
     """The summary as numbers: index `recipe`, columns (device / backend (threads, basis), value).
 
-    Values of each device and backend: outcome, metric, score, score_low, score_high, score_delta, accuracy, accuracy_low,
-    accuracy_high, accuracy_delta, samples,
-    latency_median_ns, latency_p90_ns, latency_samples, instructions, cycles, arena_bytes, stack_peak_bytes, model_bytes,
-    code_bytes, placement, size_bytes, reason.
+    Values of each device and backend: outcome, those of `_FIGURES`, placement, size_bytes, reason.
     """
     import pandas as pd
 
@@ -118,34 +119,45 @@ def summary_table(summary: Summary) -> pd.DataFrame:
     return frame
 
 
+#: the record's figures in a summary's numbers
+_FIGURES = (
+    "metric",
+    "metric_title",
+    "metric_unit",
+    "metric_direction",
+    "score",
+    "score_low",
+    "score_high",
+    "score_delta",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "accuracy_delta",
+    "samples",
+    "latency_median_ns",
+    "latency_median_low_ns",
+    "latency_median_high_ns",
+    "latency_p90_ns",
+    "latency_samples",
+    "instructions",
+    "cycles",
+    "memory_peak_bytes",
+    "memory_baseline_bytes",
+    "arena_bytes",
+    "stack_peak_bytes",
+    "model_bytes",
+    "code_bytes",
+)
+
+
 def _summary_values(record: CellRecord | None) -> dict[str, Any]:
-    names = (
-        "metric",
-        "score",
-        "score_low",
-        "score_high",
-        "score_delta",
-        "accuracy",
-        "accuracy_low",
-        "accuracy_high",
-        "accuracy_delta",
-        "samples",
-        "latency_median_ns",
-        "latency_p90_ns",
-        "latency_samples",
-        "instructions",
-        "cycles",
-        "arena_bytes",
-        "stack_peak_bytes",
-        "model_bytes",
-        "code_bytes",
-    )
     if record is None:
-        return {"outcome": NOT_RUN, **dict.fromkeys((*names, "placement", "size_bytes", "reason"))}
+        return {"outcome": NOT_RUN, **dict.fromkeys((*_FIGURES, "placement", "size_bytes", "reason"))}
     measured = record.latency_median_ns is not None or count_of(record) is not None
     return {
         "outcome": record.outcome,
-        **{name: getattr(record, name) for name in names},
+        **{name: getattr(record, name) for name in _FIGURES},
+        **metric_columns(record),
         "placement": placement_text(record) if measured else None,
         "size_bytes": record.size_bytes,
         "reason": clean(record.reason) or None,
@@ -212,7 +224,7 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         {
             **key_of(r),
             "outcome": r.outcome,
-            "metric": metric_of(r),
+            **metric_columns(r),
             "score": score_of(r),
             "samples": r.samples,
             "runtime": r.fingerprint.runtime if r.fingerprint else None,
@@ -223,13 +235,26 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         for r in in_order(records)
         if is_mcu(r)
     ]
-    heads = ["outcome", "metric", "score", "samples", "runtime", "time_basis", "placement", *costs, *sizes]
+    scores = ["metric", "metric_title", "metric_unit", "metric_direction", "score", "samples"]
+    heads = ["outcome", *scores, "runtime", "time_basis", "placement", *costs, *sizes]
     return table(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
 
 
 def metric_of(record: CellRecord) -> str | None:
     """The metric's name; records from before metrics had names have their accuracy."""
     return record.metric or (ACCURACY if record.accuracy is not None else None)
+
+
+def metric_columns(record: CellRecord) -> dict[str, str | None]:
+    """What a score needs beside it wherever it stands as a number, also in records from before titles were kept."""
+    if score_of(record) is None:
+        return {"metric": metric_of(record), "metric_title": None, "metric_unit": None, "metric_direction": None}
+    return {
+        "metric": metric_of(record),
+        "metric_title": title_of(record),
+        "metric_unit": record.metric_unit,
+        "metric_direction": "higher" if record.accuracy is not None else record.metric_direction,
+    }
 
 
 def is_mcu(record: CellRecord) -> bool:

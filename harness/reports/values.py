@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from harness.core.files import short_name
 from harness.results.record import CellRecord
 from harness.workloads.checks.table import CODES
 
@@ -46,16 +47,40 @@ def is_missing(value: object) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
+#: up to where a unit of time is used, its length in ns, and its name
+_TIME_UNITS = ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms"), (float("inf"), 1e9, "s"))
+
+
 def duration_text(ns: float | None) -> str:
     """Three significant digits in the unit that suits: `850 ns`, `24.1 µs`, `1.05 ms`, `2.30 s`."""
     if ns is None:
         return ""
-    for limit, scale, unit in ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms"), (float("inf"), 1e9, "s")):
-        if ns < limit * 0.9995 or limit == float("inf"):
-            value = ns / scale
-            digits = 0 if scale == 1 or value >= 99.95 else 1 if value >= 9.995 else 2
-            return f"{value:.{digits}f} {unit}"
-    raise AssertionError("unreachable")
+    scale, unit = _time_unit(ns)
+    return f"{ns / scale:.{_digits(ns, scale)}f} {unit}"
+
+
+def _time_unit(ns: float) -> tuple[float, str]:
+    return next((scale, unit) for limit, scale, unit in _TIME_UNITS if ns < limit * 0.9995 or limit == float("inf"))
+
+
+def _digits(ns: float, scale: float) -> int:
+    """Digits behind the point, so that there are three in all."""
+    value = ns / scale
+    return 0 if scale == 1 or value >= 99.95 else 1 if value >= 9.995 else 2
+
+
+def duration_interval_text(ns: int, low_ns: int, high_ns: int, *, narrow: bool = False) -> str:
+    """The ends of a time's interval in the unit that `duration_text` gives it: `[5.90, 6.00]`.
+
+    Ends that would read alike get up to two more digits, so that an interval without width is one that has none.
+    """
+    scale, _ = _time_unit(ns)
+    digits = most = _digits(ns, scale)
+    if scale > 1:
+        most += 2
+    while digits < most and high_ns > low_ns and f"{low_ns / scale:.{digits}f}" == f"{high_ns / scale:.{digits}f}":
+        digits += 1
+    return f"[{low_ns / scale:.{digits}f},{' ' * (not narrow)}{high_ns / scale:.{digits}f}]"
 
 
 def size_text(size_bytes: int | None) -> str:
@@ -70,6 +95,16 @@ def clean(text: str | None, limit: int | None = None) -> str:
     visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
     line = re.sub(r"\s+", " ", visible).strip()
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def file_name(text: str) -> str:
+    """A text as part of a file name: letters, digits, dots and dashes, at most 50 of them."""
+    return short_name(re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed", 50)
+
+
+def folded_text(count: int) -> str:
+    """`1 finding of severity info is`, `14 findings of severity info are`."""
+    return f"{count} finding{'' if count == 1 else 's'} of severity info {'is' if count == 1 else 'are'}"
 
 
 def placement_text(record: CellRecord) -> str:
@@ -111,32 +146,85 @@ def count_text(record: CellRecord) -> str:
     return "" if count is None else f"{count:,} {'cycles' if record.instructions is None else 'instructions'}"
 
 
-def memory_text(record: CellRecord) -> str:
-    """What a microcontroller needs: `arena 9,216 B, stack 620 B, flash 52,004 B`, flash being firmware and model together."""
+def count_bounds_text(record: CellRecord) -> str:
+    """The least and the most that were counted: `797,000 to 799,000`; empty where all inferences cost the same or none told."""
+    if record.instructions is not None:
+        least, most = record.instructions_min, record.instructions_max
+    else:
+        least, most = record.cycles_min, record.cycles_max
+    return "" if least is None or most is None or least == most else f"{least:,} to {most:,}"
+
+
+def _weight_text(size_bytes: int) -> str:
+    """Three significant digits: `312 kB`, `1.18 MB`, `61.0 MB`."""
+    for limit, scale, unit in ((999.5e3, 1e3, "kB"), (999.5e6, 1e6, "MB"), (float("inf"), 1e9, "GB")):
+        if size_bytes < limit:
+            value = size_bytes / scale
+            return f"{value:.{0 if scale == 1e3 or value >= 99.95 else 1 if value >= 9.995 else 2}f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def memory_text(record: CellRecord, *, narrow: bool = False) -> str:
+    """What a cell takes of its board.
+
+    A microcontroller: `arena 9,216 B, stack 620 B, flash 52,004 B`, flash being firmware and model together. A Linux board:
+    `memory 1.18 MB beside the runtime's 48.2 MB`, what the worker took on top of Python, numpy and the runtime; narrow without
+    these. Records of agents that did not tell the two apart say so.
+    """
+    if (peak := record.memory_peak_bytes) is not None:
+        base = record.memory_baseline_bytes
+        beside = (
+            " with the runtime" if base is None else "" if narrow else f" beside the runtime's {_weight_text(base)}"
+        )
+        return f"memory {_weight_text(peak)}{beside}"
     flash = None if record.code_bytes is None or record.model_bytes is None else record.code_bytes + record.model_bytes
     parts = (("arena", record.arena_bytes), ("stack", record.stack_peak_bytes), ("flash", flash))
     return ", ".join(f"{name} {size_text(size)} B" for name, size in parts if size is not None)
 
 
 def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
-    """Median with its sample count and placement: a latency is never shown without them.
+    """Median with its interval, sample count and placement: a latency is never shown without them.
 
-    An estimate has no samples and says so. Where a compiler could estimate only the part on the NPU, that part stands
-    here under its own name, because it is not the cell's latency. Counted instructions or cycles stand as what they are.
+    `5.94 µs [5.90, 6.00] (n=1200), XNNPACK 6/6 nodes in 1 part`.
     """
-    if count := count_text(record):
-        source, placement = f"n={record.counted_inferences}", placement_text(record)
-        if record.latency_median_ns is not None:
-            count = f"{count}, {duration_text(record.latency_median_ns)}"
-        return f"{count} {source} {placement.replace(' nodes', '')}" if narrow else f"{count} ({source}), {placement}"
-    latency_ns, source, part = record.latency_median_ns, f"n={record.latency_samples}", ""
-    if record.time_basis == "estimate":
-        source = "estimate"
-        if latency_ns is None and record.outcome == "estimated":
-            latency_ns, part = (record.compiled or {}).get("inference_ns"), "NPU part "
-    if latency_ns is None:
+    cost = cost_text(record, narrow=narrow)
+    if not cost:
         return ""
-    duration, placement = f"{part}{duration_text(latency_ns)}", placement_text(record)
-    if narrow:
-        return f"{duration} {source} {placement.replace(' nodes', '')}"
-    return f"{duration} ({source}), {placement}"
+    placement = placement_text(record)
+    return f"{cost} {placement.replace(' nodes', '')}" if narrow else f"{cost}, {placement}"
+
+
+def cost_text(record: CellRecord, *, narrow: bool = False) -> str:
+    """What an inference costs, and from how many that is known: `5.94 µs [5.90, 6.00] (n=1200)`. Its placement has to stand by.
+
+    An estimate has no samples and says so. Where a compiler could estimate only the part on the NPU, that part stands here
+    under its own name, because it is not the cell's latency. Counted instructions or cycles stand as what they are.
+    """
+    figure, source = _figure(record, narrow=narrow)
+    return "" if not figure else f"{figure} {source}" if narrow else f"{figure} ({source})"
+
+
+def _figure(record: CellRecord, *, narrow: bool) -> tuple[str, str]:
+    """A cost in words, and what it comes from; two empty texts where nothing is known."""
+    latency_ns = record.latency_median_ns
+    if count := count_text(record):
+        time = f", {duration_text(latency_ns)}" if latency_ns is not None else ""
+        return f"{count}{time}", f"n={record.counted_inferences}"
+    if record.time_basis == "estimate":
+        if latency_ns is not None:
+            return duration_text(latency_ns), "estimate"
+        part_ns = (record.compiled or {}).get("inference_ns") if record.outcome == "estimated" else None
+        return ("", "") if part_ns is None else (f"NPU part {duration_text(part_ns)}", "estimate")
+    if latency_ns is None:
+        return "", ""
+    figure = " ".join(filter(None, (duration_text(latency_ns), latency_interval_text(record, narrow=narrow))))
+    starts = record.latency_starts or 1
+    return figure, f"n={record.latency_samples}" + (f", {starts} starts" if starts > 1 else "")
+
+
+def latency_interval_text(record: CellRecord, *, narrow: bool = False) -> str:
+    """The ends of the median's interval; empty where the record has none."""
+    median_ns, low_ns, high_ns = record.latency_median_ns, record.latency_median_low_ns, record.latency_median_high_ns
+    if median_ns is None or low_ns is None or high_ns is None:
+        return ""
+    return duration_interval_text(median_ns, low_ns, high_ns, narrow=narrow)

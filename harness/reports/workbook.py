@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.files import write_bytes_atomic
+from harness.reports.answer.page import write_answer_sheet
 from harness.reports.charts import add_charts, chart_points
 from harness.reports.report import Report
 from harness.reports.sheets import Styles, write_frame
-from harness.reports.summary_sheet import write_answers, write_summary
+from harness.reports.summary_sheet import write_summary
 from harness.reports.workbook_about import write_about
 from harness.results.faults import storage_faults
 
@@ -62,7 +63,8 @@ def _fill(book: Workbook, report: Report) -> None:
     points_name = "Chart points"
     taken.add(points_name.lower())
     taken.update(name.lower() for name in (*report.frames, "Answer", "About"))
-    write_answers(book.add_worksheet("Answer"), styles, report)
+    title = f"Run {report.run}: {report.counts_text}" if report.run else f"Latest cells: {report.counts_text}"
+    write_answer_sheet(book.add_worksheet("Answer"), styles, report.answers, title, report.dataset_notes)
     for summary in report.summaries:
         sheet = book.add_worksheet(sheet_name(f"Summary {summary.workload}", taken))
         free_row = write_summary(sheet, styles, summary, report.run)

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 _WIDTHS = (26, 36, 90, 56)
 _OUTCOMES = (
-    ("ok", "It ran, and its outputs are those of the reference within the stated tolerance."),
+    ("ok", "It ran, and its outputs are those of the model, as far as rounding explains."),
     (
         "wrong",
-        "It ran, but its outputs are not those of the reference. The rule that decided, with its bounds and the "
+        "It ran, but its outputs are not those of the model. The rule that decided, with its bounds and the "
         "reference's identity, is in the columns reference_rule and reference of the sheet Cells.",
     ),
     (
         "undecided",
-        "It ran, but its outputs cannot tell right from wrong: too few samples, or answers that are all the same. It is "
-        "never recommended.",
+        "It ran, but neither its outputs nor its ops one by one can tell right from wrong, such as answers that are all the "
+        "same. It is never recommended.",
     ),
     ("estimated", "Nothing ran: a tool's estimate. There is no accuracy, and its times are compared with nothing."),
     ("unsupported", "The X of the tables: a converter, runtime or delegate refuses it. The reason stands beside it."),

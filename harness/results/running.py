@@ -62,11 +62,8 @@ def is_running(results: Path, run: str) -> bool:
 
 
 def settled(store: Store, info: RunInfo) -> RunInfo:
-    """The run with the state `interrupted` where its record says `running` but the process behind it is gone.
-
-    A run of the pytest plugin holds no lock, and is taken at its word.
-    """
-    if info.state != "running" or info.environment.get("kind") == "suite" or is_running(store.results_dir, info.run):
+    """The run with the state `interrupted` where its record says `running` but the process behind it is gone."""
+    if info.state != "running" or is_running(store.results_dir, info.run):
         return info
     # Asked again: it may have ended well between its record's being read and the look at the lock.
     state = store.run(info.run).state

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 #: which way a metric gets better
 Direction = Literal["higher", "lower"]
+#: the runtime's reference kernels, those that it takes by itself, or these without its default delegate
+Kernels = Literal["reference", "default", "no-default-delegate"]
 #: how a cell's worker came to be: forked from a server that had imported the runtime, or started from nothing
 WorkerStart = Literal["forked", "fresh"]
 #: what the board was like while a latency was taken
@@ -62,10 +64,14 @@ class Model(Section):
 class Score(Section):
     """How good the answers are, by the workload's metric; nothing of it where there is no metric or no labels."""
 
-    #: the metric's name, the unit of its score, and which way it gets better
+    #: the metric's name, what tables call its score, the unit of the score, and which way it gets better: tables made later,
+    #: where nobody knows the metric any more, need no more than this
     metric: str | None = None
+    metric_title: str | None = None
     metric_unit: str | None = None
     metric_direction: Direction | None = None
+    #: its settings, by the names of its dataclass fields
+    metric_settings: dict[str, Any] | None = None
     score: float | None = None
     #: 95 % interval; the metric says by which method
     score_low: float | None = None
@@ -126,6 +132,8 @@ class Conditions(Section):
 
     threads: int | None = None
     affinity: list[int] | None = None
+    #: which kernels of its runtime the backend asks for; None for records from before it was kept
+    kernels: Kernels | None = None
     worker_start: WorkerStart | None = None
     quality: Quality | None = None
     frequency_hz: int | None = None
@@ -153,7 +161,10 @@ class Counts(Section):
 class Memory(Section):
     """What a cell takes of its board."""
 
+    #: of a Linux board's worker: the most that it took on top of what it held before the model (Python, numpy, the runtime),
+    #: and that. Without the second the first holds both: the record is of an agent that did not tell them apart.
     memory_peak_bytes: int | None = None
+    memory_baseline_bytes: int | None = None
     #: of a microcontroller: what tensors take as planned, the stack's high-water mark, the model as it lies on the board, the
     #: firmware's code and constants
     arena_bytes: int | None = None
@@ -181,14 +192,23 @@ class Placement(Section):
 class Reference(Section):
     """How far the outputs are from the reference's, and the rule that decided."""
 
-    #: identity of the reference the outputs were compared with, such as "tflite-runtime 2.14.0 BUILTIN_REF"
+    #: identity of the reference the outputs were judged against, such as "float twin on ai-edge-litert 2.3.0"
     reference: str | None = None
     #: the rule that decided between ok and wrong, in words and with its bounds
     reference_rule: str | None = None
     reference_samples: int | None = None
+    #: the numbers behind the verdict, one entry per output (harness/measure/figures.py: OutputFigures): error, bias, noise,
+    #: quantization_error, spread, step, disagreement, own_disagreement, ...; of a model that ends in a choice those of the scores
+    #: behind it first
+    reference_figures: list[dict[str, Any]] | None = None
+    #: the ops one by one, where they were asked: {"verdict", "right", "wrong": [{"node", "op", "reason", ...}], "not_checked"}
+    op_check: dict[str, Any] | None = None
+    #: whose outputs the next two are about: the reference kernels that some boards promise to equal; None where these say
+    #: nothing of the model
+    exact_reference: str | None = None
     #: largest difference in units of the output's quantization step; None for float outputs
     max_lsb_diff: float | None = None
-    #: share of outputs that differ by more than the rule's LSB bound
+    #: share of outputs that differ by more than one step
     mismatch_share: float | None = None
     #: share of samples with the reference's answer, where answers are classes
     agreement: float | None = None
@@ -202,7 +222,7 @@ class Objects(Section):
 
     sample_ids_object: str | None = None
     outputs_object: str | None = None
-    #: raw latency samples, int64 nanoseconds
+    #: raw latency samples, int64 nanoseconds: `array` of the first start of the worker, `start_2` and so on of the others
     latency_object: str | None = None
     #: raw counts per inference, in the order of the samples
     counts_object: str | None = None
@@ -212,6 +232,8 @@ class Objects(Section):
     reference_object: str | None = None
     #: output tensors with their quantization, and what else judging knew of the model
     tensors_object: str | None = None
+    #: the .tflite of `artifact_sha256`, uint8, of cells that ended ok
+    artifact_object: str | None = None
     #: every other raw fact: placement, statistics, failures, what was predicted, what the cell ran on
     measurement_object: str | None = None
 

@@ -16,6 +16,10 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MIN_BENCH_SAMPLES = 30
 MIN_BENCH_NS = 50_000_000
 MIN_EVAL_SAMPLES = 256
+#: what asking single ops may take at least, where outputs give a reason
+MIN_CHECK_S = 10.0
+#: what further starts of a worker may take of a cell's time
+_STARTS_SHARE = 0.25
 
 
 def parse_duration(text: str) -> float:
@@ -69,8 +73,29 @@ class Budget:
         left = self.total_s - (self.clock() - self._started)
         return max(0.0, left / max(1, self.cells - self._done) - self._overhead_s)
 
-    def bench_plan(self) -> BenchPlan:
-        """The timing plan of the next cell: the full one, or 40 % of what the cell may spend."""
+    def check_s(self) -> float:
+        """Seconds that asking single ops of the cell that has just run may take; infinite without a total."""
+        share = self.sampling_s()
+        return float("inf") if share is None else max(MIN_CHECK_S, share)
+
+    def affords(self, seconds: float) -> bool:
+        """Whether so much more for starting workers is at most a quarter of what the next cell may take in all."""
+        share = self.sampling_s()
+        return share is None or seconds <= _STARTS_SHARE * (share + self._overhead_s)
+
+    def bench_plan(self, starts: int = 1) -> BenchPlan:
+        """The timing plan of each of the next cell's starts: the full one's part, or that of 40 % of what the cell may spend."""
+        plan = self._cell_plan()
+        if starts == 1:
+            return plan
+        return BenchPlan(
+            min_samples=-(-plan.min_samples // starts),
+            min_ns=-(-plan.min_ns // starts),
+            max_ns=-(-plan.max_ns // starts),
+            warmup_max_ns=-(-plan.warmup_max_ns // starts),
+        )
+
+    def _cell_plan(self) -> BenchPlan:
         share = self.sampling_s()
         full = BenchPlan()
         if share is None:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from harness.boards.base import Board, Progress, Worker
+from harness.boards.base import BenchPlan, Board, Progress, Worker
 from harness.prepare.prepared import PreparedModel
 from harness.run.budget import Budget
 from harness.run.cached import drive_cached
 from harness.run.measurement import CellContext, Measurement
+from harness.run.starts import bench_s, drive_further_starts, planned_starts
 from harness.run.vendor import drive_vendor
 
 Stage = Callable[[str], None]
@@ -52,12 +53,23 @@ def drive_cell(
     for file in model.inputs:
         board.ensure_file(file.path, file.sha256, progress=progress)
     stage("loading")
+    opened_s = time.perf_counter()
     worker = board.open_worker(context.backend, context.deadlines)
     sampling_ns = 0
     try:
         measurement.loaded = worker.load(model.artifact.file_sha256)
         if model.inputs:
-            sampling_ns = _drive_steady(worker, context, model, budget, measurement, stage, progress)
+            stage("first invoke")
+            measurement.first_invoke_ns = worker.first_invoke([i.sha256 for i in model.inputs])
+            starts = planned_starts(
+                board,
+                context,
+                budget,
+                first_invoke_ns=measurement.first_invoke_ns,
+                start_s=time.perf_counter() - opened_s,
+            )
+            plan = budget.bench_plan(starts)
+            sampling_ns = _drive_steady(worker, context, model, plan, budget, measurement, stage, progress)
         measurement.placement = worker.placement()
         measurement.stats = worker.stats()
     finally:
@@ -67,6 +79,9 @@ def drive_cell(
         stage("cached start")
         measurement.cache_use = worker.cache_use
         measurement.cached = drive_cached(board, context, model, measurement)
+    if model.inputs:
+        measurement.further = drive_further_starts(board, context, model, plan, starts, stage)
+        sampling_ns += round(bench_s(measurement) * 1e9)
     if board.vendor_benchmark is not None:
         stage("vendor's benchmark")
         measurement.vendor = drive_vendor(board, context, model, measurement)
@@ -78,18 +93,17 @@ def _drive_steady(
     worker: Worker,
     context: CellContext,
     model: PreparedModel,
+    plan: BenchPlan,
     budget: Budget,
     measurement: Measurement,
     stage: Stage,
     progress: Progress | None,
 ) -> int:
-    """First invoke, steady latency, evaluation; returns the nanoseconds that depended on the number of samples."""
+    """Steady latency, evaluation; returns the nanoseconds that depended on the number of samples."""
     hashes = [i.sha256 for i in model.inputs]
-    stage("first invoke")
-    measurement.first_invoke_ns = worker.first_invoke(hashes)
     begun_ns = time.perf_counter_ns()
     stage("timing")
-    bench = measurement.bench = worker.bench(budget.bench_plan())
+    bench = measurement.bench = worker.bench(plan)
     stage("evaluating")
     available = min(i.count for i in model.inputs)
     wanted = min(available, context.samples or available)

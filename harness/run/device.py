@@ -18,6 +18,7 @@ from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellKey, CellRecord
 from harness.run.budget import Budget
 from harness.run.cell import drive_cell, new_measurement, now_utc
+from harness.run.checks import drive_checks
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, samples_per_cell
 from harness.run.measurement import Adaptation, CellContext, Failure, Measurement
 from harness.run.predicted import note_prediction
@@ -152,6 +153,7 @@ class DeviceRunner:
     def _run_adapted(self, measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord | None:
         """Gives the model the form that travels, and runs it; what the board cannot be given ends here."""
         started_ns = time.perf_counter_ns()
+        original = model
         watcher, devices_dir = self.execution.watcher, self.execution.devices_dir
         try:
             note_prediction(measurement, model, context, self.job.profile, self.board, devices_dir=devices_dir)
@@ -163,7 +165,7 @@ class DeviceRunner:
             known = model if isinstance(adapted, NotAdapted) else adapted.model
             model = replace(known, findings=(*known.findings, *adapted.findings))
             if isinstance(adapted, Adapted) and adapted.runs:
-                return self._attempt_all(measurement, adapted, model, context)
+                return self._attempt_all(measurement, adapted, model, context, original)
         measurement.duration_ns = time.perf_counter_ns() - started_ns
         self.budget.cell_skipped()
         return self._finish(measurement, model, context)
@@ -179,19 +181,26 @@ class DeviceRunner:
         return self.board
 
     def _attempt_all(
-        self, begun: Measurement, adapted: Adapted, model: PreparedModel, context: CellContext
+        self,
+        begun: Measurement,
+        adapted: Adapted,
+        model: PreparedModel,
+        context: CellContext,
+        original: PreparedModel,
     ) -> CellRecord | None:
         """Tries a cell up to ATTEMPTS times; None when the run was interrupted.
 
         Args:
             begun: what is known before the first attempt.
             model: as the board will answer.
+            original: before it took the board's form; its ops are cut out of it.
         """
         earlier: tuple[Failure, ...] = ()
         for attempt in range(1, ATTEMPTS + 1):
             measurement = replace(begun, started_utc=now_utc(), attempts=attempt, earlier=earlier)
             try:
                 self._attempt(measurement, adapted, model, context)
+                self._check(measurement, model, context, original)
                 return self._finish(measurement, model, context)
             except WorkerFailure as error:
                 measurement.failure = Failure.of_worker(error)
@@ -228,6 +237,41 @@ class DeviceRunner:
         available = min((i.count for i in model.inputs), default=0)
         board.announce(adapted, samples=min(available, context.samples or available))
         drive_cell(board, context, model, self.budget, measurement, stage=stage, progress=progress)
+
+    def _check(
+        self, measurement: Measurement, model: PreparedModel, context: CellContext, original: PreparedModel
+    ) -> None:
+        """Asks the board what judging needs besides. A board that is lost here costs what was not asked yet, and no cell.
+
+        Raises:
+            DeviceError: the run was interrupted.
+        """
+        begun_ns = time.perf_counter_ns()
+        took_s = (measurement.evaluated.elapsed_ns if measurement.evaluated else 0) / 1e9
+        limit_s = min(context.deadlines.evaluate_s - took_s, self.budget.check_s())
+        try:
+            drive_checks(
+                self._connected(),
+                context,
+                model,
+                original,
+                measurement,
+                limit_s=limit_s,
+                stage=lambda text: self.execution.watcher.stage(context.key, text),
+            )
+        except DeviceError as error:
+            if self.execution.stop.is_set():
+                raise
+            self.execution.watcher.note(f"{context.key.text_with_seed}: {error}; connecting again")
+            self._reconnect()
+        measurement.duration_ns = (measurement.duration_ns or 0) + time.perf_counter_ns() - begun_ns
+
+    def _reconnect(self) -> None:
+        """A fresh connection, if there is one to be had: the next cell asks again."""
+        try:
+            self._connect()
+        except HarnessError as error:
+            self.execution.watcher.note(str(error))
 
     def _finish(self, measurement: Measurement, model: PreparedModel, context: CellContext) -> CellRecord:
         """The cell's record. What cannot be judged is told as the cell's failure, like everything else that only one cell

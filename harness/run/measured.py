@@ -16,7 +16,7 @@ from harness.run.plan import prepare_finished, prepare_without_data
 from harness.tflite.graph import read_graph
 from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import Tolerance, stratified_order
+from harness.workloads.base import stratified_order
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.named_inputs import read_named_samples
 from harness.workloads.registry import get_workload
@@ -30,7 +30,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     """One model on the chosen devices.
 
     Args:
-        options: `workloads` holds the model's path, `data` the samples' path or None, `tolerances` the changed bounds.
+        options: `workloads` holds the model's path, `data` the samples' path or None.
         random_samples: how many random inputs to make when there is no data.
 
     Raises:
@@ -56,7 +56,6 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     base = PreparedModel(
         workload=workload_name(path) if several else get_workload(str(path), metric=options.metric).name,
         metric=None,
-        tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,
         artifact=artifact,
@@ -79,7 +78,6 @@ def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Se
     base = PreparedModel(
         workload=workload_name(path),
         metric=samples.metric,
-        tolerance=Tolerance(),
         recipe=AS_IS,
         seed=0,
         artifact=artifact,

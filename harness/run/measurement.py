@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from harness.boards.adapt import Adapted, NotAdapted, StageFacts
 from harness.boards.base import (
     BackendSpec,
@@ -21,6 +23,7 @@ from harness.boards.base import (
     WorkerStats,
 )
 from harness.core.fingerprint import Fingerprint, TimeBasis
+from harness.measure.op_facts import OpsFacts
 from harness.predict.prediction import Prediction
 from harness.results.record import CellKey
 from harness.variants.artifact import Artifact
@@ -109,6 +112,16 @@ class CachedStart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherStart:
+    """A start of the worker beside the cell's own, for timing alone: what it gave, or how it ended."""
+
+    load_ns: int | None = None
+    first_invoke_ns: int | None = None
+    bench: BenchResult | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VendorRun:
     """One run of the vendor's benchmark program.
 
@@ -139,8 +152,11 @@ class Measurement:
         duration_ns: of the last attempt, upload included.
         started, started_why: how its worker came to be, and why it is `fresh`; None where there is but one way.
         samples: how many were evaluated; `evaluated` holds their outputs.
+        scores: outputs of `PreparedModel.scores`, where the model ends in a choice and the device has run it.
+        ops: what the device made of single ops; None where its outputs gave no reason to ask.
         board_log: what the worker printed.
         cache_use: what its delegate left in the graph cache.
+        further: the worker's starts beside the first, in their order.
         cached: the start with that cache, where there was one to find.
         vendor: the runs of the vendor's benchmark: timed, then profiled.
     """
@@ -160,9 +176,17 @@ class Measurement:
     bench: BenchResult | None = None
     samples: int | None = None
     evaluated: EvalResult | None = None
+    scores: tuple[np.ndarray, ...] | None = None
+    ops: OpsFacts | None = None
     placement: PlacementResult | None = None
     stats: WorkerStats | None = None
     board_log: str = ""
     cache_use: GraphCacheUse | None = None
+    further: tuple[FurtherStart, ...] = ()
     cached: CachedStart | None = None
     vendor: tuple[VendorRun, ...] = ()
+
+    @property
+    def float16_accumulation(self) -> bool:
+        """Whether the delegate is known to sum in float16."""
+        return self.prediction is not None and self.prediction.float16_accumulation

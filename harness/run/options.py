@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UserInputError, unknown_name
+from harness.core.errors import UserInputError
 from harness.core.plain import from_plain
-from harness.workloads.base import Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class RunOptions:
     metric: str | None = None
     devices_dir: str | None = None
     bundle: str | None = None
-    #: changed bounds of the outcome `wrong`, as NAME=VALUE
+    #: bounds of the outcome `wrong` that earlier versions let a user change: refused, also where a stored run has them
     tolerances: tuple[str, ...] = ()
     jobs: int | None = None
     #: how long a conversion, or a training without progress, may take
@@ -84,25 +83,13 @@ def parse_samples(text: str | None) -> int | None:
     raise UserInputError(f"--samples takes a number of at least 1 or `all`, not '{text}'")
 
 
-def parse_tolerances(settings: Sequence[str]) -> dict[str, Any]:
-    """The bounds of `NAME=VALUE` settings, checked.
+def refuse_tolerances(settings: Sequence[str]) -> None:
+    """Refuses the bounds of `wrong` that could once be set.
 
     Raises:
-        UserInputError: for an unknown bound or a value that is not a number in its range.
+        UserInputError: for any of `settings`; names the bound that is in its place.
     """
-    known = {f.name for f in fields(Tolerance)}
-    values: dict[str, Any] = {}
+    from harness.workloads.tolerance import tolerance_gone
+
     for setting in settings:
-        name, equals, text = setting.partition("=")
-        if name not in known or not equals:
-            raise unknown_name("tolerance", name, known)
-        try:
-            value: float = int(text) if name == "integer_lsb" else float(text)
-        except ValueError:
-            raise UserInputError(f"tolerance {name} takes a number, not '{text}'") from None
-        if not 0 <= value < float("inf") or (name not in ("integer_lsb", "float_nrmse") and value > 1):
-            raise UserInputError(
-                f"tolerance {name}={text} is out of range", hint="shares lie in 0..1, bounds at 0 or more"
-            )
-        values[name] = value
-    return values
+        raise tolerance_gone(setting.partition("=")[0].strip() or "?")

@@ -7,10 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from harness import __version__
 from harness.core.errors import ExitCode, UserInputError
@@ -24,7 +23,7 @@ from harness.results.store import Store
 from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, Watcher
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, make_plan
-from harness.run.options import RunOptions, parse_tolerances
+from harness.run.options import RunOptions, refuse_tolerances
 from harness.session.conclude import conclude
 
 
@@ -35,6 +34,7 @@ class RunResult:
     run: str
     info: RunInfo
     records: tuple[CellRecord, ...]
+    results: Path
     export: Path | None
     not_run: int = 0
 
@@ -78,9 +78,9 @@ def run_session(
     begun_s = time.monotonic()
     with Store.open(results) as store, ExitStack() as locks:
         info, options = _begin_or_resume(store, options.absolute(), resume)
+        refuse_tolerances(options.tolerances)
         locks.enter_context(only_one(results, info.run))
         devices = choose_devices(options)
-        tolerances = parse_tolerances(options.tolerances)
         plan = plan or _plan_of(options, devices)
         keys = _planned_keys(store, info, plan, resume)
         planned(len(keys))
@@ -111,24 +111,27 @@ def run_session(
         )
         state = "interrupted"
         try:
-            models = {(m.workload, m.recipe, m.seed): _with_tolerance(m, tolerances) for m in plan.prepare(say)}
+            models = {(m.workload, m.recipe, m.seed): m for m in plan.prepare(say)}
             execute(_jobs(devices, keys, models, options), execution, budget_s=_time_left(options, begun_s))
             state = "finished"
         finally:
             folder = conclude(store, info.run, results, state=state)
             records = tuple(store.cells(run=info.run))
             not_run = max(0, len(plan.keys) - len(records))
-            result = RunResult(run=info.run, info=store.run(info.run), records=records, export=folder, not_run=not_run)
+            result = RunResult(
+                run=info.run,
+                info=store.run(info.run),
+                records=records,
+                results=results,
+                export=folder,
+                not_run=not_run,
+            )
     return result
 
 
 def _time_left(options: RunOptions, begun_s: float) -> float | None:
     """What preparation left of the budget; cells run also when nothing is left, with the fewest samples."""
     return None if options.budget_s is None else max(0.0, options.budget_s - (time.monotonic() - begun_s))
-
-
-def _with_tolerance(model: PreparedModel, values: dict[str, Any]) -> PreparedModel:
-    return replace(model, tolerance=replace(model.tolerance, **values)) if values else model
 
 
 def _plan_of(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.prepare.prepared import Say
     from harness.results.record import CellRecord
     from harness.suites.baseline import Baseline
+    from harness.suites.parallel import Share, SharedRun
     from harness.suites.session import SuiteCell, SuiteSession
 
 #: the run that cells are compared with
@@ -22,8 +23,12 @@ _BASELINE: pytest.StashKey[Baseline] = pytest.StashKey()
 #: of a test: what got worse since, in words
 _WORSE: pytest.StashKey[str] = pytest.StashKey()
 _SESSION: pytest.StashKey[SuiteSession] = pytest.StashKey()
+#: of the process that hands tests out to others (pytest-xdist): the run that they all share
+_SHARED_RUN: pytest.StashKey[SharedRun] = pytest.StashKey()
 #: of a test: its device or link failed, and says nothing of the cell
 _DEVICE_FAILED = pytest.StashKey[bool]()
+#: the same of a report, also of one that came from another process
+_REPORT_MARK = "harness_device_failed"
 #: of the session: whether tests failed for such a reason, and for any other
 _DEVICE_FAILURES = pytest.StashKey[bool]()
 _OTHER_FAILURES = pytest.StashKey[bool]()
@@ -79,7 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     try:
         if config.stash.get(_SESSION, None) is None:
-            config.stash[_SESSION] = SuiteSession(config.option, say=_teller(config))
+            config.stash[_SESSION] = SuiteSession(config.option, say=_teller(config), share=_share_of(config))
         _load_baseline(config)
         cells = config.stash[_SESSION].cells_of(suite, Path(metafunc.module.__file__).parent)
     except HarnessError as error:
@@ -103,6 +108,40 @@ def _load_baseline(config: pytest.Config) -> None:
     from harness.suites.baseline import Baseline
 
     config.stash[_BASELINE] = Baseline.of(name, config.stash[_SESSION].results)
+
+
+def _share_of(config: pytest.Config) -> Share | None:
+    """In a worker of pytest-xdist: what its controller says of the run that all workers share."""
+    from harness.suites.parallel import Share
+
+    return Share.of(getattr(config, "workerinput", {}))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """In the controller of pytest-xdist, for each worker, also one that takes a crashed one's place: names the one run."""
+    from harness.core.errors import HarnessError
+    from harness.suites.parallel import SharedRun
+
+    option, stash = node.config.option, node.config.stash
+    if not option.device:
+        return
+    try:
+        shared = stash.get(_SHARED_RUN, None) or SharedRun.begin(option.results)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    stash[_SHARED_RUN] = shared
+    node.workerinput["harness_run"] = shared.run
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out the cells of one board to one worker; without a device, tests go round as pytest-xdist does it."""
+    if not config.option.device:
+        return None
+    from harness.suites.parallel import scheduler
+
+    return scheduler(config, log)
 
 
 def _teller(config: pytest.Config) -> Say:
@@ -212,12 +251,30 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Notes whose fault a failure is: the exit code depends on it."""
+    """Marks a failure that is the device's; the mark travels with the report."""
     report = yield
-    if report.failed:
-        of_device = report.when == "setup" and item.stash.get(_DEVICE_FAILED, False)
-        item.session.stash[_DEVICE_FAILURES if of_device else _OTHER_FAILURES] = True
+    if report.failed and report.when == "setup" and item.stash.get(_DEVICE_FAILED, False):
+        setattr(report, _REPORT_MARK, True)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart(session: pytest.Session) -> Generator[None, None, None]:
+    """Makes the reports of this session, also those from other processes, known to the exit code."""
+    session.config.pluginmanager.register(_Failures(session), "harness-failures")
+    return (yield)
+
+
+class _Failures:
+    """Notes whose fault the failures of a session are: the exit code depends on it."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            of_device = getattr(report, _REPORT_MARK, False)
+            self._session.stash[_DEVICE_FAILURES if of_device else _OTHER_FAILURES] = True
 
 
 def _properties(record: CellRecord) -> dict[str, object]:
@@ -231,17 +288,22 @@ def _properties(record: CellRecord) -> dict[str, object]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    suite_session = terminalreporter.config.stash.get(_SESSION, None)
-    if suite_session is not None and suite_session.summary:
+    stash = terminalreporter.config.stash
+    summary = next((one.summary for key in (_SHARED_RUN, _SESSION) if (one := stash.get(key, None))), "")
+    if summary:
         terminalreporter.section("harness")
-        terminalreporter.write_line(suite_session.summary)
+        terminalreporter.write_line(summary)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    suite_session = session.config.stash.get(_SESSION, None)
-    if suite_session is None:
-        return
-    suite_session.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    """Gives the boards back and exports the run: in the process that has it, and after all that share it."""
+    stash, interrupted = session.config.stash, exitstatus == pytest.ExitCode.INTERRUPTED
+    suite_session, shared = stash.get(_SESSION, None), stash.get(_SHARED_RUN, None)
+    if suite_session is not None:
+        suite_session.finish(interrupted=interrupted)
+    if shared is not None:
+        shared.finish(session.config.option.results, interrupted=interrupted)
     only_devices = session.stash.get(_DEVICE_FAILURES, False) and not session.stash.get(_OTHER_FAILURES, False)
     if exitstatus == pytest.ExitCode.TESTS_FAILED and only_devices:
         from harness.core.errors import PYTEST_DEVICE_FAILED

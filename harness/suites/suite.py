@@ -19,11 +19,12 @@ class Suite:
     """A module-level `SUITE = Suite(...)` makes one test per cell out of `def test_cell(cell): cell.check()`.
 
     Attributes:
-        workload: a published workload, or the path of your own model file.
+        workload: a published workload, or the path of your own model file; a relative one is looked for beside the suite, then
+            in the current folder.
         recipes: names, globs, `core` or `all`; `--recipe` replaces them.
         max_accuracy_drop: largest accepted loss of accuracy against the float model on the same samples, where accuracy is the
             workload's metric.
-        data: the .npz of a workload that is your own model file.
+        data: the .npz of a workload that is your own model file; looked for in the same places.
         metric: what such a model is judged by; None: what its output and labels ask for.
         max_score_drop: largest accepted worsening of the score, in its unit and whichever way is better, for any metric; None:
             `max_accuracy_drop` for accuracy, no bound for others.
@@ -49,6 +50,10 @@ class CellUndecided(AssertionError):
     """The cell ran, but its outputs cannot tell right from wrong."""
 
 
+class CellNotDelegated(AssertionError):
+    """The backend has a delegate, and it took none of the model's nodes: what ran is the CPU, under the delegate's name."""
+
+
 class CellFailed(AssertionError):
     """The board or the link failed, not the model."""
 
@@ -66,6 +71,7 @@ EXPECTED_ERRORS: dict[str, type[AssertionError]] = {
     "unsupported": CellUnsupported,
     "wrong": CellWrong,
     "undecided": CellUndecided,
+    "not-delegated": CellNotDelegated,
 }
 
 
@@ -85,15 +91,17 @@ CHANCE = 0.05
 def check_record(
     record: CellRecord, max_accuracy_drop: float, *, max_score_drop: float | None = None, metric: Metric | None = None
 ) -> None:
-    """Asserts what a suite promises of a finished cell: its outcome is ok, and its score is no further from the float model's
-    than the bound, unless chance explains that (the metric's paired test on the same samples, p under `CHANCE`).
+    """Asserts what a suite promises of a finished cell: its outcome is ok, its backend's delegate took part, and its score is no
+    further from the float model's than the bound, unless chance explains that (the metric's paired test on the same samples, p
+    under `CHANCE`).
 
     Args:
         max_accuracy_drop, max_score_drop: see `Suite`.
         metric: the workload's, which words what is wrong with a score.
 
     Raises:
-        CellUnsupported, CellWrong, CellUndecided, CellFailed, AccuracyDrop, ScoreDrop: with the figures in the message.
+        CellUnsupported, CellWrong, CellUndecided, CellFailed, CellNotDelegated, AccuracyDrop, ScoreDrop: with the figures in the
+            message.
         unittest.SkipTest: the cell is an estimate; there is nothing to assert.
     """
     reason = record.reason or "no reason given"
@@ -109,9 +117,23 @@ def check_record(
         import unittest
 
         raise unittest.SkipTest(f"{record.key.text} is an estimate: nothing ran, and nothing was computed")
+    _check_placement(record)
     is_accuracy = record.accuracy is not None
     bound = max_score_drop if max_score_drop is not None or not is_accuracy else max_accuracy_drop
     _check_score(record, bound, metric)
+
+
+def _check_placement(record: CellRecord) -> None:
+    """A backend that names a delegate stands for that delegate: its figures without it answer another question."""
+    named = record.fingerprint.delegate if record.fingerprint is not None else None
+    if named is None or record.delegated_nodes != 0:
+        return
+    reasons = list(dict.fromkeys(op.reason for op in record.fallback if op.reason))
+    foreseen = (record.prediction or {}).get("delegated_nodes") == 0
+    raise CellNotDelegated(
+        f"{record.key.text}: the delegate {record.delegate_name or named} took 0 of {record.total_nodes} nodes, so all of it ran "
+        f"on the CPU{' (as its table foretold)' if foreseen else ''}: {'; '.join(reasons) or 'the delegate does not say why'}"
+    )
 
 
 def _check_score(record: CellRecord, bound: float | None, metric: Metric | None) -> None:
@@ -135,6 +157,13 @@ def _check_score(record: CellRecord, bound: float | None, metric: Metric | None)
     raise ScoreDrop(
         f"{record.key.text} {words}: {record.score:.4g}{unit} on {record.samples} samples ({record.score_test}, {test})"
     )
+
+
+def in_folder(text: str, folder: Path) -> str:
+    """A suite's path as it is found: beside the suite where there is such a file or folder, else as it was written."""
+    beside = folder / Path(text).expanduser()
+    is_path = "/" in text or bool(Path(text).suffix)
+    return str(beside) if is_path and beside.exists() else text
 
 
 def find_expectation(expectations: list[Expectation], key: CellKey) -> Expectation | None:

@@ -9,6 +9,7 @@ running one-op models against numpy (tests/tflite/test_features.py and test_runt
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,7 +59,13 @@ def newest_runtimes() -> tuple[tuple[str, str], ...]:
 
 
 def runtime_supports(
-    runtime_name: str, version: str, graph: Graph, *, kernels: Kernels = "reference", machine: str | None = None
+    runtime_name: str,
+    version: str,
+    graph: Graph,
+    *,
+    kernels: Kernels = "reference",
+    machine: str | None = None,
+    elsewhere: Collection[int] = (),
 ) -> Support:
     """Predicts what a runtime makes of a model.
 
@@ -69,6 +76,7 @@ def runtime_supports(
         kernels: the op resolver. `reference` (BUILTIN_REF) registers fewer op versions than the others in old runtimes;
             `default` adds XNNPACK.
         machine: the board's processor family as `uname -m` says it; rules of one family are left out where it is None.
+        elsewhere: nodes that a delegate takes: what the runtime's own kernels get wrong does not concern them.
 
     Raises:
         UserInputError: for a runtime name without any data file.
@@ -97,7 +105,7 @@ def runtime_supports(
         for rule in data["rules"]:
             if _matches(rule, types or _without_weights(graph, node), kernels, machine) and _fits(rule, graph, node):
                 rows = overflowing_rows(graph, node) if rule.get("row_sums_overflow") else None
-                if rows == ():
+                if rows == () or (rule["effect"] == "wrong" and node.index in elsewhere):
                     continue
                 reasons = refusals if rule["effect"] == "refused" else wrongs
                 which = f" ({len(rows)} of its outputs: {_numbers(rows)})" if rows else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -227,7 +227,22 @@ _MORE = (
     "qat-q[allvalues-pc,w4]-int8-io",
 )
 
-ALL = CORE + _MORE
+#: what a training that stands in no list above is converted to for `all`
+_OF_A_TRAINING = ("float32", "int8-io")
+
+
+def _unlisted(listed: tuple[str, ...]) -> Iterator[str]:
+    """Recipes of rows that no list names, so that a new row of a table is known everywhere without a second edit: a conversion
+    of the float model, a training in float32 and in int8."""
+    for conversion in CONVERSIONS:
+        if not any(f"{training}-{conversion}" in listed for training in TRAININGS):
+            yield f"ptq-{conversion}"
+    for training in TRAININGS:
+        if not any(f"{training}-{conversion}" in listed for conversion in CONVERSIONS):
+            yield from (f"{training}-{conversion}" for conversion in _OF_A_TRAINING)
+
+
+ALL: tuple[str, ...] = (*CORE, *_MORE, *_unlisted(CORE + _MORE))
 
 _SUITES = {"core": CORE, "all": ALL}
 _QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")

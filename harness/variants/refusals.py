@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.core.reasons import known_reason, plain_reason
 
 #: raise it when sentences change: refusals that the cache keeps from before are asked for again
-REFUSAL_VERSION = 1
+REFUSAL_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,11 @@ _CONVERTER = (
         re.compile(r"Lowering tensor list ops is failed"),
         "a recurrent layer of open length or batch needs lists of tensors, which .tflite has no ops for; give the input a fixed "
         "shape, or unroll=True to the layer",
+    ),
+    (
+        re.compile(r"'tf\.BitwiseAnd' op is neither a custom op nor a flex op"),
+        "keras.ops.argmax (Keras 3) works on the bits of its input, which TFLite has no kernel for; leave it out and end the "
+        "model with the scores, of which the metrics take the largest",
     ),
     (
         re.compile(r"'tf\.(?P<op>\w+)' op is neither a custom op nor a flex op"),

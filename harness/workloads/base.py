@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -81,22 +81,6 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tolerance:
-    """When outputs count as those of the reference (the outcome `wrong` otherwise). See docs/reference/outcomes.md.
-
-    Integer models on `cpu*`: at least `integer_share` of outputs within `integer_lsb` quantization steps.
-    On an NPU: top-1 agreement at least `npu_agreement`. Float outputs: normalised RMSE at most `float_nrmse` and top-1
-    agreement at least `float_agreement`.
-    """
-
-    integer_lsb: int = 1
-    integer_share: float = 0.99
-    npu_agreement: float = 0.98
-    float_nrmse: float = 0.05
-    float_agreement: float = 0.97
-
-
-@dataclass(frozen=True, kw_only=True)
 class Workload:
     """A trained float model (or a finished .tflite), its data and its metric.
 
@@ -125,7 +109,6 @@ class Workload:
     build_model: Callable[[], object] | None
     schedule: Schedule
     architecture_version: int = 1
-    tolerance: Tolerance = field(default_factory=Tolerance)
     model_path: str | None = None
     data_path: str | None = None
     keras_major: Literal[2, 3] = 2
@@ -169,6 +152,15 @@ class Workload:
                 hint="give it `build_model` or `model_path`",
             )
         return self.model_path
+
+
+def __getattr__(name: str) -> object:
+    """Tells a workload of one's own that still imports `Tolerance` what is in its place."""
+    if name == "Tolerance":
+        from harness.workloads.tolerance import tolerance_gone
+
+        raise tolerance_gone("")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def stratified_order(labels: np.ndarray | None, count: int, seed: int = 0) -> np.ndarray:

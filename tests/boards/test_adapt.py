@@ -15,7 +15,6 @@ from harness.boards.mcu.model import McuFacts, McuModel
 from harness.core.files import sha256_file
 from harness.prepare.prepared import PreparedModel, with_graph_facts
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import Tolerance
 from tests.support.fake_board import FakeBoard
 from tests.support.fixtures_vela import U65
 
@@ -53,7 +52,6 @@ def prepared(path: Path) -> PreparedModel:
         PreparedModel(
             workload="w",
             metric=None,
-            tolerance=Tolerance(),
             recipe="as-is",
             seed=0,
             artifact=artifact_from_file(path),

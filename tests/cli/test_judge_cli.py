@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -11,16 +12,14 @@ import numpy as np
 import pytest
 
 from harness.judge import cell as judge_cell
-from harness.judge import outputs as judge_outputs
 from harness.judge.rules import RULES_VERSION
-from harness.measure.divergence import compare
+from harness.measure import op_check, rule
 from harness.results.layout import store_path
 from harness.results.record import CellRecord
 from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.options import RunOptions
 from harness.session.session import run_session
-from harness.workloads.base import Tolerance
 from tests.support import tiny_model
 
 
@@ -58,11 +57,8 @@ def results(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def stricter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tomorrow's rules: a bound that nothing keeps."""
-
-    def wanting_too_much(*arguments, **settings):
-        return compare(*arguments, **{**settings, "tolerance": Tolerance(integer_lsb=-1)})
-
-    monkeypatch.setattr(judge_outputs, "compare", wanting_too_much)
+    monkeypatch.setattr(rule, "_ERROR_BOUND_FEW", -1.0)
+    monkeypatch.setattr(op_check, "_SHARE", -1.0)
     monkeypatch.setattr(judge_cell, "RULES_VERSION", 99)
 
 
@@ -73,7 +69,8 @@ def cells(results: Path) -> list[CellRecord]:
 
 def test_a_run_by_the_rules_that_judged_it_gives_its_records_exactly(harness_cli, results):
     done = harness_cli("judge", "latest", "--results", results)
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "")
+    assert re.fullmatch(rf"nothing differs: \d+ cells? of run \S+ judged again by rules {RULES_VERSION}\n", done.err)
     assert len(cells(results)) == 2
 
 
@@ -83,7 +80,7 @@ def test_changed_rules_print_each_field_with_its_old_and_new_value(harness_cli, 
     assert done.code == 0
     assert [line for line in done.out.splitlines() if not line.startswith(" ")] == [r.key.text for r in before]
     assert done.out.count('  outcome: "ok" -> "wrong"') == 2 and "  reason: null -> " in done.out
-    assert "<= -1 LSB on >= 99% of outputs" in done.out and "accuracy" not in done.out
+    assert "RMS difference <= -1 N" in done.out and "accuracy" not in done.out
     assert "2 of 2 cells" in done.err and "--write" in done.err
     assert cells(results) == before, "nothing is stored without --write"
 
@@ -111,10 +108,8 @@ def test_write_stores_a_revision_and_keeps_the_old_record(harness_cli, results, 
 def test_going_back_to_the_first_rules_is_a_revision_too(harness_cli, results, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(judge_cell, "RULES_VERSION", 99)
-        patch.setattr(judge_outputs, "rounding_words", lambda *a: "")
-        patch.setattr(
-            judge_outputs, "compare", lambda *a, **k: compare(*a, **{**k, "tolerance": Tolerance(integer_share=2)})
-        )
+        patch.setattr(rule, "_ERROR_BOUND_FEW", -1.0)
+        patch.setattr(op_check, "_SHARE", -1.0)
         assert harness_cli("judge", "--results", results, "--write").code == 0
     assert harness_cli("judge", "--results", results, "--write").code == 0
     assert [(r.outcome, r.revision, r.rules_version) for r in cells(results)] == [("ok", 2, RULES_VERSION)] * 2

@@ -37,6 +37,7 @@ EXPORTED = {
     "summary-mnist-cnn.csv",
     "summary-sensor-cnn.csv",
     "raw",
+    "models",
 }
 
 
@@ -60,7 +61,7 @@ def report(results: Path, *arguments: str, cwd: Path | None = None):
 def test_without_arguments_it_prints_the_latest_run(filled_results):
     done = report(filled_results)
     assert done.exit_code == 0
-    assert "mnist-cnn on digits-28x28" in done.output and "Which recipe to take" in done.output
+    assert "mnist-cnn on digits-28x28" in done.output and "host-litert: ship " in done.output
 
 
 def test_it_needs_neither_tensorflow_nor_what_drives_boards(filled_results):
@@ -128,7 +129,7 @@ def test_markdown_goes_to_stdout_or_a_file(filled_results, tmp_path):
 
 def test_the_console_form_can_go_to_a_file(filled_results, tmp_path):
     report(filled_results, "--output", str(tmp_path / "x.txt"))
-    assert "Which recipe to take" in (tmp_path / "x.txt").read_text()
+    assert "host-litert: ship " in (tmp_path / "x.txt").read_text()
 
 
 def test_csv_goes_to_stdout_or_a_folder(filled_results, tmp_path):
@@ -146,7 +147,7 @@ def test_a_workbook_goes_to_a_file_never_to_stdout(filled_results, tmp_path):
 
 def test_json_can_be_had_beside_another_form(filled_results, tmp_path):
     done = report(filled_results, "--json", str(tmp_path / "x.json"))
-    assert "Which recipe" in done.output
+    assert "host-litert: ship " in done.output
     assert len(json.loads((tmp_path / "x.json").read_text())["cells"]) == len(make_records())
 
 

@@ -23,7 +23,6 @@ from harness.prepare.prepared import PreparedModel, ReferenceOutputs
 from harness.results.record import CellKey
 from harness.run.measurement import CellContext, Measurement
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 
 COUNT = 40
@@ -50,7 +49,6 @@ def model(**changes: Any) -> PreparedModel:
     base = PreparedModel(
         workload=KEY.workload,
         metric=get_metric("top1"),
-        tolerance=Tolerance(),
         recipe=KEY.recipe,
         seed=0,
         artifact=artifact,
@@ -94,7 +92,7 @@ def measured(outputs: np.ndarray = OUTPUTS, **changes: Any) -> Measurement:
         samples=len(outputs),
         evaluated=EvalResult(outputs=(outputs,), invoke_ns=np.full(len(outputs), 1000), elapsed_ns=9),
         placement=PlacementResult(nodes=nodes, delegated_nodes=0, partitions=0),
-        stats=WorkerStats(memory_peak_bytes=1 << 20, governor="performance"),
+        stats=WorkerStats(memory_peak_bytes=1 << 20, memory_baseline_bytes=48 << 20, governor="performance"),
         board_log="worker log",
     )
     return replace(base, **changes)

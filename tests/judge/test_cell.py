@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.boards.base import BackendSpec, BenchResult, GraphCacheUse, NodePlace, PlacementResult, WorkerFailure
+from harness.core.finding import Finding
 from harness.judge.cell import judge
 from harness.run.measurement import CachedStart, Failure, Measurement, VendorRun
 from tests.judge.facts import OUTPUTS, context, measured, model
@@ -25,7 +26,8 @@ def test_a_cell_that_ran_to_its_end_is_ok_with_all_its_figures():
     assert (record.load_ns, record.first_invoke_ns, record.latency_samples) == (1_000_000, 5_000_000, 200)
     assert record.latency_median_low_ns <= record.latency_median_ns <= record.latency_median_high_ns
     assert (record.delegate_name, record.delegated_nodes, record.total_nodes) == ("XNNPACK", 1, 2)
-    assert (record.memory_peak_bytes, record.governor) == (1 << 20, "performance")
+    assert (record.memory_peak_bytes, record.memory_baseline_bytes) == (1 << 20, 48 << 20)
+    assert record.governor == "performance"
     assert (record.board_log, record.duration_ns, record.started_utc) == (
         "worker log",
         7,
@@ -168,3 +170,11 @@ def test_a_vendors_program_without_figures_is_a_finding_and_nothing_else(run, wo
     record = judge(measured(vendor=(run,)), model(), context())
     assert codes(record) == ["vendor-benchmark-failed"] and words in record.findings[0].what
     assert (record.outcome, record.vendor_latency_ns) == ("ok", None)
+
+
+@pytest.mark.parametrize("code", ["runtime-wrong", "runtime-refuses"])
+def test_what_an_audit_says_of_a_runtime_stands_only_where_that_runtime_ran(code):
+    about = Finding(code=code, severity="error", where="runtime 1.0", what="computes wrong values there")
+    other = replace(about, where="runtime 2.0")
+    record = judge(measured(), model(findings=(about, other)), context())
+    assert [f for f in record.findings if f.code == code] == [about]

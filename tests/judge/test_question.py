@@ -9,7 +9,7 @@ import pytest
 
 from harness.judge.cell import judge
 from harness.prepare.prepared import ReferenceOutputs
-from harness.reports.summary import answers, summaries
+from harness.reports.report import Report
 from harness.reports.tables import cell_text
 from harness.workloads.metrics.registry import get_metric
 from tests.judge.facts import LABELS, OUTPUTS, context, measured, model
@@ -96,8 +96,8 @@ def test_a_model_that_says_nothing_at_all_is_undecided():
 
 def test_a_number_for_another_question_stands_with_its_reason_and_is_never_the_answer():
     good, bad = cell(OUTPUTS, LABELS), cell(one_hot(MANY), (MANY + 1) % 10)
-    (summary,) = summaries([bad])
-    assert answers(summary) == []
+    (answer,) = Report.of([bad]).answers
+    assert answer.pick is None
     assert "not the question: labels-renumbered" in cell_text(bad)
-    (summary,) = summaries([good])
-    assert answers(summary) and "not the question" not in cell_text(good)
+    (answer,) = Report.of([good]).answers
+    assert [c.record for c in answer.candidates] == [good] and "not the question" not in cell_text(good)

@@ -9,18 +9,43 @@ import pytest
 
 from harness.boards.adapt import StageFacts
 from harness.boards.base import BackendSpec, BenchResult, Counts, WorkerStats
+from harness.core.tensor import TensorIo
 from harness.judge.across import with_cross_findings
 from harness.judge.again import judge_again
 from harness.judge.stored import NotKeptError, finisher, recall
+from harness.measure.figures import figures_of
+from harness.measure.op_facts import OpFacts, OpsFacts
 from harness.predict.prediction import Prediction
+from harness.prepare.prepared import ReferenceOutputs
 from harness.results.codec import record_from_json, record_to_json
 from harness.results.faults import CorruptStoreError
 from harness.results.objects import ObjectStore
-from harness.run.measurement import Adaptation, CachedStart, Failure, Measurement
+from harness.run.measurement import Adaptation, CachedStart, Failure, FurtherStart, Measurement
 from harness.tflite.memory import MemoryEstimate
-from harness.workloads.base import Tolerance
+from harness.workloads.metrics.registry import get_metric
 from tests.judge.facts import COUNT, LABELS, OUTPUTS, context, measured, model
 
+TWIN = model(
+    reference=ReferenceOutputs(
+        identity="float twin", outputs=(OUTPUTS,), companions=(OUTPUTS + 0.01,), kind="twin", trusted=True
+    ),
+    arithmetic=("integer",),
+)
+_WHOLE = figures_of([OUTPUTS], [OUTPUTS], [OUTPUTS], steps=[None], classes=[None])
+OPS = OpsFacts(
+    ops=(
+        OpFacts(node=0, op="CONV_2D", dtype="int8", samples=32, off=np.array([90, 10]), worst_steps=0.01),
+        OpFacts(node=1, op="ADD", dtype="float32", arithmetic="float", samples=40, whole=_WHOLE),
+        OpFacts(node=2, op="SUM", dtype="int8", skipped="no"),
+    ),
+    unchecked=(7,),
+)
+CHOICE = model(
+    artifact=replace(model().artifact, outputs=(TensorIo(name="class", dtype="int64", shape=(1, 1)),)),
+    metric=get_metric("class_number"),
+    reference=ReferenceOutputs(identity="float twin", outputs=(LABELS[:, None],), kind="twin", trusted=True),
+    scores=replace(TWIN, metric=None, labels=None, sample_ids=None, float_answers=None),
+)
 PREDICTED = Prediction(
     device="board",
     backend="cpu",
@@ -45,6 +70,18 @@ COUNTED = BenchResult(
     warmup_ns=np.zeros(0, np.int64),
     warmup_stable=True,
     counts=Counts(unit="instructions", values=np.array([100, 101], np.int64)),
+)
+
+#: two more starts: one that was timed, one that ended badly
+FURTHER = (
+    FurtherStart(
+        load_ns=3,
+        first_invoke_ns=4,
+        bench=BenchResult(
+            samples_ns=np.arange(950, 1250, dtype=np.int64), warmup_ns=np.array([990], np.int64), warmup_stable=True
+        ),
+    ),
+    FurtherStart(failure=CRASH),
 )
 
 
@@ -73,8 +110,16 @@ CELLS = {
     "device gone": (Measurement(started_utc="x", failure=Failure(source="device", what="gone")), None, None),
     "not a number": (measured(stats=WorkerStats(temperature_c=float("nan"))), None, None),
     "cached start": (measured(cached=CachedStart(load_ns=3, first_invoke_ns=4)), None, None),
+    "several starts": (measured(started="forked", further=FURTHER), None, None),
     "delegate": (measured(), None, context(backend=BackendSpec(name="npu", delegate_path="/x.so", env={"A": "b"}))),
-    "bounds of its own": (measured(), model(tolerance=Tolerance(float_nrmse=0.5)), None),
+    "a float twin": (measured(), TWIN, None),
+    "an exact reference": (
+        measured(),
+        replace(TWIN, exact=ReferenceOutputs(identity="exact", outputs=(OUTPUTS,))),
+        None,
+    ),
+    "ops asked": (measured(np.roll(OUTPUTS, 1, axis=1), ops=OPS), None, None),
+    "scores of a choice": (measured(LABELS[:, None], scores=(OUTPUTS,)), CHOICE, None),
 }
 
 
@@ -96,6 +141,45 @@ def test_facts_come_back_as_they_were(objects):
     assert np.array_equal(grounds.measurement.evaluated.invoke_ns, facts.evaluated.invoke_ns)
     assert np.array_equal(grounds.model.reference.outputs[0], OUTPUTS)
     assert grounds.model.labels.tolist() == LABELS.tolist() and grounds.model.artifact.outputs[0].shape == (1, 10)
+
+
+def test_the_raw_samples_of_every_start_are_kept_in_one_object(objects):
+    record = finished(objects, measured(started="forked", further=FURTHER))
+    assert (record.latency_starts, record.latency_start_medians_ns) == (2, [1000, 1100])
+    assert {name: len(a) for name, a in objects.get_arrays(record.latency_object).items()} == {
+        "array": 200,
+        "start_2": 300,
+    }
+    assert "start-failed" in {finding.code for finding in record.findings}
+    (again,) = recall(record, objects).measurement.further[:1]
+    assert np.array_equal(again.bench.samples_ns, FURTHER[0].bench.samples_ns)
+
+
+def test_a_record_from_before_starts_were_counted_is_judged_again(objects):
+    record = finished(objects, measured())
+    old = replace(record, latency_starts=None, latency_start_medians_ns=None, rules_version=2)
+    (again,) = judge_again([old], objects)
+    assert {change.field: change.new for change in again.changes} == {
+        "latency_starts": 1,
+        "latency_start_medians_ns": [1000],
+    }
+
+
+def test_the_file_that_ships_is_kept_with_cells_that_are_ok(objects, tmp_path):
+    import hashlib
+
+    file = tmp_path / "m.tflite"
+    file.write_bytes(b"weights")
+    built = replace(model().artifact, path=file, sha256=hashlib.sha256(b"weights").hexdigest())
+    record = finished(objects, measured(), model(artifact=built))
+    assert objects.get_array(record.artifact_object).tobytes() == b"weights"
+    # What the board was given instead, such as a plan, is not what ships.
+    pushed = model(artifact=replace(model().artifact, path=tmp_path / "plan"))
+    adapted = finished(objects, measured(adaptation=Adaptation(artifact=built)), pushed)
+    assert adapted.artifact_object == record.artifact_object
+    assert finished(objects, measured(np.roll(OUTPUTS, 1, axis=1)), model(artifact=built)).artifact_object is None
+    file.write_bytes(b"other")
+    assert finished(objects, measured(), model(artifact=built)).artifact_object is None
 
 
 def test_the_record_names_what_it_was_judged_by(objects):
@@ -124,11 +208,34 @@ def test_a_failed_cell_names_nothing_that_tables_show(objects):
     assert recall(record, objects).measurement.evaluated.outputs[0].shape == (COUNT, 10)
 
 
-def test_bounds_that_nobody_changed_are_those_of_the_day(objects):
-    unchanged, changed = finished(objects, measured()), finished(objects, *CELLS["bounds of its own"])
-    assert objects.get_json(unchanged.tensors_object)["tolerance"] == {}
-    assert objects.get_json(changed.tensors_object)["tolerance"] == {"float_nrmse": 0.5}
-    assert recall(changed, objects).model.tolerance == Tolerance(float_nrmse=0.5)
+def test_a_reference_with_its_companion_and_the_ops_come_back_as_they_were(objects):
+    grounds = recall(finished(objects, measured(ops=OPS), TWIN), objects)
+    assert grounds.model.reference.kind == "twin" and grounds.model.arithmetic == ("integer",)
+    assert np.array_equal(grounds.model.reference.companions[0], OUTPUTS + 0.01)
+    first, second, third = grounds.measurement.ops.ops
+    assert first.off.tolist() == [90, 10] and second.whole == OPS.ops[1].whole and third.skipped == "no"
+    assert grounds.measurement.ops.unchecked == (7,)
+
+
+def test_what_was_stored_before_twins_is_judged_by_what_it_has_and_says_what_is_missing(objects):
+    """A record of rules 2: a runtime's stored outputs, no companions, bounds that are gone."""
+    io = replace(model().artifact.outputs[0], dtype="int8", scale=1 / 256, zero_point=-128)
+    stored = np.where(OUTPUTS > 0, 127, -128).astype(np.int8)
+    old = model(
+        artifact=replace(model().artifact, outputs=(io,)),
+        lsb=(1 / 256,),
+        reference=ReferenceOutputs(identity="tflite-runtime 2.14.0 BUILTIN_REF", outputs=(stored,)),
+    )
+    for outputs, verdict in ((stored, "ok"), (np.roll(stored, 1, axis=1), "undecided")):
+        record = finished(objects, measured(outputs), old)
+        tensors = objects.get_json(record.tensors_object)
+        del tensors["arithmetic"], tensors["exact"], tensors["scores"]
+        for name in ("companions", "kind", "trusted", "why"):
+            del tensors["reference"][name]
+        record.tensors_object = objects.put_json({**tensors, "tolerance": {"integer_lsb": 2}, "rounding_steps": [1.0]})
+        (again,) = judge_again([record], objects)
+        assert (again.problem, again.record.outcome) == (None, verdict)
+        assert "coarse, because the answers of its float twin were not kept" in again.record.reference_rule
 
 
 def test_a_record_from_before_says_what_is_missing(objects):

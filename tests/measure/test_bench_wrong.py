@@ -6,7 +6,9 @@ import pytest
 from benchmarks.bench_wrong import FLOAT, OLD, Runtimes, print_tables, run_bench
 from benchmarks.wrong.defects import DEFECTS
 from benchmarks.wrong.generated import generated
+from benchmarks.wrong.output_step import rounding_steps
 from benchmarks.wrong.subject import folder_subjects
+from harness.tflite.graph import read_graph
 from tests.support import tiny_model
 
 SUBJECTS = ("cnn-int8-pt", "attention-int8", "attention-hybrid", "autoencoder-int16")
@@ -65,3 +67,18 @@ def test_a_folder_of_models_is_measured_with_or_without_samples(tmp_path):
     assert (given.name, given.task, given.feeds[0].shape) == ("given", "none", (5, 16))
     assert np.array_equal(given.feeds[0], np.full((5, 16), -1, np.int8))
     assert (random.task, random.feeds[0].dtype) == ("multiclass", np.int8) and len(np.unique(random.feeds[0])) > 20
+
+
+def test_one_step_before_a_final_softmax_may_become_several_of_the_output():
+    tensors = [
+        tiny_model.Tensor(name="x", shape=(1, 4), dtype="int8", scale=0.1),
+        tiny_model.Tensor(name="y", shape=(1, 4), dtype="int8", scale=1 / 256, zero_point=-128),
+    ]
+    node = tiny_model.Node(op="SOFTMAX", inputs=(0,), outputs=(1,), options="SoftmaxOptions", fields={"Beta": 1.0})
+    graph = read_graph(tiny_model.build(tensors, [node], inputs=(0,), outputs=(1,)))
+    assert rounding_steps(graph) == (pytest.approx(0.25 * 0.1 * 256, rel=1e-6),)
+
+
+def test_other_outputs_allow_one_step():
+    assert rounding_steps(read_graph(tiny_model.int8_dense())) == (1.0,)
+    assert rounding_steps(read_graph(tiny_model.float_mlp())) == (1.0,)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.core.tensor import TensorIo
-from harness.measure.divergence import compare
-from harness.measure.finite import comparable, own_not_finite
+from harness.judge import cell
+from harness.measure.finite import defined, own_not_finite
 from harness.measure.rule import judge
-from harness.workloads.base import Tolerance
-from harness.workloads.metrics.registry import get_metric
+from harness.prepare.prepared import ReferenceOutputs
+from tests.judge.facts import OUTPUTS, context, measured, model
 
 RNG = np.random.default_rng(0)
 EXACT = RNG.normal(size=(80, 4))
@@ -37,7 +36,7 @@ def test_samples_on_which_the_model_says_nothing_are_found(value):
 @pytest.mark.parametrize("other", [*BAD, 0.5])
 def test_where_the_model_is_undefined_a_board_may_say_anything(value, other):
     reference, board = spoiled(EXACT, [3], value), spoiled(EXACT, [3], other)
-    ours, theirs = comparable(board, reference)
+    (ours,), (theirs,), _ = defined([board], [reference], [reference])
     assert np.array_equal(ours, theirs)
     assert verdict_of(board, reference) == "ok"
 
@@ -46,7 +45,7 @@ def test_where_the_model_is_undefined_a_board_may_say_anything(value, other):
 def test_what_only_the_board_gives_is_its_error(value):
     reference = spoiled(EXACT, [3], np.nan)
     assert verdict_of(spoiled(reference, [9], value), reference) == "wrong"
-    ours, _ = comparable(spoiled(reference, [9], value), reference)
+    (ours,), _, _ = defined([spoiled(reference, [9], value)], [reference], [reference])
     assert not np.isfinite(ours[9]).any()
 
 
@@ -56,9 +55,7 @@ def test_a_model_that_never_says_anything_cannot_tell():
 
 
 def test_the_comparison_with_a_reference_leaves_undefined_places_out():
-    reference = spoiled(EXACT, [3, 5], np.nan).astype(np.float32)
-    verdict = compare(
-        [reference], [reference], metric=get_metric("top1"), tolerance=Tolerance(),
-        io=[TensorIo(name="o", dtype="float32", shape=(1, 4))], lsb=[None], on_npu=False,
-    )  # fmt: skip
-    assert not verdict.wrong and verdict.nrmse == 0.0 and verdict.agreement == 1.0
+    outputs = spoiled(OUTPUTS, [3, 5], np.nan)
+    twin = ReferenceOutputs(identity="twin", outputs=(outputs,), kind="twin")
+    record = cell.judge(measured(outputs), model(reference=twin), context())
+    assert (record.outcome, record.nrmse, record.agreement) == ("ok", 0.0, 1.0)

@@ -13,6 +13,7 @@ from harness.measure.op_cases import MAX_SAMPLES, checkable, record_cases, unche
 from harness.measure.op_check import check_ops, judge_op
 from harness.tflite.cut.tree import read_tree, write_tree
 from harness.tflite.graph import read_graph
+from tests.support import tiny_model
 from tests.support.defect_cases import dense, summed
 from tests.support.host_runtime import RuntimeRefused
 from tests.support.small_nets import Net
@@ -267,7 +268,7 @@ def test_ops_run_alone_on_a_connected_board(make_board, cases, tmp_path):
         checked = check_ops(cases, alone, seconds_left=PLENTY)
         assert checked.verdict == "ok", checked.words
         with pytest.raises(WorkerFailure):
-            alone(b"\x10\0\0\0TFL3" + bytes(40), [SAMPLES[:2]])
+            alone(tiny_model.float_mlp(version=99), [np.zeros((2, 4), np.float32)])
         broken = dense("int8", per_channel=True)
         (outputs,) = alone(broken.model, broken.feeds)
         assert outputs.shape == (16, 6, 5)
@@ -283,7 +284,7 @@ def test_one_worker_runs_all_ops(make_board, cases, tmp_path, monkeypatch):
         check_ops(cases[:3], alone, seconds_left=PLENTY)
         assert len(opened) == 1
         with pytest.raises(WorkerFailure):
-            alone(b"no model", [SAMPLES[:2]])
+            alone(tiny_model.float_mlp(version=99), [np.zeros((2, 4), np.float32)])
         check_ops(cases[:3], alone, seconds_left=PLENTY)
         assert len(opened) == 2
 

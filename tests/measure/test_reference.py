@@ -7,17 +7,18 @@ import pytest
 
 from harness.boards.base import BackendSpec, Deadlines, WorkerFailure
 from harness.core.files import sha256_bytes
-from harness.measure.reference import LITERT_REF, TFLITE_REF, References
+from harness.measure.reference import LITERT_REF, TFLITE_REF, TWIN_IDENTITY, References, reference_count
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
+from harness.tflite.cut.edit import Editor
 from harness.tflite.cut.tree import read_tree, write_tree
-from harness.tflite.dequantize import dequantize_hybrid_weights
 from harness.tflite.dimensions import with_possible_dimensions
 from harness.tflite.graph import read_graph
-from harness.tflite.output_step import rounding_steps
 from harness.tflite.support import known_runtimes, runtime_supports
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import Tolerance
 from tests.support import tiny_model
+from tests.support.defect_cases import dense, summed
+from tests.support.small_nets import Net
+from tests.support.small_quantizer import calibrate, quantize
 from tests.support.tiny_model import Node, Tensor
 
 
@@ -41,7 +42,7 @@ def prepared(tmp_path, content):
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, 64, 0)
     base = PreparedModel(
-        workload="w", metric=None, tolerance=Tolerance(), recipe="as-is", seed=0, artifact=artifact,
+        workload="w", metric=None, recipe="as-is", seed=0, artifact=artifact,
         dataset_name="random", dataset_note="", dataset_digest="d", inputs=inputs, sample_ids=np.arange(64),
     )  # fmt: skip
     return with_graph_facts(base)
@@ -53,11 +54,17 @@ def references():
         yield references
 
 
-def test_integer_models_are_answered_by_tflite_runtime(references, tmp_path):
+def test_integer_models_are_judged_by_their_float_twin_and_have_exact_outputs_beside_it(references, tmp_path):
     model = references.add_reference(prepared(tmp_path, tiny_model.int8_dense()))
-    assert model.reference.identity == TFLITE_REF.identity == "tflite-runtime 2.14.0 BUILTIN_REF"
-    assert model.reference.outputs[0].dtype == np.int8
+    assert (model.reference.identity, model.reference.kind) == (TWIN_IDENTITY, "twin")
+    assert model.reference.outputs[0].dtype == model.reference.companions[0].dtype == np.float32
+    assert model.exact.identity == TFLITE_REF.identity == "tflite-runtime 2.14.0 BUILTIN_REF"
+    assert model.exact.outputs[0].dtype == np.int8
     assert model.findings == ()
+    scale, zero = model.artifact.outputs[0].scale, model.artifact.outputs[0].zero_point
+    exact = (model.exact.outputs[0].astype(float) - zero) * scale
+    assert np.abs(model.reference.outputs[0] - exact).max() <= 1.01 * scale
+    assert 0 < np.abs(model.reference.outputs[0] - model.reference.companions[0]).max() <= 0.51 * scale
 
 
 def test_a_bias_with_an_axis_that_it_has_not_is_read_with_the_one_that_it_has(references, tmp_path):
@@ -71,7 +78,8 @@ def test_a_bias_with_an_axis_that_it_has_not_is_read_with_the_one_that_it_has(re
         assert support.loads is False and "'b': its quantized_dimension is 3" in support.reasons[0]
     found = references.add_reference(prepared(tmp_path, odd))
     plain = references.add_reference(prepared(tmp_path, tiny_model.int8_dense()))
-    assert found.reference.identity == TFLITE_REF.identity and found.findings == ()
+    assert found.exact.identity == TFLITE_REF.identity and found.findings == ()
+    assert np.array_equal(found.exact.outputs[0], plain.exact.outputs[0])
     assert np.array_equal(found.reference.outputs[0], plain.reference.outputs[0])
     with pytest.raises(WorkerFailure, match="quantized_dimension must be in range"):
         board = references._board(TFLITE_REF)
@@ -97,7 +105,8 @@ def test_an_axis_that_could_be_any_is_left_alone():
 
 def test_float_models_are_answered_by_litert(references, tmp_path):
     model = references.add_reference(prepared(tmp_path, tiny_model.float_mlp()))
-    assert model.reference.identity == LITERT_REF.identity
+    assert (model.reference.identity, model.reference.kind) == (LITERT_REF.identity, "twin")
+    assert model.reference.companions is None and model.exact is None
     samples = np.load(model.inputs[0].path)
     assert np.allclose(model.reference.outputs[0].reshape(64, -1), tiny_model.float_mlp_reference(samples), atol=1e-5)
 
@@ -105,43 +114,72 @@ def test_float_models_are_answered_by_litert(references, tmp_path):
 def test_hybrid_models_are_answered_without_a_hybrid_kernel(references, tmp_path):
     content, weights = hybrid_dense()
     model = references.add_reference(prepared(tmp_path, content))
-    assert model.reference.identity == "ai-edge-litert 2.3.0 BUILTIN_REF on dequantized weights"
+    assert model.reference.identity == TWIN_IDENTITY and model.exact is None
+    assert model.reference.companions is not None  # what rounding the input costs is known, too
     samples = np.load(model.inputs[0].path).astype(np.float64)
     expected = samples @ (weights.astype(np.float64) * 0.01).T + np.arange(4)
     assert np.allclose(model.reference.outputs[0].reshape(64, 4), expected, atol=1e-5)
 
 
-def test_dequantized_weights_change_nothing_else():
-    content, weights = hybrid_dense()
-    twin = read_graph(dequantize_hybrid_weights(content))
-    assert [t.dtype for t in twin.tensors] == ["float32"] * 4
-    assert np.array_equal(twin.tensors[1].data(), (weights * np.float64(0.01)).astype(np.float32)) or np.allclose(
-        twin.tensors[1].data(), weights * 0.01, rtol=1e-6
-    )
-    assert [n.op for n in twin.nodes] == ["FULLY_CONNECTED"]
-
-
-def test_a_model_without_hybrid_nodes_has_nothing_to_dequantize():
-    assert dequantize_hybrid_weights(tiny_model.int8_dense()) is None
-
-
-def test_references_that_disagree_are_a_finding(references, tmp_path, monkeypatch):
+def test_reference_kernels_that_differ_from_the_twin_are_not_exact(references, tmp_path, monkeypatch):
     model = prepared(tmp_path, tiny_model.int8_dense())
     ask = References._ask
 
-    def one_is_off(self, oracle, model, count, findings):
+    def off(self, oracle, model, count, findings):
         (outputs,) = ask(self, oracle, model, count, findings)
-        return (np.clip(outputs.astype(int) + 5, -128, 127).astype(np.int8),) if oracle == LITERT_REF else (outputs,)
+        return (np.clip(outputs.astype(int) + 5, -128, 127).astype(np.int8),)
 
-    monkeypatch.setattr(References, "_ask", one_is_off)
-    finding = next(f for f in references.add_reference(model).findings if f.code == "references-disagree")
-    assert "ai-edge-litert" in finding.what and "tflite-runtime" in finding.what
+    monkeypatch.setattr(References, "_ask", off)
+    model = references.add_reference(model)
+    assert model.exact is None and model.reference.identity == TWIN_IDENTITY
+    (finding,) = [f for f in model.findings if f.code == "references-disagree"]
+    assert "differs from float twin" in finding.what and "tflite-runtime" in finding.what
+
+
+def test_kernels_that_are_known_to_err_are_not_exact(references, tmp_path):
+    for case in (summed("int8"), dense("int8", per_channel=True)):
+        model = references.add_reference(prepared(tmp_path, case.model))
+        assert model.reference.kind == "twin" and model.exact is None, case.name
+        assert model.findings == ()
+
+
+def test_a_model_without_a_twin_is_answered_by_a_runtime_and_says_why(references, tmp_path):
+    editor = Editor()
+    x = editor.tensor("x", (1, 4), "int8", scales=[0.1])
+    y = editor.tensor("y", (1, 4), "int32")
+    editor.add("CAST", [x], [y], options="CastOptions", fields={"in_data_type": 9, "out_data_type": 2})
+    model = references.add_reference(prepared(tmp_path, write_tree(editor.finish([x], [y]))))
+    assert (model.reference.kind, model.reference.companions) == ("runtime", None)
+    assert "CAST reads stored integers" in model.reference.why
+    assert [f.code for f in model.findings] == ["no-float-twin"]
+
+
+def test_a_choice_has_the_scores_behind_it(references, tmp_path, litert):
+    net = Net((8, 8, 3))
+    choice = net.model(net.arg_max(net.conv(net.conv(net.inputs[0], 8), 4, activation=None)))
+    samples = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype(np.float32)
+    model = references.add_reference(prepared(tmp_path, quantize(choice, calibrate(choice, [samples], litert))))
+    assert np.issubdtype(model.reference.outputs[0].dtype, np.integer)
+    scores = model.scores
+    assert scores.reference.kind == "twin" and scores.reference.outputs[0].dtype == np.float32
+    assert scores.artifact.outputs[0].dtype == "int8" and scores.lsb[0] > 0 and scores.inputs == model.inputs
+    assert np.array_equal(scores.reference.outputs[0].argmax(-1), model.reference.outputs[0])
+
+
+def test_large_outputs_have_fewer_reference_samples(tmp_path):
+    model = prepared(tmp_path, tiny_model.int8_dense())
+    assert reference_count(model) == 64
+    wide = dataclasses.replace(model.artifact.outputs[0], shape=(1, 512, 512, 4))
+    many = dataclasses.replace(model.inputs[0], count=1000)
+    large = dataclasses.replace(model, artifact=dataclasses.replace(model.artifact, outputs=(wide,)), inputs=(many,))
+    assert reference_count(large) == 64
+    assert reference_count(dataclasses.replace(model, inputs=(many,))) == 256
 
 
 def test_a_model_that_no_reference_can_run_says_so(references, tmp_path):
     model = references.add_reference(prepared(tmp_path, tiny_model.float_mlp(version=99)))
     assert model.reference is None
-    assert {f.code for f in model.findings} == {"no-reference", "reference-unavailable"}
+    assert {f.code for f in model.findings} == {"no-reference", "reference-unavailable", "no-float-twin"}
 
 
 def test_answers_are_cached_by_content(references, tmp_path, monkeypatch):
@@ -149,7 +187,8 @@ def test_answers_are_cached_by_content(references, tmp_path, monkeypatch):
     first = references.add_reference(model).reference
     monkeypatch.setattr(References, "_run", lambda *_: pytest.fail("asked again"))
     again = references.add_reference(dataclasses.replace(model)).reference
-    assert np.array_equal(first.outputs[0], again.outputs[0])
+    assert np.array_equal(first.outputs[0], again.outputs[0]) and first.identity == again.identity
+    assert np.array_equal(first.companions[0], again.companions[0])
 
 
 @pytest.mark.parametrize(
@@ -161,23 +200,8 @@ def test_damaged_files_of_the_cache_are_made_again_and_blame_nobody(references, 
     model = prepared(tmp_path, content)
     first = references.add_reference(model).reference
     cached = [p for p in (tmp_path / "cache").rglob("*") if p.suffix in (".npz", ".tflite")]
-    assert sorted(path.suffix for path in cached) == [".npz", ".npz", ".tflite"]
+    assert sorted(path.suffix for path in cached) == [".npz", ".tflite", ".tflite"]
     for path in cached:
         path.write_bytes(damage(path.read_bytes()))
     again = references.add_reference(model)
     assert np.array_equal(again.reference.outputs[0], first.outputs[0]) and again.findings == ()
-
-
-def test_one_step_before_a_final_softmax_may_become_several_of_the_output():
-    tensors = [
-        Tensor(name="x", shape=(1, 4), dtype="int8", scale=0.1),
-        Tensor(name="y", shape=(1, 4), dtype="int8", scale=1 / 256, zero_point=-128),
-    ]
-    node = Node(op="SOFTMAX", inputs=(0,), outputs=(1,), options="SoftmaxOptions", fields={"Beta": 1.0})
-    graph = read_graph(tiny_model.build(tensors, [node], inputs=(0,), outputs=(1,)))
-    assert rounding_steps(graph) == (pytest.approx(0.25 * 0.1 * 256, rel=1e-6),)
-
-
-def test_other_outputs_allow_one_step():
-    assert rounding_steps(read_graph(tiny_model.int8_dense())) == (1.0,)
-    assert rounding_steps(read_graph(tiny_model.float_mlp())) == (1.0,)

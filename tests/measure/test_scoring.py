@@ -45,6 +45,7 @@ def test_a_regression_has_its_unit_and_direction():
     metric = get_metric("mean_absolute_error", unit="K")
     section = score([answers], COUNT, model(metric=metric, labels=answers + 0.5, float_answers=answers + 0.25))
     assert (section.metric_unit, section.metric_direction) == ("K", "lower")
+    assert (section.metric_title, section.metric_settings) == ("mean absolute error", {"unit": "K"})
     assert section.score == pytest.approx(0.5) and section.score_delta == pytest.approx(0.25)
     assert section.score_p < 0.001 and section.only_cell_right is None
 

@@ -108,7 +108,8 @@ def lab(tmp_path, monkeypatch):
             )
             execute([job], execution)
             store.finish_run(name)
-            result = RunResult(run=name, info=store.run(name), records=tuple(store.cells(run=name)), export=None)
+            records = tuple(store.cells(run=name))
+            result = RunResult(run=name, info=store.run(name), records=records, results=results, export=None)
         return night.judge(result)
 
     run.board, run.results = board, results

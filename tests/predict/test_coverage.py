@@ -228,7 +228,11 @@ def test_the_guides_files_work_as_printed(tmp_path, harness_cli):
         ),
         (("inputs: [0]", "option_set: [stryde_h]"), "did you mean stride_h?"),
         (("{offender}", "{offended}"), "placeholders are among"),
+        (("taken: [FULLY_CONNECTED]", "taken: [FulyConnected]"), "did you mean FULLY_CONNECTED?"),
+        (("inputs: [0]", "qqq: [0]"), "unknown field 'rules.0.qqq'; allowed here: batch_differs, "),
+        (("inputs: [0]", "imputs: [0]"), "unknown field 'rules.0.imputs'; did you mean inputs?"),
         (("name: mine", "name: yours"), "file and table have one name"),
+        (("name: mine", "name: yours"), "mine.yaml:1:7: name: found 'yours'; allowed: 'mine'"),
         (("source: the bench", "source: the bench\nbase: mine"), "cannot be a base of itself"),
         (("source: the bench", "source: the bench\nbase: none"), "unknown delegate table 'none'"),
         (("taken: [FULLY_CONNECTED]", "base: vx\ntaken: [UNIQUE]"), "which the base vx does not take"),
@@ -280,6 +284,17 @@ def test_rules_without_a_node_are_sentences(harness_cli):
         "output is int16 or int64",
     } <= texts
     assert "any operator that is not listed is refused too" in words
+
+
+def test_a_delegate_without_a_table_is_no_success(tmp_path, harness_cli):
+    profile = MINIMAL[: MINIMAL.index("backends:")]
+    delegate = "{path: /usr/lib/libvy_delegate.so, name: vy}"
+    (tmp_path / "board.yaml").write_text(
+        f"{profile}backends:\n  npu:\n    kernels: default\n    delegate: {delegate}\n"
+    )
+    result = harness_cli("devices", "coverage", "board", "--devices-dir", tmp_path)
+    assert result.code == 1 and "there is no table of the delegate vy" in result.out
+    assert "did the profile mean vx?" in result.out
 
 
 def test_a_device_without_delegate_has_no_coverage(harness_cli):

@@ -18,6 +18,7 @@ from harness.results.record import CellKey, CellRecord, FallbackOp, Fingerprint
 from harness.tflite.graph import read_graph
 from harness.tflite.memory import estimate_memory
 from tests.support import tiny_model
+from tests.support.defect_cases import dense, product, summed
 from tests.support.quantized_ops import make_case
 
 IMX = packaged_profile("imx8mp")
@@ -265,3 +266,29 @@ def test_harness_check_writes_json_on_stdout_and_nothing_else(harness_cli, model
 def test_harness_check_names_what_it_cannot_check(harness_cli, target, words):
     result = harness_cli("check", target, "--device", "imx8mp")
     assert result.code == 1 and words in result.err
+
+
+@pytest.mark.parametrize(
+    ("case", "runtime", "expected"),
+    [
+        (summed("int8"), OLD, {"cpu-ref": False, "cpu": True, "npu": True}),
+        (dense("int8", per_channel=True), OLD, {"cpu-ref": False, "cpu": True, "npu": True}),
+        (dense("int16", per_channel=True), OLD, {"cpu-ref": False, "cpu": False, "npu": False}),
+        (product(5), "ai-edge-litert 2.0.3", {"cpu-ref": True, "cpu": False, "npu": True}),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_runtimes_defects_are_foretold_where_its_own_kernels_run(case, runtime, expected):
+    """What the delegate takes is none of their business; int16 it leaves to them."""
+    found = {backend: prediction(case.model, backend=backend, runtime=runtime).right for backend in expected}
+    assert found == expected
+
+
+def test_a_delegate_that_sums_in_float16_says_so(tmp_path):
+    (tmp_path / "delegates").mkdir()
+    table = "name: half\ntitle: half floats\nsource: this test\ntaken: [FULLY_CONNECTED]\nfloat16_accumulation: true\n"
+    (tmp_path / "delegates" / "half.yaml").write_text(table)
+    spec = replace(backend_spec(IMX, "npu"), delegate_name="half")
+    for model, takes in ((tiny_model.int8_dense(), True), (summed("int8").model, False)):
+        found = predict(read_graph(model), len(model), IMX, spec, runtime=OLD, devices_option=tmp_path)
+        assert found.float16_accumulation is takes

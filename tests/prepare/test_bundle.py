@@ -17,7 +17,6 @@ from harness.prepare import bundle as bundle_module
 from harness.prepare.bundle import read_bundle, write_bundle
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 
 
@@ -41,10 +40,9 @@ def model(tmp_path) -> PreparedModel:
         outputs=(replace(io, name="out", shape=(1, 10)),),
         manifest={"packages": {"tensorflow": "2.21.0"}, "audit": {"findings": []}},
     )
-    return PreparedModel(
+    base = PreparedModel(
         workload="mnist-cnn",
         metric=get_metric("top1"),
-        tolerance=Tolerance(integer_lsb=2),
         recipe="ptq-int8-io",
         seed=3,
         artifact=artifact,
@@ -55,8 +53,15 @@ def model(tmp_path) -> PreparedModel:
         sample_ids=np.arange(6)[::-1].copy(),
         labels=np.array([1, 2, 3, 4, 5, 6]),
         reference=ReferenceOutputs(
-            identity="oracle 1", outputs=(np.ones((4, 10), np.int8), np.zeros((4, 1), np.float32))
+            identity="twin 1",
+            outputs=(np.ones((4, 10), np.float32), np.zeros((4, 1), np.float32)),
+            companions=(np.full((4, 10), 1.5, np.float32), np.zeros((4, 1), np.float32)),
+            kind="twin",
+            trusted=True,
+            why="because",
         ),
+        exact=ReferenceOutputs(identity="oracle 1", outputs=(np.ones((4, 10), np.int8), np.zeros((4, 1), np.float32))),
+        arithmetic=("index", "integer"),
         float_answers=np.array([0, 2, 2, 0, 1, 2]),
         float_identity="float oracle",
         lsb=(0.5,),
@@ -65,6 +70,7 @@ def model(tmp_path) -> PreparedModel:
         model_sha256="5" * 64,
         findings=(Finding(code="c", severity="warning", where="w", what="what", fix="fix"),),
     )
+    return replace(base, scores=replace(base, metric=None, lsb=(0.25,), exact=None))
 
 
 @pytest.fixture
@@ -75,7 +81,6 @@ def refused(model) -> PreparedModel:
     return PreparedModel(
         workload="mnist-cnn",
         metric=get_metric("top1"),
-        tolerance=Tolerance(),
         recipe="qat-int16x8",
         seed=3,
         artifact=artifact,
@@ -102,7 +107,7 @@ def test_a_model_comes_back_as_it_went(packed, model):
         "workload",
         "metric",
         "model_sha256",
-        "tolerance",
+        "arithmetic",
         "recipe",
         "seed",
         "dataset_name",
@@ -117,8 +122,16 @@ def test_a_model_comes_back_as_it_went(packed, model):
         assert getattr(back, name) == getattr(model, name), name
     for name in ("sample_ids", "labels", "float_answers"):
         assert same(getattr(back, name), getattr(model, name)), name
-    assert back.reference.identity == "oracle 1"
-    assert all(same(a, b) for a, b in zip(back.reference.outputs, model.reference.outputs, strict=True))
+    for mine, theirs in (
+        (back.reference, model.reference),
+        (back.exact, model.exact),
+        (back.scores.reference, model.reference),
+    ):
+        for name in ("identity", "kind", "trusted", "why"):
+            assert getattr(mine, name) == getattr(theirs, name), name
+        assert all(same(a, b) for a, b in zip(mine.outputs, theirs.outputs, strict=True))
+    assert same(back.reference.companions[0], model.reference.companions[0]) and back.exact.companions is None
+    assert back.scores.artifact.path.read_bytes() == b"TFL3 stand-in" and back.scores.lsb == (0.25,)
     assert replace(back.artifact, path=None) == replace(model.artifact, path=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import replace
 
@@ -11,11 +12,12 @@ import pytest
 from harness.reports import tables
 from harness.reports.charts import chart_points
 from harness.reports.console import make_console, print_report
+from harness.reports.csvs import csv_texts
 from harness.reports.markdown import markdown
-from harness.reports.report import Report, answer_title, answers_frame
+from harness.reports.report import Report
 from harness.reports.scores import delta_text, metric_title, score_head, score_text
 from harness.reports.seeds import seeds_table
-from harness.reports.summary import answers, summaries
+from harness.reports.summary import summaries
 from harness.reports.workbook import write_workbook
 from harness.results.record import OUTCOMES, CellRecord
 from tests.support.fixtures_results import MNIST, make_key, ok_record
@@ -76,18 +78,25 @@ def test_a_metric_whose_package_is_gone_keeps_its_name():
     assert metric_title("dice_loss") == "dice loss" and metric_title("f1_positive") == "F1"
 
 
-def test_the_answer_takes_the_least_error_and_what_is_within_a_percent_of_it(thermo):
-    [summary] = summaries(thermo)
-    chosen = {a.record.key.recipe: a.merits for a in answers(summary)}
-    assert chosen == {"ptq-default": ("fastest", "smallest"), "ptq-float32": ("best score",)}
-    assert answer_title([summary]) == "Which recipe to take, within 1 % of the best mean absolute error"
-    assert "mean absolute error (K, lower is better)" in answers_frame(summary).columns
+def test_tables_name_a_score_as_its_record_does(thermo):
+    foreign = [
+        replace(r, metric="dice_loss", metric_title="Dice loss (soft)", metric_settings={"unit": "K"}) for r in thermo
+    ]
+    assert score_head(foreign) == "Dice loss (soft) (K, lower is better)"
+    assert "Score: Dice loss (soft) (K, lower is better)" in printed(foreign)
 
 
-def test_one_headline_over_workloads_of_two_metrics(thermo, records):
-    both = summaries([*records, *thermo])
-    assert answer_title(both) == "Which recipe to take, within 1 % of the best score"
-    assert answer_title(both[:1]) == "Which recipe to take, within 1 point of the best accuracy"
+def test_unit_and_direction_stand_beside_scores_in_csv_and_seeds(thermo):
+    files = csv_texts(Report.of([*thermo, *(replace(r, key=replace(r.key, seed=1)) for r in thermo)]))
+    [summary] = [name for name in files if name.startswith("summary-")]
+    for name, columns in (
+        (summary, ("metric", "metric_title", "metric_unit", "metric_direction")),
+        ("seeds.csv", ("metric", "metric_head", "metric_unit", "metric_direction")),
+    ):
+        row = next(csv.DictReader(io.StringIO(files[name])))
+        values = [value for column in columns for key, value in row.items() if key.split(": ")[-1] == column]
+        title = "mean absolute error" + (" (K, lower is better)" if name == "seeds.csv" else "")
+        assert values == ["mean_absolute_error", title, "K", "lower"], name
 
 
 def test_console_and_markdown_say_what_the_score_is(thermo):
@@ -158,5 +167,6 @@ def test_what_did_not_end_well_is_a_problem_and_an_estimate_is_not():
 def test_only_what_is_ok_is_recommended_or_drawn():
     cells = [of_outcome(outcome) for outcome in OUTCOMES]
     [summary] = summaries(cells)
-    assert {a.record.outcome for a in answers(summary)} == {"ok"}
+    [answer] = Report.of(cells).answers
+    assert {c.record.outcome for c in answer.candidates} == {"ok"}
     assert chart_points([summary])["outcome"].unique().tolist() == ["ok"]

@@ -11,10 +11,10 @@ import pytest
 from harness.reports import fallback, tables
 from harness.reports.environment import environment_table
 from harness.reports.fields import NAMES
-from harness.reports.report import Report, answers_frame
+from harness.reports.report import Report
 from harness.reports.scores import share_delta_text, share_text
 from harness.reports.seeds import seeds_table
-from harness.reports.summary import answers, summaries
+from harness.reports.summary import summaries
 from harness.reports.values import clean, duration_text, placement_text
 from harness.results.record import CellRecord
 from harness.variants.recipe import ALL
@@ -167,36 +167,6 @@ def test_one_workload_on_two_datasets_gives_two_tables(records):
 def test_without_labels_the_agreement_stands_for_the_accuracy():
     record = replace(ok_record(make_key("mine.tflite", "as-is", "host-litert", "cpu"), (1, 0.9, 1.0)), accuracy=None)
     assert tables.cell_text(record).startswith("ok agreement 1.000 n=256\n")
-    assert [a.record for a in answers(summaries([record])[0])] == [record]
-
-
-# -- the headline --------------------------------------------------------------------------------------------------------
-
-
-def test_the_headline_names_the_fastest_and_smallest_within_a_point_of_the_best(mnist):
-    frame = answers_frame(mnist)
-    here = frame[frame["device / backend"] == column_of(mnist, "host-litert", "cpu")]
-    assert dict(zip(here["choice"], here["recipe"], strict=True)) == {
-        "fastest": "ptq-int8-io",
-        "smallest": "ptq-default",
-        "most accurate": "ft-float32",
-    }
-    assert "(n=1200), XNNPACK 6/6 nodes" in here["median latency"].iloc[0]
-
-
-def test_the_headline_leaves_out_what_is_less_accurate_or_not_ok(mnist):
-    for answer in answers(mnist):
-        assert answer.record.outcome == "ok"
-        same = [
-            r for r in mnist.records() if (r.key.device, r.key.backend) == (answer.column.device, answer.column.backend)
-        ]
-        best = max(r.accuracy for r in same if r.outcome == "ok")
-        assert answer.record.accuracy >= best - 0.01
-
-
-def test_a_device_on_which_nothing_is_ok_gets_no_recommendation():
-    record = CellRecord(key=make_key("w", "ptq-int8", "d", "cpu"), run=RUN, outcome="failed", reason="no answer")
-    assert answers(summaries([record])[0]) == []
 
 
 # -- long tables ---------------------------------------------------------------------------------------------------------

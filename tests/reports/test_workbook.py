@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import zipfile
 from dataclasses import replace
 
 import pytest
+from openpyxl.utils import get_column_letter
 
 from harness.core.errors import HarnessError
-from harness.reports.charts import POINT_COLUMNS, chart_points
+from harness.reports.charts import POINT_COLUMNS, _Labels, chart_points
 from harness.reports.fields import NAMES
 from harness.reports.report import Report
 from harness.reports.sheets import CELL_LIMIT
 from harness.reports.summary import summaries
+from harness.reports.summary_sheet import BLOCK
 from harness.reports.workbook import sheet_name, write_workbook
-from harness.results.record import CellRecord
+from harness.results.record import CellRecord, Finding
 from tests.support.fixtures_results import RUN, make_info, make_key, make_records, ok_record
 
 
@@ -60,26 +63,34 @@ def test_the_sheets_come_in_the_order_in_which_they_are_read(book):
 
 
 def test_the_answer_stands_first_with_all_that_a_latency_needs(book):
-    answer = table_of(book["Answer"], "device / backend")[3]
-    assert answer["device / backend"] == "host-litert / cpu (1 thread, device clock)"
-    assert (answer["choice"], answer["recipe"]) == ("fastest", "ptq-int8-io")
-    assert answer["median latency"] == "5.94 µs (n=1200), XNNPACK 6/6 nodes in 1 part"
+    sheet = book["Answer"]
+    texts = [row[0] for row in rows_of(sheet)]
+    assert "not MNIST" in texts[1]
+    said = "ship ptq-int8-io on cpu: -0.2 points, 3.1x faster, a quarter of the size"
+    assert f"mnist-cnn on digits-28x28, host-litert: {said}" in texts[2:6]
+    first = table_of(sheet, "role")[0]
+    assert (first["role"], first["recipe"], first["backend"]) == ("pick", "ptq-int8-io", "cpu")
+    assert first["median latency"] == "5.94 µs [5.90, 6.00] (n=1200), XNNPACK 6/6 nodes in 1 part"
 
 
 def test_a_summary_has_a_block_per_device_with_accuracy_latency_outcome_and_placement(book):
     rows = rows_of(book["Summary mnist-cnn"])
     assert rows[2][:3] == ["recipe", "size (bytes)", "host-litert / cpu-ref\n1 thread, device clock"]
     float32 = next(row for row in rows if row[0] == "ptq-float32")
-    assert float32[1:10] == [83_904, "ok", 0.9601, "[.9391, .9761] n=360", 0, 163.8, 176.904, 1200, "no delegate"]
+    assert float32[1:6] == [83_904, "ok", 0.9601, "[.9391, .9761] n=360", 0]
+    assert float32[6:10] == [163.8, "[163.8, 163.9]", 176.904, 1200]
+    assert float32[11] == "memory 61.0 MB with the runtime; no delegate"
 
 
 def test_unsupported_wrong_failed_and_not_run_are_told_apart_with_their_reasons(book):
     rows = {row[0]: row for row in rows_of(book["Summary mnist-cnn"])}
-    tflite, npu = 2 + 2 * 8, 2 + 3 * 8
-    assert rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + 7]
+    tflite, npu = 2 + 2 * len(BLOCK), 2 + 3 * len(BLOCK)
+    assert (
+        rows["ptq-default"][tflite] == "unsupported" and "version '12'" in rows["ptq-default"][tflite + len(BLOCK) - 1]
+    )
     assert rows["ptq-default"][tflite + 4] is None
-    assert rows["ptq-aeq-dyn8"][tflite] == "wrong" and "nrmse 1.31" in rows["ptq-aeq-dyn8"][tflite + 7]
-    assert rows["ft-float32"][npu] == "failed" and "was lost" in rows["ft-float32"][npu + 7]
+    assert rows["ptq-aeq-dyn8"][tflite] == "wrong" and "nrmse 1.31" in rows["ptq-aeq-dyn8"][tflite + len(BLOCK) - 1]
+    assert rows["ft-float32"][npu] == "failed" and "was lost" in rows["ft-float32"][npu + len(BLOCK) - 1]
     assert rows["ptq-aeq-dyn8"][npu] == "not run"
 
 
@@ -190,3 +201,48 @@ def test_a_full_disk_leaves_the_old_workbook(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["x.xlsx"]
+
+
+def test_charts_have_error_bars_from_the_sheet_of_points(book, exported_results):
+    with zipfile.ZipFile(exported_results / RUN / "comparison.xlsx") as archive:
+        chart = archive.read("xl/charts/chart1.xml").decode()
+    columns = {name: get_column_letter(POINT_COLUMNS.index(name) + 1) for name in POINT_COLUMNS[-6:]}
+    for name in ("score_below", "score_above", "latency_below_us", "latency_above_us"):
+        assert f"'Chart points'!${columns[name]}$3" in chart, name
+    point = table_of(book["Chart points"], POINT_COLUMNS[0])[0]
+    assert point["score_below"] == pytest.approx(0.021) and point["score_above"] == pytest.approx(0.016)
+    assert (point["latency_below_us"], point["latency_above_us"]) == pytest.approx((0.04, 0.055))
+
+
+def test_charts_lie_below_each_other(book):
+    for sheet in book.worksheets:
+        places = sorted((c.anchor._from.row, c.anchor.to.row) for c in sheet._charts)
+        assert all(first[1] < second[0] for first, second in itertools.pairwise(places)), sheet.title
+
+
+def test_labels_of_a_chart_do_not_lie_on_each_other():
+    room = _Labels(1.0, 1000.0, 0.9, 1.0, log=True)
+    assert room.take("ptq-int8-io", 10.0, 0.95)
+    assert not room.take("qat-int8-io", 11.0, 0.951)
+    assert room.take("qat-int8-io", 11.0, 0.99) and room.take("ptq-float32", 300.0, 0.95)
+
+
+def test_findings_of_severity_info_are_folded_under_the_others(tmp_path):
+    cells = make_records()
+    note = Finding(code="x", severity="info", where="here", what="worth knowing", fix="")
+    write_workbook(
+        Report.of([replace(cells[0], findings=[note, *cells[-6].findings]), *cells[1:]]), tmp_path / "x.xlsx"
+    )
+    sheet = read(tmp_path / "x.xlsx")["Findings"]
+    rows = [row[0].row for row in sheet.iter_rows() if row[0].value == "info"]
+    assert rows == [sheet.max_row]
+    assert sheet.row_dimensions[rows[0]].hidden and sheet.row_dimensions[rows[0]].outlineLevel == 1
+    assert any("1 finding of severity info is folded" in str(v) for row in rows_of(sheet) for v in row)
+
+
+def test_rows_are_never_higher_than_a_few_lines(tmp_path):
+    long = replace(make_records()[0], outcome="failed", reason="word " * 2000)
+    write_workbook(Report.of([long]), tmp_path / "x.xlsx")
+    for sheet in read(tmp_path / "x.xlsx").worksheets:
+        heights = [d.height for d in sheet.row_dimensions.values() if d.height is not None]
+        assert max(heights, default=0) <= 90, sheet.title

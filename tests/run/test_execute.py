@@ -21,7 +21,6 @@ from harness.run import device as device_module
 from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.variants.artifact import Artifact
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 from tests.support.fake_board import FakeBoard
 from tests.support.judged import assert_judged_the_same
@@ -49,7 +48,6 @@ def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
     return PreparedModel(
         workload="w",
         metric=get_metric("top1"),
-        tolerance=Tolerance(),
         recipe=recipe,
         seed=0,
         artifact=artifact,

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from harness.results.running import settled
 from harness.results.store import Store
 from tests.cli.test_cli import OFF
 from tests.support.tiny_model import float_mlp
@@ -129,3 +130,54 @@ def test_a_cell_that_failed_its_test_decides_over_a_board_that_is_off(suite, tmp
     result = suite("--device", "off", "--devices-dir", str(tmp_path), "--budget", "1s")
     assert result.returncode == pytest.ExitCode.TESTS_FAILED
     assert "1 failed" in result.stdout and "1 error" in result.stdout
+
+
+def test_a_board_that_is_off_is_an_error_also_where_the_cell_is_expected_to_fail(suite, tmp_path):
+    (tmp_path / "off.yaml").write_text(OFF)
+    (suite.folder / "expectations.yaml").write_text("- {cell: '*/*/off/*', outcome: unsupported, reason: too new}\n")
+    junit = tmp_path / "junit.xml"
+    result = suite("--device", "off", "--devices-dir", str(tmp_path), "--budget", "1s", f"--junitxml={junit}")
+    (case,) = ElementTree.parse(junit).iter("testcase")
+    assert case.find("error") is not None and case.find("failure") is None and case.find("skipped") is None
+    assert result.returncode == 6 and "Traceback" not in result.stdout
+
+
+def test_a_suite_finds_its_files_beside_it_from_any_folder(suite, tmp_path):
+    for name in ("tiny.tflite", "samples.npz"):
+        (tmp_path / name).rename(suite.folder / name)
+    (suite.folder / "test_tiny.py").write_text(SUITE.format(model="tiny.tflite", data="samples.npz"))
+    result = suite("--device", "host-litert", "--backend", "cpu-ref", "--co", "-q")
+    assert "test_cell[tiny/as-is/host-litert/cpu-ref]" in result.stdout
+
+
+def test_two_suites_of_one_name_and_two_models_are_refused(suite, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "tiny.tflite").write_bytes((tmp_path / "tiny.tflite").read_bytes())
+    text = SUITE.format(model=str(other / "tiny.tflite"), data=str(tmp_path / "samples.npz"))
+    (suite.folder / "test_other.py").write_text(text)
+    result = suite("--device", "host-litert", "--co", "-q")
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "would both be called 'tiny'" in result.stderr + result.stdout
+
+
+def test_one_model_on_two_data_sets_is_judged_on_each(suite, tmp_path):
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "few.npz", x_test=rng.normal(size=(33, 4)).astype(np.float32), y_test=rng.integers(0, 3, 33))
+    text = SUITE.format(model=str(tmp_path / "tiny.tflite"), data=str(tmp_path / "few.npz"))
+    (suite.folder / "test_few.py").write_text(text)
+    result = suite("--device", "host-litert", "--backend", "cpu-ref", "--budget", "2s")
+    assert "2 passed" in result.stdout, result.stdout
+    with Store.open(suite.results, create=False) as store:
+        assert sorted(c.samples for c in store.cells()) == [33, 40]
+
+
+def test_a_pytest_that_was_killed_leaves_an_interrupted_run(suite):
+    (suite.folder / "test_tiny.py").write_text(
+        (suite.folder / "test_tiny.py").read_text() + "\n    import os\n    os.kill(os.getpid(), 9)\n"
+    )
+    assert suite("--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s").returncode == -9
+    with Store.open(suite.results, create=False) as store:
+        (run,) = store.runs()
+        assert run.state == "running" and settled(store, run).state == "interrupted"
+        assert [c.outcome for c in store.cells(run=run.run)] == ["ok"]

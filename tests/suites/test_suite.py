@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import UserInputError
-from harness.results.record import CellKey, CellRecord
+from harness.results.record import CellKey, CellRecord, FallbackOp, Fingerprint
 from harness.suites.suite import (
+    EXPECTED_ERRORS,
     AccuracyDrop,
     CellFailed,
+    CellNotDelegated,
     CellUndecided,
     CellUnsupported,
     CellWrong,
@@ -42,6 +44,36 @@ def record(**fields):
 def test_each_bad_outcome_has_an_error_of_its_own_with_the_reason(outcome, error):
     with pytest.raises(error, match="is an estimate" if outcome == "estimated" else "because"):
         check_record(record(outcome=outcome), 0.02)
+
+
+def delegate_record(taken, **fields):
+    npu = Fingerprint(runtime="tflite-runtime 2.14.0", delegate="/usr/lib/libvx_delegate.so")
+    left = [FallbackOp(node=n, op="CONV_2D", reason="input is float32") for n in range(5 - (taken or 0))]
+    figures = {"delegate_name": "vx", "delegated_nodes": taken, "total_nodes": 5, "fallback": left, "fingerprint": npu}
+    return record(**{**figures, **fields})
+
+
+@pytest.mark.parametrize("foreseen", [False, True])
+def test_a_delegate_that_took_nothing_is_no_pass_foreseen_or_not(foreseen):
+    cell = delegate_record(0, prediction={"delegated_nodes": 0} if foreseen else None)
+    with pytest.raises(CellNotDelegated, match=r"vx took 0 of 5 nodes.*input is float32") as raised:
+        check_record(cell, 0.02)
+    assert ("foretold" in str(raised.value)) == foreseen
+
+
+def test_a_delegate_that_took_a_node_or_does_not_tell_passes_and_so_does_a_cpu():
+    assert check_record(delegate_record(1), 0.02) is None
+    assert check_record(delegate_record(None), 0.02) is None
+    assert check_record(record(delegated_nodes=0, total_nodes=5), 0.02) is None
+
+
+def test_wrong_outputs_weigh_more_than_a_delegate_that_took_nothing():
+    with pytest.raises(CellWrong):
+        check_record(delegate_record(0, outcome="wrong"), 0.02)
+
+
+def test_every_outcome_that_may_be_expected_has_its_error():
+    assert EXPECTED_ERRORS["not-delegated"] is CellNotDelegated and EXPECTED_ERRORS["undecided"] is CellUndecided
 
 
 def test_an_accuracy_drop_beyond_the_bound_is_told_with_its_figures():

@@ -25,7 +25,6 @@ from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.session.conclude import add_cross_findings
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import Tolerance
 from tests.support.judged import assert_judged_the_same
 
 
@@ -55,7 +54,6 @@ def prepare_mcu(mcu_cache: Path, tmp_path: Path) -> Callable[..., PreparedModel]
             PreparedModel(
                 workload="w",
                 metric=None,
-                tolerance=Tolerance(),
                 recipe=recipe,
                 seed=0,
                 artifact=artifact,

@@ -103,6 +103,10 @@ def sequence_models(keras):
     pooled = layers.GlobalAveragePooling1D()
     return {
         "lstm": recurrent(layers.LSTM(6)),
+        # Its batch is fixed, as Keras wants it of a layer that keeps its state between calls.
+        "lstm-stateful": keras.Sequential(
+            [keras.Input(batch_shape=(1, 6, 8)), layers.LSTM(6, stateful=True), layers.Dense(10, activation="softmax")]
+        ),
         "lstm-both-ways": recurrent(layers.Bidirectional(layers.LSTM(6))),
         "gru": recurrent(layers.GRU(6)),
         "gru-unrolled": recurrent(layers.GRU(6, unroll=True)),
@@ -137,7 +141,9 @@ def save(folder):
         labels = rng.integers(0, 2 if model.output_shape[-1] == 1 else 10, COUNT)
         labels[:10] = np.arange(10) % (2 if model.output_shape[-1] == 1 else 10)
         np.savez(folder / f"{name}.npz", x_train=x, y_train=labels, x_test=x, y_test=labels)
-        np.save(folder / f"{name}.expected.npy", model.predict(x, verbose=0))
+        for layer in (layer for layer in model.layers if getattr(layer, "stateful", False)):
+            layer.stateful = False  # every sample starts from the initial state
+        np.save(folder / f"{name}.expected.npy", model.predict(x, verbose=0, batch_size=model.input_shape[0] or 32))
         (folder / name).mkdir()
         leave(load_keras_model(folder / f"{name}.keras"), x.astype(np.float32), folder / name)
 

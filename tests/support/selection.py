@@ -27,6 +27,7 @@ SLOW_FIXTURES = {
     "aarch64_standin": "a cross compiler",
     "sanitized_standin": "a sanitized build",
     "vela_env": "an environment with Vela",
+    "verdicts": "an environment for each known runtime",
     "wheel": "the wheel",
 }
 #: files in which every test is slow, under tests/: why
@@ -49,13 +50,21 @@ SLOW_FILES = {
     "boards/linux/test_vendor_benchmark.py": "whole cells",
     "cli/test_firmware_cli.py": "cross compilers",
     "devices/test_fast_kernels.py": "emulated cores",
+    "devices/test_kernels_reference.py": "thousands of one-op models",
     "devices/test_kernels_safety.py": "sanitized builds",
     "devices/test_npu_*.py": "whole cells",
     "envs/test_hostenv.py": "environments are made",
     "nightly/test_night.py": "whole nights",
     "suites/test_baseline.py": "whole runs",
+    "measure/test_bench_wrong.py": "planted defects in whole networks",
+    "measure/test_rescaled.py": "thousands of scores",
+    "run/test_question.py": "whole runs",
+    "suites/test_guide.py": "whole runs",
+    "suites/test_parallel.py": "whole runs",
     "suites/test_pytest_plugin*.py": "whole runs",
+    "tflite/plan/test_plan_reference.py": "random networks on two runtimes",
     "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
+    "variants/test_build_faults.py": "workers whose deadlines pass",
 }
 #: the files that take longest, longest first: started last, one of them would keep the others' processes waiting
 LONGEST_FILES = (

@@ -131,6 +131,7 @@ def test_the_silent_failures_are_among_the_cases(verdicts):
     assert verdicts["ai-edge-litert", "2.3.0", key, "reference"] == "right"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runtime", "version"), known_runtimes())
 def test_op_versions_in_the_data_files_are_those_of_the_runtimes(runtime, version):
     told = probe(str(ensure_runtime_env(f"{runtime}=={version}").python), runtime, version)

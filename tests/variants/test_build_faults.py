@@ -257,14 +257,14 @@ def test_a_refusal_in_words_that_are_not_todays_is_asked_for_again(faulty, monke
 
 
 def test_a_copy_that_is_refused_is_tried_with_the_other_keras(faulty, monkeypatch):
-    monkeypatch.setattr("harness.variants.build.build.readers", lambda workload, recipe: (2, 3))
+    monkeypatch.setattr("harness.variants.build.tasks.readers", lambda workload, recipe: (2, 3))
     refuse = (
         "from harness.workloads.keras.translate import refused\n"
         "    if job['keras'] == 2: raise refused('gate', 'differs')"
     )
     artifact = faulty(refuse)[0].artifact
     assert artifact.path and artifact.manifest["keras"] == 3
-    monkeypatch.setattr("harness.variants.build.build.readers", lambda workload, recipe: (2,))
+    monkeypatch.setattr("harness.variants.build.tasks.readers", lambda workload, recipe: (2,))
     artifact = faulty(refuse, recipes=("ptq-int8",))[0].artifact
     assert artifact.refused.startswith("layer 'gate' differs, so there is no copy in Keras 2")
     assert "ptq recipes" in artifact.refused

@@ -18,6 +18,7 @@ BUILT = {
     "nested": ("ptq-float32", "ptq-int8-io", "qat-int8-io"),
     "lstm": ("ptq-float32", "ptq-int8-io", "qat-int8-io"),
     "lstm-hard-sigmoid": ("ptq-float32", "ft-float32"),
+    "lstm-stateful": ("ptq-float32", "ptq-int8-io"),
     "gru": ("ptq-float32", "ptq-int8-io", "qat-int8-io"),
     "hard-sigmoid": ("ptq-float32", "ptq-int8-io", "qat-int8-io"),
     "arithmetic": ("ptq-float32", "ptq-aeq-static8"),
@@ -27,7 +28,7 @@ BUILT = {
     "sigmoid-behind-reshape": ("ptq-float32", "qat-int8-io"),
 }
 FLOATS = [(name, recipe) for name, recipes in BUILT.items() for recipe in recipes if recipe.startswith("ptq-float32")]
-INTEGERS = [(n, "ptq-int8-io") for n in ("nested", "lstm", "hard-sigmoid", "uint8-input", "words")]
+INTEGERS = [(n, "ptq-int8-io") for n in ("nested", "lstm", "lstm-stateful", "hard-sigmoid", "uint8-input", "words")]
 INTEGERS += [("arithmetic", "ptq-aeq-static8")]
 TRAINED = [(n, "qat-int8-io") for n in ("nested", "augmented", "sigmoid-behind-reshape")] + [
     ("lstm-hard-sigmoid", "ft-float32")

@@ -1,9 +1,16 @@
 """Recipes are data: names, the published sets, globs, and the quantizers written inside qat-q[...]."""
 
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
 import pytest
 
 from harness.core.errors import UserInputError
+from harness.variants import recipe as recipe_module
 from harness.variants.recipe import ALL, CORE, parse_quantizer, parse_recipe, select_recipes
+from tests.support.places import ROOT
 
 
 def test_core_is_the_published_set():
@@ -94,3 +101,35 @@ def test_a_wrong_quantizer_is_refused(text):
 )
 def test_what_a_recipe_promises(name, arithmetic):
     assert parse_recipe(name).promised_arithmetic == arithmetic
+
+
+def with_row(tmp_path, table: str, row: str):
+    """The module of recipes as it is with one more row in a table."""
+    source = Path(recipe_module.__file__).read_text()
+    start = source.index(f"{table}: dict")
+    end = source.index("    )\n}", start)
+    path = tmp_path / "more_recipes.py"
+    path.write_text(f"{source[:end]}        {row.strip()}\n{source[end:]}")
+    spec = importlib.util.spec_from_file_location("more_recipes", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["more_recipes"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_guides_row_is_all_that_a_conversion_needs(tmp_path):
+    page = (ROOT / "docs" / "guides" / "adding-a-recipe.md").read_text()
+    [row] = re.findall(r"```python\n(.*?)```", page, re.S)
+    more = with_row(tmp_path, "CONVERSIONS", row)
+    assert list(more.ALL) == [*ALL, "ptq-wo4"]
+    assert [r.name for r in more.select_recipes(["ptq-wo*"])] == ["ptq-wo8", "ptq-wo4"]
+    assert "ptq-wo4" in [r.name for r in more.select_recipes(["all"])]
+    assert more.parse_recipe("qat-wo4").conversion.aeq_recipe == "weight_only_wi4_afp32"
+    with pytest.raises(UserInputError, match="did you mean ptq-wo4"):
+        more.parse_recipe("ptq-w04")
+
+
+def test_a_training_is_one_row_too(tmp_path):
+    more = with_row(tmp_path, "TRAININGS", 'Training(name="ft-dense", base="finetune", scope="dense"),')
+    assert list(more.ALL) == [*ALL, "ft-dense-float32", "ft-dense-int8-io"]
+    assert [r.name for r in more.select_recipes(["ft-dense-*"])] == ["ft-dense-float32", "ft-dense-int8-io"]

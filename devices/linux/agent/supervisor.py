@@ -7,6 +7,7 @@ import signal
 import sys
 
 from agent.caches import GraphCaches, wants_cache, with_cache, with_cache_text
+from agent.copies import Copies
 from agent.errors import HostGone, ProtocolError, Refused, WorkerEnded
 from agent.facts import board_facts, vendor_benchmark
 from agent.forks import Forks
@@ -29,6 +30,7 @@ class Supervisor:
         self.module = None
         self.loop = Loop(frames)
         self.store = Store(root)
+        self.copies = Copies(self.store)
         self.caches = GraphCaches(root)
         self.workers = Workers(self.loop, self.caches)
         self.forks = Forks(self.loop, archive)
@@ -112,6 +114,7 @@ class Supervisor:
         """Starts a worker."""
         if self.module is None:
             raise Refused("protocol", "open before hello")
+        self.copies.keep_only(self.workers.cells)
         backend, folder = self.place_cache(request["backend"])
         ident = self.starts.open(self.module, backend, folder, float(request["deadline_s"]))
         self.loop.reply(dict(self.workers.get(ident).start_facts(), type="ok", worker=ident))
@@ -122,7 +125,7 @@ class Supervisor:
         self.workers.get(ident)
         inner = {k: v for k, v in request.items() if k not in ("worker", "deadline_s")}
         if "model" in request:
-            inner["path"] = self.store.need(request["model"])
+            inner["path"] = self.copies.of(ident, request["model"], self.loop.tick)
         if "inputs" in request:
             inner["paths"] = [self.store.need(sha256) for sha256 in request["inputs"]]
         header, payload = self.starts.ask(ident, inner, verb, float(request["deadline_s"]))
@@ -133,6 +136,7 @@ class Supervisor:
     def close(self, request):
         cell = self.workers.cells.get(request["worker"])
         log = self.workers.remove(request["worker"]) if cell else b""
+        self.copies.drop(request["worker"])
         self.workers.reap(self.forks.pids())
         answer = {"type": "ok"}
         if cell and cell.cache:
@@ -179,5 +183,6 @@ def supervise(archive, root, agent_sha256):
         sys.stderr.write("the host sent something that is no frame: %s\n" % error)
     finally:
         supervisor.workers.kill_all()
+        supervisor.copies.keep_only(())
         supervisor.forks.close()
         supervisor.caches.close()

@@ -52,6 +52,8 @@ class AgentOptions:
 class LinuxBoard(Board):
     """A board that runs models in the agent's workers."""
 
+    fresh_starts = True
+
     def __init__(
         self,
         *,

@@ -81,7 +81,7 @@ class McuWorker(Worker):
         assert answer is not None
         self._require_sizes("input", model.inputs, answer.input_bytes)
         self._require_sizes("output", model.outputs, answer.output_bytes)
-        self._model = model
+        self._model, self._batch = model, None  # another model leaves other room for samples
         return LoadResult(
             load_ns=self._board.clock.one_ns(answer.load_ticks), inputs=model.inputs, outputs=model.outputs
         )

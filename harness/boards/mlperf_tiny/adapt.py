@@ -73,9 +73,12 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
     """
     reference = model.reference
     if reference is not None:
-        outputs = reference.outputs[0]
-        rows = np.load(model.inputs[0].path, mmap_mode="r", allow_pickle=False)[: len(outputs)]
-        reference = replace(reference, outputs=(held.scores(np.asarray(rows), outputs),))
+        rows = np.load(model.inputs[0].path, mmap_mode="r", allow_pickle=False)[: len(reference.outputs[0])]
+        reference = replace(
+            reference,
+            outputs=(held.scores(np.asarray(rows), reference.outputs[0]),),
+            companions=reference.companions and (held.scores(np.asarray(rows), reference.companions[0]),),
+        )
     score = TensorIo(name="mean squared error", dtype="float32", shape=(1, 1))
     finding = Finding(
         code="score-only",
@@ -92,8 +95,8 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         labels=None,
         float_answers=None,
         metric=None,
-        lsb=(None,),
-        rounding_steps=(),
+        exact=None,
+        lsb=(RESULT_STEP,),
     )
     return answering, (finding,)
 
@@ -111,5 +114,6 @@ def _rounded(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tupl
         f"known to {hidden:.3g} LSB",
         fix="nothing can be done on this board",
     )
-    steps = tuple(step + hidden for step in model.rounding_steps or (1.0,))
-    return replace(model, rounding_steps=steps), (finding,)
+    # Cut off or rounded, a result may be a whole step of its own too low: N has to hold half of two of them.
+    steps = tuple(None if step is None else max(step, 2 * RESULT_STEP) for step in model.lsb)
+    return replace(model, lsb=steps), (finding,)

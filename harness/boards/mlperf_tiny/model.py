@@ -76,10 +76,16 @@ class HeldModel:
         return (sample.astype(np.float32) - self.input.zero_point) * np.float32(self.input.scale)
 
     def scores(self, samples: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-        """What the firmware answers with where it is `scored`, float32 [N, 1], of int8 inputs and outputs [N, ...]."""
+        """What the firmware answers with where it is `scored`, float32 [N, 1].
+
+        Args:
+            samples: int8 inputs, [N, ...].
+            outputs: [N, ...], as stored (int8), or real values already (floats).
+        """
         inputs = self.real(samples.reshape(len(samples), -1)).astype(np.float64)
         flat = outputs.reshape(len(outputs), -1).astype(np.float64)
-        found = (flat - self.output.zero_point) * self.output.scale
+        is_real = np.issubdtype(outputs.dtype, np.floating)
+        found = flat if is_real else (flat - self.output.zero_point) * self.output.scale
         return np.mean((found - inputs) ** 2, axis=1, keepdims=True).astype(np.float32)
 
 

@@ -6,19 +6,22 @@ folder of device profiles, then among those that came with the harness.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from harness.core import paths
 from harness.core.errors import UserInputError, unknown_name
+from harness.core.names import near_names
 from harness.tflite import schema
+
+if TYPE_CHECKING:
+    from harness.core.located_yaml import LocatedData
 
 _PACKAGED = Path(__file__).parent
 _SUFFIX = ".yaml"
@@ -45,10 +48,18 @@ def _names_by_letters() -> dict[str, str]:
 def _check_op(value: str) -> str:
     op = schema_op_name(value)
     if op is None:
-        raise PydanticCustomError(
-            "not_allowed", "{words}", {"words": "an operator of the .tflite schema, such as CONV_2D"}
-        )
+        raise _unknown_op(value)
     return op
+
+
+def _unknown_op(value: str) -> PydanticCustomError:
+    """The complaint about an operator, with the nearest ones; letters alone are compared, as they are when one is looked up."""
+    known = _names_by_letters()
+    near = near_names(_letters(value), known, most=2)
+    words = "an operator of the .tflite schema, such as CONV_2D"
+    if near:
+        words += f"; did you mean {' or '.join(known[letters] for letters in near)}?"
+    return PydanticCustomError("not_allowed", "{words}", {"words": words})
 
 
 def _check_dtype(value: str) -> str:
@@ -65,7 +76,7 @@ def _check_option(value: str) -> str:
 
 def _unknown(value: str, what: str, known: Iterable[str]) -> PydanticCustomError:
     """The complaint about a name, with the nearest one that is known."""
-    near = difflib.get_close_matches(value, sorted(known), n=1, cutoff=0.5)
+    near = near_names(value, known, most=1)
     return PydanticCustomError(
         "not_allowed", "{words}", {"words": what + (f"; did you mean {near[0]}?" if near else "")}
     )
@@ -158,6 +169,8 @@ class DelegateTable(_Part):
     #: custom operators that it takes, such as those that its vendor's compiler puts into a model
     taken_custom: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    #: it sums in float16, whatever the model's types are: outputs may be further from the model's definition
+    float16_accumulation: bool = False
     #: an option of the delegate itself that lists further operators to refuse, separated by commas
     refuse_option: str | None = None
 
@@ -185,13 +198,21 @@ def load_delegate_table(name: str, devices_option: str | os.PathLike[str] | None
     return _load(name, known_delegates(devices_option), 0)
 
 
+_RENAME = "file and table have one name, the one that profiles give the delegate"
+
+
+def _located(path: Path) -> LocatedData:
+    from harness.core.located_yaml import load_yaml
+
+    return load_yaml(path)
+
+
 @lru_cache(maxsize=64)
 def _read(path: Path, _version: tuple[int, int]) -> DelegateTable:
     """A table without its base. Reading YAML with positions takes 0.1 s, and a run asks once per cell."""
     from harness.core.located_errors import validate
-    from harness.core.located_yaml import load_yaml
 
-    return validate(DelegateTable, load_yaml(path))
+    return validate(DelegateTable, _located(path))
 
 
 def _load(name: str, known: Mapping[str, Path], depth: int) -> DelegateTable:
@@ -203,18 +224,23 @@ def _load(name: str, known: Mapping[str, Path], depth: int) -> DelegateTable:
         raise UserInputError(f"cannot be read: {error.strerror}", where=str(known[name])) from None
     table = _read(known[name], (facts.st_mtime_ns, facts.st_size))
     if table.name != name:
+        where = str(_located(known[name]).values[("name",)])
         raise UserInputError(
-            f"it says `name: {table.name}`", where=str(known[name]), hint="file and table have one name"
+            f"name: found {table.name!r}; allowed: {name!r}, which the file is called", where=where, hint=_RENAME
         )
     if table.base is None:
         return table
     if depth >= _MAX_BASES:
         raise UserInputError("its bases never end", where=str(known[name]), hint="a table cannot be a base of itself")
+    if table.base not in known:
+        error = unknown_name("delegate table", table.base, known)
+        raise UserInputError(f"base: {error.what}", where=str(_located(known[name]).values[("base",)]), hint=error.hint)
     base = _load(table.base, known, depth + 1)
     extra = [op for op in table.taken if op not in base.taken]
     if extra:
         what = f"`taken` names {', '.join(extra)}, which the base {table.base} does not take"
-        raise UserInputError(what, where=str(known[name]), hint="a table with a base narrows it")
+        where = str(_located(known[name]).values[("taken",)])
+        raise UserInputError(what, where=where, hint="a table with a base narrows it")
     return table.model_copy(
         update={"rules": base.rules + table.rules, "refused": tuple({*base.refused, *table.refused})}
     )

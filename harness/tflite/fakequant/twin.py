@@ -50,12 +50,14 @@ class Twin:
         activations: main subgraph's tensor -> its quantization, for every activation that is rounded.
         places: tensor of the model -> the tensor of the twin that holds its value, for the outputs of DEQUANTIZE.
         unrounded: activation -> the tensor of the twin that holds what its node computed, before it was rounded or clamped.
+        is_plain: nothing in the model is quantized: it is its own twin.
     """
 
     model: bytes
     activations: dict[int, Quantization]
     places: dict[int, int]
     unrounded: dict[int, int]
+    is_plain: bool = False
 
 
 def float_twin(model: bytes | memoryview, *, companion: bool = False) -> Twin:
@@ -80,7 +82,13 @@ def float_twin(model: bytes | memoryview, *, companion: bool = False) -> Twin:
     main.keep_interface()
     tree["signature_defs"] = tree["metadata"] = tree["metadata_buffer"] = None
     _drop_unused_buffers(tree)
-    return Twin(model=write_tree(tree), activations=main.activations, places=main.places, unrounded=main.unrounded)
+    return Twin(
+        model=write_tree(tree),
+        activations=main.activations,
+        places=main.places,
+        unrounded=main.unrounded,
+        is_plain=not any(part.is_quantized for part in parts),
+    )
 
 
 class _Subgraph:
@@ -96,6 +104,11 @@ class _Subgraph:
         self.activations: dict[int, Quantization] = {}
         self.places: dict[int, int] = {}
         self.unrounded: dict[int, int] = {}
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether any tensor stands for other numbers than it stores."""
+        return any(quantization is not None for quantization in self._quantizations)
 
     def convert(self) -> None:
         operators = self._subgraph.rows("operators")

@@ -11,11 +11,15 @@ from harness.core.finding import Finding
 from harness.tflite.arithmetic import is_integer, node_types, weights_of
 from harness.tflite.features import Features, newest_runtimes, runtime_supports
 from harness.tflite.graph import Graph, Node, Tensor, model_io
-from harness.variants.audit.ranges import FAKE_QUANTIZED, FOLDED
+from harness.variants.audit.ranges import FAKE_QUANTIZED, FOLDED, RecordedRanges
 from harness.variants.audit.report import TheoryRow
 from harness.variants.audit.theory import CARRYING_OPS, integer_extremes
 from harness.variants.recipe import Recipe
 
+#: findings about one runtime, which their `where` names as records do: `tflite-runtime 2.14.0`
+RUNTIME_CODES = frozenset({"runtime-refuses", "runtime-wrong"})
+#: types of values that are counted and not measured
+_COUNTING = frozenset({"int32", "int64", "uint32", "uint64", "bool", "string"})
 #: a stored scale further than this from the computed one is not a matter of rounding
 _ULP_LIMIT = 4.0
 #: the converter leaves weights with fewer elements than this in float when it quantizes dynamically
@@ -43,7 +47,7 @@ def tflite_findings(
     findings += _dynamic(graph)
     findings += _unused_levels(graph)
     findings += _theory(theory)
-    findings += _range_not_used(theory)
+    findings += _range_not_used(graph, theory, summary)
     findings += _relu_ranges(graph)
     if graph.subgraph_count > 1:
         findings.append(
@@ -155,7 +159,8 @@ def _io_types(graph: Graph, recipe: Recipe) -> list[Finding]:
     asked = recipe.conversion.io_type
     for side, tensors in zip(("input", "output"), model_io(graph), strict=True):
         for io in tensors:
-            if io.dtype != asked:
+            # Token numbers and class numbers are no quantized values: no converter option changes their type.
+            if io.dtype != asked and io.dtype not in _COUNTING:
                 findings.append(
                     Finding(
                         code="io-type",
@@ -343,9 +348,18 @@ def _theory(theory: list[TheoryRow]) -> list[Finding]:
     return findings
 
 
-def _range_not_used(theory: list[TheoryRow]) -> list[Finding]:
-    """Weights that were trained with one range and stored with another."""
-    anew = [row for row in theory if row.role == "weights" and row.source.endswith((FAKE_QUANTIZED, f"({FOLDED})"))]
+def _range_not_used(graph: Graph, theory: list[TheoryRow], summary: dict[str, Any] | None) -> list[Finding]:
+    """Weights that were trained with one range and stored with another; none where no range was trained."""
+    if summary is None:
+        return []
+    recorded = RecordedRanges(summary, graph)
+    anew = [
+        row
+        for row in theory
+        if row.role == "weights"
+        and row.source.endswith((FAKE_QUANTIZED, f"{FOLDED})"))
+        and recorded.learned_weights(graph.tensors[row.tensor]) is not None
+    ]
     if not anew:
         return []
     return [
@@ -354,7 +368,7 @@ def _range_not_used(theory: list[TheoryRow]) -> list[Finding]:
             severity="info",
             where=", ".join(f"tensor {row.tensor}" for row in anew),
             what="the converter measured these weights anew instead of taking over the range they were trained with: it folded a "
-            "BatchNormalization into them, or stores per-channel what was trained per-tensor",
+            "scaling (such as a BatchNormalization) into them, or stores per-channel what was trained per-tensor",
         )
     ]
 

@@ -12,8 +12,8 @@ from harness.tflite.arithmetic import weights_of
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.variants.audit.summary import short_name
 
-#: why a weight's scale is not the one it was trained with
-FOLDED = "BatchNormalization folded in"
+#: why a weight's scale is not the one it was trained with: the end of "BatchNormalization folded in"
+FOLDED = "folded in"
 FAKE_QUANTIZED = "fake-quantized kernel"
 
 #: last parts of variable names that bound an output: (lower, upper), in the order in which they apply
@@ -24,6 +24,39 @@ _OUTPUT_RANGES = (
     ("quantize_layer_min", "quantize_layer_max"),
 )
 
+#: layers that multiply by constants, which the converter folds into the kernel before or behind them
+_SCALING = frozenset(
+    {
+        "BatchNormalization",
+        "GroupNormalization",
+        "Lambda",
+        "LayerNormalization",
+        "Multiply",
+        "Normalization",
+        "Rescaling",
+        "SyncBatchNormalization",
+        "TFOpLambda",
+    }
+)
+#: layers that a constant factor commutes with, or that are nothing in inference: it is folded across them
+_PASSED = frozenset(
+    {
+        "ActivityRegularization",
+        "Cropping1D",
+        "Cropping2D",
+        "Dropout",
+        "Flatten",
+        "GaussianDropout",
+        "GaussianNoise",
+        "InputLayer",
+        "Permute",
+        "Reshape",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "ZeroPadding1D",
+        "ZeroPadding2D",
+    }
+)
 #: layers that join branches
 _MERGES = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
 
@@ -71,8 +104,9 @@ class RecordedRanges:
         layer = self.layer_of_weights(node)
         if layer is None:
             return "no layer of that name"
-        if self.folded_batch_norm(layer):
-            return FOLDED
+        scaling = self.folded_scaling(layer)
+        if scaling is not None:
+            return f"{scaling} {FOLDED}"
         learned, extremes = _learned_weights(layer), _kernel_extremes(layer)
         if learned is not None and learned.low.size in (1, channels) and (learned.low.size == channels or not extremes):
             return learned
@@ -92,15 +126,17 @@ class RecordedRanges:
                 return _learned_weights(layer)
         return None
 
-    def folded_batch_norm(self, layer: dict[str, Any]) -> bool:
-        """Does a BatchNormalization follow right behind this layer?
+    def folded_scaling(self, layer: dict[str, Any]) -> str | None:
+        """The class of a layer that only scales, right before or behind this one: the stored kernel then is not the trained one.
 
         In a model with branches the order of the layers does not tell what follows what; there any layer may have one.
         """
         if any(other["class"] in _MERGES for other in self.layers):
-            return any(other["class"] == "BatchNormalization" for other in self.layers)
-        following = self._position[layer["name"]] + 1
-        return following < len(self.layers) and self.layers[following]["class"] == "BatchNormalization"
+            return next((other["class"] for other in self.layers if other["class"] in _SCALING), None)
+        position = self._position[layer["name"]]
+        behind = self.layers[position + 1 :] if layer["activation"] in (None, "linear") else []
+        before = self.layers[:position][::-1]
+        return _next_scaling(behind) or _next_scaling(before)
 
     def activation(self, tensor: Tensor) -> RecordedRange | None:
         """The learned range of what a tensor holds."""
@@ -128,6 +164,21 @@ class RecordedRanges:
             if layer["class"] == "QuantizeLayer":
                 return _output_range(layer)
         return None
+
+
+def _next_scaling(layers: list[dict[str, Any]]) -> str | None:
+    """The class of the first layer that does something, where all it does is to scale.
+
+    Args:
+        layers: from a weighted layer away, nearest first.
+    """
+    for layer in layers:
+        if layer["class"] in _SCALING:
+            return layer["class"] if layer["activation"] in (None, "linear") else None
+        # What quantization wraps, or quantizes, stands between the factor and the kernel.
+        if layer["class"] not in _PASSED or layer["output_quantizer"] is not None:
+            return None
+    return None
 
 
 def _kernel(layer: dict[str, Any]) -> dict[str, Any] | None:

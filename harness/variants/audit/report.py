@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from harness.core.finding import Finding
 
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)

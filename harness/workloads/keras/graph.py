@@ -40,6 +40,13 @@ class KerasEnds:
     output_shape: tuple[int, ...] | None = None
 
 
+_SEVERAL_INPUTS = "convert it to .tflite yourself: `harness measure` runs those with several inputs"
+_SEVERAL_OUTPUTS = (
+    "save the part that the labels are of, such as keras.Model(model.inputs, model.outputs[0]); `harness measure` compares all "
+    "outputs of a .tflite that you convert yourself"
+)
+
+
 def keras_ends(file: KerasFile) -> KerasEnds:
     """Reads input and output off a model description.
 
@@ -56,9 +63,9 @@ def keras_ends(file: KerasFile) -> KerasEnds:
 
 def _ends(model: dict[str, Any], where: str) -> KerasEnds:
     graph = _Graph.of(model, where)
-    for what, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+    for what, names, hint in (("inputs", graph.inputs, _SEVERAL_INPUTS), ("outputs", graph.outputs, _SEVERAL_OUTPUTS)):
         if len(names) != 1:
-            raise UserInputError(f"the model has {len(names)} {what}, expected one", where=where)
+            raise UserInputError(f"the model has {len(names)} {what}, expected one", where=where, hint=hint)
     shape = graph.input_shape()
     output = graph.shape(graph.outputs[0], {graph.inputs[0]: shape})
     units = output[-1] if output else None

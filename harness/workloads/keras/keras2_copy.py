@@ -20,6 +20,7 @@ from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.load import rebuild_keras2
 from harness.workloads.keras.messages import explain
 from harness.workloads.keras.precision import as_input, to_float32
+from harness.workloads.keras.stateless import to_stateless
 from harness.workloads.keras.trace import trace
 from harness.workloads.keras.translate import CopyRefusedError, refused, to_keras2
 
@@ -64,6 +65,7 @@ def make_copy(path: Path, folder: Path) -> Any:
     file = read_keras_file(path)
     config = to_keras2(file.config, where=str(path), settings=_settings)
     to_float32(config, where=str(path))
+    to_stateless(config)
     try:
         model = rebuild_keras2(config, where=str(path))
     except UserInputError as error:

@@ -18,6 +18,7 @@ from harness.workloads.keras.env import import_keras3, import_tf
 from harness.workloads.keras.file import KerasFile, is_qat, read_keras_file
 from harness.workloads.keras.messages import explain
 from harness.workloads.keras.precision import to_float32
+from harness.workloads.keras.stateless import to_stateless
 from harness.workloads.keras.storage import check_storage, extract_weights, plain_copy
 
 _BOOKKEEPING = ("module", "registered_name", "build_config", "shared_object_id")
@@ -48,6 +49,7 @@ def _load_keras2(file: KerasFile) -> Any:
     config = plain_description(file.config)
     if not is_qat(file):
         to_float32(config, where=str(path))
+        to_stateless(config)
     model = rebuild_keras2(config, where=str(path), quantized=is_qat(file))
     try:
         _load_weights(model, file)
@@ -64,6 +66,7 @@ def _load_keras3(file: KerasFile) -> Any:
     path = file.path
     config = copy.deepcopy(file.config)
     to_float32(config, where=str(path))
+    to_stateless(config)
     keras = import_keras3().keras
     try:
         with tempfile.TemporaryDirectory(prefix="harness-model-") as folder:

@@ -47,6 +47,7 @@ class Paired:
         test: the test's name.
         only_baseline_right, only_cell_right: samples that one of the two alone got right; None where answers are not right or
             wrong.
+        low, high: ends of the difference's 95 % interval; None where the metric tells none.
     """
 
     delta: float
@@ -54,6 +55,8 @@ class Paired:
     test: str
     only_baseline_right: int | None = None
     only_cell_right: int | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

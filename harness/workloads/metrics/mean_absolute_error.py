@@ -52,14 +52,12 @@ class MeanAbsoluteError(Metric):
         return outputs.reshape(len(outputs), -1).astype(np.float32)
 
     def score(self, answers: np.ndarray, labels: np.ndarray) -> Scored:
-        from scipy.stats import t
-
         samples = same_number(answers, labels)
         errors = _errors(answers, labels)
         mean = float(errors.mean())
         if samples < 2:
             return Scored(value=mean, low=None, high=None, samples=samples)
-        reach = float(errors.std(ddof=1) / samples**0.5 * t.ppf(0.975, samples - 1))
+        reach = _reach(errors)
         return Scored(value=mean, low=max(0.0, mean - reach), high=mean + reach, samples=samples)
 
     def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
@@ -67,7 +65,11 @@ class MeanAbsoluteError(Metric):
         same_number(baseline, labels)
         difference = _errors(answers, labels) - _errors(baseline, labels)
         p, test = sign_flip_p(difference)
-        return Paired(delta=float(difference.mean()), p=p, test=test)
+        delta = float(difference.mean())
+        if len(difference) < 2:
+            return Paired(delta=delta, p=p, test=test)
+        reach = _reach(difference)
+        return Paired(delta=delta, p=p, test=test, low=delta - reach, high=delta + reach)
 
 
 def _errors(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -79,6 +81,13 @@ def _errors(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if answers.shape != labels.shape:
         raise ValueError(f"answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}")
     return np.abs(answers.astype(np.float64) - labels.astype(np.float64)).mean(axis=1)
+
+
+def _reach(values: np.ndarray) -> float:
+    """How far the 95 % interval of the mean of float64 [N >= 2] reaches to either side (Student 1908)."""
+    from scipy.stats import t
+
+    return float(values.std(ddof=1) / len(values) ** 0.5 * t.ppf(0.975, len(values) - 1))
 
 
 METRIC = MeanAbsoluteError()

@@ -14,6 +14,9 @@ import numpy as np
 from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
 from harness.workloads.metrics.classes import class_numbers, largest, scores_only
 
+#: the standard normal distribution's 97.5 % point
+_Z = 1.959963984540054
+
 
 @dataclass(frozen=True, kw_only=True)
 class Top1(Metric):
@@ -56,13 +59,26 @@ class Top1(Metric):
         only_baseline = int((baseline_right & ~cell_right).sum())
         only_cell = int((cell_right & ~baseline_right).sum())
         discordant = only_baseline + only_cell
+        low, high = difference_interval(only_baseline, only_cell, total)
         return Paired(
             delta=(only_cell - only_baseline) / total,
+            low=low,
+            high=high,
             p=float(binomtest(only_cell, discordant, 0.5).pvalue) if discordant else 1.0,
             test="exact McNemar",
             only_baseline_right=only_baseline,
             only_cell_right=only_cell,
         )
+
+
+def difference_interval(only_baseline: int, only_cell: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a paired difference of two shares, cell's minus baseline's (Bonett and Price 2012, Adjusted Wald
+    confidence interval for a difference of binomial proportions based on paired data). It has a width also where no sample is
+    judged differently: so many samples cannot show that none would be.
+    """
+    lost, won = (only_baseline + 1) / (total + 2), (only_cell + 1) / (total + 2)
+    reach = _Z * ((lost + won - (won - lost) ** 2) / (total + 2)) ** 0.5
+    return max(-1.0, won - lost - reach), min(1.0, won - lost + reach)
 
 
 METRIC = Top1()

@@ -28,7 +28,6 @@ from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.run.matrix import key_of
 from harness.tflite.vela import compiler as vela
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import Tolerance
 from harness.workloads.metrics.registry import get_metric
 from tests.support.judged import assert_judged_the_same
 
@@ -60,7 +59,6 @@ def prepared(path: Path) -> PreparedModel:
         PreparedModel(
             workload=path.stem,
             metric=get_metric("top1"),
-            tolerance=Tolerance(),
             recipe="as-is",
             seed=0,
             artifact=artifact,

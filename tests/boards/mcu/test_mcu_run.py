@@ -25,7 +25,7 @@ def test_a_cell_is_exact_counted_and_the_same_again(mcu_run, prepare_mcu):
     (record,) = mcu_run(model)
     assert (record.outcome, record.attempts, record.samples) == ("ok", 1, 8), record.reason
     assert record.time_basis == "guest-instructions"
-    assert record.reference == EXACT_REFERENCE and record.max_lsb_diff == 0 and record.reference_samples == 8
+    assert record.exact_reference == EXACT_REFERENCE and record.max_lsb_diff == 0 and record.reference_samples == 8
     assert record.latency_median_ns is None and record.first_invoke_ns is None and record.load_ns is None
     assert record.instructions_min <= record.instructions <= record.instructions_max and record.cycles is None
     assert record.counted_inferences == 8 + 3 and record.threads is None and record.counts_object
@@ -203,3 +203,19 @@ def _wide_model() -> bytes:
     ]
     node = tiny_model.Node(op="FULLY_CONNECTED", inputs=(0, 1, 2), outputs=(3,), options="FullyConnectedOptions")
     return tiny_model.build(tensors, [node], inputs=(0,), outputs=(3,), versions={"FULLY_CONNECTED": 4})
+
+
+def test_ops_are_asked_one_by_one_where_outputs_cannot_tell(mcu_run, prepare_mcu):
+    """Each op becomes a plan of its own; the board runs them all, and runs the next cell as before."""
+    model = prepare_mcu(tiny_model.mnist_cnn(), samples=8, reference=True)
+    flat = replace(model, reference=replace(model.reference, companions=_without_spread(model.reference.outputs)))
+    undecided, plain = mcu_run(flat, replace(model, recipe="ptq-int8-io"))
+    assert undecided.outcome == "ok" and undecided.op_check["verdict"] == "ok", undecided.reason
+    assert undecided.op_check["right"] == 3 and undecided.op_check["not_checked"] == []
+    assert "decided-by-ops" in {f.code for f in undecided.findings}
+    assert plain.outcome == "ok" and plain.max_lsb_diff == 0, plain.reason
+
+
+def _without_spread(outputs):
+    """Companions that are all the same: then the model's own error drowns what could be told."""
+    return tuple(np.zeros_like(values) for values in outputs)

@@ -10,7 +10,7 @@ from harness.workloads.keras.keras2_copy import TOLERANCE, difference
 COPIED = (
     "nested", "nested-shared", "nested-two-answers", "branches", "shared-layer", "arithmetic", "leaky-prelu", "norms",
     "augmented", "gelu", "mixed-precision", "uint8-input", "sigmoid-behind-reshape", "lstm", "lstm-both-ways", "gru",
-    "gru-unrolled", "attention", "words",
+    "lstm-stateful", "gru-unrolled", "attention", "words",
 )  # fmt: skip
 REFUSED = {
     "hard-sigmoid": "layer 'gate' (Dense) uses hard_sigmoid, which is another function in Keras 2",
