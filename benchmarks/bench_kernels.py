@@ -83,7 +83,7 @@ class Layer:
             self.channels,
             self.filter_height,
             self.filter_width,
-            1 if self.kind == "depthwise" else self.channels,
+            self.outputs // self.channels if self.kind == "depthwise" else self.channels,
             height,
             width,
             self.outputs,

@@ -2,14 +2,15 @@
 
     python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32]
 
-DIR holds `ad01_int8.tflite` and, for the residual network, `pretrainedResnet.h5` (MLPerf Tiny's); FILE has x_train, y_train,
-x_test, y_test of CIFAR-10 as uint8 or float. The residual network is quantized by the harness (recipe ptq-int8-io). Every
+DIR holds any of `ad01_int8.tflite`, `kws_ref_model.tflite`, `pretrainedResnet_quant.tflite`, `vww_96_int8.tflite` (MLPerf Tiny's)
+and `micro_speech_quantized.tflite` (TFLite Micro's), and, for --cifar, `pretrainedResnet.h5`; FILE has x_train, y_train, x_test,
+y_test of CIFAR-10 as uint8 or float. The residual network is then quantized by the harness (recipe ptq-int8-io). Every
 model goes the way of any cell: plan, serial upload, inference on the board, outputs against tflite-runtime's reference
 kernels (0 LSB apart, or the benchmark fails).
 
 TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million
-instructions, 2,260 bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4: ad01 at most 0.65 M, ResNet-8 at most 36 M,
-arenas at most those, code at most 32 KB. Exit status 1 when one is missed.
+instructions, 2,260 bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4 stand in `KNOWN`; code at most 64 KB with
+all ops. Exit status 1 when one is missed.
 """
 
 from __future__ import annotations
@@ -37,10 +38,15 @@ class Known:
 
 
 KNOWN = {
-    "ad01_int8": Known(reference_m=1.95, cmsis_nn_m=0.58, arena_bytes=2260, target_m=0.65),
-    "pretrainedResnet": Known(reference_m=107.5, cmsis_nn_m=29.9, arena_bytes=54340, target_m=36.0),
+    "ad01_int8": Known(reference_m=1.95, cmsis_nn_m=0.58, arena_bytes=768, target_m=0.455),
+    "pretrainedResnet": Known(reference_m=107.5, cmsis_nn_m=29.9, arena_bytes=50304, target_m=16.6),
+    "pretrainedResnet_quant": Known(reference_m=107.5, cmsis_nn_m=29.9, arena_bytes=50304, target_m=16.6),
+    "kws_ref_model": Known(reference_m=43.1, cmsis_nn_m=7.7, arena_bytes=16576, target_m=5.6),
+    "micro_speech_quantized": Known(reference_m=9.31, cmsis_nn_m=1.50, arena_bytes=6600, target_m=1.2),
+    # The same network as person_detect, trained by others: reference kernels and CMSIS-NN were counted on that one.
+    "vww_96_int8": Known(reference_m=95.89, cmsis_nn_m=22.93, arena_bytes=55360, target_m=18.0),
 }
-CODE_LIMIT_BYTES = 32 << 10
+CODE_LIMIT_BYTES = 64 << 10
 
 
 def main() -> int:
@@ -51,10 +57,14 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=32)
     options = parser.parse_args()
     devices = [word for core in options.core or ["m4"] for word in ("--device", f"cortex-{core}@qemu")]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         wanted = [*devices, "--samples", str(options.samples)]
-        cells = run(folder, ["measure", str(options.models / "ad01_int8.tflite"), *wanted])
+        cells = []
+        for name in KNOWN:
+            path = options.models / f"{name}.tflite"
+            if path.is_file():
+                cells += run(folder, ["measure", str(path), *wanted])
         if options.cifar:
             data = float_images(options.cifar, folder / "cifar10.npz")
             cells += run(

@@ -2,6 +2,7 @@
 
     python benchmarks/bench_wrong.py [--models DIR] [--built] [--only NAME] [--runtimes NAME==VERSION ...] [--no-defects]
         [--check-all-ops] [--json FILE]
+    python benchmarks/bench_wrong.py --tables FILE ...
 
 Models: networks of 15 designs, generated and quantized here (benchmarks/wrong/generated.py), the .tflite files of DIR (NAME.npz
 beside one has its samples), and with --built the published workloads in seven recipes. Runtimes: five versions as host
@@ -259,6 +260,17 @@ def _as_device(run: Runner):
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
+def read_results(files: Sequence[Path]) -> Result:
+    """What several measurements found together."""
+    result = Result()
+    for file in files:
+        stored = json.loads(file.read_text())
+        result.pairs += [Pair(**pair) for pair in stored["pairs"]]
+        result.found += [Found(**found) for found in stored["found"]]
+        result.skipped += stored["skipped"]
+    return result
+
+
 def print_tables(result: Result) -> bool:
     """Prints what was measured; returns whether every target was reached."""
     right = [pair for pair in result.pairs if not pair.known_bad]
@@ -357,7 +369,12 @@ def main() -> int:
         "--check-all-ops", action="store_true", help="asks the ops of every pair: are right ops ever wrong?"
     )
     parser.add_argument("--json", type=Path, help="also write every pair and every defect here")
+    parser.add_argument(
+        "--tables", type=Path, nargs="+", metavar="FILE", help="only prints the tables of files that --json wrote"
+    )
     arguments = parser.parse_args()
+    if arguments.tables:
+        return 0 if print_tables(read_results(arguments.tables)) else 1
     with Runtimes() as runtimes:
 
         def subjects() -> Iterator[Subject]:

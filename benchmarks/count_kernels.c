@@ -58,8 +58,8 @@ static int run(int fast, uint32_t scratch_bytes)
         return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
                             scratch_bytes, output);
     case CASE_DEPTHWISE * 2 + 1:
-        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
-                                      scratch_bytes, output);
+        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, bias, layer.folded,
+                                      scratch, scratch_bytes, output);
     case CASE_FULLY_CONNECTED * 2 + 1:
         return fast_fully_connected(&layer.dense, &layer.scales, input, weights, layer.folded, output);
     default:

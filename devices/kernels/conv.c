@@ -44,10 +44,8 @@ static int8_t *convolve_channels(const kn_conv_params *params, const kn_conv_sha
             uint32_t sum = convolve_pixel(params, shape, taps, image, weights);
             if (bias)
                 sum += (uint32_t)bias[channel];
-            const int32_t scale = scales->per_channel ? channel : 0;
-            *output++ =
-                kn_requantize_to_int8((int32_t)sum, scales->multipliers[scale], scales->shifts[scale], params->rounding,
-                                      params->output_offset, params->activation_min, params->activation_max);
+            *output++ = kn_finish_sum(scales, channel, sum, params->rounding, params->output_offset,
+                                      params->activation_min, params->activation_max);
         }
     }
     return output;

@@ -1,4 +1,4 @@
-/* The inner loop of CONV_2D and FULLY_CONNECTED: see taps.h. */
+/* The inner loop of CONV_2D and FULLY_CONNECTED, and the end of every sum: see taps.h. */
 #include "taps.h"
 
 /* A function of its own, with the few registers of small cores to itself, and four elements at a time: with less,
@@ -19,3 +19,11 @@ uint32_t kn_dot(const int8_t *input, const int8_t *weights, int32_t count, int32
         sum += (uint32_t)((*input++ + input_offset) * (*weights++ + weights_offset));
     return sum;
 }
+
+#if defined(__ARM_FEATURE_DSP)
+int8_t kn_finish_sum(const kn_channel_scales *scales, int32_t channel, uint32_t sum, int32_t rounding,
+                     int32_t zero_point, int32_t low, int32_t high)
+{
+    return kn_finish_sum_inline(scales, channel, sum, rounding, zero_point, low, high);
+}
+#endif

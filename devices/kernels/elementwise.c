@@ -56,16 +56,22 @@ static inline int8_t mul_one(const kn_mul_params *p, int32_t value1, int32_t val
                                  p->activation_max);
 }
 
+static void add_or_sub(const kn_add_params *params, const kn_broadcast *broadcast, const int8_t *input1,
+                       const int8_t *input2, int8_t *output, int32_t sign)
+{
+    FOR_EACH_PAIR(add_one(params, value1, value2, sign));
+}
+
 void kn_add(const kn_add_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
             int8_t *output)
 {
-    FOR_EACH_PAIR(add_one(params, value1, value2, 1));
+    add_or_sub(params, broadcast, input1, input2, output, 1);
 }
 
 void kn_sub(const kn_add_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
             int8_t *output)
 {
-    FOR_EACH_PAIR(add_one(params, value1, value2, -1));
+    add_or_sub(params, broadcast, input1, input2, output, -1);
 }
 
 void kn_mul(const kn_mul_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
@@ -74,12 +80,17 @@ void kn_mul(const kn_mul_params *params, const kn_broadcast *broadcast, const in
     FOR_EACH_PAIR(mul_one(params, value1, value2));
 }
 
+static void pick(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output, int larger)
+{
+    FOR_EACH_PAIR((value1 > value2) == larger ? value1 : value2);
+}
+
 void kn_maximum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output)
 {
-    FOR_EACH_PAIR(value1 > value2 ? value1 : value2);
+    pick(broadcast, input1, input2, output, 1);
 }
 
 void kn_minimum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output)
 {
-    FOR_EACH_PAIR(value1 < value2 ? value1 : value2);
+    pick(broadcast, input1, input2, output, 0);
 }

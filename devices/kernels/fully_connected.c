@@ -10,10 +10,8 @@ void kn_fully_connected(const kn_fully_connected_params *params, const kn_channe
         for (int32_t unit = 0; unit < params->outputs; ++unit, row += params->inputs) {
             uint32_t sum = bias ? (uint32_t)bias[unit] : 0u;
             sum += kn_dot(input, row, params->inputs, params->input_offset, params->weights_offset);
-            const int32_t scale = scales->per_channel ? unit : 0;
-            *output++ =
-                kn_requantize_to_int8((int32_t)sum, scales->multipliers[scale], scales->shifts[scale], params->rounding,
-                                      params->output_offset, params->activation_min, params->activation_max);
+            *output++ = kn_finish_sum(scales, unit, sum, params->rounding, params->output_offset,
+                                      params->activation_min, params->activation_max);
         }
     }
 }

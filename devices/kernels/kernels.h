@@ -63,6 +63,28 @@ void kn_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const 
 void kn_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
                           const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output);
 
+/* ---- transpose_conv.c ---------------------------------------------------------------------------------------- */
+
+/* TRANSPOSE_CONV: weights [output_channels, filter_height, filter_width, input_channels]; every input pixel adds its
+ * filter to the output, `stride` apart, from -pad on. Of the parameters, dilations are 1 and weights_offset is 0;
+ * filter_channels is input_channels. Bias as in kn_conv_2d. */
+void kn_transpose_conv(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                       const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output);
+
+/* ---- wide.c: activations of 16 bits ---------------------------------------------------------------------------- *
+ *
+ * Zero points, and so all offsets, are 0; activation ranges are those of int16. Weights are int8. `wide` says how the
+ * reference adds up: 1, in 64 bits, with int64 biases (two words each, the lower first) and kn_requantize_wide, which
+ * shifts of -31..7 suit; 0, in 32 bits with int32 biases, as the int8 kernels. */
+void kn_conv_2d_16(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                   int32_t wide, const int16_t *input, const int8_t *weights, const int32_t *bias, int16_t *output);
+void kn_depthwise_conv_2d_16(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                             int32_t wide, const int16_t *input, const int8_t *weights, const int32_t *bias,
+                             int16_t *output);
+void kn_transpose_conv_16(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
+                          int32_t wide, const int16_t *input, const int8_t *weights, const int32_t *bias,
+                          int16_t *output);
+
 /* ---- fully_connected.c --------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -155,6 +177,12 @@ void kn_mul(const kn_mul_params *params, const kn_broadcast *broadcast, const in
 void kn_maximum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output);
 void kn_minimum(const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2, int8_t *output);
 
+/* ---- wide_elementwise.c ------------------------------------------------------------------------------------- */
+
+/* ADD and SUB of int16 tensors: left_shift is 15. */
+void kn_add_16(const kn_add_params *params, const kn_broadcast *broadcast, int32_t sign, const int16_t *input1,
+               const int16_t *input2, int16_t *output);
+
 /* ---- activations.c ------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -187,6 +215,14 @@ typedef struct {
 
 /* HARD_SWISH, x * relu6(x + 3) / 6, in 16-bit fixed point. The output may be the input's buffer. */
 void kn_hard_swish(const kn_hard_swish_params *params, int32_t count, const int8_t *input, int8_t *output);
+
+/* The same for int16 (wide_elementwise.c); zero points are 0. */
+void kn_leaky_relu_16(const kn_leaky_relu_params *params, int32_t count, const int16_t *input, int16_t *output);
+
+/* QUANTIZE between integer types (wide_elementwise.c): an item of the input has input_bytes (1, 2 or 4), one of the
+ * output output_bytes. Zero points of types of more than one byte are 0; the activation range is the output type's. */
+void kn_requantize_items(const kn_rescale_params *params, int32_t input_bytes, int32_t output_bytes, int32_t count,
+                         const void *input, void *output);
 
 /* LOGISTIC, TANH, any function of one int8 value: table[value + 128]. The output may be the input's buffer. */
 void kn_lookup(const int8_t table[256], int32_t count, const int8_t *input, int8_t *output);

@@ -75,6 +75,24 @@ static inline int32_t kn_requantize(int32_t value, int32_t multiplier, int32_t s
     return kn_divide_by_power_of_two(kn_doubling_high_multiply(value, multiplier), -shift);
 }
 
+/* The same for the 64-bit sums of 16-bit activations: a multiplier of 15 bits, one rounding, half up. -31 <= shift <=
+ * 7, and |value| < 2^47 for a meaningful result; products beyond 64 bits wrap. */
+static inline int32_t kn_requantize_wide(int64_t value, int32_t multiplier, int32_t shift)
+{
+    const int32_t reduced = multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
+    const int32_t total = 15 - shift;
+    const uint64_t product = (uint64_t)value * (uint64_t)reduced + ((uint64_t)1 << (total - 1));
+    return (int32_t)((int64_t)product >> total);
+}
+
+/* The sum plus an int64 bias, which is two words, the lower first; `bias` may be NULL. */
+static inline int64_t kn_plus_wide_bias(int64_t sum, const int32_t *bias, int32_t channel)
+{
+    if (!bias)
+        return sum;
+    return (int64_t)((uint64_t)sum + ((uint64_t)(uint32_t)bias[2 * channel + 1] << 32 | (uint32_t)bias[2 * channel]));
+}
+
 /* The usual end of a kernel: scale, add the output zero point, clamp to the activation range. */
 static inline int8_t kn_requantize_to_int8(int32_t value, int32_t multiplier, int32_t shift, int32_t rounding,
                                            int32_t zero_point, int32_t low, int32_t high)

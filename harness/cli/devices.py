@@ -230,17 +230,28 @@ def _print_table(rows: list[dict[str, object]]) -> None:
     if not rows:
         click.echo("no device profiles were found")
         return
-    width = max(len(str(row["name"])) for row in rows)
-    for row in rows:
-        state = "unavailable" if not row["available"] else "not there  " if row.get("absent") else "ready      "
-        backends = ", ".join(row.get("backends", ()))  # type: ignore[arg-type]
-        details = " | ".join(str(part) for part in (row.get("title"), row.get("link"), backends) if part)
-        click.echo(f"{row['name']:<{width}}  {state}  {details or row['path']}")
-        if row["reason"]:
-            click.echo(f"{'':<{width}}  unavailable: {row['reason']}")
-        if row.get("absent"):
-            click.echo(f"{'':<{width}}  not there: {row['absent']}")
-        if row.get("host_key_known") is False:
-            click.echo(f"{'':<{width}}  its host key is not pinned yet: harness devices enroll {row['name']}")
-        if row.get("in_use_by"):
-            click.echo(f"{'':<{width}}  in use by {row['in_use_by']}")
+    lines = [("device", "state", "what it is", "link", "backends"), *map(_cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line, row in zip(lines, [None, *rows], strict=True):
+        click.echo("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
+        if row is not None:
+            _print_notes(row, "    ")
+
+
+def _cells(row: dict[str, object]) -> tuple[str, ...]:
+    """A device's line of the table; a profile that cannot be read has its path in the place of what it is."""
+    state = "unavailable" if not row["available"] else "not there" if row.get("absent") else "ready"
+    backends = ", ".join(row.get("backends", ()))  # type: ignore[arg-type]
+    return str(row["name"]), state, str(row.get("title") or row["path"]), str(row.get("link") or ""), backends
+
+
+def _print_notes(row: dict[str, object], indent: str) -> None:
+    """The sentences under a device."""
+    if row["reason"]:
+        click.echo(f"{indent}unavailable: {row['reason']}")
+    if row.get("absent"):
+        click.echo(f"{indent}not there: {row['absent']}")
+    if row.get("host_key_known") is False:
+        click.echo(f"{indent}its host key is not pinned yet: harness devices enroll {row['name']}")
+    if row.get("in_use_by"):
+        click.echo(f"{indent}in use by {row['in_use_by']}")

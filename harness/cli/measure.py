@@ -35,7 +35,7 @@ def command(
     """Measure one finished .tflite on a device.
 
     Without --data the inputs are random, in the model's own input types, and agreement with the reference runtime takes
-    the place of accuracy.
+    the place of a score.
 
     \b
     harness measure my_model.tflite --device host-litert

@@ -71,6 +71,7 @@ def command(
     from harness.core.paths import results_dir
     from harness.reports.answer.answer import find_answers
     from harness.reports.answer.evidence import StoredEvidence
+    from harness.reports.identity import told_apart
     from harness.reports.tables import in_order
     from harness.results.objects import ObjectStore
 
@@ -79,7 +80,7 @@ def command(
     filters = {"device": devices, "workload": workloads, "backend": backends}
     run_id, records = _records(folder, run, {name: chosen for name, chosen in filters.items() if chosen})
     objects = ObjectStore(folder)
-    answers = find_answers(in_order(records), StoredEvidence(objects), limits)
+    answers = find_answers(in_order(told_apart(records)), StoredEvidence(objects), limits)
     if json_file != "-":
         _show(answers, objects, _place(folder, run_id, output))
     if json_file:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from harness.core.finding import Finding
+from harness.measure.judged import ExactFigures
 from harness.measure.op_check import OpCheck
 from harness.measure.rule import Judgement
 from harness.results.record import CellRecord, Outcome
 
 
-def settle(record: CellRecord, judged: Judgement, ops: OpCheck | None, reference: str) -> tuple[Outcome, str | None]:
+def settle(
+    record: CellRecord, judged: Judgement, ops: OpCheck | None, reference: str, exact: ExactFigures | None = None
+) -> tuple[Outcome, str | None]:
     """The outcome of a cell that ran, and one sentence why. Wrong ops become findings of the record.
 
     Args:
         judged: what its outputs tell.
         ops: what its ops tell; None where they were not asked.
         reference: identity of what the outputs were compared with.
+        exact: the outputs beside those of kernels that are known right for the model; None where there are none.
     """
     for op in ops.wrong if ops is not None else ():
         record.findings.append(
@@ -35,7 +39,11 @@ def settle(record: CellRecord, judged: Judgement, ops: OpCheck | None, reference
     if judged.verdict == "ok":
         return "ok", None
     if ops is not None and ops.verdict == "ok":
-        _note_decided(record, judged, ops)
+        _note_decided(record, "decided-by-ops", judged, ops.words)
+        return "ok", None
+    if exact is not None and exact.bit_identical and exact.varied:
+        words = f"they equal those of {record.exact_reference} to the bit, which are known right for this model"
+        _note_decided(record, "decided-by-bits", judged, words)
         return "ok", None
     return "undecided", f"{judged.reason}{against}{_explained(ops)}"
 
@@ -49,13 +57,13 @@ def _explained(ops: OpCheck | None) -> str:
     return f"; {ops.words}"
 
 
-def _note_decided(record: CellRecord, judged: Judgement, ops: OpCheck) -> None:
+def _note_decided(record: CellRecord, code: str, judged: Judgement, words: str) -> None:
     """An `ok` that the outputs alone could not have given."""
     record.findings.append(
         Finding(
-            code="decided-by-ops",
+            code=code,
             severity="info",
             where=record.key.text,
-            what=f"the outputs alone cannot tell right from wrong ({judged.reason}), but {ops.words}",
+            what=f"the outputs alone cannot tell right from wrong ({judged.reason}), but {words}",
         )
     )

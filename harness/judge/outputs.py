@@ -59,7 +59,7 @@ def _note_reference(
     ops = judge_ops(measurement.ops) if measurement.ops is not None else None
     if ops is not None and ops.ops:
         record.op_check = _op_check(ops)
-    record.outcome, record.reason = settle(record, judged, ops, reference.identity)
+    record.outcome, record.reason = settle(record, judged, ops, reference.identity, exact)
     shared = judged.samples
     if record.outcome != "wrong" and not any(np.isfinite(o[:shared]).any() for o in reference.outputs):
         record.outcome = "undecided"

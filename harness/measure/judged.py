@@ -30,11 +30,13 @@ class ExactFigures:
         max_lsb_diff: largest difference, in steps.
         mismatch_share: share of outputs that are more than one step off.
         bit_identical: there is no difference at all.
+        varied: their outputs are not the same for every sample, so that being equal to them says something.
     """
 
     max_lsb_diff: float
     mismatch_share: float
     bit_identical: bool
+    varied: bool
 
 
 def judge_cell(
@@ -72,11 +74,12 @@ def compare_exact(model: PreparedModel, outputs: Sequence[np.ndarray]) -> ExactF
     """
     if model.exact is None:
         return None
-    off = []
+    off, varied = [], False
     for mine, exact, io, step in zip(outputs, model.exact.outputs, model.artifact.outputs, model.lsb, strict=True):
         count = min(len(mine), len(exact))
         if mine[:count].shape != exact[:count].shape:
             raise ValueError(f"outputs of shape {mine.shape} against {exact.shape}")
+        varied |= bool((exact[:count] != exact[:1]).any())
         difference = np.abs(mine[:count].astype(np.float64) - exact[:count].astype(np.float64))
         steps = difference if io.scale or not step else difference / step
         # Float outputs behind a DEQUANTIZE carry float32 rounding: a hundredth of a step is not a step.
@@ -86,6 +89,7 @@ def compare_exact(model: PreparedModel, outputs: Sequence[np.ndarray]) -> ExactF
         max_lsb_diff=float(together.max(initial=0.0)),
         mismatch_share=float((together > 1).mean()) if together.size else 0.0,
         bit_identical=not together.any(),
+        varied=varied,
     )
 
 

@@ -92,9 +92,11 @@ class OpCheck:
         run = sum(op.verdict == "ok" for op in self.ops)
         if self.verdict == "ok":
             return f"all {run} ops are right when each runs alone on the device"
-        if not self.ops and self.problem:
+        if self.problem and not run:
             return f"its ops could not be checked one by one: {self.problem}"
-        left = next((op.reason for op in self.ops if op.verdict == "skipped" and op.reason), self.problem)
+        if self.problem:
+            return f"{run} ops are right when each runs alone, and the others were not checked: {self.problem}"
+        left = next((op.reason for op in self.ops if op.verdict == "skipped" and op.reason), None)
         nodes = f"nodes {', '.join(map(str, self.unchecked))}" if self.unchecked else "the model has no op to check"
         return f"{run} of {len(self.ops) + len(self.unchecked)} ops are right when each runs alone; not checked: {left or nodes}"
 
@@ -139,7 +141,7 @@ def run_ops(
         try:
             outputs = run(case.model, case.inputs)
         except (WorkerFailure, UnsupportedError, UserInputError) as error:
-            yield skipped_op(case, f"the device does not run it alone: {error}")
+            yield skipped_op(case, f"the device does not run it alone: {error.what}")
         else:
             yield _facts(case, outputs)
         slowest = max(slowest, clock() - began)

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from harness.core.numbers import significant_text
 from harness.measure.figures import Classes, OutputFigures, above, figures_of, rms, top_class
 
 __all__ = [
@@ -57,7 +58,7 @@ class Judgement:
     Attributes:
         verdict: `undecided` where these outputs cannot tell.
         rule: the conditions that were applied, with their numbers.
-        reason: what broke them, or why nothing can be told; None when `ok`.
+        reason: the first of them that is broken, or why nothing can be told; None when `ok`. The figures tell of the others.
         doubt: for `ok`, what right runtimes hardly ever show, although it is within the bounds. The verdict stands where the ops
             cannot be asked.
         samples: how many were compared.
@@ -149,7 +150,7 @@ def judge_figures(outputs: Sequence[OutputFigures], samples: int, *, share: floa
     return Judgement(
         verdict=verdict,
         rule=_rule(judged, samples),
-        reason="; ".join(broken or blind) or None,
+        reason=next(iter(broken or blind), None),
         doubt="; ".join(doubts) or None if verdict == "ok" else None,
         samples=samples,
         outputs=tuple(judged),
@@ -226,7 +227,11 @@ def _by_rounding(own_disagreement: float, samples: int) -> float:
 
 
 def _times(value: float, figures: OutputFigures) -> str:
-    return f"{value:.3g}, {value / figures.noise:.3g} times {figures.noise_is}" if figures.noise else f"{value:.3g}"
+    return (
+        f"{value:.3g}, {significant_text(value / figures.noise, 3)} times {figures.noise_is}"
+        if figures.noise
+        else f"{value:.3g}"
+    )
 
 
 def _share(part: float, whole: float) -> str:

@@ -51,7 +51,7 @@ _MARKERS = ("circle", "diamond", "square", "triangle", "x", "plus", "star", "lon
 _CHART_ROWS = 24
 _CHART_WIDTH = 840
 #: roughly the pixels of a chart's plot, and of a label's character and line
-_PLOT_WIDTH, _PLOT_HEIGHT, _LETTER_WIDTH, _LETTER_HEIGHT = 700, 280, 5.5, 14
+_PLOT_WIDTH, _PLOT_HEIGHT, _LETTER_WIDTH, _LETTER_HEIGHT = 700, 280, 5.5, 18
 #: from this ratio of the slowest to the fastest on, the latency axis is logarithmic
 _LOG_RATIO = 15
 
@@ -98,10 +98,9 @@ def _bars(record: CellRecord) -> dict[str, float | None]:
     """How far the ends of a point's intervals lie from it; of counts, the least and the most that were counted."""
     low, high = score_interval_of(record)
     time = (record.latency_median_low_ns, record.latency_median_ns, record.latency_median_high_ns)
+    count = (record.cycles_min, record.cycles, record.cycles_max)
     if record.instructions is not None:
         count = (record.instructions_min, record.instructions, record.instructions_max)
-    else:
-        count = (record.cycles_min, record.cycles, record.cycles_max)
     below, above = _reach(*time)
     return {
         **dict(zip(_BARS["score"], _reach(low, score_of(record), high), strict=True)),
@@ -275,8 +274,9 @@ def _undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def _rounded(low: float, high: float, *, share: bool) -> tuple[float, float]:
-    """Axis ends a little beyond the data; those of shares within 0..1."""
+    """Axis ends at round numbers a little beyond the data; those of shares within 0..1."""
     margin = max((high - low) * 0.15, 0.005 if share else abs(high) * 0.05)
-    if share:
-        return max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
-    return float(f"{low - margin:.3g}"), float(f"{high + margin:.3g}")
+    step = 10.0 ** math.floor(math.log10((high - low + 2 * margin) or 1.0)) / 2
+    bottom, top = math.floor((low - margin) / step) * step, math.ceil((high + margin) / step) * step
+    bottom, top = float(f"{bottom:.6g}"), float(f"{top:.6g}")
+    return (max(0.0, bottom), min(1.0, top)) if share else (bottom, top)

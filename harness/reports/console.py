@@ -81,6 +81,7 @@ def _print_summary(console: Console, summary: Summary) -> None:
     if summary.score_head != ACCURACY:
         console.print(Text(f"Score: {summary.score_head}", style="dim"))
     print_cells(console, summary)
+    console.print()
     for note in summary.notes:
         console.print(Text(note, style="dim"))
 

@@ -59,6 +59,23 @@ def metric_title(name: str) -> str:
         return name.replace("_", " ")
 
 
+def metric_of(record: CellRecord) -> str | None:
+    """The metric's name; records from before metrics had names have their accuracy."""
+    return record.metric or (ACCURACY if record.accuracy is not None else None)
+
+
+def metric_columns(record: CellRecord) -> dict[str, str | None]:
+    """What a score needs beside it wherever it stands as a number, also in records from before titles were kept."""
+    if score_of(record) is None:
+        return {"metric": metric_of(record), "metric_title": None, "metric_unit": None, "metric_direction": None}
+    return {
+        "metric": metric_of(record),
+        "metric_title": title_of(record),
+        "metric_unit": record.metric_unit,
+        "metric_direction": "higher" if record.accuracy is not None else record.metric_direction,
+    }
+
+
 def score_head(records: Iterable[CellRecord]) -> str:
     """What the scores of cells are, for a column's head: `accuracy`, `mean absolute error (K, lower is better)`."""
     heads = {_head(record) for record in records if score_of(record) is not None}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.reports.scores import score_head, score_of
+from harness.reports.scores import metric_columns, score_head, score_of
 from harness.reports.summary import newest
-from harness.reports.tables import KEY, in_order, metric_columns, table
+from harness.reports.tables import KEY, in_order, table
 from harness.reports.values import count_of, placement_text
 from harness.results.record import CellRecord
 

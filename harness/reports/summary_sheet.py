@@ -45,7 +45,7 @@ COUNT_BLOCK = (
     ("stack (bytes)", 9, "count"),
     ("flash: firmware + model (bytes); placement; why not ok", 40, "wrap"),
 )
-#: an accuracy loss from which on a cell turns amber, and red
+#: a loss of score from which on a cell turns amber, and red
 LOSS_AMBER, LOSS_RED = 0.01, 0.03
 #: the most lines of a row: a reason is long in one block, and its row is that of all others
 _MOST_LINES = 3
@@ -125,12 +125,11 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
     measured = record.latency_median_ns is not None or count_of(record) is not None
     placement = placement_text(record) if measured else ""
     score, beside = score_of(record), score_text(record)
-    flash = ""
+    flash, figures = "", list[Any]()
     if counted:
-        bounds = count_bounds_text(record)
         figures = [
             count_of(record),
-            bounds,
+            count_bounds_text(record) or None,
             record.counted_inferences,
             record.arena_bytes,
             record.stack_peak_bytes,
@@ -142,7 +141,7 @@ def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list
         flash = memory_text(record) if with_runtime else ""
         figures = [
             _us(record.latency_median_ns),
-            latency_interval_text(record),
+            latency_interval_text(record) or None,
             _us(record.latency_p90_ns),
             record.latency_samples,
             None if with_runtime else record.memory_peak_bytes,

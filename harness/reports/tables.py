@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.reports import fallback
 from harness.reports.fields import FIELDS, Field
 from harness.reports.jsonout import cell_json
-from harness.reports.scores import ACCURACY, score_of, score_text, title_of
+from harness.reports.scores import metric_columns, score_of, score_text
 from harness.reports.summary import Row, Summary, recipe_order
 from harness.reports.values import (
     GOOD,
@@ -238,23 +238,6 @@ def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     scores = ["metric", "metric_title", "metric_unit", "metric_direction", "score", "samples"]
     heads = ["outcome", *scores, "runtime", "time_basis", "placement", *costs, *sizes]
     return table(rows, [*KEY, *heads]).astype({name: "Int64" for name in (*costs, *sizes)})
-
-
-def metric_of(record: CellRecord) -> str | None:
-    """The metric's name; records from before metrics had names have their accuracy."""
-    return record.metric or (ACCURACY if record.accuracy is not None else None)
-
-
-def metric_columns(record: CellRecord) -> dict[str, str | None]:
-    """What a score needs beside it wherever it stands as a number, also in records from before titles were kept."""
-    if score_of(record) is None:
-        return {"metric": metric_of(record), "metric_title": None, "metric_unit": None, "metric_direction": None}
-    return {
-        "metric": metric_of(record),
-        "metric_title": title_of(record),
-        "metric_unit": record.metric_unit,
-        "metric_direction": "higher" if record.accuracy is not None else record.metric_direction,
-    }
 
 
 def is_mcu(record: CellRecord) -> bool:

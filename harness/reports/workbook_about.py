@@ -27,7 +27,7 @@ _OUTCOMES = (
         "It ran, but neither its outputs nor its ops one by one can tell right from wrong, such as answers that are all the "
         "same. It is never recommended.",
     ),
-    ("estimated", "Nothing ran: a tool's estimate. There is no accuracy, and its times are compared with nothing."),
+    ("estimated", "Nothing ran: a tool's estimate. There is no score, and its times are compared with nothing."),
     ("unsupported", "The X of the tables: a converter, runtime or delegate refuses it. The reason stands beside it."),
     ("failed", "The board or the link failed, not the model. It says nothing about the recipe; run it again."),
     ("not run", "Planned, but there is no record: the run ended before, or the cell was left out."),

@@ -153,17 +153,17 @@ def mean_multiplier(input_scale: float, output_scale: float, elements: int) -> M
     return Multiplier(multiplier=(scale.multiplier << bits) // elements, shift=scale.shift - bits)
 
 
-def add_params(scale1: float, scale2: float, output_scale: float) -> AddParams:
-    """Of ADD and SUB.
+def add_params(scale1: float, scale2: float, output_scale: float, left_shift: int = _ADD_LEFT_SHIFT) -> AddParams:
+    """Of ADD and SUB; `left_shift` is 20 for 8-bit activations and 15 for those of 16 bits.
 
     Raises:
-        UnsupportedError: the output scale is not over 2^-19 of the larger input scale (the reference aborts there).
+        UnsupportedError: the output scale is not over 2^(1 - left_shift) of the larger input scale (the reference aborts there).
     """
     twice_larger = 2.0 * max(_f64(scale1), _f64(scale2))
     reals = (
         _f64(scale1) / twice_larger,
         _f64(scale2) / twice_larger,
-        twice_larger / ((1 << _ADD_LEFT_SHIFT) * _f64(output_scale)),
+        twice_larger / ((1 << left_shift) * _f64(output_scale)),
     )
     made = [quantize_multiplier(real) for real in reals]
     if any(real >= 1.0 or one.shift > 0 for real, one in zip(reals, made, strict=True)):
@@ -171,7 +171,7 @@ def add_params(scale1: float, scale2: float, output_scale: float) -> AddParams:
             f"ADD or SUB with input scales {float(scale1):g} and {float(scale2):g} and output scale {float(output_scale):g}",
             hint="the output scale is too small against the inputs'; calibrate on more data",
         )
-    return AddParams(left_shift=_ADD_LEFT_SHIFT, input1=made[0], input2=made[1], output=made[2])
+    return AddParams(left_shift=left_shift, input1=made[0], input2=made[1], output=made[2])
 
 
 def softmax_params(input_scale: float, beta: float = 1.0) -> SoftmaxParams:
@@ -225,8 +225,10 @@ def hard_swish_params(input_scale: float, output_scale: float) -> HardSwishParam
     )
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> ActivationRange:
-    """The int8 range of a fused activation, or of a RELU op, for an output tensor's scale and zero point.
+def activation_range(
+    activation: str, scale: float, zero_point: int, lowest: int = INT8_MIN, highest: int = INT8_MAX
+) -> ActivationRange:
+    """The range, int8 unless told otherwise, of a fused activation, or of a RELU op, for an output tensor's scale and zero point.
 
     Raises:
         UserInputError: an unknown activation.
@@ -239,8 +241,8 @@ def activation_range(activation: str, scale: float, zero_point: int) -> Activati
         raise unknown_name("activation", activation, ACTIVATIONS)
     low, high = bounds[activation]
     return ActivationRange(
-        low=INT8_MIN if low is None else _clamp_int8(_steps(low, scale) + zero_point),
-        high=INT8_MAX if high is None else _clamp_int8(_steps(high, scale) + zero_point),
+        low=lowest if low is None else _clamp(_steps(low, scale, highest) + zero_point, lowest, highest),
+        high=highest if high is None else _clamp(_steps(high, scale, highest) + zero_point, lowest, highest),
     )
 
 
@@ -323,14 +325,21 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 88.0 else math.inf
 
 
-def _steps(value: float, scale: float) -> int:
-    return _round_away(np.float32(value) / _f32(scale))
+def _steps(value: float, scale: float, highest: int) -> int:
+    """Half away from zero; saturated where every use clamps."""
+    most = 8.0 * (highest + 1)
+    wide = max(-most, min(most, float(np.float32(value) / _f32(scale))))
+    return int(math.copysign(math.floor(abs(wide) + 0.5), wide))
 
 
 def _round_away(value: np.float32) -> int:
     """Half away from zero; saturated at 1024, beyond which every use clamps."""
     wide = max(-1024.0, min(1024.0, float(value)))
     return int(math.copysign(math.floor(abs(wide) + 0.5), wide))
+
+
+def _clamp(value: int, low: int, high: int) -> int:
+    return max(low, min(high, value))
 
 
 def _clamp_int8(value: int) -> int:

@@ -48,6 +48,7 @@ def add_arguments(sshd: SshServer, tflite_python: str, ssh_client_key: Path) -> 
 def test_list_shows_every_device_with_its_state_and_reason(devices_dir: Path, runtime_cache: Path, harness_cli):
     result = harness_cli("devices", "list", "--devices-dir", devices_dir)
     assert result.code == 0
+    assert result.out.splitlines()[0].split() == ["device", "state", "what", "it", "is", "link", "backends"]
     assert re.search(r"^host-litert +ready", result.out, re.M) and re.search(r"^imx8mp@qemu +ready", result.out, re.M)
     assert "unavailable: imx8mp: no address is known: HARNESS_IMX8MP_HOST is not set" in result.out
 

@@ -15,9 +15,12 @@ from harness.emulation.mcu.board import known_boards, load_board, ports_dir
 from harness.emulation.mcu.elf import load_bytes
 from harness.emulation.mcu.firmware import build_firmware
 from harness.emulation.mcu.machine import McuMachine
+from harness.tflite.plan.words import RECORDS
 from tests.support.fixtures_firmware import MCU_BOARDS
+from tests.support.mcu_client import McuClient
 
-CODE_LIMIT_BYTES = 32 * 1024
+#: with the int8 ops (numbers 1 to 24 of plan.h), and with all
+INT8_LIMIT_BYTES, ALL_LIMIT_BYTES = 30 * 1024, 64 * 1024
 
 
 @pytest.fixture
@@ -41,7 +44,18 @@ def test_every_port_compiles_without_a_warning():
 
 
 def test_the_firmware_with_all_ops_fits_the_limit_on_the_m4():
-    assert build_firmware("mps2-an386").code_bytes <= CODE_LIMIT_BYTES
+    int8 = [name for name, record in RECORDS.items() if record.number <= 24]
+    everything = build_firmware("mps2-an386").code_bytes
+    assert build_firmware("mps2-an386", ops=int8).code_bytes <= INT8_LIMIT_BYTES < everything <= ALL_LIMIT_BYTES
+
+
+def test_a_firmware_of_some_ops_has_just_these_and_says_so():
+    made = build_firmware("mps2-an386", ops=["FULLY_CONNECTED"])
+    assert made.code_bytes < build_firmware("mps2-an386").code_bytes - 8_000
+    with McuMachine(made) as machine, McuClient.connect(machine.host, machine.port) as client:
+        assert client.hello().ops == 1 << RECORDS["FULLY_CONNECTED"].number
+    with pytest.raises(UserInputError, match="FULLY_CONECTED"):
+        build_firmware("mps2-an386", ops=["FULLY_CONECTED"])
 
 
 def test_there_is_no_heap_and_no_stdio():

@@ -1,9 +1,12 @@
 """A sample of benchmarks/bench_wrong.py: no right pair is called wrong, known and planted defects are found."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from benchmarks.bench_wrong import FLOAT, OLD, Runtimes, print_tables, run_bench
+from benchmarks.bench_wrong import FLOAT, OLD, Runtimes, print_tables, read_results, run_bench
 from benchmarks.wrong.defects import DEFECTS
 from benchmarks.wrong.generated import generated
 from benchmarks.wrong.output_step import rounding_steps
@@ -53,9 +56,13 @@ def test_planted_defects_are_found_and_ops_find_more(result):
     assert all(found.ops for found in gross)
 
 
-def test_the_tables_say_what_was_measured(result, capsys):
+def test_the_tables_say_what_was_measured(result, capsys, tmp_path):
+    (tmp_path / "half.json").write_text(json.dumps(asdict(result)))
+    print_tables(read_results([tmp_path / "half.json"]))
+    read = capsys.readouterr().out
     print_tables(result)
     said = capsys.readouterr().out
+    assert read == said and f"| {OLD} | reference | 3 | 0 |" in said
     assert "| by outputs | 0 | 0 |" in said and "| kernel mirrored | gross |" in said and "| **all** |" in said
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.core.errors import UnsupportedError
+from harness.tflite.plan import make_plan
 from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.plan_builder import OPS
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import LIBRARY, HostRuntime, build_runtime
+from tests.support.wide_cases import WIDE_GENERATORS, make_wide_cases
 
 #: how a plan of one node may be laid out
 LAYOUTS = ({}, {"output_first": True, "fast": True}, {"in_place": True})
@@ -52,6 +56,11 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
                 case.run(kernels)
         for _ in range(cases):
             flip_sign(kernels)
+    # Ops without a kernel test of their own: plans that the planner makes.
+    for name in WIDE_GENERATORS:
+        for case in make_wide_cases(name, 4 * cases, seed=3):
+            with contextlib.suppress(UnsupportedError):
+                keep(make_plan(case.model).data)
     return found
 
 

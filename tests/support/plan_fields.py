@@ -13,7 +13,18 @@ from tests.support.plan_runtime import RUNTIME, HostRuntime, PlanRefusedError
 
 #: ops by the fields of their records
 COUNTED = ("COPY", "LOOKUP", "RESCALE", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE", "DEQUANTIZE", "FLIP_SIGN")
-ONE_INPUT = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "PAD", "SOFTMAX", "GATHER", "RESIZE_NEAREST", *COUNTED)
+COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE")
+ONE_INPUT = (
+    "MAX_POOL_2D",
+    "AVERAGE_POOL_2D",
+    "MEAN",
+    "PAD",
+    "SOFTMAX",
+    "GATHER",
+    "RESIZE_NEAREST",
+    *COUNTED,
+    *COUNTED_16,
+)
 
 
 def refusal(runtime: HostRuntime, plan: bytes, **options: int) -> PlanRefusedError:
@@ -58,6 +69,13 @@ _RECORDS = {
     "FLIP_SIGN": "plan_copy",
     "RESIZE_NEAREST": "plan_resize",
     "DEQUANTIZE": "plan_quantize",
+    "TRANSPOSE_CONV": "plan_conv",
+    "CONV_2D_16": "plan_conv_16",
+    "DEPTHWISE_CONV_2D_16": "plan_conv_16",
+    "TRANSPOSE_CONV_16": "plan_conv_16",
+    "ADD_16": "plan_add",
+    "SUB_16": "plan_add",
+    "LEAKY_RELU_16": "plan_leaky_relu",
 }
 
 

@@ -30,7 +30,7 @@ BAD_MODEL, UNSUPPORTED_OP, TOO_LARGE, RUN_FAILED = 8, 9, 6, 10
 #: `PlanRefusedError.node` of a complaint that is not about one node
 NO_NODE = 0xFFFF
 
-_DTYPES = (np.int8, np.uint8, np.float32)
+_DTYPES = (np.int8, np.uint8, np.float32, np.int16, np.int32)
 _GUARD = 0x5A
 _GUARD_BYTES = 64
 

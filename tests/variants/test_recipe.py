@@ -109,7 +109,7 @@ def with_row(tmp_path, table: str, row: str):
     start = source.index(f"{table}: dict")
     end = source.index("    )\n}", start)
     path = tmp_path / "more_recipes.py"
-    path.write_text(f"{source[:end]}        {row.strip()}\n{source[end:]}")
+    path.write_text(f"{source[:end]}        {row.strip()},\n{source[end:]}")
     spec = importlib.util.spec_from_file_location("more_recipes", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["more_recipes"] = module
@@ -130,6 +130,6 @@ def test_the_guides_row_is_all_that_a_conversion_needs(tmp_path):
 
 
 def test_a_training_is_one_row_too(tmp_path):
-    more = with_row(tmp_path, "TRAININGS", 'Training(name="ft-dense", base="finetune", scope="dense"),')
+    more = with_row(tmp_path, "TRAININGS", 'Training(name="ft-dense", base="finetune", scope="dense")')
     assert list(more.ALL) == [*ALL, "ft-dense-float32", "ft-dense-int8-io"]
     assert [r.name for r in more.select_recipes(["ft-dense-*"])] == ["ft-dense-float32", "ft-dense-int8-io"]

@@ -21,9 +21,13 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
                  const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
                  uint32_t scratch_bytes, int8_t *output);
 int fast_depthwise_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const kn_channel_scales *scales,
-                           const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
-                           uint32_t scratch_bytes, int8_t *output);
+                           const int8_t *input, const int8_t *weights, const int32_t *bias, const int32_t *folded,
+                           int8_t *scratch, uint32_t scratch_bytes, int8_t *output);
 int fast_fully_connected(const kn_fully_connected_params *params, const kn_channel_scales *scales, const int8_t *input,
                          const int8_t *weights, const int32_t *folded, int8_t *output);
+
+/* ADD for a sign of 1, SUB for -1. The output may be the buffer of an input that is not repeated. */
+int fast_add(const kn_add_params *params, const kn_broadcast *broadcast, int32_t sign, const int8_t *input1,
+             const int8_t *input2, int8_t *output);
 
 #endif

@@ -54,7 +54,7 @@ __attribute__((optimize("O2"))) uint32_t dsp_finish_channels(const dsp_ending *e
         c = dsp_requantize_any(ending, c, multipliers[2 * step], shifts[2 * step]);
         d = dsp_requantize_any(ending, d, multipliers[3 * step], shifts[3 * step]);
     }
-    return dsp_pack(ending, a, b, c, d);
+    return dsp_pack(ending->low, ending->high, a, b, c, d);
 }
 
 uint32_t dsp_offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps)

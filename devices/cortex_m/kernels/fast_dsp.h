@@ -23,19 +23,26 @@ dsp_ending dsp_make_ending(const kn_channel_scales *scales, int32_t channels, in
  * after the other and -20 <= shift <= -1: real multipliers from 2^-21 to under a half, as nearly all layers have.
  * SMMULR of 2a and b is (2ab + 2^31) >> 32: the doubling high multiply. Adding the sign (0 or -1) before the final
  * shift turns ties away from zero. The output offset goes through that shift unchanged, as a multiple of 2^-shift
- * beside the half that rounds: `nudge`. Nothing overflows: 2^30 + 128 * 2^20 + 2^19. */
-static inline int32_t dsp_requantize(int32_t twice, int32_t multiplier, int32_t shift, int32_t nudge)
+ * beside the half that rounds: `nudge`, (2 * output offset + 1) << ~shift. Nothing overflows: 2^30 + 128 * 2^20 +
+ * 2^19. dsp_scale takes the nudge shifted already, and `right` as -shift. */
+static inline int32_t dsp_scale(int32_t twice, int32_t multiplier, int32_t nudge, int32_t right)
 {
     int32_t high;
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(twice), "r"(multiplier));
-    return ((high + (high >> 31)) + (nudge << ~shift)) >> -shift;
+    return ((high + (high >> 31)) + nudge) >> right;
+}
+
+static inline int32_t dsp_requantize(int32_t twice, int32_t multiplier, int32_t shift, int32_t nudge)
+{
+    return dsp_scale(twice, multiplier, nudge << ~shift, -shift);
 }
 
 /* The same for any scale and accumulator: the portable arithmetic, not in line. */
 int32_t dsp_requantize_any(const dsp_ending *ending, int32_t value, int32_t multiplier, int32_t shift);
 
-/* Four outputs as bytes, a in the lowest, each saturated to 8 bits and clamped to the activation range. */
-static inline uint32_t dsp_pack(const dsp_ending *ending, int32_t a, int32_t b, int32_t c, int32_t d)
+/* Four outputs as bytes, a in the lowest, each saturated to 8 bits and clamped to [low, high], which stand in each of
+ * their four bytes. */
+static inline uint32_t dsp_pack(uint32_t low, uint32_t high, int32_t a, int32_t b, int32_t c, int32_t d)
 {
     uint32_t bytes, flags;
     __asm__("ssat %[a], #8, %[a]\n\t"
@@ -52,7 +59,7 @@ static inline uint32_t dsp_pack(const dsp_ending *ending, int32_t a, int32_t b, 
             "ssub8 %[flags], %[bytes], %[high]\n\t"
             "sel %[bytes], %[high], %[bytes]"
             : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [bytes] "=&r"(bytes), [flags] "=&r"(flags)
-            : [low] "r"(ending->low), [high] "r"(ending->high)
+            : [low] "r"(low), [high] "r"(high)
             : "cc");
     return bytes;
 }

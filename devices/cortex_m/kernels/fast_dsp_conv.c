@@ -7,13 +7,16 @@
 
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
+#include <string.h>
+
 #include "fast_dsp.h"
 
 enum {
     PIXELS = 4,
     GROUP = 16,               /* channels whose sums wait on the stack: 256 bytes */
     BLOCK_WORDS = 2 * PIXELS, /* of four taps: taps 0 and 2 of each pixel, then taps 1 and 3 */
-    WIDE_LIMIT = 8192         /* bytes of scratch: longer columns are not worth that much memory */
+    WIDE_LIMIT = 8192,        /* bytes of scratch: longer columns are not worth that much memory */
+    SHORT_COLUMN = 96         /* bytes of a column for which there is room on the stack */
 };
 
 static inline __attribute__((always_inline)) int32_t *widen_word(int32_t *to, uint32_t word)
@@ -41,15 +44,22 @@ static inline __attribute__((always_inline)) void *take_wide(void *to, const int
     return at;
 }
 
-/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes. */
+/* The column of one pixel into its place among the four that start at `to`. `bytes` is room for a column of bytes,
+ * where that is longer than SHORT_COLUMN. */
 static FAST_LOOPS void widen_window(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y,
                                     int32_t origin_x, const int8_t *image, int8_t *bytes, int32_t taps, int32_t *to)
 {
-    if (shape->input_channels % 4 == 0) {
+    /* Runs of whole words need no room of bytes: whole pixels, or whole rows of a window that is inside sideways. */
+    if (shape->input_channels % 4 == 0 ||
+        (params->dilation_width == 1 && shape->filter_width * shape->input_channels % 4 == 0 &&
+         fast_taps_inside(origin_x, shape->filter_width, 1, shape->input_width))) {
         fast_walk_window(params, shape, origin_y, origin_x, image, take_wide, to);
         return;
     }
-    fast_gather(params, shape, 1, origin_y, origin_x, image, bytes);
+    int8_t room[SHORT_COLUMN];
+    if (taps <= SHORT_COLUMN)
+        bytes = room;
+    fast_gather(params, shape, origin_y, origin_x, image, bytes);
     to = take_wide(to, bytes, taps & ~3, 0);
     if (taps & 3)
         widen_word(to, dsp_load_tail(bytes + (taps & ~3), taps & 3));
@@ -94,11 +104,12 @@ static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count
         int32_t blocks = taps >> 2;
         uint32_t word, even;
         if (blocks)
+            /* Two blocks a turn; the first turn of an odd count begins in the middle. */
             __asm__ volatile("lsrs %[n], #1\n\t"
-                             "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
-                             "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
-                             "bne 2b\n"
-                             "3:"
+                             "adc %[n], #0\n\t"
+                             "bcs 3f\n"
+                             "2:\n\t" FOUR_TAPS "3:\n\t" FOUR_TAPS "subs %[n], #1\n\t"
+                             "bne 2b"
                              : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in),
                                [w] "+r"(weights), [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
                              :
@@ -116,42 +127,69 @@ static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count
     }
 }
 
-/* `count` channels of outputs, from channel `first` on, of the first `pixels` of four pixels. */
-static __attribute__((optimize("O2"))) void finish(const dsp_ending *ending, int32_t channels, int32_t first,
-                                                   int32_t count, const int32_t *sums, int32_t pixels, int8_t *output)
+/* dsp_requantize and dsp_pack for four sums of one channel; then one byte for each of four pixels, which lie `way`
+ * bytes apart. */
+#define SCALE(what) what("r3") what("r4") what("r5") what("r6")
+#define DOUBLE(sum) "lsl " sum ", #1\n\t"
+#define MULTIPLY(sum) "smmulr " sum ", " sum ", %[t1]\n\tadd " sum ", " sum ", " sum ", asr #31\n\t"
+#define SHIFT(sum) "add " sum ", %[t2]\n\tasr " sum ", %[t3]\n\tssat " sum ", #8, " sum "\n\t"
+
+/* What the loop in `finish` reads beside its registers, in this order. */
+typedef struct {
+    int32_t nudge;
+    uint32_t low, high;
+    int32_t way;
+} finishing;
+
+/* `count` channels of four pixels, for accumulators and scales that suit dsp_requantize. */
+static __attribute__((optimize("O2"))) void finish_short(const finishing *context, int32_t count, const int32_t *sums,
+                                                         const int32_t *multipliers, const int32_t *shifts,
+                                                         int8_t *output)
 {
-    const int32_t step = ending->step, nudge = ending->nudge;
-    const int32_t *multipliers = ending->scales->multipliers + first * step,
-                  *shifts = ending->scales->shifts + first * step;
-    int8_t *second = output + channels, *third = second + channels, *fourth = third + channels;
-    /* Pixels that are not there go where a later one is written, or over the first before it is. */
-    if (pixels < 4)
-        fourth = output;
-    if (pixels < 3)
-        third = output;
-    if (pixels < 2)
-        second = output;
-    for (; count > 0; --count, sums += PIXELS, multipliers += step, shifts += step) {
-        const int32_t multiplier = *multipliers, shift = *shifts;
-        int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-        int32_t twice_a, twice_b, twice_c, twice_d;
-        if (ending->is_short && !__builtin_add_overflow(a, a, &twice_a) && !__builtin_add_overflow(b, b, &twice_b) &&
-            !__builtin_add_overflow(c, c, &twice_c) && !__builtin_add_overflow(d, d, &twice_d)) {
-            a = dsp_requantize(twice_a, multiplier, shift, nudge);
-            b = dsp_requantize(twice_b, multiplier, shift, nudge);
-            c = dsp_requantize(twice_c, multiplier, shift, nudge);
-            d = dsp_requantize(twice_d, multiplier, shift, nudge);
-        } else {
-            a = dsp_requantize_any(ending, a, multiplier, shift);
-            b = dsp_requantize_any(ending, b, multiplier, shift);
-            c = dsp_requantize_any(ending, c, multiplier, shift);
-            d = dsp_requantize_any(ending, d, multiplier, shift);
+    int32_t t1, t2, t3;
+    __asm__ volatile(
+        "1:\n\t"
+        "ldr %[t1], [%[multipliers]], #4\n\tldr %[t3], [%[shifts]], #4\n\tldr %[t2], [%[context]]\n\t"
+        "mvn r3, %[t3]\n\tlsl %[t2], r3\n\trsb %[t3], %[t3], #0\n\t"
+        "ldmia %[sums]!, {r3, r4, r5, r6}\n\t" SCALE(DOUBLE) SCALE(MULTIPLY) SCALE(
+            SHIFT) "pkhbt r3, r3, r5, lsl #16\n\tpkhbt r4, r4, r6, lsl #16\n\tuxtb16 r3, r3\n\tuxtb16 r4, r4\n\t"
+                   "orr r3, r3, r4, lsl #8\n\tldrd %[t1], %[t2], [%[context], #4]\n\t"
+                   "ssub8 %[t3], r3, %[t1]\n\tsel r3, r3, %[t1]\n\tssub8 %[t3], r3, %[t2]\n\tsel r3, %[t2], r3\n\t"
+                   "ldr %[t1], [%[context], #12]\n\t"
+                   "lsr r4, r3, #8\n\tlsr r5, r3, #16\n\tlsr r6, r3, #24\n\t"
+                   "strb r4, [%[out], %[t1]]\n\tstrb r5, [%[out], %[t1], lsl #1]\n\tadd %[t1], %[t1], %[t1], lsl #1\n\t"
+                   "strb r6, [%[out], %[t1]]\n\tstrb r3, [%[out]], #1\n\t"
+                   "subs %[n], #1\n\t"
+                   "bne 1b"
+        : [sums] "+r"(sums), [multipliers] "+r"(multipliers), [shifts] "+r"(shifts), [out] "+r"(output),
+          [n] "+r"(count), [t1] "=&r"(t1), [t2] "=&r"(t2), [t3] "=&r"(t3)
+        : [context] "r"(context)
+        : "r3", "r4", "r5", "r6", "cc", "memory");
+}
+
+/* `count` channels of outputs, from channel `first` on, of four pixels that lie `way` bytes apart. */
+static void finish(const convolution *conv, int32_t first, int32_t count, const int32_t *sums, int8_t *output,
+                   int32_t way)
+{
+    const dsp_ending *const ending = &conv->ending;
+    const int32_t *multipliers = ending->scales->multipliers + first, *shifts = ending->scales->shifts + first;
+    int32_t repeated[2][GROUP];
+    if (!ending->step) {
+        for (int32_t i = 0; i < count; ++i) {
+            repeated[0][i] = ending->scales->multipliers[0];
+            repeated[1][i] = ending->scales->shifts[0];
         }
-        const uint32_t bytes = dsp_pack(ending, a, b, c, d);
-        *fourth++ = (int8_t)(bytes >> 24);
-        *third++ = (int8_t)(bytes >> 16);
-        *second++ = (int8_t)(bytes >> 8);
-        *output++ = (int8_t)bytes;
+        multipliers = repeated[0];
+        shifts = repeated[1];
+    }
+    if (ending->is_short) {
+        const finishing context = {ending->nudge, ending->low, ending->high, way};
+        finish_short(&context, count, sums, multipliers, shifts, output);
+        return;
+    }
+    for (int32_t i = 0; i < count * PIXELS; ++i) {
+        const int32_t value = dsp_requantize_any(ending, sums[i], multipliers[i / PIXELS], shifts[i / PIXELS]);
+        output[i % PIXELS * way + i / PIXELS] = (int8_t)kn_clamp(value, (int8_t)ending->low, (int8_t)ending->high);
     }
 }
 
@@ -163,15 +201,36 @@ static void multiply_channels(const convolution *conv, const int32_t *columns, c
 {
     const int32_t channels = conv->shape->output_channels;
     int32_t sums[GROUP * PIXELS];
-    for (int32_t first = 0; first < channels; first += GROUP) {
+    int8_t rest[GROUP * PIXELS];
+    for (int32_t first = 0; first < channels; first += GROUP, output += GROUP) {
         const int32_t count = channels - first < GROUP ? channels - first : GROUP;
         multiply(conv->taps, count, columns, conv->weights + first * conv->taps, conv->folded + first, sums);
         if (offset_sums) {
             for (int32_t i = 0; i < count * PIXELS; ++i)
                 sums[i] = kn_wrap_add(sums[i], (int32_t)offset_sums[i % PIXELS]);
         }
-        finish(&conv->ending, channels, first, count, sums, pixels, output + first);
+        if (pixels == PIXELS) {
+            finish(conv, first, count, sums, output, channels);
+            continue;
+        }
+        finish(conv, first, count, sums, rest, GROUP);
+        for (int32_t i = 0; i < pixels; ++i)
+            memcpy(output + i * channels, rest + i * GROUP, (size_t)count);
     }
+}
+
+/* Whether no accumulator's double can leave 32 bits: the sum of so few products, weights' offset included, stays below
+ * 2^26. */
+static int sums_are_short(const convolution *conv)
+{
+    const uint32_t room = (1u << 30) - (1u << 26);
+    if (conv->taps > 1 << 10)
+        return 0;
+    for (int32_t i = conv->shape->output_channels - 1; i >= 0; --i) {
+        if ((uint32_t)conv->folded[i] + room >= 2u * room)
+            return 0;
+    }
+    return 1;
 }
 
 /* Bytes for one column of int8 where a window must be gathered, and for four widened ones. */
@@ -185,7 +244,8 @@ static uint32_t narrow_bytes(const kn_conv_params *params, const kn_conv_shape *
 static uint32_t wide_bytes(const kn_conv_shape *shape)
 {
     const uint32_t column = fast_column_bytes(shape, shape->input_channels);
-    return column * (uint32_t)sizeof(int16_t) * PIXELS + (shape->input_channels % 4 ? column : 0);
+    const int has_bytes = shape->input_channels % 4 && column > SHORT_COLUMN;
+    return column * (uint32_t)sizeof(int16_t) * PIXELS + (has_bytes ? column : 0);
 }
 
 uint32_t fast_conv_2d_scratch(const kn_conv_params *params, const kn_conv_shape *shape)
@@ -206,7 +266,7 @@ static int8_t *convolve_pixel(const convolution *conv, int32_t y, int32_t x, con
     if (fast_is_column(conv->params, conv->shape))
         column = input + (y * conv->shape->input_width + x) * conv->shape->input_channels;
     else
-        fast_gather(conv->params, conv->shape, 1, y, x, input, scratch);
+        fast_gather(conv->params, conv->shape, y, x, input, scratch);
     dsp_rows(&conv->ending, conv->shape->output_channels, conv->taps, column, conv->weights, conv->folded,
              dsp_offset_sum(conv->params->input_offset, conv->params->weights_offset, column, conv->taps), output);
     return output + conv->shape->output_channels;
@@ -216,13 +276,13 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
                  const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
                  uint32_t scratch_bytes, int8_t *output)
 {
-    const convolution conv = {params,
-                              shape,
-                              weights,
-                              folded,
-                              shape->filter_height * shape->filter_width * shape->input_channels,
-                              dsp_make_ending(scales, shape->output_channels, params->rounding, params->output_offset,
-                                              params->activation_min, params->activation_max)};
+    convolution conv = {params,
+                        shape,
+                        weights,
+                        folded,
+                        shape->filter_height * shape->filter_width * shape->input_channels,
+                        dsp_make_ending(scales, shape->output_channels, params->rounding, params->output_offset,
+                                        params->activation_min, params->activation_max)};
     const int wide = scratch_bytes >= wide_bytes(shape);
     int32_t *const columns = (int32_t *)(void *)scratch;
     int8_t *const bytes =
@@ -233,6 +293,8 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
     if (shape->filter_channels != shape->input_channels ||
         (!wide && (scratch_bytes < narrow_bytes(params, shape) || shape->output_channels < 4)))
         return 0;
+    if (wide)
+        conv.ending.is_short &= sums_are_short(&conv);
     for (int32_t batch = 0; batch < shape->batches; ++batch) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             const int32_t origin_y = y * params->stride_height - params->pad_top;

@@ -32,11 +32,12 @@ __attribute__((optimize("O2"))) void dsp_rows(const dsp_ending *ending, int32_t 
                 s3 = kn_wrap_add(folded[row + 3], (int32_t)offset_sum);
         if (whole) {
             int32_t blocks = taps >> 2;
+            /* Two blocks a turn; the first turn of an odd count begins in the middle. */
             __asm__ volatile("lsrs %[n], #1\n\t"
-                             "bcc 2f\n\t" FOUR_TAPS "beq 3f\n"
-                             "2:\n\t" FOUR_TAPS FOUR_TAPS "subs %[n], #1\n\t"
-                             "bne 2b\n"
-                             "3:"
+                             "adc %[n], #0\n\t"
+                             "bcs 3f\n"
+                             "2:\n\t" FOUR_TAPS "3:\n\t" FOUR_TAPS "subs %[n], #1\n\t"
+                             "bne 2b"
                              : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(from),
                                [w] "+r"(first), [w3] "+r"(last), [n] "+r"(blocks)
                              : [stride] "r"(taps)

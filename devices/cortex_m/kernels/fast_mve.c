@@ -1,5 +1,7 @@
 /* FULLY_CONNECTED and CONV_2D for MVE: sixteen taps of four rows of weights at a time against one column of inputs.
- * A column that does not lie in the input as it is, is gathered in scratch. */
+ * A column that does not lie in the input as it is, is gathered in scratch.
+ *
+ * The loop over taps is tail-predicated (DLSTP, LETP): whatever the count of taps, no second loop and no branch. */
 #include "fast.h"
 
 #if defined(__ARM_FEATURE_MVE)
@@ -13,6 +15,52 @@ uint32_t fast_kernels(void)
     return 3;
 }
 
+void mve_make_ending(mve_ending *ending, const kn_channel_scales *scales, int32_t channels, int32_t rounding,
+                     int32_t output_offset, int32_t low, int32_t high)
+{
+    int32_t most = INT32_MIN;
+    for (int32_t i = 0; i < (scales->per_channel ? channels : 1); i += 4)
+        most = vmaxvq_p_s32(
+            most, vldrwq_z_s32(scales->shifts + i, vctp32q((uint32_t)(scales->per_channel ? channels - i : 1))),
+            vctp32q((uint32_t)(scales->per_channel ? channels - i : 1)));
+    ending->is_right = rounding == KN_ROUND_DOUBLE && most <= 0;
+    ending->multipliers = scales->multipliers;
+    ending->shifts = scales->shifts;
+    ending->step = 1;
+    ending->rounding = rounding;
+    ending->output_offset = output_offset;
+    ending->low = low;
+    ending->high = high;
+    if (scales->per_channel)
+        return;
+    for (int32_t i = 0; i < 8; ++i) {
+        ending->same[0][i] = scales->multipliers[0];
+        ending->same[1][i] = scales->shifts[0];
+    }
+    ending->multipliers = ending->same[0];
+    ending->shifts = ending->same[1];
+    ending->step = 0;
+}
+
+void mve_finish(const mve_ending *ending, int32_t first, int32_t count, int32x4_t sums, int8_t *output)
+{
+    const int32_t *const multipliers = ending->multipliers + first * ending->step;
+    const int32_t *const shifts = ending->shifts + first * ending->step;
+    const mve_pred16_t lanes = vctp32q((uint32_t)count);
+    if (ending->rounding == KN_ROUND_SINGLE) {
+        int32_t values[4];
+        vst1q_s32(values, sums);
+        for (int32_t i = 0; i < 4 && i < count; ++i)
+            output[i] = kn_requantize_to_int8(values[i], multipliers[i], shifts[i], ending->rounding,
+                                              ending->output_offset, ending->low, ending->high);
+        return;
+    }
+    int32x4_t values = mve_scale(sums, vldrwq_z_s32(multipliers, lanes), vldrwq_z_s32(shifts, lanes));
+    values = vaddq_n_s32(values, ending->output_offset);
+    values = vminq_s32(vmaxq_s32(values, vdupq_n_s32(ending->low)), vdupq_n_s32(ending->high));
+    vstrbq_p_s32(output, values, lanes);
+}
+
 /* weights_offset * (sum of the inputs and their offsets): what a weights' offset adds to every sum over this column. */
 static uint32_t offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps)
 {
@@ -24,49 +72,72 @@ static uint32_t offset_sum(int32_t input_offset, int32_t weights_offset, const i
     return (uint32_t)weights_offset * ((uint32_t)sum + (uint32_t)taps * (uint32_t)input_offset);
 }
 
-/* output[r] from sum(input * weights[r]) for each of `rows` rows of `taps` bytes; `added` is added to each sum. */
-__attribute__((optimize("O2"))) static void multiply_rows(const mve_ending *ending, const kn_channel_scales *scales,
-                                                          int32_t rows, int32_t taps, const int8_t *input,
-                                                          const int8_t *weights, const int32_t *folded, uint32_t added,
-                                                          int8_t *output)
+/* added + sum(input * row) for four rows of weights, as the lanes of one vector. Accumulators of VMLADAVA are even
+ * registers. */
+static inline __attribute__((always_inline)) int32x4_t multiply(int32_t taps, const int8_t *input, const int8_t *row0,
+                                                                const int8_t *row1, const int8_t *row2,
+                                                                const int8_t *row3, int32_t added)
 {
-    for (int32_t row = 0; row < rows; row += 4) {
+    int32_t sum0 = added, sum1 = added, sum2 = added, sum3 = added;
+    int8x16_t values, factors;
+    int32x4_t sums;
+    __asm__ volatile("dlstp.8 lr, %[taps]\n"
+                     "1:\n\t"
+                     "vldrb.8 %q[values], [%[input]], #16\n\t"
+                     "vldrb.8 %q[factors], [%[row0]], #16\n\tvmladava.s8 %[sum0], %q[values], %q[factors]\n\t"
+                     "vldrb.8 %q[factors], [%[row1]], #16\n\tvmladava.s8 %[sum1], %q[values], %q[factors]\n\t"
+                     "vldrb.8 %q[factors], [%[row2]], #16\n\tvmladava.s8 %[sum2], %q[values], %q[factors]\n\t"
+                     "vldrb.8 %q[factors], [%[row3]], #16\n\tvmladava.s8 %[sum3], %q[values], %q[factors]\n\t"
+                     "letp lr, 1b\n\t"
+                     "vmov %q[sums][2], %q[sums][0], %[sum0], %[sum2]\n\t"
+                     "vmov %q[sums][3], %q[sums][1], %[sum1], %[sum3]"
+                     : [sum0] "+Te"(sum0), [sum1] "+Te"(sum1), [sum2] "+Te"(sum2), [sum3] "+Te"(sum3),
+                       [input] "+r"(input), [row0] "+r"(row0), [row1] "+r"(row1), [row2] "+r"(row2), [row3] "+r"(row3),
+                       [values] "=&w"(values), [factors] "=&w"(factors), [sums] "=&w"(sums)
+                     : [taps] "r"(taps)
+                     : "lr", "cc", "memory");
+    return sums;
+}
+
+/* output[r] from sum(input * weights[r]) for each of `rows` rows of `taps` bytes; `added` is added to each sum. */
+static __attribute__((optimize("O2"))) void multiply_rows(const mve_ending *ending, int32_t rows, int32_t taps,
+                                                          const int8_t *input, const int8_t *weights,
+                                                          const int32_t *folded, uint32_t added, int8_t *output)
+{
+    const int32_t *multipliers = ending->multipliers, *shifts = ending->shifts;
+    const int32_t offset = ending->output_offset;
+    const int32x4_t low = vdupq_n_s32(ending->low), high = vdupq_n_s32(ending->high);
+    int32_t row = 0;
+    for (; row <= rows - 4 && ending->is_right; row += 4) {
+        const int32x4_t sums = vaddq_s32(
+            multiply(taps, input, weights, weights + taps, weights + 2 * taps, weights + 3 * taps, (int32_t)added),
+            vldrwq_s32(folded + row));
+        const int32x4_t values =
+            vaddq_n_s32(mve_shift_right(vqrdmulhq_s32(sums, vldrwq_s32(multipliers)), vldrwq_s32(shifts)), offset);
+        vstrbq_s32(output + row, vminq_s32(vmaxq_s32(values, low), high));
+        multipliers += 4 * ending->step;
+        shifts += 4 * ending->step;
+        weights += 4 * taps;
+    }
+    for (; row < rows; row += 4, weights += 4 * taps) {
         /* Where rows are missing in the last block, its first one stands in: the result is not stored. */
-        const int8_t *row0 = weights + row * taps;
-        const int8_t *row1 = row + 1 < rows ? row0 + taps : row0;
-        const int8_t *row2 = row + 2 < rows ? row1 + taps : row0;
-        const int8_t *row3 = row + 3 < rows ? row2 + taps : row0;
-        const int8_t *from = input;
-        int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-        int32_t left = taps;
-        for (; left >= LANES;
-             left -= LANES, from += LANES, row0 += LANES, row1 += LANES, row2 += LANES, row3 += LANES) {
-            const int8x16_t values = vldrbq_s8(from);
-            sum0 = vmladavaq_s8(sum0, values, vldrbq_s8(row0));
-            sum1 = vmladavaq_s8(sum1, values, vldrbq_s8(row1));
-            sum2 = vmladavaq_s8(sum2, values, vldrbq_s8(row2));
-            sum3 = vmladavaq_s8(sum3, values, vldrbq_s8(row3));
-        }
-        if (left > 0) {
-            const mve_pred16_t lanes = vctp8q((uint32_t)left);
-            const int8x16_t values = vldrbq_z_s8(from, lanes);
-            sum0 = vmladavaq_s8(sum0, values, vldrbq_z_s8(row0, lanes));
-            sum1 = vmladavaq_s8(sum1, values, vldrbq_z_s8(row1, lanes));
-            sum2 = vmladavaq_s8(sum2, values, vldrbq_z_s8(row2, lanes));
-            sum3 = vmladavaq_s8(sum3, values, vldrbq_z_s8(row3, lanes));
-        }
-        const int32x4_t sums = {sum0, sum1, sum2, sum3};
-        const int32x4_t bias = vldrwq_z_s32(folded + row, vctp32q((uint32_t)(rows - row)));
-        mve_finish(ending, scales, row, rows - row, vaddq_s32(sums, vaddq_n_s32(bias, (int32_t)added)), output + row);
+        const int32_t left = rows - row;
+        const int32x4_t sums = vaddq_s32(multiply(taps, input, weights, weights + (left > 1 ? taps : 0),
+                                                  weights + (left > 2 ? 2 * taps : 0),
+                                                  weights + (left > 3 ? 3 * taps : 0), (int32_t)added),
+                                         vldrwq_z_s32(folded + row, vctp32q((uint32_t)left)));
+        mve_finish(ending, row, left, sums, output + row);
     }
 }
 
 int fast_fully_connected(const kn_fully_connected_params *params, const kn_channel_scales *scales, const int8_t *input,
                          const int8_t *weights, const int32_t *folded, int8_t *output)
 {
-    const mve_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
+    mve_ending ending;
+    mve_make_ending(&ending, scales, params->outputs, params->rounding, params->output_offset, params->activation_min,
+                    params->activation_max);
     for (int32_t batch = 0; batch < params->batches; ++batch, input += params->inputs, output += params->outputs)
-        multiply_rows(&ending, scales, params->outputs, params->inputs, input, weights, folded,
+        multiply_rows(&ending, params->outputs, params->inputs, input, weights, folded,
                       offset_sum(params->input_offset, params->weights_offset, input, params->inputs), output);
     return 1;
 }
@@ -82,11 +153,13 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
                  const int8_t *input, const int8_t *weights, const int32_t *folded, int8_t *scratch,
                  uint32_t scratch_bytes, int8_t *output)
 {
-    const mve_ending ending = {params->rounding, params->output_offset, params->activation_min, params->activation_max};
     const int32_t taps = shape->filter_height * shape->filter_width * shape->input_channels;
     const int gather = !fast_is_column(params, shape);
+    mve_ending ending;
     if (shape->filter_channels != shape->input_channels || scratch_bytes < fast_conv_2d_scratch(params, shape))
         return 0;
+    mve_make_ending(&ending, scales, shape->output_channels, params->rounding, params->output_offset,
+                    params->activation_min, params->activation_max);
     for (int32_t batch = 0; batch < shape->batches; ++batch) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             const int32_t origin_y = y * params->stride_height - params->pad_top;
@@ -94,10 +167,10 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
                 const int32_t origin_x = x * params->stride_width - params->pad_left;
                 const int8_t *column = scratch;
                 if (gather)
-                    fast_gather(params, shape, 1, origin_y, origin_x, input, scratch);
+                    fast_gather(params, shape, origin_y, origin_x, input, scratch);
                 else
                     column = input + (origin_y * shape->input_width + origin_x) * shape->input_channels;
-                multiply_rows(&ending, scales, shape->output_channels, taps, column, weights, folded,
+                multiply_rows(&ending, shape->output_channels, taps, column, weights, folded,
                               offset_sum(params->input_offset, params->weights_offset, column, taps), output);
             }
         }

@@ -1,4 +1,4 @@
-/* What the kernels for MVE (Helium, Cortex-M55) share. */
+/* What the kernels for MVE (Helium, Cortex-M55) share: the way from accumulators to outputs. */
 #ifndef CORTEX_M_FAST_MVE_H
 #define CORTEX_M_FAST_MVE_H
 
@@ -6,43 +6,38 @@
 
 #include "fast_window.h"
 
-/* What every output of a layer goes through behind its scale. */
+/* What the outputs of a layer go through behind their accumulators. */
 typedef struct {
+    const int32_t *multipliers, *shifts; /* of channel 0 */
+    int32_t step;                        /* 1: one entry for each channel; 0: the same eight for all channels */
     int32_t rounding, output_offset, low, high;
+    int32_t is_right;   /* two roundings, and no shift is to the left: what nearly all layers have */
+    int32_t same[2][8]; /* where step is 0 */
 } mve_ending;
 
-/* The first `count` (1 to 4 count; more count as 4) outputs of channels `first` and on from their accumulators: scaled,
- * clamped, stored as bytes.
- *
- * VQRDMULH is the doubling high multiply. VRSHL rounds ties up; -1 added to a negative value that is going to be
- * shifted turns them away from zero. VSHL to the left wraps, as the portable arithmetic does. */
-static inline void mve_finish(const mve_ending *ending, const kn_channel_scales *scales, int32_t first, int32_t count,
-                              int32x4_t sums, int8_t *output)
+/* Fills in all of `ending`, which must stay where it is. */
+void mve_make_ending(mve_ending *ending, const kn_channel_scales *scales, int32_t channels, int32_t rounding,
+                     int32_t output_offset, int32_t low, int32_t high);
+
+/* kn_divide_by_power_of_two for shifts of 0 and below. VRSHL rounds ties up; -1 added to a negative value that is going
+ * to be shifted turns them away from zero. */
+static inline __attribute__((always_inline)) int32x4_t mve_shift_right(int32x4_t values, int32x4_t shifts)
 {
-    const mve_pred16_t lanes = vctp32q((uint32_t)count);
-    const int32_t at = scales->per_channel ? first : 0;
-    if (ending->rounding == KN_ROUND_SINGLE) {
-        int32_t values[4];
-        vst1q_s32(values, sums);
-        for (int32_t i = 0; i < 4 && i < count; ++i) {
-            const int32_t scale = scales->per_channel ? first + i : 0;
-            output[i] = kn_requantize_to_int8(values[i], scales->multipliers[scale], scales->shifts[scale],
-                                              ending->rounding, ending->output_offset, ending->low, ending->high);
-        }
-        return;
-    }
-    int32x4_t multipliers = vdupq_n_s32(scales->multipliers[at]), shifts = vdupq_n_s32(scales->shifts[at]);
-    if (scales->per_channel) {
-        multipliers = vldrwq_z_s32(scales->multipliers + at, lanes);
-        shifts = vldrwq_z_s32(scales->shifts + at, lanes);
-    }
-    const int32x4_t none = vdupq_n_s32(0);
-    const int32x4_t right = vminq_s32(shifts, none);
-    int32x4_t values = vqrdmulhq_s32(vshlq_s32(sums, vmaxq_s32(shifts, none)), multipliers);
-    values = vrshlq_s32(vqaddq_s32(values, vshrq_n_s32(vandq_s32(values, right), 31)), right);
-    values = vaddq_n_s32(values, ending->output_offset);
-    values = vminq_s32(vmaxq_s32(values, vdupq_n_s32(ending->low)), vdupq_n_s32(ending->high));
-    vstrbq_p_s32(output, values, lanes);
+    return vrshlq_s32(vqaddq_s32(values, vshrq_n_s32(vandq_s32(values, shifts), 31)), shifts);
 }
+
+/* kn_requantize with two roundings. VQRDMULH is the doubling high multiply. VSHL to the left wraps, as the portable
+ * arithmetic does. */
+static inline __attribute__((always_inline)) int32x4_t mve_scale(int32x4_t values, int32x4_t multipliers,
+                                                                 int32x4_t shifts)
+{
+    const int32x4_t none = vdupq_n_s32(0);
+    values = vqrdmulhq_s32(vshlq_s32(values, vmaxq_s32(shifts, none)), multipliers);
+    return mve_shift_right(values, vminq_s32(shifts, none));
+}
+
+/* The outputs of channel `first` and on from four accumulators, of which the first `count` (more count as 4) are there;
+ * whatever the rounding and the shifts. Not in line. */
+void mve_finish(const mve_ending *ending, int32_t first, int32_t count, int32x4_t sums, int8_t *output);
 
 #endif

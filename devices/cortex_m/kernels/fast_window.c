@@ -12,11 +12,28 @@ static inline __attribute__((always_inline)) void *take_bytes(void *to, const in
                                                               uint32_t zero)
 {
     int8_t *at = to;
-    for (; count > 0; count -= 16, at += 16, from += from ? 16 : 0) {
-        const mve_pred16_t lanes = vctp8q((uint32_t)count);
-        vstrbq_p_s8(at, from ? vldrbq_z_s8(from, lanes) : vdupq_n_s8((int8_t)zero), lanes);
-    }
-    return at + count; /* count is what the last step went too far, negative or 0 */
+    int8x16_t bytes;
+    if (from)
+        __asm__ volatile("wlstp.8 lr, %[count], 2f\n"
+                         "1:\n\t"
+                         "vldrb.8 %q[bytes], [%[from]], #16\n\t"
+                         "vstrb.8 %q[bytes], [%[at]], #16\n\t"
+                         "letp lr, 1b\n"
+                         "2:"
+                         : [bytes] "=&w"(bytes), [from] "+r"(from), [at] "+r"(at)
+                         : [count] "r"(count)
+                         : "lr", "cc", "memory");
+    else
+        __asm__ volatile("vdup.32 %q[bytes], %[zero]\n\t"
+                         "wlstp.8 lr, %[count], 2f\n"
+                         "1:\n\t"
+                         "vstrb.8 %q[bytes], [%[at]], #16\n\t"
+                         "letp lr, 1b\n"
+                         "2:"
+                         : [bytes] "=&w"(bytes), [at] "+r"(at)
+                         : [count] "r"(count), [zero] "r"(zero)
+                         : "lr", "cc", "memory");
+    return (int8_t *)to + count;
 }
 #else
 /* Word by word; a last word that is not whole overlaps the one before. */
@@ -42,19 +59,20 @@ static inline __attribute__((always_inline)) void *take_bytes(void *to, const in
 }
 #endif
 
-FAST_LOOPS void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y,
+FAST_LOOPS void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y,
                             int32_t origin_x, const int8_t *image, int8_t *column)
 {
-    fast_walk_window(params, shape, origin_y, origin_x, image, take_bytes, column);
-    if (repeat == 1)
+#if defined(__ARM_FEATURE_MVE)
+    /* Nearly all windows: rows of taps that lie side by side, all inside. */
+    if (params->dilation_width == 1 && fast_window_inside(params, shape, origin_y, origin_x)) {
+        const int32_t channels = shape->input_channels, way = shape->input_width * channels;
+        const int8_t *row = image + origin_y * way + origin_x * channels;
+        for (int32_t rows = shape->filter_height; rows > 0; --rows, row += params->dilation_height * way)
+            column = take_bytes(column, row, shape->filter_width * channels, 0);
         return;
-    /* From the end, so that nothing is overwritten before it is read. */
-    int32_t from = shape->filter_height * shape->filter_width * shape->input_channels;
-    for (int8_t *to = column + from * repeat; from > 0;) {
-        const int8_t value = column[--from];
-        for (int32_t i = 0; i < repeat; ++i)
-            *--to = value;
     }
+#endif
+    fast_walk_window(params, shape, origin_y, origin_x, image, take_bytes, column);
 }
 
 #endif

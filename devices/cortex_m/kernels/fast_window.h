@@ -47,25 +47,14 @@ static inline int fast_lies_inside(const kn_conv_params *params, const kn_conv_s
                               (int64_t)(shape->output_width - 1) * params->stride_width);
 }
 
-/* CONV_2D: whether the window of every output pixel already lies in the input as a column; nothing to gather. */
+/* CONV_2D: whether the window of every output pixel already lies in the input as a column; nothing to gather. Its rows
+ * are dense, and there is one, or they are as wide as the input and follow each other. */
 static inline int fast_is_column(const kn_conv_params *params, const kn_conv_shape *shape)
 {
-    return shape->filter_height == 1 && shape->filter_width == 1 && fast_lies_inside(params, shape);
-}
-
-/* DEPTHWISE_CONV_2D: whether windows inside the input can be used where they lie: rows of taps, side by side as the
- * weights are. */
-static inline int fast_has_windows(const kn_conv_params *params, const kn_conv_shape *shape)
-{
-    return shape->filter_channels == 1 && params->dilation_width == 1;
-}
-
-/* DEPTHWISE_CONV_2D: the inputs' offset times the weights' offset, for every tap. The rest of the product of the
- * sums is in the folded bias and in weights that have their offset added. */
-static inline uint32_t fast_offset_product(const kn_conv_params *params, const kn_conv_shape *shape)
-{
-    return (uint32_t)params->input_offset * (uint32_t)params->weights_offset *
-           (uint32_t)(shape->filter_height * shape->filter_width);
+    const int dense = shape->filter_width == 1 || params->dilation_width == 1;
+    const int joined =
+        shape->filter_height == 1 || (params->dilation_height == 1 && shape->filter_width == shape->input_width);
+    return dense && joined && fast_lies_inside(params, shape);
 }
 
 /* Takes one run of a column: `count` bytes from `from`, or, where that is NULL, `count` times the input's zero point
@@ -100,10 +89,9 @@ static inline __attribute__((always_inline)) void fast_walk_window(const kn_conv
     }
 }
 
-/* Gathers the window as bytes. Every input channel is written `repeat` times (the depth multiplier of
- * DEPTHWISE_CONV_2D; 1 otherwise). */
-void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t repeat, int32_t origin_y,
-                 int32_t origin_x, const int8_t *image, int8_t *column);
+/* Gathers the window as bytes. */
+void fast_gather(const kn_conv_params *params, const kn_conv_shape *shape, int32_t origin_y, int32_t origin_x,
+                 const int8_t *image, int8_t *column);
 
 /* For functions with loops over runs, which are short: unrolled calls of memset and memcpy would cost more than the
  * loops. */

@@ -28,14 +28,20 @@ static void send_nak(sp_session *s, uint16_t sequence)
     sp_frame_send(s, SP_NAK, s->session, sequence, payload, sizeof payload);
 }
 
+/* Copies text up to `limit` bytes; returns their count. (strlen of the C library alone is 220 bytes of code.) */
+static size_t put_text(uint8_t *at, const char *text, size_t limit)
+{
+    size_t count = 0;
+    for (; count < limit && text[count]; ++count)
+        at[count] = (uint8_t)text[count];
+    return count;
+}
+
 static uint8_t *put_string(uint8_t *at, const char *text)
 {
-    size_t count = strlen(text);
-    if (count > SP_STRING_BYTES)
-        count = SP_STRING_BYTES;
-    *at++ = (uint8_t)count;
-    memcpy(at, text, count);
-    return at + count;
+    const size_t count = put_text(at + 1, text, SP_STRING_BYTES);
+    *at = (uint8_t)count;
+    return at + 1 + count;
 }
 
 static uint8_t *put_fault(uint8_t *at, const sp_fault *fault)
@@ -83,11 +89,7 @@ static void hello(sp_session *s, const uint8_t *payload, uint32_t length)
 static void keep_error(sp_session *s, const sp_answer *answer)
 {
     uint8_t *at = sp_put16(sp_put16(s->kept, answer->error), answer->detail);
-    size_t count = answer->text ? strlen(answer->text) : 0;
-    if (count > 120)
-        count = 120;
-    if (count)
-        memcpy(at, answer->text, count);
+    const size_t count = answer->text ? put_text(at, answer->text, 120) : 0;
     s->kept_type = SP_ERROR;
     s->kept_length = (uint16_t)(4 + count);
 }
@@ -111,7 +113,8 @@ static void execute(sp_session *s, uint16_t sequence, const sp_request *request)
         if (is_read) {
             data = answer.data;
         } else if (answer.data != s->kept) {
-            memmove(s->kept, answer.data, answer.length);
+            for (uint32_t i = 0; i < answer.length; ++i) /* never in front of where it lies: it may overlap */
+                s->kept[i] = answer.data[i];
         }
     }
     sp_frame_send(s, s->kept_type, s->session, sequence, data, s->kept_length);

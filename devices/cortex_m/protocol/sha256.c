@@ -40,7 +40,10 @@ static void compress(uint32_t state[8], const uint8_t *block)
         uint32_t t1 = v[7] + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + (v[6] ^ (e & (v[5] ^ v[6]))) +
                       round_constants[i] + w[i & 15];
         uint32_t t2 = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & v[1]) | (v[2] & (a | v[1])));
-        memmove(v + 1, v, 7 * sizeof *v);
+        for (unsigned j = 7; j > 0; j--) {
+            v[j] = v[j - 1];
+            __asm__ volatile(""); /* or the compiler makes a memmove of it, which is 250 bytes of code */
+        }
         v[4] += t1;
         v[0] = t1 + t2;
     }

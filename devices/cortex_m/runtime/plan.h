@@ -33,7 +33,7 @@ typedef struct {
     uint32_t reserved[3];
 } plan_header;
 
-enum plan_type { PLAN_INT8 = 0, PLAN_UINT8 = 1, PLAN_FLOAT32 = 2 };
+enum plan_type { PLAN_INT8 = 0, PLAN_UINT8 = 1, PLAN_FLOAT32 = 2, PLAN_INT16 = 3, PLAN_INT32 = 4, PLAN_TYPES = 5 };
 
 /* One entry of the inputs-and-outputs table; inputs first. */
 typedef struct {
@@ -68,8 +68,27 @@ enum plan_op {
     PLAN_QUANTIZE = 22,   /* float32 to int8 */
     PLAN_DEQUANTIZE = 23, /* int8 to float32 */
     PLAN_FLIP_SIGN = 24,  /* uint8 to int8 of the same meaning, and back */
-    PLAN_OPS = 25
+    PLAN_CONV_2D_16 = 25, /* and FULLY_CONNECTED: 16-bit activations, 8-bit weights */
+    PLAN_DEPTHWISE_CONV_2D_16 = 26,
+    PLAN_TRANSPOSE_CONV = 27,
+    PLAN_TRANSPOSE_CONV_16 = 28,
+    PLAN_ADD_16 = 29,
+    PLAN_SUB_16 = 30,
+    PLAN_LEAKY_RELU_16 = 31,
+    PLAN_REQUANTIZE = 32, /* QUANTIZE between int8, int16 and int32 */
+    PLAN_OPS = 33
 };
+
+/* Which ops a build has, bit n for op n: all of them, unless the compiler is told those of some models. */
+#ifndef PLAN_BUILT_OPS
+#define PLAN_BUILT_OPS (((uint64_t)1 << PLAN_OPS) - 2u)
+#endif
+
+/* A constant, so that the compiler drops what a build does not have. */
+#define PLAN_HAS(op) (((PLAN_BUILT_OPS) >> (op)) & 1u)
+
+#define PLAN_HAS_CONV_16                                                                                               \
+    (PLAN_HAS(PLAN_CONV_2D_16) || PLAN_HAS(PLAN_DEPTHWISE_CONV_2D_16) || PLAN_HAS(PLAN_TRANSPOSE_CONV_16))
 
 /* ---- records ------------------------------------------------------------------------------------------------- *
  *
@@ -97,7 +116,14 @@ typedef struct {
     plan_weighted at;
     kn_conv_params params;
     kn_conv_shape shape;
-} plan_conv; /* PLAN_CONV_2D, PLAN_DEPTHWISE_CONV_2D */
+} plan_conv; /* PLAN_CONV_2D, PLAN_DEPTHWISE_CONV_2D, PLAN_TRANSPOSE_CONV */
+
+typedef struct {
+    plan_weighted at; /* bias: int64 where `wide` is 1, at a multiple of 4; shifts then -31..7 */
+    int32_t wide;     /* 0 or 1 */
+    kn_conv_params params;
+    kn_conv_shape shape;
+} plan_conv_16; /* PLAN_CONV_2D_16, PLAN_DEPTHWISE_CONV_2D_16, PLAN_TRANSPOSE_CONV_16 */
 
 typedef struct {
     plan_weighted at;
@@ -122,7 +148,7 @@ typedef struct {
 typedef struct {
     plan_pair at;
     kn_add_params params;
-} plan_add; /* PLAN_ADD, PLAN_SUB */
+} plan_add; /* PLAN_ADD, PLAN_SUB, PLAN_ADD_16, PLAN_SUB_16 */
 
 typedef struct {
     plan_pair at;
@@ -167,7 +193,7 @@ typedef struct {
     uint32_t head, input, output;
     int32_t count;
     kn_leaky_relu_params params;
-} plan_leaky_relu;
+} plan_leaky_relu; /* PLAN_LEAKY_RELU, PLAN_LEAKY_RELU_16 */
 
 typedef struct {
     uint32_t head, input, output;
@@ -194,6 +220,13 @@ typedef struct {
     float scale; /* positive, finite, not denormal */
 } plan_quantize; /* PLAN_QUANTIZE, PLAN_DEQUANTIZE */
 
+typedef struct {
+    uint32_t head, input, output;
+    int32_t count;
+    int32_t input_bytes, output_bytes; /* of one item: 1, 2 or 4 */
+    kn_rescale_params params;
+} plan_requantize;
+
 /* The records are read where they lie: no compiler may put anything between their words. */
 #define PLAN_WORDS(type, words) _Static_assert(sizeof(type) == 4u * (words), #type " is not its words")
 PLAN_WORDS(plan_header, 16);
@@ -217,5 +250,7 @@ PLAN_WORDS(plan_hard_swish, 10);
 PLAN_WORDS(plan_gather, 17);
 PLAN_WORDS(plan_resize, 11);
 PLAN_WORDS(plan_quantize, 6);
+PLAN_WORDS(plan_conv_16, 34);
+PLAN_WORDS(plan_requantize, 13);
 
 #endif

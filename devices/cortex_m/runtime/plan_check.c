@@ -58,14 +58,19 @@ static void check_header(plan_checker *check, uint32_t plan_bytes)
     check_sections(check, sections, 3);
 }
 
+static uint32_t item_bytes(uint32_t type)
+{
+    return type == PLAN_FLOAT32 || type == PLAN_INT32 ? 4 : type == PLAN_INT16 ? 2 : 1;
+}
+
 static void check_io(plan_checker *check)
 {
     const plan_header *const h = check->header;
     const plan_io *const io = (const plan_io *)(const void *)(check->plan + h->io_offset);
     for (uint32_t i = 0; i < h->input_count + h->output_count; ++i) {
-        plan_require(check, io[i].type <= PLAN_FLOAT32, "an input or output has an unknown type");
+        plan_require(check, io[i].type < PLAN_TYPES, "an input or output has an unknown type");
         plan_require(check, io[i].elements > 0, "an input or output has no elements");
-        plan_require(check, io[i].bytes == plan_times(io[i].elements, io[i].type == PLAN_FLOAT32 ? 4 : 1),
+        plan_require(check, io[i].bytes == plan_times(io[i].elements, item_bytes(io[i].type)),
                      "the bytes of an input or output are not those of its elements");
         plan_require(check, io[i].arena_offset % 4 == 0, "an input or output does not start at a multiple of 4");
         plan_require(check, io[i].bytes <= h->arena_bytes && io[i].arena_offset <= h->arena_bytes - io[i].bytes,
@@ -92,7 +97,7 @@ static int check_nodes(plan_checker *check, rt_error *error)
             plan_complain(check, "a node does not end inside the nodes of the plan");
             return RT_BAD_MODEL;
         }
-        if (op == 0 || op >= PLAN_OPS) {
+        if (op == 0 || op >= PLAN_OPS || !PLAN_HAS(op)) {
             plan_complain(check, "this firmware does not have the op");
             return RT_UNSUPPORTED_OP;
         }

@@ -75,6 +75,8 @@ void plan_check_table(plan_checker *check, uint32_t operand, uint32_t count, int
 /* ---- plan_check_windows.c, plan_check_ops.c ---- */
 
 void plan_check_conv(plan_checker *check, const uint32_t *record);
+void plan_check_transpose_conv(plan_checker *check, const uint32_t *record);
+void plan_check_conv_16(plan_checker *check, const uint32_t *record);
 void plan_check_fully_connected(plan_checker *check, const uint32_t *record);
 void plan_check_pool(plan_checker *check, const uint32_t *record);
 

@@ -10,6 +10,9 @@ typedef struct {
     const char *why;
 } field_range;
 
+/* Words about ops of which this build may have none. */
+#define WIDE(text) (PLAN_BUILT_OPS >> PLAN_CONV_2D_16 ? text : "")
+
 static const field_range ranges[] = {
     {'c', 1, INT32_MAX, "a size or count is not positive"},
     {'w', 1, 32767, "a filter size, stride or dilation is not in 1..32767"},
@@ -30,14 +33,23 @@ static const field_range ranges[] = {
     {'q', 1, 4095, "the depth of SOFTMAX is not in 1..4095"},
     {'u', 0, 31, "the shift of SOFTMAX is not in 0..31"},
     {'v', INT32_MIN, 0, "the smallest difference of SOFTMAX is positive"},
+    {'0', 0, 0, WIDE("an offset or zero point of 16-bit activations is not 0")},
+    {'1', 1, 1, WIDE("a dilation of TRANSPOSE_CONV is not 1")},
+    {'L', INT16_MIN, INT16_MAX, WIDE("an activation minimum is not in -32768..32767")},
+    {'H', INT16_MIN, INT16_MAX, WIDE("an activation maximum is not in -32768..32767")},
+    {'y', 15, 15, WIDE("the left shift of a 16-bit addition is not 15")},
     {'n', 1, PLAN_MAX_INPUTS, "a CONCATENATION of no or of too many inputs"},
 };
 
 /* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
  * of its own. */
 #define CONV_WORDS ".........fwwwwppoozlhfccccwwcccc"
+#define CONV_16_WORDS ".........ffwwwwpp000LHfccccwwcccc"
 #define POOL_WORDS "..ccccccwwwwpplhf"
 #define BROADCAST_WORDS "...rdddddddddddddddddd"
+/* Of an op that a build may be without. */
+#define LAYOUT(op, words) [op] = PLAN_HAS(op) ? words : ""
+
 static const char *const layouts[PLAN_OPS] = {
     [PLAN_CONV_2D] = CONV_WORDS,
     [PLAN_DEPTHWISE_CONV_2D] = CONV_WORDS,
@@ -63,6 +75,14 @@ static const char *const layouts[PLAN_OPS] = {
     [PLAN_QUANTIZE] = "..cz.",
     [PLAN_DEQUANTIZE] = "..cz.",
     [PLAN_FLIP_SIGN] = "..c",
+    LAYOUT(PLAN_CONV_2D_16, CONV_16_WORDS),
+    LAYOUT(PLAN_DEPTHWISE_CONV_2D_16, CONV_16_WORDS),
+    LAYOUT(PLAN_TRANSPOSE_CONV, ".........fww11ppo0zlhfccccwwcccc"),
+    LAYOUT(PLAN_TRANSPOSE_CONV_16, ".........ffww11pp000LHfccccwwcccc"),
+    LAYOUT(PLAN_ADD_16, BROADCAST_WORDS "y0me0me0meLHf"),
+    LAYOUT(PLAN_SUB_16, BROADCAST_WORDS "y0me0me0meLHf"),
+    LAYOUT(PLAN_LEAKY_RELU_16, "..c00me.e"),
+    LAYOUT(PLAN_REQUANTIZE, "..c..zzme..f"),
 };
 
 static const field_range *range_of(char letter)
@@ -87,7 +107,7 @@ void plan_check_fields(plan_checker *check, const uint32_t *record)
         const field_range *const range = range_of(letter);
         const int32_t value = (int32_t)record[at];
         plan_require(check, value >= range->low && value <= range->high, range->why);
-        if (letter == 'h')
+        if (letter == 'h' || letter == 'H')
             plan_require(check, (int32_t)record[at - 1] <= value, "an activation range ends before it begins");
     }
     plan_require(check, layout[at - 1] == '\0', "a node is shorter than its op needs");

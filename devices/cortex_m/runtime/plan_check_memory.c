@@ -26,7 +26,7 @@ static plan_region arena_region(plan_checker *check, uint32_t operand, uint32_t 
         plan_complain(check, "a tensor does not lie inside the arena");
         return none;
     }
-    plan_require(check, operand % alignment == 0, "a tensor of 32-bit numbers does not start at a multiple of 4");
+    plan_require(check, operand % alignment == 0, "a tensor does not start at a multiple of 4 (of 2 for 16-bit items)");
     return region;
 }
 

@@ -40,13 +40,16 @@ static int is_dense(int32_t rank, const int32_t *dims, const int32_t *strides)
     return 1;
 }
 
-static void check_pair(plan_checker *check, const plan_pair *node)
+/* Pairs of items of `bytes`. */
+static void check_pair(plan_checker *check, const plan_pair *node, uint32_t bytes)
 {
     const kn_broadcast *const b = &node->broadcast;
-    plan_check_output(check, node->output, elements(check, b->rank, b->dims), 1);
-    plan_check_input(check, node->input1, extent(b->rank, b->dims, b->strides1), 1,
+    if (!PLAN_HAS(PLAN_ADD_16) && !PLAN_HAS(PLAN_SUB_16))
+        bytes = 1;
+    plan_check_output(check, node->output, plan_times(elements(check, b->rank, b->dims), bytes), bytes);
+    plan_check_input(check, node->input1, plan_times(extent(b->rank, b->dims, b->strides1), bytes), bytes,
                      is_dense(b->rank, b->dims, b->strides1) ? PLAN_IN_PLACE : PLAN_APART);
-    plan_check_input(check, node->input2, extent(b->rank, b->dims, b->strides2), 1,
+    plan_check_input(check, node->input2, plan_times(extent(b->rank, b->dims, b->strides2), bytes), bytes,
                      is_dense(b->rank, b->dims, b->strides2) ? PLAN_IN_PLACE : PLAN_APART);
 }
 
@@ -135,10 +138,40 @@ static void check_float(plan_checker *check, const plan_quantize *node, int from
 }
 
 /* Ops whose record begins with head, input, output, count. */
+static void check_items(plan_checker *check, const plan_copy *node, uint32_t input_bytes, uint32_t output_bytes,
+                        int overlap)
+{
+    const uint32_t count = (uint32_t)node->count;
+    plan_check_output(check, node->output, plan_times(count, output_bytes), output_bytes);
+    plan_check_input(check, node->input, plan_times(count, input_bytes), input_bytes, overlap);
+}
+
 static void check_elementwise(plan_checker *check, const plan_copy *node, int overlap)
 {
-    plan_check_output(check, node->output, (uint32_t)node->count, 1);
-    plan_check_input(check, node->input, (uint32_t)node->count, 1, overlap);
+    check_items(check, node, 1, 1, overlap);
+}
+
+static int is_item(int32_t bytes)
+{
+    return bytes == 1 || bytes == 2 || bytes == 4;
+}
+
+/* Zero points are in -128..127 already. */
+static void check_requantize(plan_checker *check, const plan_requantize *node)
+{
+    const kn_rescale_params *const p = &node->params;
+    if (!is_item(node->input_bytes) || !is_item(node->output_bytes)) {
+        plan_complain(check, "an item of REQUANTIZE has not 1, 2 or 4 bytes");
+        return;
+    }
+    const int32_t high = node->output_bytes == 1 ? INT8_MAX : node->output_bytes == 2 ? INT16_MAX : INT32_MAX;
+    plan_require(check, node->input_bytes == 1 || p->input_zero_point == 0, "a zero point of REQUANTIZE is not 0");
+    plan_require(check, node->output_bytes == 1 || p->output_zero_point == 0, "a zero point of REQUANTIZE is not 0");
+    plan_require(check,
+                 p->activation_min <= p->activation_max && p->activation_min >= -high - 1 && p->activation_max <= high,
+                 "the range of REQUANTIZE is not one of its output");
+    check_items(check, (const plan_copy *)(const void *)node, (uint32_t)node->input_bytes, (uint32_t)node->output_bytes,
+                PLAN_APART);
 }
 
 static void check_softmax(plan_checker *check, const plan_softmax *node)
@@ -156,6 +189,16 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
     case PLAN_DEPTHWISE_CONV_2D:
         plan_check_conv(check, record);
         break;
+    case PLAN_TRANSPOSE_CONV:
+        if (PLAN_HAS(PLAN_TRANSPOSE_CONV))
+            plan_check_transpose_conv(check, record);
+        break;
+    case PLAN_CONV_2D_16:
+    case PLAN_DEPTHWISE_CONV_2D_16:
+    case PLAN_TRANSPOSE_CONV_16:
+        if (PLAN_HAS_CONV_16)
+            plan_check_conv_16(check, record);
+        break;
     case PLAN_FULLY_CONNECTED:
         plan_check_fully_connected(check, record);
         break;
@@ -171,7 +214,12 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
     case PLAN_MUL:
     case PLAN_MAXIMUM:
     case PLAN_MINIMUM:
-        check_pair(check, node);
+        check_pair(check, node, 1);
+        break;
+    case PLAN_ADD_16:
+    case PLAN_SUB_16:
+        if (PLAN_HAS(PLAN_ADD_16) || PLAN_HAS(PLAN_SUB_16))
+            check_pair(check, node, 2);
         break;
     case PLAN_CONCATENATION:
         check_concatenation(check, node);
@@ -194,6 +242,14 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
     case PLAN_HARD_SWISH:
     case PLAN_FLIP_SIGN:
         check_elementwise(check, node, PLAN_IN_PLACE);
+        break;
+    case PLAN_LEAKY_RELU_16:
+        if (PLAN_HAS(PLAN_LEAKY_RELU_16))
+            check_items(check, node, 2, 2, PLAN_IN_PLACE);
+        break;
+    case PLAN_REQUANTIZE:
+        if (PLAN_HAS(PLAN_REQUANTIZE))
+            check_requantize(check, node);
         break;
     case PLAN_GATHER:
         check_gather(check, node);

@@ -19,35 +19,45 @@ static void check_window(plan_checker *check, int32_t input, int32_t filter, int
                  "the output is larger than the windows that fit on the input");
 }
 
-/* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common, given the elements of their tensors. */
-static void check_weighted(plan_checker *check, const plan_weighted *at, uint32_t input, uint32_t weights,
-                           int32_t channels, uint32_t output)
+/* How the tensors of an op with weights are stored. */
+typedef struct {
+    uint32_t item_bytes; /* of an activation */
+    uint32_t bias_bytes;
+    int32_t most_shift;
+} storage;
+
+static const storage eight_bits = {1, 4, 30};
+
+/* What CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and FULLY_CONNECTED have in common, given the elements of their
+ * tensors. */
+static void check_weighted(plan_checker *check, const plan_weighted *at, const storage *stored, uint32_t input,
+                           uint32_t weights, int32_t channels, uint32_t output)
 {
     const uint32_t scales = at->per_channel ? (uint32_t)channels : 1u;
-    const uint32_t bias_bytes = plan_times((uint32_t)channels, 4);
-    plan_check_output(check, at->output, output, 1);
+    const uint32_t bias_bytes = plan_times((uint32_t)channels, PLAN_HAS_CONV_16 ? stored->bias_bytes : 4);
+    const uint32_t item = PLAN_HAS_CONV_16 ? stored->item_bytes : 1;
+    plan_check_output(check, at->output, plan_times(output, item), item);
     plan_check_scratch(check, at->scratch, at->scratch_bytes);
-    plan_check_input(check, at->input, input, 1, PLAN_APART);
+    plan_check_input(check, at->input, plan_times(input, item), item, PLAN_APART);
     plan_check_input(check, at->weights, weights, 1, PLAN_APART);
     if (at->bias != PLAN_NONE)
         plan_check_input(check, at->bias, bias_bytes, 4, PLAN_APART);
     if (at->folded != PLAN_NONE)
         plan_check_input(check, at->folded, bias_bytes, 4, PLAN_APART);
     plan_check_table(check, at->multipliers, scales, 0, INT32_MAX, "a multiplier of a channel is negative");
-    plan_check_table(check, at->shifts, scales, -31, 30, "a shift of a channel is not in -31..30");
+    plan_check_table(check, at->shifts, scales, -31, PLAN_HAS_CONV_16 ? stored->most_shift : 30,
+                     "a shift of a channel is out of its range");
 }
 
-void plan_check_conv(plan_checker *check, const uint32_t *record)
+static void check_conv(plan_checker *check, int depthwise, const plan_weighted *at, const storage *stored,
+                       const kn_conv_params *p, const kn_conv_shape *s)
 {
-    const plan_conv *const node = (const plan_conv *)(const void *)record;
-    const kn_conv_params *const p = &node->params;
-    const kn_conv_shape *const s = &node->shape;
     const uint32_t input = volume(s->batches, s->input_height, s->input_width, s->input_channels);
     const uint32_t output = volume(s->batches, s->output_height, s->output_width, s->output_channels);
     uint32_t weights;
     plan_require(check, volume(1, s->filter_height, s->filter_width, s->input_channels) <= MAX_WINDOW,
                  "a window of a convolution has more than 2^26 inputs: the sizes of scratch memory would not fit");
-    if ((record[0] & 0xFFFFu) == PLAN_CONV_2D) {
+    if (!depthwise) {
         weights = volume(s->output_channels, s->filter_height, s->filter_width, s->filter_channels);
         const int divides = s->input_channels % s->filter_channels == 0;
         plan_require(check, divides && s->output_channels % (s->input_channels / s->filter_channels) == 0,
@@ -63,14 +73,50 @@ void plan_check_conv(plan_checker *check, const uint32_t *record)
                  s->output_height);
     check_window(check, s->input_width, s->filter_width, p->stride_width, p->dilation_width, p->pad_left,
                  s->output_width);
-    check_weighted(check, &node->at, input, weights, s->output_channels, output);
+    check_weighted(check, at, stored, input, weights, s->output_channels, output);
+}
+
+static void check_transpose_conv(plan_checker *check, const plan_weighted *at, const storage *stored,
+                                 const kn_conv_shape *s)
+{
+    plan_require(check, s->filter_channels == s->input_channels,
+                 "the channels of TRANSPOSE_CONV's weights are not those of its input");
+    plan_require(check, volume(1, s->filter_height, s->filter_width, s->input_channels) <= MAX_WINDOW,
+                 "a filter of TRANSPOSE_CONV has more than 2^26 weights");
+    check_weighted(check, at, stored, volume(s->batches, s->input_height, s->input_width, s->input_channels),
+                   volume(s->output_channels, s->filter_height, s->filter_width, s->input_channels), s->output_channels,
+                   volume(s->batches, s->output_height, s->output_width, s->output_channels));
+}
+
+void plan_check_conv(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv *const node = (const plan_conv *)(const void *)record;
+    check_conv(check, (record[0] & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D, &node->at, &eight_bits, &node->params,
+               &node->shape);
+}
+
+void plan_check_transpose_conv(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv *const node = (const plan_conv *)(const void *)record;
+    check_transpose_conv(check, &node->at, &eight_bits, &node->shape);
+}
+
+void plan_check_conv_16(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv_16 *const node = (const plan_conv_16 *)(const void *)record;
+    const uint32_t op = record[0] & 0xFFFFu;
+    const storage stored = {2, node->wide ? 8 : 4, node->wide ? 7 : 30};
+    if (op == PLAN_TRANSPOSE_CONV_16)
+        check_transpose_conv(check, &node->at, &stored, &node->shape);
+    else
+        check_conv(check, op == PLAN_DEPTHWISE_CONV_2D_16, &node->at, &stored, &node->params, &node->shape);
 }
 
 void plan_check_fully_connected(plan_checker *check, const uint32_t *record)
 {
     const plan_fully_connected *const node = (const plan_fully_connected *)(const void *)record;
     const kn_fully_connected_params *const p = &node->params;
-    check_weighted(check, &node->at, plan_times((uint32_t)p->batches, (uint32_t)p->inputs),
+    check_weighted(check, &node->at, &eight_bits, plan_times((uint32_t)p->batches, (uint32_t)p->inputs),
                    plan_times((uint32_t)p->outputs, (uint32_t)p->inputs), p->outputs,
                    plan_times((uint32_t)p->batches, (uint32_t)p->outputs));
 }

@@ -10,6 +10,13 @@ static struct {
     uint8_t *arena;
 } model;
 
+/* What belongs to an op that this build does not have is dropped by the compiler. */
+#define RUN(op_name, call)                                                                                             \
+    case op_name:                                                                                                      \
+        if (PLAN_HAS(op_name))                                                                                         \
+            call;                                                                                                      \
+        break
+
 static const plan_header *header(void)
 {
     return (const plan_header *)(const void *)model.plan;
@@ -42,13 +49,46 @@ static void run_conv(const plan_conv *node)
 {
     const plan_weighted *const w = &node->at;
     const kn_channel_scales scales = scales_of(w);
-    const int depthwise = (w->head & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D;
-    if (w->folded != PLAN_NONE && (depthwise ? fast_depthwise_conv_2d : fast_conv_2d)(
-                                      &node->params, &node->shape, &scales, at(w->input), at(w->weights), at(w->folded),
-                                      scratch_of(w), w->scratch_bytes, out(w->output)))
-        return;
-    (depthwise ? kn_depthwise_conv_2d : kn_conv_2d)(&node->params, &node->shape, &scales, at(w->input), at(w->weights),
-                                                    at(w->bias), out(w->output));
+    const int8_t *const input = at(w->input), *const weights = at(w->weights);
+    const int32_t *const bias = at(w->bias), *const folded = at(w->folded);
+    if (!folded || !fast_conv_2d(&node->params, &node->shape, &scales, input, weights, folded, scratch_of(w),
+                                 w->scratch_bytes, out(w->output)))
+        kn_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, out(w->output));
+}
+
+static void run_depthwise_conv(const plan_conv *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    const int8_t *const input = at(w->input), *const weights = at(w->weights);
+    const int32_t *const bias = at(w->bias), *const folded = at(w->folded);
+    if (!folded || !fast_depthwise_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, folded,
+                                           scratch_of(w), w->scratch_bytes, out(w->output)))
+        kn_depthwise_conv_2d(&node->params, &node->shape, &scales, input, weights, bias, out(w->output));
+}
+
+static void run_transpose_conv(const plan_conv *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    kn_transpose_conv(&node->params, &node->shape, &scales, at(w->input), at(w->weights), at(w->bias), out(w->output));
+}
+
+/* 16-bit activations: the portable kernels only. */
+static inline void run_conv_16(uint32_t op, const plan_conv_16 *node)
+{
+    const plan_weighted *const w = &node->at;
+    const kn_channel_scales scales = scales_of(w);
+    const int16_t *const input = at(w->input);
+    const int8_t *const weights = at(w->weights);
+    const int32_t *const bias = at(w->bias);
+    int16_t *const output = out(w->output);
+    if (op == PLAN_CONV_2D_16)
+        kn_conv_2d_16(&node->params, &node->shape, &scales, node->wide, input, weights, bias, output);
+    else if (op == PLAN_DEPTHWISE_CONV_2D_16)
+        kn_depthwise_conv_2d_16(&node->params, &node->shape, &scales, node->wide, input, weights, bias, output);
+    else
+        kn_transpose_conv_16(&node->params, &node->shape, &scales, node->wide, input, weights, bias, output);
 }
 
 static void run_fully_connected(const plan_fully_connected *node)
@@ -68,16 +108,22 @@ static void run_pair(uint32_t op, const plan_pair *node)
     const int8_t *const input1 = at(node->input1);
     const int8_t *const input2 = at(node->input2);
     int8_t *const output = out(node->output);
-    if (op == PLAN_ADD)
-        kn_add(add, b, input1, input2, output);
-    else if (op == PLAN_SUB)
-        kn_sub(add, b, input1, input2, output);
-    else if (op == PLAN_MUL)
+    if ((PLAN_HAS(PLAN_ADD) && op == PLAN_ADD) || (PLAN_HAS(PLAN_SUB) && op == PLAN_SUB)) {
+        const int32_t sign = op == PLAN_ADD ? 1 : -1;
+        if (!fast_add(add, b, sign, input1, input2, output))
+            (sign > 0 ? kn_add : kn_sub)(add, b, input1, input2, output);
+    } else if (PLAN_HAS(PLAN_MUL) && op == PLAN_MUL) {
         kn_mul(&((const plan_mul *)(const void *)node)->params, b, input1, input2, output);
-    else if (op == PLAN_MAXIMUM)
+    } else if (PLAN_HAS(PLAN_MAXIMUM) && op == PLAN_MAXIMUM) {
         kn_maximum(b, input1, input2, output);
-    else
+    } else if (PLAN_HAS(PLAN_MINIMUM) && op == PLAN_MINIMUM) {
         kn_minimum(b, input1, input2, output);
+    }
+}
+
+static void run_add_16(int32_t sign, const plan_add *node)
+{
+    kn_add_16(&node->params, &node->at.broadcast, sign, at(node->at.input1), at(node->at.input2), out(node->at.output));
 }
 
 static void run_concatenation(const plan_concatenation *node)
@@ -102,30 +148,20 @@ static void run_elementwise(uint32_t op, const plan_copy *front)
     const void *const input = at(front->input);
     void *const output = out(front->output);
     const plan_quantize *const quantize = node;
+    const plan_requantize *const requantize = node;
     switch (op) {
-    case PLAN_COPY:
-        kn_reshape(count, input, output);
-        break;
-    case PLAN_LOOKUP:
-        kn_lookup(at(((const plan_lookup *)node)->table), count, input, output);
-        break;
-    case PLAN_RESCALE:
-        kn_rescale(&((const plan_rescale *)node)->params, count, input, output);
-        break;
-    case PLAN_LEAKY_RELU:
-        kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output);
-        break;
-    case PLAN_HARD_SWISH:
-        kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output);
-        break;
-    case PLAN_QUANTIZE:
-        kn_quantize(quantize->scale, quantize->zero_point, count, input, output);
-        break;
-    case PLAN_DEQUANTIZE:
-        kn_dequantize(quantize->scale, quantize->zero_point, count, input, output);
-        break;
-    default: /* PLAN_FLIP_SIGN */
-        kn_flip_sign(count, input, output);
+        RUN(PLAN_COPY, kn_reshape(count, input, output));
+        RUN(PLAN_LOOKUP, kn_lookup(at(((const plan_lookup *)node)->table), count, input, output));
+        RUN(PLAN_RESCALE, kn_rescale(&((const plan_rescale *)node)->params, count, input, output));
+        RUN(PLAN_LEAKY_RELU, kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output));
+        RUN(PLAN_LEAKY_RELU_16, kn_leaky_relu_16(&((const plan_leaky_relu *)node)->params, count, input, output));
+        RUN(PLAN_REQUANTIZE, kn_requantize_items(&requantize->params, requantize->input_bytes, requantize->output_bytes,
+                                                 count, input, output));
+        RUN(PLAN_HARD_SWISH, kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output));
+        RUN(PLAN_QUANTIZE, kn_quantize(quantize->scale, quantize->zero_point, count, input, output));
+        RUN(PLAN_DEQUANTIZE, kn_dequantize(quantize->scale, quantize->zero_point, count, input, output));
+        RUN(PLAN_FLIP_SIGN, kn_flip_sign(count, input, output));
+    default:
         break;
     }
 }
@@ -138,24 +174,12 @@ static void run_shaped(uint32_t op, const void *node)
     const int8_t *const input = at(front->input);
     int8_t *const output = out(front->output);
     switch (op) {
-    case PLAN_MAX_POOL_2D:
-        kn_max_pool_2d(&front->params, input, output);
-        break;
-    case PLAN_AVERAGE_POOL_2D:
-        kn_average_pool_2d(&front->params, input, output);
-        break;
-    case PLAN_MEAN:
-        kn_mean(&((const plan_mean *)node)->params, input, output);
-        break;
-    case PLAN_PAD:
-        kn_pad(&((const plan_pad *)node)->params, input, output);
-        break;
-    case PLAN_SOFTMAX:
-        kn_softmax(&((const plan_softmax *)node)->params, input, output);
-        break;
-    case PLAN_GATHER:
-        kn_gather(&((const plan_gather *)node)->view, input, output);
-        break;
+        RUN(PLAN_MAX_POOL_2D, kn_max_pool_2d(&front->params, input, output));
+        RUN(PLAN_AVERAGE_POOL_2D, kn_average_pool_2d(&front->params, input, output));
+        RUN(PLAN_MEAN, kn_mean(&((const plan_mean *)node)->params, input, output));
+        RUN(PLAN_PAD, kn_pad(&((const plan_pad *)node)->params, input, output));
+        RUN(PLAN_SOFTMAX, kn_softmax(&((const plan_softmax *)node)->params, input, output));
+        RUN(PLAN_GATHER, kn_gather(&((const plan_gather *)node)->view, input, output));
     default: /* PLAN_RESIZE_NEAREST */
         kn_resize_nearest(&resize->shape, at(resize->rows), at(resize->columns), input, output);
         break;
@@ -167,13 +191,15 @@ static void run_node(const uint32_t *record)
     const void *const node = record;
     const uint32_t op = record[0] & 0xFFFFu;
     switch (op) {
-    case PLAN_CONV_2D:
-    case PLAN_DEPTHWISE_CONV_2D:
-        run_conv(node);
-        break;
-    case PLAN_FULLY_CONNECTED:
-        run_fully_connected(node);
-        break;
+        RUN(PLAN_CONV_2D, run_conv(node));
+        RUN(PLAN_DEPTHWISE_CONV_2D, run_depthwise_conv(node));
+        RUN(PLAN_FULLY_CONNECTED, run_fully_connected(node));
+        RUN(PLAN_TRANSPOSE_CONV, run_transpose_conv(node));
+        RUN(PLAN_CONV_2D_16, run_conv_16(PLAN_CONV_2D_16, node));
+        RUN(PLAN_DEPTHWISE_CONV_2D_16, run_conv_16(PLAN_DEPTHWISE_CONV_2D_16, node));
+        RUN(PLAN_TRANSPOSE_CONV_16, run_conv_16(PLAN_TRANSPOSE_CONV_16, node));
+        RUN(PLAN_ADD_16, run_add_16(1, node));
+        RUN(PLAN_SUB_16, run_add_16(-1, node));
     case PLAN_ADD:
     case PLAN_SUB:
     case PLAN_MUL:
@@ -181,9 +207,7 @@ static void run_node(const uint32_t *record)
     case PLAN_MINIMUM:
         run_pair(op, node);
         break;
-    case PLAN_CONCATENATION:
-        run_concatenation(node);
-        break;
+        RUN(PLAN_CONCATENATION, run_concatenation(node));
     case PLAN_MAX_POOL_2D:
     case PLAN_AVERAGE_POOL_2D:
     case PLAN_MEAN:
@@ -221,7 +245,7 @@ uint32_t rt_kernels(void)
 
 uint64_t rt_ops(void)
 {
-    return ((uint64_t)1 << PLAN_OPS) - 2u; /* every op from 1 on */
+    return PLAN_BUILT_OPS;
 }
 
 int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)

@@ -7,14 +7,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core import paths
-from harness.core.errors import MissingPartError, UserInputError
+from harness.core.errors import MissingPartError, UserInputError, unknown_name
 from harness.core.files import sha256_bytes, sha256_json, write_json_atomic
 from harness.emulation.mcu.board import HOST_CORE, McuBoard, load_board
 from harness.emulation.mcu.elf import load_bytes
@@ -110,6 +110,7 @@ def build_firmware(
     board: str | os.PathLike[str] | McuBoard,
     *,
     tflite_micro: TfliteMicro | None = None,
+    ops: Collection[str] | None = None,
     test_faults: bool = False,
     extra_flags: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
@@ -119,6 +120,7 @@ def build_firmware(
     Args:
         board: the name of a board that came with the harness, or the folder of another one (docs/guides/adding-an-mcu-board.md).
         tflite_micro: the runtime is this one, and models are .tflite files; without it the plan runtime.
+        ops: of plans (harness.tflite.plan.words.RECORDS); the program has just these. None: all.
         test_faults: with a request that breaks the firmware; for tests only.
         extra_flags: of compiler and linker, such as a sanitizer's; for tests only.
         progress: told a line before something is compiled, which takes seconds.
@@ -130,7 +132,7 @@ def build_firmware(
     board = board if isinstance(board, McuBoard) else load_board(board)
     compiler = _find_compiler(board)
     version = _run([compiler, "--version"], None).stdout.partition("\n")[0]
-    flags = (*_flags(board, test_faults), *extra_flags)
+    flags = (*_flags(board, test_faults), *_ops_flags(ops), *extra_flags)
     units = _units(board, tflite_micro)
     cxx = _Cxx(_find_cxx(board), tflite_micro, flags) if tflite_micro else None
     build = _key(board, version, flags, units, cxx)
@@ -193,6 +195,17 @@ def _flags(board: McuBoard, test_faults: bool) -> tuple[str, ...]:
     if test_faults:
         defines.append("-DFW_TEST_FAULTS")
     return (*board.flags, *_COMMON, *(_HOST_FLAGS if board.core == HOST_CORE else _ARM_FLAGS), *defines)
+
+
+def _ops_flags(ops: Collection[str] | None) -> tuple[str, ...]:
+    if ops is None:
+        return ()
+    from harness.tflite.plan.words import RECORDS
+
+    unknown = sorted(set(ops) - set(RECORDS))
+    if unknown:
+        raise unknown_name("op of a plan", unknown[0], RECORDS)
+    return (f"-DPLAN_BUILT_OPS={sum(1 << RECORDS[op].number for op in set(ops)):#x}ull",)
 
 
 def _units(board: McuBoard, tflite_micro: TfliteMicro | None) -> list[_Unit]:

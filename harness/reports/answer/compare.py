@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.core.errors import HarnessError
 from harness.reports.answer.evidence import Answers
 
 #: the chance that anything at all is claimed which is none
@@ -180,7 +181,10 @@ def _digest(array: np.ndarray) -> bytes:
 
 def _test(first: Answers, second: Answers) -> Compared | str:
     n = min(first.samples, second.samples)
-    paired = first.metric.paired(first.answers[:n], second.answers[:n], first.labels[:n])
+    try:
+        paired = first.metric.paired(first.answers[:n], second.answers[:n], first.labels[:n])
+    except (HarnessError, ValueError) as error:
+        return f"their answers cannot be compared ({error})"
     if not np.isfinite([paired.delta, paired.p]).all():
         return "the difference of their scores is no number"
     return Compared(

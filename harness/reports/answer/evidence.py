@@ -85,7 +85,7 @@ class StoredEvidence:
 
         try:
             facts = self._objects.get_json(tensors)
-            metric = restored(facts["metric"], record.key.workload)
+            metric = restored(facts["metric"], facts["workload"])
             if metric is None:
                 return "it has no metric"
             io = TensorIo(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.reports.answer.answer import Answer
 from harness.reports.answer.candidate import Candidate, as_fast, faster
-from harness.reports.answer.candidates import Exclusion
+from harness.reports.answer.candidates import Exclusion, effort
 from harness.reports.answer.choose import allowed_drop, drop_text
 from harness.reports.answer.compare import Compared
 from harness.reports.answer.gain import QatGain
@@ -25,6 +25,8 @@ from harness.results.record import CellRecord
 
 #: how many names a line lists
 _NAMES = 6
+#: characters of a warning; the table of findings has all of it
+_WARNING = 160
 
 
 def sentence(answer: Answer) -> str:
@@ -94,7 +96,8 @@ def lines(answer: Answer) -> list[tuple[str, str]]:
     found += [("QAT", text) for text in gain_lines(answer.gains)]
     found += [("more training", _training(answer))]
     found += [("left out", text) for text in excluded_lines(answer.excluded)]
-    found += [("seeds", _seeds(answer))]
+    found += [("warning", text) for text in _warnings(answer)]
+    found += [("seeds", _seeds(answer)), ("runs", _runs(answer))]
     return [(head, text) for head, text in found if text]
 
 
@@ -152,23 +155,14 @@ def _speed_line(answer: Answer) -> str:
         where = placement_text(record)
         kept = f"{count} per inference, {where}" if count else where
         return f"{kept}; {answer.no_times}, so they recommend nothing: measure on the board"
-    text = time_words(record)
+    text = latency_text(record)
     if base is None or base is chosen or base.cost_ns is None:
         return text
     return f"{text}; the float model on {clean(base.backend)}: {duration_text(base.cost_ns)}"
 
 
-def time_words(record: CellRecord) -> str:
-    """A latency with its interval, samples and starts, and where the nodes ran."""
-    text, low, high = latency_text(record), record.latency_median_low_ns, record.latency_median_high_ns
-    median = duration_text(record.latency_median_ns)
-    if low is None or high is None or not text.startswith(median):
-        return text
-    return f"{median} [{duration_text(low)}, {duration_text(high)}]{text.removeprefix(median)}"
-
-
 def _memory_line(answer: Answer) -> str:
-    return "" if answer.pick is None else memory_text(answer.pick.record)
+    return "" if answer.pick is None else memory_text(answer.pick.record).removeprefix("memory ")
 
 
 def _as_good(answer: Answer) -> str:
@@ -179,8 +173,13 @@ def _as_good(answer: Answer) -> str:
     others = [name for name in dict.fromkeys(map(_named, answer.as_good)) if name != _named(chosen)]
     if not others:
         return ""
-    samples = min(c.record.samples or 0 for c in (chosen, *answer.as_good))
-    return f"{names(others)}: {samples:,} samples cannot tell their scores apart"
+    counts = {c.record.samples or 0 for c in (chosen, *answer.as_good)}
+    common = (
+        f"{min(counts):,} samples"
+        if len(counts) == 1
+        else f"the samples that each two of them ran ({min(counts):,} or more)"
+    )
+    return f"{names(others)}: {common} cannot tell their scores apart"
 
 
 def _named(candidate: Candidate) -> str:
@@ -265,11 +264,18 @@ def _spread(several: Sequence[QatGain], first: QatGain) -> str:
 
 def _training(answer: Answer) -> str:
     """What training on gains by itself: the control without any quantization against the float model."""
-    trained = next((c for c in answer.candidates if c.recipe == "ft-float32"), None)
-    if trained is None or isinstance(trained.to_float, str) or not trained.to_float.better:
+    trained = [
+        c
+        for c in answer.candidates
+        if c.control and effort(c.recipe)[0] == 1 and isinstance(c.to_float, Compared) and c.to_float.better
+    ]
+    if not trained:
         return ""
-    gained = delta_words(trained.record, trained.to_float.delta)
-    return f"ft-float32 (control) {gained} to the float model: train the float model on before quantizing it"
+    # The one that was not quantized says it best.
+    best = min(trained, key=lambda c: (c.recipe != "ft-float32", c.layer))
+    assert isinstance(best.to_float, Compared)
+    gained = compared_words(best.record, best.to_float)
+    return f"{_named(best)} to the float model {gained}: train the float model on before quantizing it"
 
 
 def excluded_lines(excluded: Iterable[Exclusion]) -> list[str]:
@@ -285,6 +291,22 @@ def _cells(of_backend: tuple[str, list[str]]) -> str:
     """The recipes of a backend, counted where they are many."""
     backend, recipes = of_backend
     return f"{len(recipes)} recipes on {backend}" if len(recipes) > 3 else f"{', '.join(recipes)} on {backend}"
+
+
+def _warnings(answer: Answer) -> list[str]:
+    """What else was found of the pick."""
+    if answer.pick is None:
+        return []
+    found = [f for f in answer.pick.record.findings if f.severity == "warning"]
+    by_code = {f.code: f for f in reversed(found)}
+    return [f"{clean(code)}: {clean(f.what, _WARNING)}" for code, f in by_code.items()]
+
+
+def _runs(answer: Answer) -> str:
+    runs = {c.record.run for c in answer.candidates}
+    if len(runs) < 2:
+        return ""
+    return f"these figures are of {len(runs)} runs: medians of two days differ by 1 to 2 % by themselves"
 
 
 def _seeds(answer: Answer) -> str:

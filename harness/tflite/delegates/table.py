@@ -233,8 +233,9 @@ def _load(name: str, known: Mapping[str, Path], depth: int) -> DelegateTable:
     if depth >= _MAX_BASES:
         raise UserInputError("its bases never end", where=str(known[name]), hint="a table cannot be a base of itself")
     if table.base not in known:
-        error = unknown_name("delegate table", table.base, known)
-        raise UserInputError(f"base: {error.what}", where=str(_located(known[name]).values[("base",)]), hint=error.hint)
+        unknown = unknown_name("delegate table", table.base, known)
+        where = str(_located(known[name]).values[("base",)])
+        raise UserInputError(f"base: {unknown.what}", where=where, hint=unknown.hint)
     base = _load(table.base, known, depth + 1)
     extra = [op for op in table.taken if op not in base.taken]
     if extra:

@@ -24,15 +24,20 @@ from harness.tflite.plan.values import (
     Operand,
     Step,
     Value,
+    check_moved,
     check_quantization,
+    check_wide,
     constant_values,
     describe,
     int8_zero_points,
     operand_of,
 )
 
+#: op of the .tflite -> what makes steps of it
+Rules = Mapping[str, "Callable[[NodeRule], None]"]
+
 _MOST_ELEMENTS = 2**31 - 1
-_IO_TYPES = (*EIGHT_BITS, "float32")
+_IO_TYPES = (*EIGHT_BITS, "float32", "int16", "int32")
 
 
 class Lowering:
@@ -43,8 +48,8 @@ class Lowering:
         problems: why it cannot run; the steps are of no use then.
     """
 
-    def __init__(self, graph: Graph, kernels: KernelSet, rules: Mapping[str, Callable[[NodeRule], None]]) -> None:
-        self.graph, self.kernels, self._rules = graph, kernels, rules
+    def __init__(self, graph: Graph, kernels: KernelSet, rules: Rules, wide_rules: Rules) -> None:
+        self.graph, self.kernels, self._rules, self._wide_rules = graph, kernels, rules, wide_rules
         self.steps: list[Step] = []
         self.inputs: list[Buffer] = []
         self.outputs: list[Buffer] = []
@@ -106,8 +111,14 @@ class Lowering:
             if data is not None:
                 self.set_value(node.outputs[0], replace(target, shape=data.shape, data=np.ascontiguousarray(data)))
                 return
+        wide = is_wide(self.graph, node)
         refuse_arithmetic(self.graph, node)
-        lower = self._rules.get(node.op)
+        lower = (self._wide_rules if wide else self._rules).get(node.op)
+        if lower is None and wide:
+            raise UnsupportedError(
+                "int16 activations (16x8 quantization) of an op that has no such kernel here",
+                hint=f"these have: {', '.join(sorted(self._wide_rules))}; or use a recipe such as ptq-int8-io",
+            )
         if lower is None:
             raise UnsupportedError("this runtime has no such op", hint=f"it has: {', '.join(sorted(self._rules))}")
         lower(rule)
@@ -190,6 +201,12 @@ class Lowering:
         self.steps = kept[::-1]
 
 
+def is_wide(graph: Graph, node: Node) -> bool:
+    """Does the node compute with activations of more than 8 bits?"""
+    tensors = (*graph.node_inputs(node), *graph.node_outputs(node))
+    return any(one.is_quantized and one.dtype in ("int16", "int32") and not one.is_constant for one in tensors)
+
+
 class NodeRule:
     """What the rule for one op sees of its node; refusals are raised as UnsupportedError."""
 
@@ -222,6 +239,20 @@ class NodeRule:
         check_shape(found)
         return found
 
+    def wide(self, position: int) -> Value:
+        """An int16 input with one scale and a zero point of 0."""
+        found = self.input(position)
+        check_wide(found)
+        check_shape(found)
+        return found
+
+    def moved(self, position: int) -> Value:
+        """An input of 8 or 16 bits that is moved and not computed with."""
+        found = self.input(position)
+        check_moved(found)
+        check_shape(found)
+        return found
+
     def readers(self) -> tuple[Node, ...] | None:
         """The nodes that read the first output; None when it is an output of the model."""
         index = self.node.outputs[0]
@@ -241,6 +272,12 @@ class NodeRule:
                 hint="a plan has fixed shapes; convert with a fixed input shape",
             )
         return [int(v) for v in found.data.reshape(-1)]
+
+    def declared_output(self) -> tuple[int, ...] | None:
+        """The shape of the first output as the .tflite declares it; None where a dimension is dynamic."""
+        tensor = self._graph.tensors[self.node.outputs[0]]
+        sizes = (*tensor.shape, *tensor.shape_signature)
+        return tensor.shape if tensor.shape and min(sizes) > 0 else None
 
     def target(self, shape: Sequence[int], position: int = 0) -> Value:
         """An output as the .tflite declares it, checked against the shape that follows from the inputs."""

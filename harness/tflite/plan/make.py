@@ -11,12 +11,12 @@ from typing import cast
 from harness.core.errors import UnsupportedError, UserInputError, unknown_name
 from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph, model_io, read_graph
-from harness.tflite.plan import ops_move, ops_simple, ops_weighted
+from harness.tflite.plan import ops_move, ops_simple, ops_weighted, ops_wide
 from harness.tflite.plan.arena import plan_arena
 from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsupported
 from harness.tflite.plan.layout import PlanIo, write_plan
 from harness.tflite.plan.lowering import Lowering, NodeRule, declared
-from harness.tflite.plan.values import Buffer
+from harness.tflite.plan.values import ITEM_BYTES, Buffer
 
 #: op of the .tflite -> what makes steps of it; ops on constants alone are in fold.py
 RULES: dict[str, Callable[[NodeRule], None]] = {
@@ -55,6 +55,38 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     "SPLIT": ops_move.split,
     "SPLIT_V": ops_move.split_v,
     "RESIZE_NEAREST_NEIGHBOR": ops_move.resize_nearest_neighbor,
+    "TRANSPOSE_CONV": ops_wide.transpose_conv,
+}
+
+#: the same for nodes with activations of more than 8 bits
+WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {
+    "CONV_2D": ops_wide.conv_2d,
+    "DEPTHWISE_CONV_2D": ops_wide.depthwise_conv_2d,
+    "FULLY_CONNECTED": ops_wide.fully_connected,
+    "TRANSPOSE_CONV": ops_wide.transpose_conv,
+    "ADD": ops_wide.add_or_sub,
+    "SUB": ops_wide.add_or_sub,
+    "LEAKY_RELU": ops_wide.leaky_relu,
+    "QUANTIZE": ops_wide.quantize,
+    **{
+        op: RULES[op]
+        for op in (
+            "RESHAPE",
+            "SQUEEZE",
+            "EXPAND_DIMS",
+            "CONCATENATION",
+            "PACK",
+            "UNPACK",
+            "PAD",
+            "PADV2",
+            "TRANSPOSE",
+            "SLICE",
+            "STRIDED_SLICE",
+            "SPLIT",
+            "SPLIT_V",
+            "RESIZE_NEAREST_NEIGHBOR",
+        )
+    },
 }
 
 
@@ -141,7 +173,7 @@ def _read(model: bytes | Path) -> tuple[bytes, Graph]:
 def _lower(graph: Graph, kernels: str) -> Lowering:
     if kernels not in KERNEL_SETS:
         raise unknown_name("kernel set", kernels, KERNEL_SETS)
-    lowering = Lowering(graph, cast(KernelSet, kernels), RULES)
+    lowering = Lowering(graph, cast(KernelSet, kernels), RULES, WIDE_RULES)
     lowering.run()
     return lowering
 
@@ -164,13 +196,12 @@ def _table(graph: Graph, indices: tuple[int, ...], buffers: list[Buffer], offset
     table = []
     for index, buffer in zip(indices, buffers, strict=True):
         tensor = declared(graph.tensors[index])
-        item_bytes = 4 if tensor.dtype == "float32" else 1
         table.append(
             PlanIo(
                 arena_offset=offsets[id(buffer)],
                 size_bytes=buffer.size_bytes,
                 dtype=tensor.dtype,
-                elements=buffer.size_bytes // item_bytes,
+                elements=buffer.size_bytes // ITEM_BYTES[tensor.dtype],
             )
         )
     return table

@@ -12,7 +12,7 @@ from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box, row_strides, strided, transposed
-from harness.tflite.plan.values import EIGHT_BITS, Frame, Value, check_quantization, operand_of
+from harness.tflite.plan.values import EIGHT_BITS, ITEM_BYTES, Frame, Value, check_moved, operand_of
 from harness.tflite.plan.words import MAX_CONCATENATION_INPUTS, MAX_RANK
 
 _SAME = "a move does not rescale: input and output must share scale and zero point"
@@ -23,7 +23,7 @@ def reshape(rule: NodeRule) -> None:
     source = rule.input(0)
     check_shape(source)
     target = rule.target(_new_shape(rule, source))
-    if target.dtype != source.dtype or (source.dtype in EIGHT_BITS and not _same(source, target)):
+    if target.dtype != source.dtype or (source.dtype in (*EIGHT_BITS, "int16") and not _same(source, target)):
         raise UnsupportedError("its input and output differ in type, scale or zero point", hint=_SAME)
     rule.alias(source, target)
 
@@ -51,7 +51,7 @@ def _new_shape(rule: NodeRule, source: Value) -> list[int]:
 
 
 def concatenation(rule: NodeRule) -> None:
-    sources = [rule.activation(i) for i in range(rule.input_count)]
+    sources = [rule.moved(i) for i in range(rule.input_count)]
     if not sources or not sources[0].shape:
         raise UnsupportedError("it has no inputs with dimensions")
     rank = len(sources[0].shape)
@@ -71,7 +71,7 @@ def concatenation(rule: NodeRule) -> None:
 
 def pack(rule: NodeRule) -> None:
     """PACK of activations: CONCATENATION along a new dimension."""
-    sources = [rule.activation(i) for i in range(rule.input_count)]
+    sources = [rule.moved(i) for i in range(rule.input_count)]
     if not sources or any(source.shape != sources[0].shape for source in sources):
         raise UnsupportedError(f"inputs of shapes {[list(one.shape) for one in sources]} do not fit together")
     axis = _axis(rule.option("axis", 0), len(sources[0].shape) + 1)
@@ -85,7 +85,8 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
             f"{len(sources)} inputs", hint=f"a plan joins up to {MAX_CONCATENATION_INPUTS}: split it into two"
         )
     target = rule.target(shape)
-    check_quantization(target)
+    check_moved(target)
+    item = ITEM_BYTES[target.dtype]
     tables: list[np.ndarray | None] = []
     for source in sources:
         if source.dtype != target.dtype:
@@ -105,13 +106,17 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
         "CONCATENATION",
         target,
         {"input": [operand_of(source) for source in sources], "tables": tables},
-        {"outer": outer, "inputs": len(sources), "inner_sizes": [source.elements // outer for source in sources]},
+        {
+            "outer": outer,
+            "inputs": len(sources),
+            "inner_sizes": [source.elements // outer * item for source in sources],
+        },
     )
 
 
 def pad(rule: NodeRule) -> None:
     """PAD, PADV2."""
-    source, flat = rule.activation(0), rule.integers(1, "paddings")
+    source, flat = rule.moved(0), rule.integers(1, "paddings")
     rank = len(source.shape)
     if len(flat) != 2 * rank or min(flat, default=0) < 0 or max(flat, default=0) > 32767:
         raise UnsupportedError(f"paddings {flat} of an input of shape {list(source.shape)}")
@@ -121,6 +126,8 @@ def pad(rule: NodeRule) -> None:
         raise UnsupportedError("its input and output differ in scale or zero point", hint=_SAME)
     value = target.zero_point
     if rule.optional(2) is not None:
+        if source.dtype == "int16":
+            raise UnsupportedError("PADV2 of 16-bit activations", hint="pad with zeros")
         constant = rule.activation(2)
         if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
             raise UnsupportedError(
@@ -131,7 +138,9 @@ def pad(rule: NodeRule) -> None:
     if frame is not None:
         rule.alias(source, replace(target, frame=frame))
         return
-    dims, low, high = _merge_unpadded(source.shape, before, after)
+    item = ITEM_BYTES[source.dtype]
+    shape, before, after = _in_bytes(source.shape, item), [*before, *[0] * (item > 1)], [*after, *[0] * (item > 1)]
+    dims, low, high = _merge_unpadded(shape, before, after)
     rule.emit(
         "PAD",
         target,
@@ -140,13 +149,27 @@ def pad(rule: NodeRule) -> None:
     )
 
 
+def _in_bytes(shape: Sequence[int], item_bytes: int) -> tuple[int, ...]:
+    """Items of several bytes are one more dimension: moves look at bytes only."""
+    return tuple(shape) if item_bytes == 1 else (*shape, item_bytes)
+
+
 def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence[int]) -> Frame | None:
     """PAD in front of convolutions with VALID padding becomes padding of theirs: no copy, no memory. None where it cannot.
 
     What lies outside counts as the zero point there too; no window may lie outside as a whole (kernels.h, the runtime's check).
     """
     readers = rule.readers()
-    if not readers or len(before) != 4 or before[0] or after[0] or before[3] or after[3] or source.is_constant:
+    if (
+        not readers
+        or len(before) != 4
+        or before[0]
+        or after[0]
+        or before[3]
+        or after[3]
+        or source.is_constant
+        or source.dtype == "int16"
+    ):
         return None
     for node in readers:
         weights = rule.stored_shape(node, 1)
@@ -186,19 +209,19 @@ def _merge_unpadded(
 
 
 def transpose(rule: NodeRule) -> None:
-    source = rule.activation(0)
+    source = rule.moved(0)
     view = transposed(source.shape, rule.integers(1, "permutation"))
     _gather(rule, source, view, view.dims)
 
 
 def slice_(rule: NodeRule) -> None:
-    source = rule.activation(0)
+    source = rule.moved(0)
     view = box(source.shape, rule.integers(1, "begin"), rule.integers(2, "size"))
     _gather(rule, source, view, view.dims)
 
 
 def strided_slice(rule: NodeRule) -> None:
-    source = rule.activation(0)
+    source = rule.moved(0)
     begin, end, steps = rule.integers(1, "begin"), rule.integers(2, "end"), rule.integers(3, "strides")
     cut = strided(source.shape, begin, end, steps, rule.node.options)
     _gather(rule, source, cut.view, cut.shape)
@@ -206,7 +229,7 @@ def strided_slice(rule: NodeRule) -> None:
 
 def split(rule: NodeRule) -> None:
     """SPLIT (axis, input), equal parts."""
-    source, axes = rule.activation(1), rule.integers(0, "axis")
+    source, axes = rule.moved(1), rule.integers(0, "axis")
     axis, parts = _axis(axes[0] if axes else 0, len(source.shape)), len(rule.node.outputs)
     if rule.option("num_splits", parts) != parts or source.shape[axis] % parts:
         raise UnsupportedError(f"a dimension of {source.shape[axis]} does not split into {parts} equal parts")
@@ -215,7 +238,7 @@ def split(rule: NodeRule) -> None:
 
 def split_v(rule: NodeRule) -> None:
     """SPLIT_V (input, sizes, axis); one size may be -1."""
-    source, sizes, axes = rule.activation(0), rule.integers(1, "sizes"), rule.integers(2, "axis")
+    source, sizes, axes = rule.moved(0), rule.integers(1, "sizes"), rule.integers(2, "axis")
     axis = _axis(axes[0] if axes else 0, len(source.shape))
     rest = source.shape[axis] - sum(size for size in sizes if size != -1)
     sizes = [rest if size == -1 else size for size in sizes]
@@ -233,7 +256,7 @@ def _cut(rule: NodeRule, source: Value, axis: int, sizes: Sequence[int]) -> None
 
 
 def unpack(rule: NodeRule) -> None:
-    source = rule.activation(0)
+    source = rule.moved(0)
     axis, strides = _axis(rule.option("axis", 0), len(source.shape)), row_strides(source.shape)
     if source.shape[axis] != len(rule.node.outputs):
         raise UnsupportedError(f"a dimension of {source.shape[axis]} into {len(rule.node.outputs)} outputs")
@@ -254,6 +277,10 @@ def _gather(rule: NodeRule, source: Value, view: View, shape: Sequence[int], *, 
     if view.is_dense and view.start == 0 and target.elements == source.elements:
         rule.alias(source, target, position)
         return
+    item = ITEM_BYTES[source.dtype]
+    if item > 1:
+        strides = (*(stride * item for stride in view.strides), 1)
+        view = View(dims=_in_bytes(view.dims, item), strides=strides, start=view.start * item)
     simple = view.simplified()
     if len(simple.dims) > MAX_RANK:
         raise UnsupportedError(
@@ -269,7 +296,7 @@ def _gather(rule: NodeRule, source: Value, view: View, shape: Sequence[int], *, 
 
 
 def resize_nearest_neighbor(rule: NodeRule) -> None:
-    source, size = rule.activation(0), rule.integers(1, "size")
+    source, size = rule.moved(0), rule.integers(1, "size")
     if len(source.shape) != 4 or len(size) != 2 or min(size) < 1:
         raise UnsupportedError(f"from {list(source.shape)} to {size}")
     target = rule.target((source.shape[0], *size, source.shape[3]))
@@ -290,7 +317,7 @@ def resize_nearest_neighbor(rule: NodeRule) -> None:
             "input_width": source.shape[2],
             "output_height": size[0],
             "output_width": size[1],
-            "channels": source.shape[3],
+            "channels": source.shape[3] * ITEM_BYTES[source.dtype],
         },
     )
 
@@ -318,5 +345,5 @@ def _axis(axis: int, rank: int) -> int:
 
 
 def _same(source: Value, target: Value) -> bool:
-    check_quantization(target)
+    check_moved(target)
     return source.same_quantization(target)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
+from harness.tflite.plan.layers import Layer, lower_layer
 from harness.tflite.plan.lowering import NodeRule
-from harness.tflite.plan.scratch import conv_2d_scratch, depthwise_conv_2d_scratch
 from harness.tflite.plan.values import Frame, Operand, Value, check_quantization, operand_of
 
 #: the kernels hold sizes of filters, strides, dilations and paddings in 15 bits
 MOST_15_BITS = 32767
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """A convolution as its node has it: fields of kn_conv_params (places only) and of kn_conv_shape."""
+
+    source: Value
+    weights: Value
+    output_shape: tuple[int, ...]
+    params: dict[str, int]
+    shape: dict[str, int]
 
 
 def conv_2d(rule: NodeRule) -> None:
@@ -25,12 +37,29 @@ def depthwise_conv_2d(rule: NodeRule) -> None:
 
 
 def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
-    source, weights = rule.activation(0), _weights(rule)
+    source = rule.activation(0)
+    made = read_convolution(rule, source, depthwise=depthwise)
+    target = rule.target(made.output_shape)
+    _check_pair(source, target)
+    params = {**made.params, **_offsets(rule, source, made.weights, target)}
+    layer = lower_layer(rule.kernels, Layer(depthwise=depthwise, weights=made.weights, params=params, shape=made.shape))
+    channels, legacy = made.shape["output_channels"], source.dtype == "uint8"
+    operands, scales = _weighted_operands(rule, source, layer.weights, target, channels, layer.axis, legacy=legacy)
+    rule.emit(layer.op, target, operands, {**scales, **layer.fields()}, scratch_bytes=layer.scratch_bytes(rule.kernels))
+
+
+def read_convolution(rule: NodeRule, source: Value, *, depthwise: bool) -> Convolution:
+    """Shapes, strides and paddings of CONV_2D and DEPTHWISE_CONV_2D, checked against each other.
+
+    Raises:
+        UnsupportedError: shapes that do not fit, or numbers that the kernels do not hold.
+    """
+    weights = checked_weights(rule, "int8" if source.dtype == "int16" else source.dtype)
     if len(source.shape) != 4 or len(weights.shape) != 4:
         raise UnsupportedError(
             f"its input {list(source.shape)} or weights {list(weights.shape)} do not have 4 dimensions"
         )
-    batches, inputs = source.shape[0], source.shape[3]
+    inputs = source.shape[3]
     channels, depth = (
         (weights.shape[3], weights.shape[3] // inputs) if depthwise else (weights.shape[0], weights.shape[3])
     )
@@ -45,43 +74,36 @@ def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
     dilations = (rule.option("dilation_hfactor", 1), rule.option("dilation_wfactor", 1))
     places = [place_window(rule, source.shape[1 + i], weights.shape[1 + i], strides[i], dilations[i]) for i in range(2)]
     frame = source.frame or Frame(top=0, left=0, height=0, width=0)
-    target = rule.target((batches, places[0].output, places[1].output, channels))
-    _check_pair(source, target)
-    params = {
-        "stride_height": strides[0],
-        "stride_width": strides[1],
-        "dilation_height": dilations[0],
-        "dilation_width": dilations[1],
-        "pad_top": places[0].before + frame.top,
-        "pad_left": places[1].before + frame.left,
-        **_offsets(rule, source, weights, target),
-    }
-    shape = {
-        "batches": batches,
-        "input_height": source.shape[1] - frame.height,
-        "input_width": source.shape[2] - frame.width,
-        "input_channels": inputs,
-        "filter_height": weights.shape[1],
-        "filter_width": weights.shape[2],
-        "filter_channels": depth,
-        "output_height": places[0].output,
-        "output_width": places[1].output,
-        "output_channels": channels,
-    }
-    scratch = (depthwise_conv_2d_scratch if depthwise else conv_2d_scratch)(rule.kernels, params, shape)
-    axis = 3 if depthwise else 0
-    operands, scales = _weighted_operands(rule, source, weights, target, channels, axis, legacy=source.dtype == "uint8")
-    rule.emit(
-        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-        target,
-        operands,
-        {**scales, **params, **shape},
-        scratch_bytes=scratch,
+    return Convolution(
+        source=source,
+        weights=weights,
+        output_shape=(source.shape[0], places[0].output, places[1].output, channels),
+        params={
+            "stride_height": strides[0],
+            "stride_width": strides[1],
+            "dilation_height": dilations[0],
+            "dilation_width": dilations[1],
+            "pad_top": places[0].before + frame.top,
+            "pad_left": places[1].before + frame.left,
+        },
+        shape={
+            "batches": source.shape[0],
+            "input_height": source.shape[1] - frame.height,
+            "input_width": source.shape[2] - frame.width,
+            "input_channels": inputs,
+            "filter_height": weights.shape[1],
+            "filter_width": weights.shape[2],
+            "filter_channels": depth,
+            "output_height": places[0].output,
+            "output_width": places[1].output,
+            "output_channels": channels,
+        },
     )
 
 
 def fully_connected(rule: NodeRule) -> None:
-    source, weights = rule.activation(0), _weights(rule)
+    source = rule.activation(0)
+    weights = checked_weights(rule, source.dtype)
     if len(weights.shape) != 2:
         raise UnsupportedError(f"weights of shape {list(weights.shape)} do not have 2 dimensions")
     outputs, inputs = weights.shape
@@ -135,13 +157,19 @@ def limits(rule: NodeRule, target: Value) -> dict[str, int]:
     return {"activation_min": span.low, "activation_max": span.high}
 
 
-def _weights(rule: NodeRule) -> Value:
-    source, weights = rule.input(0), rule.input(1)
+def checked_weights(rule: NodeRule, dtype: str) -> Value:
+    """The constant weights of a node, input 1, of the type that its kernel takes.
+
+    Raises:
+        UnsupportedError: not constant, of another type, without a scale.
+    """
+    weights = rule.input(1)
     if weights.data is None:
         raise UnsupportedError("its weights are not constant", hint="a plan multiplies activations by constants only")
-    if weights.dtype != source.dtype:
+    if weights.dtype != dtype:
         raise UnsupportedError(
-            f"its input is {source.dtype} and its weights are {weights.dtype}", hint="both must be int8, or both uint8"
+            f"its weights are {weights.dtype}, and its input needs {dtype}",
+            hint="int8 and int16 inputs take int8 weights, uint8 inputs uint8 weights",
         )
     if not weights.scales:
         raise UnsupportedError("its weights have no scale", hint="the model is damaged, or was not quantized")

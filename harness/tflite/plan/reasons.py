@@ -72,8 +72,6 @@ def refuse_arithmetic(graph: Graph, node: Node) -> None:
             raise UnsupportedError(
                 f"{describe(tensor)} is {tensor.dtype}", hint="the kernels take int8: use an 8-bit recipe"
             )
-        if tensor.dtype == "int16" and tensor.is_quantized:
-            raise UnsupportedError("int16 activations (16x8 quantization)", hint=_INT8_RECIPES)
         if tensor.details is not None:
             raise UnsupportedError(f"{describe(tensor)} has {tensor.details} quantization", hint=_INT8_RECIPES)
     if kind == "float" and node.op not in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):

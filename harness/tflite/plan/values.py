@@ -12,7 +12,8 @@ from harness.core.errors import UnsupportedError
 from harness.tflite.graph import Tensor
 
 EIGHT_BITS = ("int8", "uint8")
-_ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4}
+#: bytes of one item of a tensor that a plan holds
+ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4, "int16": 2, "int32": 4}
 
 
 @dataclass(eq=False)
@@ -69,7 +70,7 @@ class Value:
 
     @property
     def size_bytes(self) -> int:
-        return self.elements * _ITEM_BYTES[self.dtype]
+        return self.elements * ITEM_BYTES[self.dtype]
 
     @property
     def is_constant(self) -> bool:
@@ -184,3 +185,39 @@ def check_quantization(value: Value) -> None:
         )
     if not -128 <= value.zero_point <= 127:
         raise UnsupportedError(f"the zero point of '{value.name}' is outside {value.dtype}")
+
+
+def check_wide(value: Value, dtypes: Sequence[str] = ("int16",)) -> None:
+    """Refuses an activation of more than 8 bits that is not quantized by one positive scale with a zero point of 0.
+
+    Raises:
+        UnsupportedError: with the tensor's name.
+    """
+    if value.dtype not in dtypes:
+        raise UnsupportedError(f"'{value.name}' is {value.dtype}, not {' or '.join(dtypes)}")
+    if len(value.scales) != 1:
+        raise UnsupportedError(
+            f"'{value.name}' is {value.dtype} with {len(value.scales)} scales", hint="activations must have one scale"
+        )
+    if not (math.isfinite(value.scale) and value.scale >= float(np.finfo(np.float32).tiny)):
+        raise UnsupportedError(
+            f"the scale {value.scale:g} of '{value.name}' is not a positive, normal number",
+            hint="calibrate on data in which this tensor is not always 0",
+        )
+    if value.zero_point != 0:
+        raise UnsupportedError(
+            f"'{value.name}' is {value.dtype} with a zero point of {value.zero_point}",
+            hint="it must be 0: convert again",
+        )
+
+
+def check_moved(value: Value) -> None:
+    """Refuses what cannot be moved as it is: an activation that is neither of 8 nor of 16 bits.
+
+    Raises:
+        UnsupportedError: with the tensor's name.
+    """
+    if value.dtype == "int16":
+        check_wide(value)
+    else:
+        check_quantization(value)

@@ -67,6 +67,7 @@ _CONV = (
     "output_offset activation_min activation_max rounding batches input_height input_width input_channels filter_height "
     "filter_width filter_channels output_height output_width output_channels",
 )
+_CONV_16 = (f"{_WEIGHTED} wide", _CONV[1])
 _UNARY = "@input @output"
 _COUNTED = "@input @output count"
 _POOL = (
@@ -136,6 +137,24 @@ RECORDS: dict[str, Record] = {
     "QUANTIZE": Record(number=22, words=_words(_COUNTED, "zero_point scale:f")),
     "DEQUANTIZE": Record(number=23, words=_words(_COUNTED, "zero_point scale:f")),
     "FLIP_SIGN": Record(number=24, words=_words(_COUNTED)),
+    "CONV_2D_16": Record(number=25, words=_words(*_CONV_16)),
+    "DEPTHWISE_CONV_2D_16": Record(number=26, words=_words(*_CONV_16)),
+    "TRANSPOSE_CONV": Record(number=27, words=_words(*_CONV)),
+    "TRANSPOSE_CONV_16": Record(number=28, words=_words(*_CONV_16)),
+    "ADD_16": Record(number=29, words=_words(*_SUM)),
+    "SUB_16": Record(number=30, words=_words(*_SUM)),
+    "LEAKY_RELU_16": Record(
+        number=31,
+        words=_words(_COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift"),
+    ),
+    "REQUANTIZE": Record(
+        number=32,
+        words=_words(
+            _COUNTED,
+            "input_bytes output_bytes input_zero_point output_zero_point multiplier shift activation_min activation_max "
+            "rounding",
+        ),
+    ),
 }
 NAMES = {record.number: name for name, record in RECORDS.items()}
 

@@ -139,7 +139,7 @@ def test_another_model_of_the_same_name_is_wrong(run_on, prepare_mcu, make_board
     other = _other_dense()
     with make_board(other) as board:
         (record,) = run_on(board, prepared)
-    assert record.outcome == "wrong" and "LSB off" in record.reason
+    assert record.outcome == "wrong" and "differs from the model's definition" in record.reason
 
 
 # ------------------------------------------------------------------------------------------------------- refusals

@@ -293,6 +293,29 @@ def test_over_several_seeds_the_first_is_answered_and_the_gains_range_is_told(to
     assert said.endswith("over 2 seeds -1.4 points to +0.4 points")
 
 
+def test_what_training_on_gains_by_itself_is_said(told):
+    cells = [
+        told.cell("ptq-int8-io", FLOATS),
+        told.cell("ft-int8-io", LABELS),
+        told.cell("ft-float32", LABELS, size=80_000),
+    ]
+    found = answer(told, cells)
+    assert found.pick.recipe == "ptq-int8-io" and found.pick.layer == 1
+    assert "more training: ft-float32 (control) to the float model +4.0 points" in text(found)
+
+
+def test_warnings_of_the_pick_and_figures_of_several_runs_are_said(told):
+    same = Finding(code="identical-to-cpu", severity="warning", where="w", what="outputs are bit-identical to cpu")
+    cells = [
+        told.cell("ptq-int8-io", FLOATS, findings=[same]),
+        replace(told.cell("ptq-default", FLOATS, us=90), run="other"),
+    ]
+    told._known[id(cells[1])] = told._known[id(cells[0])]
+    found = text(answer(told, cells))
+    assert "warning: identical-to-cpu: outputs are bit-identical to cpu" in found
+    assert "these figures are of 2 runs" in found
+
+
 # -- clocks --------------------------------------------------------------------------------------------------------------
 
 

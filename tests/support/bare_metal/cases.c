@@ -166,3 +166,40 @@ void cases_fold(layer_case *layer, const int8_t *weights)
             (int32_t)((uint32_t)layer->bias[channel] + (uint32_t)layer->params.input_offset * (uint32_t)sum);
     }
 }
+
+/* A real number under 1/2, or 1/2. */
+static void draw_factor(int32_t half, int32_t *multiplier, int32_t *shift)
+{
+    *multiplier = half ? 1 << 30 : cases_between(1 << 30, INT32_MAX);
+    *shift = half ? 0 : chance(8) ? cases_between(-31, -1) : cases_between(-4, -1);
+}
+
+void cases_add(kn_add_params *params, kn_broadcast *broadcast)
+{
+    const int32_t larger = cases_between(0, 3); /* which input has the larger scale; 0: both have it */
+    draw_factor(larger != 2, &params->input1_multiplier, &params->input1_shift);
+    draw_factor(larger < 1 || larger == 2, &params->input2_multiplier, &params->input2_shift);
+    params->output_multiplier = cases_between(1 << 30, INT32_MAX);
+    params->output_shift = chance(8) ? cases_between(-31, 0) : cases_between(-20, -16);
+    if (chance(12)) { /* what no converter writes, and a damaged plan may hold */
+        params->input1_multiplier = cases_between(0, INT32_MAX);
+        params->input1_shift = cases_between(-31, 30);
+        params->output_shift = cases_between(-31, 30);
+    }
+    params->left_shift = 20;
+    params->input1_offset = chance(4) ? (chance(2) ? 128 : -127) : cases_between(-127, 128);
+    params->input2_offset = chance(4) ? (chance(2) ? 128 : -127) : cases_between(-127, 128);
+    params->output_offset = cases_between(-128, 127);
+    params->activation_min = chance(3) ? cases_between(-128, 0) : -128;
+    params->activation_max = chance(3) ? cases_between(0, 127) : 127;
+    params->rounding = chance(8) ? KN_ROUND_SINGLE : KN_ROUND_DOUBLE;
+    const int32_t rows = cases_between(1, 4), length = cases_between(1, 40);
+    *broadcast = (kn_broadcast){.rank = 1, .dims = {rows * length}, .strides1 = {1}, .strides2 = {1}};
+    if (chance(3))
+        *broadcast = (kn_broadcast){.rank = 2,
+                                    .dims = {rows, length},
+                                    .strides1 = {length, 1},
+                                    .strides2 = {chance(2) ? 0 : 1, chance(2) ? 1 : 0}};
+    if (broadcast->rank == 2 && broadcast->strides2[0] == 1)
+        broadcast->strides2[0] = broadcast->strides2[1] ? length : 1;
+}

@@ -25,6 +25,8 @@ int32_t cases_between(int32_t low, int32_t high);
 
 /* A layer whose three tensors have at most `limit` bytes each. */
 void cases_layer(layer_case *layer, int kind, int32_t limit);
+/* ADD of tensors of one or two dimensions: dense, or the second one repeated along either. */
+void cases_add(kn_add_params *params, kn_broadcast *broadcast);
 /* Bytes, with the ends of the range more often than chance. */
 void cases_fill(int8_t *to, int32_t count);
 /* Fills layer->folded for these weights, as the host does. */

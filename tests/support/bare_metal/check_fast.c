@@ -52,8 +52,8 @@ static int run_fast(const int8_t *input, const int8_t *weights, int8_t *scratch,
         return fast_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
                             scratch_bytes, output);
     if (layer.kind == CASE_DEPTHWISE)
-        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights, layer.folded, scratch,
-                                      scratch_bytes, output);
+        return fast_depthwise_conv_2d(&layer.params, &layer.shape, &layer.scales, input, weights,
+                                      layer.with_bias ? layer.bias : 0, layer.folded, scratch, scratch_bytes, output);
     return fast_fully_connected(&layer.dense, &layer.scales, input, weights, layer.folded, output);
 }
 
@@ -150,6 +150,54 @@ static int check(int kind, int32_t number)
     return taken;
 }
 
+static void fail_add(const char *what, int32_t number, int32_t detail, const kn_add_params *params)
+{
+    const int32_t *words = (const int32_t *)params;
+    bare_text("add case ");
+    bare_number(number);
+    bare_text(": ");
+    bare_text(what);
+    bare_text(" ");
+    bare_number(detail);
+    bare_text("; params:");
+    for (uint32_t i = 0; i < sizeof *params / 4; ++i) {
+        bare_text(" ");
+        bare_number(words[i]);
+    }
+    bare_text("\n");
+    bare_exit(1);
+}
+
+/* ADD and SUB, over one or two dimensions, sometimes in place. */
+static int check_add(int32_t number)
+{
+    kn_add_params params;
+    kn_broadcast broadcast;
+    cases_add(&params, &broadcast);
+    const int32_t rows = broadcast.rank == 2 ? broadcast.dims[0] : 1, length = broadcast.dims[broadcast.rank - 1];
+    const int32_t repeated = broadcast.strides2[0] == 0 && broadcast.rank == 2,
+                  step = broadcast.strides2[broadcast.rank - 1];
+    const int32_t bytes2 = (repeated ? 1 : rows) * (step ? length : 1), bytes = rows * length;
+    const int32_t fenced = cases_between(0, 3), sign = cases_between(0, 1) ? 1 : -1;
+    const int in_place = cases_between(0, 3) == 0;
+    int8_t *input = place(&input_memory, bytes, fenced == 0, 0);
+    int8_t *second = place(&weights_memory, bytes2, fenced == 1, 0);
+    int8_t *output = in_place ? input : place(&output_memory, bytes, fenced == 2, 0);
+    cases_fill(input, bytes);
+    cases_fill(second, bytes2);
+    (sign > 0 ? kn_add : kn_sub)(&params, &broadcast, input, second, expected);
+    const int taken = fast_add(&params, &broadcast, sign, input, second, output);
+    const int32_t wrong = taken ? differs(output, bytes, expected, 0) : 0;
+    if (!taken && !in_place && differs(output, bytes, 0, POISON))
+        fail_add("refused and wrote output", number, 0, &params);
+    if (wrong)
+        fail_add("differs at", number, wrong - 1, &params);
+    const int at_fence = in_place ? fenced == 0 : fenced == 2;
+    if (differs(output - GUARD + 4, GUARD - 4, 0, POISON) || (!at_fence && differs(output + bytes, GUARD, 0, POISON)))
+        fail_add("wrote around the output", number, 0, &params);
+    return taken;
+}
+
 int main(void)
 {
     static const char *const kinds[CASE_KINDS] = {"conv ", "depthwise ", "fully_connected "};
@@ -173,5 +221,13 @@ int main(void)
         bare_number(taken);
         bare_text("\n");
     }
+    int32_t taken = 0;
+    for (uint32_t i = 0; i < count; ++i)
+        taken += check_add((int32_t)i);
+    bare_text("add ");
+    bare_number(count);
+    bare_text(" ");
+    bare_number(taken);
+    bare_text("\n");
     return 0;
 }

@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from tests.support.plan_builder import CONSTANT, NONE, OPS, with_crc
-from tests.support.plan_fields import COUNTED, ONE_INPUT, changed_plan, field_word, refusal
+from tests.support.plan_fields import COUNTED, COUNTED_16, ONE_INPUT, changed_plan, field_word, refusal
 from tests.support.plan_runtime import (
     BAD_MODEL,
     HostRuntime,
@@ -22,6 +22,10 @@ _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _WEIGHTED = (*_CONVOLUTIONS, "FULLY_CONNECTED")
 _PAIRS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+_CONVOLUTIONS_16 = ("CONV_2D_16", "DEPTHWISE_CONV_2D_16")
+_TRANSPOSED = ("TRANSPOSE_CONV", "TRANSPOSE_CONV_16")
+_WEIGHTED_16 = (*_CONVOLUTIONS_16, "TRANSPOSE_CONV_16")
+_PAIRS_16 = ("ADD_16", "SUB_16")
 _SCALED = ("MEAN", "MUL", "RESCALE", "LEAKY_RELU")
 
 #: ops, the fields that are changed, and the reason
@@ -67,6 +71,45 @@ _RULES = [
     (_WEIGHTED, {"scratch": 0, "scratch_bytes": 0}, "a place but no size"),
     (_WEIGHTED, {"scratch": CONSTANT | 64, "scratch_bytes": 4}, "scratch memory does not lie in the arena"),
     (_WEIGHTED, {"scratch": 0, "scratch_bytes": _HUGE}, "does not lie inside the arena"),
+    ((*_WEIGHTED_16, "TRANSPOSE_CONV"), {"input": 0x3FFFFFFF}, "does not lie inside the arena"),
+    ((*_WEIGHTED_16, "TRANSPOSE_CONV"), {"weights": NONE}, "an operand is missing"),
+    ((*_WEIGHTED_16, "TRANSPOSE_CONV"), {"multipliers": 0}, "a table is not a constant"),
+    ((*_WEIGHTED_16, "TRANSPOSE_CONV"), {"bias": CONSTANT | 65}, "does not lie inside|multiple of 4"),
+    (
+        (*_WEIGHTED_16, "TRANSPOSE_CONV"),
+        {"output_channels": _HUGE},
+        "does not lie inside|2\\^26|do not divide|times the",
+    ),
+    (_WEIGHTED_16, {"input": 1}, "multiple of 4|overlaps"),
+    (_WEIGHTED_16, {"wide": 2}, "neither 0 nor 1"),
+    (_WEIGHTED_16, {"input_offset": 1}, "of 16-bit activations is not 0"),
+    (_WEIGHTED_16, {"output_offset": -1}, "of 16-bit activations is not 0"),
+    (_WEIGHTED_16, {"activation_max": 32768}, "not in -32768..32767"),
+    (_WEIGHTED_16, {"activation_min": 9, "activation_max": 8}, "ends before it begins"),
+    (_CONVOLUTIONS_16, {"stride_height": 0}, "stride or dilation is not in 1..32767"),
+    (_CONVOLUTIONS_16, {"output_width": _HUGE}, "larger than the windows that fit"),
+    (_CONVOLUTIONS_16, {"filter_height": 1, "pad_top": 1}, "wholly in the padding"),
+    (_TRANSPOSED, {"dilation_height": 2}, "dilation of TRANSPOSE_CONV is not 1"),
+    (_TRANSPOSED, {"weights_offset": 1}, "is not 0"),
+    (_TRANSPOSED, {"filter_channels": 100}, "channels of TRANSPOSE_CONV"),
+    (_TRANSPOSED, {"stride_width": 0}, "stride or dilation"),
+    (_TRANSPOSED, {"filter_height": 32767, "filter_width": 32767}, "more than 2\\^26 weights"),
+    (_TRANSPOSED, {"output_height": _HUGE}, "does not lie inside the arena"),
+    (_PAIRS_16, {"left_shift": 20}, "left shift of a 16-bit addition"),
+    (_PAIRS_16, {"input1_offset": 1}, "of 16-bit activations is not 0"),
+    (_PAIRS_16, {"input2": NONE}, "an operand is missing"),
+    (_PAIRS_16, {"rank": 7}, "rank is not in 1..6"),
+    (_PAIRS_16, {"dims": 3, "strides2": _HUGE}, "does not lie inside"),
+    (_PAIRS_16, {"output": 1}, "multiple of 4"),
+    (COUNTED_16, {"count": 0}, "not positive"),
+    (COUNTED_16, {"count": _HUGE}, "does not lie inside the arena"),
+    (COUNTED_16, {"multiplier": -1}, "a multiplier is negative"),
+    (("LEAKY_RELU_16",), {"input_zero_point": 1}, "of 16-bit activations is not 0"),
+    (("REQUANTIZE",), {"input_bytes": 3}, "not 1, 2 or 4 bytes"),
+    (("REQUANTIZE",), {"output_bytes": 0}, "not 1, 2 or 4 bytes"),
+    (("REQUANTIZE",), {"input_bytes": 2, "input_zero_point": 5}, "zero point of REQUANTIZE"),
+    (("REQUANTIZE",), {"output_bytes": 1, "activation_max": 128}, "range of REQUANTIZE"),
+    (("REQUANTIZE",), {"activation_min": 5, "activation_max": 4}, "range of REQUANTIZE"),
     (("FULLY_CONNECTED",), {"inputs": 0x10000, "outputs": 0x10000}, "does not lie inside"),
     (("MEAN", "PAD", "GATHER", *_PAIRS), {"rank": 0}, "rank is not in 1..6"),
     (("MEAN", "PAD", "GATHER", *_PAIRS), {"rank": 7}, "rank is not in 1..6"),

@@ -57,6 +57,13 @@ def test_the_records_are_those_of_the_header() -> None:
         "FLIP_SIGN": "copy",
         "RESIZE_NEAREST": "resize",
         "DEQUANTIZE": "quantize",
+        "TRANSPOSE_CONV": "conv",
+        "CONV_2D_16": "conv_16",
+        "DEPTHWISE_CONV_2D_16": "conv_16",
+        "TRANSPOSE_CONV_16": "conv_16",
+        "ADD_16": "add",
+        "SUB_16": "add",
+        "LEAKY_RELU_16": "leaky_relu",
     }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")

@@ -1,0 +1,159 @@
+"""The plan runtime against answers that nobody here wrote: every model of TFLite Micro's repository.
+
+    python benchmarks/bench_oracles.py --tflite-micro DIR [--list]
+
+DIR is a checkout of github.com/tensorflow/tflite-micro, beside the project: nothing of it is part of the project. Models that
+come with golden data (NAME_input0_TYPE.csv, NAME_golden_TYPE.csv; the networks of integration_tests/seanet) must give it to the
+last bit. The others get random inputs and are held against tflite-runtime 2.14.0's reference kernels. The plans run on the
+firmware's own runtime, compiled for this machine by a C compiler.
+
+Exit status 1 when an output differs, or when fewer models run than `GOAL`. Prints what does not run, with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from harness.core.errors import HarnessError
+from harness.tflite.plan import Plan, PlanUnsupported, make_plan
+from tests.support.fixtures_kernels import ReferenceRuntime
+from tests.support.kernel_cases import Case
+from tests.support.kernels_abi import Kernels
+from tests.support.plan_runtime import HostRuntime, build_runtime
+
+#: models that are to run, of those in the repository
+GOAL = 130
+_SAMPLES = 4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tflite-micro", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--list", action="store_true", help="one line per model")
+    options = parser.parse_args()
+    models = sorted(options.tflite_micro.rglob("*.tflite"))
+    if not models:
+        raise SystemExit(f"no .tflite below {options.tflite_micro}")
+    with tempfile.TemporaryDirectory() as folder:
+        oracles = _Oracles(HostRuntime(build_runtime(Path(folder))))
+        results = {path: oracles.check(path) for path in models}
+        oracles.close()
+    kinds = Counter(kind for kind, _text in results.values())
+    for path, (kind, text) in results.items():
+        if options.list or kind in ("refused", "wrong"):
+            print(f"{kind:10}{path.relative_to(options.tflite_micro)}: {text}")
+    ran = kinds["golden"] + kinds["reference"]
+    print(
+        f"{len(models)} models: {kinds['golden']} equal their golden data, {kinds['reference']} equal tflite-runtime 2.14.0, "
+        f"{kinds['wrong']} wrong, {kinds['refused']} do not run; goal {GOAL}"
+    )
+    return int(kinds["wrong"] > 0 or ran < GOAL)
+
+
+class _Oracles:
+    """Both oracles, and the runtime that is held against them."""
+
+    def __init__(self, runtime: HostRuntime) -> None:
+        self._runtime = runtime
+        self._reference: ReferenceRuntime | None = None
+
+    def check(self, path: Path) -> tuple[str, str]:
+        """`golden`, `reference`, `wrong` or `refused`, and in words."""
+        try:
+            plan = make_plan(path)
+        except PlanUnsupported as error:
+            return "refused", "; ".join(dict.fromkeys(f"{one.op}: {one.reason}" for one in error.reasons))
+        except HarnessError as error:
+            return "refused", str(error)
+        self._runtime.load(plan.data)
+        golden = sorted(path.parent.glob(f"{path.stem}_golden_*.csv"))
+        return self._golden(path, plan, golden[0]) if golden else self._against_reference(path, plan)
+
+    def _golden(self, path: Path, plan: Plan, golden: Path) -> tuple[str, str]:
+        inputs = []
+        for i, io in enumerate(plan.inputs):
+            found = list(path.parent.glob(f"{path.stem}_input{i}_*.csv"))
+            if not found:
+                return "wrong", f"the golden data has no input {i}"
+            inputs.append(_numbers(found[0], io.dtype))
+        expected, got = _numbers(golden, plan.outputs[0].dtype), self._runtime.run(inputs)[0]
+        return _verdict("golden", expected, got)
+
+    def _against_reference(self, path: Path, plan: Plan) -> tuple[str, str]:
+        rng = np.random.default_rng(1)
+        cases = []
+        for _ in range(_SAMPLES):
+            inputs = tuple(_random(rng, io.dtype, io.shape) for io in plan.inputs)
+            model = _with_channel_axes(path.read_bytes())
+            cases.append(Case(op="model", text=path.name, model=model, inputs=inputs, run=_no_kernels))
+        for case, expected in zip(cases, self._runtime_of_reference().run(cases), strict=True):
+            if isinstance(expected, str):
+                return "wrong", f"the reference refuses it: {expected}"
+            verdict = _verdict("reference", expected.ravel(), self._runtime.run(case.inputs)[0])
+            if verdict[0] == "wrong":
+                return verdict
+        return "reference", f"{_SAMPLES} random inputs"
+
+    def _runtime_of_reference(self) -> ReferenceRuntime:
+        if self._reference is None:
+            from harness.envs.hostenv import ensure_runtime_env
+
+            self._reference = ReferenceRuntime(ensure_runtime_env("tflite-runtime==2.14.0").python)
+        return self._reference
+
+    def close(self) -> None:
+        if self._reference is not None:
+            self._reference.close()
+
+
+def _no_kernels(_kernels: Kernels) -> np.ndarray:
+    raise NotImplementedError("a whole model is not one kernel")
+
+
+def _verdict(kind: str, expected: np.ndarray, got: np.ndarray) -> tuple[str, str]:
+    if expected.size != got.size or expected.dtype != got.dtype:
+        return "wrong", f"{got.size} outputs of {got.dtype} instead of {expected.size} of {expected.dtype}"
+    different = int(np.count_nonzero(expected != got))
+    return ("wrong", f"{different} of {got.size} outputs differ") if different else (kind, f"{got.size} outputs")
+
+
+def _numbers(path: Path, dtype: str) -> np.ndarray:
+    text = path.read_text().replace("\n", ",")
+    return np.array([int(word) for word in text.split(",") if word.strip()]).astype(dtype)
+
+
+def _random(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if dtype == "float32":
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, int(info.max) + 1, shape).astype(dtype)
+
+
+def _with_channel_axes(model: bytes) -> bytes:
+    """A copy in which the biases' `quantized_dimension` is 0: person_detect.tflite has 3 on tensors of one dimension, which
+    TFLite Micro does not look at and tflite-runtime refuses."""
+    import tflite
+
+    data = bytearray(model)
+    subgraph = tflite.Model.GetRootAs(data, 0).Subgraphs(0)
+    for index in range(subgraph.TensorsLength()):
+        tensor = subgraph.Tensors(index)
+        quantization = tensor.Quantization()
+        if quantization is None or quantization.QuantizedDimension() < max(tensor.ShapeLength(), 1):
+            continue
+        table = quantization._tab
+        place = table.Pos + table.Offset(16)
+        data[place : place + 4] = bytes(4)
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
