@@ -16,7 +16,7 @@ from harness.core.errors import ExitCode, HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "nightly": ("nightly", "Build every core variant and run it on the devices that exist without hardware."),
+    "nightly": ("nightly", "Run the matrix, compare it with its history, say what got worse."),
     "build": ("build", "Build the quantized variants of a workload or of your own model."),
     "run": ("run", "Run variants on devices and print the tables."),
     "measure": ("measure", "Measure one finished .tflite on a device."),
@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Explain what a model's quantization really is."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
+    "compare": ("compare", "Compare two runs: what got worse, what got better."),
+    "history": ("history", "The nights of one cell: figures, verdicts, levels."),
+    "accept": ("accept", "Accept a cell's figures as its new level, with the reason why."),
+    "baseline": ("baseline", "Give runs names to compare with, and list them."),
     "judge": ("judge", "Judge a stored run again, by today's rules."),
     "devices": ("devices", "List, check, add and enroll devices."),
     "emulator": ("emulator", "Build, start, stop and list emulated boards."),

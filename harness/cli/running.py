@@ -22,6 +22,7 @@ def run_and_report(
     *,
     resume: str | None = None,
     plan: Plan | None = None,
+    series: str | None = None,
     json_file: str | None = None,
 ) -> RunResult:
     """Runs, prints the tables, writes the JSON if asked for, and says where everything is.
@@ -44,6 +45,7 @@ def run_and_report(
                 command=command_line(),
                 resume=resume,
                 plan=plan,
+                series=series,
                 planned=lambda count: setattr(progress, "total_cells", count),
                 resumed=lambda run, left, total: echo(
                     f"resuming run {run}: {left} of {total} cells are left", err=True

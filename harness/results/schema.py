@@ -150,3 +150,6 @@ superseded = Table(
     Column("checksum", String),
     UniqueConstraint("run", *KEY_FIELDS, "revision", name="uq_superseded_run_key_revision"),
 )
+
+# The tables of nightly histories stand in a file of their own, on the same metadata.
+from harness.results import history_schema as history_schema  # noqa: E402

@@ -54,6 +54,7 @@ def run_session(
     command: Sequence[str] | None = None,
     resume: str | None = None,
     plan: Plan | None = None,
+    series: str | None = None,
     planned: Callable[[int], None] = lambda count: None,
     resumed: Callable[[str, int, int], None] = lambda run, left, total: None,
 ) -> RunResult:
@@ -66,6 +67,7 @@ def run_session(
         command: how the user called, for the record.
         resume: id of an interrupted run whose pending cells are to run, or `latest`.
         plan: cells made elsewhere (`harness measure`); then `options` names only devices and limits.
+        series: the history that a nightly run belongs to; None for runs by day.
         planned: told the number of cells to run, once it is known.
         resumed: told which run goes on, how many of its cells are left, and how many it has.
 
@@ -89,6 +91,7 @@ def run_session(
                 started_utc=info.started_utc,
                 command=list(command or sys.argv),
                 planned=list(plan.keys),
+                series=series,
                 environment={
                     "harness": __version__,
                     "host": platform.platform(),
