@@ -23,7 +23,7 @@ from harness.run.matrix import key_of
 from harness.run.options import RunOptions
 from harness.session.session import RunResult
 from harness.variants.build.build import artifact_from_file
-from tests.run.test_execute import LABELS, OUTPUTS, model
+from tests.support.cells import LABELS, OUTPUTS, model
 from tests.support.fake_board import FakeBoard, FakeWorker
 from tests.support.tiny_model import int8_dense
 
