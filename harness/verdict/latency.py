@@ -225,7 +225,7 @@ def _first(record: CellRecord, reference: CellRecord | None) -> Verdict:
         quantity="latency",
         status="first",
         gates=False,
-        reason=f"{_us(float(np.median(sessions)))} in {len(sessions)} sessions; {why}: nothing to compare with",
+        reason=f"{time_text(float(np.median(sessions)))} in {len(sessions)} sessions; {why}: nothing to compare with",
         numbers=_stored(record),
     )
 
@@ -239,14 +239,15 @@ def _stored(record: CellRecord) -> dict[str, object]:
     }
 
 
-def _us(ns: float) -> str:
+def time_text(ns: float) -> str:
+    """A time in milli- or microseconds, three digits."""
     return f"{ns / 1e6:.3g} ms" if ns >= 1e6 else f"{ns / 1e3:.3g} us"
 
 
 def _figures(suspect: Suspect) -> str:
     """`12.1 us -> 13.4 us (+10.7 %, board's shift of +0.3 % taken off)`."""
     now = math.exp(_night_value(suspect.record))
-    text = f"{_us(math.exp(suspect.level))} -> {_us(now)} ({math.expm1(suspect.change):+.1%}"
+    text = f"{time_text(math.exp(suspect.level))} -> {time_text(now)} ({math.expm1(suspect.change):+.1%}"
     return text + (f", the board's {math.expm1(suspect.shift):+.1%} taken off)" if suspect.shift else ")")
 
 

@@ -15,7 +15,7 @@ from harness.verdict.answers import AnswerBook
 from harness.verdict.command import reproduction
 from harness.verdict.epoch import changes, since_text
 from harness.verdict.exact import cause_of, compare_exact
-from harness.verdict.latency import is_clocked, session_medians_ns
+from harness.verdict.latency import is_clocked, session_medians_ns, time_text
 from harness.verdict.night import Judgement
 from harness.verdict.past import CELL
 from harness.verdict.scored import Pair, judge_scores
@@ -89,7 +89,7 @@ def _time(before: CellRecord, after: CellRecord) -> Verdict | None:
     width = PRIOR_SCALE * math.sqrt(2.57)
     threshold = max(LEAST, SUSPECT_SIGMAS * width)
     apart = min(new) > max(old) if change > 0 else max(new) < min(old)
-    words = f"{np.median(old) / 1e3:,.4g} us -> {np.median(new) / 1e3:,.4g} us ({math.expm1(change):+.1%})"
+    words = f"{time_text(float(np.median(old)))} -> {time_text(float(np.median(new)))} ({math.expm1(change):+.1%})"
     status: Status = "same"
     if abs(change) > TWO_RUNS_TELL and apart:
         status = "worse" if change > 0 else "better"
