@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from harness.results.record import CellKey
     from harness.results.store import Store
@@ -69,4 +71,4 @@ def command(
             chosen.append((key, name))
         for key, name in chosen:
             history.accept(key, quantity or EVERY, name, why.strip())
-            click.echo(f"{key.text_with_seed}: {quantity or 'all its figures'} of run {name} accepted as its level")
+            echo(f"{key.text_with_seed}: {quantity or 'all its figures'} of run {name} accepted as its level")

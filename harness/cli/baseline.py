@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.out import echo
+
 _results_option = click.option(
     "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
 )
@@ -32,7 +34,7 @@ def set_command(name: str, run: str, results: str | None) -> None:
         before = history.baselines().get(name)
         chosen = history.set_baseline(name, history.run_of(run))
     moved = f" (it was {before[0]})" if before is not None and before[0] != chosen else ""
-    click.echo(f"{name}: run {chosen}{moved}")
+    echo(f"{name}: run {chosen}{moved}")
 
 
 @command.command("list")
@@ -46,6 +48,6 @@ def list_command(results: str | None) -> None:
     with Store.open(results_dir(results), create=False) as store:
         found = History(store).baselines()
     for name, (run, set_utc) in found.items():
-        click.echo(f"{name}: run {run}, set {set_utc}")
+        echo(f"{name}: run {run}, set {set_utc}")
     if not found:
-        click.echo("there are no baselines; make one with `harness baseline set NAME`")
+        echo("there are no baselines; make one with `harness baseline set NAME`")

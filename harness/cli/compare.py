@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.out import echo
+
 FORMATS = ("console", "markdown", "junit", "json")
 
 
@@ -46,7 +48,7 @@ def command(
                 where = "of these cells" if wanted else "of any cell"
                 raise UserInputError(f"run {run} has no record {where}", hint="`harness report --list` shows the runs")
         for text in store.damaged:
-            click.echo(f"warning: {text}", err=True)
+            echo(f"warning: {text}", err=True)
         options = store.run(after).environment.get("options") or {}
         judgement = compare_runs(
             records[0], records[1], ObjectStore(store.results_dir), options=options, name=f"{before} -> {after}"
@@ -75,7 +77,7 @@ def _formatted(judgement, records, format_: str, code: int) -> str:
 
 def _write(text: str, output: str | None) -> None:
     if output is None or output == "-":
-        click.echo(text)
+        echo(text)
         return
     from pathlib import Path
 
@@ -84,4 +86,4 @@ def _write(text: str, output: str | None) -> None:
 
     with storage_faults(Path(output)):
         write_bytes_atomic(Path(output), f"{text}\n".encode())
-    click.echo(f"written: {output}", err=True)
+    echo(f"written: {output}", err=True)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from harness.results.history import VerdictRow
     from harness.results.record import CellRecord
@@ -64,12 +66,12 @@ def command(cell: str, results: str | None, series: str | None, nights: int, as_
                 {"run": v.run, "quantity": v.quantity, "why": v.why, "accepted_utc": v.accepted_utc} for v in levels
             ],
         }
-        click.echo(json.dumps(document, indent=1, allow_nan=False))
+        echo(json.dumps(document, indent=1, allow_nan=False))
         return
     _print(key.text_with_seed, key.dataset, series, rows)
     for level in levels:
         which = "" if level.quantity == "*" else f" ({level.quantity})"
-        click.echo(f"accepted{which} as of run {level.run} on {level.accepted_utc}: {level.why}")
+        echo(f"accepted{which} as of run {level.run} on {level.accepted_utc}: {level.why}")
 
 
 def _row(run: str, record: CellRecord | None, said: list[VerdictRow]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _print(name: str, dataset: str, series: str, rows: list[dict[str, Any]]) -> 
     from harness.reports.values import clean, duration_text
 
     console = make_console()
-    click.echo(f"{name}, dataset {dataset[:12]}, series {series}: {len(rows)} nights")
+    echo(f"{name}, dataset {dataset[:12]}, series {series}: {len(rows)} nights")
     table = Table(box=None, pad_edge=False)
     for head in ("run", "outcome", "score", "latency", "sees", "what was said"):
         table.add_column(head)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
+from harness.cli.out import echo
 from harness.nightly.night import Night, NightOptions
 from harness.results.store import Store
 from harness.run.options import RunOptions
@@ -31,7 +30,7 @@ def run_and_judge(
         asked=asked,
         results=results,
         night=night_options,
-        note=lambda text: click.echo(text, err=True),
+        note=lambda text: echo(text, err=True),
     )
     plan = night.plan()
     with Store.open(results):
@@ -40,10 +39,10 @@ def run_and_judge(
     result = run_and_report(options, results, plan=plan, series=night.series, json_file=json_file)
     done = night.judge(result)
     to_stderr = json_file == "-"
-    click.echo("", err=to_stderr)
+    echo("", err=to_stderr)
     for line in plain_lines(done.judgement):
-        click.echo(line, err=to_stderr)
+        echo(line, err=to_stderr)
     if result.export is not None:
         export_verdict(result.export, done.judgement, result.records, exit_code=done.exit_code)
-        click.echo(f"verdict: {result.export / MARKDOWN_NAME}, JUnit: {result.export / JUNIT_NAME}", err=to_stderr)
+        echo(f"verdict: {result.export / MARKDOWN_NAME}, JUnit: {result.export / JUNIT_NAME}", err=to_stderr)
     return done.exit_code

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.boards.base import BenchResult
+from harness.boards.profile.model import ConnectProfile
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import TransientDeviceError
 from harness.judge.stored import finisher
@@ -79,7 +80,8 @@ def lab(tmp_path, monkeypatch):
     board = TimedBoard()
     monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
     monkeypatch.setattr(sessions_module, "connect", lambda profile, progress: board)
-    profile = packaged_profile("host-litert")
+    impatient = ConnectProfile(first_s=0.0, again_s=0.0)
+    profile = packaged_profile("host-litert").model_copy(update={"connect": impatient})
     results = tmp_path / "results"
     count = 0
 
@@ -200,10 +202,9 @@ def test_time_for_confirmation_ends(lab):
     assert "--confirm-budget" in latency(lab(slower, confirm_s=0.0)).reason
 
 
-def test_a_board_that_is_off_costs_no_verdict_on_a_model(lab, monkeypatch):
+def test_a_board_that_is_off_costs_no_verdict_on_a_model(lab):
     for _ in range(3):
         lab()
-    monkeypatch.setattr(device_module, "BACK_S", 0.0)
     lab.board.connects = [TransientDeviceError("no route")] * 9
     done = lab()
     assert done.exit_code == 2 and len(done.judgement.failed) == 1 and done.judgement.open == []
