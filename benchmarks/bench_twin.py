@@ -188,6 +188,8 @@ def cells(folder: Path, options: argparse.Namespace) -> bool:
     path.write_bytes(tiny_model.mnist_cnn())
     plan = measure_plan(RunOptions(workloads=(str(path),), devices=("imx8mp@qemu",), samples=options.images), 0)
     (model,) = plan.prepare(lambda what, done, total: None)
+    # Random weights decide nothing, and the ops of a cell that cannot be decided are asked one by one: that is no overhead.
+    model = replace(model, reference=None)
     keys = {key.backend: key for key in plan.keys if key.backend in _TARGETS_S}
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(folder / "results"))

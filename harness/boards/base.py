@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 CACHE_DIR = "{cache_dir}"
 
 #: where in a cell a worker ended; `delegate` is the part of `load` in which the delegate's library loads, before the model does
-Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement"]
+Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement", "stats"]
 #: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
 FailureKind = Literal["exception", "signal", "deadline", "exit"]
 #: how a worker's process came to be: copied from one that had imported the runtime, or as an interpreter of its own

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import data_options, deadline_option, metric_option
+from harness.cli.out import echo
 
 if TYPE_CHECKING:
     from harness.variants.build.build import BuildOutcome, BuildRequest
@@ -148,7 +149,7 @@ def _write_json(outcomes: list[BuildOutcome], json_file: str) -> None:
 
     content = outcomes_json(outcomes)
     if json_file == "-":
-        click.echo(json.dumps(content, indent=1, sort_keys=True))
+        echo(json.dumps(content, indent=1, sort_keys=True))
         return
     try:
         write_json_atomic(Path(json_file), content)
@@ -171,8 +172,8 @@ def _bundle(requests: list[BuildRequest], folder: str, jobs: int | None, deadlin
         models = prepare_requests(wanted, requests[0].source, jobs=jobs, say=bar.update, deadline_s=deadline_s)
     path = write_bundle(folder, models)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    click.echo(f"bundle: {path} ({len(models)} models, {size:,} bytes)")
-    click.echo(f"next, on the lab host: harness run --bundle {path.name} --device NAME")
+    echo(f"bundle: {path} ({len(models)} models, {size:,} bytes)")
+    echo(f"next, on the lab host: harness run --bundle {path.name} --device NAME")
 
 
 def _clean(quota: str | None) -> int:
@@ -181,11 +182,11 @@ def _clean(quota: str | None) -> int:
     with BuildCache() as cache:
         report = cache.shrink(parse_size(quota) if quota else 0)
     freed = report.removed_bytes + report.leftover_bytes
-    click.echo(
+    echo(
         f"removed {report.removed_artifacts} artifacts and {report.removed_trainings} trainings, {freed:,} bytes"
         + (f" ({report.leftover_bytes:,} of them left behind by killed builds)" if report.leftover_bytes else "")
     )
     if report.kept_bytes:
         in_use = f", {report.kept_in_use} entries in use by other commands" if report.kept_in_use else ""
-        click.echo(f"kept {report.kept_bytes:,} bytes{in_use}")
+        echo(f"kept {report.kept_bytes:,} bytes{in_use}")
     return 0

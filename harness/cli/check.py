@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import data_options, metric_option
+from harness.cli.out import echo
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def write_json_document(value: Any, json_file: str) -> None:
     from harness.core.files import write_json_atomic
 
     if json_file == "-":
-        click.echo(json.dumps(value, indent=1))
+        echo(json.dumps(value, indent=1))
         return
     try:
         write_json_atomic(Path(json_file), value)

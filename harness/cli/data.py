@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -52,12 +54,12 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
             }
         )
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        click.echo(row["workload"])
+        echo(row["workload"])
         for key in ("dataset", "note", "from", "digest"):
-            click.echo(f"  {key:<8} {row[key]}")
+            echo(f"  {key:<8} {row[key]}")
 
 
 @command.command()
@@ -78,7 +80,7 @@ def fetch(name: str, url: str | None, sha256: str | None, folder: Path | None, f
 
     with _Bar(f"fetching {name}") as bar:
         done = fetch_dataset(name, url=url, sha256=sha256, folder=folder, force=force, on_progress=bar.update)
-    click.echo(f"{'already there' if done.was_there else 'stored'}: {done.path}")
+    echo(f"{'already there' if done.was_there else 'stored'}: {done.path}")
 
 
 @command.command()
@@ -90,14 +92,14 @@ def check(file: Path, model: str | None) -> None:
     from harness.workloads.npz_report import describe_npz
 
     for line in describe_npz(file):
-        click.echo(line)
+        echo(line)
     if model is not None:
         from harness.workloads.user import user_workload
 
         workload = user_workload(Path(model), file)
         dataset = workload.load_dataset(DataSource())
         judged = f"metric {workload.metric.name}" if workload.metric else "no metric"
-        click.echo(f"fits {Path(model).name}: {judged}; {dataset.note}")
+        echo(f"fits {Path(model).name}: {judged}; {dataset.note}")
 
 
 class _Bar:
@@ -109,11 +111,12 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         if sys.stderr.isatty():
-            from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+            from harness.core.safe_console import SafeConsole
+
             columns = (TextColumn(self._title), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress = Progress(*columns, console=SafeConsole(stderr=True))
             self._progress.add_task(self._title, total=None)
             self._progress.start()
         return self

@@ -10,6 +10,7 @@ import click
 from harness.cli.coverage import coverage_command
 from harness.cli.devices_report import report_command
 from harness.cli.firmware import firmware_command
+from harness.cli.out import echo
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def check_command(name: str, devices_dir: str | None, emulated: bool) -> int:
     from harness.boards.resolve import get_profile
 
     profile = get_profile(name, devices_dir, emulated=emulated)
-    click.echo(f"{profile.name}: {profile.title} ({profile.origin.path if profile.origin else ''})")
+    echo(f"{profile.name}: {profile.title} ({profile.origin.path if profile.origin else ''})")
     failed = False
-    for step in check_device(profile, progress=lambda line: click.echo(f"       {line}", err=True)):
-        click.echo(f"  {'ok  ' if step.ok else 'FAIL'} {step.name}: {step.detail}")
+    for step in check_device(profile, progress=lambda line: echo(f"       {line}", err=True)):
+        echo(f"  {'ok  ' if step.ok else 'FAIL'} {step.name}: {step.detail}")
         failed = failed or not step.ok
     return ExitCode.DEVICE_FAILED if failed else ExitCode.DONE
 
@@ -83,7 +84,7 @@ def enroll_command(
     if settings is None:
         raise UserInputError(f"{name} is not reached over SSH and has no host key", hint="there is nothing to enroll")
     _enroll(settings, fingerprint, jump_fingerprint, replace_changed)
-    click.echo(f"next: harness devices check {name}")
+    echo(f"next: harness devices check {name}")
     return 0
 
 
@@ -107,15 +108,15 @@ def add_command(address: str, name: str | None, keys: tuple[str, ...], jump: str
     _enroll(link, options["fingerprint"], options["jump_fingerprint"], False)
     added = add_board(link, name=name, python=options["python"], folder=options["folder"], force=options["force"])
     facts = added.facts
-    click.echo(f"{facts.board_model or facts.hostname}: {facts.machine}, {facts.cpu_count} cores, {facts.system}")
+    echo(f"{facts.board_model or facts.hostname}: {facts.machine}, {facts.cpu_count} cores, {facts.system}")
     for module, fact in facts.runtimes.items():
-        click.echo(f"  {module} {fact.version or 'does not import: ' + str(fact.error)}")
+        echo(f"  {module} {fact.version or 'does not import: ' + str(fact.error)}")
     for delegate in facts.delegates:
-        click.echo(f"  {delegate.path}: {delegate.title}")
-    click.echo(f"wrote {added.path}")
+        echo(f"  {delegate.path}: {delegate.title}")
+    echo(f"wrote {added.path}")
     for note in added.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"next: harness devices check {added.name}")
+        echo(f"note: {note}")
+    echo(f"next: harness devices check {added.name}")
     return 0
 
 
@@ -134,15 +135,15 @@ def _enroll(settings: SshLink, fingerprint: str | None, jump_fingerprint: str | 
     for host in done:
         key = host.key
         state = f"pinned in {host.pinned_in}" if host.pinned_in else "already known"
-        click.echo(f"{host_name(key.host, key.port)}: {key.key_type} {key.fingerprint} ({state})")
+        echo(f"{host_name(key.host, key.port)}: {key.key_type} {key.fingerprint} ({state})")
 
 
 def _ask(key: HostKey) -> bool:
     from harness.links.ssh.hostkeys import host_name
 
-    click.echo(f"{host_name(key.host, key.port)} shows the host key {key.key_type} {key.fingerprint}")
+    echo(f"{host_name(key.host, key.port)} shows the host key {key.key_type} {key.fingerprint}")
     kind = key.key_type.removeprefix("ssh-").split("-")[0]
-    click.echo(f"Compare it with what the board itself says: ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub")
+    echo(f"Compare it with what the board itself says: ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub")
     return click.confirm("Is it the same?", default=False)
 
 
@@ -217,7 +218,7 @@ def _write_json(rows: list[dict[str, object]], target: str) -> None:
 
     value = {"schema": 1, "devices": rows}
     if target == "-":
-        click.echo(json.dumps(value, indent=1))
+        echo(json.dumps(value, indent=1))
         return
     try:
         write_json_atomic(Path(target), value)
@@ -228,12 +229,12 @@ def _write_json(rows: list[dict[str, object]], target: str) -> None:
 def _print_table(rows: list[dict[str, object]]) -> None:
     """Aligned columns; reasons, which are sentences, stand under their device."""
     if not rows:
-        click.echo("no device profiles were found")
+        echo("no device profiles were found")
         return
     lines = [("device", "state", "what it is", "link", "backends"), *map(_cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line, row in zip(lines, [None, *rows], strict=True):
-        click.echo("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
+        echo("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
         if row is not None:
             _print_notes(row, "    ")
 
@@ -248,10 +249,10 @@ def _cells(row: dict[str, object]) -> tuple[str, ...]:
 def _print_notes(row: dict[str, object], indent: str) -> None:
     """The sentences under a device."""
     if row["reason"]:
-        click.echo(f"{indent}unavailable: {row['reason']}")
+        echo(f"{indent}unavailable: {row['reason']}")
     if row.get("absent"):
-        click.echo(f"{indent}not there: {row['absent']}")
+        echo(f"{indent}not there: {row['absent']}")
     if row.get("host_key_known") is False:
-        click.echo(f"{indent}its host key is not pinned yet: harness devices enroll {row['name']}")
+        echo(f"{indent}its host key is not pinned yet: harness devices enroll {row['name']}")
     if row.get("in_use_by"):
-        click.echo(f"{indent}in use by {row['in_use_by']}")
+        echo(f"{indent}in use by {row['in_use_by']}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.out import echo
+
 
 @click.command("report")
 @click.argument("name")
@@ -45,16 +47,16 @@ def report_command(
         results=results_dir(results),
         records=records,
         ask=not no_connect,
-        progress=lambda line: click.echo(f"       {line}", err=True),
+        progress=lambda line: echo(f"       {line}", err=True),
     )
     write_report(report, path)
-    click.echo(f"wrote {path}:")
+    echo(f"wrote {path}:")
     width = max(len(file.name) for file in report.files)
-    click.echo(f"  {README_NAME:<{width}}  what is in it and what was taken out")
+    echo(f"  {README_NAME:<{width}}  what is in it and what was taken out")
     for file in report.files:
-        click.echo(f"  {file.name:<{width}}  {file.about}")
-    click.echo(f"taken out: {taken_text(report)}")
+        echo(f"  {file.name:<{width}}  {file.about}")
+    echo(f"taken out: {taken_text(report)}")
     for problem in report.problems:
-        click.echo(f"note: {problem}")
-    click.echo("read through it before you send it: it names the device, your workloads and your recipes")
+        echo(f"note: {problem}")
+    echo("read through it before you send it: it names the device, your workloads and your recipes")
     return 0

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from harness.emulation.linux.aarch64 import RunningBoard
     from harness.emulation.linux.spec import EmulationSpec
@@ -54,9 +56,9 @@ def build(refresh, **options) -> None:
     if image.created:
         seconds = image.manifest["seconds"]
         stages = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-        click.echo(f"made image {image.key} in {sum(seconds.values()):.1f} s ({stages})")
+        echo(f"made image {image.key} in {sum(seconds.values()):.1f} s ({stages})")
     else:
-        click.echo(f"image {image.key} is there already")
+        echo(f"image {image.key} is there already")
 
 
 @command.command("start")
@@ -72,13 +74,13 @@ def start(detach, **options) -> None:
         return
     with board:
         _describe(board)
-        click.echo("Ctrl-C ends the board", err=True)
+        echo("Ctrl-C ends the board", err=True)
         try:
             while board.alive:
                 time.sleep(_WAIT_S)
-            click.echo("the board has ended", err=True)
+            echo("the board has ended", err=True)
         except KeyboardInterrupt:
-            click.echo("ending the board", err=True)
+            echo("ending the board", err=True)
 
 
 @command.command("stop")
@@ -93,7 +95,7 @@ def stop(board_ids, all_boards) -> None:
         raise UserInputError("say which board to end", hint="an id from `harness emulator list`, or --all")
     for board_id in board_ids or [info.id for info in list_running()]:
         stop_running(board_id)
-        click.echo(f"ended {board_id}")
+        echo(f"ended {board_id}")
 
 
 @command.command("list")
@@ -106,16 +108,16 @@ def list_boards() -> None:
     from harness.emulation.linux.running import list_running
 
     running, images = list_running(), list_images()
-    click.echo("running Linux boards:" if running else "running Linux boards: none")
+    echo("running Linux boards:" if running else "running Linux boards: none")
     for info in running:
         owner = "detached" if info.owner_pid is None else f"of process {info.owner_pid}"
-        click.echo(f"  {info.id}  port {info.port}  image {info.image}  {info.title}  ({owner})\n    {info.login}")
-    click.echo("images:" if images else "images: none")
+        echo(f"  {info.id}  port {info.port}  image {info.image}  {info.title}  ({owner})\n    {info.login}")
+    echo("images:" if images else "images: none")
     for image in images:
         spec, facts = image.spec, image.manifest["facts"]
         clock = ", icount" if spec.icount else ""
         size_mib = sum(file.stat().st_blocks for file in image.path.iterdir()) * 512 / 2**20
-        click.echo(
+        echo(
             f"  {image.key}  {spec.runtime}, {spec.cpus} x {spec.cpu}, {spec.memory_mib} MiB{clock}, "
             f"Python {facts['python']}, {size_mib:.0f} MiB on disk  {spec.model or ''}".rstrip()
         )
@@ -142,11 +144,11 @@ def _spec(device, runtime, cpus, memory_mib, icount, devices_dir) -> EmulationSp
 
 
 def _describe(board: RunningBoard) -> None:
-    click.echo(
+    echo(
         f"board {board.id}: {board.host} port {board.port}, user {board.user}, image {board.image.key}\n"
         f"python: {board.python} with numpy and {board.runtime_module}\nlog in: {board.login_command}"
     )
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    echo(line, err=True)

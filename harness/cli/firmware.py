@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from harness.emulation.mcu.firmware import Firmware
 
@@ -45,17 +47,15 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
         from harness.emulation.mcu.tflite_micro import tflite_micro
 
         library = tflite_micro(where=found.name)
-    made = build_firmware(found, tflite_micro=library, progress=lambda line: click.echo(line, err=True))
+    made = build_firmware(found, tflite_micro=library, progress=lambda line: echo(line, err=True))
     place = str(made.elf) if target is None else str(target)
     address = None if target is None else _write(made, target)
-    click.echo(f"{found.name}: {found.core}, build {made.build}, {made.compiler}")
+    echo(f"{found.name}: {found.core}, build {made.build}, {made.compiler}")
     if found.core != HOST_CORE:
         from harness.emulation.mcu.elf import memory_bytes
 
-        click.echo(
-            f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers"
-        )
-    click.echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
+        echo(f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers")
+    echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
     return 0
 
 

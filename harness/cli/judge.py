@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.out import echo
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def command(run: str, results: str | None, write: bool, revisions: bool) -> None
         return
     from harness.session.again import judge_run
 
-    judged = judge_run(folder, run, write=write)
+    judged = judge_run(folder, run, write=write, say=lambda text: echo(text, err=True))
     _show(judged)
     if judged.unjudged or judged.damaged:
         raise click.exceptions.Exit(ExitCode.WRONG_INPUT)
@@ -53,21 +54,21 @@ def _show(judged: RunJudgedAgain) -> None:
     from harness.judge.rules import RULES_VERSION
 
     for cell in judged.changed:
-        click.echo(cell.record.key.text_with_seed)
+        echo(cell.record.key.text_with_seed)
         for line in _lines(cell.changes):
-            click.echo(f"  {line}")
+            echo(f"  {line}")
     for text in judged.damaged:
-        click.echo(f"not judged again: {text}", err=True)
+        echo(f"not judged again: {text}", err=True)
     for cell in judged.unjudged:
-        click.echo(f"{cell.record.key.text_with_seed}: not judged again: {cell.problem}", err=True)
+        echo(f"{cell.record.key.text_with_seed}: not judged again: {cell.problem}", err=True)
     if judged.changed:
         what = "stored as revisions" if judged.written else "`--write` stores them as revisions"
-        click.echo(f"{len(judged.changed)} of {len(judged.cells)} cells of run {judged.run} differ; {what}", err=True)
+        echo(f"{len(judged.changed)} of {len(judged.cells)} cells of run {judged.run} differ; {what}", err=True)
     elif count := len(judged.cells) - len(judged.unjudged):
         cells = f"{count} cell{'' if count == 1 else 's'}"
-        click.echo(f"nothing differs: {cells} of run {judged.run} judged again by rules {RULES_VERSION}", err=True)
+        echo(f"nothing differs: {cells} of run {judged.run} judged again by rules {RULES_VERSION}", err=True)
     if judged.written:
-        click.echo(f"`harness report {judged.run} --export` makes its tables anew", err=True)
+        echo(f"`harness report {judged.run} --export` makes its tables anew", err=True)
 
 
 def _show_revisions(folder: Path, run: str) -> None:
@@ -81,12 +82,12 @@ def _show_revisions(folder: Path, run: str) -> None:
             if not newest.revision:
                 continue
             history = store.revisions(info.run, newest.key)
-            click.echo(newest.key.text_with_seed)
-            click.echo(f"  0, rules {history[0].rules_version}: {history[0].outcome}")
+            echo(newest.key.text_with_seed)
+            echo(f"  0, rules {history[0].rules_version}: {history[0].outcome}")
             for old, new in zip(history, history[1:], strict=False):
-                click.echo(f"  {new.revision}, rules {new.rules_version}: {new.outcome}")
+                echo(f"  {new.revision}, rules {new.rules_version}: {new.outcome}")
                 for line in _lines(changes(old, new)):
-                    click.echo(f"    {line}")
+                    echo(f"    {line}")
 
 
 def _lines(found: Sequence[Change]) -> Iterator[str]:

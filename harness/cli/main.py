@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.cli.out import echo
 from harness.core.errors import ExitCode, HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "nightly": ("nightly", "Build every core variant and run it on the devices that exist without hardware."),
+    "nightly": ("nightly", "Run the matrix, compare it with its history, say what got worse."),
     "build": ("build", "Build the quantized variants of a workload or of your own model."),
     "run": ("run", "Run variants on devices and print the tables."),
     "measure": ("measure", "Measure one finished .tflite on a device."),
@@ -23,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Explain what a model's quantization really is."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
+    "compare": ("compare", "Compare two runs: what got worse, what got better."),
+    "history": ("history", "The nights of one cell: figures, verdicts, levels."),
+    "accept": ("accept", "Accept a cell's figures as its new level, with the reason why."),
+    "baseline": ("baseline", "Give runs names to compare with, and list them."),
     "judge": ("judge", "Judge a stored run again, by today's rules."),
     "devices": ("devices", "List, check, add and enroll devices."),
     "emulator": ("emulator", "Build, start, stop and list emulated boards."),
@@ -103,7 +108,7 @@ def _run() -> int:
         error.show()
         return ExitCode.WRONG_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
     except _ReaderGone:
         _silence_stdout()
@@ -121,16 +126,16 @@ def _run() -> int:
 
 def _tell(error: HarnessError) -> ExitCode:
     """Prints an error; returns its exit code."""
-    click.echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
+    echo(f"error: {f'{error.where}: ' if error.where else ''}{error.what}", err=True)
     if error.hint:
-        click.echo(f"  what to do: {error.hint}", err=True)
+        echo(f"  what to do: {error.hint}", err=True)
     return error.exit_code
 
 
 def _tell_defect() -> ExitCode:
     """Prints the traceback of what nobody foresaw; called while it is handled."""
-    traceback.print_exc()
-    click.echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
+    echo(traceback.format_exc(), err=True)
+    echo(f"error: this is a defect of harness {__version__}; please report it with the lines above", err=True)
     return ExitCode.DEFECT
 
 

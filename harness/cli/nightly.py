@@ -1,10 +1,13 @@
-"""`harness nightly`: everything that needs no hardware, within a time budget."""
+"""`harness nightly`: a matrix of cells within a time budget, compared with its history."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import click
 
 from harness.cli.options import data_options, matrix_options, run_options, runtime_option
+from harness.cli.out import echo
 
 #: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
 HOST_DEVICES = ("host-tflite", "host-litert")
@@ -21,6 +24,17 @@ _BUDGET, _EMULATED_BUDGET = "6m", "15m"
 @runtime_option
 @data_options
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+@click.option("--series", metavar="NAME", help="The history that this night belongs to. Default: that of its plan.")
+@click.option(
+    "--new-only", is_flag=True, help="Exit code 3 only for regressions that began tonight, not for all open ones."
+)
+@click.option("--no-confirm", is_flag=True, help="Do not ask the boards again about suspects; they stay suspects.")
+@click.option(
+    "--confirm-budget", metavar="DURATION", help="Time for suspects. Default: a tenth of --budget, at least a minute."
+)
+@click.option(
+    "--no-controls", is_flag=True, help="Run no control cells: a board's change is then held against its cells."
+)
 def command(
     workloads,
     recipes,
@@ -36,29 +50,39 @@ def command(
     data_dir,
     data,
     jobs,
+    series,
+    new_only,
+    no_confirm,
+    confirm_budget,
+    no_controls,
 ) -> int:
-    """Build every core variant of the published networks and run it on the devices that exist without hardware.
+    """Run the matrix, compare it with the nights before, and say what got worse.
 
-    With --emulated also on the emulated boards imx8mp@qemu and cortex-m4@qemu (QEMU and cross compilers are needed).
+    Without --device: every core variant of the published networks on the devices that exist without hardware; with
+    --emulated also on the emulated boards imx8mp@qemu and cortex-m4@qemu (QEMU and cross compilers are needed).
 
-    The default budget is 6 minutes, 15 with --emulated, building included: it shrinks samples, never cells.
+    The default budget is 6 minutes, 15 with --emulated, building included: it shrinks samples, never cells. Suspects are
+    confirmed on their boards, old and new artifact side by side, on top of it.
 
-    Exit code 2 where a device or link failed, or cells were not run.
+    Exit code 3 as long as a regression is open (docs/guides/nightly.md), also where a board failed, too; 2 where only a device
+    or link failed, or cells were not run.
     """
     from harness.boards.connect import availability
     from harness.boards.resolve import get_profile
-    from harness.cli.running import run_and_report
+    from harness.cli.night import run_and_judge
     from harness.core.errors import MissingPartError
     from harness.core.paths import results_dir
+    from harness.nightly.night import NightOptions
     from harness.run.budget import parse_duration
     from harness.run.options import RunOptions, parse_samples
 
+    asked = tuple(devices)
     if not devices:
-        wanted = _default_devices(emulated, runtimes)
-        states = {name: availability(get_profile(name, devices_dir)) for name in wanted}
+        asked = _default_devices(emulated, runtimes)
+        states = {name: availability(get_profile(name, devices_dir)) for name in asked}
         for name, state in states.items():
             if not state.ok:
-                click.echo(f"left out: {name}: {state.reason}", err=True)
+                echo(f"left out: {name}: {state.reason}", err=True)
         devices = tuple(name for name, state in states.items() if state.ok)
         if not devices:
             raise MissingPartError("no device on this machine can run", hint="see `harness devices list`")
@@ -79,7 +103,15 @@ def command(
         runtimes=runtimes,
         emulated=named_emulated,
     )
-    return run_and_report(options, results_dir(results), json_file=json_file).exit_code
+    night = NightOptions(
+        series=series,
+        confirm=not no_confirm,
+        confirm_s=None if confirm_budget is None else parse_duration(confirm_budget),
+        controls=not no_controls,
+        new_only=new_only,
+    )
+    # A device that is left out tonight is missed by its series, and begins no other one.
+    return run_and_judge(options, replace(options, devices=asked), night, results_dir(results), json_file=json_file)
 
 
 def _default_devices(emulated: bool, runtimes: tuple[str, ...]) -> tuple[str, ...]:

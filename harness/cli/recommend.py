@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.out import echo
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list
         check_names(filters, info.planned, store.cells(run=info.run))
         records = store.cells(run=info.run, **filters)
         for text in store.damaged:
-            click.echo(f"warning: {text}", err=True)
+            echo(f"warning: {text}", err=True)
     if not records:
         raise UserInputError(
             "the run has no cell that matches", where=info.run, hint="`harness report --list` shows the runs"

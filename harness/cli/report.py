@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.out import echo
+
 if TYPE_CHECKING:
     from harness.reports.report import Report
+    from harness.results.overview import RunOverview
     from harness.results.record import CellKey, CellRecord
     from harness.results.store import Store
 
@@ -59,19 +63,22 @@ def command(
     """
     from harness.core.errors import UserInputError
     from harness.core.paths import results_dir
-    from harness.results.store import Store
 
     folder = results_dir(results)
+    if choice["list_runs"]:
+        _list(folder, json_file)
+        return
+    from harness.results.store import Store
+    from harness.session.conclude import conclude_killed
+
     if choice["export"]:
         _export(folder, run, choice)
         return
     with Store.open(folder, create=False) as store:
-        if choice["list_runs"]:
-            _list(store, json_file)
-            return
+        conclude_killed(store, _say)
         report = _load(store, None if choice["all_runs"] else run, choice, folder)
         for text in store.damaged:
-            click.echo(f"warning: {text}", err=True)
+            echo(f"warning: {text}", err=True)
     if not report.records and not report.planned:
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
@@ -84,6 +91,10 @@ def command(
     _say_how_to_resume(report, folder)
 
 
+def _say(text: str) -> None:
+    echo(text, err=True)
+
+
 def _say_how_to_resume(report: Report, folder: Path) -> None:
     import shlex
 
@@ -91,7 +102,7 @@ def _say_how_to_resume(report: Report, folder: Path) -> None:
 
     if report.info and can_resume(report.info):
         command = f"harness run --resume {report.info.run} --results {shlex.quote(str(folder))}"
-        click.echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
+        echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
 
 
 def _filters(choice: dict[str, Any]) -> dict[str, Any]:
@@ -105,13 +116,16 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
 
     filters = _filters(choice)
     if run is None:
-        return Report.of(store.cells(**filters), results=folder)
+        records = store.cells(**filters)
+        return Report.of(records, damaged=(key for _, key in store.damaged_cells), results=folder)
     from harness.results.running import settled
 
     info = settled(store, store.run(run))
     check_names(filters, info.planned, store.cells(run=info.run))
     planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
-    return Report.of(store.cells(run=info.run, **filters), info, planned, results=folder)
+    records = store.cells(run=info.run, **filters)
+    damaged = {key for run_id, key in store.damaged_cells if run_id == info.run}
+    return Report.of(records, info, planned, damaged=damaged.intersection(planned), results=folder)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -155,10 +169,10 @@ def _write(report: Report, format_: str, output: str | None, *, all_findings: bo
         from harness.reports import csvs
 
         if target == "-":
-            click.echo(csvs.frame_csv(report.frames["Cells"]), nl=False)
+            echo(csvs.frame_csv(report.frames["Cells"]), nl=False)
             return
         for path in csvs.write_csvs(report, Path(target)):
-            click.echo(str(path))
+            echo(str(path))
     else:
         _workbook(report, output)
 
@@ -187,50 +201,68 @@ def _workbook(report: Report, output: str | None) -> None:
     if path.is_dir():
         path = path / "comparison.xlsx"
     write_workbook(report, path)
-    click.echo(str(path))
+    echo(str(path))
 
 
 def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
     from harness.core.errors import UserInputError
     from harness.reports.export import export_run
     from harness.results.store import Store
+    from harness.session.conclude import conclude_killed
 
     if _filters(choice) or choice["all_runs"]:
         raise UserInputError("--export makes the tables of a whole run", hint="leave the filters out, or use --output")
     Store.open(folder, create=False).close()  # a wrong folder is an error, not a new store
     with Store.open(folder) as store:
-        click.echo(str(export_run(store, run, folder)))
+        conclude_killed(store, _say)
+        echo(str(export_run(store, run, folder)))
 
 
-def _list(store: Store, json_file: str | None) -> None:
+def _list(folder: Path, json_file: str | None) -> None:
     """All runs, oldest first, with the outcomes of their cells."""
-    import json
+    from harness.reports.run_list import print_runs
 
-    from harness.reports.console import print_runs
-    from harness.reports.jsonout import write_text
-    from harness.reports.report import Report
-    from harness.results.running import settled
-
-    infos = [settled(store, info) for info in store.runs()]
-    runs = [(info, Report.of(store.cells(run=info.run), info)) for info in infos]
+    runs = [(found.info, found) for found in _overview(folder)]
     if json_file:
+        import json
+
+        from harness.reports.jsonout import write_text
+
         rows = [
             {
-                "run": i.run,
-                "started_utc": i.started_utc,
-                "finished_utc": i.finished_utc,
-                "state": i.state,
-                "command": i.command,
-                "planned": len(i.planned),
-                "cells": len(r.records),
-                "not_run": r.not_run,
+                "run": info.run,
+                "started_utc": info.started_utc,
+                "finished_utc": info.finished_utc,
+                "state": info.state,
+                "command": info.command,
+                "planned": found.planned,
+                "cells": found.cells,
+                "not_run": found.not_run,
+                "damaged": found.damaged,
             }
-            for i, r in runs
+            for info, found in runs
         ]
         write_text(json_file, json.dumps({"schema": 1, "runs": rows}, indent=1) + "\n")
         if json_file == "-":
             return
     if not runs:
-        click.echo("there are no runs yet; `harness nightly` makes one")
+        echo("there are no runs yet; `harness nightly` makes one")
         return
-    print_runs((info, report.counts_text) for info, report in runs)
+    print_runs((info, found.counts_text) for info, found in runs)
+
+
+def _overview(folder: Path) -> list[RunOverview]:
+    """The runs in numbers; those whose processes were killed are ended first."""
+    from harness.results.overview import overview
+    from harness.results.running import is_running
+    from harness.results.store import OPEN_STATES, Store
+
+    found = overview(folder)
+    if all(one.info.state not in OPEN_STATES or is_running(folder, one.info.run) for one in found):
+        return found
+    from harness.results.running import settled
+    from harness.session.conclude import conclude_killed
+
+    with Store.open(folder, create=False) as store:
+        conclude_killed(store, _say)
+        return [replace(one, info=settled(store, one.info)) for one in overview(folder)]

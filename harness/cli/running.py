@@ -6,6 +6,9 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
+import click
+
+from harness.cli.out import echo
 from harness.core.errors import ExitCode
 from harness.results.record import OUTCOMES
 from harness.run.matrix import Plan
@@ -19,6 +22,7 @@ def run_and_report(
     *,
     resume: str | None = None,
     plan: Plan | None = None,
+    series: str | None = None,
     json_file: str | None = None,
 ) -> RunResult:
     """Runs, prints the tables, writes the JSON if asked for, and says where everything is.
@@ -27,7 +31,6 @@ def run_and_report(
         HarnessError: for wrong input or failing results folder.
         click.exceptions.Exit: after an interruption, with 130; how to resume has been said then.
     """
-    import click
 
     from harness.cli.options import command_line
     from harness.cli.progress import RunProgress
@@ -42,13 +45,14 @@ def run_and_report(
                 command=command_line(),
                 resume=resume,
                 plan=plan,
+                series=series,
                 planned=lambda count: setattr(progress, "total_cells", count),
-                resumed=lambda run, left, total: click.echo(
+                resumed=lambda run, left, total: echo(
                     f"resuming run {run}: {left} of {total} cells are left", err=True
                 ),
             )
         except KeyboardInterrupt:
-            click.echo(
+            echo(
                 "interrupted; every finished cell is stored. Continue with:\n"
                 f"  harness run --resume --results {shlex.quote(str(results))}",
                 err=True,
@@ -60,7 +64,6 @@ def run_and_report(
 
 def print_result(result: RunResult, json_file: str | None) -> None:
     """The tables of a finished run on stdout, and where they are."""
-    import click
 
     from harness.reports.console import make_console, print_report
     from harness.reports.report import Report
@@ -73,10 +76,10 @@ def print_result(result: RunResult, json_file: str | None) -> None:
         from harness.reports.jsonout import write_json
 
         write_json("-" if to_stderr else Path(json_file), result.run, list(result.records), report.answers)
-        click.echo(f"JSON: {json_file}", err=True)
-    click.echo(f"run {result.run}: {counted(result)}", err=to_stderr)
+        echo(f"JSON: {json_file}", err=True)
+    echo(f"run {result.run}: {counted(result)}", err=to_stderr)
     if result.export:
-        click.echo(f"tables: {result.export}", err=to_stderr)
+        echo(f"tables: {result.export}", err=to_stderr)
 
 
 def counted(result: RunResult) -> str:

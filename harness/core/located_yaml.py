@@ -68,13 +68,36 @@ def load_yaml(path: Path, *, may_be_empty: bool = False) -> LocatedData:
 
 def parse_yaml(text: str, path: Path, *, may_be_empty: bool = False) -> LocatedData:
     """The same for text that is at hand; `path` is what its errors name."""
+    node = parse_node(text, path)
+    if node is None and may_be_empty:
+        node = {}
+    if not isinstance(node, Mapping):
+        found = "nothing" if node is None else _kind(node)
+        raise UserInputError(f"expected a mapping of fields, found {found}", where=f"{path}:1:1")
+    located = LocatedData(data={})
+    located.values[()] = Mark(path=path, line=1, column=1)
+    located.data = _plain(node, (), located, path)
+    return located
+
+
+def load_node(path: Path) -> Any:
+    """A YAML file as ruamel gives it, whatever its top level is: mappings and lists know their lines (`lc`).
+
+    Raises:
+        UserInputError: as `load_yaml`, but for what the top level is.
+    """
+    return parse_node(_read_text(path), path)
+
+
+def parse_node(text: str, path: Path) -> Any:
+    """The same for text that is at hand."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if text.count("[") + text.count("{") > _MAX_BRACKETS:
         raise UserInputError(_TOO_MUCH, where=str(path))
     try:
-        node = YAML(typ="rt").load(text)
+        return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         raise _yaml_error(path, error) from None
     except RecursionError:
@@ -88,15 +111,6 @@ def parse_yaml(text: str, path: Path, *, may_be_empty: bool = False) -> LocatedD
             else f"a value that is not of its tag ({error})"
         )
         raise UserInputError(f"this is not readable YAML: {what}", where=str(path)) from None
-    if node is None and may_be_empty:
-        node = {}
-    if not isinstance(node, Mapping):
-        found = "nothing" if node is None else _kind(node)
-        raise UserInputError(f"expected a mapping of fields, found {found}", where=f"{path}:1:1")
-    located = LocatedData(data={})
-    located.values[()] = Mark(path=path, line=1, column=1)
-    located.data = _plain(node, (), located, path)
-    return located
 
 
 def _mapping_at(data: dict[str, Any], at: FieldPath) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A board needs a Python and nothing more: no SFTP, no writable path in the comman
 from __future__ import annotations
 
 import json
+import reprlib
 import secrets
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,10 @@ from functools import cache
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError
 from harness.core.files import sha256_bytes
 from harness.core.paths import packaged_devices_dir
+from harness.core.printable import one_line
 from harness.links.archive import archive_bytes
 from harness.links.base import Channel, ChannelClosed, Link
-from harness.links.framing import FrameError, FrameStream, NoAgent, read_line, skip_banner
+from harness.links.framing import FrameError, FrameStream, NoAgent, json_object, read_line, skip_banner
 
 #: Reads one JSON line and runs the text in it. One line, single quotes around it in every shell, csh included. The
 #: current folder leaves the search path first: a file named json.py in a login's home must not be imported.
@@ -77,9 +79,9 @@ def start_agent(
             skip_banner(channel, nonce.encode() + b"\n", deadline_s)
         except (ChannelClosed, NoAgent) as error:
             raise _no_agent(channel, python, getattr(error, "banner", ""), where) from error
-        if not _answer(channel, deadline_s, where)["have"]:
+        if not _answer(channel, "have", deadline_s, where):
             channel.send([source.agent], deadline_s)
-            _answer(channel, deadline_s, where)
+            _answer(channel, "stored", deadline_s, where)
         return FrameStream(channel)
     except DeviceError as error:
         channel.close()
@@ -103,17 +105,30 @@ def refusal(code: str, message: str, where: str | None) -> DeviceError:
     return StableDeviceError(message, where=where, hint=hints.get(code))
 
 
-def _answer(channel: Channel, deadline_s: float, where: str) -> dict:
+def _answer(channel: Channel, field: str, deadline_s: float, where: str) -> bool:
+    """The field of the board's next line.
+
+    Raises:
+        DeviceError: the board says no; or its line is none of docs/internals/agent-protocol.md.
+    """
     try:
-        answer = json.loads(read_line(channel, _MAX_LINE_BYTES, deadline_s))
-    except (ValueError, FrameError) as error:
+        answer = json_object(read_line(channel, _MAX_LINE_BYTES, deadline_s), "it")
+    except FrameError as error:
         raise TransientDeviceError(f"the agent's first answer cannot be read: {error}", where=where) from error
     except ChannelClosed as error:
         what = f"the agent ended while it started: {_last_line(channel.stderr_tail()) or 'no message'}"
         raise TransientDeviceError(what, where=where) from error
-    if "error" in answer:
-        raise refusal(answer["error"], answer["message"], where)
-    return answer
+    code, message = answer.get("error"), answer.get("message")
+    if isinstance(code, str) and isinstance(message, str):
+        raise refusal(code, message, where)
+    found = answer.get(field)
+    if not isinstance(found, bool):
+        raise StableDeviceError(
+            f"the agent's first answer makes no sense: `{field}` is {one_line(reprlib.repr(found), 60)}",
+            where=where,
+            hint="something other than the harness's agent answers",
+        )
+    return found
 
 
 def _no_agent(channel: Channel, python: str, banner: str, where: str) -> DeviceError:

@@ -85,14 +85,27 @@ class FrameStream:
         header_bytes, payload_bytes = _LENGTHS.unpack(recv_exact(self.channel, _LENGTHS.size, deadline_s))
         _check_lengths(header_bytes, payload_bytes)
         text = recv_exact(self.channel, header_bytes, max(ends - time.monotonic(), 0.0))
-        try:
-            header = json.loads(text)
-        except ValueError as error:
-            raise FrameError(f"a frame's header is no JSON: {error}") from error
-        if not isinstance(header, dict):
-            raise FrameError("a frame's header is no JSON object")
+        header = json_object(text, "a frame's header")
         payload = recv_exact(self.channel, payload_bytes, max(ends - time.monotonic(), 0.0)) if payload_bytes else b""
         return Frame(header=header, payload=payload)
+
+
+def json_object(text: Buffer, what: str) -> dict[str, Any]:
+    """What a board wrote as a JSON object.
+
+    Args:
+        what: names it in the error.
+
+    Raises:
+        FrameError: it is none, or nested so deeply that nobody can mean it.
+    """
+    try:
+        found = json.loads(bytes(text))
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"{what} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise FrameError(f"{what} is no JSON object")
+    return found
 
 
 def skip_banner(channel: Channel, magic: bytes, deadline_s: float) -> bytes:

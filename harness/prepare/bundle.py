@@ -27,7 +27,7 @@ import numpy as np
 
 import harness
 from harness.core.errors import HarnessError, UserInputError
-from harness.core.files import sha256_bytes, sha256_file, write_json_atomic
+from harness.core.files import read_regular, sha256_bytes, sha256_file, write_json_atomic
 from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
 from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
@@ -108,12 +108,12 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
     """
     root = Path(folder).expanduser().absolute()
     try:
-        index = json.loads((root / INDEX).read_bytes())
+        index = json.loads(read_regular(root / INDEX))
     except FileNotFoundError:
         raise UserInputError("no bundle here", where=str(root), hint="make one: harness build --bundle DIR") from None
     except OSError as error:
         raise UserInputError(f"not readable ({error.strerror})", where=str(root)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserInputError(f"damaged ({error})", where=str(root / INDEX), hint=_REBUILD_HINT) from error
     if isinstance(index, dict) and isinstance(index.get("schema"), int) and index["schema"] > BUNDLE_SCHEMA:
         raise UserInputError(

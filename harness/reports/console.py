@@ -14,7 +14,7 @@ from harness.reports.report import Report
 from harness.reports.scores import ACCURACY
 from harness.reports.summary import Summary
 from harness.reports.values import clean, folded_text
-from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.record import CellKey, CellRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +37,9 @@ def make_console(**options: Any) -> Console:
 
 @functools.cache
 def _console_class() -> type[Console]:
-    from rich.console import Console
+    from harness.core.safe_console import SafeConsole
 
-    class PipedConsole(Console):
+    class PipedConsole(SafeConsole):
         """A console whose reader may go away (`| head`)."""
 
         def on_broken_pipe(self) -> None:
@@ -157,23 +157,3 @@ def _print_findings(console: Console, report: Report, *, all_findings: bool) -> 
     if folded:
         shown_by = f"harness report{f' {report.run}' if report.run else ''} --all-findings"
         console.print(Text(f"{folded_text(folded)} not shown; `{shown_by}` shows them", style="dim"))
-
-
-def print_runs(runs: Iterable[tuple[RunInfo, str]], console: Console | None = None) -> None:
-    """Prints one line per run: id, state, outcomes, command.
-
-    Args:
-        runs: each run with its outcomes in words, oldest first.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    console = console or make_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "started (UTC)", "state", "cells", "command"):
-        table.add_column(name, no_wrap=name in ("run", "started (UTC)"))
-    for info, counts in runs:
-        texts = (info.run, info.started_utc[:19], info.state, counts, clean(" ".join(info.command), 200))
-        table.add_row(*(Text(text) for text in texts))
-    console.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.files import write_bytes_atomic
+from harness.core.printable import spreadsheet_text
 from harness.reports.report import Report
 from harness.reports.summary import Summary
 from harness.reports.tables import summary_table
@@ -16,17 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def safe_text(value: Any) -> Any:
-    """A text on one line, without control characters; numbers stay numbers.
-
-    Lines of a board's log are told apart by ` | `, so that a row of the file is a line of it. A text that spreadsheets would take
-    for a formula gets an apostrophe in front.
-    """
+def csv_text(value: Any) -> Any:
+    """A text on one line: lines of a board's log are told apart by ` | `. Harmless in a spreadsheet; numbers stay numbers."""
     if isinstance(value, str):
         value = " | ".join(line for part in value.splitlines() if (line := clean(part)))
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+    return spreadsheet_text(value)
 
 
 def frame_csv(frame: pd.DataFrame) -> str:
@@ -34,7 +29,8 @@ def frame_csv(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for name in safe.columns:
         if safe[name].dtype == object or str(safe[name].dtype).startswith("str"):
-            safe[name] = safe[name].map(safe_text, na_action="ignore").astype(object)
+            safe[name] = safe[name].map(csv_text, na_action="ignore").astype(object)
+    safe = safe.rename(columns=lambda name: spreadsheet_text(str(name)))
     return safe.to_csv(index=False, lineterminator="\n")
 
 

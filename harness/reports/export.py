@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness.core.errors import HarnessError
@@ -20,46 +22,77 @@ from harness.results.record import CellRecord
 from harness.results.running import settled
 from harness.results.store import Store
 
+_TEMPORARY, _LOCK_NAME = ".tmp-export-", ".export.lock"
+#: how long an export waits for another one
+_LOCK_TIMEOUT_S = 600.0
 WORKBOOK_NAME, MARKDOWN_NAME, JSON_NAME, RAW_NAME = "comparison.xlsx", "summary.md", "run.json", "raw"
 
 
-def export_run(store: Store, run: str, results_dir: Path) -> Path:
-    """Exports a run, finished or not, and makes `results/latest` lead to it.
+def export_run(store: Store, run: str, results_dir: Path, *, state: str | None = None) -> Path:
+    """Exports a run, finished or not. `results/latest` then leads to the newest run that has tables: newest is the one that began
+    last, as the store numbers them, whatever clocks say and whichever run is exported again.
 
     Everything is made in a folder beside first; the files then take their places one rename each, so a full disk or a
     kill leaves the previous export as it was. Raw samples that cannot be read any more are listed in raw/missing.txt.
 
     Args:
         run: a run's id, unique beginning or `latest`.
+        state: how the run ended, where the store does not say so yet.
 
     Returns:
         The run's folder.
 
     Raises:
         UserInputError: unknown run, or a folder that cannot be written.
-        HarnessError: the disk is full.
+        HarnessError: the disk is full; nothing half-written stays.
     """
-    from harness.reports.workbook import write_workbook
-
     info = settled(store, store.run(run))
-    report = Report.of(store.cells(run=info.run), info, results=results_dir)
+    if state is not None:
+        info = replace(info, state=state)
+    records = store.cells(run=info.run)
+    damaged = [key for of_run, key in store.damaged_cells if of_run == info.run]
+    report = Report.of(records, info, damaged=damaged, results=results_dir)
     target = run_dir(results_dir, info.run)
-    with storage_faults(target):
-        Path(results_dir).mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=".tmp-export-"))
+    with storage_faults(target), _alone(results_dir):
+        temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=_TEMPORARY))
         try:
-            write_workbook(report, temporary / WORKBOOK_NAME)
-            jsonout.write_text(temporary / MARKDOWN_NAME, markdown.markdown(report))
-            jsonout.write_json(temporary / JSON_NAME, info.run, report.records, report.answers)
-            csvs.write_csvs(report, temporary)
-            write_raw(report.records, ObjectStore(results_dir), temporary / RAW_NAME)
-            write_models(report.answers, ObjectStore(results_dir), temporary / MODELS_NAME)
+            _write_files(report, results_dir, temporary)
             _drop_other_models(temporary / MODELS_NAME, target / MODELS_NAME)
             _move_files(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    point_latest(Path(results_dir), info.run)
+        _point_latest(store, results_dir)
     return target
+
+
+@contextlib.contextmanager
+def _alone(results_dir: Path) -> Iterator[None]:
+    """One export of a results folder at a time; what killed ones left half-made is removed first."""
+    from filelock import FileLock, Timeout
+
+    results_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(results_dir / _LOCK_NAME, timeout=_LOCK_TIMEOUT_S):
+            for left in results_dir.glob(f"{_TEMPORARY}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+    except Timeout:
+        raise HarnessError(
+            f"another process has been exporting into this folder for {_LOCK_TIMEOUT_S:g} s",
+            where=str(results_dir),
+            hint="wait for its end, then run `harness report --export`",
+        ) from None
+
+
+def _write_files(report: Report, results_dir: Path, folder: Path) -> None:
+    from harness.reports.workbook import write_workbook
+
+    write_workbook(report, folder / WORKBOOK_NAME)
+    jsonout.write_text(folder / MARKDOWN_NAME, markdown.markdown(report))
+    jsonout.write_json(folder / JSON_NAME, report.run, report.records, report.answers)
+    csvs.write_csvs(report, folder)
+    write_raw(report.records, ObjectStore(results_dir), folder / RAW_NAME)
+    write_models(report.answers, ObjectStore(results_dir), folder / MODELS_NAME)
 
 
 def _drop_other_models(new: Path, old: Path) -> None:
@@ -70,10 +103,19 @@ def _drop_other_models(new: Path, old: Path) -> None:
 
 
 def _move_files(source: Path, target: Path) -> None:
-    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+    """Moves every file to its place; the JSON last, which says that all are there."""
+    files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: (p.name == JSON_NAME, p))
+    for path in files:
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, place)
+
+
+def _point_latest(store: Store, results_dir: Path) -> None:
+    for run in reversed(store.run_ids()):
+        if (run_dir(results_dir, run) / JSON_NAME).is_file():
+            point_latest(results_dir, run)
+            return
 
 
 def raw_name(record: CellRecord) -> str:

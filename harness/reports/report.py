@@ -20,7 +20,8 @@ from harness.reports.summary import Summary, summaries
 from harness.reports.values import clean
 from harness.results.layout import run_dir
 from harness.results.objects import ObjectStore
-from harness.results.record import OUTCOMES, CellKey, CellRecord, RunInfo
+from harness.results.overview import counts_text
+from harness.results.record import CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +35,14 @@ class Report:
         records: one per cell key and model, oldest first, as they are stored.
         info: the run they belong to; None when they are of several.
         planned: what was to run; cells missing from the records are shown as not run.
+        damaged: cells whose records are there and cannot be read any more.
         results: the results folder with what the cells answered and measured; None: records are all there is.
     """
 
     records: tuple[CellRecord, ...]
     info: RunInfo | None = None
     planned: tuple[CellKey, ...] = field(default=())
+    damaged: frozenset[CellKey] = frozenset()
     results: Path | None = None
 
     @staticmethod
@@ -48,11 +51,15 @@ class Report:
         info: RunInfo | None = None,
         planned: Iterable[CellKey] | None = None,
         *,
+        damaged: Iterable[CellKey] = (),
         results: Path | None = None,
     ) -> Report:
         """A report on records; of several records of a key and a model the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
-        return Report(records=tuple(newest_per_model(records)), info=info, planned=tuple(keys), results=results)
+        whole = tuple(newest_per_model(records))
+        lost = frozenset(damaged) - {record.key for record in whole}
+        plan = tuple(dict.fromkeys((*keys, *lost)))
+        return Report(records=whole, info=info, planned=plan, damaged=lost, results=results)
 
     @cached_property
     def answers(self) -> list[Answer]:
@@ -81,7 +88,7 @@ class Report:
     @cached_property
     def summaries(self) -> list[Summary]:
         known = {key: shown.key for key, shown in zip((r.key for r in self.records), self.shown, strict=True)}
-        made = summaries(self.shown, [known.get(key, key) for key in self.planned])
+        made = summaries(self.shown, [known.get(key, key) for key in self.planned], self.damaged)
         notes = [models_note(summary.workload, self.shown) for summary in made]
         return [replace(s, notes=(note, *s.notes)) if note else s for s, note in zip(made, notes, strict=True)]
 
@@ -116,14 +123,11 @@ class Report:
 
     @property
     def not_run(self) -> int:
-        """Planned cells without a record."""
-        return len(set(self.planned) - {record.key for record in self.records})
+        """Planned cells without a record, also a damaged one."""
+        return len(set(self.planned) - {record.key for record in self.records} - self.damaged)
 
     @property
     def counts_text(self) -> str:
-        """`38 ok, 1 wrong, 2 unsupported, 3 not run`."""
-        counts = Counter(record.outcome for record in self.records)
-        parts = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name]]
-        if self.not_run:
-            parts.append(f"{self.not_run} not run")
-        return ", ".join(parts) or "no cells"
+        """`38 ok, 1 wrong, 2 unsupported, 1 damaged, 3 not run`."""
+        counts = Counter[str](record.outcome for record in self.records)
+        return counts_text(counts, damaged=len(self.damaged), not_run=self.not_run)

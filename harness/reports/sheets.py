@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.core.printable import printable
 from harness.reports.values import clean, folded_text, is_missing
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def write_value(
     elif isinstance(value, bool):
         sheet.write_boolean(row, column, value, style)
     elif isinstance(value, str):
+        value = printable(value)
         sheet.write_string(row, column, value if len(value) <= CELL_LIMIT else value[: CELL_LIMIT - 1] + "…", style)
     else:
         sheet.write_number(row, column, value, number or style)

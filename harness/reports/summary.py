@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from harness.reports.scores import (
@@ -46,13 +46,18 @@ class Column:
         return f"{self.name} ({self.detail})" if self.detail else self.name
 
 
+#: in the place of a cell whose record cannot be read any more
+DAMAGED = "record damaged"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One recipe: its size, and its cell in each column; None where nothing ran."""
 
     recipe: str
     cells: tuple[CellRecord | None, ...]
-    #: how many seeds of each cell ended otherwise than the one shown, such as "1 of 4 seeds wrong"
+    #: how many seeds of each cell ended otherwise than the one shown, such as "1 of 4 seeds wrong"; why there is no cell, where
+    #: that is not that nothing ran
     seed_notes: tuple[str, ...]
 
     @property
@@ -121,31 +126,38 @@ def newest(records: Iterable[CellRecord]) -> list[CellRecord]:
     return list({record.key: record for record in records}.values())
 
 
-def summaries(records: Iterable[CellRecord], planned: Iterable[CellKey] = ()) -> list[Summary]:
+def summaries(
+    records: Iterable[CellRecord], planned: Iterable[CellKey] = (), damaged: Collection[CellKey] = ()
+) -> list[Summary]:
     """One summary per workload and dataset, in the order of first appearance.
 
     Args:
         records: cells, oldest first; of several records of a key the last one counts.
         planned: cells that were to run; those without a record are shown as not run.
+        damaged: those of them whose records cannot be read any more, which are shown as that.
     """
     groups: dict[tuple[str, str], tuple[list[CellRecord], list[CellKey]]] = {}
     for key in planned:
         groups.setdefault((key.workload, key.dataset), ([], []))[1].append(key)
     for record in newest(records):
         groups.setdefault((record.key.workload, record.key.dataset), ([], []))[0].append(record)
-    return [_summary(name, digest, *group) for (name, digest), group in groups.items()]
+    return [_summary(name, digest, *group, damaged) for (name, digest), group in groups.items()]
 
 
-def _summary(workload: str, dataset: str, records: list[CellRecord], planned: list[CellKey]) -> Summary:
+def _summary(
+    workload: str, dataset: str, records: list[CellRecord], planned: list[CellKey], damaged: Collection[CellKey]
+) -> Summary:
     columns = _columns(records, planned)
     recipes = sorted({r.key.recipe for r in records} | {k.recipe for k in planned}, key=recipe_order)
+    damaged_here = [key for key in planned if key in damaged]
     rows = []
     for recipe in recipes:
         cells, notes = [], []
         for column in columns:
             several = sorted(_of_column(records, column, columns, recipe), key=lambda r: r.key.seed)
             cells.append(several[0] if several else None)
-            notes.append(_seed_note(several))
+            lost = any((k.recipe, k.device, k.backend) == (recipe, column.device, column.backend) for k in damaged_here)
+            notes.append(_seed_note(several) if several or not lost else DAMAGED)
         rows.append(Row(recipe=recipe, cells=tuple(cells), seed_notes=tuple(notes)))
     named = next((r for r in records if r.dataset_name), None)
     return Summary(

@@ -120,7 +120,7 @@ def _write_row(sheet: Worksheet, styles: Styles, line: Any, row: int, blocks: li
 def _values(record: CellRecord | None, seed_note: str, *, counted: bool) -> list[Any]:
     """The block of one cell, in the order of BLOCK, or of COUNT_BLOCK when `counted`."""
     if record is None:
-        return [NOT_RUN, *[None] * (len(BLOCK) - 1)]
+        return [seed_note or NOT_RUN, *[None] * (len(BLOCK) - 1)]
     reason = "" if record.outcome in GOOD else clean(record.reason) or "no reason was recorded"
     measured = record.latency_median_ns is not None or count_of(record) is not None
     placement = placement_text(record) if measured else ""

@@ -71,7 +71,7 @@ def cell_text(
     another question always with what says so. `narrow` leaves out spaces and the interval's last digit, for terminals.
     """
     if record is None:
-        return NOT_RUN
+        return seed_note or NOT_RUN
     first = " ".join(part for part in (outcome_word(record), score_text(record, narrow=narrow)) if part)
     cost = [latency_text(record)]
     if narrow:
@@ -110,8 +110,8 @@ def summary_table(summary: Summary) -> pd.DataFrame:
     rows = []
     for row in summary.rows:
         values: dict[tuple[str, str], Any] = {}
-        for column, record in zip(summary.columns, row.cells, strict=True):
-            for name, value in _summary_values(record).items():
+        for column, record, note in zip(summary.columns, row.cells, row.seed_notes, strict=True):
+            for name, value in _summary_values(record, note).items():
                 values[(column.text, name)] = value
         rows.append(values)
     frame = pd.DataFrame(rows, index=pd.Index([row.recipe for row in summary.rows], name="recipe"), dtype=object)
@@ -150,9 +150,9 @@ _FIGURES = (
 )
 
 
-def _summary_values(record: CellRecord | None) -> dict[str, Any]:
+def _summary_values(record: CellRecord | None, note: str) -> dict[str, Any]:
     if record is None:
-        return {"outcome": NOT_RUN, **dict.fromkeys((*_FIGURES, "placement", "size_bytes", "reason"))}
+        return {"outcome": note or NOT_RUN, **dict.fromkeys((*_FIGURES, "placement", "size_bytes", "reason"))}
     measured = record.latency_median_ns is not None or count_of(record) is not None
     return {
         "outcome": record.outcome,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from harness.core.files import short_name
+from harness.core.printable import one_line
 from harness.results.record import CellRecord
 from harness.workloads.checks.table import CODES
 
@@ -90,11 +90,7 @@ def size_text(size_bytes: int | None) -> str:
 
 def clean(text: str | None, limit: int | None = None) -> str:
     """A text from a board or a converter as one line without control characters, cut to `limit` characters."""
-    if not text:
-        return ""
-    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
-    line = re.sub(r"\s+", " ", visible).strip()
-    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return one_line(text, limit)
 
 
 def file_name(text: str) -> str:

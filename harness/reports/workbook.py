@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.files import write_bytes_atomic
+from harness.core.printable import one_line
 from harness.reports.answer.page import write_answer_sheet
 from harness.reports.charts import add_charts, chart_points
 from harness.reports.report import Report
@@ -26,7 +27,7 @@ _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 
 def sheet_name(text: str, taken: set[str]) -> str:
     """A valid sheet name close to `text` that is not taken yet; adds it to `taken` (Excel compares without case)."""
-    base = _FORBIDDEN.sub("-", text).strip() or "sheet"
+    base = _FORBIDDEN.sub("-", one_line(text)).strip() or "sheet"
     name, number = base[:_NAME_LIMIT], 1
     while name.lower() in taken:
         number += 1

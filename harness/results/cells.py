@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Filter = str | int | Iterable[str | int] | None
+Damaged = Callable[[str, CellKey, str], None]
+"""Told of each record that cannot be read: its run, its cell, and both with the reason in words."""
 
 #: parts asked for at a time: SQLite takes so many values in one statement
 _CHUNK = 500
@@ -93,7 +95,7 @@ def load(
     *,
     run: str | None,
     filters: dict[str, Filter] | None = None,
-    damaged: Callable[[str], None],
+    damaged: Damaged,
 ) -> list[CellRecord]:
     """The records of a run, or of all runs in the order in which these began; what cannot be read is named to `damaged`."""
     from sqlalchemy import select
@@ -114,7 +116,7 @@ def load(
     return _records(connection, connection.execute(statement).all(), damaged)
 
 
-def revisions(connection: Connection, run: str, key: CellKey, *, damaged: Callable[[str], None]) -> list[CellRecord]:
+def revisions(connection: Connection, run: str, key: CellKey, *, damaged: Damaged) -> list[CellRecord]:
     """Every record that a cell has had, as measured first and the one that stands last."""
     from sqlalchemy import select
 
@@ -128,15 +130,22 @@ def revisions(connection: Connection, run: str, key: CellKey, *, damaged: Callab
     return _records(connection, found, damaged)
 
 
-def _records(connection: Connection, found: Sequence[Any], damaged: Callable[[str], None]) -> list[CellRecord]:
+def _records(connection: Connection, found: Sequence[Any], damaged: Damaged) -> list[CellRecord]:
+    from harness.results.schema import KEY_FIELDS
+
     parts = _Parts(connection)
     records = []
     for row in found:
+        key = CellKey(**{name: getattr(row, name) for name in KEY_FIELDS})
         try:
-            records.append(rows.unpack(row.record, row.checksum, parts))
+            record = rows.unpack(row.record, row.checksum, parts)
+            if (record.run, record.key) != (row.run, key):
+                raise CorruptStoreError("its row belongs to another cell")
+            records.append(record)
         except CorruptStoreError as error:
-            name = f"{row.workload}/{row.recipe}/{row.device}/{row.backend} seed {row.seed}"
-            damaged(f"the record of {name} in run {row.run} is damaged and left out: {error.what}; run the cell again")
+            name = f"{key.text} seed {key.seed}"
+            what = f"the record of {name} in run {row.run} is damaged and left out: {error.what}; run the cell again"
+            damaged(row.run, key, what)
     return records
 
 

@@ -7,13 +7,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from harness.core.errors import HarnessError, UserInputError
 from harness.results.faults import StoreBusyError, storage_faults
-from harness.results.schema import HEAD_REVISION
+from harness.results.revision import HEAD_REVISION
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -25,24 +26,30 @@ _WRITE = {"harness_begin": "IMMEDIATE"}
 T = TypeVar("T")
 
 
+def database_uri(path: Path, *, read_only: bool) -> str:
+    """The file as SQLite takes it."""
+    if not read_only:
+        return f"file:{quote(str(path))}?mode=rwc"
+    # SQLite cannot make its shared-memory file in a read-only folder; `immutable` does without when nobody writes.
+    wal = path.with_name(path.name + "-wal")
+    still = not _writable(path) and not (wal.exists() and wal.stat().st_size)
+    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if still else ''}"
+
+
 def make_engine(path: Path, *, read_only: bool) -> Engine:
     """An engine over the database file; nothing is opened yet."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import QueuePool
 
-    if read_only:
-        # SQLite cannot make its shared-memory file in a read-only folder; `immutable` does without when nobody writes.
-        wal = path.with_name(path.name + "-wal")
-        still = not _writable(path) and not (wal.exists() and wal.stat().st_size)
-        uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if still else ''}"
-    else:
-        uri = f"file:{quote(str(path))}?mode=rwc"
+    uri = database_uri(path, read_only=read_only)
 
     def connect() -> sqlite3.Connection:
         # isolation_level None: SQLAlchemy's begin event below opens transactions, not the driver behind our back.
         connection = sqlite3.connect(
             uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
+        # A damaged byte may make a text that is no UTF-8: that costs its record, and not the query with all others in it.
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         connection.execute("PRAGMA foreign_keys = ON")
         if not read_only:
             with contextlib.suppress(sqlite3.OperationalError):  # some network file systems have no shared memory

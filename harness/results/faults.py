@@ -37,6 +37,8 @@ def storage_faults(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise from_os_error(error, path) from error
+    except UnicodeDecodeError as error:  # of SQLite's own message about a damaged schema
+        raise from_sqlite_error(sqlite3.DatabaseError(f"malformed: {error.reason}"), path) from error
     except Exception as error:
         cause = getattr(error, "orig", None) or error  # SQLAlchemy keeps SQLite's own error in `orig`
         if not isinstance(cause, sqlite3.Error):

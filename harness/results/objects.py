@@ -28,6 +28,17 @@ OBJECTS_NAME = "objects"
 SINGLE = "array"
 #: the same of `put_json`: the text's bytes
 JSON = "json"
+#: what reading a damaged archive raises; OSError: a place in it that is negative
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    MemoryError,
+)
 _SHA = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -84,8 +95,8 @@ class ObjectStore:
         """
         path = self.path(sha256)
         try:
-            with storage_faults(path), zipfile.ZipFile(path) as archive:
-                encoded = {info.filename.removesuffix(".npy"): archive.read(info) for info in archive.infolist()}
+            with storage_faults(path):
+                stored = path.read_bytes()
         except HarnessError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise UserInputError(
@@ -94,7 +105,10 @@ class ObjectStore:
                     hint="copy results/objects/ together with store.sqlite",
                 ) from error
             raise
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        try:
+            with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+                encoded = {info.filename.removesuffix(".npy"): archive.read(info) for info in archive.infolist()}
+        except _DAMAGED as error:
             raise self._corrupt(sha256, str(error)) from error
         if _digest({name: encoded[name] for name in sorted(encoded)}) != sha256:
             raise self._corrupt(sha256, "its content does not match its name")

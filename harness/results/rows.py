@@ -57,8 +57,8 @@ def pack(data: Mapping[str, Any], keep: Callable[[str], int]) -> str:
 
 
 def checksum(text: str) -> str:
-    """Hex SHA-256 of a stored text."""
-    return sha256_bytes(text.encode())
+    """Hex SHA-256 of a stored text; bytes of it that are no UTF-8 any more are surrogates (`harness.results.engine`)."""
+    return sha256_bytes(text.encode(errors="surrogateescape"))
 
 
 def unpack(text: str, stated: str | None, part: Callable[[int], str]) -> CellRecord:
@@ -71,7 +71,7 @@ def unpack(text: str, stated: str | None, part: Callable[[int], str]) -> CellRec
     Raises:
         CorruptStoreError: text and checksum do not belong together, a part is lost, or the text is no record.
     """
-    if checksum(text) != stated:
+    if not isinstance(text, str) or checksum(text) != stated:
         raise CorruptStoreError("its text does not match its checksum")
     try:
         data = json.loads(text)
@@ -80,5 +80,5 @@ def unpack(text: str, stated: str | None, part: Callable[[int], str]) -> CellRec
         return codec.record_from_json(data)
     except KeyError as error:
         raise CorruptStoreError(f"a part of it is lost or damaged ({error})") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptStoreError(f"it is no record ({type(error).__name__}: {error})") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.results.record import RunInfo
-from harness.results.store import Store
+from harness.results.store import OPEN_STATES, Store
 
 #: long enough for someone who only looks to be gone again
 _WAIT_S = 0.5
@@ -62,12 +62,16 @@ def is_running(results: Path, run: str) -> bool:
 
 
 def settled(store: Store, info: RunInfo) -> RunInfo:
-    """The run with the state `interrupted` where its record says `running` but the process behind it is gone."""
-    if info.state != "running" or is_running(store.results_dir, info.run):
+    """The run as it ended, where its record says that it goes on but the process behind it is gone: `finished` when every
+    planned cell has a record, else `interrupted`.
+    """
+    if info.state not in OPEN_STATES or is_running(store.results_dir, info.run):
         return info
     # Asked again: it may have ended well between its record's being read and the look at the lock.
     state = store.run(info.run).state
-    return dataclasses.replace(info, state="interrupted" if state == "running" else state)
+    if state in OPEN_STATES:
+        state = "finished" if store.is_complete(info.run) else "interrupted"
+    return dataclasses.replace(info, state=state)
 
 
 def can_resume(info: RunInfo) -> bool:

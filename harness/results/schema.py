@@ -17,8 +17,19 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-#: the newest migration; a store at this revision opens without loading Alembic
-HEAD_REVISION = "0002"
+from harness.results.revision import HEAD_REVISION
+
+__all__ = [
+    "HEAD_REVISION",
+    "KEY_FIELDS",
+    "FIGURE_COLUMNS",
+    "cell",
+    "metadata",
+    "part",
+    "planned_cell",
+    "run",
+    "superseded",
+]
 
 metadata = MetaData()
 
@@ -139,3 +150,6 @@ superseded = Table(
     Column("checksum", String),
     UniqueConstraint("run", *KEY_FIELDS, "revision", name="uq_superseded_run_key_revision"),
 )
+
+# The tables of nightly histories stand in a file of their own, on the same metadata.
+from harness.results import history_schema as history_schema  # noqa: E402

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.core.errors import HarnessError, UserInputError, unknown_name
 from harness.results import codec
@@ -19,10 +19,14 @@ from harness.results.record import CellKey, CellRecord, RunInfo
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+T = TypeVar("T", list[Any], dict[str, Any])
+
 __all__ = ["Store", "new_run_id", "utc_now"]
 
-#: how a run can end; `running` is its state until then
-STATES = ("running", "finished", "interrupted")
+#: `running` while cells are measured, `exporting` while its tables are made, then how it ended
+STATES = ("running", "exporting", "finished", "interrupted")
+#: states of a run that a process is at, or was when it was killed
+OPEN_STATES = ("running", "exporting")
 
 
 class Store:
@@ -33,6 +37,8 @@ class Store:
         self.path = store_path(results_dir)
         #: what was found damaged while reading, each in words, once: such a record is left out, and the others are not
         self.damaged: list[str] = []
+        #: the cells whose records those are, as (run, key)
+        self.damaged_cells: set[tuple[str, CellKey]] = set()
         self._engine = engine
 
     @classmethod
@@ -118,7 +124,7 @@ class Store:
         return dataclasses.replace(info, state="running", finished_utc=None)
 
     def finish_run(self, run: str, state: str = "finished") -> None:
-        """Notes how a run ended: `finished` or `interrupted`."""
+        """Notes how a run ended (`finished` or `interrupted`), or that its cells are done and its tables are being made."""
         if state not in STATES:
             raise unknown_name("run state", state, STATES)
         self._update_run(run, state=state, finished_utc=None if state == "running" else utc_now())
@@ -143,6 +149,28 @@ class Store:
         """Every run, oldest first."""
         with self._reading() as connection:
             return self._load_runs(connection, self._run_ids(connection))
+
+    def open_runs(self) -> list[str]:
+        """Ids of the runs that have not ended: a process is at them, or was killed; oldest first."""
+        from sqlalchemy import select
+
+        from harness.results.schema import run
+
+        with self._reading() as connection:
+            unended = select(run.c.run).where(run.c.state.in_(OPEN_STATES)).order_by(run.c.number)
+            return list(connection.scalars(unended))
+
+    def run_ids(self) -> list[str]:
+        """The ids of all runs in the order in which they began, which is what `latest` goes by."""
+        with self._reading() as connection:
+            return self._run_ids(connection)
+
+    def is_complete(self, run: str) -> bool:
+        """Whether every planned cell of a run has a record, whatever its outcome."""
+        with self._reading() as connection:
+            info = self._load_runs(connection, [self._resolve(connection, run)])[0]
+            recorded = {record.key for record in self._load_cells(connection, run=info.run)}
+        return recorded.issuperset(info.planned)
 
     def run(self, name: str) -> RunInfo:
         """The run of an id, of an id's unique beginning, or the newest one for `latest`.
@@ -303,8 +331,8 @@ class Store:
                 started_utc=rows[run].started_utc,
                 finished_utc=rows[run].finished_utc,
                 state=rows[run].state,
-                command=json.loads(rows[run].command),
-                environment=json.loads(rows[run].environment),
+                command=self._parsed(rows[run].command, list, run, "command"),
+                environment=self._parsed(rows[run].environment, dict, run, "environment"),
                 planned=planned[run],
                 series=rows[run].series,
             )
@@ -318,7 +346,22 @@ class Store:
 
         return cells.load(connection, run=run, filters=filters, damaged=self._note_damaged)
 
-    def _note_damaged(self, text: str) -> None:
+    def _parsed(self, text: str, kind: type[T], run: str, what: str) -> T:
+        """A JSON column of a run; empty, and named in `damaged`, where it cannot be read any more."""
+        try:
+            value = json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            value = None
+        if isinstance(value, kind):
+            return value
+        self._note(f"the {what} of run {run} is damaged and left out; its cells are not affected")
+        return kind()
+
+    def _note_damaged(self, run: str, key: CellKey, text: str) -> None:
+        self.damaged_cells.add((run, key))
+        self._note(text)
+
+    def _note(self, text: str) -> None:
         if text not in self.damaged:
             self.damaged.append(text)
 

@@ -13,6 +13,7 @@ from harness.boards.base import Board, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
+from harness.core.faults import environment_error
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellKey, CellRecord
@@ -25,9 +26,8 @@ from harness.run.predicted import note_prediction
 
 #: a cell whose link broke or whose worker died from outside is tried this often in all
 ATTEMPTS = 2
-#: how long a board that was lost may take to be back: the time of a reboot
-BACK_S = 120.0
-_BACK_PAUSE_S = 2.0
+#: between two tries to reach a board
+_PAUSE_S = 2.0
 
 
 @dataclass(kw_only=True)
@@ -42,14 +42,16 @@ class DeviceRunner:
     _lease: ExitStack = field(default_factory=ExitStack)
 
     def run(self) -> None:
-        """Leases the device, runs its cells, and gives it back. A device that cannot be had fails all its cells."""
+        """Leases the device, runs its cells, and gives it back. A device that cannot be had fails all its cells; so does one
+        over which the harness, or a package that drives it, falls: other devices go on.
+        """
         try:
             self.open()
             for cell in self._ordered():
                 if self.execution.stop.is_set():
                     return
                 self.run_one(cell)
-        except HarnessError as error:
+        except Exception as error:
             if not self.execution.stop.is_set():
                 self._fail_rest(error)
         finally:
@@ -66,7 +68,8 @@ class DeviceRunner:
         return [cells[i] for i in sorted(range(len(cells)), key=lambda i: inputs.index(inputs[i]))]
 
     def open(self) -> None:
-        """Leases and connects.
+        """Leases and connects. A board may still be starting, so that it is tried as long as its profile says
+        (`connect.first_s`).
 
         Raises:
             HarnessError: when the device is held by somebody else for too long, or cannot be reached.
@@ -81,8 +84,8 @@ class DeviceRunner:
                 stop=self.execution.stop,
             )
         )
+        self._connect_within(self.job.profile.connect.first_s, "waiting for it to start")
         self.budget.waited(self.budget.clock() - begun_s)
-        self._connect()
 
     def close(self) -> None:
         """Disconnects and ends the lease; may be called more than once."""
@@ -96,6 +99,31 @@ class DeviceRunner:
         self.board = connect(self.job.profile, progress=self.execution.watcher.note)
         self.execution._boards[self.job.device] = self.board
         self.fingerprint = self.board.connect()
+
+    def _connect_within(self, patience_s: float, meanwhile: str) -> None:
+        """Connects, and tries again what may pass.
+
+        Args:
+            patience_s: how long.
+            meanwhile: what is told of the wait, once.
+
+        Raises:
+            HarnessError: it cannot be reached, or it is of no use to try again.
+        """
+        ends_s = time.monotonic() + patience_s
+        told = False
+        while True:
+            try:
+                return self._connect()
+            except TransientDeviceError as error:
+                self._disconnect()
+                if self.execution.stop.is_set() or time.monotonic() >= ends_s:
+                    raise
+                if not told:
+                    self.execution.watcher.note(f"{error}; {meanwhile} ({patience_s:g} s)")
+                    told = True
+                if self.execution.stop.wait(min(_PAUSE_S, max(0.0, ends_s - time.monotonic()))):
+                    raise
 
     def _disconnect(self) -> None:
         if self.board is not None:
@@ -288,38 +316,29 @@ class DeviceRunner:
     def _reconnect_or_give_up(self, record: CellRecord) -> None:
         """After a lost device: a fresh connection, or the cell's record is saved and the device is given up.
 
-        A board that reboots is away for a while, so it is tried for `BACK_S` seconds.
+        A board that reboots is away for a while, so it is tried as long as its profile says (`connect.again_s`).
 
         Raises:
             HarnessError: it cannot be reached again.
         """
-        ends_s = time.monotonic() + BACK_S
-        told = False
-        while True:
-            try:
-                return self._connect()
-            except HarnessError as error:
-                if self.execution.stop.is_set():
-                    raise  # without a record: a resumed run has this cell to do
-                if not isinstance(error, TransientDeviceError) or time.monotonic() >= ends_s:
-                    self.execution.save(record)
-                    raise
-                if not told:
-                    self.execution.watcher.note(f"{error}; waiting for it to come back")
-                    told = True
-                if self.execution.stop.wait(_BACK_PAUSE_S):
-                    raise
+        try:
+            self._connect_within(self.job.profile.connect.again_s, "waiting for it to come back")
+        except Exception:
+            if not self.execution.stop.is_set():  # else without a record: a resumed run has this cell to do
+                self.execution.save(record)
+            raise
 
-    def fail(self, cell: PlannedCell, error: HarnessError) -> CellRecord:
+    def fail(self, cell: PlannedCell, error: Exception) -> CellRecord:
         """Saves a cell that its device could not run, with the reason."""
         measurement = new_measurement()
-        measurement.failure = Failure(source="device", what=str(error))
+        known = isinstance(error, HarnessError)
+        measurement.failure = Failure(source="device", what=str(error)) if known else _failure_of(error)
         record = self._finish(measurement, cell.model, self._context(cell.key))
         self.budget.cell_skipped()
         self.execution.save(record)
         return record
 
-    def _fail_rest(self, error: HarnessError) -> None:
+    def _fail_rest(self, error: Exception) -> None:
         """Marks every cell of this device that has no record in this run as failed, with the reason."""
         with self.execution._store_lock:
             finished = {r.key for r in self.execution.store.cells(run=self.execution.run)}
@@ -333,6 +352,8 @@ def _failure_of(error: Exception) -> Failure:
 
     A defect of the harness must cost one cell, not the night's run; it is told in full.
     """
+    if isinstance(error, OSError):  # a full disk, a name that is too long: nobody's defect
+        error = environment_error(error) or error
     if isinstance(error, HarnessError):
         return Failure(source="cell", what=str(error))
     return Failure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from harness.core.errors import UserInputError
 from harness.judge.again import JudgedAgain, judge_again
 from harness.results.objects import ObjectStore
 from harness.results.running import only_one, settled
-from harness.results.store import Store
+from harness.results.store import OPEN_STATES, Store
+from harness.session.conclude import conclude_killed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +38,25 @@ class RunJudgedAgain:
         return tuple(cell for cell in self.cells if cell.problem is not None)
 
 
-def judge_run(results: Path, run: str, *, write: bool = False) -> RunJudgedAgain:
+def judge_run(
+    results: Path, run: str, *, write: bool = False, say: Callable[[str], None] = lambda text: None
+) -> RunJudgedAgain:
     """Judges a run again, from the store alone.
 
     Args:
         results: the results folder.
         run: a run's id, unique beginning or `latest`.
         write: stores every changed record as a revision; the one before stays readable.
+        say: told of runs that were killed and are ended now.
 
     Raises:
         UserInputError: an unknown run, or one that is still running.
     """
     with ExitStack() as open_things:
         store = open_things.enter_context(Store.open(results, create=False))
+        conclude_killed(store, say)
         info = settled(store, store.run(run))
-        if info.state == "running":
+        if info.state in OPEN_STATES:
             raise UserInputError(f"run {info.run} is still running", hint="wait for its end")
         if write:
             # Not resumed meanwhile: its cells would be measured and judged at once.

@@ -24,7 +24,7 @@ from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, Watcher
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, make_plan
 from harness.run.options import RunOptions, refuse_tolerances
-from harness.session.conclude import conclude
+from harness.session.conclude import conclude, conclude_killed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,7 @@ def run_session(
     command: Sequence[str] | None = None,
     resume: str | None = None,
     plan: Plan | None = None,
+    series: str | None = None,
     planned: Callable[[int], None] = lambda count: None,
     resumed: Callable[[str, int, int], None] = lambda run, left, total: None,
 ) -> RunResult:
@@ -66,6 +67,7 @@ def run_session(
         command: how the user called, for the record.
         resume: id of an interrupted run whose pending cells are to run, or `latest`.
         plan: cells made elsewhere (`harness measure`); then `options` names only devices and limits.
+        series: the history that a nightly run belongs to; None for runs by day.
         planned: told the number of cells to run, once it is known.
         resumed: told which run goes on, how many of its cells are left, and how many it has.
 
@@ -76,6 +78,7 @@ def run_session(
     begun_s = time.monotonic()
     with Store.open(results) as store, ExitStack() as locks:
         info, options = _begin_or_resume(store, options.absolute(), resume)
+        conclude_killed(store, watcher.note if watcher else lambda text: None, but=info.run)
         refuse_tolerances(options.tolerances)
         locks.enter_context(only_one(results, info.run))
         devices = choose_devices(options)
@@ -88,6 +91,7 @@ def run_session(
                 started_utc=info.started_utc,
                 command=list(command or sys.argv),
                 planned=list(plan.keys),
+                series=series,
                 environment={
                     "harness": __version__,
                     "host": platform.platform(),

@@ -14,9 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from harness.prepare.prepared import Say
     from harness.results.record import CellRecord
+    from harness.suites.baseline import Baseline
     from harness.suites.parallel import Share, SharedRun
     from harness.suites.session import SuiteCell, SuiteSession
 
+#: the run that cells are compared with
+_BASELINE: pytest.StashKey[Baseline] = pytest.StashKey()
+#: of a test: what got worse since, in words
+_WORSE: pytest.StashKey[str] = pytest.StashKey()
 _SESSION: pytest.StashKey[SuiteSession] = pytest.StashKey()
 #: of the process that hands tests out to others (pytest-xdist): the run that they all share
 _SHARED_RUN: pytest.StashKey[SharedRun] = pytest.StashKey()
@@ -54,6 +59,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--budget", metavar="8m", help="time for all cells: shrinks samples, never cells")
     group.addoption("--data-dir", metavar="DIR", help="folder with datasets ($HARNESS_DATA_DIR)")
     group.addoption("--devices-dir", metavar="DIR", help="folder with device profiles, searched first")
+    group.addoption(
+        "--baseline",
+        metavar="NAME",
+        help="a run, or a name of `harness baseline`: cells that got worse since then fail",
+    )
     group.addoption("--results", metavar="DIR", help="where runs land ($HARNESS_RESULTS_DIR, ./results)")
 
 
@@ -75,6 +85,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         if config.stash.get(_SESSION, None) is None:
             config.stash[_SESSION] = SuiteSession(config.option, say=_teller(config), share=_share_of(config))
+        _load_baseline(config)
         cells = config.stash[_SESSION].cells_of(suite, Path(metafunc.module.__file__).parent)
     except HarnessError as error:
         # Raised while collecting, this would be an error of every suite; it is one of the command line (see below).
@@ -83,6 +94,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(
         "cell", [pytest.param(c, id=c.key.text + c.seed_suffix, marks=_marks(c)) for c in cells], indirect=True
     )
+
+
+def _load_baseline(config: pytest.Config) -> None:
+    """Reads the baseline's run, once.
+
+    Raises:
+        UserInputError: there is none of this name.
+    """
+    name = config.getoption("--baseline")
+    if name is None or _BASELINE in config.stash:
+        return
+    from harness.suites.baseline import Baseline
+
+    config.stash[_BASELINE] = Baseline.of(name, config.stash[_SESSION].results)
 
 
 def _share_of(config: pytest.Config) -> Share | None:
@@ -200,7 +225,28 @@ def cell(request: pytest.FixtureRequest) -> SuiteCell:
     if record.outcome == "failed":
         request.node.stash[_DEVICE_FAILED] = True
         pytest.fail(f"{record.key.text_with_seed} failed: {record.reason}", pytrace=False)
+    _compare(request, record)
     return planned
+
+
+def _compare(request: pytest.FixtureRequest, record: CellRecord) -> None:
+    """Notes what became of a cell since the baseline; a cell that got worse fails after its own test has passed."""
+    baseline = request.config.stash.get(_BASELINE, None)
+    if baseline is None:
+        return
+    verdicts = baseline.verdicts(record)
+    request.node.user_properties.extend(baseline.properties(verdicts).items())
+    if words := baseline.failure(verdicts):
+        request.node.stash[_WORSE] = words
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Fails a test that passed, of a cell that got worse."""
+    result = yield
+    if words := pyfuncitem.stash.get(_WORSE, None):
+        pytest.fail(words, pytrace=False)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,6 +25,7 @@ from harness.run.jobs import DeviceJob, Execution, PlannedCell
 from harness.run.matrix import ChosenDevice, choose_devices, distinct, most_samples
 from harness.run.options import RunOptions, parse_samples
 from harness.run.plan import ModelRequest, cell_keys, expand, prepare_requests
+from harness.session.conclude import conclude_killed
 from harness.suites.parallel import Share, begin_or_join, cells_of_busiest, tables_line
 from harness.suites.suite import Expectation, Suite, check_record, find_expectation, in_folder, load_expectations
 from harness.variants.recipe import select_recipes
@@ -243,6 +244,7 @@ class SuiteSession:
     def _begin(self) -> _Begun:
         """Opens the store and begins the run in it, or joins that of the other workers."""
         store = Store.open(self.results)
+        conclude_killed(store, lambda text: self.say(text, 0, 1))
         share = self.share or Share(run=new_run_id(), workers=1, command=tuple(sys.argv))
         info = RunInfo(
             run=share.run,

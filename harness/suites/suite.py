@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserInputError
+from harness.core.files import exists
+from harness.core.located_yaml import load_node
 
 if TYPE_CHECKING:
     from harness.results.record import CellKey, CellRecord
@@ -180,15 +182,12 @@ def load_expectations(path: Path) -> list[Expectation]:
     Raises:
         UserInputError: naming file and line, for anything else. A reason is a must.
     """
-    if not path.is_file():
+    if not exists(path):
         return []
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        entries = YAML(typ="rt").load(path.read_text(encoding="utf-8")) or []
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserInputError(f"not readable as YAML: {error}", where=str(path)) from None
+        entries = load_node(path) or []
+    except UserInputError as error:
+        raise UserInputError(f"not readable as YAML: {error.what}", where=error.where, hint=error.hint) from None
     if not isinstance(entries, list):
         raise UserInputError("must be a list of {cell, outcome, reason}", where=str(path))
     expectations = []
@@ -196,9 +195,9 @@ def load_expectations(path: Path) -> list[Expectation]:
         where = f"{path}:{entries.lc.data[position][0] + 1}" if hasattr(entries, "lc") else str(path)
         if not isinstance(entry, dict) or set(entry) != {"cell", "outcome", "reason"}:
             raise UserInputError("an expectation has exactly the fields cell, outcome and reason", where=where)
-        if entry["outcome"] not in EXPECTED_ERRORS:
+        if not isinstance(entry["outcome"], str) or entry["outcome"] not in EXPECTED_ERRORS:
             raise UserInputError(
-                f"outcome must be one of {', '.join(EXPECTED_ERRORS)}, not {entry['outcome']!r}", where=where
+                f"outcome must be one of {', '.join(EXPECTED_ERRORS)}, not {str(entry['outcome'])[:60]!r}", where=where
             )
         if not str(entry["reason"]).strip():
             raise UserInputError("an expectation needs its reason", where=where)

@@ -206,6 +206,7 @@ def test_all_runs_takes_the_newest_record_of_each_cell(tmp_path):
         newer = make_records()[0]
         newer.run, newer.accuracy = "20261122-000000-0000", 0.5
         store.add_cell(newer)
+        store.finish_run(newer.run)
     cells = json.loads(report(tmp_path, "--all-runs", "--format", "json").output)["cells"]
     assert len(cells) == 4
     assert {cell["run"] for cell in cells if cell["recipe"] == key.recipe} == {"20261122-000000-0000"}

@@ -15,6 +15,7 @@ import pytest
 from harness.core.errors import HarnessError
 from harness.results.layout import store_path
 from harness.results.record import RunInfo
+from harness.results.schema import HEAD_REVISION
 from harness.results.store import Store
 from tests.support.fixtures_results import RUN, read_only
 
@@ -107,7 +108,7 @@ def test_a_record_that_was_damaged_before_costs_itself_and_is_named(results):
 def test_looking_at_an_old_store_upgrades_it_where_it_can_be_written(results):
     with Store.open(results, create=False) as store:
         assert len(store.cells(run=RUN)) == 6
-    assert _rows(results, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert _rows(results, "SELECT version_num FROM alembic_version") == [(HEAD_REVISION,)]
 
 
 def test_an_old_store_that_cannot_be_written_says_so(open_folder):

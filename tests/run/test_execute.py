@@ -10,87 +10,25 @@ import pytest
 from harness.boards.base import BenchResult, WorkerFailure
 from harness.boards.resolve import packaged_profile
 from harness.core.errors import StableDeviceError, TransientDeviceError
-from harness.core.tensor import TensorIo
 from harness.judge.rules import RULES_VERSION
 from harness.judge.stored import finisher
-from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, RunInfo
 from harness.results.store import Store
 from harness.run import device as device_module
 from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
-from harness.variants.artifact import Artifact
-from harness.workloads.metrics.registry import get_metric
+from tests.support.cells import OUTPUTS, model, run_cells
 from tests.support.fake_board import FakeBoard
-from tests.support.judged import assert_judged_the_same
-
-LABELS = np.arange(300) % 10
-OUTPUTS = np.eye(10, dtype=np.float32)[LABELS]
-IO = TensorIo(name="out", dtype="float32", shape=(1, 10))
-
-
-def model(tmp_path, *, recipe="ptq-float32", refused=None, reference=OUTPUTS):
-    file = tmp_path / "model.tflite"
-    file.write_bytes(b"model")
-    artifact = Artifact(
-        key="k",
-        workload="w",
-        recipe=recipe,
-        seed=0,
-        path=None if refused else file,
-        refused=refused,
-        sha256="0" * 64,
-        size_bytes=5,
-        inputs=(IO,),
-        outputs=(IO,),
-    )
-    return PreparedModel(
-        workload="w",
-        metric=get_metric("top1"),
-        recipe=recipe,
-        seed=0,
-        artifact=artifact,
-        dataset_name="d",
-        dataset_note="made for this test",
-        dataset_digest="d" * 64,
-        inputs=() if refused else (InputFile(path=file, sha256="1" * 64, count=300),),
-        sample_ids=np.arange(300),
-        labels=LABELS,
-        lsb=(None,),
-        node_count=3,
-        reference=ReferenceOutputs(identity="oracle 1.0", outputs=(reference[:256],)),
-        float_answers=LABELS,
-    )
 
 
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
-    """run(board, *models, samples=None) -> the stored records, in order; the device is host-litert with one backend."""
+    """run(board, *models, samples=None) -> the stored records, in order (tests.support.cells.run_cells)."""
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    profile = packaged_profile("host-litert")
 
-    def run(board, *models, samples=None):
-        monkeypatch.setattr(device_module, "connect", lambda profile, progress: board)
-        keys = [
-            CellKey(
-                workload=m.workload,
-                recipe=m.recipe,
-                device="host-litert",
-                backend="cpu",
-                dataset=m.dataset_digest,
-                seed=0,
-            )
-            for m in models
-        ]
-        with Store.open(tmp_path / "results") as store:
-            store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
-            execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
-            cells = tuple(PlannedCell(key=k, model=m) for k, m in zip(keys, models, strict=True))
-            execute([DeviceJob(profile=profile, device="host-litert", cells=cells, samples=samples)], execution)
-            assert_judged_the_same(store, "r1")
-            by_key = {r.key: r for r in store.cells(run="r1")}
-        return [by_key[k] for k in keys]
+    def run(board, *models, **options):
+        return run_cells(tmp_path, monkeypatch, board, models, **options)
 
     return run
 
@@ -175,8 +113,28 @@ def test_a_board_that_is_gone_fails_all_its_cells_with_the_reason(rig, tmp_path)
     assert all("no route to host" in r.reason for r in records)
 
 
-def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(device_module, "_BACK_PAUSE_S", 0.0)
+def test_a_board_that_boots_slowly_is_waited_for(rig, tmp_path):
+    starting = TransientDeviceError("192.0.2.7 cannot be reached: Connection refused")
+    board = FakeBoard("b", OUTPUTS, connects=[starting, starting, starting, None])
+    (record,) = rig(board, model(tmp_path), first_s=60.0)
+    assert (record.outcome, record.attempts, board.connected) == ("ok", 1, 4)
+
+
+@pytest.mark.parametrize("why", ["the login of root was refused", "the host key of board has changed"])
+def test_a_board_that_refuses_is_not_waited_for(rig, tmp_path, why):
+    board = FakeBoard("b", OUTPUTS, connects=[StableDeviceError(why)])
+    (record,) = rig(board, model(tmp_path), first_s=60.0)
+    assert (record.outcome, board.connected) == ("failed", 1) and why in record.reason
+
+
+def test_a_board_over_which_the_harness_falls_fails_its_cells_and_no_others(rig, tmp_path):
+    board = FakeBoard("b", OUTPUTS, connects=[TypeError("unexpected keyword 'cpu'")])
+    first, second = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
+    assert (first.outcome, second.outcome) == ("failed", "failed")
+    assert "internal error: TypeError" in first.reason and "Traceback" in first.board_log
+
+
+def test_a_board_that_is_away_for_a_while_is_waited_for(rig, tmp_path):
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{"load": lost}], connects=[None, lost, lost, lost, None])
     records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"))
@@ -193,11 +151,11 @@ def test_a_board_that_comes_back_as_another_is_not_waited_for(rig, tmp_path):
     assert "connection lost" in first.reason and "has changed" in second.reason
 
 
-def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(device_module, "BACK_S", 0.0)
+def test_a_board_lost_for_good_keeps_what_was_finished(rig, tmp_path):
     lost = TransientDeviceError("connection lost")
     board = FakeBoard("b", OUTPUTS, faults=[{}, {"load": lost}], connects=[None, lost, lost])
-    records = rig(board, model(tmp_path), model(tmp_path, recipe="ptq-float16"), model(tmp_path, recipe="ptq-int8"))
+    models = (model(tmp_path, recipe=recipe) for recipe in ("ptq-float32", "ptq-float16", "ptq-int8"))
+    records = rig(board, *models, again_s=0.0)
     assert [r.outcome for r in records] == ["ok", "failed", "failed"]
 
 

@@ -54,6 +54,8 @@ SLOW_FILES = {
     "devices/test_kernels_safety.py": "sanitized builds",
     "devices/test_npu_*.py": "whole cells",
     "envs/test_hostenv.py": "environments are made",
+    "nightly/test_night.py": "whole nights",
+    "suites/test_baseline.py": "whole runs",
     "measure/test_bench_wrong.py": "planted defects in whole networks",
     "measure/test_rescaled.py": "thousands of scores",
     "run/test_checks.py": "whole runs",

@@ -91,6 +91,9 @@ class Runs:
             self.feed(start)
             self.timed_invoke()
         outputs = self.output_kinds()
+        kinds = [{"dtype": dtype.str, "shape": list(shape)} for _, dtype, shape in outputs]
+        # Before the rows: the host takes no more of them than these types and shapes promise.
+        write_frame(self.frames, {"type": "outputs", "outputs": kinds})
         beginnings = request.get("beginnings")
         self.beginnings = range(start, start + count) if beginnings is None else {start, *beginnings}
         self.next_progress = time.perf_counter_ns() + PROGRESS_NS if request.get("progress") else 1 << 62
@@ -100,11 +103,7 @@ class Runs:
             self.run_blocks(start, count, outputs)
         finally:
             gc.enable()
-        return {
-            "elapsed_ns": time.perf_counter_ns() - began,
-            "count": count,
-            "outputs": [{"dtype": dtype.str, "shape": list(shape)} for _, dtype, shape in outputs],
-        }
+        return {"elapsed_ns": time.perf_counter_ns() - began, "count": count}
 
     def output_kinds(self):
         """[(tensor index, dtype, shape of one row)] of every output, as the last invoke left them."""

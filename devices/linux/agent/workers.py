@@ -62,7 +62,7 @@ class Workers:
     # -- requests
 
     def ask(self, ident, request, phase, deadline_s, limit_s=None):
-        """Sends a worker a request and returns its answer; rows and progress pass through to the host.
+        """Sends a worker a request and returns its answer; what comes before it passes through to the host.
 
         Args:
             limit_s: the limit as it is told when it runs out, where some of it was used up before.
@@ -105,7 +105,7 @@ class Workers:
             if frame is None:
                 return None
             header, payload = frame
-            if header["type"] in ("rows", "progress"):
+            if header["type"] in ("rows", "progress", "outputs"):
                 self.loop.reply(header, payload)
             elif header["type"] != "error":
                 return frame

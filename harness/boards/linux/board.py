@@ -6,21 +6,25 @@ a new one, with the board's cache as it was.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness import __version__
 from harness.boards.base import BackendSpec, Board, Deadlines, ProgramRun, Progress, WorkerFailure
+from harness.boards.linux import answers
 from harness.boards.linux.worker import GRACE_S, LinuxWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.fingerprint import Fingerprint
-from harness.links.base import CHUNK_BYTES, Link
+from harness.links.base import CHUNK_BYTES, ChannelTimeout, Link
 from harness.links.bootstrap import refusal, start_agent
 from harness.links.framing import Frame, FrameStream
 
+#: types of frames that may come before an answer
+_BEFORE_THE_ANSWER = ("alive", "progress", "rows", "outputs")
 RUNTIME_MODULES = ("ai_edge_litert", "tflite_runtime")
 #: a slow board hashes and stores at least this many bytes a second
 _SLOWEST_BYTES_PER_S = 1_000_000
@@ -103,10 +107,10 @@ class LinuxBoard(Board):
                 "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
                 "fork_server": options.fork_server,
             }
-            answer = self.request(request).header
+            hello, _ = self.ask(answers.Hello, request)
             wanted = options.vendor_benchmark
-            self.vendor_benchmark = None if wanted == "none" else wanted or answer["vendor_benchmark"]
-            return Fingerprint(**answer["facts"], harness_version=__version__)
+            self.vendor_benchmark = None if wanted == "none" else wanted or hello.vendor_benchmark
+            return Fingerprint(**hello.facts.model_dump(), harness_version=__version__)
         except BaseException:
             self.close()
             raise
@@ -126,7 +130,7 @@ class LinuxBoard(Board):
         except OSError as error:
             raise UserInputError(f"cannot be read: {error.strerror}", where=str(source)) from error
         deadline_s = self._options.operation_timeout_s + size / _SLOWEST_BYTES_PER_S
-        if not self.request({"verb": "have", "sha256": sha256}, deadline_s=deadline_s).header["have"]:
+        if not self.ask(answers.Have, {"verb": "have", "sha256": sha256}, deadline_s=deadline_s)[0].have:
             self.request({"verb": "put", "sha256": sha256, "size": size})
             self._send_file(source, size, progress)
             self.request(None, deadline_s=deadline_s)
@@ -143,8 +147,8 @@ class LinuxBoard(Board):
             StableDeviceError: the runtime does not import, or the board lacks a CPU that the backend names.
         """
         request = {"verb": "open", "backend": backend.on_board(), "deadline_s": deadlines.load_s}
-        answer = self.request(request, deadline_s=deadlines.load_s + GRACE_S)
-        return LinuxWorker(board=self, opened=answer.header, backend=backend, deadlines=deadlines)
+        opened, _ = self.ask(answers.Opened, request, deadline_s=deadlines.load_s + GRACE_S)
+        return LinuxWorker(board=self, opened=opened, backend=backend, deadlines=deadlines)
 
     def run_vendor_benchmark(
         self, model_sha256: str, backend: BackendSpec, arguments: Sequence[str], deadline_s: float
@@ -162,8 +166,8 @@ class LinuxBoard(Board):
             "arguments": list(arguments),
             "deadline_s": deadline_s,
         }
-        answer = self.request(request, deadline_s=deadline_s + GRACE_S)
-        return ProgramRun(code=answer.header["code"], output=bytes(answer.payload).decode("utf-8", "replace"))
+        ended, printed = self.ask(answers.Benchmark, request, deadline_s=deadline_s + GRACE_S)
+        return ProgramRun(code=ended.code, output=answers.log_text(printed))
 
     def delegate_text(self, path: str) -> str:
         """A delegate's identity: path, start of the file's SHA-256, and the file's own name where the path is a link.
@@ -175,11 +179,11 @@ class LinuxBoard(Board):
         """
         if path not in self._libraries:
             deadline_s = self._options.operation_timeout_s * 4
-            library = self.request({"verb": "library", "path": path}, deadline_s=deadline_s).header["library"]
+            answer, _ = self.ask(answers.Library, {"verb": "library", "path": path}, deadline_s=deadline_s)
             self._libraries[path] = path
-            if library is not None:
-                own_name = "" if library["file"] == PurePosixPath(path).name else f", file {library['file']}"
-                self._libraries[path] = f"{path} (sha256 {library['sha256'][:12]}{own_name})"
+            if library := answer.library:
+                own_name = "" if library.file == PurePosixPath(path).name else f", file {library.file}"
+                self._libraries[path] = f"{path} (sha256 {library.sha256[:12]}{own_name})"
         return self._libraries[path]
 
     def close(self) -> None:
@@ -199,6 +203,27 @@ class LinuxBoard(Board):
         else:
             self._link.close()  # it is connecting
 
+    def ask(
+        self,
+        kind: type[answers.Known],
+        request: dict[str, Any],
+        *,
+        deadline_s: float | None = None,
+        on_frame: Callable[[Frame], None] | None = None,
+    ) -> tuple[answers.Known, bytes | bytearray]:
+        """Sends a request; returns its answer, checked, and what came with it.
+
+        Args:
+            kind: what the answer must be.
+            request, deadline_s, on_frame: as in `request`.
+
+        Raises:
+            WorkerFailure, DeviceError: as `request` does; of a malformed answer too.
+        """
+        frame = self.request(request, deadline_s=deadline_s, on_frame=on_frame)
+        with self.whole_answers():
+            return answers.read(kind, frame.header, request["verb"]), frame.payload
+
     def request(
         self,
         request: dict[str, Any] | None,
@@ -211,36 +236,53 @@ class LinuxBoard(Board):
         Args:
             request: the header.
             deadline_s: seconds for all of it; silence ends it sooner.
-            on_frame: given each frame of type `rows` and `progress` that comes before the answer.
+            on_frame: given each frame that comes before the answer, but signs of life. May raise MalformedAnswer.
 
         Raises:
             WorkerFailure: the worker ended badly.
-            DeviceError: the board said no, or the link is gone; the session is closed then.
+            DeviceError: the board said no, or makes no sense, or the link is gone; the session is closed then.
         """
-        frames = self._session()
+        frames, verb = self._session(), str(request["verb"]) if request else "put"
         silence_s = self._options.silence_timeout_s
-        ends = time.monotonic() + (self._options.operation_timeout_s if deadline_s is None else deadline_s)
-        try:
-            if request is not None:
-                frames.send(request, deadline_s=min(silence_s, self._options.operation_timeout_s))
-            while True:
-                frame = frames.receive(max(min(silence_s, ends - time.monotonic()), 0.0))
-                kind = frame.header.get("type")
-                if kind in ("rows", "progress"):
-                    if on_frame:
+        limit_s = self._options.operation_timeout_s if deadline_s is None else deadline_s
+        ends = time.monotonic() + limit_s
+        with self.whole_answers():
+            try:
+                if request is not None:
+                    frames.send(request, deadline_s=min(silence_s, self._options.operation_timeout_s))
+                while True:
+                    left_s = ends - time.monotonic()
+                    frame = frames.receive(max(min(silence_s, left_s), 0.0))
+                    kind = frame.header.get("type")
+                    if kind not in _BEFORE_THE_ANSWER:
+                        break
+                    if left_s < 0:  # a board that talks without an end is not waited for longer than a silent one
+                        raise ChannelTimeout(f"no end of {verb} within {limit_s:.3g} s, though the board speaks")
+                    if on_frame and kind != "alive":
                         on_frame(frame)
-                elif kind != "alive":
-                    break
-        except DeviceError as error:
-            raise self._lost(frames, error) from error
-        except BaseException:
-            self.close()  # interrupted between request and answer: the next answer would be that of the last request
+            except answers.MalformedAnswer:
+                raise
+            except DeviceError as error:
+                raise self._lost(frames, error) from error
+            except BaseException:
+                self.close()  # interrupted between request and answer: the next answer would be that of the last request
+                raise
+            if kind == "ok":
+                return frame
+            if kind == "failure":
+                raise self._failure(frame, verb)
+            refused = answers.read(answers.Refusal, frame.header, verb)
+        raise refusal(refused.code, refused.message, self.name)
+
+    @contextlib.contextmanager
+    def whole_answers(self) -> Iterator[None]:
+        """Ends the session when an answer makes no sense: the one after it could not be believed either."""
+        try:
+            yield
+        except answers.MalformedAnswer as error:
+            self.close()
+            error.where = self.name
             raise
-        if kind == "ok":
-            return frame
-        if kind == "failure":
-            raise self._failure(frame)
-        raise refusal(str(frame.header.get("code")), str(frame.header.get("message")), self.name)
 
     def _session(self) -> FrameStream:
         if self._frames is None:
@@ -276,13 +318,13 @@ class LinuxBoard(Board):
         kind = StableDeviceError if isinstance(error, StableDeviceError) else TransientDeviceError
         return kind(what, where=self.name, hint=error.hint or "check the board and its link, then try again")
 
-    def _failure(self, frame: Frame) -> WorkerFailure:
-        header = frame.header
+    def _failure(self, frame: Frame, verb: str) -> WorkerFailure:
+        said = answers.read(answers.Failure, frame.header, verb)
         return WorkerFailure(
-            header["message"],
-            kind=header["kind"],
-            phase=header["phase"],
-            signal=header.get("signal"),
-            board_log=bytes(frame.payload).decode("utf-8", "replace"),
+            said.message,
+            kind=said.kind,
+            phase=said.phase,
+            signal=said.signal,
+            board_log=answers.log_text(frame.payload),
             where=self.name,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,15 @@ from typing import Any
 from harness.boards.base import CACHE_DIR
 from harness.boards.linux.profile import LinuxProfile
 from harness.core import paths
+from harness.core.bounds import MOST_BYTES
 from harness.core.errors import StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.files import atomic_file
 from harness.core.located_errors import validate
 from harness.core.located_yaml import parse_yaml
+from harness.core.printable import one_line
 from harness.links.base import ChannelClosed, ChannelTimeout, Link, SshLink, check_program
 from harness.links.bootstrap import COMMAND
-from harness.links.framing import FrameError, NoAgent, read_line, skip_banner
+from harness.links.framing import FrameError, NoAgent, json_object, read_line, skip_banner
 
 _DEADLINE_S = 120.0
 _MAX_ANSWER_BYTES = 64 << 10
@@ -119,7 +122,7 @@ def probe_board(link: Link, python: str = "python3", *, directory: str | None = 
     try:
         channel.send([json.dumps(config).encode() + b"\n"], _DEADLINE_S)
         skip_banner(channel, nonce.encode() + b"\n", _DEADLINE_S)
-        return _facts(json.loads(read_line(channel, _MAX_ANSWER_BYTES, _DEADLINE_S)))
+        return _facts(json_object(read_line(channel, _MAX_ANSWER_BYTES, _DEADLINE_S), "it"))
     except (ChannelClosed, NoAgent) as error:
         code = channel.exit_code(2.0)
         said = (channel.stderr_tail() or getattr(error, "banner", "")).strip().splitlines()[-1:]
@@ -131,7 +134,7 @@ def probe_board(link: Link, python: str = "python3", *, directory: str | None = 
         raise TransientDeviceError(f"the board ended the probe: {detail}", where=where) from error
     except ChannelTimeout as error:
         raise TransientDeviceError(f"the board did not answer the probe: {error.what}", where=where) from error
-    except (ValueError, KeyError, TypeError, AttributeError, FrameError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, FrameError) as error:
         raise StableDeviceError(f"the board's answer makes no sense: {error}", where=where) from error
     finally:
         channel.close()
@@ -143,9 +146,12 @@ def _facts(answer: dict[str, Any]) -> BoardFacts:
     runtimes = {str(name): _module(fact) for name, fact in answer["runtimes"].items()}
     texts = ("machine", "hostname", "kernel", "python", "python_version", "cpu_model", "board_model", "system")
     numbers = ("cpu_count", "memory_bytes", "free_bytes")
+    for name in ("machine", "python", "python_version"):
+        if not answer[name]:
+            raise TypeError(f"it says nothing of its {name}")
     return BoardFacts(
         **{key: _line(answer[key]) for key in texts},  # type: ignore[arg-type]
-        **{key: None if answer[key] is None else int(answer[key]) for key in numbers},  # type: ignore[arg-type]
+        **{key: _number(answer[key]) for key in numbers},  # type: ignore[arg-type]
         numpy=_module(answer["numpy"]),
         runtimes={name: fact for name, fact in runtimes.items() if fact is not None},
         delegates=tuple(d for d in KNOWN_DELEGATES if delegates.get(d.name) is d),
@@ -157,10 +163,27 @@ def _module(fact: dict[str, str] | None) -> ModuleFact | None:
 
 
 def _line(value: Any) -> str | None:
-    """One printable line of at most 200 characters."""
+    """One printable line of at most 200 characters.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"found {one_line(reprlib.repr(value), 60)} in place of a text")
+    return one_line(value, 200) or None
+
+
+def _number(value: Any) -> int | None:
+    """A count or a size.
+
+    Raises:
+        TypeError: it is none that a board can have.
+    """
     if value is None:
         return None
-    return "".join(c if c.isprintable() else " " for c in str(value)).strip()[:200] or None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_BYTES:
+        raise TypeError(f"found {one_line(reprlib.repr(value), 60)} in place of a number")
+    return value
 
 
 def suggested_name(facts: BoardFacts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,18 @@ from harness.boards.base import (
     WorkerFailure,
     WorkerStats,
 )
-from harness.core.errors import DeviceError, TransientDeviceError
+from harness.boards.linux import answers
+from harness.boards.linux.rows import INVOKES, WARM_UP, Rows
+from harness.core.errors import HarnessError, TransientDeviceError
+from harness.core.memory import require_memory
 from harness.core.tensor import TensorIo
 from harness.links.framing import Frame
 
 if TYPE_CHECKING:
     from harness.boards.linux.board import LinuxBoard
 
+#: no invoke with its two readings of the clock is shorter, from Python: it bounds how many of them there are in a time
+_LEAST_INVOKE_NS = 200
 #: how much longer than a request's own deadline the host waits for the supervisor to say so
 GRACE_S = 15.0
 
@@ -39,15 +45,15 @@ class LinuxWorker(Worker):
     """One cell's process on a Linux board."""
 
     def __init__(
-        self, *, board: LinuxBoard, opened: dict[str, Any], backend: BackendSpec, deadlines: Deadlines
+        self, *, board: LinuxBoard, opened: answers.Opened, backend: BackendSpec, deadlines: Deadlines
     ) -> None:
         """
         Args:
             opened: the agent's answer to `open`.
         """
-        self.started, self.started_why = opened["started"], opened["started_why"]
+        self.started, self.started_why = opened.started, opened.started_why
         self._board = board
-        self._ident: int = opened["worker"]
+        self._ident = opened.worker
         self._backend = backend
         self._deadlines = deadlines
         self._log = ""
@@ -55,17 +61,15 @@ class LinuxWorker(Worker):
 
     def load(self, model_sha256: str) -> LoadResult:
         """Creates the interpreter with the backend's delegate and threads, and allocates its tensors."""
-        answer = self._ask("load", self._deadlines.load_s, model=model_sha256).header
+        loaded = self._ask(answers.Loaded, "load", self._deadlines.load_s, model=model_sha256)
         # The agent may have put a fresh worker in a forked one's place.
-        self.started, self.started_why = answer["started"], answer["started_why"]
-        return LoadResult(
-            load_ns=answer["load_ns"], inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"])
-        )
+        self.started, self.started_why = loaded.started, loaded.started_why
+        return LoadResult(load_ns=loaded.load_ns, inputs=_tensors(loaded.inputs), outputs=_tensors(loaded.outputs))
 
     def first_invoke(self, input_sha256s: Sequence[str]) -> int:
         """Nanoseconds of the first invoke, on the first row of the input files (one per input, in the model's order)."""
-        answer = self._ask("first_invoke", self._deadlines.first_invoke_s, inputs=list(input_sha256s))
-        return answer.header["first_invoke_ns"]
+        limit_s, inputs = self._deadlines.first_invoke_s, list(input_sha256s)
+        return self._ask(answers.FirstInvoke, "first_invoke", limit_s, inputs=inputs).first_invoke_ns
 
     def evaluate(
         self,
@@ -76,16 +80,27 @@ class LinuxWorker(Worker):
         progress: Progress | None = None,
         beginnings: Sequence[int] | np.ndarray | None = None,
     ) -> EvalResult:
-        """Runs `count` samples from row `start`, each from the model's initial state, or those from `beginnings` on in one go."""
-        rows: dict[int, bytearray] = {}
+        """Runs `count` samples from row `start`, each from the model's initial state, or those from `beginnings` on in one go.
+
+        Raises:
+            UserInputError: the outputs of so many samples do not fit into this machine's memory.
+            WorkerFailure, DeviceError: as every request.
+        """
+        rows = Rows("evaluate")
+        kinds: list[answers.OutputKind] = []
 
         def collect(frame: Frame) -> None:
             if frame.header["type"] == "rows":
-                rows.setdefault(frame.header["output"], bytearray()).extend(frame.payload)
+                rows.take(frame)
+            elif frame.header["type"] == "outputs":
+                kinds[:] = answers.read(answers.OutputKinds, frame.header, "evaluate").outputs
+                rows.expect(self._room(kinds, count))
             elif progress:
-                progress(frame.header["done"], frame.header["total"])
+                moved = answers.read(answers.Moved, frame.header, "evaluate")
+                progress(min(moved.done, count), count)
 
-        answer = self._ask(
+        done = self._ask(
+            answers.Evaluated,
             "evaluate",
             self._deadlines.evaluate_s,
             collect,
@@ -94,98 +109,110 @@ class LinuxWorker(Worker):
             start=start,
             progress=progress is not None,
             beginnings=None if beginnings is None else [int(row) for row in beginnings if start <= row < start + count],
-        ).header
+        )
         if progress:
             progress(count, count)
-        outputs = tuple(
-            _array(rows.get(number, b""), spec["dtype"], (count, *spec["shape"]), self._board.name)
-            for number, spec in enumerate(answer["outputs"])
+        with self._board.whole_answers():
+            outputs = tuple(rows.array(n, kind.dtype, (count, *kind.shape)) for n, kind in enumerate(kinds))
+            times = rows.times(INVOKES, count)
+        return EvalResult(outputs=outputs, invoke_ns=times, elapsed_ns=done.elapsed_ns)
+
+    def _room(self, kinds: Sequence[answers.OutputKind], count: int) -> dict[int, int]:
+        """How many bytes of each output, and of times, an evaluation sends."""
+        room = {n: count * math.prod(kind.shape) * np.dtype(kind.dtype).itemsize for n, kind in enumerate(kinds)}
+        require_memory(
+            sum(room.values()),
+            f"the outputs of {count:,} samples",
+            where=self._board.name,
+            hint="evaluate fewer samples: --samples",
         )
-        times = _array(rows.get(-1, b""), "<i8", (count,), self._board.name)
-        return EvalResult(outputs=outputs, invoke_ns=times, elapsed_ns=answer["elapsed_ns"])
+        return {**room, INVOKES: count * 8}
 
     def bench(self, plan: BenchPlan) -> BenchResult:
         """Times invokes on the sample that was set last by `first_invoke` or `evaluate`."""
-        rows: dict[int, bytearray] = {}
+        rows = Rows("bench")
+        rows.expect({INVOKES: _most_bytes(plan.min_ns, plan.min_samples), WARM_UP: _most_bytes(plan.warmup_max_ns)})
 
         def collect(frame: Frame) -> None:
-            rows.setdefault(frame.header["output"], bytearray()).extend(frame.payload)
+            if frame.header["type"] == "rows":
+                rows.take(frame)
 
-        answer = self._ask("bench", self._deadlines.bench_s, collect, **asdict(plan)).header
-        return BenchResult(
-            samples_ns=_array(rows.get(-1, b""), "<i8", (answer["samples"],), self._board.name),
-            warmup_ns=_array(rows.get(-2, b""), "<i8", (answer["warmup"],), self._board.name),
-            warmup_stable=answer["stable"],
-        )
+        done = self._ask(answers.Benched, "bench", self._deadlines.bench_s, collect, **asdict(plan))
+        with self._board.whole_answers():
+            return BenchResult(
+                samples_ns=rows.times(INVOKES, done.samples),
+                warmup_ns=rows.times(WARM_UP, done.warmup),
+                warmup_stable=done.stable,
+            )
 
     def placement(self) -> PlacementResult:
         """Which nodes the delegate and XNNPACK took."""
-        answer = self._ask("placement", self._deadlines.load_s).header
-        if answer["nodes"] is None:
-            return PlacementResult(nodes=(), delegated_nodes=None, partitions=None, note=answer["note"])
+        placed = self._ask(answers.Placed, "placement", self._deadlines.load_s)
+        if placed.nodes is None:
+            return PlacementResult(nodes=(), delegated_nodes=None, partitions=None, note=placed.note)
         names = {"cpu": "cpu", "xnnpack": "xnnpack", "external": self._backend.delegate_name or "delegate"}
         nodes = tuple(
             NodePlace(
-                node=row["node"],
-                op=row["op"],
-                ran_on=names[row["on"]],
-                partition=row["partition"],
-                inputs=tuple(row["inputs"]),
-                outputs=tuple(row["outputs"]),
+                node=row.node,
+                op=row.op,
+                ran_on=names[row.on],
+                partition=row.partition,
+                inputs=tuple(row.inputs),
+                outputs=tuple(row.outputs),
             )
-            for row in answer["nodes"]
+            for row in placed.nodes
         )
-        kinds = [row["on"] for row in answer["nodes"]]
+        kinds = [row.on for row in placed.nodes]
         return PlacementResult(
             nodes=nodes,
             delegated_nodes=kinds.count("external"),
-            partitions=answer["external_partitions"],
+            partitions=placed.external_partitions,
             xnnpack_nodes=kinds.count("xnnpack"),
         )
 
     def stats(self) -> WorkerStats:
         """The worker's peak memory so far, and the board's governor, frequency and temperature now."""
-        header = self._ask("stats", self._deadlines.load_s).header
-        return WorkerStats(**{k: v for k, v in header.items() if k != "type"})
+        return WorkerStats(**self._ask(answers.Stats, "stats", self._deadlines.load_s).model_dump())
 
     def close(self) -> str:
         """Ends the worker; returns its board log. After a failure it returns that failure's log."""
         if not self._ended:
             self._ended = True
-            answer = self._board.request({"verb": "close", "worker": self._ident})
-            self._log = bytes(answer.payload).decode("utf-8", "replace")
-            header = answer.header
-            if "cache_files" in header:
+            closed, log = self._board.ask(answers.Closed, {"verb": "close", "worker": self._ident})
+            self._log = answers.log_text(log)
+            if closed.cache_files is not None and closed.cache_bytes is not None:
                 self.cache_use = GraphCacheUse(
-                    files=header["cache_files"], size_bytes=header["cache_bytes"], problem=header["cache_problem"]
+                    files=closed.cache_files, size_bytes=closed.cache_bytes, problem=closed.cache_problem
                 )
         return self._log
 
     def _ask(
-        self, verb: Phase | str, deadline_s: float, on_frame: Callable[[Frame], None] | None = None, **values: Any
-    ) -> Frame:
+        self,
+        kind: type[answers.Known],
+        verb: Phase,
+        deadline_s: float,
+        on_frame: Callable[[Frame], None] | None = None,
+        **values: Any,
+    ) -> answers.Known:
         if self._ended:
             raise TransientDeviceError("the worker has ended", where=self._board.name)
         request = {"verb": verb, "worker": self._ident, "deadline_s": deadline_s, **values}
         try:
-            return self._board.request(request, deadline_s=deadline_s + GRACE_S, on_frame=on_frame)
+            return self._board.ask(kind, request, deadline_s=deadline_s + GRACE_S, on_frame=on_frame)[0]
         except WorkerFailure as failure:
             if failure.kind != "exception":  # the process is gone; only its log is left
                 self._ended, self._log = True, failure.board_log
             raise
-        except DeviceError:
+        except HarnessError:
             # With its session the worker is gone, too; closing it must not hide why.
             self._ended = self._ended or self._board._frames is None
             raise
 
 
-def _tensors(rows: list[dict[str, Any]]) -> tuple[TensorIo, ...]:
-    return tuple(TensorIo(**{**row, "shape": tuple(row["shape"])}) for row in rows)
+def _tensors(rows: Sequence[answers.Tensor]) -> tuple[TensorIo, ...]:
+    return tuple(TensorIo(**{**row.model_dump(), "shape": tuple(row.shape)}) for row in rows)
 
 
-def _array(data: bytes | bytearray, dtype: str, shape: tuple[int, ...], where: str) -> np.ndarray:
-    """Raw bytes of the board as an array; the count was promised in the answer."""
-    kind = np.dtype(dtype)
-    if len(data) != kind.itemsize * int(np.prod(shape)):
-        raise TransientDeviceError(f"{len(data)} bytes came for an array of {dtype} {list(shape)}", where=where)
-    return np.frombuffer(data, kind).reshape(shape)
+def _most_bytes(time_ns: int, count: int = 0) -> int:
+    """What so many times, or as many as fit into so much time, may take."""
+    return 8 * max(count, time_ns // _LEAST_INVOKE_NS)

@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from harness.boards.base import Counts
+from harness.core.bounds import MOST_NS
 from harness.core.fingerprint import TimeBasis
 from harness.emulation.mcu.machine import instructions
-from harness.links.serial.messages import MOST_TICKS, ProtocolError
+from harness.links.serial.messages import ProtocolError
 
 #: `tick_unit` of HELLO
 TIMER_TICKS, CORE_CYCLES = 1, 2
@@ -47,29 +48,30 @@ class McuClock:
         """Exact work of intervals of int64 [n] ticks."""
         if self.unit is None:
             return None
+        self._require_possible(ticks)
         if self.icount_shift is None:
             return Counts(unit="cycles", values=np.asarray(ticks, dtype=np.int64))
         values = [instructions(int(value), self.tick_hz, self.icount_shift) for value in ticks]
-        return Counts(unit="instructions", values=self._array(values))
+        return Counts(unit="instructions", values=np.array(values, dtype=np.int64))
 
     def ns(self, ticks: np.ndarray) -> np.ndarray:
         """Nanoseconds of int64 [n] ticks; empty in an emulator, whose clock says nothing of a real core's."""
+        self._require_possible(ticks)
         if self.icount_shift is not None:
             return np.zeros(0, np.int64)
         whole = np.asarray(ticks, dtype=np.int64).astype(object) * 1_000_000_000
-        return self._array([(2 * value + self.tick_hz) // (2 * self.tick_hz) for value in whole])
+        return np.array([(2 * value + self.tick_hz) // (2 * self.tick_hz) for value in whole], dtype=np.int64)
 
     def one_ns(self, ticks: int) -> int | None:
         """Nanoseconds of one interval; None in an emulator."""
         found = self.ns(np.array([ticks]))
         return int(found[0]) if len(found) else None
 
-    def _array(self, values: list[int]) -> np.ndarray:
-        """int64 [n] of nanoseconds or instructions.
-
-        Raises:
-            ProtocolError: ticks that would be centuries.
-        """
-        if max(values, default=0) > MOST_TICKS:
-            raise ProtocolError(f"the board's ticks, at a tick_hz of {self.tick_hz}, are longer than any board has run")
-        return np.array(values, dtype=np.int64)
+    def _require_possible(self, ticks: np.ndarray) -> None:
+        """Raises ProtocolError for ticks that would be weeks, which no inference takes."""
+        most = max((int(value) for value in ticks), default=0)
+        if most * 1_000_000_000 > MOST_NS * self.tick_hz:
+            raise ProtocolError(
+                f"{most} ticks, at a tick_hz of {self.tick_hz}, are longer than any inference takes",
+                hint="the board's counter or its tick_hz is wrong: look at its port",
+            )

@@ -153,6 +153,12 @@ class McuWorker(Worker):
         while (missing := count - sum(map(len, parts))) > 0:
             parts.append(self._repeat(missing)[1])
         ticks = np.concatenate(parts)
+        if not ticks.any():
+            raise ProtocolError(
+                f"the board's counter ({clock.tick_hz} Hz) does not move while it runs the model",
+                where=self._board.name,
+                hint="the board's port needs a finer counter (docs/guides/adding-an-mcu-board.md)",
+            )
         pace_ns = round((time.monotonic() - begun_s) / len(ticks) * 1e9)
         return BenchResult(
             samples_ns=clock.ns(ticks),

@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from harness.core.bounds import MOST_NS
+from harness.core.printable import visible
+
 READY = "m-ready"
 #: bytes that one `db` command carries: the firmware keeps 80 characters of a command, and the published runner sends so many
 CHUNK_BYTES = 31
@@ -34,7 +37,7 @@ class Reply:
     """The lines between a command and `m-ready`.
 
     Attributes:
-        lines: without their ends and without `m-ready`, as text; bytes that are no ASCII are `?`.
+        lines: without their ends and without `m-ready`, as text; bytes that are no printable ASCII are `?`.
         ready: False when the time was over before `m-ready` came.
         booted: the board started anew while it was waited for.
     """
@@ -99,12 +102,17 @@ class Reply:
         return b"".join(bytes.fromhex(match[1].replace("-", "")) for match in found if match)
 
     def elapsed_us(self) -> int | None:
-        """The time between the two laps of an `infer`, microseconds; None unless there are two whole ones."""
+        """The time between the two laps of an `infer`, microseconds; None unless there are two whole ones, and it can be."""
         laps = self.laps_us
         if len(laps) != 2:
             return None
         first, last = laps
-        return last - first if last >= first else last - first + TIMER_WRAP_US if first < TIMER_WRAP_US else None
+        if last < first:
+            if first >= TIMER_WRAP_US:
+                return None
+            last += TIMER_WRAP_US
+        elapsed = last - first
+        return elapsed if elapsed * 1000 <= MOST_NS else None
 
 
 @dataclass
@@ -119,7 +127,8 @@ class LineSplitter:
         self._rest += data
         *whole, rest = re.split(rb"[\r\n]", bytes(self._rest))
         self._rest = bytearray(rest[-self.limit :])
-        return [line.decode("ascii", "replace").replace("\ufffd", "?") for line in whole if line]
+        lines = (visible(line[: self.limit].decode("ascii", "replace")) for line in whole if line)
+        return [line.replace("\ufffd", "?") for line in lines]
 
     def clear(self) -> None:
         """Forgets an unfinished line."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from harness.boards.mlperf_tiny.lines import READY, LineSplitter, Reply, is_boot, load_commands
 from harness.core.errors import HarnessError, StableDeviceError, TransientDeviceError
+from harness.core.printable import one_line
 from harness.links.serial.port import BytePort
 
 #: how long a board may take for a command that computes nothing
@@ -68,6 +69,7 @@ class MlperfSession:
                 profile = self.ask("profile", self._short_s)
                 model, firmware = profile.in_brackets("m-model-"), profile.in_brackets("m-profile-")
                 if model is not None and firmware is not None:
+                    vendor, model, firmware = (one_line(text, 200) for text in (vendor, model, firmware))
                     return Identity(vendor=vendor, model=model, firmware=firmware)
                 heard += profile.lines
             if self._port.now() >= ends:

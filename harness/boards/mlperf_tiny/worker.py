@@ -135,6 +135,12 @@ class MlperfWorker(Worker):
             if len(means) >= MIN_BATCHES and time.monotonic() >= ends_s:
                 break
             means.append(round(self._batch(batch.inferences, _WARMUPS) / batch.inferences))
+        if not any(means):
+            raise StableDeviceError(
+                "the firmware's timer stands still: every batch takes 0 us",
+                where=self._board.name,
+                hint="its th_timestamp must count microseconds",
+            )
         return BenchResult(
             samples_ns=np.array(means, np.int64),
             warmup_ns=np.zeros(0, np.int64),

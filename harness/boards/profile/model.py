@@ -74,6 +74,15 @@ class LimitsProfile(Part):
     ram_bytes: Annotated[int, Field(ge=1 << 10)] | None = None
 
 
+class ConnectProfile(Part):
+    """Seconds for which a board that cannot be reached is tried again: at first, because it may be starting, and after it was
+    lost, because it may be rebooting. What trying again cannot mend (a refused key, a changed host key) is never tried again.
+    """
+
+    first_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 30.0
+    again_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 120.0
+
+
 class PowerProfile(Part):
     """How the board is powered, in words for the person at the bench."""
 
@@ -105,6 +114,7 @@ class Profile(Part):
     #: `all`, or the size of the stratified sample that accuracy is measured on; `--samples` overrides
     samples: Samples = "all"
     deadlines: DeadlinesProfile = Field(default_factory=DeadlinesProfile)
+    connect: ConnectProfile = Field(default_factory=ConnectProfile)
     limits: LimitsProfile = Field(default_factory=LimitsProfile)
     power: PowerProfile = Field(default_factory=PowerProfile)
     time_basis: TimeBasis = "device"

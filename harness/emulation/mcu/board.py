@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.core import paths
 from harness.core.errors import UserInputError, unknown_name
+from harness.core.files import read_regular
 
 #: the board that is a process of this machine
 HOST_CORE = "host"
@@ -90,8 +91,8 @@ def load_board(board: str | os.PathLike[str]) -> McuBoard:
 def _parse(folder: Path) -> McuBoard:
     where = str(folder / _FILE)
     try:
-        values = tomllib.loads((folder / _FILE).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(read_regular(folder / _FILE).decode("utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise UserInputError(f"it cannot be read: {error}", where=where) from None
     _check(values, _FIELDS, ("core", "flags", "sources"), where)
     emulation = values.get("emulation")

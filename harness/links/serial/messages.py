@@ -6,11 +6,11 @@ See docs/internals/serial-protocol.md.
 from __future__ import annotations
 
 import struct
-import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from harness.core.errors import StableDeviceError, TransientDeviceError
+from harness.core.printable import visible
 
 VERSION = 1
 ANSWER = 0x80
@@ -18,8 +18,6 @@ ANSWER = 0x80
 LEAST_PAYLOAD = 264
 #: what a count of ticks may be: beyond that no clock has run, and 64 signed bits hold it no more
 MOST_TICKS = 2**63 - 1
-#: Unicode categories that do something to a terminal, or hide: controls, formats, line and paragraph separators
-_UNPRINTABLE = ("Cc", "Cf", "Zl", "Zp")
 
 
 class Type(IntEnum):
@@ -234,8 +232,7 @@ class ProtocolError(StableDeviceError):
 
 def board_text(data: bytes) -> str:
     """What a board wrote, safe to print: U+FFFD stands for what is no UTF-8 and for characters that a terminal would obey."""
-    text = data.decode("utf-8", "replace")
-    return "".join("\ufffd" if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
+    return visible(data.decode("utf-8", "replace"))
 
 
 def checked_ticks(ticks: int, request: str) -> int:
@@ -331,8 +328,12 @@ def parse_stats(payload: bytes) -> Stats:
         "frames_bad",
         "frames_repeated",
     )
+    said = dict(zip(names, counts, strict=True))
+    for part, whole in (("stack_peak", "stack_bytes"), ("arena_used", "arena_bytes")):
+        if said[part] > said[whole]:
+            raise ProtocolError(f"STATS: {part} is {said[part]}, more than the {said[whole]} of {whole}", hint=_FLASH)
     return Stats(
-        **dict(zip(names, counts, strict=True)),
+        **said,
         model_sha256=model.hex() if any(model) else None,
         samples_sha256=samples.hex() if any(samples) else None,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import paths
 from harness.core.errors import StableDeviceError, UserInputError
-from harness.core.files import write_bytes_atomic
+from harness.core.files import read_regular, write_bytes_atomic
 
 if TYPE_CHECKING:
     import paramiko
@@ -95,7 +95,7 @@ def _lookup(path: Path, name: str) -> list[paramiko.PKey]:
 
     found = HostKeys()
     try:
-        lines = path.read_text(errors="replace").splitlines()
+        lines = read_regular(path).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

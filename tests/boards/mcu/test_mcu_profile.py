@@ -51,7 +51,7 @@ def test_the_packaged_profiles_have_a_twin_on_a_machine_with_their_core(core: st
         ["cpu"],
     )
     assert emulated_board(twin).core == core and twin.board == emulated_board(twin).name
-    assert twin.samples == (1000 if core == "cortex-m4" else 32)
+    assert twin.samples == (1000 if core == "cortex-m4" else 64)
 
 
 def test_a_real_board_needs_a_port_and_its_absence_says_what_to_do(devices_dir: Path, monkeypatch):

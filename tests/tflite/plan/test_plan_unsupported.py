@@ -97,8 +97,8 @@ def dynamic_image() -> bytes:
 def integer_output() -> bytes:
     n = net()
     source = n.tensor((1, 8))
-    shape = n.raw(Tensor(shape=(2,), dtype="int32"))
-    n.node("SHAPE", [source], [shape], "ShapeOptions", OutType=2)
+    shape = n.raw(Tensor(shape=(2,), dtype="int64"))
+    n.node("SHAPE", [source], [shape], "ShapeOptions", OutType=4)
     return n.build([source], [shape])
 
 
@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "asymmetric weights": (asymmetric_weights, "CONV_2D", "zero point that is not 0.*symmetric"),
     "computed permutation": (computed_permutation, "TRANSPOSE", "permutation is not constant"),
     "dynamic image": (dynamic_image, "model", r"\[-1, -1, -1, 3\].*fixed shapes"),
-    "integer output": (integer_output, "model", "is int32.*another input or output type"),
+    "integer output": (integer_output, "model", "is int64.*another input or output type"),
     "softmax": (deep_softmax, "SOFTMAX", "over 5000 values.*4095"),
     "narrow output": (narrow_output_of_add, "ADD", "output scale.*calibrate"),
     "concatenation": (mixed_concatenation, "CONCATENATION", "differ in scale"),

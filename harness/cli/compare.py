@@ -1,0 +1,89 @@
+"""`harness compare RUN_A RUN_B`: what got worse between any two runs."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.out import echo
+
+FORMATS = ("console", "markdown", "junit", "json")
+
+
+@click.command("compare")
+@click.argument("run_a")
+@click.argument("run_b", default="latest")
+@click.option(
+    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
+)
+@click.option("--cell", "cells", multiple=True, metavar="CELL", help="Only this cell; repeatable.")
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to print."
+)
+@click.option("--output", type=click.Path(), help="Write it to this file instead of stdout.")
+def command(
+    run_a: str, run_b: str, results: str | None, cells: tuple[str, ...], format_: str, output: str | None
+) -> int:
+    """What got worse from RUN_A to RUN_B: ids, unique beginnings, names of baselines, or `latest` (RUN_B's default).
+
+    Outcomes, placement, counts and sizes are compared exactly, scores paired on the same samples. Times of two runs alone tell
+    changes from 25 % on; smaller ones take a nightly history. Reads records only.
+
+    Exit code 3 when something got worse, else 0.
+    """
+    from harness.core.errors import ExitCode, UserInputError
+    from harness.core.paths import results_dir
+    from harness.results.cellname import find_cell
+    from harness.results.history import History
+    from harness.results.objects import ObjectStore
+    from harness.results.store import Store
+    from harness.verdict.pair import compare_runs
+
+    with Store.open(results_dir(results), create=False) as store:
+        history = History(store)
+        before, after = history.run_of(run_a), history.run_of(run_b)
+        wanted = {find_cell(store, text) for text in cells}
+        records = [[r for r in store.cells(run=run) if not wanted or r.key in wanted] for run in (before, after)]
+        for run, found in zip((before, after), records, strict=True):
+            if not found:
+                where = "of these cells" if wanted else "of any cell"
+                raise UserInputError(f"run {run} has no record {where}", hint="`harness report --list` shows the runs")
+        for text in store.damaged:
+            echo(f"warning: {text}", err=True)
+        options = store.run(after).environment.get("options") or {}
+        judgement = compare_runs(
+            records[0], records[1], ObjectStore(store.results_dir), options=options, name=f"{before} -> {after}"
+        )
+    code = ExitCode.WORSE if judgement.open else ExitCode.DONE
+    _write(_formatted(judgement, records[1], format_, code), output)
+    return code
+
+
+def _formatted(judgement, records, format_: str, code: int) -> str:
+    import json
+
+    from harness.reports.verdicts.export import verdict_json
+    from harness.reports.verdicts.junit import junit
+    from harness.reports.verdicts.text import markdown, plain_lines
+    from harness.reports.verdicts.words import counts
+
+    if format_ == "markdown":
+        return markdown(judgement, title=f"Comparison with {judgement.series.split(' -> ')[0]}:")
+    if format_ == "junit":
+        return junit(judgement, records).decode()
+    if format_ == "json":
+        return json.dumps(verdict_json(judgement, exit_code=code), indent=1, allow_nan=False)
+    return "\n".join([judgement.series, *plain_lines(judgement), counts(judgement.verdicts)])
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None or output == "-":
+        echo(text)
+        return
+    from pathlib import Path
+
+    from harness.core.files import write_bytes_atomic
+    from harness.results.faults import storage_faults
+
+    with storage_faults(Path(output)):
+        write_bytes_atomic(Path(output), f"{text}\n".encode())
+    echo(f"written: {output}", err=True)

@@ -1,0 +1,90 @@
+"""What is said first, the same everywhere: a headline, then groups of verdicts by urgency."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.reports.values import clean
+from harness.verdict.night import Judgement
+from harness.verdict.quantities import BY_NAME
+from harness.verdict.verdict import Verdict, by_urgency
+
+#: (title, which verdicts), in the order of urgency; each verdict is told in the first group that takes it
+_GROUPS = (
+    ("Worse", lambda v: v.open),
+    ("Changed with the board or its surroundings, not with the model", lambda v: v.cause == "board" and v.status != "same"),
+    ("Suspects, not confirmed", lambda v: v.status == "suspect" and v.quantity in ("latency", "score")),
+    ("Better", lambda v: v.status == "better" and (v.gates or bool(v.numbers.get("fixed")))),
+    ("New levels", lambda v: v.status == "new level"),
+    ("For information", lambda v: v.status in ("worse", "suspect", "vanished", "better")),
+)  # fmt: skip
+
+
+def headline(judgement: Judgement) -> str:
+    """One sentence: what became of the night."""
+    cells = len({v.key for v in judgement.verdicts})
+    if judgement.two_runs:
+        text = f"{len(judgement.open)} things got worse" if judgement.open else f"nothing got worse in {cells} cells"
+    elif judgement.first:
+        text = f"the first night of the series '{judgement.series}': {cells} cells, nothing to compare with yet"
+    elif judgement.open:
+        text = f"{_many(len(judgement.open))} open, {len(judgement.new())} of them new tonight"
+    else:
+        text = f"nothing got worse: {cells} cells, {judgement.nights} earlier nights"
+    left: list[str] = []
+    if judgement.failed:
+        left.append(f"{len(judgement.failed)} cells failed with their board or link and say nothing")
+    if judgement.not_run:
+        left.append(f"{len(judgement.not_run)} planned cells were not run")
+    return "; ".join([text, *left])
+
+
+def _many(count: int) -> str:
+    return "one regression is" if count == 1 else f"{count} regressions are"
+
+
+def groups(judgement: Judgement) -> list[tuple[str, list[Verdict]]]:
+    """(title, verdicts) of everything that is not simply the same or first; empty groups are left out."""
+    left = [v for v in by_urgency(judgement.verdicts) if v.status not in ("same", "first")]
+    found = []
+    for title, takes in _GROUPS:
+        here = [v for v in left if takes(v)]
+        left = [v for v in left if not takes(v)]
+        if here:
+            found.append((title, here))
+    return found
+
+
+def title_of(verdict: Verdict) -> str:
+    """The quantity in words."""
+    quantity = BY_NAME.get(verdict.quantity)
+    return quantity.title if quantity is not None else verdict.quantity
+
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict of a cell in one line: which, what, since when."""
+    text = f"{verdict.key.text_with_seed}: {clean(verdict.reason)}"
+    if verdict.open and verdict.since and verdict.since not in text:
+        text += f"; since run {verdict.since}"
+    return text
+
+
+def boards(judgement: Judgement) -> list[str]:
+    """What the control cells say, a line per board; those that changed first."""
+    ordered = sorted(judgement.boards, key=lambda b: (not b.changed, b.device))
+    return [f"{b.device}: {clean(b.reason)}" for b in ordered]
+
+
+def detectable(judgement: Judgement) -> list[tuple[str, float]]:
+    """(cell, smallest relative change that would have been seen) of every timed cell, the bluntest first."""
+    found = [
+        (v.key.text_with_seed, v.detectable) for v in judgement.verdicts if v.quantity == "latency" and v.detectable
+    ]
+    return sorted(found, key=lambda row: (-row[1], row[0]))
+
+
+def counts(verdicts: Sequence[Verdict]) -> str:
+    """`3 worse, 1 better, 240 same`, by verdict."""
+    counted = Counter(v.status for v in verdicts)
+    return ", ".join(f"{n} {status}" for status, n in counted.most_common()) or "nothing was compared"
