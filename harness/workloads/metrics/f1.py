@@ -23,8 +23,6 @@ _SEED = 0
 _RESAMPLES = 999
 #: numbers held at a time
 _CHUNK = 1 << 18
-#: up to this many classes a product of dense matrices is faster than one with a sparse one
-_DENSE_CLASSES = 64
 #: the standard normal distribution's 97.5 % point
 _Z = 1.959963984540054
 
@@ -129,8 +127,6 @@ class F1(Metric):
         mine, theirs = ([counts @ table[part] for table in tables] for part in (slice(known), slice(known, None)))
         # float32 holds these counts exactly: they are far below 2^24.
         moves = [(table[known:] - table[:known])[differ].astype(np.float32) for table in tables]
-        if moves[0].shape[1] <= _DENSE_CLASSES:
-            moves = [move.toarray() for move in moves]
 
         def f1(answers: np.ndarray, hits: np.ndarray) -> np.ndarray:
             either = in_class + answers
