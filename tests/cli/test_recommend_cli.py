@@ -73,3 +73,14 @@ def test_a_limit_that_cannot_be_read_is_named(results: Path, option: str, value:
 def test_an_unknown_device_is_told_with_the_near_ones(results: Path):
     done = recommend(results, "--device", "bord")
     assert isinstance(done.exception, UserInputError) and "board" in (done.exception.hint or "")
+
+
+@pytest.mark.parametrize("choice", [("--recipe", "qat-*"), ("--recipe", "qat-*", "--all-runs")])
+def test_showing_fewer_recipes_changes_no_pick(results: Path, choice: tuple[str, ...]):
+    report = ["report", "--results", str(results), "--device", "board", *choice]
+    done = CliRunner().invoke(cli, report, standalone_mode=False)
+    assert done.exception is None, done.output
+    assert "board: ship ptq-int8-io on cpu: -0.2 points, 2.1x faster, a quarter of the size" in done.output
+    assert "against its control ft-int8-io" in done.output, "a control that is not shown ran all the same"
+    tables = done.output.split("device clock")[1].split("ship ")[0]
+    assert "qat-int8-io" in tables and "ptq-int8-io" not in tables

@@ -180,4 +180,9 @@ def _why_none(candidates: Sequence[Candidate], missed: Sequence[Exclusion], excl
     outcomes = {out.record.outcome for out in excluded if out.kind == "outcome"}
     if len(outcomes) == 1 and all(out.kind == "outcome" for out in excluded):
         return f"every cell is {outcomes.pop()}"
-    return "no cell may be named"
+    # Reference kernels are never offered: why the others are not is the reason.
+    others = [out for out in excluded if out.kind != "reference"] or list(excluded)
+    reasons = {
+        out.reason if out.kind != "outcome" else f"what could be shipped is {out.record.outcome}" for out in others
+    }
+    return reasons.pop() if len(reasons) == 1 else "every cell is left out, each with its reason"
