@@ -70,6 +70,11 @@ def test_a_limit_that_cannot_be_read_is_named(results: Path, option: str, value:
     assert done.exception.where == option and what in done.exception.what and done.exception.hint
 
 
+def test_a_drop_of_more_than_the_whole_score_is_asked_back(results: Path):
+    done = recommend(results, "--max-drop", "2")
+    assert isinstance(done.exception, UserInputError) and "write 2p for points of a hundred" in str(done.exception.hint)
+
+
 def test_an_unknown_device_is_told_with_the_near_ones(results: Path):
     done = recommend(results, "--device", "bord")
     assert isinstance(done.exception, UserInputError) and "board" in (done.exception.hint or "")

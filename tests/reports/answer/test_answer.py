@@ -385,6 +385,16 @@ def test_limits_leave_out_with_a_reason_each(told):
     }
 
 
+def test_where_only_the_float_model_keeps_to_the_limits_it_is_named(told):
+    cells = [
+        told.cell("ptq-float32", FLOATS, us=10, size=80_000),
+        told.cell("ptq-int8-io", FLOATS, us=900, size=20_000),
+    ]
+    found = answer(told, cells, max_latency_ns=100_000)
+    assert found.pick is None and sentence(found) == "nothing to ship: only controls keep to the limits: ptq-float32"
+    assert "no recipe" in sentence(answer(told, cells, max_latency_ns=1_000))
+
+
 def test_a_loss_that_is_not_ruled_out_is_said(told):
     found = answer(told, [told.cell("ptq-int8-io", wrong_at(LABELS, range(16), range(400, 407)))], max_drop=0.01)
     assert found.pick is not None
