@@ -8,6 +8,7 @@ from harness.cli.out import echo
 from harness.nightly.night import Night, NightOptions
 from harness.results.store import Store
 from harness.run.options import RunOptions
+from harness.verdict.night import Judgement
 
 
 def run_and_judge(
@@ -44,5 +45,20 @@ def run_and_judge(
         echo(line, err=to_stderr)
     if result.export is not None:
         export_verdict(result.export, done.judgement, result.records, exit_code=done.exit_code)
-        echo(f"verdict: {result.export / MARKDOWN_NAME}, JUnit: {result.export / JUNIT_NAME}", err=to_stderr)
+        page = _page(results, result.export, done.judgement)
+        echo(
+            f"verdict: {result.export / MARKDOWN_NAME}, JUnit: {result.export / JUNIT_NAME}, page: {page}",
+            err=to_stderr,
+        )
     return done.exit_code
+
+
+def _page(results: Path, folder: Path, judgement: Judgement) -> Path:
+    """Makes the page again, which knew of no judgement when the run was exported."""
+    from harness.reports.page.page import export_page
+    from harness.reports.report import Report
+
+    with Store.open(results) as store:
+        info = store.run(judgement.run)
+        report = Report.of(store.cells(run=info.run), info, results=results)
+        return export_page(report, store, results, folder, judgement=judgement)

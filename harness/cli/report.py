@@ -47,7 +47,15 @@ def _filter_option(name: str):
 )
 @click.option("--all-findings", is_flag=True, help="Console: also findings of severity info, not only their number.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs and end.")
-@click.option("--export", is_flag=True, help="Make results/RUN/ anew: workbook, Markdown, CSV, JSON and raw samples.")
+@click.option(
+    "--export", is_flag=True, help="Make results/RUN/ anew: page, workbook, Markdown, CSV, JSON and raw samples."
+)
+@click.option("--page", is_flag=True, help="Make results/RUN/index.html anew, which a browser opens from disk.")
+@click.option(
+    "--self-contained",
+    is_flag=True,
+    help="The page as one file to send, with its script inside (about 5 MB): --output, or page-RUN.html here.",
+)
 def command(
     run: str,
     results: str | None,
@@ -73,6 +81,9 @@ def command(
 
     if choice["export"]:
         _export(folder, run, choice)
+        return
+    if choice["page"] or choice["self_contained"]:
+        _page(folder, run, output, choice)
         return
     with Store.open(folder, create=False) as store:
         conclude_killed(store, _say)
@@ -220,6 +231,35 @@ def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
     with Store.open(folder) as store:
         conclude_killed(store, _say)
         echo(str(export_run(store, run, folder)))
+
+
+def _page(folder: Path, run: str, output: str | None, choice: dict[str, Any]) -> None:
+    """Makes the page of a whole run: beside its tables, or as one file."""
+    from harness.core.errors import UserInputError
+    from harness.reports.page.page import export_page, write_single_page
+    from harness.results.layout import run_dir
+    from harness.results.store import Store
+
+    if _filters(choice) or choice["all_runs"]:
+        raise UserInputError("the page is of a whole run, and has filters of its own", hint="leave the filters out")
+    single = choice["self_contained"]
+    if output is not None and not single:
+        hint = "add --self-contained for one file that can lie anywhere"
+        raise UserInputError("the page lies beside its tables, in results/RUN/", hint=hint)
+    if output == "-":
+        raise UserInputError("a page of 5 MB is not written to stdout", hint="give a file with --output")
+    with Store.open(folder, create=False) as store:
+        report = _load(store, run, choice, folder)
+        for text in store.damaged:
+            echo(f"warning: {text}", err=True)
+        assert report.run is not None
+        if single:
+            path = Path(output or f"page-{report.run}.html")
+            path = path / "index.html" if path.is_dir() else path
+            write_single_page(report, store, folder, path)
+        else:
+            path = export_page(report, store, folder, run_dir(folder, report.run))
+    echo(str(path))
 
 
 def _list(folder: Path, json_file: str | None) -> None:

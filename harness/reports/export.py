@@ -1,4 +1,4 @@
-"""Writes everything about a run into results/RUN/: workbook, Markdown, CSV, JSON, raw samples and the picked models."""
+"""Writes everything about a run into results/RUN/: page, workbook, Markdown, CSV, JSON, raw samples and the picked models."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 from harness.core.errors import HarnessError
 from harness.reports import csvs, jsonout, markdown
 from harness.reports.answer.models import MODELS_NAME, write_models
+from harness.reports.export_names import JSON_NAME, MARKDOWN_NAME, RAW_NAME, WORKBOOK_NAME, raw_name
+from harness.reports.page.page import export_page
 from harness.reports.report import Report
-from harness.reports.values import file_name
 from harness.results.faults import storage_faults
 from harness.results.layout import point_latest, run_dir
 from harness.results.objects import ObjectStore
@@ -25,7 +26,6 @@ from harness.results.store import Store
 _TEMPORARY, _LOCK_NAME = ".tmp-export-", ".export.lock"
 #: how long an export waits for another one
 _LOCK_TIMEOUT_S = 600.0
-WORKBOOK_NAME, MARKDOWN_NAME, JSON_NAME, RAW_NAME = "comparison.xlsx", "summary.md", "run.json", "raw"
 
 
 def export_run(store: Store, run: str, results_dir: Path, *, state: str | None = None) -> Path:
@@ -57,6 +57,7 @@ def export_run(store: Store, run: str, results_dir: Path, *, state: str | None =
         temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=_TEMPORARY))
         try:
             _write_files(report, results_dir, temporary)
+            export_page(report, store, results_dir, temporary, beside=(target,))
             _drop_other_models(temporary / MODELS_NAME, target / MODELS_NAME)
             _move_files(temporary, target)
         finally:
@@ -116,13 +117,6 @@ def _point_latest(store: Store, results_dir: Path) -> None:
         if (run_dir(results_dir, run) / JSON_NAME).is_file():
             point_latest(results_dir, run)
             return
-
-
-def raw_name(record: CellRecord) -> str:
-    """The file of a cell's raw samples, such as `mnist-cnn__ptq-int8__host-litert__cpu__seed0__3f2a9c.npz`."""
-    key = record.key
-    parts = [file_name(text) for text in (key.workload, key.recipe, key.device, key.backend)]
-    return "__".join([*parts, f"seed{key.seed}", key.dataset[:6] or "none"]) + ".npz"
 
 
 def write_raw(records: Iterable[CellRecord], objects: ObjectStore, folder: Path) -> None:

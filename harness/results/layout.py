@@ -2,7 +2,8 @@
 
 results/store.sqlite          every run and cell
 results/objects/ab/SHA.npz    sample ids, outputs and raw latency samples, content-addressed
-results/RUN/                  the exports of one run: comparison.xlsx, summary.md, *.csv, run.json, raw/*.csv
+results/RUN/                  the exports of one run: index.html, comparison.xlsx, summary.md, *.csv, run.json, raw/*.npz
+results/assets/               the script that draws the plots of all pages
 results/latest                link to the newest exported run
 """
 
@@ -22,6 +23,7 @@ from harness.results.faults import storage_faults
 STORE_NAME = "store.sqlite"
 LATEST_NAME = "latest"
 OBJECTS_NAME = "objects"
+ASSETS_NAME = "assets"
 
 
 def utc_now() -> str:
@@ -44,7 +46,13 @@ def run_dir(results_dir: Path, run: str) -> Path:
     Raises:
         UserInputError: for a run name that would leave the results folder.
     """
-    if not run or run in (".", "..", LATEST_NAME, OBJECTS_NAME) or run.startswith(".") or "/" in run or "\0" in run:
+    if (
+        not run
+        or run in (".", "..", LATEST_NAME, OBJECTS_NAME, ASSETS_NAME)
+        or run.startswith(".")
+        or "/" in run
+        or "\0" in run
+    ):
         raise UserInputError(f"'{run}' cannot be the name of a run", hint="run ids look like 20261121-093000-a1b2")
     return Path(results_dir) / run
 

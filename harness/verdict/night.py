@@ -125,7 +125,7 @@ def judge_night(
     asked = {(suspect.key, "latency") for suspect in timed.suspects}
     judgement.verdicts = [_with_history(v, past, run) for v in found]
     judgement.verdicts += _vanished(done, planned, past, run)
-    judgement.verdicts += _carried(past, {(v.key, v.quantity) for v in judgement.verdicts} | asked)
+    judgement.verdicts += carried(past, {(v.key, v.quantity) for v in judgement.verdicts} | asked)
     judgement.verdicts = [_with_command(v, options or {}) for v in judgement.verdicts]
     return judgement
 
@@ -270,7 +270,7 @@ def _vanished(done: set[CellKey], planned: Sequence[CellKey], past: Past, run: s
     return [*found, *back]
 
 
-def _carried(past: Past, judged: set[tuple[CellKey, str]]) -> list[Verdict]:
+def carried(past: Past, judged: set[tuple[CellKey, str]]) -> list[Verdict]:
     """Open regressions that nothing tonight speaks of: they stay open."""
     found = []
     for (key, quantity), row in past.opened.items():
