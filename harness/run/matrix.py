@@ -85,6 +85,7 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     data = Path(options.data) if options.data else None
     names = options.workloads or workload_names()
     workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
+    _refuse_recipes_of_finished(options, workloads)
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))
     keys = tuple(cell_keys(requests, source, targets))
     return Plan(
@@ -92,6 +93,21 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
         prepare=lambda say: prepare_requests(
             requests, source, jobs=options.jobs, say=say, deadline_s=options.deadline_s
         ),
+    )
+
+
+def _refuse_recipes_of_finished(options: RunOptions, workloads: Sequence[Workload]) -> None:
+    """A recipe that was asked for must not become a run of the file as it is, under whose figures it would be read.
+
+    Raises:
+        UserInputError: recipes were named, and there is nothing that they could be applied to.
+    """
+    if options.recipes in ((), RunOptions().recipes) or any(w.build_model is not None for w in workloads):
+        return
+    names = ", ".join(str(w.model_path or w.name) for w in workloads)
+    raise UserInputError(
+        f"--recipe {' --recipe '.join(options.recipes)} does not apply: a finished .tflite runs as it is ({names})",
+        hint="leave --recipe out, or give the float model (.keras, .h5, SavedModel) that the file was made of",
     )
 
 

@@ -23,7 +23,7 @@ def tolerance_gone(name: str) -> UserInputError:
         name: of the bound, such as `integer_lsb`; empty for all of them (the class `Tolerance`).
     """
     family = name.partition("_")[0]
-    if name and name not in GONE:
+    if name and name not in GONE and family not in _IN_ITS_PLACE:
         return unknown_name("tolerance", name, GONE)
     told = f"`--tolerance {name}`" if name else "`Tolerance`"
     return UserInputError(

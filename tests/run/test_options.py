@@ -47,6 +47,7 @@ def test_paths_are_the_same_from_any_folder(tmp_path, monkeypatch):
         ("npu_agreement=0.5", "judged like any other.*float16_accumulation"),
         ("float_nrmse", "2 N, N being 0.5 % of the outputs' spread"),
         ("float_agreement=2", "float_agreement` is gone"),
+        ("integer_max=1", "is gone"),
         ("lsb=3", "unknown tolerance"),
         ("", "unknown tolerance"),
     ],

@@ -185,7 +185,8 @@ def _why_none(
         return "nothing ran"
     outcomes = {out.record.outcome for out in excluded if out.kind == "outcome"}
     if len(outcomes) == 1 and all(out.kind == "outcome" for out in excluded):
-        return f"every cell is {outcomes.pop()}"
+        outcome = outcomes.pop()
+        return "every cell failed" if outcome == "failed" else f"every cell is {outcome}"
     # Reference kernels are never offered: why the others are not is the reason.
     others = [out for out in excluded if out.kind != "reference"] or list(excluded)
     reasons = {
