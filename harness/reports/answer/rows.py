@@ -10,12 +10,14 @@ from harness.reports.answer.candidate import Candidate
 from harness.reports.answer.compare import Compared
 from harness.reports.answer.words import compared_words, delta_words
 from harness.reports.scores import score_text
-from harness.reports.values import latency_text, size_text
+from harness.reports.values import count_text, latency_text, size_text
 from harness.results.record import CellRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: the head of what an inference costs, where times are told
+COST = "median latency"
 COLUMNS = (
     "role",
     "recipe",
@@ -23,7 +25,7 @@ COLUMNS = (
     "score",
     "to the float model",
     "score group",
-    "median latency",
+    COST,
     "size (bytes)",
     "why",
 )
@@ -85,7 +87,15 @@ def answer_frame(answer: Answer) -> pd.DataFrame:
         )
         for row in answer_rows(answer)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    columns = [_cost_head(answer) if name == COST else name for name in COLUMNS]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def _cost_head(answer: Answer) -> str:
+    """What an inference costs, by its name: boards that count instructions tell no time."""
+    records = [row.record for row in answer_rows(answer)]
+    counted = any(map(count_text, records)) and all(record.latency_median_ns is None for record in records)
+    return "count per inference" if counted else COST
 
 
 def _to_float(row: AnswerRow) -> str:
