@@ -41,6 +41,8 @@ def command(
     with Store.open(results_dir(results), create=False) as store:
         history = History(store)
         before, after = history.run_of(run_a), history.run_of(run_b)
+        if before == after:
+            echo(f"warning: {run_a} and {run_b} are both run {before}: a run has no change from itself", err=True)
         wanted = {find_cell(store, text) for text in cells}
         records = [[r for r in store.cells(run=run) if not wanted or r.key in wanted] for run in (before, after)]
         for run, found in zip((before, after), records, strict=True):

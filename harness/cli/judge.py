@@ -78,9 +78,11 @@ def _show_revisions(folder: Path, run: str) -> None:
 
     with Store.open(folder, create=False) as store:
         info = store.run(run)
+        found = False
         for newest in store.cells(run=info.run):
             if not newest.revision:
                 continue
+            found = True
             history = store.revisions(info.run, newest.key)
             echo(newest.key.text_with_seed)
             echo(f"  0, rules {history[0].rules_version}: {history[0].outcome}")
@@ -88,6 +90,8 @@ def _show_revisions(folder: Path, run: str) -> None:
                 echo(f"  {new.revision}, rules {new.rules_version}: {new.outcome}")
                 for line in _lines(changes(old, new)):
                     echo(f"    {line}")
+        if not found:
+            echo(f"no record of run {info.run} has been judged again", err=True)
 
 
 def _lines(found: Sequence[Change]) -> Iterator[str]:

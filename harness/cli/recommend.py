@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.reports.answer.answer import Answer
     from harness.reports.answer.limits import Limits
     from harness.results.objects import ObjectStore
-    from harness.results.record import CellRecord
+    from harness.results.record import CellRecord, RunInfo
 
 
 @click.command("recommend")
@@ -117,6 +117,16 @@ def _limits(max_drop: str | None, max_latency: str | None, max_size: str | None,
     )
 
 
+def _say_what_is_missing(info: RunInfo, records: list[CellRecord]) -> None:
+    """An answer from a part of a run may be another one when the rest has run."""
+    missing = len(set(info.planned) - {record.key for record in records})
+    if missing:
+        echo(
+            f"warning: {missing} of {len(info.planned)} cells of run {info.run} have not run: the answer is without them",
+            err=True,
+        )
+
+
 def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list[CellRecord]]:
     """The run's id and the cells that are asked for.
 
@@ -134,6 +144,7 @@ def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list
         records = store.cells(run=info.run, **filters)
         for text in store.damaged:
             echo(f"warning: {text}", err=True)
+        _say_what_is_missing(info, store.cells(run=info.run))
     if not records:
         raise UserInputError(
             "the run has no cell that matches", where=info.run, hint="`harness report --list` shows the runs"

@@ -126,17 +126,21 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
     from harness.reports.report import Report
 
     filters = _filters(choice)
+    # A pick is made among all recipes and backends: fewer shown make it no other.
+    wider = {name: names for name, names in filters.items() if name in ("workload", "device")}
     if run is None:
         records = store.cells(**filters)
-        return Report.of(records, damaged=(key for _, key in store.damaged_cells), results=folder)
+        asked = None if wider == filters else store.cells(**wider)
+        return Report.of(records, damaged=(key for _, key in store.damaged_cells), results=folder, asked=asked)
     from harness.results.running import settled
 
     info = settled(store, store.run(run))
     check_names(filters, info.planned, store.cells(run=info.run))
     planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
     records = store.cells(run=info.run, **filters)
+    asked = None if wider == filters else store.cells(run=info.run, **wider)
     damaged = {key for run_id, key in store.damaged_cells if run_id == info.run}
-    return Report.of(records, info, planned, damaged=damaged.intersection(planned), results=folder)
+    return Report.of(records, info, planned, damaged=damaged.intersection(planned), results=folder, asked=asked)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

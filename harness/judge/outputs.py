@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.boards.base import BackendSpec
 from harness.core.finding import Finding
+from harness.judge.loss import note_loss
 from harness.judge.ops import settle
 from harness.judge.question import note_question
 from harness.measure.figures import rms
@@ -31,6 +32,7 @@ def note_outputs(record: CellRecord, measurement: Measurement, model: PreparedMo
     if model.reference is not None:
         _note_reference(record, measurement, model, model.reference, backend)
     note_question(record, outputs, count, model)
+    note_loss(record, model)
 
 
 def _note_reference(

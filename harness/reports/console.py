@@ -133,6 +133,11 @@ def _print_fallback(console: Console, report: Report) -> None:
         _print_keys(console, keys)
 
 
+def _found_at(model: str, where: str) -> str:
+    """Of which model, and where in it; a place that names the model already (a cell, the model itself) stands alone."""
+    return where if where == model or where.startswith(f"{model}/") else f"{model}: {where}"
+
+
 def _print_findings(console: Console, report: Report, *, all_findings: bool) -> None:
     from rich.text import Text
 
@@ -146,7 +151,7 @@ def _print_findings(console: Console, report: Report, *, all_findings: bool) -> 
     grouped: dict[tuple[str, str, str], list[str]] = {}
     for row in frame.to_dict("records"):
         key = (row["severity"], row["what"], row["fix"])
-        grouped.setdefault(key, []).append(f"{row['workload']}/{row['recipe']}: {row['where']}")
+        grouped.setdefault(key, []).append(_found_at(f"{row['workload']}/{row['recipe']}", row["where"]))
     for (severity, what, fix), places in grouped.items():
         shown = list(dict.fromkeys(places))
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""

@@ -37,6 +37,8 @@ class Report:
         planned: what was to run; cells missing from the records are shown as not run.
         damaged: cells whose records are there and cannot be read any more.
         results: the results folder with what the cells answered and measured; None: records are all there is.
+        asked: what answers are found from, where the records are a choice of some recipes or backends: all cells of
+            their workloads and devices, since a pick among the shown ones alone would be no answer; None: the records.
     """
 
     records: tuple[CellRecord, ...]
@@ -44,6 +46,7 @@ class Report:
     planned: tuple[CellKey, ...] = field(default=())
     damaged: frozenset[CellKey] = frozenset()
     results: Path | None = None
+    asked: tuple[CellRecord, ...] | None = None
 
     @staticmethod
     def of(
@@ -53,19 +56,25 @@ class Report:
         *,
         damaged: Iterable[CellKey] = (),
         results: Path | None = None,
+        asked: Iterable[CellRecord] | None = None,
     ) -> Report:
         """A report on records; of several records of a key and a model the last one counts."""
         keys = planned if planned is not None else (info.planned if info else ())
         whole = tuple(newest_per_model(records))
         lost = frozenset(damaged) - {record.key for record in whole}
         plan = tuple(dict.fromkeys((*keys, *lost)))
-        return Report(records=whole, info=info, planned=plan, damaged=lost, results=results)
+        ask = None if asked is None else tuple(newest_per_model(asked))
+        return Report(records=whole, info=info, planned=plan, damaged=lost, results=results, asked=ask)
 
     @cached_property
     def answers(self) -> list[Answer]:
         """What to ship, one answer per workload, dataset and device."""
         evidence = NoEvidence() if self.results is None else StoredEvidence(ObjectStore(self.results))
-        return find_answers(self.sorted_records, evidence)
+        if self.asked is None:
+            return find_answers(self.sorted_records, evidence)
+        places = {_place(key) for key in (*self.planned, *(record.key for record in self.records))}
+        asked = [record for record in self.asked if _place(record.key) in places]
+        return find_answers(tables.in_order(told_apart(asked)), evidence)
 
     @property
     def run_folder(self) -> Path | None:
@@ -131,3 +140,8 @@ class Report:
         """`38 ok, 1 wrong, 2 unsupported, 1 damaged, 3 not run`."""
         counts = Counter[str](record.outcome for record in self.records)
         return counts_text(counts, damaged=len(self.damaged), not_run=self.not_run)
+
+
+def _place(key: CellKey) -> tuple[str, str, str]:
+    """What one answer is of."""
+    return (key.workload, key.dataset, key.device)

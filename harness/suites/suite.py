@@ -56,6 +56,10 @@ class CellNotDelegated(AssertionError):
     """The backend has a delegate, and it took none of the model's nodes: what ran is the CPU, under the delegate's name."""
 
 
+class CellMisread(AssertionError):
+    """The cell ran, and its score answers another question than was asked (docs/reference/questions.md)."""
+
+
 class CellFailed(AssertionError):
     """The board or the link failed, not the model."""
 
@@ -102,8 +106,8 @@ def check_record(
         metric: the workload's, which words what is wrong with a score.
 
     Raises:
-        CellUnsupported, CellWrong, CellUndecided, CellFailed, CellNotDelegated, AccuracyDrop, ScoreDrop: with the figures in the
-            message.
+        CellUnsupported, CellWrong, CellUndecided, CellFailed, CellNotDelegated, AccuracyDrop, ScoreDrop, CellMisread: with the
+            figures in the message.
         unittest.SkipTest: the cell is an estimate; there is nothing to assert.
     """
     reason = record.reason or "no reason given"
@@ -123,6 +127,17 @@ def check_record(
     is_accuracy = record.accuracy is not None
     bound = max_score_drop if max_score_drop is not None or not is_accuracy else max_accuracy_drop
     _check_score(record, bound, metric)
+    _check_question(record)
+
+
+def _check_question(record: CellRecord) -> None:
+    """A score that answers another question is no pass, the less so where there is no float model to hold it against."""
+    from harness.workloads.checks.table import CODES
+
+    asked = [f for f in record.findings if f.severity == "error" and f.code in CODES]
+    if asked:
+        found = "; ".join(f"{f.code}: {f.what} -> {f.fix}" for f in asked)
+        raise CellMisread(f"{record.key.text}: the score answers another question: {found}")
 
 
 def _check_placement(record: CellRecord) -> None:

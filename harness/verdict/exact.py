@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.results.record import CellRecord
 from harness.verdict.epoch import changes, since_text
-from harness.verdict.quantities import OUTCOME_RANK, QUANTITIES, SIZE_GATES_FROM, Quantity
+from harness.verdict.quantities import OUTCOME_RANK, QUANTITIES, SIZE_GATES_FROM, Quantity, change_text
 from harness.verdict.verdict import Cause, Status, Verdict
 
 #: how places rank: the delegate that the backend is about, the runtime's own, none
@@ -105,8 +105,7 @@ def _compared(quantity: Quantity, old: Any, new: Any, before: CellRecord, after:
     share = (new - old) / old if old else None
     by = f" ({share:+.1%})" if share is not None and abs(share) >= 0.0005 else f" ({new - old:+,})"
     gates = quantity.name != "size" or share is None or abs(share) >= SIZE_GATES_FROM
-    unit = f" {quantity.unit}" if quantity.unit else ""
-    return _Finding(status=status, words=f"{quantity.title} {old:,} -> {new:,}{unit}{by}", gates=gates)
+    return _Finding(status=status, words=f"{quantity.title} {change_text(quantity, old, new)}{by}", gates=gates)
 
 
 def _outcome(old: str, new: str, after: CellRecord) -> _Finding:

@@ -13,7 +13,7 @@ from harness.verdict.boards import Controls
 from harness.verdict.confirm import MARGIN, Look
 from harness.verdict.epoch import Change, changes, epoch_id, since_text
 from harness.verdict.past import Past, Times
-from harness.verdict.quantities import CLOCKED
+from harness.verdict.quantities import CLOCKED, time_text
 from harness.verdict.screen import OWN_SCALE_FROM, REFERENCE_NIGHTS, Screened, screen, session_spread
 from harness.verdict.verdict import Cause, Status, Verdict
 
@@ -237,11 +237,6 @@ def _stored(record: CellRecord) -> dict[str, object]:
         "artifact_sha256": record.artifact_sha256,
         "epoch": epoch_id(record.fingerprint),
     }
-
-
-def time_text(ns: float) -> str:
-    """A time in milli- or microseconds, three digits."""
-    return f"{ns / 1e6:.3g} ms" if ns >= 1e6 else f"{ns / 1e3:.3g} us"
 
 
 def _figures(suspect: Suspect) -> str:

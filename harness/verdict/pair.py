@@ -15,9 +15,10 @@ from harness.verdict.answers import AnswerBook
 from harness.verdict.command import reproduction
 from harness.verdict.epoch import changes, since_text
 from harness.verdict.exact import cause_of, compare_exact
-from harness.verdict.latency import is_clocked, session_medians_ns, time_text
+from harness.verdict.latency import is_clocked, session_medians_ns
 from harness.verdict.night import Judgement
 from harness.verdict.past import CELL
+from harness.verdict.quantities import time_text
 from harness.verdict.scored import Pair, judge_scores
 from harness.verdict.screen import LEAST, PRIOR_SCALE, SUSPECT_SIGMAS
 from harness.verdict.verdict import Status, Verdict

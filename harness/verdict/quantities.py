@@ -120,3 +120,18 @@ QUANTITIES: tuple[Quantity, ...] = (
 BY_NAME: dict[str, Quantity] = {q.name: q for q in QUANTITIES}
 #: times of these bases are of a clock, and noisy; those of other bases are counts or estimates
 CLOCKED = frozenset({"device", "device-cycles", "host-emulated"})
+
+
+def time_text(ns: float) -> str:
+    """A time with three digits and the unit that leaves it below 1,000: `32.8 us`, `6.76 ms`, `1.24 s`, `4,210 s`."""
+    for unit_ns, unit in ((1e3, "us"), (1e6, "ms"), (1e9, "s")):
+        if ns < 999.5 * unit_ns:
+            return f"{ns / unit_ns:.3g} {unit}"
+    return f"{ns / 1e9:,.0f} s"
+
+
+def change_text(quantity: Quantity, old: float, new: float) -> str:
+    """`100 -> 140 bytes`, `1.65 ms -> 6.76 ms`."""
+    if quantity.unit == "ns":
+        return f"{time_text(old)} -> {time_text(new)}"
+    return f"{old:,} -> {new:,}" + (f" {quantity.unit}" if quantity.unit else "")

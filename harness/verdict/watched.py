@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.results.record import CellRecord
-from harness.verdict.quantities import QUANTITIES
+from harness.verdict.quantities import QUANTITIES, change_text
 from harness.verdict.verdict import Verdict
 
 #: relative change from which on each is told, and the least absolute one
@@ -29,7 +29,7 @@ def watch(before: CellRecord, after: CellRecord) -> list[Verdict]:
                 quantity=quantity.name,
                 status="suspect" if new > old else "better",
                 gates=False,
-                reason=f"{quantity.title} {old:,} -> {new:,} {quantity.unit} ({by}); one figure each, not confirmed",
+                reason=f"{quantity.title} {change_text(quantity, old, new)} ({by}); one figure each, not confirmed",
                 numbers={"before": old, "after": new},
                 reference=before.run,
             )

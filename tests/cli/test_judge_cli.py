@@ -118,6 +118,7 @@ def test_going_back_to_the_first_rules_is_a_revision_too(harness_cli, results, m
 def test_a_run_without_revisions_shows_none(harness_cli, results):
     done = harness_cli("judge", "--results", results, "--revisions")
     assert (done.code, done.out) == (0, "")
+    assert "no record of run" in done.err and "has been judged again" in done.err
 
 
 def test_a_run_that_still_runs_is_refused(harness_cli, results):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 
 from harness.cli.main import cli
 from harness.core.errors import ExitCode, UserInputError
+from harness.results.record import RunInfo
+from harness.results.store import Store
 from tests.support.answered_store import answered_store, model_file
 
 PICKED = "w__ptq-int8-io__board__cpu.tflite"
@@ -70,6 +73,38 @@ def test_a_limit_that_cannot_be_read_is_named(results: Path, option: str, value:
     assert done.exception.where == option and what in done.exception.what and done.exception.hint
 
 
+def test_a_drop_of_more_than_the_whole_score_is_asked_back(results: Path):
+    done = recommend(results, "--max-drop", "2")
+    assert isinstance(done.exception, UserInputError) and "write 2p for points of a hundred" in str(done.exception.hint)
+
+
+def test_an_answer_from_a_part_of_a_run_says_so(tmp_path: Path):
+    records = answered_store(tmp_path / "results", tmp_path, ("board",))
+    later = replace(records[0].key, recipe="ptq-default")
+    with Store.open(tmp_path / "results") as store:
+        planned = [record.key for record in records] + [later]
+        store.begin_run(
+            RunInfo(run="20270101-000000-abcd", started_utc="2027-01-01T00:00:00+00:00", command=["x"], planned=planned)
+        )
+        for record in records:
+            store.add_cell(replace(record, run="20270101-000000-abcd"))
+        store.finish_run("20270101-000000-abcd", "interrupted")
+    done = recommend(tmp_path / "results")
+    assert "1 of 5 cells of run 20270101-000000-abcd have not run: the answer is without them" in done.stderr
+    assert "have not run" not in recommend(tmp_path / "results", "20261121").stderr
+
+
 def test_an_unknown_device_is_told_with_the_near_ones(results: Path):
     done = recommend(results, "--device", "bord")
     assert isinstance(done.exception, UserInputError) and "board" in (done.exception.hint or "")
+
+
+@pytest.mark.parametrize("choice", [("--recipe", "qat-*"), ("--recipe", "qat-*", "--all-runs")])
+def test_showing_fewer_recipes_changes_no_pick(results: Path, choice: tuple[str, ...]):
+    report = ["report", "--results", str(results), "--device", "board", *choice]
+    done = CliRunner().invoke(cli, report, standalone_mode=False)
+    assert done.exception is None, done.output
+    assert "board: ship ptq-int8-io on cpu: -0.2 points, 2.1x faster, a quarter of the size" in done.output
+    assert "against its control ft-int8-io" in done.output, "a control that is not shown ran all the same"
+    tables = done.output.split("device clock")[1].split("ship ")[0]
+    assert "qat-int8-io" in tables and "ptq-int8-io" not in tables

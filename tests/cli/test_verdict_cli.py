@@ -47,6 +47,13 @@ def test_compare_says_what_got_worse_and_ends_with_3(nights):
     assert code == 0 and "140 -> 100" in text
 
 
+def test_a_run_beside_itself_is_no_comparison_and_says_so(nights):
+    found = CliRunner().invoke(
+        cli, ["compare", "n001", "n001", "--results", str(nights.results)], standalone_mode=False
+    )
+    assert "are both run n001" in found.stderr and "a run has no change from itself" in found.stderr
+
+
 @pytest.mark.parametrize("form", ["markdown", "junit", "json"])
 def test_compare_in_every_format(nights, form, tmp_path):
     code, text = call(nights, "compare", "n001", "--format", form, "--output", str(tmp_path / "out"))
@@ -68,6 +75,7 @@ def test_two_runs_tell_large_changes_of_a_time_and_suspect_smaller_ones(nights):
     code, text = call(nights, "compare", "n001", "n003")
     assert code == 3 and "(+51.0%)" in text and "(+9.0%): beyond what unchanged cells usually do" in text
     assert "two runs alone tell changes from 25% on" in text
+    assert "not with the model" not in text.split("Suspects, not confirmed:")[1], "of a suspicion no cause is known"
 
 
 def test_wrong_runs_and_cells_are_told_with_near_names(nights):

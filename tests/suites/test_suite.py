@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import UserInputError
-from harness.results.record import CellKey, CellRecord, FallbackOp, Fingerprint
+from harness.results.record import CellKey, CellRecord, FallbackOp, Finding, Fingerprint
 from harness.suites.suite import (
     EXPECTED_ERRORS,
     AccuracyDrop,
     CellFailed,
+    CellMisread,
     CellNotDelegated,
     CellUndecided,
     CellUnsupported,
@@ -70,6 +71,16 @@ def test_a_delegate_that_took_a_node_or_does_not_tell_passes_and_so_does_a_cpu()
 def test_wrong_outputs_weigh_more_than_a_delegate_that_took_nothing():
     with pytest.raises(CellWrong):
         check_record(delegate_record(0, outcome="wrong"), 0.02)
+
+
+def test_a_score_that_answers_another_question_is_no_pass():
+    chance = Finding(code="score-at-chance", severity="error", where="cell", what="55 of 500 are right", fix="look")
+    with pytest.raises(CellMisread, match="score-at-chance: 55 of 500 are right -> look"):
+        check_record(record(findings=[chance]), 0.02)
+    assert check_record(record(findings=[replace(chance, severity="warning")]), 0.02) is None
+    assert check_record(record(findings=[replace(chance, code="float-ops")]), 0.02) is None, (
+        "an audit's error is told elsewhere"
+    )
 
 
 def test_every_outcome_that_may_be_expected_has_its_error():

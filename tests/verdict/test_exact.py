@@ -6,6 +6,7 @@ import pytest
 
 from harness.results.record import Finding, Fingerprint
 from harness.verdict.exact import compare_exact
+from harness.verdict.quantities import time_text
 from tests.support.nights import RUNTIME, record
 
 OTHER_BYTES = "b" * 64
@@ -131,3 +132,18 @@ def test_harness_and_agent_are_recorded_only_and_the_compiler_of_a_count_is_not(
         "instructions", record(instructions=5, fingerprint=built), record(instructions=6, fingerprint=compiled)
     )
     assert "since firmware gcc 12.2 -> gcc 14.1" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (850, "0.85 us"),
+        (32_800, "32.8 us"),
+        (999_700, "1 ms"),
+        (6_761_063, "6.76 ms"),
+        (1.24e9, "1.24 s"),
+        (4.21e12, "4,210 s"),
+    ],
+)
+def test_times_are_never_written_with_an_exponent(ns, text):
+    assert time_text(ns) == text

@@ -14,6 +14,7 @@ from harness.reports.answer.gain import QatGain, qat_gains
 from harness.reports.answer.layers import layers
 from harness.reports.answer.limits import Limits
 from harness.reports.scores import score_delta_of, score_of
+from harness.reports.values import clean
 from harness.results.record import CellRecord
 from harness.workloads.metrics.top1 import difference_interval
 
@@ -102,7 +103,7 @@ def find_answer(records: Sequence[CellRecord], evidence: Evidence, limits: Limit
         device=first.key.device,
         limits=limits,
         pick=chosen,
-        why_none="" if chosen is not None else _why_none(candidates, missed, excluded),
+        why_none="" if chosen is not None else _why_none(candidates, missed, excluded, limits),
         candidates=tuple(candidates),
         front=tuple(kept),
         beaten=tuple(beaten),
@@ -170,9 +171,14 @@ def _base(candidates: Sequence[Candidate]) -> Candidate | None:
     return min(floats, key=lambda c: float("inf") if c.cost_ns is None else c.cost_ns, default=None)
 
 
-def _why_none(candidates: Sequence[Candidate], missed: Sequence[Exclusion], excluded: Sequence[Exclusion]) -> str:
+def _why_none(
+    candidates: Sequence[Candidate], missed: Sequence[Exclusion], excluded: Sequence[Exclusion], limits: Limits
+) -> str:
     if missed:
-        return "no recipe keeps to the limits"
+        ranked_times = not _no_times([c.record for c in candidates])
+        controls, _ = within([c for c in candidates if c.control], limits, ranked_times=ranked_times)
+        names = ", ".join(dict.fromkeys(clean(c.recipe) for c in controls))
+        return f"only controls keep to the limits: {names}" if names else "no recipe keeps to the limits"
     if candidates:
         return "only controls ran well"
     if not excluded:
@@ -180,4 +186,9 @@ def _why_none(candidates: Sequence[Candidate], missed: Sequence[Exclusion], excl
     outcomes = {out.record.outcome for out in excluded if out.kind == "outcome"}
     if len(outcomes) == 1 and all(out.kind == "outcome" for out in excluded):
         return f"every cell is {outcomes.pop()}"
-    return "no cell may be named"
+    # Reference kernels are never offered: why the others are not is the reason.
+    others = [out for out in excluded if out.kind != "reference"] or list(excluded)
+    reasons = {
+        out.reason if out.kind != "outcome" else f"what could be shipped is {out.record.outcome}" for out in others
+    }
+    return reasons.pop() if len(reasons) == 1 else "every cell is left out, each with its reason"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.reports.markdown import escape
 from harness.reports.values import clean
-from harness.reports.verdicts.words import boards, detectable, groups, headline, sentence, title_of
+from harness.reports.verdicts.words import boards, detectable, earlier, groups, headline, sentence, title_of
 from harness.verdict.night import Judgement
 from harness.verdict.verdict import Verdict
 
@@ -33,7 +33,7 @@ def markdown(judgement: Judgement, *, title: str = "Nightly") -> str:
         lines.append("")
     lines += [
         f"{'Runs' if judgement.two_runs else 'Series'} `{judgement.series}`"
-        + ("." if judgement.two_runs else f", {judgement.nights} earlier nights."),
+        + ("." if judgement.two_runs else f", {earlier(judgement)}."),
         "",
     ]
     return "\n".join(lines)

@@ -13,7 +13,10 @@ from harness.verdict.verdict import Verdict, by_urgency
 #: (title, which verdicts), in the order of urgency; each verdict is told in the first group that takes it
 _GROUPS = (
     ("Worse", lambda v: v.open),
-    ("Changed with the board or its surroundings, not with the model", lambda v: v.cause == "board" and v.status != "same"),
+    (
+        "Changed with the board or its surroundings, not with the model",
+        lambda v: v.cause == "board" and v.status not in ("same", "suspect"),
+    ),
     ("Suspects, not confirmed", lambda v: v.status == "suspect" and v.quantity in ("latency", "score")),
     ("Better", lambda v: v.status == "better" and (v.gates or bool(v.numbers.get("fixed")))),
     ("New levels", lambda v: v.status == "new level"),
@@ -25,19 +28,28 @@ def headline(judgement: Judgement) -> str:
     """One sentence: what became of the night."""
     cells = len({v.key for v in judgement.verdicts})
     if judgement.two_runs:
-        text = f"{len(judgement.open)} things got worse" if judgement.open else f"nothing got worse in {cells} cells"
+        text = (
+            f"{len(judgement.open)} thing{'' if len(judgement.open) == 1 else 's'} got worse"
+            if judgement.open
+            else f"nothing got worse in {cells} cells"
+        )
     elif judgement.first:
         text = f"the first night of the series '{judgement.series}': {cells} cells, nothing to compare with yet"
     elif judgement.open:
         text = f"{_many(len(judgement.open))} open, {len(judgement.new())} of them new tonight"
     else:
-        text = f"nothing got worse: {cells} cells, {judgement.nights} earlier nights"
+        text = f"nothing got worse: {cells} cells, {earlier(judgement)}"
     left: list[str] = []
     if judgement.failed:
         left.append(f"{len(judgement.failed)} cells failed with their board or link and say nothing")
     if judgement.not_run:
         left.append(f"{len(judgement.not_run)} planned cells were not run")
     return "; ".join([text, *left])
+
+
+def earlier(judgement: Judgement) -> str:
+    """How many nights there are to compare with."""
+    return f"{judgement.nights} earlier night{'' if judgement.nights == 1 else 's'}"
 
 
 def _many(count: int) -> str:

@@ -8,7 +8,7 @@ models on some samples is moving counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from harness.workloads.metrics.permutation import EXACT_NAME, EXACT_SAMPLES, RAN
 _SEED = 0
 _RESAMPLES = 999
 #: numbers held at a time
-_CHUNK = 1 << 22
+_CHUNK = 1 << 18
 #: the standard normal distribution's 97.5 % point
 _Z = 1.959963984540054
 
@@ -54,7 +54,7 @@ class F1(Metric):
 
     def score(self, answers: np.ndarray, labels: np.ndarray) -> Scored:
         samples = same_number(answers, labels)
-        pairs, counts = np.unique(np.stack([labels, answers], axis=1), axis=0, return_counts=True)
+        pairs, counts = _kinds(labels, answers)
         value = float(self._value(pairs, counts[None])[0])
         low, high = self._interval(value, pairs, counts / samples, samples)
         return Scored(value=value, low=low, high=high, samples=samples)
@@ -79,15 +79,18 @@ class F1(Metric):
     def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
         same_number(answers, labels)
         same_number(baseline, labels)
-        kinds, counts = np.unique(np.stack([labels, answers, baseline], axis=1), axis=0, return_counts=True)
-        observed = float(self._difference(kinds, counts, np.zeros((1, len(kinds)), np.int64))[0])
-        movable = np.where(kinds[:, 1] != kinds[:, 2], counts, 0)
-        if not movable.any():
+        kinds, counts = _kinds(labels, answers, baseline)
+        mine, theirs = (float(self._value(kinds[:, columns], counts[None])[0]) for columns in ([0, 1], [0, 2]))
+        observed = mine - theirs
+        differ = kinds[:, 1] != kinds[:, 2]
+        movable = counts[differ]
+        if not len(movable):
             return Paired(delta=observed, p=1.0, test=EXACT_NAME)
         exact = int(movable.sum()) <= EXACT_SAMPLES
+        difference = self._exchanger(kinds, counts, differ)
         as_far = total = 0
         for exchanged in _all_exchanges(movable) if exact else _random_exchanges(movable):
-            as_far += int((np.abs(self._difference(kinds, counts, exchanged)) >= abs(observed) - 1e-12).sum())
+            as_far += int((np.abs(difference(exchanged)) >= abs(observed) - 1e-12).sum())
             total += len(exchanged)
         p = as_far / total if exact else (as_far + 1) / (total + 1)
         low, high = self._difference_interval(kinds, counts)
@@ -97,7 +100,7 @@ class F1(Metric):
         """The 95 % interval of the difference: samples drawn anew, whole (Efron 1979, percentile method).
 
         Args:
-            kinds, counts: as in `_difference`.
+            kinds, counts: as in `_exchanger`.
         """
         rng = np.random.default_rng(_SEED)
         drawn = rng.multinomial(int(counts.sum()), counts / counts.sum(), size=_RESAMPLES)
@@ -105,19 +108,36 @@ class F1(Metric):
         low, high = np.quantile(differences, [0.025, 0.975])
         return float(low), float(high)
 
-    def _difference(self, kinds: np.ndarray, counts: np.ndarray, exchanged: np.ndarray) -> np.ndarray:
-        """Cell's minus baseline's score, float [R], when of each kind of sample so many have their answers exchanged.
+    def _exchanger(
+        self, kinds: np.ndarray, counts: np.ndarray, differ: np.ndarray
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Cell's minus baseline's score, float [R], as a function of how many samples have their answers exchanged, int [R, M].
+
+        Labels stay where they are, and so do answers that are alike; the rest is two sums that grow by what is exchanged.
 
         Args:
             kinds: int [K, 3]: label, the cell's answer, the baseline's.
             counts: int [K], samples of each kind.
-            exchanged: int [R, K].
+            differ: bool [K], the M kinds that have two answers.
         """
-        kept = counts - exchanged
         pairs = np.concatenate([kinds[:, [0, 1]], kinds[:, [0, 2]]])
-        mine = self._value(pairs, np.concatenate([kept, exchanged], axis=1))
-        theirs = self._value(pairs, np.concatenate([exchanged, kept], axis=1))
-        return mine - theirs
+        labelled, *tables = self._tables(pairs)
+        known = len(kinds)
+        in_class = counts @ labelled[:known]
+        mine, theirs = ([counts @ table[part] for table in tables] for part in (slice(known), slice(known, None)))
+        # float32 holds these counts exactly: they are far below 2^24.
+        moves = [(table[known:] - table[:known])[differ].astype(np.float32) for table in tables]
+
+        def f1(answers: np.ndarray, hits: np.ndarray) -> np.ndarray:
+            either = in_class + answers
+            each = np.divide(2.0 * hits, either, out=np.zeros(either.shape), where=either > 0)
+            return np.asarray(each.sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1))
+
+        def difference(exchanged: np.ndarray) -> np.ndarray:
+            moved = [exchanged.astype(np.float32, copy=False) @ move for move in moves]
+            return f1(mine[0] + moved[0], mine[1] + moved[1]) - f1(theirs[0] - moved[0], theirs[1] - moved[1])
+
+        return difference
 
     def _value(self, pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The score, float [R], of so many samples of each (label, answer).
@@ -167,6 +187,19 @@ class F1Positive(F1):
         return labels.astype(np.float32)[:, None]
 
 
+def _kinds(*classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The combinations of class numbers that occur, int [K, columns] in ascending order, and how often, int [K].
+
+    Args:
+        classes: int [N] each. One number per sample is sorted far faster than rows are.
+    """
+    columns = np.stack(classes, axis=1)
+    numbers, places = np.unique(columns, return_inverse=True)
+    codes = places.reshape(columns.shape) @ (len(numbers) ** np.arange(len(classes))[::-1])
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    return columns[first], counts
+
+
 def _all_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
     """How many samples of each kind have their answers exchanged, int [R, K], once for every choice of samples.
 
@@ -180,11 +213,18 @@ def _all_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _random_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
-    """The same for RANDOM choices, in chunks."""
+    """The same for RANDOM choices, float32 in chunks: a sample is a random bit, eight of a kind a byte, and its ones count."""
+    bytes_each = -(-counts // 8)
+    ends = np.cumsum(bytes_each)
+    used = np.full(int(ends[-1]), 0xFF, np.uint8)
+    used[ends - 1] >>= np.uint8(8) * bytes_each.astype(np.uint8) - counts.astype(np.uint8)
+    ones = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.float32)
     rng = np.random.default_rng(_SEED)
-    chunk = max(1, _CHUNK // len(counts))
+    chunk = max(1, _CHUNK // len(used))
     for start in range(0, RANDOM, chunk):
-        yield rng.binomial(counts, 0.5, size=(min(chunk, RANDOM - start), len(counts)))
+        rows = min(chunk, RANDOM - start)
+        drawn = np.frombuffer(rng.bytes(rows * len(used)), np.uint8).reshape(rows, -1) & used
+        yield np.add.reduceat(ones[drawn], ends - bytes_each, axis=1) if len(used) > len(counts) else ones[drawn]
 
 
 METRIC = F1()

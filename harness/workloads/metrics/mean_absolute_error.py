@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
-from harness.workloads.metrics.permutation import sign_flip_p
+from harness.workloads.metrics.permutation import exchange_p
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,9 @@ class MeanAbsoluteError(Metric):
     def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
         same_number(answers, labels)
         same_number(baseline, labels)
-        difference = _errors(answers, labels) - _errors(baseline, labels)
-        p, test = sign_flip_p(difference)
+        mine, theirs = _errors(answers, labels), _errors(baseline, labels)
+        p, test = exchange_p(mine, theirs)
+        difference = mine - theirs
         delta = float(difference.mean())
         if len(difference) < 2:
             return Paired(delta=delta, p=p, test=test)

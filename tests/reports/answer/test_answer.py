@@ -161,8 +161,19 @@ def test_what_the_audit_marks_with_an_error_is_no_candidate(told):
 
 def test_a_score_that_answers_another_question_is_no_candidate(told):
     found = answer(told, [told.cell("ptq-int8-io", FLOATS, findings=[error("few-samples")])])
-    assert found.pick is None and sentence(found) == "nothing to ship: no cell may be named"
+    assert found.pick is None and sentence(found) == "nothing to ship: the score answers another question: few-samples"
     assert left_out(found)["ptq-int8-io/cpu"] == "the score answers another question: few-samples"
+
+
+def test_why_nothing_is_named_is_the_reason_of_what_could_have_been(told):
+    reference = told.cell("ptq-int8-io", FLOATS, backend="cpu-ref")
+    asked = told.cell("ptq-int8-io", FLOATS, findings=[error("few-samples")])
+    wrong = told.cell("ptq-default", FLOATS, outcome="wrong", reason="outputs differ")
+    assert (
+        sentence(answer(told, [reference])) == "nothing to ship: reference kernels are for checking, not for shipping"
+    )
+    assert sentence(answer(told, [reference, wrong])) == "nothing to ship: what could be shipped is wrong"
+    assert sentence(answer(told, [asked, wrong])) == "nothing to ship: every cell is left out, each with its reason"
 
 
 def test_a_delegate_that_took_nothing_puts_no_cpus_time_under_its_name(told):
@@ -372,6 +383,16 @@ def test_limits_leave_out_with_a_reason_each(told):
         "ptq-default/cpu": "has 200,000 bytes, more than 50,000",
         "ptq-aeq-dyn4/cpu": "loses 6.0 points, more than 1.0 point",
     }
+
+
+def test_where_only_the_float_model_keeps_to_the_limits_it_is_named(told):
+    cells = [
+        told.cell("ptq-float32", FLOATS, us=10, size=80_000),
+        told.cell("ptq-int8-io", FLOATS, us=900, size=20_000),
+    ]
+    found = answer(told, cells, max_latency_ns=100_000)
+    assert found.pick is None and sentence(found) == "nothing to ship: only controls keep to the limits: ptq-float32"
+    assert "no recipe" in sentence(answer(told, cells, max_latency_ns=1_000))
 
 
 def test_a_loss_that_is_not_ruled_out_is_said(told):

@@ -7,7 +7,9 @@ import pytest
 from sklearn.metrics import f1_score
 
 from harness.core.errors import UserInputError
+from harness.workloads.metrics import f1
 from harness.workloads.metrics.base import Ends
+from harness.workloads.metrics.permutation import RANDOM
 from harness.workloads.metrics.registry import get_metric
 
 TOP1, BINARY, F1, F1_POSITIVE = (get_metric(name) for name in ("top1", "binary", "f1", "f1_positive"))
@@ -118,6 +120,31 @@ def test_a_clear_loss_of_f1_has_a_small_p_and_noise_has_not():
     noise = F1.paired(swapped, answers, labels)
     assert noise.p > 0.2 and "seeded" in noise.test
     assert noise == F1.paired(swapped, answers, labels)
+
+
+@pytest.mark.parametrize("classes", [5, 90])
+def test_exchanged_answers_are_counted_as_if_they_were_judged_anew(classes):
+    answers, labels = _answers(2, classes, 400, 0.7)
+    baseline = np.where(np.arange(400) % 3 == 0, _answers(3, classes, 400, 0.7)[0], answers)
+    kinds, counts = f1._kinds(labels, answers, baseline)
+    differ = kinds[:, 1] != kinds[:, 2]
+    exchanged = np.random.default_rng(4).integers(0, counts[differ] + 1, size=(3, int(differ.sum())))
+    expected = []
+    for row in exchanged:
+        mine, theirs = answers.copy(), baseline.copy()
+        for kind, count in zip(kinds[differ], row, strict=True):
+            chosen = np.flatnonzero((labels == kind[0]) & (answers == kind[1]) & (baseline == kind[2]))[:count]
+            mine[chosen], theirs[chosen] = baseline[chosen], answers[chosen]
+        expected.append(F1.score(mine, labels).value - F1.score(theirs, labels).value)
+    assert F1._exchanger(kinds, counts, differ)(exchanged) == pytest.approx(expected, abs=1e-12)
+
+
+def test_of_each_kind_every_sample_is_exchanged_half_of_the_time():
+    counts = np.array([1, 7, 8, 9, 300, 1, 2050])
+    drawn = np.concatenate(list(f1._random_exchanges(counts)))
+    assert drawn.shape == (RANDOM, len(counts)) and (drawn >= 0).all() and (drawn <= counts).all()
+    assert drawn.mean(axis=0) == pytest.approx(counts / 2, abs=4 * (2050 / 4 / RANDOM) ** 0.5)
+    assert drawn.var(axis=0) == pytest.approx(counts / 4, rel=0.08)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from harness.core.errors import UserInputError
+from harness.workloads.metrics import permutation
 from harness.workloads.metrics.base import Ends
-from harness.workloads.metrics.permutation import sign_flip_p
+from harness.workloads.metrics.permutation import RANDOM, exchange_p, sign_flip_p, signed_sums
 from harness.workloads.metrics.registry import get_metric
 
 MAE = get_metric("mean_absolute_error", unit="K")
@@ -100,3 +101,39 @@ def test_a_suite_words_its_bound_by_direction_and_unit():
     assert get_metric("top1").bound_words(-0.05, 0.02) == (
         "lost 0.0500 accuracy against the float model, more than the accepted 0.02"
     )
+
+
+def test_models_held_against_each_other_in_pairs_cost_one_set_of_sums_each(monkeypatch):
+    made = []
+    monkeypatch.setattr(permutation, "signed_sums", lambda values, seed: made.append(seed) or signed_sums(values, seed))
+    rng = np.random.default_rng(6)
+    labels = rng.normal(size=(1500, 1))
+    models = [labels + rng.normal(scale=0.1, size=labels.shape) for _ in range(5)]
+    tested = [MAE.paired(models[i], models[j], labels) for i in range(5) for j in range(i)]
+    assert len(made) == 5 and len({one.p for one in tested}) > 1
+    assert tested[0].p == MAE.paired(models[0], models[1], labels).p, "it does not matter which is which"
+
+
+def test_sums_with_random_signs_are_those_of_the_bits_that_were_drawn():
+    values = np.random.default_rng(7).normal(size=1245)
+    bits = np.unpackbits(np.frombuffer(np.random.default_rng(3).bytes(RANDOM * 156), np.uint8), bitorder="little")
+    signs = 1.0 - 2.0 * bits.reshape(RANDOM, 156 * 8)[:, :1245]
+    assert np.allclose(signed_sums(values, 3), signs @ values, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.parametrize("ahead", [30, 60, 120])
+def test_the_p_of_many_samples_is_that_of_the_binomial_distribution_also_where_sums_are_equal(ahead, offset):
+    """Differences of one size: how many are positive is binomial, and one sum in thirty is exactly the observed one."""
+    size = 0.0007
+    difference = np.where(np.arange(2000) < 1000 + ahead // 2, size, -size)
+    second = offset + np.random.default_rng(8).normal(size=2000)
+    p, test = exchange_p(second + difference, second)
+    exact = stats.binomtest(1000 + ahead // 2, 2000).pvalue
+    assert abs(p - exact) < 4 * (exact / RANDOM) ** 0.5 + 1 / RANDOM
+    assert test == "paired permutation (9,999 random, seeded)"
+
+
+def test_a_value_that_is_no_number_gives_no_p():
+    first = np.zeros(3000)
+    assert np.isnan(exchange_p(np.where(np.arange(3000) == 7, np.nan, first), first + 1.0)[0])

@@ -56,7 +56,7 @@ def test_a_regression_of_one_file_is_trained_quantized_measured_and_shown(packag
     done = harness(package, "run", "--workload", "thermometer", *recipes, *where, "--samples", "400")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Score: mean absolute error (K, lower is better)" in done.stdout
-    assert re.search(r"ok \d\.\d+ K \[\d\.\d+,\d\.\d+\]\s+n=400", done.stdout), done.stdout
+    assert re.search(r"ok +\d\.\d+ K \[\d\.\d+,\d\.\d+\]\s+n=400", done.stdout), done.stdout
     assert re.search(r"ship \S+ on cpu: .* K (better|worse)", done.stdout) and "accuracy" not in done.stdout
     with Store.open(package / "results", create=False) as store:
         cells = {record.key.recipe: record for record in store.cells()}
