@@ -87,8 +87,9 @@ def _number(history: History, run: str) -> int:
         return int(connection.scalar(select(runs.c.number).where(runs.c.run == run)) or 0)
 
 
-def _key(row: Any) -> CellKey:
-    return CellKey(**dict(zip(KEY_FIELDS, row[: len(KEY_FIELDS)], strict=True)))
+def _values(key: CellKey) -> tuple[Any, ...]:
+    """A cell as the first columns of a row: a hundred thousand of them are looked up."""
+    return tuple(getattr(key, name) for name in KEY_FIELDS)
 
 
 def _figures(
@@ -114,13 +115,13 @@ def _figures(
         .order_by(run.c.number)
     )
     found: dict[CellKey, list[NightFigures]] = {key: [] for key in wanted}
-    keys: dict[tuple[Any, ...], CellKey] = {}
+    lists = {_values(key): rows for key, rows in found.items()}
     width = len(KEY_FIELDS)
     for row in connection.execute(statement):
         values = tuple(row)
-        key = keys.get(values[:width]) or keys.setdefault(values[:width], _key(values))
-        if key in found and values[width] in place:
-            found[key].append(NightFigures(place[values[width]], *values[width + 1 :]))
+        own = lists.get(values[:width])
+        if own is not None and values[width] in place:
+            own.append(NightFigures(place[values[width]], *values[width + 1 :]))
     return found
 
 
@@ -155,13 +156,13 @@ def _levels(
         for found_row in connection.execute(statement.where(cell.c.run.in_(runs[start : start + 300]))):
             times[tuple(found_row)[:-1]] = found_row[-1]
     found: dict[CellKey, list[NightLevel]] = {key: [] for key in wanted}
-    keys: dict[tuple[Any, ...], CellKey] = {}
+    lists = {_values(key): levels for key, levels in found.items()}
     for row in rows:
-        key = keys.get(row[:width]) or keys.setdefault(row[:width], _key(row))
-        if key in found and row[width] in place:
+        own = lists.get(row[:width])
+        if own is not None and row[width] in place:
             number, status, reference_run, detectable = row[width:]
             level_ns = times.get((reference_run, *row[:width]))
-            found[key].append(NightLevel(place[number], status, level_ns, detectable))
+            own.append(NightLevel(place[number], status, level_ns, detectable))
     return found
 
 

@@ -24,6 +24,7 @@ from tests.support.fixtures_results import RUN, fill_store, make_info, make_reco
 
 EXPORTED = {
     "comparison.xlsx",
+    "index.html",
     "summary.md",
     "run.json",
     "cells.csv",
@@ -295,3 +296,27 @@ def test_a_run_without_a_single_cell_can_be_exported(tmp_path):
         store.begin_run(RunInfo(run=RUN, started_utc="2026-11-21T09:30:00Z", command=["harness"]))
         folder = export_run(store, RUN, tmp_path)
     assert "no cells" in (folder / "summary.md").read_text()
+
+
+def test_the_page_is_made_again_beside_its_tables_or_as_one_file(tmp_path):
+    cells = make_records()[:3]
+    fill_store(tmp_path / "results", cells, make_info(cells)).close()
+    result = report(tmp_path / "results", "--page")
+    assert result.exit_code == 0 and result.stdout.strip() == str(tmp_path / "results" / RUN / "index.html")
+    assert list((tmp_path / "results" / "assets").glob("plotly-*.min.js"))
+    result = report(tmp_path / "results", "--self-contained", "--output", str(tmp_path))
+    assert result.stdout.strip() == str(tmp_path / "index.html")
+    assert cells[0].key.text in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--page", "--recipe", "ptq-*"], "filters of its own"),
+        (["--page", "--output", "x.html"], "--self-contained"),
+        (["--self-contained", "--output", "-"], "not written to stdout"),
+    ],
+)
+def test_what_a_page_cannot_be_is_said(filled_results, arguments, words):
+    result = report(filled_results, *arguments)
+    assert result.exit_code != 0 and words in str(result.exception) + result.stderr

@@ -53,6 +53,8 @@ def test_profiles_agent_and_kernels_travel_in_the_wheel(wheel):
         assert f"harness/_devices/{name}" in names
     assert any(n.startswith("harness/results/migrations/versions/") for n in names)
     assert "harness/reports/schema.json" in names
+    for name in ("page.html.j2", "page.css", "page.js", "table.js", "plots.js", "graph.js", "detail.js"):
+        assert f"harness/reports/page/{name}" in names
     assert any(n.startswith("harness/tflite/runtimes/") for n in names)
     assert "harness/py.typed" in names
 

@@ -129,11 +129,8 @@ def open_in_browser(address: str, *, width: int = 1200, height: int = 1000, dark
             "--virtual-time-budget=6000",
             f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         ]
-        console: list[str] = []
-        texts = []
-        for wanted in (f"--screenshot={picture}", "--dump-dom"):
-            done = subprocess.run([*common, wanted, address], capture_output=True, timeout=120)
-            console += [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
-            texts.append(done.stdout.decode())
+        command = [*common, f"--screenshot={picture}", "--dump-dom", address]
+        done = subprocess.run(command, capture_output=True, timeout=120)
+        console = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
         assert picture.is_file(), console
-        return Seen(document=texts[-1], console=console, picture=picture.read_bytes())
+        return Seen(document=done.stdout.decode(), console=console, picture=picture.read_bytes())

@@ -29,7 +29,7 @@ _TEMPLATE, _STYLES = "page.html.j2", "page.css"
 #: in the order in which they are read
 _SCRIPTS = ("page.js", "table.js", "plots.js", "graph.js", "detail.js")
 #: what would end a JSON element early, or a line of script
-_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,10 @@ def json_text(value: Any) -> str:
     Raises:
         ValueError: a figure that is no number.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).translate(_ESCAPES)
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
 
 
 def _safe(text: str) -> Any:
