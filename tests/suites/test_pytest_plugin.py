@@ -176,8 +176,8 @@ def test_a_pytest_that_was_killed_leaves_an_interrupted_run(suite):
     (suite.folder / "test_tiny.py").write_text(
         (suite.folder / "test_tiny.py").read_text() + "\n    import os\n    os.kill(os.getpid(), 9)\n"
     )
-    assert suite("--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s").returncode == -9
+    assert suite("--device", "host-litert", "--budget", "1s").returncode == -9
     with Store.open(suite.results, create=False) as store:
         (run,) = store.runs()
-        assert run.state == "running" and settled(store, run).state == "interrupted"
+        assert len(run.planned) > 1 and run.state == "running" and settled(store, run).state == "interrupted"
         assert [c.outcome for c in store.cells(run=run.run)] == ["ok"]
