@@ -125,6 +125,7 @@ OFF = """\
 name: off
 title: A board that is off
 link: {type: ssh, host: 127.0.0.1, port: 9, user: nobody}
+connect: {first_s: 1, again_s: 1}
 runtime: {module: ai_edge_litert, package: ai-edge-litert==2.3.0}
 backends:
   cpu: {threads: 1}
