@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.core.files import sha256_bytes, sha256_file, write_bytes_atomic
-from harness.core.tensor import TensorIo
 
 if TYPE_CHECKING:
     from harness.prepare.prepared import PreparedModel
@@ -48,35 +47,19 @@ def check_model() -> CheckModel:
 
 def checked_model(folder: Path) -> tuple[PreparedModel, np.ndarray]:
     """The model and its inputs as files in a folder, ready to travel, and the right int8 outputs [4, 4]."""
-    from harness.prepare.prepared import InputFile, PreparedModel
-    from harness.variants.artifact import AS_IS, Artifact
+    from harness.prepare.bare import bare_model
+    from harness.prepare.prepared import InputFile
 
     made = check_model()
     path, samples = folder / "check.tflite", folder / "check.npy"
     write_bytes_atomic(path, made.tflite)
     np.save(samples, made.inputs, allow_pickle=False)
-    sha256 = sha256_bytes(made.tflite)
-    artifact = Artifact(
-        key=sha256,
-        workload=path.stem,
-        recipe=AS_IS,
-        seed=0,
-        path=path,
-        sha256=sha256,
-        size_bytes=len(made.tflite),
-        inputs=(TensorIo(name="input", dtype="int8", shape=(1, 8), scale=_INPUT_SCALE, zero_point=_INPUT_ZERO),),
-        outputs=(TensorIo(name="output", dtype="int8", shape=(1, 4), scale=_OUTPUT_SCALE, zero_point=_OUTPUT_ZERO),),
-    )
-    model = PreparedModel(
-        workload=path.stem,
-        metric=None,
-        recipe=AS_IS,
-        seed=0,
-        artifact=artifact,
+    model = bare_model(
+        path,
+        (InputFile(path=samples, sha256=sha256_file(samples), count=_SAMPLES),),
         dataset_name=path.stem,
         dataset_note="made for the check of a device",
         dataset_digest=sha256_bytes(made.inputs.tobytes()),
-        inputs=(InputFile(path=samples, sha256=sha256_file(samples), count=_SAMPLES),),
         sample_ids=np.arange(_SAMPLES),
     )
     return model, made.expected

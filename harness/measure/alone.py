@@ -11,10 +11,8 @@ from harness.boards.adapt import NotAdapted, adapt
 from harness.boards.base import BackendSpec, Board, Deadlines, Worker, WorkerFailure
 from harness.core.errors import UnsupportedError
 from harness.core.files import atomic_file, sha256_file, write_bytes_atomic
-from harness.prepare.prepared import PreparedModel
+from harness.prepare.bare import bare_model
 from harness.prepare.samples import InputFile
-from harness.tflite.graph import model_io, read_graph
-from harness.variants.artifact import AS_IS, Artifact
 
 
 class Alone:
@@ -78,7 +76,7 @@ class Alone:
         Args:
             beginnings: rows before which a model that remembers is put into its initial state; None: before every row.
         """
-        adapted = adapt(self._board, _piece(path, tuple(samples)), self._backend)
+        adapted = adapt(self._board, bare_model(path, tuple(samples), dataset_name="recorded"), self._backend)
         if isinstance(adapted, NotAdapted):
             raise UnsupportedError(adapted.reason)
         if not adapted.runs:
@@ -102,31 +100,3 @@ class Alone:
         with atomic_file(path) as file:
             np.save(file, np.ascontiguousarray(values), allow_pickle=False)
         return path
-
-
-def _piece(path: Path, files: tuple[InputFile, ...]) -> PreparedModel:
-    """A model as boards take it; nothing of it is judged."""
-    sha256 = sha256_file(path)
-    inputs, outputs = model_io(read_graph(path))
-    artifact = Artifact(
-        key=sha256,
-        workload=path.stem,
-        recipe=AS_IS,
-        seed=0,
-        path=path,
-        sha256=sha256,
-        size_bytes=path.stat().st_size,
-        inputs=inputs,
-        outputs=outputs,
-    )
-    return PreparedModel(
-        workload=path.stem,
-        metric=None,
-        recipe=AS_IS,
-        seed=0,
-        artifact=artifact,
-        dataset_name="recorded",
-        dataset_note="",
-        dataset_digest=sha256,
-        inputs=files,
-    )
