@@ -228,8 +228,10 @@ def test_a_night_whose_server_is_gone_is_judged_by_the_past_as_it_was(lab, break
     for _ in range(2):
         lab(controls=False)
 
+    real = execute
+
     def execute_and_lose(jobs, execution):
-        execute(jobs, execution)
+        real(jobs, execution)
         breakable.stop()
 
     monkeypatch.setattr("tests.nightly.test_night.execute", execute_and_lose)
