@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.boards.profile.model import Profile
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import sha256_json
+from harness.links.bootstrap import agent_source
 from harness.nightly.confirm import Confirmer, Models, source_sha256
 from harness.nightly.controls import ControlTimes, before_the_night, takes_controls, time_controls
 from harness.nightly.sessions import BoardSessions
@@ -126,6 +127,7 @@ class Night:
             for device, times in self._before.items():
                 history.put_controls(result.run, device, times.backend, "before", times.medians_ns, times.epoch)
             _keep_artifacts(history, result.records, self._models)
+            _keep_agent(history, result.records)
             past = self._past_of(store, result)
             evidence = self._on_boards(history, result, past)
             judgement = judge_night(
@@ -222,6 +224,14 @@ def _keep_artifacts(history: History, records: Sequence[CellRecord], models: Mod
         ):
             continue
         history.keep_artifact(model.artifact.path, wanted)
+
+
+def _keep_agent(history: History, records: Sequence[CellRecord]) -> None:
+    """Keeps the agent that boards ran, of which records name the hash alone."""
+    agents = {record.fingerprint.agent_sha256 for record in records if record.fingerprint is not None}
+    source = agent_source()
+    if source.sha256 in agents:
+        history.keep_bytes(source.agent)
 
 
 def _concluded(suspects: Sequence[Suspect], evidence: dict[str, Evidence]) -> list[Verdict]:

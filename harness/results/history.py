@@ -374,7 +374,6 @@ class History:
         """
         from sqlalchemy import select
 
-        from harness.results.dialect import new_row
         from harness.results.history_schema import kept_artifact
 
         objects = self.store.objects
@@ -383,9 +382,15 @@ class History:
                 kept = connection.scalar(select(kept_artifact.c.object).where(kept_artifact.c.sha256 == sha256))
             if kept is not None and objects.has(kept):
                 return sha256
-        data = read_regular(path)
+        return self.keep_bytes(read_regular(path))
+
+    def keep_bytes(self, data: bytes) -> str:
+        """Keeps what a record names by its hash, such as the agent of a board, once; returns its SHA-256."""
+        from harness.results.dialect import new_row
+        from harness.results.history_schema import kept_artifact
+
         digest = sha256_bytes(data)
-        name = objects.put_array(np.frombuffer(data, np.uint8))
+        name = self.store.objects.put_array(np.frombuffer(data, np.uint8))
         row = {"sha256": digest, "object": name, "size_bytes": len(data)}
 
         def work(connection: Connection) -> None:

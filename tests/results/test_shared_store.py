@@ -320,3 +320,33 @@ def test_fingerprints_and_errors_are_harness_errors_also_when_a_value_cannot_be_
             CellRecord(key=replace(KEY, recipe="a\0b"), run=RUN, outcome="ok", fingerprint=Fingerprint(runtime="x"))
         )
     assert store.cells() == []
+
+
+def test_pytest_takes_the_options_and_refuses_a_password(monkeypatch):
+    import os
+
+    from harness.suites.plugin import _choose_place
+
+    class Config:
+        def __init__(self, **options):
+            self.options = {"--store": None, "--objects": None, **options}
+
+        def getoption(self, name):
+            return self.options[name]
+
+    for name in ("HARNESS_STORE", "HARNESS_OBJECTS"):
+        monkeypatch.setenv(name, "")
+    with pytest.raises(pytest.UsageError, match="PGPASSFILE"):
+        _choose_place(Config(**{"--store": "postgresql://me:hush@lab/d"}))
+    _choose_place(Config(**{"--store": "postgres://me@lab/d", "--objects": "nas"}))
+    assert os.environ["HARNESS_STORE"] == "postgresql://me@lab/d"
+    assert os.environ["HARNESS_OBJECTS"] == os.path.abspath("nas")
+
+
+def test_how_to_resume_names_the_store_but_no_password(monkeypatch, tmp_path):
+    from harness.results.place import command_options
+
+    monkeypatch.setenv("HARNESS_STORE", "postgresql://me@lab/d")
+    assert command_options(tmp_path) == f"--results {tmp_path} --store postgresql://me@lab/d"
+    monkeypatch.setenv("HARNESS_STORE", "postgresql://me:hush@lab/d")
+    assert command_options(tmp_path) == f"--results {tmp_path}"
