@@ -50,8 +50,8 @@ with Store.open(results) as store:
 """
 
 
-def measured(command: list[str]) -> tuple[float, int, str]:
-    """Seconds of the clock, bytes of memory at most, and what was printed."""
+def measured(command: list[str]) -> tuple[float, int, str, float]:
+    """Seconds of the clock, bytes of memory at most, what was printed, and seconds of the processor."""
     began = time.perf_counter()
     environment = {**os.environ, "COLUMNS": "160", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
@@ -61,7 +61,7 @@ def measured(command: list[str]) -> tuple[float, int, str]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[:4]} ended with {process.returncode}")
-    return seconds, usage.ru_maxrss * 1024, printed.decode()
+    return seconds, usage.ru_maxrss * 1024, printed.decode(), usage.ru_utime + usage.ru_stime
 
 
 def print_sizes(path: Path, records: int) -> int:
@@ -103,7 +103,7 @@ def main() -> int:
         seconds, memory = min(r[0] for r in rounds), max(r[1] for r in rounds)
         times = ", ".join(f"{r[0]:.2f}" for r in rounds)
         print(
-            f"{what}: {seconds:.2f} s (rounds: {times}; to reach: {most_s:g}), "
+            f"{what}: {seconds:.2f} s (rounds: {times}; to reach: {most_s:g}), {min(r[3] for r in rounds):.2f} s of the processor, "
             f"{memory / 1e6:.0f} MB (to reach: {most_bytes / 1e6:.0f})"
         )
         missed |= seconds > most_s or memory > most_bytes

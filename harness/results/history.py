@@ -271,7 +271,7 @@ class History:
             before, since: numbers of runs: only earlier ones, only from this one on.
             quantity, statuses: only these.
         """
-        from sqlalchemy import select
+        from sqlalchemy import func, select
 
         from harness.results.history_schema import verdict
         from harness.results.schema import run as runs
@@ -279,8 +279,10 @@ class History:
         statement = (
             select(verdict, runs.c.number).join(runs, runs.c.run == verdict.c.run).order_by(runs.c.number, verdict.c.id)
         )
+        # Few of a million rows have such a status. `coalesce` keeps SQLite from going through all runs of the series instead.
+        of_series = (func.coalesce(runs.c.series, "") if statuses else runs.c.series) == series
         conditions = {
-            "series": None if series is None else runs.c.series == series,
+            "series": None if series is None else of_series,
             "run": None if run is None else verdict.c.run == run,
             "before": None if before is None else runs.c.number < before,
             "since": None if since is None else runs.c.number >= since,
@@ -350,8 +352,9 @@ class History:
         from harness.results.history_schema import control
         from harness.results.schema import run as runs
 
+        names = list(ControlRow.__dataclass_fields__)
         statement = (
-            select(control, runs.c.number)
+            select(*(runs.c.number if name == "number" else control.c[name] for name in names))
             .join(runs, runs.c.run == control.c.run)
             .where(control.c.device == device, runs.c.series == series)
             .order_by(runs.c.number, control.c.id)
@@ -360,9 +363,8 @@ class History:
             statement = statement.where(runs.c.number <= upto)
         if run is not None:
             statement = statement.where(control.c.run == run)
-        names = [field for field in ControlRow.__dataclass_fields__]
         with self.store._reading() as connection:
-            return [ControlRow(**{n: getattr(row, n) for n in names}) for row in connection.execute(statement)]
+            return [ControlRow(**dict(zip(names, row, strict=True))) for row in connection.execute(statement)]
 
     # -- model files --------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ many that it is known how the last suspicion ended and in which epoch the cell r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.results.record import CellKey
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 #: nights read at a time from the beginning of a reference, and from its end
-_HEAD, _TAIL = 40, 4
+_HEAD, _TAIL = 32, 4
 #: cells for which a statement asks one by one
 _FEW = 40
 #: the last fields of a `TimeRow`, which are numbers
@@ -38,6 +39,19 @@ class TimeRow(NamedTuple):
     unconfirmed: int | None
 
 
+@dataclass(slots=True)
+class _Cell:
+    """What was read of a cell. Looked up once for each of many rows: a key's hash takes longer than all else."""
+
+    level: int
+    begins: int
+    rows: dict[int, TimeRow] = field(default_factory=dict)
+    usual: int = 0
+    #: not known yet: how the last suspicion ended; in which epoch it ran last
+    doubtful: bool = True
+    timeless: bool = True
+
+
 def needed_times(
     connection: Connection,
     series: str,
@@ -53,11 +67,12 @@ def needed_times(
         starts, before, usual, most: see `History.times`.
     """
     begins = _begins(connection, series, starts, before)
-    runs = _runs(connection, series, min(begins.values(), default=before), before)
-    found: dict[CellKey, dict[int, TimeRow]] = {key: {} for key in starts}
-    _read_head(connection, runs, begins, found, usual, most)
-    _read_tail(connection, runs, begins, found)
-    return {key: [rows[number] for number in sorted(rows)] for key, rows in found.items() if rows}
+    runs = _runs(connection, series, min(starts.values(), default=before), before)
+    cells = {key: _Cell(level=starts[key], begins=number) for key, number in begins.items()}
+    oldest = min(begins.values(), default=before)
+    _read_head(connection, [run for number, run in runs if number >= oldest], cells, usual, most)
+    _read_tail(connection, [run for _, run in runs], cells)
+    return {key: [cell.rows[n] for n in sorted(cell.rows)] for key, cell in cells.items() if cell.rows}
 
 
 def _begins(connection: Connection, series: str, starts: Mapping[CellKey, int], before: int) -> dict[CellKey, int]:
@@ -83,54 +98,44 @@ def _begins(connection: Connection, series: str, starts: Mapping[CellKey, int], 
     return begins
 
 
-def _runs(connection: Connection, series: str, since: int, before: int) -> list[str]:
-    """The runs of a series, oldest first."""
+def _runs(connection: Connection, series: str, since: int, before: int) -> list[tuple[int, str]]:
+    """The runs of a series by their numbers, oldest first."""
     from sqlalchemy import select
 
     from harness.results.schema import run
 
-    chosen = select(run.c.run).where(run.c.series == series, run.c.number >= since, run.c.number < before)
-    return [str(name) for name in connection.scalars(chosen.order_by(run.c.number))]
+    chosen = select(run.c.number, run.c.run).where(run.c.series == series, run.c.number >= since, run.c.number < before)
+    return [(int(row.number), str(row.run)) for row in connection.execute(chosen.order_by(run.c.number))]
 
 
 def _read_head(
-    connection: Connection,
-    runs: Sequence[str],
-    begins: Mapping[CellKey, int],
-    found: dict[CellKey, dict[int, TimeRow]],
-    usual: Collection[str],
-    most: int,
+    connection: Connection, runs: Sequence[str], cells: Mapping[CellKey, _Cell], usual: Collection[str], most: int
 ) -> None:
-    count = dict.fromkeys(begins, 0)
     for place in range(0, len(runs), _HEAD):
-        wanted = {key for key, there in count.items() if there < most}
+        wanted = {key: cell for key, cell in cells.items() if cell.usual < most}
         if not wanted:
             return
-        for key, row in _rows(connection, runs[place : place + _HEAD], wanted):
-            if row.number >= begins[key]:
-                found[key][row.number] = row
-                count[key] += row.sessions_ns is not None and row.status in usual
+        for cell, row in _rows(connection, runs[place : place + _HEAD], wanted):
+            if row.number < cell.begins:
+                continue
+            cell.rows[row.number] = row
+            cell.usual += row.sessions_ns is not None and row.status in usual
 
 
-def _read_tail(
-    connection: Connection, runs: Sequence[str], begins: Mapping[CellKey, int], found: dict[CellKey, dict[int, TimeRow]]
-) -> None:
-    #: cells of which it is not known yet how the last suspicion ended, and in which epoch they ran last
-    doubtful, timeless = set(begins), set(begins)
+def _read_tail(connection: Connection, runs: Sequence[str], cells: Mapping[CellKey, _Cell]) -> None:
     stop, size = len(runs), _TAIL
-    while stop > 0 and (wanted := doubtful | timeless):
-        for key, row in _rows(connection, runs[max(0, stop - size) : stop], wanted):
-            if row.number >= begins[key]:
-                found[key][row.number] = row
-                if not row.unconfirmed:
-                    doubtful.discard(key)
-                if row.sessions_ns is not None:
-                    timeless.discard(key)
+    while stop > 0 and (wanted := {key: cell for key, cell in cells.items() if cell.doubtful or cell.timeless}):
+        for cell, row in _rows(connection, runs[max(0, stop - size) : stop], wanted):
+            cell.rows[row.number] = row
+            cell.doubtful = cell.doubtful and bool(row.unconfirmed)
+            cell.timeless = cell.timeless and row.sessions_ns is None
         stop, size = stop - size, size * 2
 
 
-def _rows(connection: Connection, runs: Sequence[str], wanted: set[CellKey]) -> Iterable[tuple[CellKey, TimeRow]]:
-    """The stored times of some runs, oldest first."""
+def _rows(
+    connection: Connection, runs: Sequence[str], wanted: Mapping[CellKey, _Cell]
+) -> Iterable[tuple[_Cell, TimeRow]]:
+    """The stored times of some runs since the cells' levels, oldest first."""
     from sqlalchemy import and_, or_, select
 
     from harness.results.dialect import JsonField, number_of
@@ -149,12 +154,12 @@ def _rows(connection: Connection, runs: Sequence[str], wanted: set[CellKey]) -> 
     if len(wanted) <= _FEW:
         same = [and_(*(verdict.c[name] == getattr(key, name) for name in KEY_FIELDS)) for key in wanted]
         statement = statement.where(or_(*same))
-    by_values = {tuple(getattr(key, name) for name in KEY_FIELDS): key for key in wanted}
+    by_values = {tuple(getattr(key, name) for name in KEY_FIELDS): cell for key, cell in wanted.items()}
     for row in connection.execute(statement):
         values: tuple[Any, ...] = tuple(row)
-        key = by_values.get(values[:_WIDTH])
-        if key is not None:
-            yield key, TimeRow(*values[_WIDTH:-_FIGURES], *map(number_of, values[-_FIGURES:]))
+        cell = by_values.get(values[:_WIDTH])
+        if cell is not None and values[_WIDTH + 1] >= cell.level:
+            yield cell, TimeRow(*values[_WIDTH:-_FIGURES], *map(number_of, values[-_FIGURES:]))
 
 
 def _key(values: Sequence[Any]) -> CellKey:

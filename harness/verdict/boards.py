@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -101,4 +102,4 @@ def _plain(device: str, shift: Shift, reason: str) -> BoardVerdict:
 
 def _value(medians_ns: list[float]) -> float:
     usable = [math.log(ns) for ns in medians_ns if ns > 0 and math.isfinite(ns)]
-    return float(np.median(usable)) if usable else math.nan
+    return statistics.median(usable) if usable else math.nan
