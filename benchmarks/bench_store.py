@@ -103,7 +103,7 @@ def main() -> int:
         seconds, memory = min(r[0] for r in rounds), max(r[1] for r in rounds)
         times = ", ".join(f"{r[0]:.2f}" for r in rounds)
         print(
-            f"{what}: {seconds:.2f} s (rounds: {times}; to reach: {most_s:g}), {min(r[3] for r in rounds):.2f} s of the processor, "
+            f"{what}: {seconds:.2f} s (rounds: {times}; to reach: {most_s:g}), {min(r[3] for r in rounds):.2f} s of CPU, "
             f"{memory / 1e6:.0f} MB (to reach: {most_bytes / 1e6:.0f})"
         )
         missed |= seconds > most_s or memory > most_bytes

@@ -178,7 +178,7 @@ def _damaged(database: sqlite3.Connection, checked: int) -> Counter[tuple[str, s
             damaged[run, outcome] += 1
         elif (start := text.rfind(_PARTS_MARK, max(0, len(text) - _MOST_END))) >= 0:
             ends[run, outcome, text[start:]] += 1
-    named = {end: _named_parts(end) for _, _, end in ends}
+    named = {end: _named_parts(end) for end in {end for _, _, end in ends}}
     whole = _whole_parts(database, set().union(*named.values()))
     for (run, outcome, end), count in ends.items():
         if not named[end] <= whole:
