@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,8 +72,15 @@ class Pruned:
 
 @dataclass(kw_only=True)
 class _Plan:
-    """Which rows go, and what those that stay name."""
+    """What goes, and what the records that stay name.
 
+    Attributes:
+        runs: of which no record stays.
+        cells: (number, run, cell) of other records that go.
+        parts, hashes: numbers of parts, and everything that looks like the name of an object or a model.
+    """
+
+    runs: list[str] = field(default_factory=list)
     cells: list[tuple[int, str, CellKey]] = field(default_factory=list)
     parts: set[int] = field(default_factory=set)
     hashes: set[str] = field(default_factory=set)
@@ -105,30 +112,61 @@ def prune(store: Store, keep: Keep, *, dry_run: bool = False) -> Pruned:
 
 
 def _planned(connection: Connection, keep: Keep, done: Pruned) -> _Plan:
-    from sqlalchemy import select
+    from sqlalchemy import func, select
 
-    from harness.results.schema import cell, superseded
+    from harness.results.schema import cell
 
-    plan, gone = _Plan(), set()
-    for row in connection.execute(select(cell.c.id, cell.c.run, *(cell.c[name] for name in KEY_FIELDS))):
-        key = CellKey(**{name: getattr(row, name) for name in KEY_FIELDS})
-        why = keep.runs.get(row.run) or keep.records.get((row.run, key))
-        if why is None:
-            plan.cells.append((row.id, row.run, key))
-            gone.add((row.run, key))
-        elif row.run not in keep.runs:
-            done.kept[why] = done.kept.get(why, 0) + 1
-    done.records, done.runs = len(plan.cells), len({run for _, run, _ in plan.cells})
-    for table in (cell, superseded):
-        columns = (table.c.run, *(table.c[name] for name in KEY_FIELDS), table.c.record)
-        for row in connection.execute(select(*columns).execution_options(yield_per=_CHUNK)):
-            if (row.run, CellKey(**{name: getattr(row, name) for name in KEY_FIELDS})) not in gone:
-                _note_names(row.record, plan)
+    plan = _Plan()
+    wanted: dict[str, dict[CellKey, str]] = {}
+    for (run, key), why in keep.records.items():
+        wanted.setdefault(run, {})[key] = why
+    for run, count in connection.execute(select(cell.c.run, func.count()).group_by(cell.c.run)).all():
+        if run in keep.runs:
+            _note_run(connection, run, None, plan)
+        elif run in wanted:
+            _part_of_run(connection, run, wanted[run], plan, done)
+        else:
+            plan.runs.append(run)
+            done.records += count
+    done.records += len(plan.cells)
+    done.runs = len({*plan.runs, *(run for _, run, _ in plan.cells)})
     parts = Parts(connection)
     for number in plan.parts:
         with contextlib.suppress(KeyError):  # a damaged part names nothing any more
             plan.hashes |= set(_HASH.findall(parts(number)))
     return plan
+
+
+def _part_of_run(connection: Connection, run: str, wanted: dict[CellKey, str], plan: _Plan, done: Pruned) -> None:
+    """Of an older run some records stay."""
+    from sqlalchemy import select
+
+    from harness.results.schema import cell
+
+    for row in connection.execute(select(cell.c.id, *(cell.c[n] for n in KEY_FIELDS)).where(cell.c.run == run)).all():
+        key = _key(row)
+        if key in wanted:
+            done.kept[wanted[key]] = done.kept.get(wanted[key], 0) + 1
+        else:
+            plan.cells.append((row.id, run, key))
+    _note_run(connection, run, wanted, plan)
+
+
+def _note_run(connection: Connection, run: str, wanted: Container[CellKey] | None, plan: _Plan) -> None:
+    """Notes what the records of a run name, those that were superseded too; of all its cells, or those that are wanted."""
+    from sqlalchemy import select
+
+    from harness.results.schema import cell, superseded
+
+    for table in (cell, superseded):
+        statement = select(*(table.c[name] for name in KEY_FIELDS), table.c.record).where(table.c.run == run)
+        for row in connection.execute(statement):
+            if wanted is None or _key(row) in wanted:
+                _note_names(row.record, plan)
+
+
+def _key(row: Any) -> CellKey:
+    return CellKey(**{name: getattr(row, name) for name in KEY_FIELDS})
 
 
 def _note_names(record: str, plan: _Plan) -> None:
@@ -147,14 +185,15 @@ def _take_out(connection: Connection, keep: Keep, done: Pruned) -> _Plan:
     from harness.results.schema import cell, part, planned_cell, run, superseded
 
     plan = _planned(connection, keep, done)
+    for chunk in _chunks(plan.runs):
+        for table in (cell, superseded, planned_cell):
+            connection.execute(delete(table).where(table.c.run.in_(chunk)))
     for chunk in _chunks([number for number, _, _ in plan.cells]):
         connection.execute(delete(cell).where(cell.c.id.in_(chunk)))
-    same = {table: _same_cell(table) for table in (superseded, planned_cell)}
     values = [{"b_run": name, **{f"b_{n}": getattr(key, n) for n in KEY_FIELDS}} for _, name, key in plan.cells]
-    for table, condition in same.items():
-        if values:
-            connection.execute(delete(table).where(*condition), values)
-    for chunk in _chunks(sorted({name for _, name, _ in plan.cells})):
+    for table in (superseded, planned_cell) if values else ():
+        connection.execute(delete(table).where(*_same_cell(table)), values)
+    for chunk in _chunks(sorted({*plan.runs, *(name for _, name, _ in plan.cells)})):
         connection.execute(update(run).where(run.c.run.in_(chunk)).values(state=PRUNED))
     unused = [number for number in connection.scalars(select(part.c.id)) if number not in plan.parts]
     for chunk in _chunks(unused):
