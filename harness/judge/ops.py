@@ -41,7 +41,7 @@ def settle(
     if ops is not None and ops.verdict == "ok":
         _note_decided(record, "decided-by-ops", judged, ops.words)
         return "ok", None
-    if exact is not None and exact.bit_identical and exact.varied:
+    if exact is not None and exact.settles:
         words = f"they equal those of {record.exact_reference} to the bit, which are known right for this model"
         _note_decided(record, "decided-by-bits", judged, words)
         return "ok", None

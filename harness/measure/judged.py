@@ -38,6 +38,11 @@ class ExactFigures:
     bit_identical: bool
     varied: bool
 
+    @property
+    def settles(self) -> bool:
+        """The outputs are right, whatever else could not be told of them: they equal right ones to the bit, and vary."""
+        return self.bit_identical and self.varied
+
 
 def judge_cell(
     model: PreparedModel,

@@ -1,7 +1,7 @@
 """What a cell is asked beyond its own outputs: the scores behind a choice, and its ops one by one. Raw facts; judged later.
 
-The ops are asked only where the outputs give a reason (harness/measure/judged.py), with at most 32 samples, and only as long as
-the cell's deadline for evaluating allows.
+The ops are asked only where the outputs give a reason (harness/measure/judged.py) and are not right to the bit anyway, with at
+most 32 samples, and only as long as the cell's deadline for evaluating allows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from harness.boards.base import Board, Deadlines, WorkerFailure
 from harness.core.errors import DeviceError, HarnessError, UnsupportedError
 from harness.measure.alone import Alone
-from harness.measure.judged import judge_cell
+from harness.measure.judged import compare_exact, judge_cell
 from harness.measure.op_cases import MAX_SAMPLES, OpCase, record_cases, uncheckable
 from harness.measure.op_check import LATE, run_ops
 from harness.measure.op_facts import OpFacts, OpsFacts
@@ -71,16 +71,15 @@ def _within(deadlines: Deadlines, limit_s: float) -> Deadlines:
 
 def _asks_ops(model: PreparedModel, measurement: Measurement) -> bool:
     assert measurement.evaluated is not None
+    outputs = measurement.evaluated.outputs
     try:
-        judged = judge_cell(
-            model,
-            measurement.evaluated.outputs,
-            measurement.scores,
-            float16_accumulation=measurement.float16_accumulation,
-        )
+        judged = judge_cell(model, outputs, measurement.scores, float16_accumulation=measurement.float16_accumulation)
+        exact = compare_exact(model, outputs)
     except ValueError:
         return False  # outputs of another shape: no op explains that
-    return judged is not None and judged.ask_ops
+    if judged is None or (judged.verdict != "wrong" and exact is not None and exact.settles):
+        return False
+    return judged.ask_ops
 
 
 def _scores(board: Board, context: CellContext, scores: PreparedModel, folder: Path) -> tuple[np.ndarray, ...] | None:

@@ -13,7 +13,7 @@ import pytest
 
 from harness.judge import cell as judge_cell
 from harness.judge.rules import RULES_VERSION
-from harness.measure import op_check, rule
+from harness.measure import rule
 from harness.results.layout import store_path
 from harness.results.record import CellRecord
 from harness.results.running import only_one
@@ -56,10 +56,15 @@ def results(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def stricter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tomorrow's rules: a bound that nothing keeps."""
-    monkeypatch.setattr(rule, "_ERROR_BOUND_FEW", -1.0)
-    monkeypatch.setattr(op_check, "_SHARE", -1.0)
-    monkeypatch.setattr(judge_cell, "RULES_VERSION", 99)
+    """Tomorrow's rules."""
+    make_stricter(monkeypatch)
+
+
+def make_stricter(patch: pytest.MonkeyPatch) -> None:
+    """A bound that nothing keeps, and outputs that tell however little they vary."""
+    patch.setattr(rule, "_ERROR_BOUND_FEW", -1.0)
+    patch.setattr(rule, "_blind", lambda figures: [])
+    patch.setattr(judge_cell, "RULES_VERSION", 99)
 
 
 def cells(results: Path) -> list[CellRecord]:
@@ -107,9 +112,7 @@ def test_write_stores_a_revision_and_keeps_the_old_record(harness_cli, results, 
 
 def test_going_back_to_the_first_rules_is_a_revision_too(harness_cli, results, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(judge_cell, "RULES_VERSION", 99)
-        patch.setattr(rule, "_ERROR_BOUND_FEW", -1.0)
-        patch.setattr(op_check, "_SHARE", -1.0)
+        make_stricter(patch)
         assert harness_cli("judge", "--results", results, "--write").code == 0
     assert harness_cli("judge", "--results", results, "--write").code == 0
     assert [(r.outcome, r.revision, r.rules_version) for r in cells(results)] == [("ok", 2, RULES_VERSION)] * 2

@@ -206,8 +206,13 @@ def test_ctrl_c_ends_the_cell_under_way_and_keeps_the_finished_ones(tmp_path, mo
         store.begin_run(RunInfo(run="r1", started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys))
         execution = Execution(run="r1", store=store, finish=finisher(ObjectStore(tmp_path / "results")))
         job = DeviceJob(profile=packaged_profile("host-litert"), device="host-litert", cells=tuple(cells), samples=None)
-        with pytest.raises(KeyboardInterrupt):
-            execute([job], execution)
+        # Tests that were started in the background inherit that SIGINT is ignored.
+        inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                execute([job], execution)
+        finally:
+            signal.signal(signal.SIGINT, inherited)
         assert [r.key.recipe for r in store.cells(run="r1")] == ["ptq-float32"]
         assert store.pending("r1") == [keys[1]]
     assert board.closed >= 1

@@ -143,8 +143,10 @@ def start_build(tmp_path, fault):
     faults.mkdir()
     script = tmp_path / "faulty_worker.py"
     script.write_text(FAULTY.format(folder=str(faults), root=str(ROOT), fault=fault, training_fault="pass"))
+    # Tests that were started in the background inherit that SIGINT is ignored.
     code = (
-        "import sys; from harness.variants.build import build; from tests.support.fixtures_build import request_for; "
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from harness.variants.build import build; from tests.support.fixtures_build import request_for; "
         "build.build_outcomes([request_for('ptq-float32')], jobs=1, worker_command=[sys.executable, sys.argv[1]])"
     )
     process = subprocess.Popen(
@@ -178,9 +180,12 @@ def gone(pid):
 def test_workers_die_with_their_parent_and_leave_nothing_broken(tmp_path, monkeypatch, name):
     # A busy worker that holds the interpreter's lock hears nothing of its stdin; only the kernel can end it.
     process, worker = start_build(tmp_path, "while True: pass")
-    process.send_signal(getattr(signal, name))
-    process.wait(30)
-    process.stderr.close()
+    try:
+        process.send_signal(getattr(signal, name))
+        process.wait(30)
+    finally:
+        process.kill()
+        process.stderr.close()
     assert gone(worker)
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     assert cached_outcomes([request_for("ptq-float32")]) == [None]

@@ -209,10 +209,14 @@ def test_ops_are_asked_one_by_one_where_outputs_cannot_tell(mcu_run, prepare_mcu
     """Each op becomes a plan of its own; the board runs them all, and runs the next cell as before."""
     model = prepare_mcu(tiny_model.mnist_cnn(), samples=8, reference=True)
     flat = replace(model, reference=replace(model.reference, companions=_without_spread(model.reference.outputs)))
-    undecided, plain = mcu_run(flat, replace(model, recipe="ptq-int8-io"))
+    # With exact outputs to hold them against, bits decide, and nothing needs to be asked.
+    flat, exact = replace(flat, exact=None), replace(flat, recipe="ptq-default")
+    undecided, decided, plain = mcu_run(flat, exact, replace(model, recipe="ptq-int8-io"))
     assert undecided.outcome == "ok" and undecided.op_check["verdict"] == "ok", undecided.reason
     assert undecided.op_check["right"] == 3 and undecided.op_check["not_checked"] == []
     assert "decided-by-ops" in {f.code for f in undecided.findings}
+    assert decided.outcome == "ok" and decided.op_check is None and decided.max_lsb_diff == 0, decided.reason
+    assert "decided-by-bits" in {f.code for f in decided.findings}
     assert plain.outcome == "ok" and plain.max_lsb_diff == 0, plain.reason
 
 

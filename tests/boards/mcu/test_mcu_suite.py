@@ -103,10 +103,12 @@ def test_a_count_is_the_same_to_the_last_digit_on_another_day(on_m4, tmp_path):
 
 
 def test_the_other_workloads_run_with_three_recipes(tmp_path, built_others):
+    # Every byte of a model takes QEMU's line tens of microseconds, and cifar-conv has 300,000: it goes there once.
     cells = run_suite(
-        tmp_path, ("cortex-m4",), "--workload", "sensor-cnn", "--workload", "cifar-conv", "--samples", "4"
-    )
+        tmp_path, ("cortex-m4",), "--workload", "sensor-cnn", "--workload", "cifar-conv", "--samples", "4",
+        "-k", "not (cifar-conv and qat)",
+    )  # fmt: skip
     outcomes = {(cell["workload"], cell["recipe"]): (cell["outcome"], cell["max_lsb_diff"]) for cell in cells}
-    assert len(outcomes) == 6
+    assert len(outcomes) == 5
     for (_, recipe), seen in outcomes.items():
         assert seen == (("unsupported", None) if recipe == "ptq-default-pt" else ("ok", 0))
