@@ -88,7 +88,7 @@ def import_command(folder: Path, results: str | None) -> None:
 def prune_command(keep_nights: int, dry_run: bool, results: str | None) -> None:
     """Takes out the records that no level, open regression, baseline or newest night needs, and what only they name.
 
-    Runs, verdicts and control cells stay, so that the next nights are judged as before.
+    Runs and control cells stay, and verdicts but for old ones that said `same`: the next nights are judged as before.
     """
     from harness.core.paths import results_dir
     from harness.results.prune import prune
@@ -109,6 +109,7 @@ def _say_pruned(done: Pruned, keep_nights: int, *, dry_run: bool) -> None:
         echo(f"stays: {count:,} records of older runs, for {why}")
     verb = "would go" if dry_run else "gone"
     echo(f"{verb}: {done.records:,} records of {done.runs:,} runs older than the newest {keep_nights}")
+    echo(f"{verb}: {done.times:,} verdicts of those nights that a time was the same")
     echo(f"{verb}: {done.artifacts:,} model files, {done.objects:,} objects, {done.object_bytes / 1e6:,.1f} MB")
 
 

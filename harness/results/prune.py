@@ -1,7 +1,7 @@
 """Takes out of a store what nobody needs any more: records, then the parts, model files and objects that no record names.
 
-Which records stay is decided above (`harness.verdict.keep`). Runs, their verdicts and their control cells always stay: they are
-small, and the next nights are screened by them.
+Which records stay is decided above (`harness.verdict.keep`). Runs and control cells always stay, and verdicts but for what was
+the same in older nights, unless the next ones are screened by it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ class Keep:
     Attributes:
         runs: run -> why all its records stay.
         records: (run, cell) -> why this record stays.
+        times: (run, cell) of which the next nights need the time, whatever becomes of the record.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
     records: dict[tuple[str, CellKey], str] = field(default_factory=dict)
+    times: set[tuple[str, CellKey]] = field(default_factory=set)
 
 
 @dataclass(kw_only=True)
@@ -58,6 +60,7 @@ class Pruned:
     Attributes:
         records, runs: records, and of how many runs.
         kept: why records of older runs stay -> how many.
+        times: verdicts that said that a time was the same.
         artifacts: model files for confirmation.
         objects, object_bytes: of all places where objects are kept for this store.
     """
@@ -65,6 +68,7 @@ class Pruned:
     records: int = 0
     runs: int = 0
     kept: dict[str, int] = field(default_factory=dict)
+    times: int = 0
     artifacts: int = 0
     objects: int = 0
     object_bytes: int = 0
@@ -103,6 +107,7 @@ def prune(store: Store, keep: Keep, *, dry_run: bool = False) -> Pruned:
         with store._reading() as connection:
             plan = _planned(connection, keep, done)
             done.artifacts = len(_unnamed_artifacts(connection, plan))
+            done.times = len(_old_times(connection, keep))
     else:
         plan = store._write(lambda connection: _take_out(connection, keep, done))
     _sweep(store, plan.hashes, done, dry_run=dry_run)
@@ -181,7 +186,7 @@ def _note_names(record: str, plan: _Plan) -> None:
 def _take_out(connection: Connection, keep: Keep, done: Pruned) -> _Plan:
     from sqlalchemy import delete, select, update
 
-    from harness.results.history_schema import kept_artifact
+    from harness.results.history_schema import kept_artifact, verdict
     from harness.results.schema import cell, part, planned_cell, run, superseded
 
     plan = _planned(connection, keep, done)
@@ -198,11 +203,36 @@ def _take_out(connection: Connection, keep: Keep, done: Pruned) -> _Plan:
     unused = [number for number in connection.scalars(select(part.c.id)) if number not in plan.parts]
     for chunk in _chunks(unused):
         connection.execute(delete(part).where(part.c.id.in_(chunk)))
+    old = _old_times(connection, keep)
+    for chunk in _chunks(old):
+        connection.execute(delete(verdict).where(verdict.c.id.in_(chunk)))
+    done.times = len(old)
     unnamed = _unnamed_artifacts(connection, plan)
     for chunk in _chunks(unnamed):
         connection.execute(delete(kept_artifact).where(kept_artifact.c.sha256.in_(chunk)))
     done.artifacts = len(unnamed)
     return plan
+
+
+def _old_times(connection: Connection, keep: Keep) -> list[int]:
+    """Verdicts of older nights that said `same` of a time which no reference is made of."""
+    from sqlalchemy import func, select
+
+    from harness.results.history_schema import verdict
+    from harness.results.schema import run
+
+    wanted: dict[str, set[CellKey]] = {}
+    for name, key in keep.times:
+        wanted.setdefault(name, set()).add(key)
+    old = []
+    for name in connection.scalars(select(run.c.run)).all():
+        if name not in keep.runs:
+            # `coalesce` keeps SQLite from going through all that ever was the same, once for each run.
+            same = (verdict.c.run == name, func.coalesce(verdict.c.status, "") == "same")
+            rows = connection.execute(select(verdict.c.id, *(verdict.c[n] for n in KEY_FIELDS)).where(*same))
+            stays = wanted.get(name, set())
+            old += [row.id for row in rows if not stays or _key(row) not in stays]
+    return old
 
 
 def _same_cell(table: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from harness.results.cellname import newest_records
 from harness.results.history import History
 from harness.results.prune import Keep
 from harness.results.store import OPEN_STATES, Store
-from harness.verdict.past import needed_records
+from harness.verdict.past import needed_records, needed_times
 
 #: newest nights of each series whose records are kept whole
 KEEP_NIGHTS = 14
@@ -34,6 +34,7 @@ def what_to_keep(store: Store, *, nights: int = KEEP_NIGHTS) -> Keep:
             newest = newest_records(store, series)
             keep.records |= {(run, key): "the newest of its cell" for key, run in newest.items()}
             keep.records |= needed_records(history, series, newest)
+            keep.times |= needed_times(history, series, newest)
     return keep
 
 

@@ -314,5 +314,17 @@ def needed_records(history: History, series: str, cells: Iterable[CellKey]) -> d
     return needed
 
 
+def needed_times(history: History, series: str, cells: Iterable[CellKey]) -> set[tuple[str, CellKey]]:
+    """The nights of which the next one needs a cell's time, however old they are: (run, cell)."""
+    nights = history.nights(series)
+    if not nights:
+        return set()
+    numbers = {night.run: night.number for night in nights}
+    past = load_past(history, series, None, cells)
+    starts = {key: numbers[record.run] for (key, name), record in past.references.items() if name == "latency"}
+    rows = history.times(series, starts, before=nights[-1].number + 1, usual=USUAL, most=REFERENCE_NIGHTS)
+    return {(row.run, key) for key, own in rows.items() for row in own}
+
+
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
