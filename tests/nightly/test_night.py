@@ -224,7 +224,7 @@ def test_the_series_of_a_plan_does_not_depend_on_time_and_place():
 def test_a_night_whose_server_is_gone_is_judged_by_the_past_as_it_was(lab, breakable, monkeypatch):
     from harness.results import shared
 
-    monkeypatch.setenv("HARNESS_STORE", breakable.new_database())
+    monkeypatch.setenv("HARNESS_STORE", breakable.new_store())
     for _ in range(2):
         lab(controls=False)
 

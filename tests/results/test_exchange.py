@@ -107,7 +107,7 @@ def test_files_go_into_other_tools_and_over_to_a_server(history, tmp_path, serve
     cells = pq.read_table(tmp_path / "out" / "cell.parquet").to_pandas()
     assert len(cells) == 56 and cells.latency_median_ns.dtype == np.float64
     assert json.loads(cells.record[0])["key"]["workload"] == "mnist-cnn"
-    monkeypatch.setenv("HARNESS_STORE", server.new_database())
+    monkeypatch.setenv("HARNESS_STORE", server.new_store())
     with Store.open(tmp_path / "other") as other:
         import_store(other, tmp_path / "out")
         assert state(other) == before

@@ -207,7 +207,7 @@ def test_a_database_of_something_else_is_refused_and_left_alone(shared, tmp_path
     sql(shared, "CREATE TABLE photos (name TEXT)")
     with pytest.raises(CorruptStoreError, match="holds something else than a results store.*createdb"):
         Store.open(tmp_path)
-    assert sql(shared, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == [("photos",)]
+    assert sql(shared, "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()") == [("photos",)]
 
 
 def test_a_schema_of_its_own_lies_beside_other_tables(server, tmp_path, monkeypatch):

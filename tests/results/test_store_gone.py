@@ -57,7 +57,7 @@ with Store.open(results) as store:
 
 @pytest.fixture
 def results(breakable, tmp_path, monkeypatch):
-    monkeypatch.setenv("HARNESS_STORE", breakable.new_database())
+    monkeypatch.setenv("HARNESS_STORE", breakable.new_store())
     with Store.open(tmp_path / "results"):
         pass
     yield tmp_path / "results"

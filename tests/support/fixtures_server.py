@@ -57,7 +57,17 @@ class Server:
             shutil.chown(folder, "postgres", "postgres")
         secret = folder / "password"
         subprocess.run(_as_user("sh", "-c", 'umask 077; cat > "$0"', secret), input=PASSWORD.encode(), check=True)
-        settings = ("-U", _USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync", "-E", "UTF8", "--locale=C")
+        settings = (
+            "-U",
+            _USER,
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            "--no-sync",
+            "--wal-segsize=1",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        )
         made = subprocess.run(_as_user(_bin() / "initdb", *settings, folder / "data"), capture_output=True, cwd="/")
         assert made.returncode == 0, made.stderr.decode()
         with socket.socket() as free:
@@ -75,6 +85,8 @@ class Server:
             "unix_socket_directories": self.folder,
             "fsync": "off",
             "shared_buffers": "16MB",
+            "min_wal_size": "2MB",
+            "max_wal_size": "16MB",
         }
         options = [f"-c{name}={value}" for name, value in settings.items()]
         log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
@@ -123,6 +135,13 @@ class Server:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def new_store(self) -> str:
+        """The URL of a place with nothing in it: a schema, which is made and removed much faster than a database."""
+        name = f"s{next(_numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url('postgres')}?options=-csearch_path%3D{name}"
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
@@ -134,8 +153,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def shared(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty database that this test's store is in; gives its URL."""
-    url = server.new_database()
+    """An empty place on the server that this test's store is in; gives its URL."""
+    url = server.new_store()
     monkeypatch.setenv("HARNESS_STORE", url)
     return url
 

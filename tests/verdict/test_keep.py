@@ -174,7 +174,7 @@ def test_a_pruned_run_says_so(results):
 def test_a_shared_store_is_pruned_with_its_objects(server, tmp_path, monkeypatch):
     import psycopg
 
-    url = server.new_database()
+    url = server.new_store()
     monkeypatch.setenv("HARNESS_STORE", url)
     nights = make(tmp_path / "results")
     with psycopg.connect(url, autocommit=True) as connection:

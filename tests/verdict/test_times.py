@@ -14,7 +14,7 @@ from harness.verdict.past import USUAL, times_of
 from harness.verdict.screen import REFERENCE_NIGHTS
 from tests.support.nights import SERIES, key
 
-NIGHTS = 150
+NIGHTS = 120
 CELLS = [key(seed=seed) for seed in range(8)]
 
 
@@ -32,7 +32,7 @@ def numbers_of(rng, cell):
 def history(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "server":
-            patch.setenv("HARNESS_STORE", request.getfixturevalue("server").new_database())
+            patch.setenv("HARNESS_STORE", request.getfixturevalue("server").new_store())
         rng = random.Random(7)
         with Store.open(tmp_path_factory.mktemp("times")) as store:
             found = History(store)
@@ -69,7 +69,7 @@ def from_all(history, cell, start, before):
     return times_of(rows, start)
 
 
-@pytest.mark.parametrize("before", [2, 20, 100, NIGHTS + 1])
+@pytest.mark.parametrize("before", [2, 20, 90, NIGHTS + 1])
 def test_the_reference_is_that_of_all_rows(history, before):
     rng = random.Random(before)
     starts = {cell: rng.randrange(1, before) for cell in CELLS}
