@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from harness.cli.out import echo
+from harness.cli.targets import Target
 
 
 @click.command("report")
 @click.argument("name")
-@click.option("--output", type=click.Path(path_type=Path), help="The file to write. Default: ./NAME-report.zip.")
+@click.option("--output", type=Target(), help="The file to write. Default: ./NAME-report.zip.")
 @click.option(
     "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
 )
@@ -21,7 +22,7 @@ from harness.cli.out import echo
 @click.option("--emulated", is_flag=True, help="Report on the device's emulated twin.")
 def report_command(
     name: str,
-    output: Path | None,
+    output: str | None,
     results: str | None,
     records: int,
     no_connect: bool,
@@ -40,7 +41,7 @@ def report_command(
     from harness.core.paths import results_dir
 
     profile = get_profile(name, devices_dir, emulated=emulated)
-    path = (output or Path(f"{profile.name}-report.zip")).expanduser()
+    path = Path(output or f"{profile.name}-report.zip")
     require_free(path)
     report = collect(
         profile,
