@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def _newest(store: Store, key: CellKey, nights: list[str]) -> str:
 @click.option("--quantity", help="Only this quantity, such as latency. Default: all of the cell.")
 @click.option("--run", help="The night whose figures are accepted. Default: the newest one of the series.")
 @click.option("--series", help="The series of nights. Default: the newest one that has the cell.")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 def command(
     cells: tuple[str, ...], why: str, quantity: str | None, run: str | None, series: str | None, results: str | None
 ) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
-
-_results_option = click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
 
 
 @click.group("baseline")
@@ -19,7 +16,7 @@ def command() -> None:
 @command.command("set")
 @click.argument("name")
 @click.argument("run", default="latest")
-@_results_option
+@results_options
 def set_command(name: str, run: str, results: str | None) -> None:
     """Gives a RUN (an id, its unique beginning, another baseline, or `latest`) a NAME; a name that is taken moves."""
     from harness.core.paths import results_dir
@@ -38,7 +35,7 @@ def set_command(name: str, run: str, results: str | None) -> None:
 
 
 @command.command("list")
-@_results_option
+@results_options
 def list_command(results: str | None) -> None:
     """Lists the baselines."""
     from harness.core.paths import results_dir

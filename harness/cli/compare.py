@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 from harness.cli.targets import Target
 
@@ -13,9 +14,7 @@ FORMATS = ("console", "markdown", "junit", "json")
 @click.command("compare")
 @click.argument("run_a")
 @click.argument("run_b", default="latest")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 @click.option("--cell", "cells", multiple=True, metavar="CELL", help="Only this cell; repeatable.")
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to print."
@@ -35,7 +34,6 @@ def command(
     from harness.core.paths import results_dir
     from harness.results.cellname import find_cell
     from harness.results.history import History
-    from harness.results.objects import ObjectStore
     from harness.results.store import Store
     from harness.verdict.pair import compare_runs
 
@@ -53,9 +51,7 @@ def command(
         for text in store.damaged:
             echo(f"warning: {text}", err=True)
         options = store.run(after).environment.get("options") or {}
-        judgement = compare_runs(
-            records[0], records[1], ObjectStore(store.results_dir), options=options, name=f"{before} -> {after}"
-        )
+        judgement = compare_runs(records[0], records[1], store.objects, options=options, name=f"{before} -> {after}")
     code = ExitCode.WORSE if judgement.open else ExitCode.DONE
     _write(_formatted(judgement, records[1], format_, code), output)
     return code

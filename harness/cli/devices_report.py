@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 from harness.cli.targets import Target
 
@@ -13,9 +14,7 @@ from harness.cli.targets import Target
 @click.command("report")
 @click.argument("name")
 @click.option("--output", type=Target(), help="The file to write. Default: ./NAME-report.zip.")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 @click.option("--records", default=50, show_default=True, type=click.IntRange(min=0), help="So many of the newest.")
 @click.option("--no-connect", is_flag=True, help="Leave the board alone: only what is known here.")
 @click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("history")
 @click.argument("cell")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 @click.option("--series", help="The series of nights. Default: the newest one that has this cell.")
 @click.option(
     "--nights", type=click.IntRange(min=1), default=30, show_default=True, help="At most so many, the newest."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 from harness.core.errors import ExitCode
 
@@ -22,9 +23,7 @@ _LONGEST = 300
 
 @click.command("judge")
 @click.argument("run", default="latest")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 @click.option("--write", is_flag=True, help="Store what differs as a revision of each record; the old ones stay.")
 @click.option("--revisions", is_flag=True, help="Show the revisions that the run's records have, and end.")
 def command(run: str, results: str | None, write: bool, revisions: bool) -> None:

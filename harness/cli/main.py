@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history", "The nights of one cell: figures, verdicts, levels."),
     "accept": ("accept", "Accept a cell's figures as its new level, with the reason why."),
     "baseline": ("baseline", "Give runs names to compare with, and list them."),
+    "results": ("results", "Export, import, prune, merge and check stored results."),
     "judge": ("judge", "Judge a stored run again, by today's rules."),
     "devices": ("devices", "List, check, add and enroll devices."),
     "emulator": ("emulator", "Build, start, stop and list emulated boards."),

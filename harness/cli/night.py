@@ -22,7 +22,7 @@ def run_and_judge(
     Raises:
         HarnessError: for wrong input or a failing results folder; KeyboardInterrupt after saying how to resume.
     """
-    from harness.cli.running import run_and_report
+    from harness.cli.running import run_and_report, say_what_was_lost
     from harness.reports.verdicts.export import JUNIT_NAME, MARKDOWN_NAME, export_verdict
     from harness.reports.verdicts.text import plain_lines
 
@@ -50,6 +50,7 @@ def run_and_judge(
             f"verdict: {result.export / MARKDOWN_NAME}, JUnit: {result.export / JUNIT_NAME}, page: {page}",
             err=to_stderr,
         )
+    say_what_was_lost()
     return done.exit_code
 
 

@@ -67,6 +67,51 @@ def runtime_option(function):
     )(function)
 
 
+def _choose_store(context: click.Context, parameter: click.Parameter, url: str | None) -> None:
+    if url:
+        from harness.results.place import choose_store
+
+        choose_store(url)
+
+
+def _choose_objects(context: click.Context, parameter: click.Parameter, folder: str | None) -> None:
+    if folder:
+        from harness.results.place import choose_objects
+
+        choose_objects(folder)
+
+
+def results_options(function):
+    """`--results DIR`, the folder that a command is given, and `--store URL --objects DIR`, which hold for the whole process."""
+    for decorator in reversed(
+        (
+            click.option(
+                "--results",
+                type=click.Path(),
+                envvar="HARNESS_RESULTS_DIR",
+                help="Where runs land. Default: ./results.",
+            ),
+            click.option(
+                "--store",
+                metavar="URL",
+                expose_value=False,
+                callback=_choose_store,
+                help="Records in a shared PostgreSQL database, such as postgresql://me@lab/harness ($HARNESS_STORE; the "
+                "password only there or in PGPASSFILE). Default: SQLite in the results folder.",
+            ),
+            click.option(
+                "--objects",
+                metavar="DIR",
+                expose_value=False,
+                callback=_choose_objects,
+                help="Outputs, samples and models in this folder ($HARNESS_OBJECTS). Default: with the records.",
+            ),
+        )
+    ):
+        function = decorator(function)
+    return function
+
+
 def run_options(function):
     """What every command that runs cells takes."""
     for decorator in reversed(
@@ -84,12 +129,7 @@ def run_options(function):
             ),
             click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices."),
             click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first."),
-            click.option(
-                "--results",
-                type=click.Path(),
-                envvar="HARNESS_RESULTS_DIR",
-                help="Where runs land. Default: ./results.",
-            ),
+            results_options,
             click.option("--json", "json_file", type=Target(), help="Also write the cells as JSON to this file."),
         )
     ):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 from harness.cli.targets import Target
 from harness.core.errors import ExitCode
@@ -46,9 +47,7 @@ if TYPE_CHECKING:
     "--output", type=Target("folder"), help="A folder to write the picked .tflite into. Default: the run's models/."
 )
 @click.option("--json", "json_file", type=Target(), help="Also write the answers as JSON to this file (`-`: stdout).")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 def command(
     run: str,
     devices: tuple[str, ...],
@@ -78,13 +77,13 @@ def command(
     from harness.reports.answer.evidence import StoredEvidence
     from harness.reports.identity import told_apart
     from harness.reports.tables import in_order
-    from harness.results.objects import ObjectStore
+    from harness.results.objects import open_objects
 
     limits = _limits(max_drop, max_latency, max_size, prefer)
     folder = results_dir(results)
     filters = {"device": devices, "workload": workloads, "backend": backends}
     run_id, records, missing = _records(folder, run, {name: chosen for name, chosen in filters.items() if chosen})
-    objects = ObjectStore(folder)
+    objects = open_objects(folder)
     answers = find_answers(in_order(told_apart(records)), StoredEvidence(objects), limits, missing=missing)
     if json_file != "-":
         _show(answers, objects, _place(folder, run_id, output))

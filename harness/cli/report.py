@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import results_options
 from harness.cli.out import echo
 from harness.cli.targets import Target
 
@@ -27,9 +28,7 @@ def _filter_option(name: str):
 
 @click.command("report")
 @click.argument("run", default="latest")
-@click.option(
-    "--results", type=click.Path(), envvar="HARNESS_RESULTS_DIR", help="Where runs landed. Default: ./results."
-)
+@results_options
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to make."
 )
@@ -93,6 +92,8 @@ def command(
         for text in store.damaged:
             echo(f"warning: {text}", err=True)
     if not report.records and not report.planned:
+        if report.info is not None and report.info.state == "pruned":
+            raise UserInputError(f"run {report.info.run} was pruned: no record of it is kept", where=str(folder))
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
     if json_file != "-":  # stdout is the JSON's alone then
@@ -109,12 +110,11 @@ def _say(text: str) -> None:
 
 
 def _say_how_to_resume(report: Report, folder: Path) -> None:
-    import shlex
-
+    from harness.results.place import command_options
     from harness.results.running import can_resume
 
     if report.info and can_resume(report.info):
-        command = f"harness run --resume {report.info.run} --results {shlex.quote(str(folder))}"
+        command = f"harness run --resume {report.info.run} {command_options(folder)}"
         echo(f"this run was interrupted; continue it with:\n  {command}", err=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def run_and_report(
 
     from harness.cli.options import command_line
     from harness.cli.progress import RunProgress
+    from harness.results.place import command_options
 
     with RunProgress() as progress:
         try:
@@ -52,11 +53,12 @@ def run_and_report(
         except KeyboardInterrupt:
             echo(
                 "interrupted; every finished cell is stored. Continue with:\n"
-                f"  harness run --resume --results {shlex.quote(str(results))}",
+                f"  harness run --resume {command_options(results)}",
                 err=True,
             )
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
     print_result(result, json_file)
+    say_what_was_lost()
     return result
 
 
@@ -65,6 +67,13 @@ def _say_resumed(run: str, left: int, total: int) -> None:
         echo(f"resuming run {run}: {left} of {total} cells are left", err=True)
     else:
         echo(f"run {run} is finished: all of its {total} cells have run, and nothing is left to do", err=True)
+
+
+def say_what_was_lost() -> None:
+    """Says that a shared store was given up on the way, and where the records are."""
+    shared = sys.modules.get("harness.results.shared")  # loaded only where a store is shared
+    for text in shared.lost_stores() if shared is not None else ():
+        echo(f"warning: {text}", err=True)
 
 
 def print_result(result: RunResult, json_file: str | None) -> None:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 APP_NAME = "tflite-hil-harness"
+#: names a shared results store; its value may hold a password, so that no process gets it that does not need it
+STORE_VARIABLE = "HARNESS_STORE"
 
 
 def cache_dir() -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from harness.core.errors import StableDeviceError
+from harness.core.paths import STORE_VARIABLE
 from harness.core.pipes import piped
 from harness.links.base import Buffer, Channel, ChannelClosed, ChannelTimeout, Link, LocalLink, Tail, chunks
 from harness.links.profile import LinkPlace, ProgramLinkProfile
@@ -88,13 +89,18 @@ def start_process(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env={**os.environ, **(env or {})},
+            env={**_inherited(), **(env or {})},
             start_new_session=True,
         )
     except OSError as error:
         what = f"{argv[0]} cannot be started: {error.strerror or error}"
         raise StableDeviceError(what, where=where, hint=hint) from error
     return ProcessChannel(process)
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment, without what may hold a password."""
+    return {name: value for name, value in os.environ.items() if name != STORE_VARIABLE}
 
 
 class ProcessChannel(Channel):

@@ -9,13 +9,15 @@ from pathlib import Path
 from harness.boards.profile.model import Profile
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import sha256_json
+from harness.links.bootstrap import agent_source
 from harness.nightly.confirm import Confirmer, Models, source_sha256
 from harness.nightly.controls import ControlTimes, before_the_night, takes_controls, time_controls
 from harness.nightly.sessions import BoardSessions
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.history import ControlRow, History
-from harness.results.objects import ObjectStore
-from harness.results.record import CellRecord
+from harness.results.objects import open_objects
+from harness.results.place import place_of
+from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
 from harness.run.matrix import Plan, choose_devices, make_plan
 from harness.run.options import RunOptions
@@ -88,6 +90,9 @@ class Night:
     note: Callable[[str], None] = lambda text: None
     _models: dict[tuple[str, str, int], PreparedModel] = field(default_factory=dict)
     _before: dict[str, ControlTimes] = field(default_factory=dict)
+    _cells: Sequence[CellKey] = ()
+    #: of a shared store, as it was before the night, in case that it is gone after it
+    _past: Past | None = None
 
     @property
     def series(self) -> str:
@@ -98,6 +103,7 @@ class Night:
         """The plan of the run, which leaves its prepared models here: suspects are confirmed with them."""
         options = self.options.absolute()
         plan = make_plan(options, choose_devices(options))
+        self._cells = plan.keys
 
         def prepare(say: Say) -> list[PreparedModel]:
             models = plan.prepare(say)
@@ -107,7 +113,10 @@ class Night:
         return replace(plan, prepare=prepare)
 
     def before(self) -> None:
-        """Times the control cells before the run."""
+        """Reads the past where it might be gone after the night, and times the control cells before the run."""
+        if place_of(self.results).shared:
+            with Store.open(self.results) as store:
+                self._past = load_past(History(store), self.series, None, self._cells)
         if self.night.controls:
             self._before = before_the_night(self._profiles(), self.note, run="control cells")
 
@@ -118,7 +127,8 @@ class Night:
             for device, times in self._before.items():
                 history.put_controls(result.run, device, times.backend, "before", times.medians_ns, times.epoch)
             _keep_artifacts(history, result.records, self._models)
-            past = load_past(history, self.series, result.run, [record.key for record in result.records])
+            _keep_agent(history, result.records)
+            past = self._past_of(store, result)
             evidence = self._on_boards(history, result, past)
             judgement = judge_night(
                 result.run,
@@ -126,7 +136,7 @@ class Night:
                 result.records,
                 result.info.planned,
                 past,
-                ObjectStore(self.results),
+                open_objects(self.results),
                 controls=self._controls(history, result),
                 options=asdict(self.options),
             )
@@ -135,6 +145,12 @@ class Night:
         return NightResult(
             result=result, judgement=judgement, exit_code=exit_code(result, judgement, self.night.new_only)
         )
+
+    def _past_of(self, store: Store, result: RunResult) -> Past:
+        """What the night is compared with; of a store that was lost on the way, as it was before."""
+        if store.lost is not None and self._past is not None:
+            return self._past
+        return load_past(History(store), self.series, result.run, [record.key for record in result.records])
 
     def _controls(self, history: History, result: RunResult) -> dict[str, list[ControlRow]]:
         """Tonight's sessions of the control cells, per device."""
@@ -208,6 +224,14 @@ def _keep_artifacts(history: History, records: Sequence[CellRecord], models: Mod
         ):
             continue
         history.keep_artifact(model.artifact.path, wanted)
+
+
+def _keep_agent(history: History, records: Sequence[CellRecord]) -> None:
+    """Keeps the agent that boards ran, of which records name the hash alone."""
+    agents = {record.fingerprint.agent_sha256 for record in records if record.fingerprint is not None}
+    source = agent_source()
+    if source.sha256 in agents:
+        history.keep_bytes(source.agent)
 
 
 def _concluded(suspects: Sequence[Suspect], evidence: dict[str, Evidence]) -> list[Verdict]:

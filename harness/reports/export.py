@@ -18,7 +18,7 @@ from harness.reports.page.page import export_page
 from harness.reports.report import Report
 from harness.results.faults import storage_faults
 from harness.results.layout import point_latest, run_dir
-from harness.results.objects import ObjectStore
+from harness.results.objects import ObjectStore, open_objects
 from harness.results.record import CellRecord
 from harness.results.running import settled
 from harness.results.store import Store
@@ -92,8 +92,8 @@ def _write_files(report: Report, results_dir: Path, folder: Path) -> None:
     jsonout.write_text(folder / MARKDOWN_NAME, markdown.markdown(report))
     jsonout.write_json(folder / JSON_NAME, report.run, report.records, report.answers)
     csvs.write_csvs(report, folder)
-    write_raw(report.records, ObjectStore(results_dir), folder / RAW_NAME)
-    write_models(report.answers, ObjectStore(results_dir), folder / MODELS_NAME)
+    write_raw(report.records, open_objects(results_dir), folder / RAW_NAME)
+    write_models(report.answers, open_objects(results_dir), folder / MODELS_NAME)
 
 
 def _drop_other_models(new: Path, old: Path) -> None:

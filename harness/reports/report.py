@@ -19,7 +19,7 @@ from harness.reports.starts import starts_table
 from harness.reports.summary import Summary, summaries
 from harness.reports.values import clean
 from harness.results.layout import run_dir
-from harness.results.objects import ObjectStore
+from harness.results.objects import open_objects
 from harness.results.overview import counts_text
 from harness.results.record import CellKey, CellRecord, RunInfo
 
@@ -69,7 +69,7 @@ class Report:
     @cached_property
     def answers(self) -> list[Answer]:
         """What to ship, one answer per workload, dataset and device."""
-        evidence = NoEvidence() if self.results is None else StoredEvidence(ObjectStore(self.results))
+        evidence = NoEvidence() if self.results is None else StoredEvidence(open_objects(self.results))
         if self.asked is None:
             missing = not_run(self.planned, [*(record.key for record in self.records), *self.damaged])
             return find_answers(self.sorted_records, evidence, missing=missing)

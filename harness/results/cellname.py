@@ -55,3 +55,21 @@ def _newest(store: Store, series: str | None) -> dict[str, CellKey]:
     with store._reading() as connection:
         keys = [CellKey(**{n: getattr(row, n) for n in KEY_FIELDS}) for row in connection.execute(statement)]
     return {cell_name(key): key for key in keys}
+
+
+def newest_records(store: Store, series: str) -> dict[CellKey, str]:
+    """Every cell that ever ran in a series -> the run of its newest record that is no failure, else of its newest."""
+    from sqlalchemy import case, func, select
+
+    from harness.results.schema import KEY_FIELDS, cell, run
+
+    columns = [cell.c[name] for name in KEY_FIELDS]
+    told = func.max(case((cell.c.outcome != "failed", run.c.number)))
+    numbers = select(*columns, func.coalesce(told, func.max(run.c.number)).label("number"))
+    statement = numbers.join(run, run.c.run == cell.c.run).where(run.c.series == series).group_by(*columns)
+    with store._reading() as connection:
+        names = {row.number: row.run for row in connection.execute(select(run.c.number, run.c.run))}
+        return {
+            CellKey(**{n: getattr(row, n) for n in KEY_FIELDS}): names[row.number]
+            for row in connection.execute(statement)
+        }

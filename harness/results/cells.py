@@ -56,19 +56,18 @@ def supersede(connection: Connection, record: CellRecord) -> int:
 
 
 def _write(connection: Connection, record: CellRecord) -> None:
-    from sqlalchemy.dialects.sqlite import insert
-
     from harness.results import schema
+    from harness.results.dialect import new_row
 
     data = codec.record_to_json(record)
     row = {"run": record.run, **data["key"], "outcome": data["outcome"], "revision": data["revision"]}
     row |= {name: data[name] for name in schema.FIGURE_COLUMNS}
     row["fingerprint_sha256"] = sha256_json(data["fingerprint"]) if data["fingerprint"] else None
-    row["record"] = rows.pack(data, lambda text: _keep_part(connection, text))
+    row["record"] = rows.pack(data, PartsKept(connection))
     row["checksum"] = rows.checksum(row["record"])
     identity = ("run", *schema.KEY_FIELDS)
     connection.execute(
-        insert(schema.cell)
+        new_row(connection, schema.cell)
         .values(row)
         .on_conflict_do_update(
             index_elements=identity, set_={name: value for name, value in row.items() if name not in identity}
@@ -76,18 +75,30 @@ def _write(connection: Connection, record: CellRecord) -> None:
     )
 
 
-def _keep_part(connection: Connection, text: str) -> int:
-    from sqlalchemy import insert, select
+class PartsKept:
+    """Stores texts of parts, each once, and gives their numbers."""
 
-    from harness.results.schema import part
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._numbers: dict[str, int] = {}
 
-    digest = rows.checksum(text)
-    found = connection.scalar(select(part.c.id).where(part.c.sha256 == digest))
-    if found is not None:
-        return int(found)
-    made = connection.execute(insert(part), {"sha256": digest, "text": text}).inserted_primary_key
-    assert made is not None
-    return int(made[0])
+    def __call__(self, text: str) -> int:
+        digest = rows.checksum(text)
+        if digest not in self._numbers:
+            self._numbers[digest] = self._number(digest, text)
+        return self._numbers[digest]
+
+    def _number(self, digest: str, text: str) -> int:
+        from sqlalchemy import insert, select
+
+        from harness.results.schema import part
+
+        found = self._connection.scalar(select(part.c.id).where(part.c.sha256 == digest))
+        if found is not None:
+            return int(found)
+        made = self._connection.execute(insert(part), {"sha256": digest, "text": text}).inserted_primary_key
+        assert made is not None
+        return int(made[0])
 
 
 def load(
@@ -133,7 +144,7 @@ def revisions(connection: Connection, run: str, key: CellKey, *, damaged: Damage
 def _records(connection: Connection, found: Sequence[Any], damaged: Damaged) -> list[CellRecord]:
     from harness.results.schema import KEY_FIELDS
 
-    parts = _Parts(connection)
+    parts = Parts(connection)
     records = []
     for row in found:
         key = CellKey(**{name: getattr(row, name) for name in KEY_FIELDS})
@@ -149,7 +160,7 @@ def _records(connection: Connection, found: Sequence[Any], damaged: Damaged) -> 
     return records
 
 
-class _Parts:
+class Parts:
     """Texts of parts by number, each read and checked once."""
 
     def __init__(self, connection: Connection) -> None:
@@ -180,11 +191,11 @@ def _matches(column: Any, values: Filter) -> Any:
     """The SQL condition for one value or several, where texts with `*` or `?` are globs."""
     from sqlalchemy import false, or_
 
+    from harness.results.dialect import Glob
+
     several = [values] if isinstance(values, str | int) else list(values or ())
     conditions = []
     for value in several:
-        if isinstance(value, str) and ("*" in value or "?" in value):
-            conditions.append(column.op("GLOB")(value.replace("[", "[[]")))
-        else:
-            conditions.append(column == value)
+        is_glob = isinstance(value, str) and ("*" in value or "?" in value)
+        conditions.append(Glob(column, str(value)) if is_glob else column == value)
     return or_(*conditions) if conditions else false()

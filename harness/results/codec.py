@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from functools import cache
 from typing import Any
 
 from harness.core.finding import Finding
@@ -72,8 +73,14 @@ def record_from_json(data: dict[str, Any]) -> CellRecord:
 
 
 def _make(kind: type, data: dict[str, Any]) -> Any:
-    known = {f.name for f in dataclasses.fields(kind)}
+    known = _names(kind)
     return kind(**{name: value for name, value in data.items() if name in known})
+
+
+@cache
+def _names(kind: type) -> frozenset[str]:
+    """The fields of a dataclass, which thousands of records ask for."""
+    return frozenset(f.name for f in dataclasses.fields(kind))
 
 
 def run_to_json(info: RunInfo) -> dict[str, Any]:

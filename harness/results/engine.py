@@ -5,25 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from harness.core.errors import HarnessError, UserInputError
-from harness.results.faults import StoreBusyError, storage_faults
+from harness.results.database import BUSY_TIMEOUT_S, Database
 from harness.results.revision import HEAD_REVISION
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
-
-#: how long a writer waits for another one
-BUSY_TIMEOUT_S = 60.0
-_WRITE = {"harness_begin": "IMMEDIATE"}
-
-T = TypeVar("T")
 
 
 def database_uri(path: Path, *, read_only: bool) -> str:
@@ -68,34 +60,22 @@ def make_engine(path: Path, *, read_only: bool) -> Engine:
     return engine
 
 
-@contextlib.contextmanager
-def reading(engine: Engine, path: Path) -> Iterator[Connection]:
-    """A connection that sees one state of the store."""
-    with storage_faults(path), engine.connect() as connection:
-        yield connection
+def open_file(path: Path, *, read_only: bool = False) -> Database:
+    """Opens the database file and brings its schema up to date.
 
-
-def write(engine: Engine, path: Path, work: Callable[[Connection], T]) -> T:
-    """Runs `work` in one transaction that is on disk when this returns; on any error nothing of it stays.
-
-    SQLite gives up at once, without waiting, in the moment in which another process closes or recovers the log; such
-    refusals are tried again until the busy timeout is over.
+    Raises:
+        UserInputError, CorruptStoreError, HarnessError: as `prepare`.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    pause_s = 0.01
-    while True:
-        try:
-            with storage_faults(path), engine.connect().execution_options(**_WRITE) as connection:
-                with connection.begin():
-                    return work(connection)
-        except StoreBusyError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 2, 0.5)
+    database = Database(engine=make_engine(path, read_only=read_only), where=str(path))
+    try:
+        prepare(database, path, read_only=read_only)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
-def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
+def prepare(database: Database, path: Path, *, read_only: bool) -> None:
     """Makes or upgrades the schema of a store. One that is opened for reading is upgraded too, where it can be written.
 
     Raises:
@@ -104,15 +84,15 @@ def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
     """
     from harness.results import upgrade
 
-    with reading(engine, path) as connection:
-        revision = upgrade.revision_of(connection, path)
+    with database.reading() as connection:
+        revision = upgrade.revision_of(connection, database.where)
     if revision == HEAD_REVISION:
         return
     if revision is not None:
-        upgrade.check_known(revision, path)
+        upgrade.check_known(revision, database.where)
     if not read_only:
         # Whoever gets the write lock first does the work; for the others it is a no-op.
-        write(engine, path, upgrade.upgrade)
+        database.write(upgrade.upgrade)
         return
     if revision is None:
         raise UserInputError("the results store is empty", where=str(path), hint="run `harness nightly` first")
@@ -122,12 +102,12 @@ def prepare(engine: Engine, path: Path, *, read_only: bool) -> None:
             where=str(path),
             hint="copy the results folder to a writable place",
         )
-    engine.dispose()
-    writer = make_engine(path, read_only=False)
+    database.close()
+    writer = Database(engine=make_engine(path, read_only=False), where=str(path))
     try:
-        write(writer, path, upgrade.upgrade)
+        writer.write(upgrade.upgrade)
     finally:
-        writer.dispose()
+        writer.close()
 
 
 def _writable(path: Path) -> bool:

@@ -6,10 +6,10 @@ The rows of a verdict are JSON texts to this file; `harness.verdict` says what i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from harness.core.errors import UserInputError, unknown_name
 from harness.core.files import read_regular, sha256_bytes
 from harness.results import codec
 from harness.results.layout import utc_now
-from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord
 from harness.results.schema import KEY_FIELDS
 from harness.results.store import Store
+from harness.results.times import TimeRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -77,20 +77,6 @@ class ControlRow:
     position: str
     median_ns: float
     epoch: str | None
-
-
-class TimeRow(NamedTuple):
-    """A cell's stored times of one night; `sessions_ns` is the JSON text of a list."""
-
-    run: str
-    number: int
-    status: str
-    sessions_ns: str | None
-    artifact_sha256: str | None
-    epoch: str | None
-    restart: int | None
-    scale: float | None
-    unconfirmed: int | None
 
 
 class History:
@@ -194,17 +180,19 @@ class History:
         Raises:
             UserInputError: an unknown run, or a name that reads like one.
         """
-        from sqlalchemy.dialects.sqlite import insert
-
+        from harness.results.dialect import new_row
         from harness.results.history_schema import baseline
 
         if not name or name == "latest" or name.startswith("-") or any(c.isspace() or c == "/" for c in name):
             raise UserInputError(f"'{name}' cannot be the name of a baseline", hint="take a word such as release-2")
         chosen = self.store.run(run).run
         values = {"run": chosen, "set_utc": utc_now()}
-        statement = insert(baseline).values(name=name, **values)
-        statement = statement.on_conflict_do_update(index_elements=["name"], set_=values)
-        self.store._write(lambda connection: connection.execute(statement))
+
+        def work(connection: Connection) -> None:
+            row = new_row(connection, baseline).values(name=name, **values)
+            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
+
+        self.store._write(work)
         return chosen
 
     def baselines(self) -> dict[str, tuple[str, str]]:
@@ -253,6 +241,7 @@ class History:
                 "quantity": quantity,
                 "status": status,
                 "is_open": int(is_open),
+                "restart": 1 if data.get("numbers", {}).get("restart") else None,
                 "data": codec.dumps(codec.plain_json(dict(data))),
             }
             for key, quantity, status, is_open, data in rows
@@ -282,7 +271,7 @@ class History:
             before, since: numbers of runs: only earlier ones, only from this one on.
             quantity, statuses: only these.
         """
-        from sqlalchemy import select
+        from sqlalchemy import func, select
 
         from harness.results.history_schema import verdict
         from harness.results.schema import run as runs
@@ -290,8 +279,10 @@ class History:
         statement = (
             select(verdict, runs.c.number).join(runs, runs.c.run == verdict.c.run).order_by(runs.c.number, verdict.c.id)
         )
+        # Few of a million rows have such a status. `coalesce` keeps SQLite from going through all runs of the series instead.
+        of_series = (func.coalesce(runs.c.series, "") if statuses else runs.c.series) == series
         conditions = {
-            "series": None if series is None else runs.c.series == series,
+            "series": None if series is None else of_series,
             "run": None if run is None else verdict.c.run == run,
             "before": None if before is None else runs.c.number < before,
             "since": None if since is None else runs.c.number >= since,
@@ -316,37 +307,21 @@ class History:
             for row in found
         ]
 
-    def times(self, series: str, *, since: int, before: int) -> dict[CellKey, list[TimeRow]]:
-        """What later nights need of stored times: per cell, oldest first. Large histories: only what is needed is parsed.
+    def times(
+        self, series: str, starts: Mapping[CellKey, int], *, before: int, usual: Collection[str], most: int
+    ) -> dict[CellKey, list[TimeRow]]:
+        """What later nights need of stored times, of a history of any length: `harness.results.times` says which rows.
 
         Args:
-            since, before: numbers of runs.
+            starts: the number of the run that each cell's level is of.
+            before: number of a run: only earlier ones.
+            usual: the verdicts that leave a time in the reference.
+            most: so many nights make a reference.
         """
-        from sqlalchemy import func, select
+        from harness.results.times import needed_times
 
-        from harness.results.history_schema import verdict
-        from harness.results.schema import run as runs
-
-        def field(name: str) -> Any:
-            return func.json_extract(verdict.c.data, f"$.numbers.{name}")
-
-        keys = [verdict.c[name] for name in KEY_FIELDS]
-        facts = [field(name) for name in ("sessions_ns", "artifact_sha256", "epoch", "restart", "scale", "unconfirmed")]
-        statement = (
-            select(*keys, verdict.c.run, runs.c.number, verdict.c.status, *facts)
-            .join(runs, runs.c.run == verdict.c.run)
-            .where(runs.c.series == series, runs.c.number >= since, runs.c.number < before)
-            .where(verdict.c.quantity == "latency")
-            .order_by(runs.c.number)
-        )
         with self.store._reading() as connection:
-            found = connection.execute(statement).all()
-        width = len(KEY_FIELDS)
-        by_cell: dict[tuple[Any, ...], list[TimeRow]] = {}
-        for row in found:
-            values = tuple(row)
-            by_cell.setdefault(values[:width], []).append(TimeRow(*values[width:]))
-        return {CellKey(**dict(zip(KEY_FIELDS, key, strict=True))): rows for key, rows in by_cell.items()}
+            return needed_times(connection, series, starts, before=before, usual=usual, most=most)
 
     # -- control cells ------------------------------------------------------------------------------------------------
 
@@ -377,8 +352,9 @@ class History:
         from harness.results.history_schema import control
         from harness.results.schema import run as runs
 
+        names = list(ControlRow.__dataclass_fields__)
         statement = (
-            select(control, runs.c.number)
+            select(*(runs.c.number if name == "number" else control.c[name] for name in names))
             .join(runs, runs.c.run == control.c.run)
             .where(control.c.device == device, runs.c.series == series)
             .order_by(runs.c.number, control.c.id)
@@ -387,9 +363,8 @@ class History:
             statement = statement.where(runs.c.number <= upto)
         if run is not None:
             statement = statement.where(control.c.run == run)
-        names = [field for field in ControlRow.__dataclass_fields__]
         with self.store._reading() as connection:
-            return [ControlRow(**{n: getattr(row, n) for n in names}) for row in connection.execute(statement)]
+            return [ControlRow(**dict(zip(names, row, strict=True))) for row in connection.execute(statement)]
 
     # -- model files --------------------------------------------------------------------------------------------------
 
@@ -400,22 +375,30 @@ class History:
             sha256: of the file, where it is known: then it is not read when it is kept already.
         """
         from sqlalchemy import select
-        from sqlalchemy.dialects.sqlite import insert
 
         from harness.results.history_schema import kept_artifact
 
-        objects = ObjectStore(self.store.results_dir)
+        objects = self.store.objects
         if sha256 is not None:
             with self.store._reading() as connection:
                 kept = connection.scalar(select(kept_artifact.c.object).where(kept_artifact.c.sha256 == sha256))
-            if kept is not None and objects.path(kept).is_file():
+            if kept is not None and objects.has(kept):
                 return sha256
-        data = read_regular(path)
+        return self.keep_bytes(read_regular(path))
+
+    def keep_bytes(self, data: bytes) -> str:
+        """Keeps what a record names by its hash, such as the agent of a board, once; returns its SHA-256."""
+        from harness.results.dialect import new_row
+        from harness.results.history_schema import kept_artifact
+
         digest = sha256_bytes(data)
-        name = objects.put_array(np.frombuffer(data, np.uint8))
+        name = self.store.objects.put_array(np.frombuffer(data, np.uint8))
         row = {"sha256": digest, "object": name, "size_bytes": len(data)}
-        statement = insert(kept_artifact).values(row).on_conflict_do_nothing()
-        self.store._write(lambda connection: connection.execute(statement))
+
+        def work(connection: Connection) -> None:
+            connection.execute(new_row(connection, kept_artifact).values(row).on_conflict_do_nothing())
+
+        self.store._write(work)
         return digest
 
     def artifact(self, sha256: str) -> bytes | None:
@@ -430,7 +413,7 @@ class History:
         if name is None:
             return None
         try:
-            data = ObjectStore(self.store.results_dir).get_array(name).tobytes()
+            data = self.store.objects.get_array(name).tobytes()
         except HarnessError:
             return None
         return data if sha256_bytes(data) == sha256 else None

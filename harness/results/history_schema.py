@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
-from harness.results.schema import KEY_FIELDS, metadata
+from harness.results.schema import KEY_FIELDS, WIDE, metadata
 
 
 def _key_columns() -> list[Column[Any]]:
-    return [Column(name, Integer if name == "seed" else String, nullable=False) for name in KEY_FIELDS]
+    return [Column(name, WIDE if name == "seed" else String, nullable=False) for name in KEY_FIELDS]
 
 
 def _run_column(**options: Any) -> Column[Any]:
@@ -53,8 +53,11 @@ verdict = Table(
     Column("status", String, nullable=False),
     Column("is_open", Integer, nullable=False),
     Column("data", Text, nullable=False),
+    #: 1 where a cell's reference of times begins anew
+    Column("restart", Integer),
     UniqueConstraint("run", *KEY_FIELDS, "quantity", name="uq_verdict_run_key_quantity"),
-    Index("ix_verdict_quantity_status", "quantity", "status"),
+    Index("ix_verdict_status", "status"),
+    Index("ix_verdict_restart", "restart"),
 )
 
 #: sessions of control cells: frozen models that tell a board's change from a model's
@@ -78,5 +81,15 @@ kept_artifact = Table(
     metadata,
     Column("sha256", String, primary_key=True),
     Column("object", String, nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", WIDE, nullable=False),
+)
+
+#: objects of a shared store (harness/results/shared_objects.py); a store in a file has them in a folder beside it
+stored_object = Table(
+    "stored_object",
+    metadata,
+    Column("sha256", String, primary_key=True),
+    Column("size_bytes", WIDE, nullable=False),
+    Column("stored_utc", String, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )

@@ -1,6 +1,6 @@
 """What lies where in the results folder.
 
-results/store.sqlite          every run and cell
+results/store.sqlite          every run and cell; a shared store is elsewhere (harness/results/place.py)
 results/objects/ab/SHA.npz    sample ids, outputs and raw latency samples, content-addressed
 results/RUN/                  the exports of one run: index.html, comparison.xlsx, summary.md, *.csv, run.json, raw/*.npz
 results/assets/               the script that draws the plots of all pages
@@ -23,6 +23,8 @@ from harness.results.faults import storage_faults
 STORE_NAME = "store.sqlite"
 LATEST_NAME = "latest"
 OBJECTS_NAME = "objects"
+#: what could not be sent to a shared store; the next command that opens it does
+UNMERGED_NAME = "unmerged.sqlite"
 ASSETS_NAME = "assets"
 
 

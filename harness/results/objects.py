@@ -7,9 +7,11 @@ however they were compressed, and every read checks the content against the name
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 import zlib
@@ -22,6 +24,7 @@ import numpy as np
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import atomic_file
 from harness.results.faults import CorruptStoreError, storage_faults
+from harness.results.place import place_of
 
 OBJECTS_NAME = "objects"
 #: the name inside the file of what `put_array` stores
@@ -39,15 +42,34 @@ _DAMAGED = (
     ValueError,
     MemoryError,
 )
-_SHA = re.compile(r"[0-9a-f]{64}")
+#: what an object is named by
+SHA = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-class ObjectStore:
-    """Content-addressed arrays of one results folder. Safe for several processes at once."""
+def open_objects(results: Path) -> ObjectStore:
+    """The objects of a results folder: in there, in another folder, or in a shared database, as this process's environment says.
 
-    def __init__(self, results_dir: Path) -> None:
-        self.root = Path(results_dir).absolute() / OBJECTS_NAME
+    Raises:
+        UserInputError: `HARNESS_STORE` is no URL of a PostgreSQL database.
+    """
+    place = place_of(results)
+    if place.shared and place.objects is None:
+        from harness.results.shared_objects import SharedObjects
+
+        return SharedObjects(place)
+    return ObjectStore(place.results, root=place.objects)
+
+
+class ObjectStore:
+    """Content-addressed arrays in a folder. Safe for several processes at once.
+
+    `open_objects` opens those of a results folder, wherever they are.
+    """
+
+    def __init__(self, results_dir: Path, *, root: Path | None = None) -> None:
+        """Args: results_dir: the results folder. root: the folder of the objects, where it is not the one in there."""
+        self.root = Path(results_dir).absolute() / OBJECTS_NAME if root is None else Path(root).absolute()
 
     def put_array(self, array: np.ndarray) -> str:
         """Stores one array and returns its SHA-256. See `put_arrays`."""
@@ -78,7 +100,10 @@ class ObjectStore:
         encoded = {name: _encode(name, arrays[name]) for name in sorted(arrays)}
         sha256 = _digest(encoded)
         path = self.path(sha256)
-        if not self._intact(sha256):
+        if self._intact(sha256):
+            with contextlib.suppress(OSError):
+                os.utime(path)  # as young as a new one, so that nobody prunes it now
+        else:
             with storage_faults(path), atomic_file(path) as file:
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
                     for name, data in encoded.items():
@@ -102,7 +127,7 @@ class ObjectStore:
                 raise UserInputError(
                     f"there is no stored object {sha256[:12]}",
                     where=str(path),
-                    hint="copy results/objects/ together with store.sqlite",
+                    hint="copy results/objects/ together with store.sqlite, or give its folder with --objects",
                 ) from error
             raise
         try:
@@ -128,9 +153,22 @@ class ObjectStore:
 
     def path(self, sha256: str) -> Path:
         """Where an object lies, whether or not it is there."""
-        if not _SHA.fullmatch(sha256):
+        if not SHA.fullmatch(sha256):
             raise UserInputError(f"'{sha256}' is not the SHA-256 of a stored object")
         return self.root / sha256[:2] / f"{sha256}.npz"
+
+    def has(self, sha256: str) -> bool:
+        """Whether the object is there, whole or damaged."""
+        return self.path(sha256).is_file()
+
+    def send(self, sha256: str) -> None:
+        """Makes sure that whoever shares the store has the object. In a folder it is there already.
+
+        Raises:
+            UserInputError: it is not.
+        """
+        if not self.has(sha256):
+            raise UserInputError(f"there is no stored object {sha256[:12]}", where=str(self.path(sha256)))
 
     def _intact(self, sha256: str) -> bool:
         """A damaged copy is written anew, now that the content is at hand."""

@@ -1,14 +1,18 @@
-"""Which runs are being run right now: a lock per run in the results folder, freed by the kernel when its holder dies."""
+"""Which runs are being run right now: a lock per run in the results folder, freed by the kernel when its holder dies.
+
+With a shared store there is another lock at the server, which other hosts see; the server frees it when the line ends.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.core.errors import UserInputError
+from harness.results.place import place_of
 from harness.results.record import RunInfo
 from harness.results.store import OPEN_STATES, Store
 
@@ -35,15 +39,31 @@ def only_one(results: Path, run: str) -> Iterator[None]:
         lock.acquire(timeout=_WAIT_S)
     except Timeout:
         raise UserInputError(f"run {run} is being run by another process", hint="wait for its end") from None
-    try:
+    with ExitStack() as held:
+        held.callback(lock.release)
+        held.callback(path.unlink, missing_ok=True)
+        url = place_of(results).url
+        if url is not None:
+            from harness.results.server import run_lock
+
+            if not held.enter_context(run_lock(url, run)):
+                raise UserInputError(f"run {run} is being run by another host", hint="wait for its end")
         yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.release()
 
 
 def is_running(results: Path, run: str) -> bool:
-    """Whether a process of this machine is at the run. Needs no right to write in the folder."""
+    """Whether a process is at the run, here or on a host that shares the store. Needs no right to write in the folder."""
+    if _is_running_here(results, run):
+        return True
+    url = place_of(results).url
+    if url is None:
+        return False
+    from harness.results.server import is_locked
+
+    return is_locked(url, run)
+
+
+def _is_running_here(results: Path, run: str) -> bool:
     try:
         import fcntl
     except ImportError:  # reports are also read where no run can be made and no lock be seen

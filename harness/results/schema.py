@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -33,6 +34,9 @@ __all__ = [
 
 metadata = MetaData()
 
+#: SQLite's integers are wide; those of PostgreSQL hold no 3 seconds in nanoseconds
+WIDE: Any = Integer().with_variant(BigInteger(), "postgresql")
+
 run = Table(
     "run",
     metadata,
@@ -53,7 +57,7 @@ KEY_FIELDS = ("workload", "recipe", "device", "backend", "dataset", "seed")
 
 
 def _key_columns() -> list[Column[Any]]:
-    kinds: dict[str, type[Any]] = {"seed": Integer}
+    kinds: dict[str, Any] = {"seed": WIDE}
     return [Column(name, kinds.get(name, String), nullable=False) for name in KEY_FIELDS]
 
 
@@ -109,12 +113,12 @@ cell = Table(
     Column("outcome", String, nullable=False),
     Column("time_basis", String),
     Column("started_utc", String),
-    Column("samples", Integer),
+    Column("samples", WIDE),
     Column("accuracy", Float),
     Column("accuracy_delta", Float),
-    Column("size_bytes", Integer),
-    Column("latency_median_ns", Integer),
-    Column("latency_samples", Integer),
+    Column("size_bytes", WIDE),
+    Column("latency_median_ns", WIDE),
+    Column("latency_samples", WIDE),
     Column("artifact_sha256", String),
     Column("fingerprint_sha256", String),
     Column("record", Text, nullable=False),
@@ -124,9 +128,9 @@ cell = Table(
     Column("score_high", Float),
     Column("score_delta", Float),
     Column("model_sha256", String),
-    Column("instructions", Integer),
-    Column("cycles", Integer),
-    Column("arena_bytes", Integer),
+    Column("instructions", WIDE),
+    Column("cycles", WIDE),
+    Column("arena_bytes", WIDE),
     Column("delegated_nodes", Integer),
     Column("partitions", Integer),
     Column("rules_version", Integer),
@@ -135,6 +139,7 @@ cell = Table(
     UniqueConstraint("run", *KEY_FIELDS, name="uq_cell_run_key"),
     Index("ix_cell_key", *KEY_FIELDS),
     Index("ix_cell_started_utc", "started_utc"),
+    Index("ix_cell_run_outcome", "run", "outcome"),
 )
 
 #: records that a later judgement took the place of, as they were

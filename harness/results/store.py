@@ -1,4 +1,4 @@
-"""The results store: every run and cell in one SQLite file, each cell committed as it ends.
+"""The results store: every run and cell in one SQLite file or a shared PostgreSQL database, each cell committed as it ends.
 
 Works without TensorFlow and without a board. Two harness processes may write into one store at once.
 """
@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.core.errors import HarnessError, UserInputError, unknown_name
 from harness.results import codec
 from harness.results.cells import Filter
-from harness.results.layout import STORE_NAME, ensure_writable, new_run_id, store_path, utc_now
+from harness.results.faults import RunExistsError
+from harness.results.layout import STORE_NAME, UNMERGED_NAME, ensure_writable, new_run_id, store_path, utc_now
+from harness.results.place import Place, place_of, redacted
 from harness.results.record import CellKey, CellRecord, RunInfo
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from harness.results.database import Database
+    from harness.results.objects import ObjectStore
+    from harness.results.shared import SharedDatabase
 
 T = TypeVar("T", list[Any], dict[str, Any])
 
@@ -32,18 +38,22 @@ OPEN_STATES = ("running", "exporting")
 class Store:
     """Runs and cells of one results folder. Use `Store.open`; usable as a context manager."""
 
-    def __init__(self, results_dir: Path, engine: Any) -> None:
-        self.results_dir = results_dir
-        self.path = store_path(results_dir)
+    def __init__(self, place: Place, database: Database | SharedDatabase) -> None:
+        self.place = place
+        self.results_dir = place.results
+        #: the file where the store is one
+        self.path = store_path(place.results)
         #: what was found damaged while reading, each in words, once: such a record is left out, and the others are not
         self.damaged: list[str] = []
         #: the cells whose records those are, as (run, key)
         self.damaged_cells: set[tuple[str, CellKey]] = set()
-        self._engine = engine
+        self._database = database
 
     @classmethod
     def open(cls, results_dir: Path, *, create: bool = True) -> Store:
-        """Opens the store of a results folder and brings its schema up to date.
+        """Opens the store of a results folder, which may be a shared one (`harness.results.place`), up to date.
+
+        What an earlier night could not send to a shared store is put there first.
 
         Args:
             create: makes folder and store when missing, and proves at once that they can be written. With False an
@@ -52,12 +62,15 @@ class Store:
         Raises:
             UserInputError: read-only or no folder, no store there, or one made by a newer harness.
             CorruptStoreError: the file is damaged or something else.
+            StoreGoneError: the server of a shared store does not answer.
             HarnessError: the disk is full.
         """
-        from harness.results import engine as engines
+        place = place_of(results_dir)
+        if place.shared:
+            return cls._open_shared(place, create=create)
+        from harness.results.engine import open_file
 
-        results_dir = Path(results_dir).absolute()
-        path = store_path(results_dir)
+        results_dir, path = place.results, store_path(place.results)
         if create:
             ensure_writable(results_dir, STORE_NAME)
         elif not path.is_file():
@@ -66,17 +79,44 @@ class Store:
                 where=str(results_dir),
                 hint="run `harness nightly` first, or name the folder with --results",
             )
-        engine = engines.make_engine(path, read_only=not create)
+        return cls(place, open_file(path, read_only=not create))
+
+    @classmethod
+    def _open_shared(cls, place: Place, *, create: bool) -> Store:
+        from harness.results.merge import merge_unmerged
+        from harness.results.shared import shared_database
+
+        if create:
+            ensure_writable(place.results)
+        store = cls(place, shared_database(place, create=create))
         try:
-            engines.prepare(engine, path, read_only=not create)
-        except BaseException:
-            engine.dispose()
-            raise
-        return cls(results_dir, engine)
+            merge_unmerged(store)
+        except HarnessError as error:
+            if create:
+                raise
+            store._note(f"what a night left in {place.results / UNMERGED_NAME} could not be merged: {error}")
+        return store
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The objects that its records name."""
+        from harness.results.objects import open_objects
+
+        return open_objects(self.results_dir)
+
+    @property
+    def where(self) -> str:
+        """The store as errors name it, without a password."""
+        return self._database.where
+
+    @property
+    def lost(self) -> str | None:
+        """Why a shared store was given up in the middle of a run, which goes on in the results folder; None: it was not."""
+        return getattr(self._database, "lost", None)
 
     def close(self) -> None:
         """Lets go of the file. Everything is on disk before, too."""
-        self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Store:
         return self
@@ -98,13 +138,16 @@ class Store:
 
         data = codec.run_to_json(info)
         row = {name: data[name] for name in ("run", "started_utc", "finished_utc", "state", "series")}
-        row |= {name: codec.dumps(data[name]) for name in ("command", "environment")}
+        row |= {
+            "command": codec.dumps([redacted(word) for word in data["command"]]),
+            "environment": codec.dumps(data["environment"]),
+        }
 
         def work(connection: Connection) -> None:
             if connection.execute(select(schema.run.c.run).where(schema.run.c.run == info.run)).first():
-                raise HarnessError(
+                raise RunExistsError(
                     f"run {info.run} exists already",
-                    where=str(self.path),
+                    where=self.where,
                     hint="resume it with `harness run --resume`, or start a new one",
                 )
             newest = connection.scalar(select(func.max(schema.run.c.number))) or 0
@@ -115,11 +158,18 @@ class Store:
                     [{"run": info.run, "position": i, **key} for i, key in enumerate(data["planned"])],
                 )
 
+        self._database.begin(info.run)
         self._write(work)
 
     def resume_run(self, run: str) -> RunInfo:
         """Marks an interrupted run as running again and returns it."""
+        from harness.results import transfer
+
         info = self.run(run)
+        if self.place.shared:
+            with self._reading() as connection:
+                kept = transfer.read_run(connection, info.run)
+            self._database.begin(info.run, lambda connection: transfer.write_run(connection, kept, newer=True))
         self._update_run(info.run, state="running", finished_utc=None)
         return dataclasses.replace(info, state="running", finished_utc=None)
 
@@ -128,6 +178,8 @@ class Store:
         if state not in STATES:
             raise unknown_name("run state", state, STATES)
         self._update_run(run, state=state, finished_utc=None if state == "running" else utc_now())
+        if state not in OPEN_STATES:
+            self._database.end(run)
 
     def set_environment(self, run: str, environment: dict[str, Any]) -> None:
         """Replaces what a run knows of its host and devices; boards tell only once they are connected."""
@@ -282,14 +334,10 @@ class Store:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _write(self, work: Any) -> Any:
-        from harness.results.engine import write
-
-        return write(self._engine, self.path, work)
+        return self._database.write(work)
 
     def _reading(self) -> Any:
-        from harness.results.engine import reading
-
-        return reading(self._engine, self.path)
+        return self._database.reading()
 
     def _run_ids(self, connection: Connection) -> list[str]:
         from sqlalchemy import select
@@ -304,7 +352,7 @@ class Store:
             return name
         if name == "latest":
             if not ids:
-                raise UserInputError("there are no runs yet", where=str(self.path), hint="run `harness nightly` first")
+                raise UserInputError("there are no runs yet", where=self.where, hint="run `harness nightly` first")
             return ids[-1]
         matches = [run for run in ids if name and run.startswith(name)]
         if not matches:

@@ -128,19 +128,19 @@ def _figures(
 def _levels(
     connection: Connection, series: str, nights: Sequence[Night], place: dict[int, int], wanted: set[CellKey]
 ) -> dict[CellKey, list[NightLevel]]:
-    from sqlalchemy import func, select
+    from sqlalchemy import select
 
+    from harness.results.dialect import JsonField, number_of
     from harness.results.history_schema import verdict
     from harness.results.schema import cell, run
 
-    reference = func.json_extract(verdict.c.data, "$.reference").label("reference")
     told = (
         select(
             *(verdict.c[name] for name in KEY_FIELDS),
             run.c.number,
             verdict.c.status,
-            reference,
-            func.json_extract(verdict.c.data, "$.detectable").label("detectable"),
+            JsonField(verdict.c.data, "reference"),
+            JsonField(verdict.c.data, "detectable"),
         )
         .join(run, run.c.run == verdict.c.run)
         .where(run.c.series == series, run.c.number >= nights[0].number, run.c.number <= nights[-1].number)
@@ -162,7 +162,7 @@ def _levels(
         if own is not None and row[width] in place:
             number, status, reference_run, detectable = row[width:]
             level_ns = times.get((reference_run, *row[:width]))
-            own.append(NightLevel(place[number], status, level_ns, detectable))
+            own.append(NightLevel(place[number], status, level_ns, number_of(detectable)))
     return found
 
 

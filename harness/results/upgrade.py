@@ -15,24 +15,43 @@ if TYPE_CHECKING:
 MIGRATIONS_DIR = Path(__file__).resolve().parent / "migrations"
 
 
-def revision_of(connection: Connection, path: Path) -> str | None:
+#: tables of every results store, whatever its schema
+_OURS = {"run", "cell", "planned_cell"}
+
+
+def revision_of(connection: Connection, where: str) -> str | None:
     """The store's revision; None for a database with no table yet.
 
     Raises:
         CorruptStoreError: the database holds something else than a results store.
     """
-    tables = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = _tables(connection)
     if not tables:
         return None
-    if "alembic_version" in tables:
+    if "alembic_version" in tables and (connection.dialect.name == "sqlite" or tables >= _OURS):
         row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchone()
         if row:
             return str(row[0])
+    if connection.dialect.name == "postgresql":
+        raise CorruptStoreError(
+            "this database holds something else than a results store",
+            where=where,
+            hint="make one of its own (`createdb harness`), or name a schema: ?options=-csearch_path%3Dharness",
+        )
     raise CorruptStoreError(
         "this SQLite database is not a results store",
-        where=str(path),
+        where=where,
         hint="move it away, or give another folder with --results",
     )
+
+
+def _tables(connection: Connection) -> set[str]:
+    """The tables of the database; in PostgreSQL those of the schema that new tables go to."""
+    if connection.dialect.name == "postgresql":
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+    else:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    return {str(row[0]) for row in connection.exec_driver_sql(query)}
 
 
 def script_directory():
@@ -51,7 +70,7 @@ def _config(connection: Connection | None = None):
     return config
 
 
-def check_known(revision: str, path: Path) -> None:
+def check_known(revision: str, where: str) -> None:
     """Refuses a store that a later harness made.
 
     Raises:
@@ -61,7 +80,7 @@ def check_known(revision: str, path: Path) -> None:
     if revision not in known:
         raise UserInputError(
             f"this results store was made by a newer harness (schema {revision}, this one knows up to {HEAD_REVISION})",
-            where=str(path),
+            where=where,
             hint="upgrade the harness, or give another folder with --results",
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.judge.again import JudgedAgain, judge_again
-from harness.results.objects import ObjectStore
+from harness.results.objects import open_objects
 from harness.results.running import only_one, settled
 from harness.results.store import OPEN_STATES, Store
 from harness.session.conclude import conclude_killed
@@ -62,7 +62,7 @@ def judge_run(
             # Not resumed meanwhile: its cells would be measured and judged at once.
             open_things.enter_context(only_one(results, info.run))
             store = open_things.enter_context(Store.open(results))
-        cells = tuple(judge_again(store.cells(run=info.run), ObjectStore(results)))
+        cells = tuple(judge_again(store.cells(run=info.run), open_objects(results)))
         damaged = tuple(store.damaged)
         judged = RunJudgedAgain(run=info.run, cells=cells, damaged=damaged)
         if not write:

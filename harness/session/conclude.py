@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.core.errors import HarnessError, UserInputError
-from harness.results.objects import ObjectStore
 from harness.results.running import is_running, only_one
 from harness.results.store import OPEN_STATES, Store
 
@@ -17,7 +16,7 @@ def add_cross_findings(store: Store, run: str) -> None:
     from harness.judge.across import with_cross_findings
 
     before = store.cells(run=run)
-    for old, new in zip(before, with_cross_findings(before, ObjectStore(store.results_dir).get_arrays), strict=True):
+    for old, new in zip(before, with_cross_findings(before, store.objects.get_arrays), strict=True):
         if new.findings != old.findings:
             store.add_cell(new)
 

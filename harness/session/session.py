@@ -17,7 +17,7 @@ from harness.core.errors import ExitCode, UserInputError
 from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id, run_dir
-from harness.results.objects import ObjectStore
+from harness.results.objects import open_objects
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
@@ -113,7 +113,7 @@ def run_session(
         execution = Execution(
             run=info.run,
             store=store,
-            finish=finisher(ObjectStore(results)),
+            finish=finisher(open_objects(results)),
             watcher=watcher or Watcher(),
             devices_dir=options.devices_dir,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.results.history import History
-from harness.results.objects import ObjectStore
+from harness.results.objects import open_objects
 from harness.results.record import CellKey, CellRecord
 from harness.results.store import Store
 from harness.verdict.pair import compare_runs
@@ -37,7 +37,7 @@ class Baseline:
     def verdicts(self, record: CellRecord) -> list[Verdict]:
         """What became of a cell since the baseline; a cell that it does not have is `first`."""
         before = [self.records[record.key]] if record.key in self.records else []
-        return by_urgency(compare_runs(before, [record], ObjectStore(self.results)).verdicts)
+        return by_urgency(compare_runs(before, [record], open_objects(self.results)).verdicts)
 
     def properties(self, verdicts: list[Verdict]) -> dict[str, str]:
         """JUnit properties: the verdict on each quantity that is not simply the same, what could have been seen, the command."""

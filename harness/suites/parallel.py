@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import HarnessError
 from harness.core.paths import results_dir
 from harness.results.layout import STORE_NAME, ensure_writable, new_run_id, store_path
+from harness.results.place import place_of
 from harness.results.record import RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
@@ -66,7 +67,7 @@ class SharedRun:
         """Closes the run and exports its tables, after all workers; nothing where no worker began it."""
         folder = results_dir(results)
         with self._lock:
-            if not store_path(folder).is_file():
+            if not place_of(folder).shared and not store_path(folder).is_file():
                 return
             with Store.open(folder) as store:
                 if self.run in {info.run for info in store.runs()}:

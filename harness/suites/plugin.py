@@ -65,12 +65,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a run, or a name of `harness baseline`: cells that got worse since then fail",
     )
     group.addoption("--results", metavar="DIR", help="where runs land ($HARNESS_RESULTS_DIR, ./results)")
+    group.addoption("--store", metavar="URL", help="records in a shared PostgreSQL database ($HARNESS_STORE)")
+    group.addoption("--objects", metavar="DIR", help="outputs, samples and models in this folder ($HARNESS_OBJECTS)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _choose_place(config)
     config.addinivalue_line(
         "markers", "cell(expectation): a cell of a suite, with its expected outcome if there is one"
     )
+
+
+def _choose_place(config: pytest.Config) -> None:
+    """Takes `--store` and `--objects` for this process and the workers that it starts.
+
+    Raises:
+        pytest.UsageError: no URL of a database, or one with a password.
+    """
+    url, objects = config.getoption("--store"), config.getoption("--objects")
+    if url or objects:
+        from harness.core.errors import HarnessError
+        from harness.results.place import choose_objects, choose_store
+
+        try:
+            if url:
+                choose_store(url)
+            if objects:
+                choose_objects(objects)
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

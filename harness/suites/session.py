@@ -15,7 +15,7 @@ from harness.core.paths import results_dir
 from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.layout import new_run_id
-from harness.results.objects import ObjectStore
+from harness.results.objects import open_objects
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
@@ -260,7 +260,7 @@ class SuiteSession:
         execution = Execution(
             run=info.run,
             store=store,
-            finish=finisher(ObjectStore(self.results)),
+            finish=finisher(open_objects(self.results)),
             devices_dir=self.options.devices_dir,
         )
         budget = Budget(total_s=self.options.budget_s, cells=self._cells_here(share.workers))

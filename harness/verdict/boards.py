@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -46,9 +47,12 @@ class Controls:
         numbers = tuple(sorted({row.number for row in usable}))
         values = np.full((len(names), len(numbers)), np.nan)
         now = np.full(len(names), np.nan)
+        sessions: dict[tuple[str, int], list[float]] = {}
+        for row in usable:
+            sessions.setdefault((row.name, row.number), []).append(row.median_ns)
         for i, name in enumerate(names):
             for j, number in enumerate(numbers):
-                values[i, j] = _value([r.median_ns for r in usable if r.number == number and r.name == name])
+                values[i, j] = _value(sessions.get((name, number), []))
             now[i] = _value([r.median_ns for r in tonight if r.name == name])
         return Controls(
             device=device, values=values, numbers=numbers, tonight=now, new_epoch=bool(past) and not numbers
@@ -98,4 +102,4 @@ def _plain(device: str, shift: Shift, reason: str) -> BoardVerdict:
 
 def _value(medians_ns: list[float]) -> float:
     usable = [math.log(ns) for ns in medians_ns if ns > 0 and math.isfinite(ns)]
-    return float(np.median(usable)) if usable else math.nan
+    return statistics.median(usable) if usable else math.nan

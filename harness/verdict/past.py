@@ -7,13 +7,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.results.history import EVERY, ControlRow, History, Level, Night, TimeRow, VerdictRow
+from harness.results.history import EVERY, ControlRow, History, Level, Night, VerdictRow
 from harness.results.record import CellKey, CellRecord
+from harness.results.times import TimeRow
 from harness.verdict.quantities import QUANTITIES
 from harness.verdict.screen import REFERENCE_NIGHTS
 
 #: the quantity of a verdict on the cell as a whole
 CELL = "cell"
+#: verdicts on a time that leave it in the reference: it was no worse, and whoever doubted it was answered
+USUAL = ("same", "better", "first", "new level")
 #: nights that are looked at for a record of a cell whose first night was never judged
 _OLDEST = 5
 
@@ -91,12 +94,12 @@ class _Event:
     number: int
 
 
-def load_past(history: History, series: str, run: str, cells: Iterable[CellKey]) -> Past:
+def load_past(history: History, series: str, run: str | None, cells: Iterable[CellKey]) -> Past:
     """The past of a night, from the store alone.
 
     Args:
-        run: tonight's.
-        cells: those that ran tonight.
+        run: tonight's; None: of a night that has not begun.
+        cells: those that ran tonight, or will.
     """
     nights = history.nights(series, before=run)
     keys = set(cells)
@@ -241,7 +244,7 @@ def _times(
     }
     if not starts:
         return {}
-    rows = history.times(series, since=min(starts.values()), before=before)
+    rows = history.times(series, starts, before=before, usual=USUAL, most=REFERENCE_NIGHTS)
     found = {}
     for key, own in rows.items():
         level = starts.get(key)
@@ -268,7 +271,7 @@ def times_of(rows: Sequence[TimeRow], level: int) -> Times:
         if len(nights) == REFERENCE_NIGHTS:
             break
         # Nights that were worse, or that nobody could confirm, are no part of the level.
-        usual = row.status in ("same", "better", "first", "new level") or row.number == level or row.restart
+        usual = row.status in USUAL or row.number == level or row.restart
         if not usual or row.sessions_ns is None:
             continue
         sessions = tuple(math.log(ns) for ns in json.loads(row.sessions_ns) if ns and ns > 0)
@@ -288,3 +291,40 @@ def times_of(rows: Sequence[TimeRow], level: int) -> Times:
         unconfirmed=unconfirmed,
         newest_epoch=next((row.epoch for row in reversed(rows) if row.sessions_ns is not None), None),
     )
+
+
+def needed_records(history: History, series: str, cells: Iterable[CellKey]) -> dict[tuple[str, CellKey], str]:
+    """The records that judging the next night of a series needs, however old they are: (run, cell) -> for what.
+
+    Args:
+        cells: of the series, also those that have not run for long.
+    """
+    nights, keys = history.nights(series), set(cells)
+    numbers = {night.run: night.number for night in nights}
+    marks = history.verdicts(series, statuses=("first", "better", "new level", "worse", "vanished"))
+    levels = [level for level in history.levels() if level.run in numbers]
+    events = _events(marks, levels)
+    wanted, _ = _references(events, keys)
+    needed = {(run, key): "a level" for key, run in wanted}
+    told = {key for key, _ in events}
+    needed |= {(record.run, key): "a level" for key, record in _oldest(history, nights, keys - told).items()}
+    for (key, _), row in _opened(marks, levels).items():
+        runs = {row.run, _text(row.data.get("since")), _text(row.data.get("reference"))} - {None}
+        needed |= {(str(run), key): "an open regression" for run in runs}
+    return needed
+
+
+def needed_times(history: History, series: str, cells: Iterable[CellKey]) -> set[tuple[str, CellKey]]:
+    """The nights of which the next one needs a cell's time, however old they are: (run, cell)."""
+    nights = history.nights(series)
+    if not nights:
+        return set()
+    numbers = {night.run: night.number for night in nights}
+    past = load_past(history, series, None, cells)
+    starts = {key: numbers[record.run] for (key, name), record in past.references.items() if name == "latency"}
+    rows = history.times(series, starts, before=nights[-1].number + 1, usual=USUAL, most=REFERENCE_NIGHTS)
+    return {(row.run, key) for key, own in rows.items() for row in own}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -97,6 +97,7 @@ def lab(tmp_path, monkeypatch):
         key = key_of(prepared, "host-litert", "cpu")
         night = Night(options=OPTIONS, results=results, night=NightOptions(**options))
         night._models = {("w", prepared.recipe, 0): prepared}
+        night._cells = (key,)
         night.before()
         with Store.open(results) as store:
             name = f"r{count:02d}"
@@ -218,3 +219,45 @@ def test_the_series_of_a_plan_does_not_depend_on_time_and_place():
         replace(OPTIONS, workloads=("/b/m.tflite",))
     )
     assert night_module.CONFIRM_SHARE <= 0.1 and len(LABELS) == 300
+
+
+def test_a_night_whose_server_is_gone_is_judged_by_the_past_as_it_was(lab, breakable, monkeypatch):
+    from harness.results import shared
+
+    monkeypatch.setenv("HARNESS_STORE", breakable.new_database())
+    for _ in range(2):
+        lab(controls=False)
+
+    real = execute
+
+    def execute_and_lose(jobs, execution):
+        real(jobs, execution)
+        breakable.stop()
+
+    monkeypatch.setattr("tests.nightly.test_night.execute", execute_and_lose)
+    done = lab(controls=False)
+    assert not done.judgement.first and done.judgement.nights == 2 and done.exit_code == 0
+    assert [text for text in shared.lost_stores() if "does not answer" in text]
+    shared._OPEN.popitem()[1]._held.close()  # as the end of the process does
+    breakable.start()
+    with Store.open(lab.results) as store:
+        history = History(store)
+        nights = history.nights(done.judgement.series)
+        assert [night.run for night in nights] == ["r01", "r02", "r03"]
+        assert store.cells(run="r03") == list(done.result.records)
+        assert history.verdicts(done.judgement.series, run="r03") != []
+    shared._OPEN.clear()
+
+
+def test_the_agent_that_a_board_ran_is_kept(tmp_path):
+    from harness.links.bootstrap import agent_source
+    from harness.nightly.night import _keep_agent
+    from tests.support.nights import RUNTIME, record
+
+    agent = agent_source()
+    with Store.open(tmp_path) as store:
+        history = History(store)
+        _keep_agent(history, [record(fingerprint=replace(RUNTIME, agent_sha256="0" * 64))])
+        assert history.artifact(agent.sha256) is None
+        _keep_agent(history, [record(fingerprint=replace(RUNTIME, agent_sha256=agent.sha256))])
+        assert history.artifact(agent.sha256) == agent.agent

@@ -62,6 +62,18 @@ def test_one_damaged_record_costs_that_record_and_is_counted(results, statement)
     assert "record damaged" in markdown(report)
 
 
+def test_damage_is_looked_for_among_the_newest_records_and_a_check_finds_all(results):
+    sql(results, DAMAGES["a text cut short"])
+    (found,) = overview(results, checked=49)
+    assert (found.damaged, found.cells) == (0, 50)
+    checked = CliRunner().invoke(
+        cli, ["results", "check", "--records-only", "--results", str(results)], standalone_mode=False
+    )
+    assert "49 records are whole" in checked.output and "1 are not" in checked.output
+    assert "does not match its checksum" in checked.output and isinstance(checked.return_value, int | None)
+    assert CliRunner().invoke(cli, ["results", "check", "--results", str(results)]).exit_code == 1
+
+
 def test_a_row_that_names_another_cell_is_damaged(results):
     sql(results, "UPDATE cell SET recipe = 'ptq-int16x8-io' WHERE id = 1")
     with Store.open(results, create=False) as store:

@@ -66,7 +66,7 @@ def test_a_row_that_changed_on_the_disk_costs_that_record(store):
     other = make_key("mnist-cnn", "ptq-float32", "host-litert", "cpu")
     store.add_cell(ok_record(KEY, MNIST["ptq-int8-io"]))
     store.add_cell(ok_record(other, MNIST["ptq-float32"]))
-    _sql(store, "UPDATE cell SET record = replace(record, '0.9577', '0.9977') WHERE recipe = 'ptq-int8-io'")
+    _sql(store, "UPDATE cell SET record = replace(record, '1900000', '1900001') WHERE recipe = 'ptq-int8-io'")
     assert [r.key for r in store.cells()] == [other]
     assert "ptq-int8-io/host-litert/cpu seed 0" in store.damaged[0] and "does not match" in store.damaged[0]
     assert store.pending(RUN) == [KEY]

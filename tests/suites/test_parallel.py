@@ -97,3 +97,13 @@ def test_a_budget_is_shared_by_the_cells_that_one_worker_may_have():
     assert cells_of_busiest(["a", "b", "c", "d", "e"], workers=2) == 3
     assert cells_of_busiest(["a"] * 4, workers=1) == 4
     assert cells_of_busiest([], workers=2) == 0
+
+
+def test_workers_and_their_controller_share_a_server_too(suite, boards, shared):  # noqa: F811
+    result = suite(*boards, "--budget", "2s")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "4 passed" in result.stdout and result.stdout.count("tables in") == 1
+    assert not (suite.results / "store.sqlite").exists() and "s3cret" not in result.stdout + result.stderr
+    with Store.open(suite.results, create=False) as store:
+        (run,) = store.runs()
+        assert run.state == "finished" and len(store.cells(run=run.run)) == 4

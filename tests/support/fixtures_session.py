@@ -49,6 +49,8 @@ def session_cache(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE_DIR", str(own))
         patch.setenv("HARNESS_AGENT_DIR", str(own / "agent"))
+        for name in ("HARNESS_STORE", "HARNESS_OBJECTS"):  # the user's own store is no place for tests
+            patch.delenv(name, raising=False)
         yield own
 
 

@@ -84,7 +84,7 @@ class Nights:
     def __post_init__(self) -> None:
         self.store = Store.open(self.results)
         self.history = History(self.store)
-        self.objects = ObjectStore(self.results)
+        self.objects = self.store.objects
 
     def run(
         self,

@@ -21,7 +21,7 @@ from harness.reports.verdicts.export import JSON_NAME as VERDICT_JSON
 from harness.reports.verdicts.export import MARKDOWN_NAME as VERDICT_MARKDOWN
 from harness.reports.verdicts.words import boards, detectable, groups, headline, title_of
 from harness.results.history import History, Level
-from harness.results.objects import ObjectStore
+from harness.results.objects import open_objects
 from harness.results.record import OUTCOMES, CellKey, CellRecord
 from harness.results.store import Store
 from harness.results.trends import TREND_NIGHTS, Trends, load_trends
@@ -119,7 +119,7 @@ def content_of(
     cells = sorted(by_urgency(every)[:MAX_CELLS], key=lambda cell: cell.number)
     number_of = {cell.stored.key: cell.number for cell in cells}
     trends, levels = _history(history, report, cells)
-    objects, graphs = ObjectStore(results_dir), Graphs()
+    objects, graphs = open_objects(results_dir), Graphs()
     data_cells = [
         cell_json(
             cell,
