@@ -83,7 +83,7 @@ def main() -> int:
                 stats = session.stats()
         lost = process.stdout.read().strip()
     print(
-        f"{options.baud} baud, {options.latency_us} us for each answer, {options.kib} KiB, median of {options.rounds} [all]"
+        f"{options.baud} baud, {options.latency_us} µs for each answer, {options.kib} KiB, median of {options.rounds} [all]"
     )
     for name, values in shares.items():
         each = " ".join(f"{value:.1%}" for value in values)

@@ -150,8 +150,8 @@ def report(rows, options: argparse.Namespace) -> int:
         f"<= 1.10x or +0.15 s: {'met' if fast else 'MISSED'}"
     )
     print(
-        f"{'median latency':34}{reported_us:>9.2f} us{timed_us:>9.2f} us{reported_us / timed_us:>8.3f}"
-        f"{reported_us - timed_us:>+10.2f} us  within 2 % or 0.5 us: {'met' if true else 'MISSED'}"
+        f"{'median latency':34}{reported_us:>9.2f} µs{timed_us:>9.2f} µs{reported_us / timed_us:>8.3f}"
+        f"{reported_us - timed_us:>+10.2f} µs  within 2 % or 0.5 µs: {'met' if true else 'MISSED'}"
     )
     return 0 if fast and true else 1
 

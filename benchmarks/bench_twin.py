@@ -242,7 +242,7 @@ def report(backend: str, sides: list[Side], limit_s: float) -> bool:
             verdict = f"; target <= {limit_s} s: {'met' if met else 'MISSED'}"
         print(
             f"{backend}, {one.started}: overhead {typical_s:.3f} s ({min(overhead):.3f} to {max(overhead):.3f})"
-            f", median latency {statistics.median(medians) / 1e3:.0f} us, spread {spread(medians):.1%}{verdict}"
+            f", median latency {statistics.median(medians) / 1e3:.0f} µs, spread {spread(medians):.1%}{verdict}"
         )
     return met
 

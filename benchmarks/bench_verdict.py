@@ -243,7 +243,7 @@ def print_outcome(outcome: Outcome) -> None:
         print(
             f"exact: {exact.alarms} alarms in {exact.unchanged} unchanged pairs, {exact.missed} of {exact.planted} changes missed"
         )
-    print(f"screen: {outcome.screen_us:.1f} us a cell")
+    print(f"screen: {outcome.screen_us:.1f} µs a cell")
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ Boards know nothing of training; they get files, and give raw numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -121,6 +121,12 @@ class Deadlines:
     first_invoke_s: float = 120.0
     evaluate_s: float = 900.0
     bench_s: float = 120.0
+
+    def of_one_inference(self, limit_s: float | None) -> Deadlines:
+        """The same with another limit for the first invoke, and no shorter one for all samples; None: as they are."""
+        if limit_s is None:
+            return self
+        return replace(self, first_invoke_s=limit_s, evaluate_s=max(self.evaluate_s, limit_s))
 
 
 @dataclass(frozen=True, kw_only=True)

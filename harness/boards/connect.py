@@ -27,6 +27,16 @@ def require_address(profile: Profile) -> None:
     kind_of(profile).require_address(profile)
 
 
+def install_runtime(profile: Profile, *, progress: TextProgress | None = None) -> None:
+    """Installs the runtime of a device that is this machine; of others, nothing.
+
+    Raises:
+        UserInputError: there is no such release.
+        MissingPartError: it cannot be had now.
+    """
+    kind_of(profile).install_runtime(profile, progress=progress)
+
+
 def connect(profile: Profile, *, progress: TextProgress | None = None) -> Board:
     """The board of a profile, ready for its `connect()`. Makes the runtime's environment on this machine where the
     profile asks for one (about 20 s the first time; `progress` is told).

@@ -149,6 +149,18 @@ class BoardKind(ABC, Generic[P]):
             "emulated twins of boards with Linux, such as imx8mp@qemu",
         )
 
+    def install_runtime(self, profile: P, *, progress: TextProgress | None = None) -> None:
+        """Installs on this machine the runtime that the device runs with, where it does.
+
+        Args:
+            progress: told what is going on.
+
+        Raises:
+            UserInputError: there is no such release.
+            MissingPartError: it cannot be had on this machine now.
+        """
+        return None
+
     # ---------------------------------------------------------------------------------------------- the board
 
     @abstractmethod

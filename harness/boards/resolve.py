@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def get_profile(name: str, devices_option: DevicesOption = None, emulated: bool 
     base, at, suffix = device.partition("@")
     files = _profile_files(devices_option)
     if base not in files:
+        _refuse_pattern(name, files)
         _explain_near_miss(base, devices_option)
         raise unknown_name("device", name, files)
     profile = _load(base, files[base], devices_option)
@@ -189,6 +191,19 @@ def _apply_local(name: str, located: LocatedData, devices_option: DevicesOption)
             raise UserInputError("a device's name cannot be overridden", where=str(entry.keys[("name",)]))
         overlay(located, entry)
         return
+
+
+def _refuse_pattern(name: str, known: Iterable[str]) -> None:
+    """Boards are named one by one: a pattern would take in those of other people, or such as are not there."""
+    if not any(sign in name for sign in "*?["):
+        return
+    matching = sorted(device for device in known if fnmatch.fnmatchcase(device, name))
+    shown = matching or sorted(known)
+    raise UserInputError(
+        f"'{name}' is a pattern, and devices are named one by one",
+        hint=f"{'it matches' if matching else 'nothing matches it; known are'} {', '.join(shown)}: repeat --device for each, "
+        f"as in {' '.join(f'--device {device}' for device in shown[:2])}",
+    )
 
 
 def _explain_near_miss(name: str, devices_option: DevicesOption) -> None:

@@ -11,6 +11,7 @@ import click
 
 from harness.cli.audit_side import Audited
 from harness.cli.options import data_options, metric_option
+from harness.cli.targets import Target
 
 if TYPE_CHECKING:
     from harness.variants.artifact import Artifact
@@ -30,9 +31,7 @@ _MODEL_SUFFIXES = (".tflite", ".keras", ".h5", ".hdf5")
 @click.option("--findings-only", is_flag=True, help="Leave out the tables.")
 @click.option("--all-findings", is_flag=True, help="Also findings of severity info, not only their number.")
 @click.option("--full", is_flag=True, help="Every table of every model, one after the other, instead of side by side.")
-@click.option(
-    "--json", "json_file", type=click.Path(), help="Also write the audits as JSON to this file (`-`: stdout)."
-)
+@click.option("--json", "json_file", type=Target(), help="Also write the audits as JSON to this file (`-`: stdout).")
 def command(targets, recipe_name, data_dir, data, metric, seed, findings_only, all_findings, full, json_file) -> int:
     """Explain what a model's quantization really is.
 

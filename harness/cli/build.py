@@ -10,6 +10,7 @@ import click
 
 from harness.cli.options import data_options, deadline_option, metric_option
 from harness.cli.out import echo
+from harness.cli.targets import Target
 
 if TYPE_CHECKING:
     from harness.variants.build.build import BuildOutcome, BuildRequest
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
 @metric_option
 @click.option("--cache-dir", type=click.Path(), help="Where built models live. Default: $HARNESS_CACHE_DIR or yours.")
 @click.option("--quota", help="Keep the cache below this size, such as 2G. Default: $HARNESS_CACHE_QUOTA or 4G.")
-@click.option("--bundle", type=click.Path(), help="Pack models, samples and reference outputs into this folder.")
-@click.option(
-    "--json", "json_file", type=click.Path(), help="Also write the result as JSON to this file (- is stdout)."
-)
+@click.option("--bundle", type=Target("folder"), help="Pack models, samples and reference outputs into this folder.")
+@click.option("--json", "json_file", type=Target(), help="Also write the result as JSON to this file (- is stdout).")
 @click.option(
     "--list", "list_only", is_flag=True, help="Say what each recipe is and whether it is built; build nothing."
 )
@@ -76,7 +75,7 @@ def command(
         return _clean(quota)
     from harness.run.budget import parse_duration
 
-    deadline_s = parse_duration(deadline) if deadline else None
+    deadline_s = parse_duration(deadline, "--deadline") if deadline else None
     requests = make_requests(names, recipes, range(seeds), data_dir, data, metric)
     if list_only:
         return _list(requests)

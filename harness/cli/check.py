@@ -10,6 +10,7 @@ import click
 
 from harness.cli.options import data_options, metric_option
 from harness.cli.out import echo
+from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class _Model:
 @click.command("check")
 @click.argument("targets", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
-@click.option("--backend", "backends", multiple=True, help="Only these backends of the devices.")
+@click.option("--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable.")
 @click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices.")
 @click.option("--runtime", metavar="NAME==VERSION", help="The board's runtime, where its profile names no version.")
 @click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")
@@ -41,7 +42,7 @@ class _Model:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the training.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a model is not expected to load, to be right or to fit.")
 @click.option(
-    "--json", "json_file", type=click.Path(), help="Also write the predictions as JSON to this file (- is stdout)."
+    "--json", "json_file", type=Target(), help="Also write the predictions as JSON to this file (- is stdout)."
 )
 def command(
     targets, devices, backends, emulated, runtime, devices_dir, data_dir, data, metric, seed, strict, json_file

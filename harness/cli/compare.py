@@ -6,6 +6,7 @@ import click
 
 from harness.cli.options import results_options
 from harness.cli.out import echo
+from harness.cli.targets import Target
 
 FORMATS = ("console", "markdown", "junit", "json")
 
@@ -18,7 +19,7 @@ FORMATS = ("console", "markdown", "junit", "json")
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="console", show_default=True, help="What to print."
 )
-@click.option("--output", type=click.Path(), help="Write it to this file instead of stdout.")
+@click.option("--output", type=Target(), help="Write it to this file instead of stdout.")
 def command(
     run_a: str, run_b: str, results: str | None, cells: tuple[str, ...], format_: str, output: str | None
 ) -> int:
@@ -82,6 +83,6 @@ def _write(text: str, output: str | None) -> None:
     from harness.core.files import write_bytes_atomic
     from harness.results.faults import storage_faults
 
-    with storage_faults(Path(output)):
+    with storage_faults(Path(output), option="--output"):
         write_bytes_atomic(Path(output), f"{text}\n".encode())
     echo(f"written: {output}", err=True)

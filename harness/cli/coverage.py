@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.targets import Target
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first.")
 @click.option("--emulated", is_flag=True, help="Use the device's emulated twin.")
-@click.option(
-    "--json", "json_file", type=click.Path(), help="Also write the tables as JSON to this file (- is stdout)."
-)
+@click.option("--json", "json_file", type=Target(), help="Also write the tables as JSON to this file (- is stdout).")
 def coverage_command(name: str, devices_dir: str | None, emulated: bool, json_file: str | None) -> int:
     """Which operators the delegates of a device take, and when they refuse one that they have.
 

@@ -11,6 +11,7 @@ from harness.cli.coverage import coverage_command
 from harness.cli.devices_report import report_command
 from harness.cli.firmware import firmware_command
 from harness.cli.out import echo
+from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ command.add_command(report_command)
 
 @command.command("list")
 @_DEVICES_DIR
-@click.option("--json", "json_file", type=click.Path(), help="Also write the list as JSON to this file (- is stdout).")
+@click.option("--json", "json_file", type=Target(), help="Also write the list as JSON to this file (- is stdout).")
 def list_command(devices_dir: str | None, json_file: str | None) -> int:
     """Every device that can be found, and whether it can be tried."""
     from harness.boards.resolve import list_profiles
@@ -98,7 +99,9 @@ def enroll_command(
 @click.option("--python", default="python3", show_default=True, help="The interpreter on the board to use.")
 @click.option("--fingerprint", help="The host key's fingerprint (SHA256:...), for use without a terminal.")
 @click.option("--jump-fingerprint", help="The same for the jump host.")
-@click.option("--write", "folder", type=click.Path(), help="Folder for the profile. Default: ./devices, else yours.")
+@click.option(
+    "--write", "folder", type=Target("folder"), help="Folder for the profile. Default: ./devices, else yours."
+)
 @click.option("--force", is_flag=True, help="Replace a profile of that name.")
 def add_command(address: str, name: str | None, keys: tuple[str, ...], jump: str | None, **options) -> int:
     """Look at a board over SSH and write its profile: Python, runtime, cores and delegates that are really there."""

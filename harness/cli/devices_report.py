@@ -8,11 +8,12 @@ import click
 
 from harness.cli.options import results_options
 from harness.cli.out import echo
+from harness.cli.targets import Target
 
 
 @click.command("report")
 @click.argument("name")
-@click.option("--output", type=click.Path(path_type=Path), help="The file to write. Default: ./NAME-report.zip.")
+@click.option("--output", type=Target(), help="The file to write. Default: ./NAME-report.zip.")
 @results_options
 @click.option("--records", default=50, show_default=True, type=click.IntRange(min=0), help="So many of the newest.")
 @click.option("--no-connect", is_flag=True, help="Leave the board alone: only what is known here.")
@@ -20,7 +21,7 @@ from harness.cli.out import echo
 @click.option("--emulated", is_flag=True, help="Report on the device's emulated twin.")
 def report_command(
     name: str,
-    output: Path | None,
+    output: str | None,
     results: str | None,
     records: int,
     no_connect: bool,
@@ -39,7 +40,7 @@ def report_command(
     from harness.core.paths import results_dir
 
     profile = get_profile(name, devices_dir, emulated=emulated)
-    path = (output or Path(f"{profile.name}-report.zip")).expanduser()
+    path = Path(output or f"{profile.name}-report.zip")
     require_free(path)
     report = collect(
         profile,

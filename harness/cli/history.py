@@ -100,7 +100,7 @@ def _print(name: str, dataset: str, series: str, rows: list[dict[str, Any]]) -> 
     console = make_console()
     echo(f"{name}, dataset {dataset[:12]}, series {series}: {len(rows)} nights")
     table = Table(box=None, pad_edge=False)
-    for head in ("run", "outcome", "score", "latency", "sees", "what was said"):
+    for head in ("run", "outcome", "score", "latency", "smallest change of it seen", "what was said"):
         table.add_column(head)
     for row in rows:
         seen = f"{row['detectable']:.1%}" if row["detectable"] is not None else ""

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import data_options, metric_option, run_options, runtime_option, tolerance_option
+from harness.cli.options import (
+    data_options,
+    inference_deadline_option,
+    metric_option,
+    run_options,
+    runtime_option,
+    tolerance_option,
+)
 
 
 @click.command("measure")
 @click.argument("model", type=click.Path())
 @click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
-@click.option("--backend", "backends", multiple=True, help="Only these backends of the devices.")
+@click.option("--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable.")
 @run_options
 @runtime_option
 @data_options
 @metric_option
 @tolerance_option
+@inference_deadline_option
 def command(
     model,
     devices,
@@ -31,6 +39,7 @@ def command(
     data,
     metric,
     tolerances,
+    deadline,
 ) -> int:
     """Measure one finished .tflite on a device.
 
@@ -54,13 +63,14 @@ def command(
         backends=backends,
         runtimes=runtimes,
         samples=parse_samples(samples),
-        budget_s=parse_duration(budget) if budget else None,
+        budget_s=parse_duration(budget, "--budget") if budget else None,
         emulated=emulated,
         data_dir=data_dir,
         data=data,
         metric=metric,
         devices_dir=devices_dir,
         tolerances=tolerances,
+        deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
     )
     plan = measure_plan(options, RANDOM_SAMPLES)
     return run_and_report(options, results_dir(results), plan=plan, json_file=json_file).exit_code

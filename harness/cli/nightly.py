@@ -30,7 +30,9 @@ _BUDGET, _EMULATED_BUDGET = "6m", "15m"
 )
 @click.option("--no-confirm", is_flag=True, help="Do not ask the boards again about suspects; they stay suspects.")
 @click.option(
-    "--confirm-budget", metavar="DURATION", help="Time for suspects. Default: a tenth of --budget, at least a minute."
+    "--confirm-budget",
+    metavar="DURATION",
+    help="Time for suspects, such as 5m. Default: a tenth of --budget, at least a minute.",
 )
 @click.option(
     "--no-controls", is_flag=True, help="Run no control cells: a board's change is then held against its cells."
@@ -95,7 +97,7 @@ def command(
         devices=devices,
         backends=backends,
         samples=parse_samples(samples),
-        budget_s=parse_duration(budget or (_EMULATED_BUDGET if emulated else _BUDGET)),
+        budget_s=parse_duration(budget or (_EMULATED_BUDGET if emulated else _BUDGET), "--budget"),
         data_dir=data_dir,
         data=data,
         devices_dir=devices_dir,
@@ -106,7 +108,7 @@ def command(
     night = NightOptions(
         series=series,
         confirm=not no_confirm,
-        confirm_s=None if confirm_budget is None else parse_duration(confirm_budget),
+        confirm_s=None if confirm_budget is None else parse_duration(confirm_budget, "--confirm-budget"),
         controls=not no_controls,
         new_only=new_only,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.targets import Target
+
 
 def data_options(function):
     """`--data-dir` and `--data`: where samples come from."""
@@ -35,16 +37,18 @@ def matrix_options(function):
                 "--workload",
                 "workloads",
                 multiple=True,
-                help="A workload, or your own .keras/.h5/SavedModel/.tflite. Default: the published three.",
+                help="A workload, or your own .keras/.h5/SavedModel/.tflite; repeatable. Default: the published three.",
             ),
             click.option(
                 "--recipe",
                 "recipes",
                 multiple=True,
-                help="A recipe, a glob, `core` or `all`. Default: core.",
+                help="A recipe, a glob, `core` or `all`; repeatable. Default: core.",
             ),
-            click.option("--device", "devices", multiple=True, help="A device profile."),
-            click.option("--backend", "backends", multiple=True, help="Only these backends of the devices."),
+            click.option("--device", "devices", multiple=True, help="A device profile; repeatable."),
+            click.option(
+                "--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable."
+            ),
         )
     ):
         function = decorator(function)
@@ -118,12 +122,15 @@ def run_options(function):
                 help="Samples per cell: a number (stratified) or `all`. Default: as the device's profile says.",
             ),
             click.option(
-                "--budget", default=None, help="Time for the whole command, such as 8m: shrinks samples, never cells."
+                "--budget",
+                default=None,
+                metavar="DURATION",
+                help="Time for the whole command, such as 90s, 8m or 1h30m: shrinks samples, never cells.",
             ),
             click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices."),
             click.option("--devices-dir", type=click.Path(), help="A folder with device profiles, searched first."),
             results_options,
-            click.option("--json", "json_file", type=click.Path(), help="Also write the cells as JSON to this file."),
+            click.option("--json", "json_file", type=Target(), help="Also write the cells as JSON to this file."),
         )
     ):
         function = decorator(function)
@@ -131,11 +138,22 @@ def run_options(function):
 
 
 def deadline_option(function):
-    """`--deadline DURATION`: when a build step counts as hung."""
+    """`--deadline DURATION`: when a build step or an inference counts as hung."""
     return click.option(
         "--deadline",
         metavar="DURATION",
-        help="How long a conversion, or a training without progress, may take (loading: a fifth of it). Default: 10m.",
+        help="How long a conversion, a training without progress, or one inference may take (loading: a fifth of it). "
+        "Default: 10m; for an inference 2m. On a device it never shortens what the profile allows.",
+    )(function)
+
+
+def inference_deadline_option(function):
+    """`--deadline DURATION` where nothing is built: when an inference counts as one that never ends."""
+    return click.option(
+        "--deadline",
+        metavar="DURATION",
+        help="How long one inference may take, such as 10s: what takes longer counts as hung. Default: 2m, on a device as its "
+        "profile says.",
     )(function)
 
 

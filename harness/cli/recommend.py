@@ -9,10 +9,11 @@ import click
 
 from harness.cli.options import results_options
 from harness.cli.out import echo
+from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from harness.reports.answer.answer import Answer
+    from harness.reports.answer.answer import Answer, NotRun, Place
     from harness.reports.answer.limits import Limits
     from harness.results.objects import ObjectStore
     from harness.results.record import CellRecord, RunInfo
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
 
 @click.command("recommend")
 @click.argument("run", default="latest")
-@click.option("--device", "devices", multiple=True, help="Only these devices; names or globs. Default: all of the run.")
-@click.option("--workload", "workloads", multiple=True, help="Only these workloads; names or globs.")
-@click.option("--backend", "backends", multiple=True, help="Only these backends; names or globs.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    help="Only these devices; names or globs, repeatable. Default: all of the run.",
+)
+@click.option("--workload", "workloads", multiple=True, help="Only these workloads; names or globs, repeatable.")
+@click.option("--backend", "backends", multiple=True, help="Only these backends; names or globs, repeatable.")
 @click.option(
     "--max-drop",
     help="The most that the score may be worse than the float model's, in its unit: 0.01, or 1p for a point of a hundred. "
@@ -38,11 +44,9 @@ if TYPE_CHECKING:
     help="What decides among those that keep to the limits.",
 )
 @click.option(
-    "--output", type=click.Path(), help="A folder to write the picked .tflite into. Default: the run's models/."
+    "--output", type=Target("folder"), help="A folder to write the picked .tflite into. Default: the run's models/."
 )
-@click.option(
-    "--json", "json_file", type=click.Path(), help="Also write the answers as JSON to this file (`-`: stdout)."
-)
+@click.option("--json", "json_file", type=Target(), help="Also write the answers as JSON to this file (`-`: stdout).")
 @results_options
 def command(
     run: str,
@@ -78,9 +82,9 @@ def command(
     limits = _limits(max_drop, max_latency, max_size, prefer)
     folder = results_dir(results)
     filters = {"device": devices, "workload": workloads, "backend": backends}
-    run_id, records = _records(folder, run, {name: chosen for name, chosen in filters.items() if chosen})
+    run_id, records, missing = _records(folder, run, {name: chosen for name, chosen in filters.items() if chosen})
     objects = open_objects(folder)
-    answers = find_answers(in_order(told_apart(records)), StoredEvidence(objects), limits)
+    answers = find_answers(in_order(told_apart(records)), StoredEvidence(objects), limits, missing=missing)
     if json_file != "-":
         _show(answers, objects, _place(folder, run_id, output))
     if json_file:
@@ -126,8 +130,8 @@ def _say_what_is_missing(info: RunInfo, records: list[CellRecord]) -> None:
         )
 
 
-def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list[CellRecord]]:
-    """The run's id and the cells that are asked for.
+def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list[CellRecord], dict[Place, NotRun]]:
+    """The run's id, the cells that are asked for, and what of the plan was not run beside them.
 
     Raises:
         UserInputError: an unknown run, or a filter that matches nothing.
@@ -148,7 +152,10 @@ def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list
         raise UserInputError(
             "the run has no cell that matches", where=info.run, hint="`harness report --list` shows the runs"
         )
-    return info.run, records
+    from harness.cli.report import matching
+    from harness.reports.answer.answer import not_run
+
+    return info.run, records, not_run(matching(info.planned, filters), [record.key for record in records])
 
 
 def _place(folder: Path, run: str, output: str | None) -> Path:
@@ -186,4 +193,4 @@ def _write_json(answers: list[Answer], run: str, json_file: str) -> None:
     from harness.results.record import SCHEMA_VERSION
 
     document = {"schema": SCHEMA_VERSION, "run": run, "answers": answers_json(answers)}
-    write_text(json_file, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_text(json_file, json.dumps(document, indent=1, allow_nan=False) + "\n", option="--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from harness.cli.options import results_options
 from harness.cli.out import echo
+from harness.cli.targets import Target
 
 if TYPE_CHECKING:
     from harness.reports.report import Report
@@ -21,7 +23,7 @@ FORMATS = ("console", "markdown", "csv", "xlsx", "json")
 
 
 def _filter_option(name: str):
-    return click.option(f"--{name}", f"{name}s", multiple=True, help=f"Only these {name}s; names or globs.")
+    return click.option(f"--{name}", f"{name}s", multiple=True, help=f"Only these {name}s; names or globs, repeatable.")
 
 
 @click.command("report")
@@ -32,11 +34,11 @@ def _filter_option(name: str):
 )
 @click.option(
     "--output",
-    type=click.Path(),
+    type=Target("either"),
     help="File to write (csv: a folder; `-`: stdout). Default: stdout; "
     "for xlsx comparison-RUN.xlsx in the current folder.",
 )
-@click.option("--json", "json_file", type=click.Path(), help="Also write the cells as JSON to this file (`-`: stdout).")
+@click.option("--json", "json_file", type=Target(), help="Also write the cells as JSON to this file (`-`: stdout).")
 @_filter_option("workload")
 @_filter_option("recipe")
 @_filter_option("device")
@@ -136,11 +138,16 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
 
     info = settled(store, store.run(run))
     check_names(filters, info.planned, store.cells(run=info.run))
-    planned = [key for key in info.planned if all(_matches(getattr(key, n), several) for n, several in filters.items())]
+    planned = matching(info.planned, filters)
     records = store.cells(run=info.run, **filters)
     asked = None if wider == filters else store.cells(run=info.run, **wider)
     damaged = {key for run_id, key in store.damaged_cells if run_id == info.run}
     return Report.of(records, info, planned, damaged=damaged.intersection(planned), results=folder, asked=asked)
+
+
+def matching(keys: Iterable[CellKey], filters: dict[str, Any]) -> list[CellKey]:
+    """The cells of a plan that the filters let through."""
+    return [key for key in keys if all(_matches(getattr(key, name), several) for name, several in filters.items())]
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -186,10 +193,22 @@ def _write(report: Report, format_: str, output: str | None, *, all_findings: bo
         if target == "-":
             echo(csvs.frame_csv(report.frames["Cells"]), nl=False)
             return
-        for path in csvs.write_csvs(report, Path(target)):
+        for path in csvs.write_csvs(report, _folder(target), option="--output"):
             echo(str(path))
     else:
         _workbook(report, output)
+
+
+def _folder(target: str) -> Path:
+    """The folder that CSV files go to.
+
+    Raises:
+        UserInputError: it is something else.
+    """
+    from harness.cli.targets import refuse_unwritable
+
+    refuse_unwritable(Path(target), "--output", "folder")
+    return Path(target)
 
 
 def _print(report: Report, output: str | None, *, all_findings: bool) -> None:
@@ -215,7 +234,7 @@ def _workbook(report: Report, output: str | None) -> None:
     path = Path(output or f"comparison-{report.run or 'all-runs'}.xlsx")
     if path.is_dir():
         path = path / "comparison.xlsx"
-    write_workbook(report, path)
+    write_workbook(report, path, option="--output")
     echo(str(path))
 
 
@@ -286,7 +305,7 @@ def _list(folder: Path, json_file: str | None) -> None:
             }
             for info, found in runs
         ]
-        write_text(json_file, json.dumps({"schema": 1, "runs": rows}, indent=1) + "\n")
+        write_text(json_file, json.dumps({"schema": 1, "runs": rows}, indent=1) + "\n", option="--json")
         if json_file == "-":
             return
     if not runs:

@@ -84,7 +84,7 @@ def command(
         runtimes=runtimes,
         seeds=seeds,
         samples=parse_samples(samples),
-        budget_s=parse_duration(budget) if budget else None,
+        budget_s=parse_duration(budget, "--budget") if budget else None,
         emulated=emulated,
         data_dir=data_dir,
         data=data,
@@ -92,7 +92,7 @@ def command(
         devices_dir=devices_dir,
         bundle=bundle,
         jobs=jobs,
-        deadline_s=parse_duration(deadline) if deadline else None,
+        deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
         tolerances=tolerances,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code

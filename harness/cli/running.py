@@ -48,9 +48,7 @@ def run_and_report(
                 plan=plan,
                 series=series,
                 planned=lambda count: setattr(progress, "total_cells", count),
-                resumed=lambda run, left, total: echo(
-                    f"resuming run {run}: {left} of {total} cells are left", err=True
-                ),
+                resumed=_say_resumed,
             )
         except KeyboardInterrupt:
             echo(
@@ -62,6 +60,13 @@ def run_and_report(
     print_result(result, json_file)
     say_what_was_lost()
     return result
+
+
+def _say_resumed(run: str, left: int, total: int) -> None:
+    if left:
+        echo(f"resuming run {run}: {left} of {total} cells are left", err=True)
+    else:
+        echo(f"run {run} is finished: all of its {total} cells have run, and nothing is left to do", err=True)
 
 
 def say_what_was_lost() -> None:

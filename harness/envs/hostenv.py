@@ -29,6 +29,7 @@ from typing import Generic, Literal, TypeVar
 from harness.core import paths
 from harness.core.errors import HarnessError, MissingPartError, TransientDeviceError, UserInputError, unknown_name
 from harness.core.files import sha256_json, write_json_atomic
+from harness.envs.pip_said import no_such_version
 
 #: called with one short line of what is going on
 TextProgress = Callable[[str], None]
@@ -180,7 +181,7 @@ def ensure_runtime_env(package: str, *, progress: TextProgress | None = None) ->
         progress: told what is going on, a line at a time.
 
     Raises:
-        UserInputError: not a pinned runtime or tool; the cache folder cannot be written.
+        UserInputError: not a pinned runtime or tool; a version that does not exist; the cache folder cannot be written.
         MissingPartError: no wheel for this machine or for any Python found here; pip failed (its last lines are
             quoted); the runtime was installed but does not import.
     """
@@ -394,6 +395,8 @@ def _run(command: Sequence[str], failure: str, *, say: TextProgress | None) -> l
     if expired.is_set():
         raise MissingPartError(f"{failure}: no end after {_PIP_DEADLINE_S:.0f} s", hint="\n".join(lines))
     if code:
+        if (missing := no_such_version("\n".join(lines))) is not None:
+            raise missing
         text = "\n".join(lines) or f"exit status {code}"
         hint = "check the network and the package index, then try again"
         raise MissingPartError(f"{failure}; its last lines:\n{text}", hint=hint)

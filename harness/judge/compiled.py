@@ -88,7 +88,7 @@ def _note_estimated_time(record: CellRecord, left: list[str], estimate_ns: int |
             severity="warning",
             where=record.key.text,
             what=f"{len(left)} of {record.total_nodes} nodes stay on the CPU ({ops}), and the compiler does not "
-            f"estimate their time: the NPU's part alone takes {(estimate_ns or 0) / 1e3:.1f} us",
+            f"estimate their time: the NPU's part alone takes {(estimate_ns or 0) / 1e3:.1f} µs",
             fix="take a recipe with integer inputs and outputs if these ops convert to and from float, or measure on the board",
         )
     )

@@ -90,7 +90,7 @@ def _note_difference(record: CellRecord, figures: VendorFigures) -> None:
             code="vendor-benchmark-differs",
             severity="warning",
             where=record.key.text,
-            what=f"the vendor's benchmark_model measured a {kind} of {theirs / 1e3:.1f} us, we a median of {ours / 1e3:.1f} us: "
+            what=f"the vendor's benchmark_model measured a {kind} of {theirs / 1e3:.1f} µs, we a median of {ours / 1e3:.1f} µs: "
             f"{significant_text(ratio)} times ours",
             fix="compare threads, CPU governor and delegate options of both, and look whether both ran on the delegate",
         )

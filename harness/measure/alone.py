@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,20 @@ from harness.core.files import atomic_file, sha256_file, write_bytes_atomic
 from harness.prepare.bare import bare_model
 from harness.prepare.samples import InputFile
 
+#: how many times longer than the first inference the later ones may take before their request is late
+_HEADROOM = 20
+
+
+def _request_starts(count: int, size: int, beginnings: np.ndarray | None) -> list[int]:
+    """The rows at which requests of about `size` samples begin; a sequence is never cut, because its state would be lost."""
+    if beginnings is None:
+        return list(range(0, count, size))
+    starts = [0]
+    for row in sorted(int(row) for row in beginnings if 0 < row < count):
+        if row - starts[-1] >= size:
+            starts.append(row)
+    return starts
+
 
 class Alone:
     """Runs models on one backend of a board; an instance is a `harness.measure.op_cases.Run`. Use as a context manager.
@@ -23,17 +38,30 @@ class Alone:
     next one gets a new worker.
     """
 
-    def __init__(self, board: Board, backend: BackendSpec, folder: Path, deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        backend: BackendSpec,
+        folder: Path,
+        deadlines: Deadlines | None = None,
+        *,
+        paced: bool = False,
+    ) -> None:
         """
         Args:
             board: connected.
             folder: where models and samples are written before they travel; a temporary folder of the caller's.
             deadlines: of each request.
+            paced: for models that may never end: one sample comes first, and says how many go into a request, so that no
+                inference has more time than `deadlines.first_invoke_s`, and all together as much as they need.
         """
         self._board = board
         self._backend = backend
         self._folder = folder
         self._deadlines = deadlines or Deadlines()
+        self._paced = paced
+        if paced:
+            self._deadlines = replace(self._deadlines, evaluate_s=self._deadlines.first_invoke_s)
         self._worker: Worker | None = None
 
     def __enter__(self) -> Alone:
@@ -90,10 +118,24 @@ class Alone:
             self._worker = self._board.open_worker(self._backend, self._deadlines)
         try:
             self._worker.load(travels.file_sha256)
-            return self._worker.evaluate([file.sha256 for file in samples], count, beginnings=beginnings).outputs
+            return self._answers(self._worker, [file.sha256 for file in samples], count, beginnings)
         except WorkerFailure:
             self.close()
             raise
+
+    def _answers(
+        self, worker: Worker, samples: list[str], count: int, beginnings: np.ndarray | None
+    ) -> tuple[np.ndarray, ...]:
+        if not self._paced:
+            return worker.evaluate(samples, count, beginnings=beginnings).outputs
+        first_ns = worker.first_invoke(samples)
+        size = count if not first_ns else int(self._deadlines.evaluate_s * 1e9 / _HEADROOM / first_ns)
+        ends = [*_request_starts(count, max(1, size), beginnings)[1:], count]
+        parts, start = [], 0
+        for end in ends:
+            parts.append(worker.evaluate(samples, end - start, start=start, beginnings=beginnings).outputs)
+            start = end
+        return parts[0] if len(parts) == 1 else tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def _samples(self, number: int, values: np.ndarray) -> Path:
         path = self._folder / f"input_{number}.npy"

@@ -12,6 +12,8 @@ from harness.workloads.metrics.classes import NO_ANSWER
 
 #: dependence of answers and labels counts as shown from this p on
 _SHOWN = 0.01
+#: a score is better than guessing where the 95 % interval does not reach down to it: one side of it
+_BEYOND_GUESSING = 0.025
 #: what a useful model has at least: Cohen's kappa, or the share of samples on which it beats the best constant
 _USEFUL_KAPPA, _USEFUL_SHARE = 0.25, 0.75
 #: a useful model is called one at chance at most this often
@@ -38,9 +40,9 @@ def at_chance(answers: np.ndarray, labels: np.ndarray) -> str | None:
     if count < _FEWEST or not len(known):
         return None
     right = int((answers == labels).sum())
-    mean, variance = _permuted(answers, labels)
-    if variance > 0 and _tail((right - 0.5 - mean) / math.sqrt(variance)) <= _SHOWN:
+    if _independent_p(answers, labels) <= _SHOWN:
         return None
+    mean = _permuted(answers, labels)[0]
     expected = mean / count
     useful = expected + _USEFUL_KAPPA * (1 - expected)
     if expected >= 1 or _binomial(right, count, useful) > _MISSED:
@@ -48,6 +50,45 @@ def at_chance(answers: np.ndarray, labels: np.ndarray) -> str | None:
     if len(known) == 1:
         return f"{right:,} of {count:,} answers are right, and the model gives class {known[0]} for every sample"
     return f"{right:,} of {count:,} answers are right, where guessing is right {mean:.0f} times"
+
+
+def beats_guessing(answers: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether classes answered are shown to be better than guessing: more of them are right than all but 2.5 % of the orders of
+    the same answers give, so that the score's 95 % interval does not reach down to guessing.
+
+    Args:
+        answers, labels: class numbers, int [N].
+    """
+    return _independent_p(answers, labels) <= _BEYOND_GUESSING
+
+
+def beats_constant(answers: np.ndarray, labels: np.ndarray) -> bool:
+    """The same of numbers: whether they are shown to be nearer to the labels than the median of all labels is (sign test).
+
+    Args:
+        answers, labels: numbers, [N, K]; of different shapes nothing can be told, and nothing is held against them.
+    """
+    if answers.shape != labels.shape:
+        return True
+    better, differ = _nearer_than_constant(answers, labels)
+    return differ > 0 and 1 - _binomial(better - 1, differ, 0.5) <= _BEYOND_GUESSING
+
+
+def _independent_p(answers: np.ndarray, labels: np.ndarray) -> float:
+    """How often so many answers would be right if answers and labels had nothing to do with each other; 1 where one of them
+    is always the same.
+    """
+    mean, variance = _permuted(answers, labels)
+    right = int((answers == labels).sum())
+    return _tail((right - 0.5 - mean) / math.sqrt(variance)) if variance > 0 else 1.0
+
+
+def _nearer_than_constant(answers: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
+    """On how many samples numbers are nearer to the label than the median of all labels is, and on how many not as near."""
+    wanted = labels.astype(np.float64)
+    ours = np.abs(answers - wanted).mean(axis=1)
+    constant = np.abs(np.median(wanted, axis=0) - wanted).mean(axis=1)
+    return int((ours < constant).sum()), int((ours != constant).sum())
 
 
 def no_better_than_constant(answers: np.ndarray, labels: np.ndarray) -> str | None:
@@ -62,10 +103,7 @@ def no_better_than_constant(answers: np.ndarray, labels: np.ndarray) -> str | No
     count = len(labels)
     if count < _FEWEST or answers.shape != labels.shape:
         return None
-    wanted = labels.astype(np.float64)
-    ours = np.abs(answers - wanted).mean(axis=1)
-    constant = np.abs(np.median(wanted, axis=0) - wanted).mean(axis=1)
-    better, differ = int((ours < constant).sum()), int((ours != constant).sum())
+    better, differ = _nearer_than_constant(answers, labels)
     if (
         differ < _FEWEST
         or 1 - _binomial(better - 1, differ, 0.5) <= _SHOWN

@@ -17,13 +17,14 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from harness.boards.base import BackendSpec, Board, WorkerFailure
+from harness.boards.base import BackendSpec, Board, Deadlines, WorkerFailure
 from harness.core.cached import cached_file, whole_sha256
 from harness.core.errors import DeviceError, MissingPartError, UnsupportedError, UserInputError
 from harness.core.files import sha256_json
 from harness.core.finding import Finding
 from harness.core.paths import cache_dir
 from harness.measure.alone import Alone
+from harness.measure.endless import NoEndError, raise_endless
 from harness.measure.judged import judge_cell
 from harness.measure.scoring import real_values
 from harness.measure.twins import TWIN_VERSION, scores_model
@@ -66,7 +67,12 @@ TWIN_IDENTITY = f"float twin on {LITERT_FLOAT.package}"
 class References:
     """Answers of the pinned runtimes, cached by content. Boards are opened when first needed; use as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, inference_s: float | None = None) -> None:
+        """
+        Args:
+            inference_s: how long one inference may take on this machine; None: as `Deadlines.first_invoke_s` says.
+        """
+        self._deadlines = Deadlines().of_one_inference(inference_s)
         self._boards: dict[str, Board] = {}
         self._missing: dict[str, str] = {}
 
@@ -79,12 +85,18 @@ class References:
         self._boards.clear()
 
     def add_reference(self, model: PreparedModel) -> PreparedModel:
-        """The model with all that its outputs are judged by, and with findings where references are missing or disagree."""
+        """The model with all that its outputs are judged by, and with findings where references are missing or disagree.
+
+        A model that never ends here is given the reason (`PreparedModel.endless`), and is asked for nothing.
+        """
         if model.artifact.path is None:
             return model
         findings: list[Finding] = []
-        model = replace(model, reference=self._reference(model, findings))
-        model = replace(model, exact=self._exact(model, findings), scores=self._scores(model, findings))
+        try:
+            model = replace(model, reference=self._reference(model, findings))
+            model = replace(model, exact=self._exact(model, findings), scores=self._scores(model, findings))
+        except NoEndError as error:
+            return replace(model, endless=str(error))
         if model.reference is None:
             findings.append(
                 Finding(
@@ -108,7 +120,10 @@ class References:
 
     def float_outputs(self, model: PreparedModel, count: int) -> tuple[np.ndarray, ...] | None:
         """LiteRT's outputs of a model on its first samples, [count, ...] each; None where it cannot answer."""
-        return self._ask(LITERT_FLOAT, model, count, [])
+        try:
+            return self._ask(LITERT_FLOAT, model, count, [])
+        except NoEndError:
+            return None
 
     def float_runner(self, folder: Path) -> Alone:
         """Runs float models on the pinned float kernels; to be closed by the caller.
@@ -302,9 +317,14 @@ class References:
 
         Raises:
             WorkerFailure, MissingPartError, DeviceError: the runtime does not answer.
+            NoEndError: a loop in it had not ended in time.
         """
-        with Alone(self._board(oracle), _backend(oracle), path.parent) as alone:
-            return alone.on_file(path, model.inputs, count, beginnings=model.beginnings)
+        try:
+            with Alone(self._board(oracle), _backend(oracle), path.parent, self._deadlines, paced=True) as alone:
+                return alone.on_file(path, model.inputs, count, beginnings=model.beginnings)
+        except WorkerFailure as failure:
+            raise_endless(failure, model.artifact.file, runtime=oracle.package, limit_s=self._deadlines.first_invoke_s)
+            raise
 
 
 def reference_count(model: PreparedModel) -> int:

@@ -170,6 +170,7 @@ class _Writer:
             "lsb": list(model.lsb),
             "arithmetic": list(model.arithmetic),
             "node_count": model.node_count,
+            "endless": model.endless,
             "findings": [asdict(finding) for finding in model.findings],
         }
 
@@ -244,6 +245,7 @@ class _Reader:
             lsb=tuple(entry["lsb"]),
             arithmetic=tuple(entry.get("arithmetic", ())),
             node_count=entry["node_count"],
+            endless=entry.get("endless"),
             findings=tuple(Finding(**finding) for finding in entry["findings"]),
         )
 

@@ -89,6 +89,7 @@ class PreparedModel:
         lsb: real size of a quantization step per output, or of what the board can tell apart; None for float outputs.
         arithmetic: the kinds of arithmetic in the model, as `harness.tflite.features` names them.
         node_count: nodes of the model's graph.
+        endless: why nothing is run of a model that never ended on this machine, in words; None of all others.
     """
 
     workload: str
@@ -112,6 +113,7 @@ class PreparedModel:
     lsb: tuple[float | None, ...] = ()
     arithmetic: tuple[str, ...] = ()
     node_count: int | None = None
+    endless: str | None = None
     max_accuracy_drop: float = 0.03
     findings: tuple[Finding, ...] = field(default=())
 

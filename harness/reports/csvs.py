@@ -58,10 +58,10 @@ def csv_texts(report: Report) -> dict[str, str]:
     return files
 
 
-def write_csvs(report: Report, folder: Path) -> list[Path]:
-    """Writes every CSV file into a folder, each atomically; returns their paths."""
+def write_csvs(report: Report, folder: Path, *, option: str = "--results") -> list[Path]:
+    """Writes every CSV file into a folder, which `option` names, each atomically; returns their paths."""
     paths = []
-    with storage_faults(folder):
+    with storage_faults(folder, option=option):
         for name, text in csv_texts(report).items():
             write_bytes_atomic(folder / name, text.encode("utf-8", errors="backslashreplace"))
             paths.append(folder / name)

@@ -73,22 +73,26 @@ def write_json(
     cells: Iterable[CellRecord | Mapping[str, Any]],
     answers: Sequence[Answer] | None = None,
 ) -> None:
-    """Writes the document atomically; `-` means stdout.
+    """Writes the document of `--json` atomically; `-` means stdout.
 
     Raises:
         UserInputError: the place cannot be written.
         HarnessError: the disk is full.
     """
-    write_text(path, dumps(run, cells, answers))
+    write_text(path, dumps(run, cells, answers), option="--json")
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Writes a report to a file, atomically, or to stdout for `-`; a pipe or device is written to, never replaced."""
+def write_text(path: Path | str, text: str, *, option: str = "--output") -> None:
+    """Writes a report to a file, atomically, or to stdout for `-`; a pipe or device is written to, never replaced.
+
+    Args:
+        option: which one names the file, for an error's hint.
+    """
     path = Path(path)
     if str(path) == "-":
         sys.stdout.write(text)
         return
-    with storage_faults(path):
+    with storage_faults(path, option=option):
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.reports import tables
-from harness.reports.answer.answer import Answer, find_answers
+from harness.reports.answer.answer import Answer, find_answers, not_run, place_of
 from harness.reports.answer.evidence import NoEvidence, StoredEvidence
 from harness.reports.environment import environment_table
 from harness.reports.identity import models_note, newest_per_model, told_apart
@@ -71,10 +71,13 @@ class Report:
         """What to ship, one answer per workload, dataset and device."""
         evidence = NoEvidence() if self.results is None else StoredEvidence(open_objects(self.results))
         if self.asked is None:
-            return find_answers(self.sorted_records, evidence)
-        places = {_place(key) for key in (*self.planned, *(record.key for record in self.records))}
-        asked = [record for record in self.asked if _place(record.key) in places]
-        return find_answers(tables.in_order(told_apart(asked)), evidence)
+            missing = not_run(self.planned, [*(record.key for record in self.records), *self.damaged])
+            return find_answers(self.sorted_records, evidence, missing=missing)
+        places = {place_of(key) for key in (*self.planned, *(record.key for record in self.records))}
+        asked = [record for record in self.asked if place_of(record.key) in places]
+        plan = [key for key in (self.info.planned if self.info else ()) if place_of(key) in places]
+        missing = not_run(plan, [*(record.key for record in asked), *self.damaged])
+        return find_answers(tables.in_order(told_apart(asked)), evidence, missing=missing)
 
     @property
     def run_folder(self) -> Path | None:
@@ -140,8 +143,3 @@ class Report:
         """`38 ok, 1 wrong, 2 unsupported, 1 damaged, 3 not run`."""
         counts = Counter[str](record.outcome for record in self.records)
         return counts_text(counts, damaged=len(self.damaged), not_run=self.not_run)
-
-
-def _place(key: CellKey) -> tuple[str, str, str]:
-    """What one answer is of."""
-    return (key.workload, key.dataset, key.device)

@@ -7,7 +7,7 @@ import re
 from harness.core.files import short_name
 from harness.core.printable import one_line
 from harness.results.record import CellRecord
-from harness.workloads.checks.table import CODES
+from harness.workloads.checks.table import CODES, said_words
 
 #: what a latency of each basis is, for column heads and notes
 BASIS_TEXT = {
@@ -126,9 +126,9 @@ def outcome_word(record: CellRecord) -> str:
 
 
 def misread_text(record: CellRecord) -> str:
-    """What says that the score answers another question: the codes of the findings, which stand below the table."""
+    """What says that the score answers another question; the findings below the table say more."""
     codes = dict.fromkeys(f.code for f in record.findings if f.code in CODES and f.severity == "error")
-    return f"not the question: {', '.join(codes)}" if codes and record.ran else ""
+    return f"not the question: {said_words(codes)}" if codes and record.ran else ""
 
 
 def count_of(record: CellRecord) -> int | None:

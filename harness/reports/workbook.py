@@ -36,8 +36,11 @@ def sheet_name(text: str, taken: set[str]) -> str:
     return name
 
 
-def write_workbook(report: Report, path: Path) -> None:
+def write_workbook(report: Report, path: Path, *, option: str = "--results") -> None:
     """Writes the workbook. No cell is ever a formula: texts that look like one are written as texts.
+
+    Args:
+        option: which one names the file, for an error's hint.
 
     Raises:
         UserInputError: the place cannot be written.
@@ -50,7 +53,7 @@ def write_workbook(report: Report, path: Path) -> None:
     book = xlsxwriter.Workbook(buffer, {"strings_to_formulas": False, "strings_to_urls": False, "in_memory": True})
     _fill(book, report)
     book.close()
-    with storage_faults(path):
+    with storage_faults(path, option=option):
         write_bytes_atomic(path, buffer.getvalue())
 
 

@@ -49,8 +49,11 @@ _REFUSED = (
 
 
 @contextlib.contextmanager
-def storage_faults(path: Path | str) -> Iterator[None]:
+def storage_faults(path: Path | str, *, option: str = "--results") -> Iterator[None]:
     """Translates failures of reading and writing below `path`, or in the database that a text names.
+
+    Args:
+        option: what on the command line says where `path` is, for the hints.
 
     Raises:
         UserInputError: the place cannot be written or is no folder; a database that refuses the login.
@@ -62,7 +65,7 @@ def storage_faults(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise from_os_error(error, path) from error
+        raise from_os_error(error, path, option) from error
     except UnicodeDecodeError as error:  # of SQLite's own message about a damaged schema
         raise from_sqlite_error(sqlite3.DatabaseError(f"malformed: {error.reason}"), path) from error
     except Exception as error:
@@ -74,23 +77,25 @@ def storage_faults(path: Path | str) -> Iterator[None]:
         raise from_sqlite_error(cause, path) from error
 
 
-def from_os_error(error: OSError, path: Path | str) -> HarnessError:
-    """The error for a failed file operation below `path`."""
+def from_os_error(error: OSError, path: Path | str, option: str = "--results") -> HarnessError:
+    """The error for a failed file operation below `path`, which `option` names."""
     where = str(error.filename or path)
     if error.errno in _FULL:
         return HarnessError(
             f"no space left to write results ({error.strerror})",
             where=where,
-            hint="free some space or give another folder with --results; cells stored so far are safe",
+            hint=f"free some space or give another place with {option}; cells stored so far are safe",
         )
     if error.errno in _DENIED:
         return UserInputError(
             f"cannot write here ({error.strerror})",
             where=where,
-            hint="give a writable folder with --results",
+            hint=f"give a place that can be written with {option}",
         )
     if error.errno in _NOT_A_FOLDER:
-        return UserInputError(f"is not a folder ({error.strerror})", where=where, hint="give a folder with --results")
+        return UserInputError(
+            f"is not a folder ({error.strerror})", where=where, hint=f"give another place with {option}"
+        )
     return HarnessError(f"the file system failed: {error.strerror or error}", where=where)
 
 

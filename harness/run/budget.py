@@ -22,16 +22,26 @@ MIN_CHECK_S = 10.0
 _STARTS_SHARE = 0.25
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of `90`, `90s`, `8m`, `1.5h` or `1h30m`.
+def parse_duration(text: str, where: str | None = None) -> float:
+    """Seconds of `90s`, `8m`, `1.5h` or `1h30m`.
+
+    Args:
+        where: the option that it stands behind, for errors.
 
     Raises:
-        UserInputError: for anything else, or zero.
+        UserInputError: for anything else: a number without its unit, which may mean seconds or minutes, and zero.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    seconds = sum(float(number) * _UNITS.get(unit, 1.0) for number, unit in parts)
-    if "".join(n + u for n, u in parts) != text.strip() or seconds <= 0:
-        raise UserInputError(f"'{text}' is not a duration", hint="write it like 90s, 8m or 1h30m")
+    hint = "write it with its unit, like 90s, 8m or 1h30m"
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if "".join(n + u for n, u in parts) != text.strip() or not parts:
+        bare = re.fullmatch(r"\d+(?:\.\d+)?", text.strip()) is not None
+        what = f"'{text}' has no unit of time" if bare else f"'{text}' is not a duration"
+        raise UserInputError(what, where=where, hint=hint)
+    if seconds <= 0:
+        raise UserInputError(
+            f"'{text}' is no time at all", where=where, hint="leave the option out for no limit of your own"
+        )
     return seconds
 
 

@@ -139,7 +139,7 @@ class DeviceRunner:
             key=key,
             run=self.execution.run,
             backend=spec,
-            deadlines=profile.deadlines_spec(),
+            deadlines=profile.deadlines_spec().of_one_inference(self.job.inference_s),
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
             time_basis=self._time_basis(),
             samples=samples_per_cell(self.job.profile, key.backend, self.job.samples),
@@ -171,6 +171,10 @@ class DeviceRunner:
         record: CellRecord | None
         if cell.model.artifact.path is None:
             self.budget.cell_skipped()
+            record = self._finish(measurement, cell.model, context)
+        elif cell.model.endless is not None:
+            self.budget.cell_skipped()
+            measurement.failure = Failure(source="model", kind="deadline", what=cell.model.endless)
             record = self._finish(measurement, cell.model, context)
         else:
             record = self._run_adapted(measurement, cell.model, context)

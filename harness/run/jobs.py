@@ -45,6 +45,8 @@ class DeviceJob:
     cells: tuple[PlannedCell, ...]
     #: the command line's samples per cell: None as the profile says, 0 for all
     samples: int | None
+    #: the command line's limit of one inference, seconds; None as the profile says
+    inference_s: float | None = None
 
 
 def samples_per_cell(profile: Profile, backend: str, asked: int | None) -> int | None:

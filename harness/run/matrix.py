@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.boards.connect import install_runtime
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profiles
+from harness.boards.runtimes import split_runtime
 from harness.core.errors import MissingPartError, UserInputError, unknown_name
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.record import CellKey
@@ -45,6 +48,22 @@ def choose_devices(options: RunOptions) -> list[ChosenDevice]:
         if backend not in known:
             raise unknown_name("backend", backend, known)
     return [c for c in chosen if c.backends]
+
+
+def install_named_runtimes(devices: Sequence[ChosenDevice], note: Callable[[str], None]) -> None:
+    """Installs the releases that the command line names, so that one which does not exist ends the command at once. What
+    cannot be had now fails the cells of its device, and no others.
+
+    Args:
+        note: told what is going on.
+
+    Raises:
+        UserInputError: a release that does not exist.
+    """
+    for chosen in devices:
+        if split_runtime(chosen.device)[1] is not None:
+            with contextlib.suppress(MissingPartError):
+                install_runtime(chosen.profile, progress=note)
 
 
 def _require_available(profile: Profile) -> None:

@@ -64,7 +64,12 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         dataset_digest=sha256_json(["random", sha256_file(path), count]),
     )
     keys = tuple(key_of(base, c.device, backend) for c in devices for backend in c.backends)
-    return Plan(keys=keys, prepare=lambda say: [prepare_without_data(path, samples=count, seed=0, base=base, say=say)])
+
+    def prepare(say: Say) -> list[PreparedModel]:
+        limit_s = options.deadline_s
+        return [prepare_without_data(path, samples=count, seed=0, base=base, say=say, inference_s=limit_s)]
+
+    return Plan(keys=keys, prepare=prepare)
 
 
 def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
@@ -90,6 +95,7 @@ def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Se
     )
 
     def prepare(say: Say) -> list[PreparedModel]:
-        return [prepare_finished(replace(base, inputs=value_inputs(samples.values, order, samples.digest)), say)]
+        inputs = value_inputs(samples.values, order, samples.digest)
+        return [prepare_finished(replace(base, inputs=inputs), say, options.deadline_s)]
 
     return Plan(keys=tuple(key_of(base, c.device, b) for c in devices for b in c.backends), prepare=prepare)

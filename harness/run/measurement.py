@@ -52,12 +52,13 @@ class Failure:
 
     Attributes:
         source: `worker`: the cell's process on the board, with `kind`, `phase` and `signal` as in WorkerFailure; `device`: the
-            board or the link; `cell`: what only this cell needs, such as a file; `defect`: the harness itself.
+            board or the link; `cell`: what only this cell needs, such as a file; `model`: the model itself, as it was seen before
+            the push; `defect`: the harness itself.
         what: what happened, in the words of the part that failed.
         board_log: the worker's last lines; the traceback of a defect.
     """
 
-    source: Literal["worker", "device", "cell", "defect"]
+    source: Literal["worker", "device", "cell", "model", "defect"]
     what: str
     kind: FailureKind | None = None
     phase: Phase | None = None

@@ -36,7 +36,7 @@ class RunOptions:
     #: bounds of the outcome `wrong` that earlier versions let a user change: refused, also where a stored run has them
     tolerances: tuple[str, ...] = ()
     jobs: int | None = None
-    #: how long a conversion, or a training without progress, may take
+    #: how long a conversion, a training without progress, or one inference of a model may take
     deadline_s: float | None = None
 
     def absolute(self) -> RunOptions:

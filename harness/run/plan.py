@@ -74,6 +74,9 @@ def prepare_requests(
 ) -> list[PreparedModel]:
     """Builds what is not built yet and adds samples, references and the float model's answers. Order is kept.
 
+    Args:
+        deadline_s: how long a conversion, a training without progress, or one inference of a reference may take.
+
     Refused combinations come back as models whose artifact holds the refusal.
     """
     from harness.variants.build.build import BuildRequest, build_artifacts
@@ -93,17 +96,21 @@ def prepare_requests(
         deadline_s=deadline_s,
     )
     artifacts = dict(zip(wanted, built, strict=True))
-    return _prepare(requests, artifacts, source, say)
+    return _prepare(requests, artifacts, source, say, deadline_s)
 
 
 def _prepare(
-    requests: Sequence[ModelRequest], artifacts: dict[tuple[str, str, int], Artifact], source: DataSource, say: Say
+    requests: Sequence[ModelRequest],
+    artifacts: dict[tuple[str, str, int], Artifact],
+    source: DataSource,
+    say: Say,
+    inference_s: float | None,
 ) -> list[PreparedModel]:
     datasets: dict[str, Dataset] = {}
     sources: dict[str, str] = {}
     baselines: dict[tuple[str, int], tuple[PreparedModel | None, np.ndarray | None]] = {}
     prepared = []
-    with References() as references:
+    with References(inference_s) as references:
         questions = Questions(references)
         for done, request in enumerate(requests):
             say("preparing samples and references", done, len(requests))
@@ -163,22 +170,28 @@ def _float_model(
     return model, references.float_answers(model)
 
 
-def prepare_without_data(path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say) -> PreparedModel:
+def prepare_without_data(
+    path: Path, *, samples: int, seed: int, base: PreparedModel, say: Say, inference_s: float | None = None
+) -> PreparedModel:
     """A finished .tflite without data: random inputs in its input types, agreement with the reference only."""
     from harness.variants.build.build import artifact_from_file
 
     artifact = artifact_from_file(path)
     inputs = random_inputs(artifact.inputs, samples, seed)
     return prepare_finished(
-        replace(base, artifact=artifact, inputs=inputs, sample_ids=np.arange(samples, dtype=np.int64)), say
+        replace(base, artifact=artifact, inputs=inputs, sample_ids=np.arange(samples, dtype=np.int64)), say, inference_s
     )
 
 
-def prepare_finished(base: PreparedModel, say: Say) -> PreparedModel:
-    """A finished .tflite with its samples, and what its graph and the references say of it."""
+def prepare_finished(base: PreparedModel, say: Say, inference_s: float | None = None) -> PreparedModel:
+    """A finished .tflite with its samples, and what its graph and the references say of it.
+
+    Args:
+        inference_s: how long one inference of a reference may take; None: the usual limit.
+    """
     model = with_graph_facts(replace(base, model_sha256=base.artifact.sha256))
     say("asking the references", 0, 1)
-    with References() as references:
+    with References(inference_s) as references:
         model = references.add_reference(model)
     say("asking the references", 1, 1)
     return model

@@ -20,7 +20,7 @@ from harness.tflite.graph import read_graph
 from harness.workloads.base import Dataset, Workload
 from harness.workloads.checks.inputs import input_range, range_finding
 from harness.workloads.checks.outputs import output_ends
-from harness.workloads.checks.scales import Rescaling, sensible, standardising
+from harness.workloads.checks.scales import USUAL, Rescaling, sensible, standardising
 from harness.workloads.checks.sets import set_findings, some_rows
 from harness.workloads.checks.table import misread
 
@@ -89,7 +89,9 @@ def scale_findings(model: PreparedModel, dataset: Dataset, references: Reference
         if outputs is None:
             continue
         if model.metric.classes:
-            better = explains_better(given, outputs, labels, squashed=squashed, alternatives=len(rescalings))
+            better = explains_better(
+                given, outputs, labels, squashed=squashed, alternatives=len(rescalings), usual=rescaling in USUAL
+            )
         else:
             better = meets_better(given, outputs, labels, alternatives=len(rescalings))
         if better:

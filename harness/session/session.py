@@ -12,17 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
+from harness.boards.profile.model import Profile
 from harness.core.errors import ExitCode, UserInputError
 from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
-from harness.results.layout import new_run_id
+from harness.results.layout import new_run_id, run_dir
 from harness.results.objects import open_objects
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, Watcher
-from harness.run.matrix import ChosenDevice, Plan, choose_devices, make_plan
+from harness.run.matrix import ChosenDevice, Plan, choose_devices, install_named_runtimes, make_plan
 from harness.run.options import RunOptions, refuse_tolerances
 from harness.session.conclude import conclude, conclude_killed
 
@@ -69,19 +70,25 @@ def run_session(
         plan: cells made elsewhere (`harness measure`); then `options` names only devices and limits.
         series: the history that a nightly run belongs to; None for runs by day.
         planned: told the number of cells to run, once it is known.
-        resumed: told which run goes on, how many of its cells are left, and how many it has.
+        resumed: told which run goes on, how many of its cells are left (0: nothing is prepared or run), and how many it has.
 
     Raises:
         HarnessError: for wrong input. KeyboardInterrupt: after everything finished is stored.
     """
     say = say or (lambda what, done, total: None)
     begun_s = time.monotonic()
+    if resume is not None:
+        Store.open(results, create=False).close()  # a wrong folder is an error, not a new store
     with Store.open(results) as store, ExitStack() as locks:
         info, options = _begin_or_resume(store, options.absolute(), resume)
         conclude_killed(store, watcher.note if watcher else lambda text: None, but=info.run)
         refuse_tolerances(options.tolerances)
         locks.enter_context(only_one(results, info.run))
+        if resume is not None and not store.pending(info.run):
+            resumed(info.run, 0, len(info.planned))
+            return _nothing_left(store, info, results)
         devices = choose_devices(options)
+        install_named_runtimes(devices, watcher.note if watcher else lambda text: None)
         plan = plan or _plan_of(options, devices)
         keys = _planned_keys(store, info, plan, resume)
         planned(len(keys))
@@ -128,6 +135,21 @@ def run_session(
                 not_run=not_run,
             )
     return result
+
+
+def _nothing_left(store: Store, info: RunInfo, results: Path) -> RunResult:
+    """The result of a run all of whose cells have run. One that was killed before its tables were made gets them now."""
+    folder = run_dir(results, info.run)
+    export: Path | None = folder if folder.is_dir() else None
+    if info.state != "finished" or export is None:
+        export = conclude(store, info.run, results, state="finished")
+    return RunResult(
+        run=info.run,
+        info=store.run(info.run),
+        records=tuple(store.cells(run=info.run)),
+        results=results,
+        export=export,
+    )
 
 
 def _time_left(options: RunOptions, begun_s: float) -> float | None:
@@ -177,6 +199,15 @@ def _planned_keys(store: Store, info: RunInfo, plan: Plan, resume: str | None) -
     return tuple(key for key in plan.keys if key in pending)
 
 
+def _inference_s(profile: Profile, options: RunOptions) -> float | None:
+    """How long one inference may take on a device; None as its profile says. Where models are built, `--deadline` is about that
+    first: an NPU that compiles in its first inference is given no less time than its profile says.
+    """
+    if options.deadline_s is None or not options.recipes:
+        return options.deadline_s
+    return max(options.deadline_s, profile.deadlines.first_invoke_s)
+
+
 def _jobs(
     devices: Sequence[ChosenDevice],
     keys: Sequence[CellKey],
@@ -188,5 +219,13 @@ def _jobs(
         cells = tuple(
             PlannedCell(key=k, model=models[(k.workload, k.recipe, k.seed)]) for k in keys if k.device == chosen.device
         )
-        jobs.append(DeviceJob(profile=chosen.profile, device=chosen.device, cells=cells, samples=options.samples))
+        jobs.append(
+            DeviceJob(
+                profile=chosen.profile,
+                device=chosen.device,
+                cells=cells,
+                samples=options.samples,
+                inference_s=_inference_s(chosen.profile, options),
+            )
+        )
     return [job for job in jobs if job.cells]

@@ -46,7 +46,7 @@ def run_options(option: Namespace) -> RunOptions:
         runtimes=tuple(option.runtime),
         recipes=tuple(option.recipe),
         samples=parse_samples(option.samples),
-        budget_s=parse_duration(option.budget) if option.budget else None,
+        budget_s=parse_duration(option.budget, "--budget") if option.budget else None,
         emulated=option.emulated,
         data_dir=option.data_dir,
         devices_dir=option.devices_dir,

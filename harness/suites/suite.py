@@ -136,7 +136,7 @@ def _check_question(record: CellRecord) -> None:
 
     asked = [f for f in record.findings if f.severity == "error" and f.code in CODES]
     if asked:
-        found = "; ".join(f"{f.code}: {f.what} -> {f.fix}" for f in asked)
+        found = "; ".join(f"{f.what} ({f.code}) -> {f.fix}" for f in asked)
         raise CellMisread(f"{record.key.text}: the score answers another question: {found}")
 
 

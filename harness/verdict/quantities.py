@@ -123,8 +123,8 @@ CLOCKED = frozenset({"device", "device-cycles", "host-emulated"})
 
 
 def time_text(ns: float) -> str:
-    """A time with three digits and the unit that leaves it below 1,000: `32.8 us`, `6.76 ms`, `1.24 s`, `4,210 s`."""
-    for unit_ns, unit in ((1e3, "us"), (1e6, "ms"), (1e9, "s")):
+    """A time with three digits and the unit that leaves it below 1,000: `32.8 µs`, `6.76 ms`, `1.24 s`, `4,210 s`."""
+    for unit_ns, unit in ((1e3, "µs"), (1e6, "ms"), (1e9, "s")):
         if ns < 999.5 * unit_ns:
             return f"{ns / unit_ns:.3g} {unit}"
     return f"{ns / 1e9:,.0f} s"

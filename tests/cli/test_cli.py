@@ -57,6 +57,10 @@ def test_unknown_command_suggests_the_nearest():
         (["run", "--device", "host-litert", "--backend", "npu"], ["unknown backend 'npu'", "cpu"]),
         (["run", "--device", "host-litert", "--samples", "few"], ["--samples takes a number"]),
         (["run", "--device", "host-litert", "--budget", "soon"], ["not a duration"]),
+        (["nightly", "--budget", "5"], ["'5' has no unit of time", "90s, 8m or 1h30m"]),
+        (["nightly", "--confirm-budget", "5"], ["'5' has no unit of time"]),
+        (["run", "--device", "host-litert", "--deadline", "0"], ["'0' has no unit of time"]),
+        (["run", "--device", "host-*"], ["'host-*' is a pattern", "repeat --device for each", "--device host-litert"]),
         (["run"], ["no device named", "--device"]),
         (["run", "--frobnicate"], ["No such option"]),
         (
@@ -158,7 +162,7 @@ def test_a_read_only_results_folder_is_said_before_anything_runs(tmp_path):
     assert str(blocked) in result.stderr and "Traceback" not in result.stderr
 
 
-def test_a_resumed_run_says_which_it_is_and_how_many_cells_are_left(tmp_path):
+def test_a_resumed_run_of_which_nothing_is_left_says_so_and_prepares_nothing(tmp_path):
     (tmp_path / "tiny.tflite").write_bytes(int8_dense())
     first = harness(
         "measure", "tiny.tflite", "--device", "host-litert", "--backend", "cpu-ref", "--budget", "1s", cwd=tmp_path
@@ -167,6 +171,39 @@ def test_a_resumed_run_says_which_it_is_and_how_many_cells_are_left(tmp_path):
     with Store.open(tmp_path / "results") as store:
         run = store.run("latest").run
         store.finish_run(run, "interrupted")
+    (tmp_path / "tiny.tflite").unlink()
     resumed = harness("run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"resuming run {run}: 0 of 1 cells are left" in resumed.stderr
+    assert f"run {run} is finished: all of its 1 cells have run, and nothing is left to do" in resumed.stderr
+    with Store.open(tmp_path / "results") as store:
+        assert store.run(run).state == "finished"
+
+
+def test_resuming_in_a_folder_without_a_run_leaves_it_as_it_is(tmp_path):
+    result = harness("run", "--resume", cwd=tmp_path)
+    assert result.returncode == 1 and "there is no results store here" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def _commands(command, path=()):
+    """Every command and subcommand with its words."""
+    if hasattr(command, "list_commands"):
+        import click
+
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _commands(command.get_command(context, name), (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+def test_help_says_of_each_option_that_may_be_repeated_that_it_may():
+    from harness.cli.main import cli
+
+    silent = [
+        f"{name} {option.opts[0]}"
+        for name, command in _commands(cli)
+        for option in command.params
+        if getattr(option, "multiple", False) and not option.hidden and "repeatable" not in option.help
+    ]
+    assert silent == []

@@ -18,6 +18,7 @@ from harness.boards.resolve import packaged_profile
 from harness.core.errors import MissingPartError, UserInputError
 from harness.envs import hostenv
 from harness.envs.hostenv import ensure_runtime_env, env_unavailable_reason, parse_package
+from harness.envs.pip_said import no_such_version
 
 TFLITE = "tflite-runtime==2.14.0"
 
@@ -102,6 +103,22 @@ def test_without_network_the_error_has_pips_last_lines_and_nothing_stays(own_cac
     assert "pip could not install tflite-runtime==2.14.0" in str(caught.value)
     assert "No matching distribution found" in str(caught.value)
     assert [p for p in (own_cache / "envs").iterdir() if p.is_dir()] == []
+
+
+def test_a_version_that_does_not_exist_is_told_with_those_that_do():
+    said = (
+        "ERROR: Could not find a version that satisfies the requirement tflite-runtime==99 (from versions: "
+        "2.11.0, 2.12.0, 2.14.0)\nERROR: No matching distribution found for tflite-runtime==99"
+    )
+    error = no_such_version(said)
+    assert error.what == "the package index has no tflite-runtime 99 for the Python that it would run with"
+    assert error.hint == "it has 2.11.0, 2.12.0, 2.14.0"
+    many = ", ".join(f"1.{n}" for n in range(20))
+    assert no_such_version(f"satisfies the requirement x==9 (from versions: {many})").hint.endswith(
+        "1.19, and 8 earlier ones"
+    )
+    assert no_such_version("satisfies the requirement x==9 (from versions: none)") is None
+    assert no_such_version("no space left on device") is None
 
 
 def test_a_half_made_environment_is_removed_before_a_new_one_is_made(own_cache: Path, no_tools: None):

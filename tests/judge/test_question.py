@@ -98,6 +98,8 @@ def test_a_number_for_another_question_stands_with_its_reason_and_is_never_the_a
     good, bad = cell(OUTPUTS, LABELS), cell(one_hot(MANY), (MANY + 1) % 10)
     (answer,) = Report.of([bad]).answers
     assert answer.pick is None
-    assert "not the question: labels-renumbered" in cell_text(bad)
+    assert "not the question: the labels number the classes otherwise than the model (labels-renumbered)" in cell_text(
+        bad
+    )
     (answer,) = Report.of([good]).answers
     assert [c.record for c in answer.candidates] == [good] and "not the question" not in cell_text(good)

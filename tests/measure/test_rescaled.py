@@ -120,3 +120,47 @@ def test_only_rescalings_that_make_sense_of_the_values_are_tried(low, high, name
             ),
         }
     )
+
+
+def trained(factor, offset, epochs):
+    """A network trained on scikit-learn's digits on a scale; its logits on the test samples of another one, and their labels."""
+    import warnings
+
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.data))
+    x, labels = (digits.data / 16).astype(np.float32)[order], digits.target[order]
+    model = MLPClassifier((64,), max_iter=epochs, batch_size=32, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(x[:1297] * factor + offset, labels[:1297])
+
+    def logits(values):
+        return np.log(np.maximum(model.predict_proba(values), 1e-12))
+
+    return logits, x[1297:], labels[1297:]
+
+
+@pytest.mark.parametrize("epochs", [4, 25])
+def test_minus_1_to_1_into_a_model_of_0_to_1_is_told_although_it_is_right_most_of_the_time(epochs):
+    logits, x, labels = trained(1, 0, epochs)
+    fed = x * 2 - 1
+    given = logits(fed)
+    assert 0.7 < (given.argmax(axis=1) == labels).mean() < (logits(x).argmax(axis=1) == labels).mean()
+    others = list(sensible(-1.0, 1.0))
+    told = [r.name for r in others if explains_better(given, logits(r.of(fed)), labels, squashed=False, alternatives=5)]
+    assert "-1..1 to 0..1" in told
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1, 0), (2, -1), (255, 0)])
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_the_scale_that_a_network_was_trained_on_is_not_told(factor, offset, epochs):
+    logits, x, labels = trained(factor, offset, epochs)
+    fed = (x * factor + offset).astype(np.float32)
+    given = logits(fed)
+    if (given.argmax(axis=1) == labels).mean() < 0.6:
+        return  # it has not learned anything yet
+    for rescaling in sensible(float(fed.min()), float(fed.max())):
+        assert not explains_better(given, logits(rescaling.of(fed)), labels, squashed=False, alternatives=5)

@@ -75,7 +75,7 @@ def test_wrong_outputs_weigh_more_than_a_delegate_that_took_nothing():
 
 def test_a_score_that_answers_another_question_is_no_pass():
     chance = Finding(code="score-at-chance", severity="error", where="cell", what="55 of 500 are right", fix="look")
-    with pytest.raises(CellMisread, match="score-at-chance: 55 of 500 are right -> look"):
+    with pytest.raises(CellMisread, match=r"55 of 500 are right \(score-at-chance\) -> look"):
         check_record(record(findings=[chance]), 0.02)
     assert check_record(record(findings=[replace(chance, severity="warning")]), 0.02) is None
     assert check_record(record(findings=[replace(chance, code="float-ops")]), 0.02) is None, (

@@ -137,8 +137,8 @@ def test_harness_and_agent_are_recorded_only_and_the_compiler_of_a_count_is_not(
 @pytest.mark.parametrize(
     ("ns", "text"),
     [
-        (850, "0.85 us"),
-        (32_800, "32.8 us"),
+        (850, "0.85 µs"),
+        (32_800, "32.8 µs"),
         (999_700, "1 ms"),
         (6_761_063, "6.76 ms"),
         (1.24e9, "1.24 s"),

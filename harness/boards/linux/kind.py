@@ -81,6 +81,13 @@ class LinuxBoards(BoardKind[L]):
         name, title = runtime_id(profile.name, package), f"{profile.title}, with {wanted.name} {wanted.version}"
         return profile.model_copy(update={"name": name, "title": title, **changed}).from_file(profile.origin)
 
+    def install_runtime(self, profile: L, *, progress: TextProgress | None = None) -> None:
+        """Makes the environment of a device that is this machine (about 20 s, once)."""
+        from harness.boards.linux.start import board_python
+
+        if self.is_this_machine(profile):
+            board_python(profile, progress=progress)
+
     def connect(self, profile: L, *, progress: TextProgress | None = None) -> Board:
         """The board. Makes the runtime's environment on this machine where the profile asks for one (about 20 s, once)."""
         from harness.boards.linux.board import LinuxBoard

@@ -46,7 +46,7 @@ def check_mcu(profile: McuProfile, board: Board) -> Iterator[CheckStep]:
 def words(checked: Checked) -> str:
     """What the tiny model cost on a board that answered rightly."""
     result, stats = checked.evaluated, checked.stats
-    cost = f"{result.invoke_ns[0] / 1e3:.1f} us" if len(result.invoke_ns) else ""
+    cost = f"{result.invoke_ns[0] / 1e3:.1f} µs" if len(result.invoke_ns) else ""
     if result.counts is not None:
         cost = f"{result.counts.values[0]:,} {result.counts.unit}"
     memory = f"arena {stats.arena_bytes:,} B, stack {stats.stack_peak_bytes:,} B, code {stats.code_bytes:,} B"

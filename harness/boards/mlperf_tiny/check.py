@@ -79,5 +79,5 @@ def _run(profile: MlperfTinyProfile, board: MlperfTinyBoard) -> str:
             hint="is the firmware built from the published model?",
         )
     elapsed = reply.elapsed_us()
-    took = "tells no times (built for measuring energy?)" if elapsed is None else f"about {elapsed:,} us"
+    took = "tells no times (built for measuring energy?)" if elapsed is None else f"about {elapsed:,} µs"
     return f"{size:,} bytes loaded, {verified}; {results} result{'s' * (results > 1)}, {took}; what is right only a cell can tell"

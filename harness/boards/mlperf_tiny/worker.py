@@ -137,7 +137,7 @@ class MlperfWorker(Worker):
             means.append(round(self._batch(batch.inferences, _WARMUPS) / batch.inferences))
         if not any(means):
             raise StableDeviceError(
-                "the firmware's timer stands still: every batch takes 0 us",
+                "the firmware's timer stands still: every batch takes 0 µs",
                 where=self._board.name,
                 hint="its th_timestamp must count microseconds",
             )

@@ -15,6 +15,7 @@ from harness.core.files import sha256_file
 from harness.emulation.linux.spec import BOARD_PYTHON
 from harness.emulation.tools import run_tool
 from harness.envs.hostenv import numpy_version
+from harness.envs.pip_said import no_such_version
 
 _DEADLINE_S = 600.0
 #: Debian 12 has glibc 2.36; pip takes these names literally and does not try older ones by itself
@@ -33,6 +34,7 @@ def resolve_wheels(runtime: str, folder: Path) -> tuple[Wheel, ...]:
     """Downloads a runtime, its pinned numpy and what they need into `folder` (kept there from then on).
 
     Raises:
+        UserInputError: there is no such release of the runtime.
         MissingPartError: pip failed, or there is no wheel for the board.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,8 @@ def resolve_wheels(runtime: str, folder: Path) -> tuple[Wheel, ...]:
             os.replace(path, folder / path.name)
             wheels.append(Wheel(file_name=path.name, sha256=sha256_file(folder / path.name)))
         return tuple(wheels)
+    except MissingPartError as error:
+        raise no_such_version(str(error)) or error from None
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 

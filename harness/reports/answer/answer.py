@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.reports.answer.candidate import Candidate
@@ -11,12 +12,44 @@ from harness.reports.answer.choose import Beaten, front, pick, within
 from harness.reports.answer.compare import Compared, Comparisons
 from harness.reports.answer.evidence import Evidence
 from harness.reports.answer.gain import QatGain, qat_gains
+from harness.reports.answer.guessing import apart_from_guessing
 from harness.reports.answer.layers import layers
 from harness.reports.answer.limits import Limits
 from harness.reports.scores import score_delta_of, score_of
 from harness.reports.values import clean
-from harness.results.record import CellRecord
+from harness.results.record import CellKey, CellRecord
 from harness.workloads.metrics.top1 import difference_interval
+
+#: what one answer is of: workload, dataset, device
+Place = tuple[str, str, str]
+
+
+def place_of(key: CellKey) -> Place:
+    """Where a cell belongs."""
+    return (key.workload, key.dataset, key.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotRun:
+    """How many of the cells that were planned were not run: their run was interrupted, or its process was killed."""
+
+    cells: int = 0
+    planned: int = 0
+
+    @property
+    def words(self) -> str:
+        """`24 of 30 cells were not run`; empty where all were."""
+        if not self.cells:
+            return ""
+        return f"{self.cells} of {self.planned} cells {'was' if self.cells == 1 else 'were'} not run"
+
+
+def not_run(planned: Iterable[CellKey], recorded: Iterable[CellKey]) -> dict[Place, NotRun]:
+    """What of a plan has no record, by place; places where all ran are left out."""
+    known, plan = set(recorded), list(dict.fromkeys(planned))
+    counts = Counter(map(place_of, plan))
+    missing = Counter(place_of(key) for key in plan if key not in known)
+    return {place: NotRun(cells=cells, planned=counts[place]) for place, cells in missing.items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +69,7 @@ class Answer:
         no_times: why no time recommends anything here; empty where times are the board's own.
         base: the float model on this device, on the backend where it is fastest; None where it did not run well here.
         seeds: the seeds that ran; the answer is of the first one.
+        not_run: what of the plan was not run, so that another answer may come of it.
     """
 
     workload: str
@@ -53,6 +87,7 @@ class Answer:
     no_times: str
     base: Candidate | None
     seeds: tuple[int, ...]
+    not_run: NotRun = NotRun()
 
     @property
     def as_good(self) -> tuple[Candidate, ...]:
@@ -62,23 +97,53 @@ class Answer:
         return tuple(c for c in self.candidates if c.layer == self.pick.layer and c is not self.pick)
 
 
-def find_answers(records: Iterable[CellRecord], evidence: Evidence, limits: Limits | None = None) -> list[Answer]:
-    """One answer per workload, dataset and device, in the order of the records.
+def find_answers(
+    records: Iterable[CellRecord],
+    evidence: Evidence,
+    limits: Limits | None = None,
+    *,
+    missing: Mapping[Place, NotRun] | None = None,
+) -> list[Answer]:
+    """One answer per workload, dataset and device, in the order of the records; then those of places where nothing ran.
 
     Args:
         records: one per cell, in the order in which tables show them.
         evidence: where the cells' answers are.
+        missing: what of the plan was not run.
     """
-    groups: dict[tuple[str, str, str], list[CellRecord]] = {}
+    groups: dict[Place, list[CellRecord]] = {}
     for record in records:
-        key = record.key
-        groups.setdefault((key.workload, key.dataset, key.device), []).append(record)
-    return [find_answer(group, evidence, limits or Limits()) for group in groups.values()]
+        groups.setdefault(place_of(record.key), []).append(record)
+    missing, limits = missing or {}, limits or Limits()
+    found = [find_answer(group, evidence, limits, missing.get(place)) for place, group in groups.items()]
+    titles = {(answer.workload, answer.dataset): answer.title for answer in found}
+    return [
+        *found,
+        *(_nothing_ran(place, titles, limits, left) for place, left in missing.items() if place not in groups),
+    ]
 
 
-def find_answer(records: Sequence[CellRecord], evidence: Evidence, limits: Limits) -> Answer:
-    """The answer from all cells of one workload on one dataset and device; at least one."""
+def _nothing_ran(place: Place, titles: Mapping[tuple[str, str], str], limits: Limits, left: NotRun) -> Answer:
+    workload, dataset, device = place
+    title = titles.get((workload, dataset), workload)
+    return Answer(
+        workload=workload, dataset=dataset, title=title, device=device, limits=limits, pick=None, why_none=left.words,
+        candidates=(), front=(), beaten=(), excluded=(), gains=(), no_times="", base=None, seeds=(), not_run=left,
+    )  # fmt: skip
+
+
+def find_answer(
+    records: Sequence[CellRecord], evidence: Evidence, limits: Limits, left: NotRun | None = None
+) -> Answer:
+    """The answer from all cells of one workload on one dataset and device; at least one.
+
+    Args:
+        left: what was planned for them besides, and not run.
+    """
+    left = left or NotRun()
     good, excluded = sound(records)
+    good, guessing = apart_from_guessing(good, evidence)
+    excluded = [*excluded, *guessing]
     seeds = sorted({record.key.seed for record in records})
     shown = [record for record in good if record.key.seed == seeds[0]]
     excluded = [out for out in excluded if out.record.key.seed == seeds[0]]
@@ -103,7 +168,7 @@ def find_answer(records: Sequence[CellRecord], evidence: Evidence, limits: Limit
         device=first.key.device,
         limits=limits,
         pick=chosen,
-        why_none="" if chosen is not None else _why_none(candidates, missed, excluded, limits),
+        why_none="" if chosen is not None else left.words or _why_none(candidates, missed, excluded, limits),
         candidates=tuple(candidates),
         front=tuple(kept),
         beaten=tuple(beaten),
@@ -112,6 +177,7 @@ def find_answer(records: Sequence[CellRecord], evidence: Evidence, limits: Limit
         no_times=no_times,
         base=_base(candidates),
         seeds=tuple(seeds),
+        not_run=left,
     )
 
 

@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError
 from harness.reports.values import clean
 from harness.results.record import CellRecord
 from harness.variants.recipe import Recipe, parse_recipe
-from harness.workloads.checks.table import CODES
+from harness.workloads.checks.table import CODES, said_words
 
 #: where nobody says which kernels a backend has: the name that profiles give the runtime's reference kernels
 REFERENCE_BACKEND = "cpu-ref"
@@ -23,7 +23,10 @@ NO_TIMES = {
     "estimate": "its times are estimates",
 }
 
-Kind = Literal["outcome", "reference", "question", "audit", "finding", "delegate", "other-model", "limit"]
+#: characters of a finding in a reason; the table of findings has all of it
+_FOUND = 160
+
+Kind = Literal["outcome", "reference", "question", "audit", "finding", "delegate", "other-model", "guessing", "limit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +102,19 @@ def _against(record: CellRecord) -> Exclusion | None:
 
     if record.outcome != "ok":
         return out("outcome", _outcome_words(record))
-    errors = list(dict.fromkeys(f.code for f in record.findings if f.severity == "error"))
-    asked = [code for code in errors if code in CODES]
+    errors = {f.code: f.what for f in reversed(record.findings) if f.severity == "error"}
+    asked = [code for code in reversed(errors) if code in CODES]
     if asked:
-        return out("question", f"the score answers another question: {', '.join(asked)}")
+        return out("question", f"the score answers another question: {said_words(asked)}")
     if runs_reference_kernels(record):
         return out("reference", "reference kernels are for checking, not for shipping")
     if took_nothing(record):
         name = clean(record.delegate_name)
         return out("delegate", f"{name} took 0 of {record.total_nodes} nodes: a CPU's figures under its name")
     if errors:
-        return out("finding", f"an error among its findings: {', '.join(errors)}")
+        code, what = next(reversed(errors.items()))
+        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+        return out("finding", f"{clean(what, _FOUND)} ({code}){more}")
     return None
 
 

@@ -72,7 +72,9 @@ class Comparisons:
         self._pairs: dict[tuple[int, int], Compared | str] = {}
         positions = range(len(self._cells))
         wanted = [(i, self.FLOAT) for i in positions] + [(i, j) for i in positions for j in positions if i < j]
-        self._pairs = dict(zip(wanted, compare_together([self._sides(*pair) for pair in wanted]), strict=True))
+        # Of two cells nothing but who is better is told; the difference to the float model is shown with its interval.
+        sides, shown = [self._sides(*pair) for pair in wanted], [second == self.FLOAT for _, second in wanted]
+        self._pairs = dict(zip(wanted, compare_together(sides, shown), strict=True))
 
     def of(self, first: int, second: int) -> Compared | str:
         """The first against the second, or in words why they cannot be compared."""
@@ -111,14 +113,20 @@ def float_side(cell: Answers) -> Answers | None:
     )
 
 
-def compare_together(pairs: Sequence[tuple[Answers, Answers] | str]) -> list[Compared | str]:
+def compare_together(
+    pairs: Sequence[tuple[Answers, Answers] | str], shown: Sequence[bool] | None = None
+) -> list[Compared | str]:
     """The paired test of each pair, adjusted for all of them; texts that say why there is no pair are handed through.
 
     The same two sets of answers are one comparison, however many cells gave them and in whichever order they are asked for.
+
+    Args:
+        shown: of each pair whether its difference is shown with an interval, which takes long for some metrics; None: of all.
     """
-    alone: dict[_Key, Compared | str] = {}
+    sides: dict[_Key, tuple[Answers, Answers]] = {}
+    with_interval: set[_Key] = set()
     asked: list[tuple[_Key, bool] | str] = []
-    for pair in pairs:
+    for pair, is_shown in zip(pairs, shown or [True] * len(pairs), strict=True):
         if isinstance(pair, str):
             asked.append(pair)
             continue
@@ -128,10 +136,11 @@ def compare_together(pairs: Sequence[tuple[Answers, Answers] | str]) -> list[Com
             continue
         turn = key.first > key.second
         key = _Key(samples=key.samples, first=key.second, second=key.first) if turn else key
-        if key not in alone:
-            first, second = pair[::-1] if turn else pair
-            alone[key] = _test(first, second)
+        sides.setdefault(key, pair[::-1] if turn else pair)
+        if is_shown:
+            with_interval.add(key)
         asked.append((key, turn))
+    alone = {key: _test(*pair, with_interval=key in with_interval) for key, pair in sides.items()}
     adjusted = _holm({key: c.p for key, c in alone.items() if isinstance(c, Compared) and key.first != key.second})
     for key, compared in alone.items():
         if isinstance(compared, Compared) and key in adjusted:
@@ -179,10 +188,11 @@ def _digest(array: np.ndarray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
 
 
-def _test(first: Answers, second: Answers) -> Compared | str:
+def _test(first: Answers, second: Answers, *, with_interval: bool) -> Compared | str:
     n = min(first.samples, second.samples)
+    test = first.metric.paired if with_interval else first.metric.tested
     try:
-        paired = first.metric.paired(first.answers[:n], second.answers[:n], first.labels[:n])
+        paired = test(first.answers[:n], second.answers[:n], first.labels[:n])
     except (HarnessError, ValueError) as error:
         return f"their answers cannot be compared ({error})"
     if not np.isfinite([paired.delta, paired.p]).all():

@@ -36,12 +36,12 @@ def speed_words(slow_ns: float, fast_ns: float) -> str:
 
 
 def size_words(size: float, base: float) -> str:
-    """`a quarter of the size`, `28 % of the size`, `the same size`, `1.2x the size`."""
+    """`a quarter of the size`, `28 % of the size`, `the same size`, `5 % larger`, `1.2x the size`."""
     ratio = size / base
     if 1 / _SAME <= ratio <= _SAME:
         return "the same size"
     if ratio > 1:
-        return f"{times_text(ratio)}x the size"
+        return f"{times_text(ratio)}x the size" if ratio >= 1.15 else f"{100 * (ratio - 1):.0f} % larger"
     part, words = min(_PARTS, key=lambda known: abs(math.log(known[0] / ratio)))
     if 1 / _NEAR <= ratio / part <= _NEAR:
         return f"{words} the size"

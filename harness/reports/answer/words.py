@@ -90,7 +90,12 @@ def size_part(answer: Answer, candidate: Candidate) -> str:
 
 def lines(answer: Answer) -> list[tuple[str, str]]:
     """What stands below the sentence: (head, text) each."""
-    found = [("score", _score_line(answer)), ("speed", _speed_line(answer)), ("memory", _memory_line(answer))]
+    found = [
+        ("not run", _not_run(answer)),
+        ("score", _score_line(answer)),
+        ("speed", _speed_line(answer)),
+        ("memory", _memory_line(answer)),
+    ]
     found += [("as good", _as_good(answer))]
     found += [("or", text) for text in _others(answer)]
     found += [("QAT", text) for text in gain_lines(answer.gains)]
@@ -99,6 +104,13 @@ def lines(answer: Answer) -> list[tuple[str, str]]:
     found += [("warning", text) for text in _warnings(answer)]
     found += [("seeds", _seeds(answer)), ("runs", _runs(answer))]
     return [(head, text) for head, text in found if text]
+
+
+def _not_run(answer: Answer) -> str:
+    """An answer from a part of a run may be another one when the rest has run."""
+    if answer.pick is None or not answer.not_run.cells:
+        return ""
+    return f"{answer.not_run.words}: the answer is without them"
 
 
 def _score_line(answer: Answer) -> str:
@@ -299,7 +311,7 @@ def _warnings(answer: Answer) -> list[str]:
         return []
     found = [f for f in answer.pick.record.findings if f.severity == "warning"]
     by_code = {f.code: f for f in reversed(found)}
-    return [f"{clean(code)}: {clean(f.what, _WARNING)}" for code, f in by_code.items()]
+    return [f"{clean(f.what, _WARNING)} ({clean(code)})" for code, f in by_code.items()]
 
 
 def _runs(answer: Answer) -> str:

@@ -78,7 +78,7 @@ def write_single_page(report: Report, store: Store, results_dir: Path, path: Pat
     """
     content = content_of(report, store, results_dir, judgement=None, folders=())
     text = render(content, Script(text=plotly_script().read_text(encoding="utf-8")))
-    with storage_faults(path):
+    with storage_faults(path, option="--output"):
         write_bytes_atomic(path, text.encode())
 
 

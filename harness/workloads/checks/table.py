@@ -29,6 +29,7 @@ class Misreading:
         verdict: `refused`, or `error` for a finding of that severity.
         when: `before` anything runs, or `after` the outputs are there.
         what: the mistake, with its usual forms.
+        said: the same of one number, in a few words, for sentences; empty for what is refused.
         sign: what gives it away.
         alarms: how often it fires on a right question.
         fix: what to do, as the finding says it.
@@ -41,6 +42,7 @@ class Misreading:
     sign: str
     alarms: str
     fix: str
+    said: str = ""
 
 
 TABLE: tuple[Misreading, ...] = (
@@ -116,6 +118,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="the number of outputs",
         alarms=_NEVER,
         fix="export the model with the output that the labels are of alone; without labels all outputs are compared",
+        said="only the first of several outputs is judged",
     ),
     Misreading(
         code="signatures-not-run",
@@ -125,6 +128,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="signatures that lead to different subgraphs",
         alarms=_NEVER,
         fix="export each signature as a model of its own",
+        said="only the first of several signatures is run",
     ),
     Misreading(
         code="one-class",
@@ -134,6 +138,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="one value in y_test or y_train",
         alarms=_NEVER,
         fix="give samples of every class; sorted data cut in two leaves one class in each part",
+        said="all labels are the same",
     ),
     Misreading(
         code="few-samples",
@@ -143,6 +148,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="fewer than 30 different samples: no paired test can see a loss of less than 20 points (6 discordant pairs)",
         alarms=_NEVER,
         fix="give at least 30 different test samples; 500 tell a loss of 2 points",
+        said="there are too few different samples",
     ),
     Misreading(
         code="train-in-test",
@@ -152,6 +158,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="equal samples in x_train and x_test, more than the repetitions within each of them explain",
         alarms=_EXACT,
         fix="take the training samples out of the test part",
+        said="test samples are training samples",
     ),
     Misreading(
         code="train-test-scale",
@@ -161,6 +168,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="another distribution (Kolmogorov-Smirnov) that a usual rescaling explains, or of 3 times the spread",
         alarms=_EXACT,
         fix="save both parts in the same units; `scale` and `offset` in the file apply to both",
+        said="training and test samples are on different scales",
     ),
     Misreading(
         code="input-range",
@@ -170,16 +178,19 @@ TABLE: tuple[Misreading, ...] = (
         sign="more than 5 % of the values lie a quarter of the input's range outside of it, or all within a fortieth of it",
         alarms=_NEVER,
         fix="save the samples as the float model took them, or give `scale` and `offset` in the file",
+        said="the samples are on another scale than the quantized input",
     ),
     Misreading(
         code="input-scale",
         verdict="error",
         when="before",
         what="samples on another scale than the float model was trained on: pixels 0..255 into a 0..1 model, and the like",
-        sign="the float model is far too sure or hardly right, and on the same samples rescaled in a usual way it explains the "
-        "labels far better, even when its confidence is corrected first (likelihood ratio), and is right no less often",
+        sign="the float model is far too sure, hardly right, or right less often, and on the same samples rescaled in a usual "
+        "way it explains the labels far better, even when its confidence is corrected first (likelihood ratio), and is right no "
+        "less often",
         alarms="at most 1 in 1,000,000 for a model that is too sure by a factor of 4 at most, and however unsure",
         fix="save the samples as the model was trained, or give `scale` and `offset` in the file",
+        said="the samples are on another scale than the model was trained on",
     ),
     Misreading(
         code="score-at-chance",
@@ -190,6 +201,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="answers and labels are not shown to depend on each other (p > .01), and would be if Cohen's kappa were .25",
         alarms="at most 1 in 1,000 for a model of kappa .25 or more, of 1 in 4 better than the best constant for numbers",
         fix="run the float model on these samples in the framework it comes from, and compare its score",
+        said="guessing reaches the score",
     ),
     Misreading(
         code="labels-renumbered",
@@ -199,6 +211,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="a numbering learned on half of the samples is right on the other half where the given one is not (exact McNemar)",
         alarms=_EXACT,
         fix="number the classes in the order of the model's outputs",
+        said="the labels number the classes otherwise than the model",
     ),
     Misreading(
         code="model-not-finite",
@@ -208,6 +221,7 @@ TABLE: tuple[Misreading, ...] = (
         sign="the reference's outputs are not finite at the same places; where only the board's are, the cell is `wrong`",
         alarms=_NEVER,
         fix="look at the samples that the finding names: their values, or the model's arithmetic, leave what numbers can hold",
+        said="the model itself gives NaN or infinity",
     ),
 )
 ROWS = {row.code: row for row in TABLE}
@@ -224,6 +238,13 @@ def misread(code: str, where: str, what: str) -> Finding:
     """
     row = ROWS[code]
     return Finding(code=code, severity="error", where=where, what=what, fix=row.fix)
+
+
+def said_words(codes: Iterable[str]) -> str:
+    """What findings of these codes say of a number, in words with the code in brackets: `guessing reaches the score
+    (score-at-chance)`.
+    """
+    return "; ".join(f"{ROWS[code].said} ({code})" for code in dict.fromkeys(codes))
 
 
 def is_misread(findings: Iterable[Finding]) -> bool:

@@ -9,7 +9,7 @@ models on some samples is moving counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,6 +77,14 @@ class F1(Metric):
         return float(1 / (1 + np.exp(reach - logit))), float(1 / (1 + np.exp(-reach - logit)))
 
     def paired(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
+        found = self.tested(answers, baseline, labels)
+        kinds, counts = _kinds(labels, answers, baseline)
+        if (kinds[:, 1] == kinds[:, 2]).all():
+            return found
+        low, high = self._difference_interval(kinds, counts)
+        return replace(found, low=low, high=high)
+
+    def tested(self, answers: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Paired:
         same_number(answers, labels)
         same_number(baseline, labels)
         kinds, counts = _kinds(labels, answers, baseline)
@@ -91,10 +99,9 @@ class F1(Metric):
         as_far = total = 0
         for exchanged in _all_exchanges(movable) if exact else _random_exchanges(movable):
             as_far += int((np.abs(difference(exchanged)) >= abs(observed) - 1e-12).sum())
-            total += len(exchanged)
+            total += exchanged.shape[1]
         p = as_far / total if exact else (as_far + 1) / (total + 1)
-        low, high = self._difference_interval(kinds, counts)
-        return Paired(delta=observed, p=p, test=EXACT_NAME if exact else RANDOM_NAME, low=low, high=high)
+        return Paired(delta=observed, p=p, test=EXACT_NAME if exact else RANDOM_NAME)
 
     def _difference_interval(self, kinds: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
         """The 95 % interval of the difference: samples drawn anew, whole (Efron 1979, percentile method).
@@ -111,31 +118,39 @@ class F1(Metric):
     def _exchanger(
         self, kinds: np.ndarray, counts: np.ndarray, differ: np.ndarray
     ) -> Callable[[np.ndarray], np.ndarray]:
-        """Cell's minus baseline's score, float [R], as a function of how many samples have their answers exchanged, int [R, M].
+        """Cell's minus baseline's score, float [R], as a function of how many samples have their answers exchanged, float32
+        [M, R].
 
-        Labels stay where they are, and so do answers that are alike; the rest is two sums that grow by what is exchanged.
+        Labels stay where they are, and so do answers that are alike; the rest is two sums that grow by what is exchanged. A
+        class that is labelled is there in every exchange; one that is only answered is never right, and counts where it is
+        answered.
 
         Args:
             kinds: int [K, 3]: label, the cell's answer, the baseline's.
             counts: int [K], samples of each kind.
             differ: bool [K], the M kinds that have two answers.
         """
+        from scipy.sparse import csr_array, vstack
+
         pairs = np.concatenate([kinds[:, [0, 1]], kinds[:, [0, 2]]])
         labelled, *tables = self._tables(pairs)
         known = len(kinds)
         in_class = counts @ labelled[:known]
-        mine, theirs = ([counts @ table[part] for table in tables] for part in (slice(known), slice(known, None)))
+        is_labelled = in_class > 0
+        mine, theirs = (
+            [(counts @ table[part])[:, None] for table in tables] for part in (slice(known), slice(known, None))
+        )
         # float32 holds these counts exactly: they are far below 2^24.
-        moves = [(table[known:] - table[:known])[differ].astype(np.float32) for table in tables]
+        moves = csr_array(vstack([(table[known:] - table[:known])[differ].T for table in tables]).astype(np.float32))
 
         def f1(answers: np.ndarray, hits: np.ndarray) -> np.ndarray:
-            either = in_class + answers
-            each = np.divide(2.0 * hits, either, out=np.zeros(either.shape), where=either > 0)
-            return np.asarray(each.sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1))
+            either = in_class[:, None] + answers
+            total = (2.0 * hits[is_labelled] / either[is_labelled]).sum(axis=0)
+            return np.asarray(total / np.maximum(is_labelled.sum() + (either[~is_labelled] > 0).sum(axis=0), 1))
 
         def difference(exchanged: np.ndarray) -> np.ndarray:
-            moved = [exchanged.astype(np.float32, copy=False) @ move for move in moves]
-            return f1(mine[0] + moved[0], mine[1] + moved[1]) - f1(theirs[0] - moved[0], theirs[1] - moved[1])
+            answers, hits = np.split(moves @ exchanged, 2)
+            return f1(mine[0] + answers, mine[1] + hits) - f1(theirs[0] - answers, theirs[1] - hits)
 
         return difference
 
@@ -146,7 +161,8 @@ class F1(Metric):
             pairs: int [P, 2].
             counts: int [R, P].
         """
-        labelled, answered, right = (counts @ table for table in self._tables(pairs))
+        columns = np.ascontiguousarray(counts.T, dtype=np.float64)
+        labelled, answered, right = (np.ascontiguousarray((table.T @ columns).T) for table in self._tables(pairs))
         either = labelled + answered
         each = np.divide(2.0 * right, either, out=np.zeros(either.shape), where=either > 0)
         return np.asarray(each.sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1))
@@ -201,19 +217,19 @@ def _kinds(*classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _all_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
-    """How many samples of each kind have their answers exchanged, int [R, K], once for every choice of samples.
+    """How many samples of each kind have their answers exchanged, float32 [K, R], once for every choice of samples.
 
     Args:
         counts: int [K]; 0 for kinds whose answers are equal.
     """
     total = int(counts.sum())
     owner = np.repeat(np.arange(len(counts)), counts)
-    bits = (np.arange(1 << total)[:, None] >> np.arange(total)) & 1
-    yield bits @ (owner[:, None] == np.arange(len(counts)))
+    bits = (np.arange(1 << total) >> np.arange(total)[:, None]) & 1
+    yield ((np.arange(len(counts))[:, None] == owner) @ bits).astype(np.float32)
 
 
 def _random_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
-    """The same for RANDOM choices, float32 in chunks: a sample is a random bit, eight of a kind a byte, and its ones count."""
+    """The same for RANDOM choices in chunks: a sample is a random bit, eight of a kind a byte, and its ones count."""
     bytes_each = -(-counts // 8)
     ends = np.cumsum(bytes_each)
     used = np.full(int(ends[-1]), 0xFF, np.uint8)
@@ -224,7 +240,11 @@ def _random_exchanges(counts: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, RANDOM, chunk):
         rows = min(chunk, RANDOM - start)
         drawn = np.frombuffer(rng.bytes(rows * len(used)), np.uint8).reshape(rows, -1) & used
-        yield np.add.reduceat(ones[drawn], ends - bytes_each, axis=1) if len(used) > len(counts) else ones[drawn]
+        drawn = np.ascontiguousarray(drawn.T)
+        if len(used) > len(counts):
+            yield np.add.reduceat(ones[drawn], ends - bytes_each, axis=0)
+        else:
+            yield drawn.astype(np.float32) if counts.max() == 1 else ones[drawn]
 
 
 METRIC = F1()

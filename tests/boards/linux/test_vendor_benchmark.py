@@ -175,7 +175,7 @@ def test_its_figures_stand_beside_ours(bench, tmp_path):
     assert (finding.code, finding.severity) == (
         "vendor-benchmark-differs",
         "warning",
-    ) and "mean of 1250340.0 us" in finding.what
+    ) and "mean of 1250340.0 µs" in finding.what
     assert cells["cpu-ref"].vendor_benchmark is None and not [
         f for f in cells["cpu-ref"].findings if "vendor" in f.code
     ]

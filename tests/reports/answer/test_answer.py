@@ -161,8 +161,9 @@ def test_what_the_audit_marks_with_an_error_is_no_candidate(told):
 
 def test_a_score_that_answers_another_question_is_no_candidate(told):
     found = answer(told, [told.cell("ptq-int8-io", FLOATS, findings=[error("few-samples")])])
-    assert found.pick is None and sentence(found) == "nothing to ship: the score answers another question: few-samples"
-    assert left_out(found)["ptq-int8-io/cpu"] == "the score answers another question: few-samples"
+    said = "the score answers another question: there are too few different samples (few-samples)"
+    assert found.pick is None and sentence(found) == f"nothing to ship: {said}"
+    assert left_out(found)["ptq-int8-io/cpu"] == said
 
 
 def test_why_nothing_is_named_is_the_reason_of_what_could_have_been(told):
@@ -324,7 +325,7 @@ def test_warnings_of_the_pick_and_figures_of_several_runs_are_said(told):
     ]
     told._known[id(cells[1])] = told._known[id(cells[0])]
     found = text(answer(told, cells))
-    assert "warning: identical-to-cpu: outputs are bit-identical to cpu" in found
+    assert "warning: outputs are bit-identical to cpu (identical-to-cpu)" in found
     assert "these figures are of 2 runs" in found
 
 

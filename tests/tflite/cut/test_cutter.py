@@ -9,6 +9,7 @@ from harness.tflite.cut.edit import Editor
 from harness.tflite.cut.heads import before_class_map
 from harness.tflite.cut.tree import Record, write_tree
 from harness.tflite.graph import read_graph
+from tests.support.looping_models import doubling
 from tests.support.quantized_ops import make_case
 from tests.support.small_nets import Net
 from tests.support.small_quantizer import Style, calibrate, quantize
@@ -152,28 +153,8 @@ def test_constants_that_are_computed_come_with_the_op_that_reads_them(litert):
         cutter.one_op(0)
 
 
-def looping_model() -> bytes:
-    """x is doubled while its only element is under 100, then 1 is added: WHILE with two subgraphs of its own."""
-    editor = Editor()
-    x, looped, one, y = (editor.tensor(name, (1,), "float32") for name in ("x", "looped", "one", "y"))
-    editor.tensors[one]["buffer"] = editor.buffer(np.ones(1, np.float32).tobytes())
-    loop = editor.add("WHILE", [x], [looped], options="WhileOptions")
-    loop["builtin_options"]["cond_subgraph_index"], loop["builtin_options"]["body_subgraph_index"] = 2, 1
-    editor.add("ADD", [looped, one], [y], options="AddOptions")
-    tree = editor.finish([x], [y])
-    for op, options, constant, dtype in (("MUL", "MulOptions", 2.0, "float32"), ("LESS", "LessOptions", 100.0, "bool")):
-        tree.rows("subgraphs").append(Record("SubGraph"))
-        part = Editor(tree, len(tree.rows("subgraphs")) - 1)
-        a = part.tensor("a", (1,), "float32")
-        b = part.tensor("b", (1,), "float32", data=np.array([constant], np.float32))
-        c = part.tensor("c", (1,), dtype)
-        part.add(op, [a, b], [c], options=options)
-        part.finish([a], [c])
-    return write_tree(tree)
-
-
 def test_subgraphs_that_a_node_calls_come_along(litert):
-    model = looping_model()
+    model = doubling()
     samples = np.array([3.0, 50.0, 99.0], np.float32)
     cut = Cutter(model).one_op(0)
     assert read_graph(cut.model).subgraph_count == 3
@@ -183,10 +164,10 @@ def test_subgraphs_that_a_node_calls_come_along(litert):
 
 
 def test_another_subgraph_can_be_cut(litert):
-    cutter = Cutter(looping_model(), subgraph=1)
+    cutter = Cutter(doubling(), subgraph=1)
     assert litert.run(cutter.one_op(0).model, [np.array([4.0], np.float32)])[0].ravel().tolist() == [8.0]
     with pytest.raises(UserInputError, match="no subgraph 7"):
-        Cutter(looping_model(), subgraph=7)
+        Cutter(doubling(), subgraph=7)
 
 
 def test_custom_ops_keep_name_and_options():

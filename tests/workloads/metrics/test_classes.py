@@ -136,15 +136,34 @@ def test_exchanged_answers_are_counted_as_if_they_were_judged_anew(classes):
             chosen = np.flatnonzero((labels == kind[0]) & (answers == kind[1]) & (baseline == kind[2]))[:count]
             mine[chosen], theirs[chosen] = baseline[chosen], answers[chosen]
         expected.append(F1.score(mine, labels).value - F1.score(theirs, labels).value)
-    assert F1._exchanger(kinds, counts, differ)(exchanged) == pytest.approx(expected, abs=1e-12)
+    assert F1._exchanger(kinds, counts, differ)(exchanged.T.astype(np.float32)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_of_each_kind_every_sample_is_exchanged_half_of_the_time():
     counts = np.array([1, 7, 8, 9, 300, 1, 2050])
-    drawn = np.concatenate(list(f1._random_exchanges(counts)))
+    drawn = np.concatenate(list(f1._random_exchanges(counts)), axis=1).T
     assert drawn.shape == (RANDOM, len(counts)) and (drawn >= 0).all() and (drawn <= counts).all()
     assert drawn.mean(axis=0) == pytest.approx(counts / 2, abs=4 * (2050 / 4 / RANDOM) ** 0.5)
     assert drawn.var(axis=0) == pytest.approx(counts / 4, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("seed", "classes", "count", "share", "expected"),
+    [
+        (2, 100, 500, 0.02, (0.009129655693429717, 0.129, -0.0030178798615157483, 0.024467781083206196)),
+        (3, 2, 4000, 0.4, (0.10964322170114754, 0.0001, 0.1010005889599949, 0.11748110363709899)),
+    ],
+)
+def test_the_figures_of_stored_runs_come_out_again(seed, classes, count, share, expected):
+    """Random numbers are drawn in one order for ever: a run that is judged again must not change by itself."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    answers = np.where(rng.random(count) < 0.7, labels, rng.integers(0, classes + 1, count))
+    baseline = np.where(rng.random(count) < share, rng.integers(-1, classes, count), answers)
+    found = F1.paired(answers, baseline, labels)
+    assert (found.delta, found.p, found.low, found.high) == pytest.approx(expected, abs=1e-12)
+    alone = F1.tested(answers, baseline, labels)
+    assert (alone.delta, alone.p, alone.low, alone.high) == (found.delta, found.p, None, None)
 
 
 @pytest.mark.parametrize(
