@@ -295,4 +295,7 @@ void kn_dequantize(float scale, int32_t zero_point, int32_t count, const int8_t 
 /* Turns a uint8 buffer into the int8 buffer of the same meaning and back. The output may be the input's buffer. */
 void kn_flip_sign(int32_t count, const uint8_t *input, uint8_t *output);
 
+#include "kernels_16.h"
+#include "kernels_more.h"
+
 #endif

@@ -2,38 +2,13 @@
 #include "kernels.h"
 #include "walk.h"
 
-/* The dimensions that are kept, and those that are reduced, each with its strides in the input. */
-typedef struct {
-    int32_t rank;
-    int32_t dims[KN_MAX_RANK];
-    int32_t strides[KN_MAX_RANK];
-} axes;
-
-static void split_axes(const kn_mean_params *params, axes *kept, axes *reduced)
-{
-    int32_t stride = 1;
-    int32_t strides[KN_MAX_RANK];
-    for (int32_t d = params->rank - 1; d >= 0; --d) {
-        strides[d] = stride;
-        stride *= params->dims[d];
-    }
-    kept->rank = 0;
-    reduced->rank = 0;
-    for (int32_t d = 0; d < params->rank; ++d) {
-        axes *side = params->reduced[d] ? reduced : kept;
-        side->dims[side->rank] = params->dims[d];
-        side->strides[side->rank] = strides[d];
-        ++side->rank;
-    }
-}
-
 void kn_mean(const kn_mean_params *params, const int8_t *input, int8_t *output)
 {
-    axes kept, reduced;
+    kn_axes kept, reduced;
     int32_t kept_index[KN_MAX_RANK] = {0};
     int32_t reduced_index[KN_MAX_RANK] = {0};
     int32_t base = 0;
-    split_axes(params, &kept, &reduced);
+    kn_split_axes(params->rank, params->dims, params->reduced, &kept, &reduced);
     do {
         /* kn_walk_next brings the offset back to where it was, so `base` is whole again after the inner loop. */
         uint32_t sum = 0;

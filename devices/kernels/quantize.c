@@ -1,18 +1,7 @@
 /* Between float32 and int8, and between uint8 and int8. The only kernels that touch floating point: a core without it
  * links them only if its model has a float input or output. */
 #include "kernels.h"
-
-/* Rounds half away from zero without the C library. |value| < 2^24. */
-static int32_t round_away(float value)
-{
-    const int32_t whole = (int32_t)value;
-    const float rest = value - (float)whole; /* exact */
-    if (rest >= 0.5f)
-        return whole + 1;
-    if (rest <= -0.5f)
-        return whole - 1;
-    return whole;
-}
+#include "round_away.h"
 
 void kn_quantize(float scale, int32_t zero_point, int32_t count, const float *input, int8_t *output)
 {
@@ -24,7 +13,7 @@ void kn_quantize(float scale, int32_t zero_point, int32_t count, const float *in
         if (scaled >= limit)
             value = INT8_MAX;
         else if (scaled > -limit)
-            value = kn_clamp(round_away(scaled) + zero_point, INT8_MIN, INT8_MAX);
+            value = kn_clamp(kn_round_away(scaled) + zero_point, INT8_MIN, INT8_MAX);
         else /* far below, or not a number */
             value = INT8_MIN;
         output[i] = (int8_t)value;

@@ -107,6 +107,14 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Subgraph:
+    """A graph that the main one calls, such as the one that gives variables their first values."""
+
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """The main subgraph of a model; `subgraph_count` above 1 tells of control flow or of several signatures."""
 
@@ -120,6 +128,8 @@ class Graph:
     subgraph_count: int = 1
     #: operators of the other subgraphs, which a runtime must know as well
     other_nodes: tuple[Node, ...] = ()
+    #: the other subgraphs themselves, the second one first
+    others: tuple[Subgraph, ...] = ()
     source: str | None = None
     #: key of each signature -> the number of its subgraph
     signatures: dict[str, int] = field(default_factory=dict)
@@ -204,13 +214,16 @@ def _read_model(buffer: Buffer, where: str | None) -> Graph:
     buffers = model.tables(4)
     tensors = [_read_tensor(i, table, buffers) for i, table in enumerate(subgraphs[0].tables(0))]
     nodes = _read_nodes(subgraphs[0], codes, len(tensors))
-    others: list[Node] = []
+    others = []
     for table in subgraphs[1:]:
-        others.extend(_read_nodes(table, codes, len(table.tables(0))))
+        rows = table.tables(0)
+        inside = tuple(_read_tensor(i, row, buffers) for i, row in enumerate(rows))
+        others.append(Subgraph(tensors=inside, nodes=_read_nodes(table, codes, len(rows))))
     return Graph(
         tensors=tuple(tensors),
         nodes=nodes,
-        other_nodes=tuple(others),
+        other_nodes=tuple(node for other in others for node in other.nodes),
+        others=tuple(others),
         inputs=_indices(subgraphs[0], 1, len(tensors), "an input of the model"),
         outputs=_indices(subgraphs[0], 2, len(tensors), "an output of the model"),
         schema_version=model.scalar(0, "uint32"),

@@ -158,7 +158,10 @@ def read_options(table: Table, class_name: str) -> dict[str, Any]:
             if is_vector:
                 value = [] if isinstance(value, int) else value.tolist()
                 table.buffer.spend(8 * len(value))
-            if isinstance(value, (bool, int, float, list)):
+            if isinstance(value, bytes):
+                table.buffer.spend(len(value))
+                value = value.decode(errors="replace")
+            if isinstance(value, (bool, int, float, list, str)):
                 field = field_name(name)
                 if field in _ENUM_FIELDS and isinstance(value, int):
                     value = _enum(_ENUM_FIELDS[field]).get(value, value)
@@ -179,7 +182,7 @@ def option_names() -> frozenset[str]:
 
 @cache
 def _option_fields(class_name: str) -> tuple[tuple[str, bool], ...]:
-    """(field, is it a vector) of a generated options class; nested tables and strings are left out."""
+    """(field, is it a vector) of a generated options class; nested tables are left out."""
     members = vars(getattr(_module(class_name), class_name))
     vectors = {name.removesuffix("AsNumpy") for name in members if name.endswith("AsNumpy")}
     fields = [(name, True) for name in vectors]

@@ -35,13 +35,16 @@ class ReferenceRuntime:
             [str(python), "-u", str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def run(self, cases: Sequence[Case]) -> list[np.ndarray | str]:
+    def run(self, cases: Sequence[Case], *, steps: int = 0) -> list[np.ndarray | str]:
         """Per case the first output, or the text of the runtime's error.
+
+        Args:
+            steps: above 0, so many inferences in a row: the first axis of every input, and of the output.
 
         Raises:
             RuntimeError: the process ended (the runtime aborts on some parameters).
         """
-        arrays: dict[str, np.ndarray] = {"count": np.array(len(cases))}
+        arrays: dict[str, np.ndarray] = {"count": np.array(len(cases)), "steps": np.array(steps)}
         for i, case in enumerate(cases):
             arrays[f"model_{i}"] = np.frombuffer(case.model, np.uint8)
             arrays.update({f"input_{i}_{j}": value for j, value in enumerate(case.inputs)})

@@ -33,9 +33,10 @@ class Kernels:
 
 @cache
 def structures() -> dict[str, type[ctypes.Structure]]:
-    """Every `typedef struct` of kernels.h as a ctypes structure."""
+    """Every `typedef struct` of kernels*.h as a ctypes structure."""
     found = {}
-    for match in _STRUCT.finditer(_COMMENT.sub("", (KERNELS / "kernels.h").read_text())):
+    headers = "".join(path.read_text() for path in sorted(KERNELS.glob("kernels*.h")))
+    for match in _STRUCT.finditer(_COMMENT.sub("", headers)):
         fields = [
             field
             for declaration in match["body"].split(";")
@@ -104,5 +105,7 @@ def _fields(declaration: str) -> list[tuple[str, Any]]:
 
 @cache
 def _functions_with_result() -> frozenset[str]:
-    text = "".join((KERNELS / name).read_text() for name in ("kernels.h", "prepare.h"))
+    text = "".join(
+        (KERNELS / name).read_text() for name in ("kernels.h", "kernels_more.h", "kernels_16.h", "prepare.h")
+    )
     return frozenset(_INT_FUNCTIONS.findall(text))

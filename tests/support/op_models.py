@@ -18,6 +18,8 @@ _TYPES = {
     "int16": tflite.TensorType.INT16,
     "float16": tflite.TensorType.FLOAT16,
     "int64": tflite.TensorType.INT64,
+    "bool": tflite.TensorType.BOOL,
+    "int4": tflite.TensorType.INT4,
 }
 _ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 _PADDINGS = {"SAME": 0, "VALID": 1}
@@ -26,6 +28,8 @@ _PADDINGS = {"SAME": 0, "VALID": 1}
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
     """One tensor of the model: a constant where `data` is given, else an input or output of the graph.
+
+    The data of an int4 tensor is given as int8.
 
     Scales and zero points have one entry (per-tensor) or one per index of `quantized_dimension`; none for float and index
     tensors.
@@ -79,7 +83,8 @@ def build_graph(
     tensor_offsets = []
     for tensor in tensors:
         if tensor.data is not None:
-            buffers.append(_buffer(builder, np.ascontiguousarray(tensor.data)))
+            packed = tensor.dtype == "int4"
+            buffers.append(_buffer(builder, _pack(tensor.data) if packed else np.ascontiguousarray(tensor.data)))
         tensor_offsets.append(_tensor(builder, tensor, len(buffers) - 1 if tensor.data is not None else 0))
     kinds = list(dict.fromkeys((node.op.name, node.op.version) for node in nodes))
     operators = [_operator(builder, node, kinds.index((node.op.name, node.op.version))) for node in nodes]
@@ -110,6 +115,12 @@ def build_graph(
     )
     builder.Finish(model, b"TFL3")
     return bytes(builder.Output())
+
+
+def _pack(values: np.ndarray) -> np.ndarray:
+    """int4 values, given as int8: two in a byte, the first one in its lower half."""
+    flat = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)).view(np.uint8) & 0xF
+    return flat[0::2] | flat[1::2] << 4
 
 
 def activation_code(name: str) -> int:

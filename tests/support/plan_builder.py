@@ -90,9 +90,9 @@ class PlanBuilder:
             "constants_offset": start,
             "constants_bytes": len(constants),
             "crc": 0,
+            "reset_nodes": 0,
             "reserved0": 0,
             "reserved1": 0,
-            "reserved2": 0,
         }
         words.update(header)
         return with_crc(struct.pack("<16I", *words.values()) + constants + nodes + table)

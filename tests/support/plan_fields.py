@@ -13,7 +13,7 @@ from tests.support.plan_runtime import RUNTIME, HostRuntime, PlanRefusedError
 
 #: ops by the fields of their records
 COUNTED = ("COPY", "LOOKUP", "RESCALE", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE", "DEQUANTIZE", "FLIP_SIGN")
-COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE")
+COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE", "LOOKUP_16", "SIGMOID_16", "QUANTIZE_16", "DEQUANTIZE_16")
 ONE_INPUT = (
     "MAX_POOL_2D",
     "AVERAGE_POOL_2D",
@@ -22,6 +22,14 @@ ONE_INPUT = (
     "SOFTMAX",
     "GATHER",
     "RESIZE_NEAREST",
+    "REDUCE",
+    "ARG_MAX",
+    "RESIZE_BILINEAR",
+    "L2_NORMALIZATION",
+    "MAX_POOL_2D_16",
+    "AVERAGE_POOL_2D_16",
+    "MEAN_16",
+    "SOFTMAX_16",
     *COUNTED,
     *COUNTED_16,
 )
@@ -38,7 +46,8 @@ def refusal(runtime: HostRuntime, plan: bytes, **options: int) -> PlanRefusedErr
 def field_word(op: str, name: str) -> int:
     """The word of a record that holds a field, read from plan.h and kernels.h; `dims+1` is the second of an array."""
     name, _plus, offset = name.partition("+")
-    text = re.sub(r"/\*.*?\*/", "", (RUNTIME / "plan.h").read_text(), flags=re.DOTALL)
+    headers = (RUNTIME / "plan.h").read_text() + (RUNTIME / "plan_more.h").read_text()
+    text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     records = {match[2]: match[1] for match in re.finditer(r"typedef struct \{([^}]*)\} (\w+);", text)}
     words = _flatten(records, records[_RECORDS.get(op, f"plan_{op.lower()}")])
     return words.index(name) + int(offset or 0)
@@ -67,6 +76,9 @@ _RECORDS = {
     "MAXIMUM": "plan_pair",
     "MINIMUM": "plan_pair",
     "FLIP_SIGN": "plan_copy",
+    "ASSIGN": "plan_copy",
+    "QUANTIZE_16": "plan_quantize",
+    "DEQUANTIZE_16": "plan_quantize",
     "RESIZE_NEAREST": "plan_resize",
     "DEQUANTIZE": "plan_quantize",
     "TRANSPOSE_CONV": "plan_conv",
@@ -76,6 +88,12 @@ _RECORDS = {
     "ADD_16": "plan_add",
     "SUB_16": "plan_add",
     "LEAKY_RELU_16": "plan_leaky_relu",
+    "MAX_POOL_2D_16": "plan_pool",
+    "AVERAGE_POOL_2D_16": "plan_pool",
+    "MEAN_16": "plan_mean",
+    "MUL_16": "plan_mul",
+    "MAXIMUM_16": "plan_pair",
+    "MINIMUM_16": "plan_pair",
 }
 
 

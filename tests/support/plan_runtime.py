@@ -170,6 +170,11 @@ class HostRuntime:
             for i, tensor in enumerate(outputs)
         ]
 
+    def reset(self) -> None:
+        """What the plan keeps between inferences is as it was when it was loaded."""
+        error = _Error()
+        assert self._library.rt_reset(ctypes.byref(error)) == 0
+
     def unload(self) -> None:
         self._library.rt_unload()
 

@@ -1,7 +1,8 @@
 """Runs .tflite models on tflite-runtime's reference kernels; a script for the runtime's own environment, not a test module.
 
 Frames on stdin and stdout: an 8-byte little-endian length, then an .npz. In: `count`, for case i `model_i` (bytes) and
-`input_i_j`. Out: for case i either `output_i` or `error_i` (text). Only the first output of a model is returned.
+`input_i_j`; `steps` above 0: so many inferences in a row, which the first axis of inputs and output counts.
+Out: for case i either `output_i` or `error_i` (text). Only the first output of a model is returned.
 """
 
 import io
@@ -13,15 +14,18 @@ import numpy as np
 import tflite_runtime.interpreter as tfl
 
 
-def run_case(model, inputs):
+def run_case(model, inputs, steps=0):
     interpreter = tfl.Interpreter(
         model_content=model, num_threads=1, experimental_op_resolver_type=tfl.OpResolverType.BUILTIN_REF
     )
     interpreter.allocate_tensors()
-    for i, details in enumerate(interpreter.get_input_details()):
-        interpreter.set_tensor(details["index"], inputs[i])
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    found = []
+    for step in range(max(steps, 1)):
+        for i, details in enumerate(interpreter.get_input_details()):
+            interpreter.set_tensor(details["index"], inputs[i][step] if steps else inputs[i])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    return np.stack(found) if steps else found[0]
 
 
 def main():
@@ -39,7 +43,7 @@ def main():
             while f"input_{i}_{len(inputs)}" in cases:
                 inputs.append(cases[f"input_{i}_{len(inputs)}"])
             try:
-                results[f"output_{i}"] = run_case(cases[f"model_{i}"].tobytes(), inputs)
+                results[f"output_{i}"] = run_case(cases[f"model_{i}"].tobytes(), inputs, int(cases["steps"]))
             except (RuntimeError, ValueError) as error:
                 results[f"error_{i}"] = np.array(str(error))
         body = io.BytesIO()

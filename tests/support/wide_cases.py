@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,26 +12,26 @@ from harness.tflite import quantized_params as qp
 from tests.support.kernel_cases import Case, index_tensor
 from tests.support.op_models import Op, Tensor, activation_code, build_model, padding_code
 
-_RANGES = {"int8": (-128, 127), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
+RANGES = {"int8": (-128, 127), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
 WideGenerator = Callable[[np.random.Generator], Case]
 
 
-def _values(rng: np.random.Generator, shape: tuple[int, ...], dtype: str = "int16") -> np.ndarray:
-    low, high = _RANGES[dtype]
+def values_of(rng: np.random.Generator, shape: tuple[int, ...], dtype: str = "int16") -> np.ndarray:
+    low, high = RANGES[dtype]
     if rng.random() < 0.15:
         return rng.choice(np.array([low, high, 0]), shape).astype(dtype)
     return rng.integers(low, high + 1, shape).astype(dtype)
 
 
-def _scale(rng: np.random.Generator, low: float = 1e-5, high: float = 1e-3) -> float:
+def pick_scale(rng: np.random.Generator, low: float = 1e-5, high: float = 1e-3) -> float:
     return float(np.float32(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
-def _activation(shape: tuple[int, ...], scale: float, dtype: str = "int16", zero_point: int = 0) -> Tensor:
+def activation(shape: tuple[int, ...], scale: float, dtype: str = "int16", zero_point: int = 0) -> Tensor:
     return Tensor(shape=shape, dtype=dtype, scales=(scale,), zero_points=(zero_point,))
 
 
-def _case(op: Op, inputs: list[Tensor], output: Tensor, values: list[np.ndarray], text: str) -> Case:
+def plan_case(op: Op, inputs: list[Tensor], output: Tensor, values: list[np.ndarray], text: str) -> Case:
     def run(_kernels: object) -> np.ndarray:
         raise NotImplementedError("these cases go through the plan runtime only")
 
@@ -43,7 +44,7 @@ def _parts(
     """Weights and bias, and the real span of their sums."""
     channels = shape[axis]
     per_channel = bool(rng.random() < 0.7)
-    scales = [_scale(rng, 1e-3, 1e-1) for _ in range(channels if per_channel else 1)]
+    scales = [pick_scale(rng, 1e-3, 1e-1) for _ in range(channels if per_channel else 1)]
     weights = Tensor(
         shape=shape,
         dtype="int8",
@@ -75,7 +76,7 @@ def _window(rng: np.random.Generator, depthwise: bool) -> Case:
     padding = str(rng.choice(["SAME", "VALID"]))
     size = (kernel - 1) * dilation + 1 + rng.integers(0, 6, 2)
     places = [qp.window(padding, int(size[i]), int(kernel[i]), int(stride[i]), int(dilation[i])) for i in range(2)]
-    source = _scale(rng)
+    source = pick_scale(rng)
     shape = (1, *map(int, kernel), channels) if depthwise else (channels, *map(int, kernel), depth)
     bias = "int64"  # tflite-runtime 2.14 has no such convolution without
     taps = int(kernel[0] * kernel[1]) * (1 if depthwise else depth)
@@ -92,11 +93,11 @@ def _window(rng: np.random.Generator, depthwise: bool) -> Case:
     if depthwise:
         options["DepthMultiplier"] = depth
     batches = int(rng.choice([1, 1, 2]))
-    values = _values(rng, (batches, *map(int, size), inputs))
-    return _case(
+    values = values_of(rng, (batches, *map(int, size), inputs))
+    return plan_case(
         Op(name="DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", options_table=table, options=options),
-        [_activation(values.shape, source), *parts],
-        _activation((batches, places[0].output, places[1].output, channels), _output_scale(rng, span)),
+        [activation(values.shape, source), *parts],
+        activation((batches, places[0].output, places[1].output, channels), _output_scale(rng, span)),
         [values],
         f"{values.shape} {shape} {padding} stride {stride} dilation {dilation} bias {bias}",
     )
@@ -112,15 +113,15 @@ def depthwise(rng: np.random.Generator) -> Case:
 
 def fully_connected(rng: np.random.Generator) -> Case:
     batches, inputs, outputs = (int(n) for n in rng.integers(1, [4, 40, 12]))
-    source = _scale(rng)
+    source = pick_scale(rng)
     parts, span = _parts(rng, (outputs, inputs), 0, source, "int64", inputs)
     # Weights per channel are beyond tflite-runtime 2.14 here.
     parts = [replace(one, scales=one.scales[:1], zero_points=(0,)) for one in parts]
-    values = _values(rng, (batches, inputs))
-    return _case(
+    values = values_of(rng, (batches, inputs))
+    return plan_case(
         Op(name="FULLY_CONNECTED", options_table="FullyConnectedOptions"),
-        [_activation(values.shape, source), *parts],
-        _activation((batches, outputs), _output_scale(rng, span)),
+        [activation(values.shape, source), *parts],
+        activation((batches, outputs), _output_scale(rng, span)),
         [values],
         f"{values.shape} -> {outputs}",
     )
@@ -134,18 +135,18 @@ def transpose_conv(rng: np.random.Generator, dtype: str = "int16") -> Case:
     if padding == "SAME":
         spatial = spatial - rng.integers(0, stride)
     shape = (outputs, int(kernel[0]), int(kernel[1]), inputs)
-    source = _scale(rng) if dtype == "int16" else _scale(rng, 1e-3, 1e-1)
+    source = pick_scale(rng) if dtype == "int16" else pick_scale(rng, 1e-3, 1e-1)
     bias = [None, "int64" if dtype == "int16" else "int32"][rng.integers(2)]
     parts, span = _parts(rng, shape, 0, source, bias, int(kernel[0] * kernel[1]) * inputs)
     zero_points = (0, 0) if dtype == "int16" else tuple(int(n) for n in rng.integers(-128, 128, 2))
     scale = _output_scale(rng, span)
     asked = np.array([1, *spatial, outputs], np.int32)
-    values = _values(rng, (1, *map(int, size), inputs), dtype)
+    values = values_of(rng, (1, *map(int, size), inputs), dtype)
     options = {"Padding": padding_code(padding), "StrideH": int(stride[0]), "StrideW": int(stride[1])}
-    return _case(
+    return plan_case(
         Op(name="TRANSPOSE_CONV", options_table="TransposeConvOptions", options=options),
-        [index_tensor(asked), parts[0], _activation(values.shape, source, dtype, zero_points[0]), *parts[1:]],
-        _activation(tuple(int(n) for n in asked), scale, dtype, zero_points[1]),
+        [index_tensor(asked), parts[0], activation(values.shape, source, dtype, zero_points[0]), *parts[1:]],
+        activation(tuple(int(n) for n in asked), scale, dtype, zero_points[1]),
         [values],
         f"{values.shape} {shape} {padding} stride {stride} to {asked} bias {bias}",
     )
@@ -158,16 +159,16 @@ def transpose_conv_int8(rng: np.random.Generator) -> Case:
 def _pair(rng: np.random.Generator, op: str) -> Case:
     shape = tuple(int(n) for n in rng.integers(1, 6, rng.integers(1, 5)))
     other = tuple(1 if rng.random() < 0.3 else n for n in shape)
-    values = [_values(rng, shape), _values(rng, other)]
+    values = [values_of(rng, shape), values_of(rng, other)]
     if rng.random() < 0.5:
         values.reverse()
-    scales = [_scale(rng, 1e-4, 1e-3) for _ in range(2)]
-    inputs = [_activation(one.shape, scale) for one, scale in zip(values, scales, strict=True)]
+    scales = [pick_scale(rng, 1e-4, 1e-3) for _ in range(2)]
+    inputs = [activation(one.shape, scale) for one, scale in zip(values, scales, strict=True)]
     options = {"PotScaleInt16": False, "FusedActivationFunction": activation_code(str(rng.choice(["NONE", "RELU"])))}
-    return _case(
+    return plan_case(
         Op(name=op, options_table=f"{op.title()}Options", options=options),
         inputs,
-        _activation(shape, max(scales) * float(rng.uniform(0.5, 3))),
+        activation(shape, max(scales) * float(rng.uniform(0.5, 3))),
         values,
         f"{[one.shape for one in values]} {scales}",
     )
@@ -182,12 +183,12 @@ def sub(rng: np.random.Generator) -> Case:
 
 
 def leaky_relu(rng: np.random.Generator) -> Case:
-    values = _values(rng, (1, int(rng.integers(1, 50))))
-    scale = _scale(rng)
-    return _case(
+    values = values_of(rng, (1, int(rng.integers(1, 50))))
+    scale = pick_scale(rng)
+    return plan_case(
         Op(name="LEAKY_RELU", options_table="LeakyReluOptions", options={"Alpha": float(rng.uniform(-0.5, 1.5))}),
-        [_activation(values.shape, scale)],
-        _activation(values.shape, scale * float(rng.uniform(0.4, 3))),
+        [activation(values.shape, scale)],
+        activation(values.shape, scale * float(rng.uniform(0.4, 3))),
         [values],
         f"{values.shape}",
     )
@@ -195,13 +196,13 @@ def leaky_relu(rng: np.random.Generator) -> Case:
 
 def quantize(rng: np.random.Generator) -> Case:
     source, target = [("int16", "int32"), ("int32", "int16"), ("int16", "int8"), ("int16", "int16")][rng.integers(4)]
-    values = _values(rng, (1, int(rng.integers(1, 60))), source)
-    scale = _scale(rng, 1e-6, 1e-2)
+    values = values_of(rng, (1, int(rng.integers(1, 60))), source)
+    scale = pick_scale(rng, 1e-6, 1e-2)
     zero_points = [int(rng.integers(-128, 128)) if dtype == "int8" else 0 for dtype in (source, target)]
-    return _case(
+    return plan_case(
         Op(name="QUANTIZE", options_table="QuantizeOptions"),
-        [_activation(values.shape, scale, source, zero_points[0])],
-        _activation(values.shape, _scale(rng, 1e-6, 1e-2), target, zero_points[1]),
+        [activation(values.shape, scale, source, zero_points[0])],
+        activation(values.shape, pick_scale(rng, 1e-6, 1e-2), target, zero_points[1]),
         [values],
         f"{source} to {target}",
     )
@@ -210,12 +211,12 @@ def quantize(rng: np.random.Generator) -> Case:
 def pad(rng: np.random.Generator) -> Case:
     shape = tuple(int(n) for n in rng.integers(1, 5, 4))
     paddings = rng.integers(0, 3, (4, 2)).astype(np.int32)
-    values, scale = _values(rng, shape), _scale(rng)
+    values, scale = values_of(rng, shape), pick_scale(rng)
     target = tuple(int(n + p.sum()) for n, p in zip(shape, paddings, strict=True))
-    return _case(
+    return plan_case(
         Op(name="PAD", options_table="PadOptions"),
-        [_activation(shape, scale), index_tensor(paddings)],
-        _activation(target, scale),
+        [activation(shape, scale), index_tensor(paddings)],
+        activation(target, scale),
         [values],
         f"{shape} {paddings.tolist()}",
     )
@@ -226,12 +227,12 @@ def strided_slice(rng: np.random.Generator) -> Case:
     begin = np.array([rng.integers(0, n) for n in shape])
     end = np.array([rng.integers(b + 1, n + 1) for b, n in zip(begin, shape, strict=True)])
     steps = rng.integers(1, 3, 4)
-    values, scale = _values(rng, shape), _scale(rng)
+    values, scale = values_of(rng, shape), pick_scale(rng)
     target = tuple(int(-(-(e - b) // s)) for b, e, s in zip(begin, end, steps, strict=True))
-    return _case(
+    return plan_case(
         Op(name="STRIDED_SLICE", options_table="StridedSliceOptions"),
-        [_activation(shape, scale), *(index_tensor(one) for one in (begin, end, steps))],
-        _activation(target, scale),
+        [activation(shape, scale), *(index_tensor(one) for one in (begin, end, steps))],
+        activation(target, scale),
         [values],
         f"{shape} {begin}:{end}:{steps}",
     )
@@ -240,11 +241,11 @@ def strided_slice(rng: np.random.Generator) -> Case:
 def transpose(rng: np.random.Generator) -> Case:
     shape = tuple(int(n) for n in rng.integers(1, 6, rng.integers(2, 5)))
     order = rng.permutation(len(shape))
-    values, scale = _values(rng, shape), _scale(rng)
-    return _case(
+    values, scale = values_of(rng, shape), pick_scale(rng)
+    return plan_case(
         Op(name="TRANSPOSE", options_table="TransposeOptions"),
-        [_activation(shape, scale), index_tensor(order)],
-        _activation(tuple(shape[axis] for axis in order), scale),
+        [activation(shape, scale), index_tensor(order)],
+        activation(tuple(shape[axis] for axis in order), scale),
         [values],
         f"{shape} {order}",
     )
@@ -253,16 +254,16 @@ def transpose(rng: np.random.Generator) -> Case:
 def concatenation(rng: np.random.Generator) -> Case:
     shape = [int(n) for n in rng.integers(1, 5, 3)]
     axis = int(rng.integers(3))
-    scale = _scale(rng)
+    scale = pick_scale(rng)
     values = []
     for _ in range(int(rng.integers(1, 4))):
         shape[axis] = int(rng.integers(1, 5))
-        values.append(_values(rng, tuple(shape)))
+        values.append(values_of(rng, tuple(shape)))
     shape[axis] = sum(one.shape[axis] for one in values)
-    return _case(
+    return plan_case(
         Op(name="CONCATENATION", options_table="ConcatenationOptions", options={"Axis": axis}),
-        [_activation(one.shape, scale) for one in values],
-        _activation(tuple(shape), scale),
+        [activation(one.shape, scale) for one in values],
+        activation(tuple(shape), scale),
         values,
         f"{[one.shape for one in values]} along {axis}",
     )
@@ -290,5 +291,14 @@ WIDE_GENERATORS: dict[str, WideGenerator] = {
 
 def make_wide_cases(name: str, count: int, *, seed: int = 0) -> list[Case]:
     """The same cases on every machine."""
-    rng = np.random.default_rng([sorted(WIDE_GENERATORS).index(name), seed])
-    return [WIDE_GENERATORS[name](rng) for _ in range(count)]
+    generators = all_generators()
+    rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
+    return [generators[name](rng) for _ in range(count)]
+
+
+def all_generators() -> dict[str, WideGenerator]:
+    """Those of this file, of more_cases.py and of more_cases_16.py: single ops that go through the plan runtime only."""
+    from tests.support.more_cases import MORE_GENERATORS
+    from tests.support.more_cases_16 import MORE_GENERATORS_16
+
+    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16}

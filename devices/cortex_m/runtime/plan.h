@@ -29,8 +29,10 @@ typedef struct {
     uint32_t node_count, nodes_offset, nodes_bytes;
     uint32_t io_offset, input_count, output_count;
     uint32_t constants_offset, constants_bytes;
-    uint32_t crc; /* CRC-32 (IEEE 802.3, as zlib) of everything behind the header */
-    uint32_t reserved[3];
+    uint32_t crc;         /* CRC-32 (IEEE 802.3, as zlib) of everything behind the header */
+    uint32_t reset_nodes; /* so many of the first nodes run when the plan is loaded and at every reset, and at no
+                             inference */
+    uint32_t reserved[2];
 } plan_header;
 
 enum plan_type { PLAN_INT8 = 0, PLAN_UINT8 = 1, PLAN_FLOAT32 = 2, PLAN_INT16 = 3, PLAN_INT32 = 4, PLAN_TYPES = 5 };
@@ -76,8 +78,37 @@ enum plan_op {
     PLAN_SUB_16 = 30,
     PLAN_LEAKY_RELU_16 = 31,
     PLAN_REQUANTIZE = 32, /* QUANTIZE between int8, int16 and int32 */
-    PLAN_OPS = 33
+    PLAN_REDUCE = 33,     /* REDUCE_MAX, REDUCE_MIN; of int16 too */
+    PLAN_ARG_MAX = 34,    /* and ARG_MIN */
+    PLAN_COMPARE = 35,    /* EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL */
+    PLAN_SELECT = 36,     /* and SELECT_V2; items of any size */
+    PLAN_RESIZE_BILINEAR = 37,
+    PLAN_PRELU = 38,
+    PLAN_BATCH_MATMUL = 39,
+    PLAN_L2_NORMALIZATION = 40,
+    PLAN_MAX_POOL_2D_16 = 41,
+    PLAN_AVERAGE_POOL_2D_16 = 42,
+    PLAN_MEAN_16 = 43,
+    PLAN_MUL_16 = 44,
+    PLAN_MAXIMUM_16 = 45,
+    PLAN_MINIMUM_16 = 46,
+    PLAN_LOOKUP_16 = 47,  /* any function by table and straight lines */
+    PLAN_SIGMOID_16 = 48, /* LOGISTIC, TANH */
+    PLAN_SOFTMAX_16 = 49,
+    PLAN_FILL = 50, /* bytes of one value */
+    PLAN_SVDF = 51,
+    PLAN_ASSIGN = 52,        /* COPY into memory that keeps its values */
+    PLAN_QUANTIZE_16 = 53,   /* float32 to int16 */
+    PLAN_DEQUANTIZE_16 = 54, /* int16 to float32 */
+    PLAN_OPS = 55
 };
+
+/* Ops from this one on are checked and run by the files named *_more.c. */
+#define PLAN_FIRST_MORE 33
+#define PLAN_HAS_MORE ((PLAN_BUILT_OPS) >> PLAN_FIRST_MORE)
+
+/* Whether a plan can keep anything from one inference to the next. */
+#define PLAN_HAS_STATE (PLAN_HAS(PLAN_FILL) || PLAN_HAS(PLAN_ASSIGN))
 
 /* Which ops a build has, bit n for op n: all of them, unless the compiler is told those of some models. */
 #ifndef PLAN_BUILT_OPS
@@ -165,7 +196,7 @@ typedef struct {
 typedef struct {
     uint32_t head, input, output;
     int32_t count;
-} plan_copy; /* PLAN_COPY, PLAN_FLIP_SIGN */
+} plan_copy; /* PLAN_COPY, PLAN_FLIP_SIGN, PLAN_ASSIGN */
 
 typedef struct {
     uint32_t head, input, output;
@@ -218,7 +249,7 @@ typedef struct {
     int32_t count;
     int32_t zero_point;
     float scale; /* positive, finite, not denormal */
-} plan_quantize; /* PLAN_QUANTIZE, PLAN_DEQUANTIZE */
+} plan_quantize; /* PLAN_QUANTIZE, PLAN_DEQUANTIZE, PLAN_QUANTIZE_16, PLAN_DEQUANTIZE_16 */
 
 typedef struct {
     uint32_t head, input, output;
@@ -252,5 +283,7 @@ PLAN_WORDS(plan_resize, 11);
 PLAN_WORDS(plan_quantize, 6);
 PLAN_WORDS(plan_conv_16, 34);
 PLAN_WORDS(plan_requantize, 13);
+
+#include "plan_more.h"
 
 #endif

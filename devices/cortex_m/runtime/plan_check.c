@@ -40,10 +40,12 @@ static void check_header(plan_checker *check, uint32_t plan_bytes)
     plan_require(check,
                  sp_crc32(0, check->plan + sizeof(plan_header), plan_bytes - (uint32_t)sizeof(plan_header)) == h->crc,
                  "the plan's CRC-32 is wrong: it was damaged on its way");
-    plan_require(check, (h->reserved[0] | h->reserved[1] | h->reserved[2]) == 0,
+    plan_require(check, (h->reserved[0] | h->reserved[1] | (PLAN_HAS_STATE ? 0 : h->reset_nodes)) == 0,
                  "a reserved word of the header is not 0");
     plan_require(check, h->arena_bytes <= PLAN_LIMIT, "the plan's arena is over 1 GiB");
     plan_require(check, h->node_count < PLAN_NO_NODE, "the plan has over 65534 nodes");
+    if (PLAN_HAS_STATE)
+        plan_require(check, h->reset_nodes <= h->node_count, "more nodes run at a reset than there are");
     plan_require(check, h->nodes_bytes % 4 == 0, "the nodes are not whole words");
     plan_require(check, h->input_count <= PLAN_MAX_IO && h->output_count <= PLAN_MAX_IO,
                  "the plan has over 64 inputs or outputs");

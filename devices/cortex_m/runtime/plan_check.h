@@ -50,6 +50,12 @@ static inline void plan_require(plan_checker *check, int holds, const char *why)
 /* a * b, or PLAN_TOO_MANY. */
 uint32_t plan_times(uint32_t a, uint32_t b);
 
+/* Bytes of so many items; nothing to multiply where the compiler knows that an item is a byte. */
+static inline uint32_t plan_bytes(uint32_t count, uint32_t item_bytes)
+{
+    return item_bytes == 1 ? count : plan_times(count, item_bytes);
+}
+
 /* ---- plan_check_fields.c ---- */
 
 /* Every field of a node against the range of values that its kernel takes, and the length of the record. `op` is known.
@@ -57,6 +63,15 @@ uint32_t plan_times(uint32_t a, uint32_t b);
 void plan_check_fields(plan_checker *check, const uint32_t *record);
 
 /* ---- plan_check_memory.c ---- */
+
+/* Elements of a tensor; dimensions behind the rank do not count. */
+uint32_t plan_elements(plan_checker *check, int32_t rank, const int32_t *dims);
+
+/* Elements from the first to the last one that a walk by `strides` >= 0 meets. */
+uint32_t plan_extent(int32_t rank, const int32_t *dims, const int32_t *strides);
+
+/* Whether a walk by `strides` meets the elements one after the other: nothing repeated, nothing left out. */
+int plan_is_dense(int32_t rank, const int32_t *dims, const int32_t *strides);
 
 /* An operand that is written: in the arena, inside it, aligned. First of a node's operands to be checked. */
 void plan_check_output(plan_checker *check, uint32_t operand, uint32_t bytes, uint32_t alignment);
@@ -78,10 +93,14 @@ void plan_check_conv(plan_checker *check, const uint32_t *record);
 void plan_check_transpose_conv(plan_checker *check, const uint32_t *record);
 void plan_check_conv_16(plan_checker *check, const uint32_t *record);
 void plan_check_fully_connected(plan_checker *check, const uint32_t *record);
-void plan_check_pool(plan_checker *check, const uint32_t *record);
+void plan_check_pool(plan_checker *check, const uint32_t *record, uint32_t bytes);
 
 /* The relations between the fields of a node, and its operands. Fields are in their ranges. */
 void plan_check_node(plan_checker *check, const uint32_t *record);
+
+/* ---- plan_check_more.c: the same for the ops from PLAN_FIRST_MORE on ---- */
+
+void plan_check_more(plan_checker *check, const uint32_t *record);
 
 /* ---- plan_check.c ---- */
 

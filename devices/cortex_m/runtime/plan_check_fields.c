@@ -41,16 +41,25 @@ static const field_range ranges[] = {
     {'n', 1, PLAN_MAX_INPUTS, "a CONCATENATION of no or of too many inputs"},
 };
 
+/* Of the ops from PLAN_FIRST_MORE on. */
+static const field_range more_ranges[] = {
+    {'b', 1, 2, "an item has not 1 or 2 bytes"},
+    {'a', KN_EQUAL, KN_LESS_EQUAL, "a comparison is not in 0..5"},
+    {'U', 0, 65535, "a multiplier of LOGISTIC or TANH is not in 0..65535"},
+    {'t', 0, 31, "a right shift is not in 0..31"},
+};
+
 /* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
  * of its own. */
 #define CONV_WORDS ".........fwwwwppoozlhfccccwwcccc"
 #define CONV_16_WORDS ".........ffwwwwpp000LHfccccwwcccc"
 #define POOL_WORDS "..ccccccwwwwpplhf"
+#define POOL_16_WORDS "..ccccccwwwwppLH0"
 #define BROADCAST_WORDS "...rdddddddddddddddddd"
 /* Of an op that a build may be without. */
 #define LAYOUT(op, words) [op] = PLAN_HAS(op) ? words : ""
 
-static const char *const layouts[PLAN_OPS] = {
+static const char *const layouts[PLAN_FIRST_MORE] = {
     [PLAN_CONV_2D] = CONV_WORDS,
     [PLAN_DEPTHWISE_CONV_2D] = CONV_WORDS,
     [PLAN_FULLY_CONNECTED] = ".........fcccoozlhf",
@@ -85,9 +94,45 @@ static const char *const layouts[PLAN_OPS] = {
     LAYOUT(PLAN_REQUANTIZE, "..c..zzme..f"),
 };
 
+#define MORE_LAYOUT(op, words) [op - PLAN_FIRST_MORE] = PLAN_HAS(op) ? words : ""
+
+static const char *const more_layouts[PLAN_OPS - PLAN_FIRST_MORE] = {
+    MORE_LAYOUT(PLAN_REDUCE, "..rddddddffffffbf"),
+    MORE_LAYOUT(PLAN_ARG_MAX, "..cccf"),
+    MORE_LAYOUT(PLAN_COMPARE, BROADCAST_WORDS "aomeome"),
+    MORE_LAYOUT(PLAN_SELECT, "....rdddddddddddddddddddddddd"),
+    MORE_LAYOUT(PLAN_RESIZE_BILINEAR, "......cccccc"),
+    MORE_LAYOUT(PLAN_PRELU, BROADCAST_WORDS "oozmeme"),
+    MORE_LAYOUT(PLAN_BATCH_MATMUL, BROADCAST_WORDS "cccddddoozme"),
+    MORE_LAYOUT(PLAN_L2_NORMALIZATION, "..cwz"),
+    MORE_LAYOUT(PLAN_MAX_POOL_2D_16, POOL_16_WORDS),
+    MORE_LAYOUT(PLAN_AVERAGE_POOL_2D_16, POOL_16_WORDS),
+    MORE_LAYOUT(PLAN_MEAN_16, "..rddddddffffff00mef"),
+    MORE_LAYOUT(PLAN_MUL_16, BROADCAST_WORDS "000meLHf"),
+    MORE_LAYOUT(PLAN_MAXIMUM_16, BROADCAST_WORDS),
+    MORE_LAYOUT(PLAN_MINIMUM_16, BROADCAST_WORDS),
+    MORE_LAYOUT(PLAN_LOOKUP_16, "..c."),
+    MORE_LAYOUT(PLAN_SIGMOID_16, "..c.Utf"),
+    MORE_LAYOUT(PLAN_SOFTMAX_16, "....cwme"),
+    MORE_LAYOUT(PLAN_FILL, ".cz"),
+    MORE_LAYOUT(PLAN_ASSIGN, "..c"),
+    MORE_LAYOUT(PLAN_QUANTIZE_16, "..c0."),
+    MORE_LAYOUT(PLAN_DEQUANTIZE_16, "..c0."),
+    MORE_LAYOUT(PLAN_SVDF, "......cccccozmeme"),
+};
+
+static const char *layout_of(uint32_t op)
+{
+    return PLAN_HAS_MORE && op >= PLAN_FIRST_MORE ? more_layouts[op - PLAN_FIRST_MORE] : layouts[op];
+}
+
 static const field_range *range_of(char letter)
 {
     const field_range *range = ranges;
+    if (PLAN_HAS_MORE)
+        for (uint32_t i = 0; i < sizeof more_ranges / sizeof *more_ranges; ++i)
+            if (more_ranges[i].letter == letter)
+                return &more_ranges[i];
     while (range->letter != letter)
         ++range;
     return range;
@@ -95,7 +140,7 @@ static const field_range *range_of(char letter)
 
 void plan_check_fields(plan_checker *check, const uint32_t *record)
 {
-    const char *const layout = layouts[record[0] & 0xFFFFu];
+    const char *const layout = layout_of(record[0] & 0xFFFFu);
     const uint32_t words = record[0] >> 16;
     uint32_t at = 1;
     for (; layout[at - 1] != '\0'; ++at) {

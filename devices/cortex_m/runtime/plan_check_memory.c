@@ -7,6 +7,39 @@ uint32_t plan_times(uint32_t a, uint32_t b)
     return product > PLAN_LIMIT ? PLAN_TOO_MANY : (uint32_t)product;
 }
 
+uint32_t plan_elements(plan_checker *check, int32_t rank, const int32_t *dims)
+{
+    uint32_t count = 1;
+    for (int32_t d = 0; d < rank; ++d) {
+        plan_require(check, dims[d] > 0, "a dimension is 0");
+        count = plan_times(count, (uint32_t)dims[d]);
+    }
+    return count;
+}
+
+uint32_t plan_extent(int32_t rank, const int32_t *dims, const int32_t *strides)
+{
+    uint32_t last = 0;
+    for (int32_t d = 0; d < rank; ++d) {
+        const uint32_t step = plan_times((uint32_t)dims[d] - 1u, (uint32_t)strides[d]);
+        if (step == PLAN_TOO_MANY || last + step > PLAN_LIMIT)
+            return PLAN_TOO_MANY;
+        last += step;
+    }
+    return last + 1u;
+}
+
+int plan_is_dense(int32_t rank, const int32_t *dims, const int32_t *strides)
+{
+    uint32_t stride = 1;
+    for (int32_t d = rank - 1; d >= 0; --d) {
+        if (dims[d] > 1 && (uint32_t)strides[d] != stride)
+            return 0;
+        stride = plan_times(stride, (uint32_t)dims[d]);
+    }
+    return 1;
+}
+
 /* [start, start + bytes) inside [0, limit). */
 static int fits(uint32_t start, uint32_t bytes, uint32_t limit)
 {

@@ -4,64 +4,35 @@
 
 #include "plan_check.h"
 
-/* Elements of a tensor; dimensions behind the rank do not count. */
-static uint32_t elements(plan_checker *check, int32_t rank, const int32_t *dims)
-{
-    uint32_t count = 1;
-    for (int32_t d = 0; d < rank; ++d) {
-        plan_require(check, dims[d] > 0, "a dimension is 0");
-        count = plan_times(count, (uint32_t)dims[d]);
-    }
-    return count;
-}
-
-/* Elements from the first to the last one that a walk by `strides` >= 0 meets. */
-static uint32_t extent(int32_t rank, const int32_t *dims, const int32_t *strides)
-{
-    uint32_t last = 0;
-    for (int32_t d = 0; d < rank; ++d) {
-        const uint32_t step = plan_times((uint32_t)dims[d] - 1u, (uint32_t)strides[d]);
-        if (step == PLAN_TOO_MANY || last + step > PLAN_LIMIT)
-            return PLAN_TOO_MANY;
-        last += step;
-    }
-    return last + 1u;
-}
-
-/* Whether a walk by `strides` meets the elements one after the other: nothing repeated, nothing left out. */
-static int is_dense(int32_t rank, const int32_t *dims, const int32_t *strides)
-{
-    uint32_t stride = 1;
-    for (int32_t d = rank - 1; d >= 0; --d) {
-        if (dims[d] > 1 && (uint32_t)strides[d] != stride)
-            return 0;
-        stride = plan_times(stride, (uint32_t)dims[d]);
-    }
-    return 1;
-}
+/* Whether any op on two inputs of 16 bits is built. */
+#define HAS_PAIRS_16                                                                                                   \
+    (PLAN_HAS(PLAN_ADD_16) || PLAN_HAS(PLAN_SUB_16) || PLAN_HAS(PLAN_MUL_16) || PLAN_HAS(PLAN_MAXIMUM_16) ||           \
+     PLAN_HAS(PLAN_MINIMUM_16))
 
 /* Pairs of items of `bytes`. */
 static void check_pair(plan_checker *check, const plan_pair *node, uint32_t bytes)
 {
     const kn_broadcast *const b = &node->broadcast;
-    if (!PLAN_HAS(PLAN_ADD_16) && !PLAN_HAS(PLAN_SUB_16))
+    if (!HAS_PAIRS_16)
         bytes = 1;
-    plan_check_output(check, node->output, plan_times(elements(check, b->rank, b->dims), bytes), bytes);
-    plan_check_input(check, node->input1, plan_times(extent(b->rank, b->dims, b->strides1), bytes), bytes,
-                     is_dense(b->rank, b->dims, b->strides1) ? PLAN_IN_PLACE : PLAN_APART);
-    plan_check_input(check, node->input2, plan_times(extent(b->rank, b->dims, b->strides2), bytes), bytes,
-                     is_dense(b->rank, b->dims, b->strides2) ? PLAN_IN_PLACE : PLAN_APART);
+    plan_check_output(check, node->output, plan_bytes(plan_elements(check, b->rank, b->dims), bytes), bytes);
+    plan_check_input(check, node->input1, plan_bytes(plan_extent(b->rank, b->dims, b->strides1), bytes), bytes,
+                     plan_is_dense(b->rank, b->dims, b->strides1) ? PLAN_IN_PLACE : PLAN_APART);
+    plan_check_input(check, node->input2, plan_bytes(plan_extent(b->rank, b->dims, b->strides2), bytes), bytes,
+                     plan_is_dense(b->rank, b->dims, b->strides2) ? PLAN_IN_PLACE : PLAN_APART);
 }
 
-static void check_mean(plan_checker *check, const plan_mean *node)
+static void check_mean(plan_checker *check, const plan_mean *node, uint32_t bytes)
 {
     const kn_mean_params *const p = &node->params;
-    uint32_t kept = 1;
+    if (!PLAN_HAS(PLAN_MEAN_16))
+        bytes = 1;
+    uint32_t kept = bytes;
     for (int32_t d = 0; d < p->rank; ++d)
         if (!p->reduced[d])
             kept = plan_times(kept, (uint32_t)p->dims[d]);
-    plan_check_output(check, node->output, kept, 1);
-    plan_check_input(check, node->input, elements(check, p->rank, p->dims), 1, PLAN_APART);
+    plan_check_output(check, node->output, kept, bytes);
+    plan_check_input(check, node->input, plan_bytes(plan_elements(check, p->rank, p->dims), bytes), bytes, PLAN_APART);
 }
 
 static void check_concatenation(plan_checker *check, const plan_concatenation *node)
@@ -90,7 +61,7 @@ static void check_pad(plan_checker *check, const plan_pad *node)
     for (int32_t d = 0; d < p->rank; ++d)
         padded = plan_times(padded, (uint32_t)p->before[d] + (uint32_t)p->input_dims[d] + (uint32_t)p->after[d]);
     plan_check_output(check, node->output, padded, 1);
-    plan_check_input(check, node->input, elements(check, p->rank, p->input_dims), 1, PLAN_APART);
+    plan_check_input(check, node->input, plan_elements(check, p->rank, p->input_dims), 1, PLAN_APART);
 }
 
 static void check_gather(plan_checker *check, const plan_gather *node)
@@ -108,7 +79,7 @@ static void check_gather(plan_checker *check, const plan_gather *node)
         highest += reach > 0 ? reach : 0;
     }
     plan_require(check, lowest >= 0, "a view reads before its input's first element");
-    plan_check_output(check, node->output, elements(check, view->rank, view->dims), 1);
+    plan_check_output(check, node->output, plan_elements(check, view->rank, view->dims), 1);
     plan_check_input(check, node->input, highest < PLAN_LIMIT ? (uint32_t)highest + 1u : PLAN_TOO_MANY, 1, PLAN_APART);
 }
 
@@ -126,17 +97,6 @@ static void check_resize(plan_checker *check, const plan_resize *node)
                      "a column of a resized image is not a column of the input");
 }
 
-static void check_float(plan_checker *check, const plan_quantize *node, int from_float)
-{
-    const uint32_t count = (uint32_t)node->count;
-    const uint32_t floats = plan_times(count, 4);
-    uint32_t bits;
-    memcpy(&bits, &node->scale, sizeof bits);
-    plan_require(check, bits >= 0x00800000u && bits < 0x7F800000u, "a scale is not a positive, finite, normal number");
-    plan_check_output(check, node->output, from_float ? count : floats, from_float ? 1u : 4u);
-    plan_check_input(check, node->input, from_float ? floats : count, from_float ? 4u : 1u, PLAN_APART);
-}
-
 /* Ops whose record begins with head, input, output, count. */
 static void check_items(plan_checker *check, const plan_copy *node, uint32_t input_bytes, uint32_t output_bytes,
                         int overlap)
@@ -144,6 +104,18 @@ static void check_items(plan_checker *check, const plan_copy *node, uint32_t inp
     const uint32_t count = (uint32_t)node->count;
     plan_check_output(check, node->output, plan_times(count, output_bytes), output_bytes);
     plan_check_input(check, node->input, plan_times(count, input_bytes), input_bytes, overlap);
+}
+
+/* From or to float32; the other side has items of `bytes`. */
+static void check_float(plan_checker *check, const plan_quantize *node, int from_float, uint32_t bytes)
+{
+    uint32_t bits;
+    if (!PLAN_HAS(PLAN_QUANTIZE_16) && !PLAN_HAS(PLAN_DEQUANTIZE_16))
+        bytes = 1;
+    memcpy(&bits, &node->scale, sizeof bits);
+    plan_require(check, bits >= 0x00800000u && bits < 0x7F800000u, "a scale is not a positive, finite, normal number");
+    check_items(check, (const plan_copy *)(const void *)node, from_float ? 4u : bytes, from_float ? bytes : 4u,
+                PLAN_APART);
 }
 
 static void check_elementwise(plan_checker *check, const plan_copy *node, int overlap)
@@ -181,6 +153,44 @@ static void check_softmax(plan_checker *check, const plan_softmax *node)
     plan_check_input(check, node->input, count, 1, PLAN_APART);
 }
 
+#define CHECK(op, call)                                                                                                \
+    case op:                                                                                                           \
+        if (PLAN_HAS(op))                                                                                              \
+            call;                                                                                                      \
+        break
+
+/* Ops from PLAN_FIRST_MORE on whose records are those of earlier ones. */
+static void check_rarer(plan_checker *check, const uint32_t *record)
+{
+    const void *const node = record;
+    switch (record[0] & 0xFFFFu) {
+        CHECK(PLAN_COMPARE, check_pair(check, node, 1));
+        CHECK(PLAN_PRELU, check_pair(check, node, 1));
+        CHECK(PLAN_MAX_POOL_2D_16, plan_check_pool(check, record, 2));
+        CHECK(PLAN_AVERAGE_POOL_2D_16, plan_check_pool(check, record, 2));
+        CHECK(PLAN_MEAN_16, check_mean(check, node, 2));
+        CHECK(PLAN_MUL_16, check_pair(check, node, 2));
+        CHECK(PLAN_MAXIMUM_16, check_pair(check, node, 2));
+        CHECK(PLAN_MINIMUM_16, check_pair(check, node, 2));
+        CHECK(PLAN_ASSIGN, check_elementwise(check, node, PLAN_ANY_OVERLAP));
+        CHECK(PLAN_QUANTIZE_16, check_float(check, node, 1, 2));
+        CHECK(PLAN_DEQUANTIZE_16, check_float(check, node, 0, 2));
+    case PLAN_LOOKUP_16:
+    case PLAN_SIGMOID_16:
+        if (PLAN_HAS(PLAN_LOOKUP_16) || PLAN_HAS(PLAN_SIGMOID_16)) {
+            check_items(check, node, 2, 2, PLAN_IN_PLACE);
+            plan_check_input(check, ((const plan_lookup_16 *)node)->table,
+                             2 * ((record[0] & 0xFFFFu) == PLAN_LOOKUP_16 ? KN_TABLE_16 : KN_SIGMOID_TABLE), 2,
+                             PLAN_APART);
+        }
+        break;
+    default:
+        if (PLAN_HAS_MORE)
+            plan_check_more(check, record);
+        break;
+    }
+}
+
 void plan_check_node(plan_checker *check, const uint32_t *record)
 {
     const void *const node = record;
@@ -204,10 +214,10 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
         break;
     case PLAN_MAX_POOL_2D:
     case PLAN_AVERAGE_POOL_2D:
-        plan_check_pool(check, record);
+        plan_check_pool(check, record, 1);
         break;
     case PLAN_MEAN:
-        check_mean(check, node);
+        check_mean(check, node, 1);
         break;
     case PLAN_ADD:
     case PLAN_SUB:
@@ -258,10 +268,13 @@ void plan_check_node(plan_checker *check, const uint32_t *record)
         check_resize(check, node);
         break;
     case PLAN_QUANTIZE:
-        check_float(check, node, 1);
+        check_float(check, node, 1, 1);
         break;
-    default: /* PLAN_DEQUANTIZE: the op is known to be one of enum plan_op */
-        check_float(check, node, 0);
+    case PLAN_DEQUANTIZE:
+        check_float(check, node, 0, 1);
+        break;
+    default: /* the op is known to be one of enum plan_op */
+        check_rarer(check, record);
         break;
     }
 }

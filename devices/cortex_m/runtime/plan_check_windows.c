@@ -121,15 +121,19 @@ void plan_check_fully_connected(plan_checker *check, const uint32_t *record)
                    plan_times((uint32_t)p->batches, (uint32_t)p->outputs));
 }
 
-void plan_check_pool(plan_checker *check, const uint32_t *record)
+void plan_check_pool(plan_checker *check, const uint32_t *record, uint32_t bytes)
 {
     const plan_pool *const node = (const plan_pool *)(const void *)record;
     const kn_pool_params *const p = &node->params;
+    if (!PLAN_HAS(PLAN_MAX_POOL_2D_16) && !PLAN_HAS(PLAN_AVERAGE_POOL_2D_16))
+        bytes = 1;
     check_window(check, p->input_height, p->filter_height, p->stride_height, 1, p->pad_top, p->output_height);
     check_window(check, p->input_width, p->filter_width, p->stride_width, 1, p->pad_left, p->output_width);
     plan_require(check, plan_times((uint32_t)p->input_height, (uint32_t)p->input_width) <= 1u << 23,
                  "a pooled image has more than 2^23 pixels: sums of a window would not fit");
-    plan_check_output(check, node->output, volume(p->batches, p->output_height, p->output_width, p->channels), 1);
-    plan_check_input(check, node->input, volume(p->batches, p->input_height, p->input_width, p->channels), 1,
+    plan_check_output(check, node->output,
+                      plan_bytes(volume(p->batches, p->output_height, p->output_width, p->channels), bytes), bytes);
+    plan_check_input(check, node->input,
+                     plan_bytes(volume(p->batches, p->input_height, p->input_width, p->channels), bytes), bytes,
                      PLAN_APART);
 }

@@ -1,21 +1,10 @@
 /* The plan runtime: runs what plan_check.c has let in, and checks nothing again. */
-#include <stddef.h>
-
 #include "fast.h"
 #include "plan_check.h"
+#include "plan_run.h"
 
-/* The loaded plan; NULL where there is none. */
-static struct {
-    const uint8_t *plan;
-    uint8_t *arena;
-} model;
-
-/* What belongs to an op that this build does not have is dropped by the compiler. */
-#define RUN(op_name, call)                                                                                             \
-    case op_name:                                                                                                      \
-        if (PLAN_HAS(op_name))                                                                                         \
-            call;                                                                                                      \
-        break
+/* The loaded plan. */
+static plan_memory model;
 
 static const plan_header *header(void)
 {
@@ -24,9 +13,7 @@ static const plan_header *header(void)
 
 static const void *at(uint32_t operand)
 {
-    if (operand == PLAN_NONE)
-        return NULL;
-    return operand & PLAN_CONSTANT ? model.plan + (operand & ~PLAN_CONSTANT) : model.arena + operand;
+    return plan_at(&model, operand);
 }
 
 static void *out(uint32_t operand)
@@ -150,17 +137,17 @@ static void run_elementwise(uint32_t op, const plan_copy *front)
     const plan_quantize *const quantize = node;
     const plan_requantize *const requantize = node;
     switch (op) {
-        RUN(PLAN_COPY, kn_reshape(count, input, output));
-        RUN(PLAN_LOOKUP, kn_lookup(at(((const plan_lookup *)node)->table), count, input, output));
-        RUN(PLAN_RESCALE, kn_rescale(&((const plan_rescale *)node)->params, count, input, output));
-        RUN(PLAN_LEAKY_RELU, kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output));
-        RUN(PLAN_LEAKY_RELU_16, kn_leaky_relu_16(&((const plan_leaky_relu *)node)->params, count, input, output));
-        RUN(PLAN_REQUANTIZE, kn_requantize_items(&requantize->params, requantize->input_bytes, requantize->output_bytes,
-                                                 count, input, output));
-        RUN(PLAN_HARD_SWISH, kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output));
-        RUN(PLAN_QUANTIZE, kn_quantize(quantize->scale, quantize->zero_point, count, input, output));
-        RUN(PLAN_DEQUANTIZE, kn_dequantize(quantize->scale, quantize->zero_point, count, input, output));
-        RUN(PLAN_FLIP_SIGN, kn_flip_sign(count, input, output));
+        PLAN_RUN(PLAN_COPY, kn_reshape(count, input, output));
+        PLAN_RUN(PLAN_LOOKUP, kn_lookup(at(((const plan_lookup *)node)->table), count, input, output));
+        PLAN_RUN(PLAN_RESCALE, kn_rescale(&((const plan_rescale *)node)->params, count, input, output));
+        PLAN_RUN(PLAN_LEAKY_RELU, kn_leaky_relu(&((const plan_leaky_relu *)node)->params, count, input, output));
+        PLAN_RUN(PLAN_LEAKY_RELU_16, kn_leaky_relu_16(&((const plan_leaky_relu *)node)->params, count, input, output));
+        PLAN_RUN(PLAN_REQUANTIZE, kn_requantize_items(&requantize->params, requantize->input_bytes,
+                                                      requantize->output_bytes, count, input, output));
+        PLAN_RUN(PLAN_HARD_SWISH, kn_hard_swish(&((const plan_hard_swish *)node)->params, count, input, output));
+        PLAN_RUN(PLAN_QUANTIZE, kn_quantize(quantize->scale, quantize->zero_point, count, input, output));
+        PLAN_RUN(PLAN_DEQUANTIZE, kn_dequantize(quantize->scale, quantize->zero_point, count, input, output));
+        PLAN_RUN(PLAN_FLIP_SIGN, kn_flip_sign(count, input, output));
     default:
         break;
     }
@@ -174,12 +161,12 @@ static void run_shaped(uint32_t op, const void *node)
     const int8_t *const input = at(front->input);
     int8_t *const output = out(front->output);
     switch (op) {
-        RUN(PLAN_MAX_POOL_2D, kn_max_pool_2d(&front->params, input, output));
-        RUN(PLAN_AVERAGE_POOL_2D, kn_average_pool_2d(&front->params, input, output));
-        RUN(PLAN_MEAN, kn_mean(&((const plan_mean *)node)->params, input, output));
-        RUN(PLAN_PAD, kn_pad(&((const plan_pad *)node)->params, input, output));
-        RUN(PLAN_SOFTMAX, kn_softmax(&((const plan_softmax *)node)->params, input, output));
-        RUN(PLAN_GATHER, kn_gather(&((const plan_gather *)node)->view, input, output));
+        PLAN_RUN(PLAN_MAX_POOL_2D, kn_max_pool_2d(&front->params, input, output));
+        PLAN_RUN(PLAN_AVERAGE_POOL_2D, kn_average_pool_2d(&front->params, input, output));
+        PLAN_RUN(PLAN_MEAN, kn_mean(&((const plan_mean *)node)->params, input, output));
+        PLAN_RUN(PLAN_PAD, kn_pad(&((const plan_pad *)node)->params, input, output));
+        PLAN_RUN(PLAN_SOFTMAX, kn_softmax(&((const plan_softmax *)node)->params, input, output));
+        PLAN_RUN(PLAN_GATHER, kn_gather(&((const plan_gather *)node)->view, input, output));
     default: /* PLAN_RESIZE_NEAREST */
         kn_resize_nearest(&resize->shape, at(resize->rows), at(resize->columns), input, output);
         break;
@@ -191,15 +178,15 @@ static void run_node(const uint32_t *record)
     const void *const node = record;
     const uint32_t op = record[0] & 0xFFFFu;
     switch (op) {
-        RUN(PLAN_CONV_2D, run_conv(node));
-        RUN(PLAN_DEPTHWISE_CONV_2D, run_depthwise_conv(node));
-        RUN(PLAN_FULLY_CONNECTED, run_fully_connected(node));
-        RUN(PLAN_TRANSPOSE_CONV, run_transpose_conv(node));
-        RUN(PLAN_CONV_2D_16, run_conv_16(PLAN_CONV_2D_16, node));
-        RUN(PLAN_DEPTHWISE_CONV_2D_16, run_conv_16(PLAN_DEPTHWISE_CONV_2D_16, node));
-        RUN(PLAN_TRANSPOSE_CONV_16, run_conv_16(PLAN_TRANSPOSE_CONV_16, node));
-        RUN(PLAN_ADD_16, run_add_16(1, node));
-        RUN(PLAN_SUB_16, run_add_16(-1, node));
+        PLAN_RUN(PLAN_CONV_2D, run_conv(node));
+        PLAN_RUN(PLAN_DEPTHWISE_CONV_2D, run_depthwise_conv(node));
+        PLAN_RUN(PLAN_FULLY_CONNECTED, run_fully_connected(node));
+        PLAN_RUN(PLAN_TRANSPOSE_CONV, run_transpose_conv(node));
+        PLAN_RUN(PLAN_CONV_2D_16, run_conv_16(PLAN_CONV_2D_16, node));
+        PLAN_RUN(PLAN_DEPTHWISE_CONV_2D_16, run_conv_16(PLAN_DEPTHWISE_CONV_2D_16, node));
+        PLAN_RUN(PLAN_TRANSPOSE_CONV_16, run_conv_16(PLAN_TRANSPOSE_CONV_16, node));
+        PLAN_RUN(PLAN_ADD_16, run_add_16(1, node));
+        PLAN_RUN(PLAN_SUB_16, run_add_16(-1, node));
     case PLAN_ADD:
     case PLAN_SUB:
     case PLAN_MUL:
@@ -207,7 +194,7 @@ static void run_node(const uint32_t *record)
     case PLAN_MINIMUM:
         run_pair(op, node);
         break;
-        RUN(PLAN_CONCATENATION, run_concatenation(node));
+        PLAN_RUN(PLAN_CONCATENATION, run_concatenation(node));
     case PLAN_MAX_POOL_2D:
     case PLAN_AVERAGE_POOL_2D:
     case PLAN_MEAN:
@@ -218,7 +205,10 @@ static void run_node(const uint32_t *record)
         run_shaped(op, node);
         break;
     default:
-        run_elementwise(op, node);
+        if (PLAN_HAS_MORE && op >= PLAN_FIRST_MORE)
+            plan_run_more(&model, record);
+        else
+            run_elementwise(op, node);
         break;
     }
 }
@@ -260,6 +250,7 @@ int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t a
     if (code == RT_OK) {
         model.plan = plan;
         model.arena = arena;
+        rt_reset(error);
     }
     return code;
 }
@@ -305,10 +296,25 @@ rt_tensor rt_output(uint32_t index)
     return tensor(index, rt_input_count(), rt_output_count());
 }
 
-/* No op of a plan keeps anything. */
+static void run_nodes(const uint32_t *record, uint32_t count)
+{
+    for (; count > 0; --count) {
+        run_node(record);
+        record += record[0] >> 16;
+    }
+}
+
+static const uint32_t *first_node(void)
+{
+    return (const uint32_t *)(const void *)(model.plan + header()->nodes_offset);
+}
+
+/* What a plan keeps between inferences is what its first nodes write. */
 int rt_reset(rt_error *error)
 {
     (void)error;
+    if (PLAN_HAS_STATE && model.plan)
+        run_nodes(first_node(), header()->reset_nodes);
     return RT_OK;
 }
 
@@ -319,10 +325,13 @@ int rt_invoke(rt_error *error)
         error->text = "no plan is loaded";
         return RT_RUN_FAILED;
     }
-    const uint32_t *record = (const uint32_t *)(const void *)(model.plan + header()->nodes_offset);
-    for (uint32_t left = header()->node_count; left > 0; --left) {
-        run_node(record);
-        record += record[0] >> 16;
+    const uint32_t *record = first_node();
+    uint32_t count = header()->node_count;
+    if (PLAN_HAS_STATE) {
+        count -= header()->reset_nodes;
+        for (uint32_t left = header()->reset_nodes; left > 0; --left)
+            record += record[0] >> 16;
     }
+    run_nodes(record, count);
     return RT_OK;
 }

@@ -33,6 +33,9 @@ def plan_arena(steps: Sequence[Step], inputs: Sequence[Buffer], outputs: Sequenc
             last[id(buffer)] = index
     for buffer in outputs:
         last[id(buffer)] = len(steps)
+    for key, buffer in buffers.items():
+        if buffer.is_state:
+            first[key], last[key] = -1, len(steps)
     order = list(buffers)
     number = {key: i for i, key in enumerate(order)}
     blocks = [Block(size_bytes=buffers[key].size_bytes, first=first[key], last=last[key]) for key in order]
@@ -71,4 +74,6 @@ def _spans(buffers: Sequence[Buffer], blocks: Sequence[Block], placement: Placem
 def _role(buffer: Buffer) -> Role:
     if buffer.is_scratch:
         return "scratch"
+    if buffer.is_state:
+        return "state"
     return "input" if buffer.is_input else "output" if buffer.is_output else "tensor"

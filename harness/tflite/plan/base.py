@@ -9,7 +9,7 @@ from harness.core.tensor import TensorIo
 
 #: which build of the firmware the plan is for (devices/cortex_m/kernels/fast.h)
 KernelSet = Literal["portable", "dsp", "mve"]
-Role = Literal["input", "output", "tensor", "scratch"]
+Role = Literal["input", "output", "tensor", "scratch", "state"]
 KERNEL_SETS: tuple[str, ...] = get_args(KernelSet)
 
 

@@ -34,7 +34,8 @@ def _lines(read: ReadPlan, size_bytes: int, source: Plan | None) -> Iterator[str
         origin = ""
         if source is not None and source.ops[index].node is not None:
             origin = f"  # node {source.ops[index].node} {source.ops[index].tflite_op} '{source.ops[index].output}'"
-        yield f"{index}: {_node(node)}{origin}"
+        when = " (at a reset only)" if index < read.reset_nodes else ""
+        yield f"{index}: {_node(node)}{when}{origin}"
     if source is not None:
         yield from _spans(source)
 

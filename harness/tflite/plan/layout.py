@@ -37,12 +37,14 @@ class PlanIo:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadPlan:
-    """A plan as read from its bytes. `constants`: offset of the section in the file, and its bytes."""
+    """A plan as read from its bytes. `constants`: offset of the section in the file, and its bytes; `reset_nodes`: so many of
+    the first nodes run at a reset only."""
 
     arena_bytes: int
     inputs: tuple[PlanIo, ...]
     outputs: tuple[PlanIo, ...]
     nodes: tuple[ReadRecord, ...]
+    reset_nodes: int
     constants_offset: int
     constants: bytes
 
@@ -105,7 +107,7 @@ def write_plan(
         constants_offset,
         len(constants.data()),
         zlib.crc32(body),
-        0,
+        sum(step.on_reset for step in steps),
         0,
         0,
     )
@@ -147,6 +149,7 @@ def read_plan(data: bytes | memoryview) -> ReadPlan:
         constants_offset,
         constants_bytes,
         crc,
+        reset_nodes,
         *_,
     ) = _HEADER.unpack_from(view)
     if version != VERSION:
@@ -177,6 +180,7 @@ def read_plan(data: bytes | memoryview) -> ReadPlan:
         inputs=tuple(io[:input_count]),
         outputs=tuple(io[input_count:]),
         nodes=_read_nodes(view[nodes_offset : nodes_offset + nodes_bytes], node_count),
+        reset_nodes=reset_nodes,
         constants_offset=constants_offset,
         constants=bytes(view[constants_offset : constants_offset + constants_bytes]),
     )

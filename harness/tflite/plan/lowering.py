@@ -28,16 +28,17 @@ from harness.tflite.plan.values import (
     check_quantization,
     check_wide,
     constant_values,
+    declared,
     describe,
-    int8_zero_points,
     operand_of,
 )
+from harness.tflite.plan.variables import Variables
 
 #: op of the .tflite -> what makes steps of it
 Rules = Mapping[str, "Callable[[NodeRule], None]"]
 
 _MOST_ELEMENTS = 2**31 - 1
-_IO_TYPES = (*EIGHT_BITS, "float32", "int16", "int32")
+_IO_TYPES = (*EIGHT_BITS, "float32", "int16", "int32", "bool")
 
 
 class Lowering:
@@ -55,6 +56,8 @@ class Lowering:
         self.outputs: list[Buffer] = []
         self.problems: list[Unsupported] = []
         self._values: dict[int, Value] = {}
+        self._states: dict[int | str, Buffer] = {}
+        self.variables = Variables(graph)
 
     def run(self) -> None:
         for index in self.graph.inputs:
@@ -76,7 +79,8 @@ class Lowering:
             tensor = self.graph.tensors[index]
             if tensor.is_variable:
                 raise UnsupportedError(
-                    f"'{tensor.name}' keeps its values between inferences", hint="a plan has no variables"
+                    f"'{tensor.name}' keeps its values between inferences, and this op does not",
+                    hint="only SVDF has such tensors here",
                 )
             if not tensor.is_constant:
                 raise UnsupportedError(
@@ -84,6 +88,30 @@ class Lowering:
                 )
             self._values[index] = replace(declared(tensor), data=constant_values(tensor))
         return self._values[index]
+
+    def state(self, tensor: Tensor, size_bytes: int, value: int) -> Buffer:
+        """The memory of a variable tensor, which a step fills with bytes of `value` at every reset."""
+        if tensor.index not in self._states:
+            name = tensor.name or f"state_{tensor.index}"
+            made = Buffer(name=name, size_bytes=size_bytes, tensors=[tensor.index], is_state=True)
+            fields = {"count": size_bytes, "value": value}
+            fill = Step(op="FILL", operands={"output": made}, fields=fields, writes=made, on_reset=True)
+            self._keep(tensor.index, made, fill)
+        return self._states[tensor.index]
+
+    def variable(self, handle: int) -> tuple[Value, Buffer]:
+        """A resource variable by the tensor of its handle: its first value, and its memory, which a step copies that into."""
+        name, first = self.variables.first_value(handle)
+        if name not in self._states:
+            made = Buffer(name=name, size_bytes=first.size_bytes, is_state=True)
+            operands: dict[str, Operand] = {"input": first.data, "output": made}
+            fields = {"count": first.size_bytes}
+            self._keep(name, made, Step(op="ASSIGN", operands=operands, fields=fields, writes=made, on_reset=True))
+        return first, self._states[name]
+
+    def _keep(self, key: int | str, made: Buffer, step: Step) -> None:
+        self._states[key] = made
+        self.steps.insert(0, step)
 
     def set_value(self, index: int, value: Value) -> None:
         self._values[index] = value
@@ -104,8 +132,8 @@ class Lowering:
     def _lower(self, node: Node) -> None:
         refuse_op(node)
         rule = NodeRule(self, node)
-        sources = [self.value(i) if i >= 0 else None for i in node.inputs]
-        if len(node.outputs) == 1:
+        sources = [None if i < 0 or self.graph.tensors[i].is_variable else self.value(i) for i in node.inputs]
+        if len(node.outputs) == 1 and node.op != "VAR_HANDLE":
             target = declared(self.graph.tensors[node.outputs[0]])
             data = fold(node.op, node.options, sources, target)
             if data is not None:
@@ -192,7 +220,7 @@ class Lowering:
 
     def _drop_unread(self) -> None:
         """Steps whose result nobody reads, such as the flip of an unused input."""
-        read = {id(buffer) for buffer in self.outputs}
+        read = {id(buffer) for buffer in (*self.outputs, *self._states.values())}
         kept = []
         for step in reversed(self.steps):
             if id(step.writes) in read:
@@ -204,7 +232,8 @@ class Lowering:
 def is_wide(graph: Graph, node: Node) -> bool:
     """Does the node compute with activations of more than 8 bits?"""
     tensors = (*graph.node_inputs(node), *graph.node_outputs(node))
-    return any(one.is_quantized and one.dtype in ("int16", "int32") and not one.is_constant for one in tensors)
+    flowing = [one for one in tensors if not one.is_constant and not one.is_variable]
+    return any(one.is_quantized and one.dtype in ("int16", "int32") for one in flowing)
 
 
 class NodeRule:
@@ -238,6 +267,48 @@ class NodeRule:
         check_quantization(found)
         check_shape(found)
         return found
+
+    def state(self, position: int, dtype: str, shape: Sequence[int]) -> tuple[Value, Buffer]:
+        """A variable tensor of this node, all zeros at first: as it is declared, and its memory.
+
+        Raises:
+            UnsupportedError: no variable tensor, or another type or shape.
+        """
+        tensor = self._graph.input_at(self.node, position)
+        if tensor is None or not tensor.is_variable or tensor.dtype != dtype or tuple(tensor.shape) != tuple(shape):
+            found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+            raise UnsupportedError(
+                f"its state is {found}", hint=f"it must be a variable tensor, {dtype} {list(shape)}: convert again"
+            )
+        value = declared(tensor)
+        check_wide(value, (dtype,))
+        return value, self._lowering.state(tensor, value.size_bytes, 0)
+
+    @property
+    def variables(self) -> Variables:
+        return self._lowering.variables
+
+    def variable(self) -> tuple[Value, Buffer]:
+        """The resource variable whose handle is input 0: its first value, and its memory."""
+        return self._lowering.variable(self.node.inputs[0] if self.node.inputs else -1)
+
+    def name_handle(self) -> None:
+        """The output is the handle of a variable: a name, no memory."""
+        index = self.node.outputs[0]
+        handle = declared(self._graph.tensors[index])
+        self._lowering.set_value(index, replace(handle, buffer=Buffer(name=handle.name, size_bytes=0)))
+
+    def assign(self, kept: Buffer, source: Value) -> None:
+        """Adds the step that writes a variable's memory."""
+        step = Step(
+            op="ASSIGN",
+            operands={"input": operand_of(source), "output": kept},
+            fields={"count": kept.size_bytes},
+            writes=kept,
+            node=self.node.index,
+            tflite_op=self.node.op,
+        )
+        self._lowering.steps.append(step)
 
     def wide(self, position: int) -> Value:
         """An int16 input with one scale and a zero point of 0."""
@@ -348,17 +419,22 @@ class NodeRule:
             )
         )
 
-
-def declared(tensor: Tensor) -> Value:
-    """A tensor as the .tflite declares it, dynamic dimensions as 1."""
-    return Value(
-        name=tensor.name,
-        dtype=tensor.dtype,
-        shape=tuple(1 if size < 0 else size for size in tensor.shape),
-        scales=tensor.scales,
-        zero_points=int8_zero_points(tensor),
-        quantized_dimension=tensor.quantized_dimension,
-    )
+    def between(
+        self, op: str, made: Value, operands: Mapping[str, Operand], fields: Mapping[str, int | float | Sequence[int]]
+    ) -> Value:
+        """Adds a step whose result only this node reads: `made`, whose memory comes with it."""
+        buffer = Buffer(name=f"inside node {self.node.index}", size_bytes=made.size_bytes)
+        self._lowering.steps.append(
+            Step(
+                op=op,
+                operands={**operands, "output": buffer},
+                fields=fields,
+                writes=buffer,
+                node=self.node.index,
+                tflite_op=self.node.op,
+            )
+        )
+        return replace(made, buffer=buffer, data=None)
 
 
 def check_shape(value: Value) -> None:
@@ -372,11 +448,11 @@ def check_shape(value: Value) -> None:
 
 
 def live_nodes(graph: Graph) -> list[Node]:
-    """The nodes that the outputs depend on, in the model's order."""
+    """The nodes that the outputs depend on, of this inference or of a later one, in the model's order."""
     needed = set(graph.outputs)
     live = []
     for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
+        if needed.intersection(node.outputs) or node.op in ("ASSIGN_VARIABLE", "CALL_ONCE"):
             live.append(node)
             needed.update(i for i in node.inputs if i >= 0)
     return live[::-1]

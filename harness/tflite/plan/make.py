@@ -11,12 +11,22 @@ from typing import cast
 from harness.core.errors import UnsupportedError, UserInputError, unknown_name
 from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph, model_io, read_graph
-from harness.tflite.plan import ops_move, ops_simple, ops_weighted, ops_wide
+from harness.tflite.plan import (
+    ops_convert,
+    ops_more,
+    ops_move,
+    ops_rearrange,
+    ops_simple,
+    ops_state,
+    ops_weighted,
+    ops_wide,
+    ops_wide_more,
+)
 from harness.tflite.plan.arena import plan_arena
 from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsupported
 from harness.tflite.plan.layout import PlanIo, write_plan
-from harness.tflite.plan.lowering import Lowering, NodeRule, declared
-from harness.tflite.plan.values import ITEM_BYTES, Buffer
+from harness.tflite.plan.lowering import Lowering, NodeRule
+from harness.tflite.plan.values import ITEM_BYTES, Buffer, declared
 
 #: op of the .tflite -> what makes steps of it; ops on constants alone are in fold.py
 RULES: dict[str, Callable[[NodeRule], None]] = {
@@ -56,6 +66,10 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     "SPLIT_V": ops_move.split_v,
     "RESIZE_NEAREST_NEIGHBOR": ops_move.resize_nearest_neighbor,
     "TRANSPOSE_CONV": ops_wide.transpose_conv,
+    **ops_more.RULES,
+    **ops_rearrange.RULES,
+    **ops_convert.RULES,
+    **ops_state.RULES,
 }
 
 #: the same for nodes with activations of more than 8 bits
@@ -68,6 +82,11 @@ WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {
     "SUB": ops_wide.add_or_sub,
     "LEAKY_RELU": ops_wide.leaky_relu,
     "QUANTIZE": ops_wide.quantize,
+    "DEQUANTIZE": ops_wide.dequantize,
+    **ops_wide_more.RULES,
+    **ops_rearrange.RULES,
+    "CAST": ops_convert.cast,
+    **ops_state.VARIABLE_RULES,
     **{
         op: RULES[op]
         for op in (
@@ -200,7 +219,7 @@ def _table(graph: Graph, indices: tuple[int, ...], buffers: list[Buffer], offset
             PlanIo(
                 arena_offset=offsets[id(buffer)],
                 size_bytes=buffer.size_bytes,
-                dtype=tensor.dtype,
+                dtype="uint8" if tensor.dtype == "bool" else tensor.dtype,  # bytes of 0 and 1
                 elements=buffer.size_bytes // ITEM_BYTES[tensor.dtype],
             )
         )

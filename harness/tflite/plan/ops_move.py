@@ -15,7 +15,7 @@ from harness.tflite.plan.slices import View, box, row_strides, strided, transpos
 from harness.tflite.plan.values import EIGHT_BITS, ITEM_BYTES, Frame, Value, check_moved, operand_of
 from harness.tflite.plan.words import MAX_CONCATENATION_INPUTS, MAX_RANK
 
-_SAME = "a move does not rescale: input and output must share scale and zero point"
+SAME_HINT = "a move does not rescale: input and output must share scale and zero point"
 
 
 def reshape(rule: NodeRule) -> None:
@@ -23,8 +23,8 @@ def reshape(rule: NodeRule) -> None:
     source = rule.input(0)
     check_shape(source)
     target = rule.target(_new_shape(rule, source))
-    if target.dtype != source.dtype or (source.dtype in (*EIGHT_BITS, "int16") and not _same(source, target)):
-        raise UnsupportedError("its input and output differ in type, scale or zero point", hint=_SAME)
+    if target.dtype != source.dtype or (source.dtype in (*EIGHT_BITS, "int16") and not is_same(source, target)):
+        raise UnsupportedError("its input and output differ in type, scale or zero point", hint=SAME_HINT)
     rule.alias(source, target)
 
 
@@ -55,7 +55,7 @@ def concatenation(rule: NodeRule) -> None:
     if not sources or not sources[0].shape:
         raise UnsupportedError("it has no inputs with dimensions")
     rank = len(sources[0].shape)
-    axis = _axis(rule.option("axis", 0), rank)
+    axis = checked_axis(rule.option("axis", 0), rank)
     if rule.option("fused_activation_function", "NONE") != "NONE":
         raise UnsupportedError("a fused activation", hint="convert it as an op of its own")
     for source in sources:
@@ -74,7 +74,7 @@ def pack(rule: NodeRule) -> None:
     sources = [rule.moved(i) for i in range(rule.input_count)]
     if not sources or any(source.shape != sources[0].shape for source in sources):
         raise UnsupportedError(f"inputs of shapes {[list(one.shape) for one in sources]} do not fit together")
-    axis = _axis(rule.option("axis", 0), len(sources[0].shape) + 1)
+    axis = checked_axis(rule.option("axis", 0), len(sources[0].shape) + 1)
     shape = [*sources[0].shape[:axis], len(sources), *sources[0].shape[axis:]]
     _join(rule, sources, shape, math.prod(shape[:axis]))
 
@@ -122,8 +122,8 @@ def pad(rule: NodeRule) -> None:
         raise UnsupportedError(f"paddings {flat} of an input of shape {list(source.shape)}")
     before, after = flat[0::2], flat[1::2]
     target = rule.target([low + size + high for low, size, high in zip(before, source.shape, after, strict=True)])
-    if not _same(source, target):
-        raise UnsupportedError("its input and output differ in scale or zero point", hint=_SAME)
+    if not is_same(source, target):
+        raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
     value = target.zero_point
     if rule.optional(2) is not None:
         if source.dtype == "int16":
@@ -138,18 +138,20 @@ def pad(rule: NodeRule) -> None:
     if frame is not None:
         rule.alias(source, replace(target, frame=frame))
         return
+    rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, value))
+
+
+def pad_fields(
+    source: Value, before: Sequence[int], after: Sequence[int], value: int
+) -> dict[str, int | Sequence[int]]:
+    """The words of a PAD record: `before` and `after` count elements of `source`, one for each dimension."""
     item = ITEM_BYTES[source.dtype]
-    shape, before, after = _in_bytes(source.shape, item), [*before, *[0] * (item > 1)], [*after, *[0] * (item > 1)]
+    shape, before, after = in_bytes(source.shape, item), [*before, *[0] * (item > 1)], [*after, *[0] * (item > 1)]
     dims, low, high = _merge_unpadded(shape, before, after)
-    rule.emit(
-        "PAD",
-        target,
-        {"input": operand_of(source)},
-        {"rank": len(dims), "input_dims": dims, "before": low, "after": high, "value": value},
-    )
+    return {"rank": len(dims), "input_dims": dims, "before": low, "after": high, "value": value}
 
 
-def _in_bytes(shape: Sequence[int], item_bytes: int) -> tuple[int, ...]:
+def in_bytes(shape: Sequence[int], item_bytes: int) -> tuple[int, ...]:
     """Items of several bytes are one more dimension: moves look at bytes only."""
     return tuple(shape) if item_bytes == 1 else (*shape, item_bytes)
 
@@ -211,26 +213,26 @@ def _merge_unpadded(
 def transpose(rule: NodeRule) -> None:
     source = rule.moved(0)
     view = transposed(source.shape, rule.integers(1, "permutation"))
-    _gather(rule, source, view, view.dims)
+    move_by_view(rule, source, view, view.dims)
 
 
 def slice_(rule: NodeRule) -> None:
     source = rule.moved(0)
     view = box(source.shape, rule.integers(1, "begin"), rule.integers(2, "size"))
-    _gather(rule, source, view, view.dims)
+    move_by_view(rule, source, view, view.dims)
 
 
 def strided_slice(rule: NodeRule) -> None:
     source = rule.moved(0)
     begin, end, steps = rule.integers(1, "begin"), rule.integers(2, "end"), rule.integers(3, "strides")
     cut = strided(source.shape, begin, end, steps, rule.node.options)
-    _gather(rule, source, cut.view, cut.shape)
+    move_by_view(rule, source, cut.view, cut.shape)
 
 
 def split(rule: NodeRule) -> None:
     """SPLIT (axis, input), equal parts."""
     source, axes = rule.moved(1), rule.integers(0, "axis")
-    axis, parts = _axis(axes[0] if axes else 0, len(source.shape)), len(rule.node.outputs)
+    axis, parts = checked_axis(axes[0] if axes else 0, len(source.shape)), len(rule.node.outputs)
     if rule.option("num_splits", parts) != parts or source.shape[axis] % parts:
         raise UnsupportedError(f"a dimension of {source.shape[axis]} does not split into {parts} equal parts")
     _cut(rule, source, axis, [source.shape[axis] // parts] * parts)
@@ -239,7 +241,7 @@ def split(rule: NodeRule) -> None:
 def split_v(rule: NodeRule) -> None:
     """SPLIT_V (input, sizes, axis); one size may be -1."""
     source, sizes, axes = rule.moved(0), rule.integers(1, "sizes"), rule.integers(2, "axis")
-    axis = _axis(axes[0] if axes else 0, len(source.shape))
+    axis = checked_axis(axes[0] if axes else 0, len(source.shape))
     rest = source.shape[axis] - sum(size for size in sizes if size != -1)
     sizes = [rest if size == -1 else size for size in sizes]
     if len(sizes) != len(rule.node.outputs) or sum(sizes) != source.shape[axis] or min(sizes) < 1:
@@ -251,13 +253,13 @@ def _cut(rule: NodeRule, source: Value, axis: int, sizes: Sequence[int]) -> None
     begin = [0] * len(source.shape)
     for position, size in enumerate(sizes):
         view = box(source.shape, begin, [size if d == axis else -1 for d in range(len(source.shape))])
-        _gather(rule, source, view, view.dims, position=position)
+        move_by_view(rule, source, view, view.dims, position=position)
         begin[axis] += size
 
 
 def unpack(rule: NodeRule) -> None:
     source = rule.moved(0)
-    axis, strides = _axis(rule.option("axis", 0), len(source.shape)), row_strides(source.shape)
+    axis, strides = checked_axis(rule.option("axis", 0), len(source.shape)), row_strides(source.shape)
     if source.shape[axis] != len(rule.node.outputs):
         raise UnsupportedError(f"a dimension of {source.shape[axis]} into {len(rule.node.outputs)} outputs")
     kept = [d for d in range(len(source.shape)) if d != axis]
@@ -267,32 +269,35 @@ def unpack(rule: NodeRule) -> None:
             strides=tuple(strides[d] for d in kept),
             start=position * strides[axis],
         )
-        _gather(rule, source, view, view.dims, position=position)
+        move_by_view(rule, source, view, view.dims, position=position)
 
 
-def _gather(rule: NodeRule, source: Value, view: View, shape: Sequence[int], *, position: int = 0) -> None:
+def move_by_view(rule: NodeRule, source: Value, view: View, shape: Sequence[int], *, position: int = 0) -> None:
     target = rule.target(shape, position)
-    if not _same(source, target):
-        raise UnsupportedError("its input and output differ in scale or zero point", hint=_SAME)
+    if not is_same(source, target):
+        raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
     if view.is_dense and view.start == 0 and target.elements == source.elements:
         rule.alias(source, target, position)
         return
+    rule.emit("GATHER", target, {"input": operand_of(source)}, view_fields(source, view), position=position)
+
+
+def view_fields(source: Value, view: View) -> dict[str, int | Sequence[int]]:
+    """The words of a GATHER record for a view of `source` in elements.
+
+    Raises:
+        UnsupportedError: more than the kernels' dimensions, however they are merged.
+    """
     item = ITEM_BYTES[source.dtype]
     if item > 1:
         strides = (*(stride * item for stride in view.strides), 1)
-        view = View(dims=_in_bytes(view.dims, item), strides=strides, start=view.start * item)
+        view = View(dims=in_bytes(view.dims, item), strides=strides, start=view.start * item)
     simple = view.simplified()
     if len(simple.dims) > MAX_RANK:
         raise UnsupportedError(
             f"an input of shape {list(source.shape)}", hint=f"the kernels have {MAX_RANK} dimensions"
         )
-    rule.emit(
-        "GATHER",
-        target,
-        {"input": operand_of(source)},
-        {"rank": len(simple.dims), "dims": simple.dims, "strides": simple.strides, "start": simple.start},
-        position=position,
-    )
+    return {"rank": len(simple.dims), "dims": simple.dims, "strides": simple.strides, "start": simple.start}
 
 
 def resize_nearest_neighbor(rule: NodeRule) -> None:
@@ -300,8 +305,8 @@ def resize_nearest_neighbor(rule: NodeRule) -> None:
     if len(source.shape) != 4 or len(size) != 2 or min(size) < 1:
         raise UnsupportedError(f"from {list(source.shape)} to {size}")
     target = rule.target((source.shape[0], *size, source.shape[3]))
-    if not _same(source, target):
-        raise UnsupportedError("its input and output differ in scale or zero point", hint=_SAME)
+    if not is_same(source, target):
+        raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
     flags = {
         "align_corners": bool(rule.option("align_corners", False)),
         "half_pixel_centers": bool(rule.option("half_pixel_centers", False)),
@@ -337,13 +342,13 @@ def nearest_positions(input_size: int, output_size: int, *, align_corners: bool,
     return found
 
 
-def _axis(axis: int, rank: int) -> int:
+def checked_axis(axis: int, rank: int) -> int:
     found = axis + rank if axis < 0 else axis
     if not 0 <= found < rank:
         raise UnsupportedError(f"axis {axis} does not fit {rank} dimensions")
     return found
 
 
-def _same(source: Value, target: Value) -> bool:
+def is_same(source: Value, target: Value) -> bool:
     check_moved(target)
     return source.same_quantization(target)

@@ -23,6 +23,15 @@ _SHARED = "input and output must share scale and zero point: convert again, or c
 def pool(rule: NodeRule) -> None:
     """MAX_POOL_2D and AVERAGE_POOL_2D."""
     source = rule.activation(0)
+    shape, fields = pool_places(rule, source)
+    target = _output(rule, source, shape)
+    check_pooled(source, target)
+    fields |= {**limits(rule, target), "is_uint8": int(source.dtype == "uint8")}
+    rule.emit(rule.node.op, target, {"input": operand_of(source)}, fields)
+
+
+def pool_places(rule: NodeRule, source: Value) -> tuple[tuple[int, ...], dict[str, int]]:
+    """The output's shape, and the fields of kn_pool_params that say where windows lie."""
     if len(source.shape) != 4:
         raise UnsupportedError(f"an input of shape {list(source.shape)} does not have 4 dimensions")
     if source.shape[1] * source.shape[2] > _MOST_POOLED_PIXELS:
@@ -32,42 +41,33 @@ def pool(rule: NodeRule) -> None:
     filters = (rule.option("filter_height", 0), rule.option("filter_width", 0))
     strides = (rule.option("stride_h", 0), rule.option("stride_w", 0))
     places = [place_window(rule, source.shape[1 + i], filters[i], strides[i]) for i in range(2)]
-    target = _output(rule, source, (source.shape[0], places[0].output, places[1].output, source.shape[3]))
+    return (source.shape[0], places[0].output, places[1].output, source.shape[3]), {
+        "batches": source.shape[0],
+        "channels": source.shape[3],
+        "input_height": source.shape[1],
+        "input_width": source.shape[2],
+        "output_height": places[0].output,
+        "output_width": places[1].output,
+        "filter_height": filters[0],
+        "filter_width": filters[1],
+        "stride_height": strides[0],
+        "stride_width": strides[1],
+        "pad_top": places[0].before,
+        "pad_left": places[1].before,
+    }
+
+
+def check_pooled(source: Value, target: Value) -> None:
+    """Pooling does not rescale."""
     if not source.same_quantization(target):
         raise UnsupportedError(f"pooling from scale {source.scale:g} to {target.scale:g}", hint=_SHARED)
-    rule.emit(
-        rule.node.op,
-        target,
-        {"input": operand_of(source)},
-        {
-            "batches": source.shape[0],
-            "channels": source.shape[3],
-            "input_height": source.shape[1],
-            "input_width": source.shape[2],
-            "output_height": places[0].output,
-            "output_width": places[1].output,
-            "filter_height": filters[0],
-            "filter_width": filters[1],
-            "stride_height": strides[0],
-            "stride_width": strides[1],
-            "pad_top": places[0].before,
-            "pad_left": places[1].before,
-            **limits(rule, target),
-            "is_uint8": int(source.dtype == "uint8"),
-        },
-    )
 
 
 def mean(rule: NodeRule) -> None:
-    source, axes = rule.activation(0), rule.integers(1, "axes")
-    rank = len(source.shape)
-    reduced = {axis + rank if axis < 0 else axis for axis in axes}
-    if not reduced or not reduced <= set(range(rank)):
-        raise UnsupportedError(f"the axes {axes} do not fit an input of {rank} dimensions")
-    keep = bool(rule.option("keep_dims", False))
-    shape = [1 if d in reduced else size for d, size in enumerate(source.shape) if keep or d not in reduced]
+    source = rule.activation(0)
+    shape, reduced = reduced_shape(rule, source)
     target = _output(rule, source, shape)
-    dims, flags = _merge_reduced(source.shape, reduced)
+    dims, flags = merge_reduced(source.shape, reduced)
     scale = qp.mean_multiplier(source.scale, target.scale, source.elements // max(target.elements, 1))
     rule.emit(
         "MEAN",
@@ -86,7 +86,21 @@ def mean(rule: NodeRule) -> None:
     )
 
 
-def _merge_reduced(shape: tuple[int, ...], reduced: set[int]) -> tuple[list[int], list[int]]:
+def reduced_shape(rule: NodeRule, source: Value) -> tuple[list[int], set[int]]:
+    """The output's shape, and the dimensions that a reduction by the constant axes of input 1 takes away.
+
+    Raises:
+        UnsupportedError: axes that do not fit.
+    """
+    axes, rank = rule.integers(1, "axes"), len(source.shape)
+    reduced = {axis + rank if axis < 0 else axis for axis in axes}
+    if not reduced or not reduced <= set(range(rank)):
+        raise UnsupportedError(f"the axes {axes} do not fit an input of {rank} dimensions")
+    keep = bool(rule.option("keep_dims", False))
+    return [1 if d in reduced else size for d, size in enumerate(source.shape) if keep or d not in reduced], reduced
+
+
+def merge_reduced(shape: tuple[int, ...], reduced: set[int]) -> tuple[list[int], list[int]]:
     """Neighbouring dimensions that are both kept or both reduced are one; those of size 1 are none."""
     dims: list[int] = []
     flags: list[int] = []

@@ -106,7 +106,7 @@ def transpose_conv(rule: NodeRule) -> None:
             "input_offset": -source.zero_point,
             "weights_offset": 0,
             "output_offset": target.zero_point,
-            **_range_of(rule, target, "int8"),
+            **range_of(rule, target, "int8"),
             "rounding": 0,
         }
     )
@@ -193,7 +193,7 @@ def add_or_sub(rule: NodeRule) -> None:
             "output_offset": 0,
             "output_multiplier": made.output.multiplier,
             "output_shift": made.output.shift,
-            **_range_of(rule, target, "int16"),
+            **range_of(rule, target, "int16"),
             "rounding": 0,
         },
         in_place=[value for value in (first, second) if value.elements == target.elements],
@@ -223,9 +223,15 @@ def leaky_relu(rule: NodeRule) -> None:
 
 
 def quantize(rule: NodeRule) -> None:
-    """QUANTIZE between int8, int16 and int32."""
+    """QUANTIZE between int8, int16 and int32, and from float32 to int16."""
     source = rule.input(0)
+    check_shape(source)
     target = rule.target(source.shape)
+    if source.dtype == "float32":
+        check_wide(target)
+        fields = {"count": source.elements, "zero_point": 0, "scale": target.scale}
+        rule.emit("QUANTIZE_16", target, {"input": operand_of(source)}, fields)
+        return
     for value in (source, target):
         check_shape(value)
         if value.dtype in EIGHT_BITS:
@@ -253,7 +259,17 @@ def quantize(rule: NodeRule) -> None:
     )
 
 
-def _range_of(rule: NodeRule, target: Value, dtype: str) -> dict[str, int]:
+def dequantize(rule: NodeRule) -> None:
+    """DEQUANTIZE from int16 to float32."""
+    source = rule.wide(0)
+    target = rule.target(source.shape)
+    if target.dtype != "float32":
+        raise UnsupportedError(f"to {target.dtype}", hint="the kernel writes float32")
+    fields = {"count": source.elements, "zero_point": 0, "scale": source.scale}
+    rule.emit("DEQUANTIZE_16", target, {"input": operand_of(source)}, fields)
+
+
+def range_of(rule: NodeRule, target: Value, dtype: str) -> dict[str, int]:
     activation = str(rule.option("fused_activation_function", "NONE"))
     span = qp.activation_range(activation, target.scale, target.zero_point, *_RANGES[dtype])
     return {"activation_min": span.low, "activation_max": span.high}
@@ -264,7 +280,7 @@ def _wide_ending(rule: NodeRule, target: Value) -> dict[str, int]:
         "input_offset": 0,
         "weights_offset": 0,
         "output_offset": 0,
-        **_range_of(rule, target, "int16"),
+        **range_of(rule, target, "int16"),
         "rounding": 0,
     }
 

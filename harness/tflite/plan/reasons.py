@@ -10,12 +10,8 @@ from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.values import describe
 
 _INT8_RECIPES = "a microcontroller with this runtime runs int8 models: use a recipe such as ptq-int8-io"
-_CONTROL_FLOW = {"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
+_CONTROL_FLOW = {"IF", "WHILE", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
 _STATE = {
-    "VAR_HANDLE",
-    "READ_VARIABLE",
-    "ASSIGN_VARIABLE",
-    "SVDF",
     "LSTM",
     "RNN",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -45,8 +41,8 @@ def refuse_op(node: Node) -> None:
         )
     if node.op in _STATE:
         raise UnsupportedError(
-            "it keeps state between time steps, and a plan has none",
-            hint="replace the recurrent layer by a convolution, or unroll it",
+            "it keeps state between time steps, and no kernel here does so but SVDF's",
+            hint="replace the recurrent layer by a convolution, SVDF or variables, or unroll it",
         )
 
 
@@ -68,9 +64,10 @@ def refuse_arithmetic(graph: Graph, node: Node) -> None:
             raise UnsupportedError(
                 f"{describe(tensor)} is stored sparse", hint="convert without sparsity (the zeros may stay)"
             )
-        if tensor.dtype in _SMALL_TYPES:
+        if tensor.dtype in _SMALL_TYPES and not (tensor.dtype == "int4" and tensor.is_constant):
             raise UnsupportedError(
-                f"{describe(tensor)} is {tensor.dtype}", hint="the kernels take int8: use an 8-bit recipe"
+                f"{describe(tensor)} is {tensor.dtype}",
+                hint="the kernels take int8 activations, and weights of int8 or int4: use another recipe",
             )
         if tensor.details is not None:
             raise UnsupportedError(f"{describe(tensor)} has {tensor.details} quantization", hint=_INT8_RECIPES)

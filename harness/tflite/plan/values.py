@@ -13,7 +13,7 @@ from harness.tflite.graph import Tensor
 
 EIGHT_BITS = ("int8", "uint8")
 #: bytes of one item of a tensor that a plan holds
-ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4, "int16": 2, "int32": 4}
+ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4, "int16": 2, "int32": 4, "bool": 1}
 
 
 @dataclass(eq=False)
@@ -23,6 +23,7 @@ class Buffer:
     Attributes:
         tensors: tensors of the .tflite that live in it.
         is_input, is_output: filled by the caller before the first node, read after the last one.
+        is_state: keeps its values from one inference to the next.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Buffer:
     is_input: bool = False
     is_output: bool = False
     is_scratch: bool = False
+    is_state: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,7 @@ class Step:
         reads, writes: the buffers among the operands; `scratch` is alive during this step only.
         in_place: buffers among `reads` that `writes` may lie on.
         node: of the .tflite.
+        on_reset: runs when the plan is loaded and at a reset, not at an inference.
     """
 
     op: str
@@ -120,6 +123,7 @@ class Step:
     scratch: Buffer | None = None
     node: int | None = None
     tflite_op: str | None = None
+    on_reset: bool = False
 
     @property
     def reads(self) -> list[Buffer]:
@@ -152,6 +156,18 @@ def describe(tensor: Tensor) -> str:
 
 def int8_zero_points(tensor: Tensor) -> tuple[int, ...]:
     return tuple(z - 128 for z in tensor.zero_points) if tensor.dtype == "uint8" else tensor.zero_points
+
+
+def declared(tensor: Tensor) -> Value:
+    """A tensor as the .tflite declares it, dynamic dimensions as 1; int4 as int8, for that is how a plan stores its values."""
+    return Value(
+        name=tensor.name,
+        dtype="int8" if tensor.dtype == "int4" else tensor.dtype,
+        shape=tuple(1 if size < 0 else size for size in tensor.shape),
+        scales=tensor.scales,
+        zero_points=int8_zero_points(tensor),
+        quantized_dimension=tensor.quantized_dimension,
+    )
 
 
 def constant_values(tensor: Tensor) -> np.ndarray:

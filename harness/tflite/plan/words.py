@@ -81,6 +81,8 @@ _SUM = (
     "left_shift input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift "
     "output_offset output_multiplier output_shift activation_min activation_max rounding",
 )
+_MEAN = (_UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multiplier shift rounding")
+_MUL = (_PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding")
 
 RECORDS: dict[str, Record] = {
     "CONV_2D": Record(number=1, words=_words(*_CONV)),
@@ -94,18 +96,10 @@ RECORDS: dict[str, Record] = {
     ),
     "MAX_POOL_2D": Record(number=4, words=_words(*_POOL)),
     "AVERAGE_POOL_2D": Record(number=5, words=_words(*_POOL)),
-    "MEAN": Record(
-        number=6,
-        words=_words(_UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multiplier shift rounding"),
-    ),
+    "MEAN": Record(number=6, words=_words(*_MEAN)),
     "ADD": Record(number=7, words=_words(*_SUM)),
     "SUB": Record(number=8, words=_words(*_SUM)),
-    "MUL": Record(
-        number=9,
-        words=_words(
-            _PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding"
-        ),
-    ),
+    "MUL": Record(number=9, words=_words(*_MUL)),
     "MAXIMUM": Record(number=10, words=_words(_PAIR)),
     "MINIMUM": Record(number=11, words=_words(_PAIR)),
     "CONCATENATION": Record(number=12, words=_words("@output outer inputs"), listed=True),
@@ -153,6 +147,58 @@ RECORDS: dict[str, Record] = {
             _COUNTED,
             "input_bytes output_bytes input_zero_point output_zero_point multiplier shift activation_min activation_max "
             "rounding",
+        ),
+    ),
+    "REDUCE": Record(number=33, words=_words(_UNARY, "rank dims[] reduced[] item_bytes smallest")),
+    "ARG_MAX": Record(number=34, words=_words(_UNARY, "outer size inner smallest")),
+    "COMPARE": Record(
+        number=35,
+        words=_words(
+            _PAIR,
+            "comparison input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift",
+        ),
+    ),
+    "SELECT": Record(
+        number=36, words=_words("@condition @input1 @input2 @output rank dims[] strides0[] strides1[] strides2[]")
+    ),
+    "RESIZE_BILINEAR": Record(
+        number=37,
+        words=_words(
+            _UNARY,
+            "@rows @row_parts @columns @column_parts batches input_height input_width output_height output_width channels",
+        ),
+    ),
+    "PRELU": Record(
+        number=38,
+        words=_words(_PAIR, "input_offset alpha_offset output_offset multiplier shift alpha_multiplier alpha_shift"),
+    ),
+    "BATCH_MATMUL": Record(
+        number=39,
+        words=_words(
+            _PAIR,
+            "rows depth columns row_stride1 depth_stride1 depth_stride2 column_stride2 input1_offset input2_offset "
+            "output_offset multiplier shift",
+        ),
+    ),
+    "L2_NORMALIZATION": Record(number=40, words=_words(_UNARY, "rows depth zero_point")),
+    "MAX_POOL_2D_16": Record(number=41, words=_words(*_POOL)),
+    "AVERAGE_POOL_2D_16": Record(number=42, words=_words(*_POOL)),
+    "MEAN_16": Record(number=43, words=_words(*_MEAN)),
+    "MUL_16": Record(number=44, words=_words(*_MUL)),
+    "MAXIMUM_16": Record(number=45, words=_words(_PAIR)),
+    "MINIMUM_16": Record(number=46, words=_words(_PAIR)),
+    "LOOKUP_16": Record(number=47, words=_words(_COUNTED, "@table")),
+    "SIGMOID_16": Record(number=48, words=_words(_COUNTED, "@table multiplier right_shift tanh")),
+    "SOFTMAX_16": Record(number=49, words=_words(_UNARY, "@exp_table @reciprocal_table rows depth multiplier shift")),
+    "FILL": Record(number=50, words=_words("@output count value")),
+    "ASSIGN": Record(number=52, words=_words(_COUNTED)),
+    "QUANTIZE_16": Record(number=53, words=_words(_COUNTED, "zero_point scale:f")),
+    "DEQUANTIZE_16": Record(number=54, words=_words(_COUNTED, "zero_point scale:f")),
+    "SVDF": Record(
+        number=51,
+        words=_words(
+            "@input @state @feature_weights @time_weights @bias @output batches inputs filters rank memory input_offset "
+            "output_offset multiplier1 shift1 multiplier2 shift2"
         ),
     ),
 }

@@ -103,7 +103,7 @@ _RULES = [
     (_PAIRS_16, {"output": 1}, "multiple of 4"),
     (COUNTED_16, {"count": 0}, "not positive"),
     (COUNTED_16, {"count": _HUGE}, "does not lie inside the arena"),
-    (COUNTED_16, {"multiplier": -1}, "a multiplier is negative"),
+    (("LEAKY_RELU_16", "REQUANTIZE"), {"multiplier": -1}, "a multiplier is negative"),
     (("LEAKY_RELU_16",), {"input_zero_point": 1}, "of 16-bit activations is not 0"),
     (("REQUANTIZE",), {"input_bytes": 3}, "not 1, 2 or 4 bytes"),
     (("REQUANTIZE",), {"output_bytes": 0}, "not 1, 2 or 4 bytes"),

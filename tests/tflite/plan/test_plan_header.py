@@ -54,6 +54,7 @@ def _small(**header: int) -> bytes:
         ({"bytes": 64}, "length"),
         ({"bytes": _HUGE}, "length"),
         ({"reserved1": 1}, "reserved"),
+        ({"reset_nodes": 2}, "more nodes run at a reset than there are"),
         ({"arena_bytes": 0x40000001}, "over 1 GiB"),
         ({"node_count": 0xFFFF}, "65534 nodes"),
         ({"node_count": 2}, "does not end inside the nodes"),

@@ -25,6 +25,7 @@ from tests.support.places import ROOT
 from tests.support.plan_net import Net
 
 _PLAN_H = ROOT / "devices/cortex_m/runtime/plan.h"
+_PLAN_MORE_H = ROOT / "devices/cortex_m/runtime/plan_more.h"
 _SHARED = os.environ.get("HARNESS_SHARED")
 _PUBLISHED = [("ad01_int8.tflite", 2_260)] if _SHARED else []
 
@@ -39,7 +40,8 @@ def ops(plan: Plan) -> list[str]:
 
 def test_the_records_are_those_of_the_header() -> None:
     """Names, order and number of the words, from plan.h and kernels.h themselves."""
-    text = re.sub(r"/\*.*?\*/", "", _PLAN_H.read_text(), flags=re.DOTALL)
+    headers = _PLAN_H.read_text() + _PLAN_MORE_H.read_text()
+    text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     numbers = dict(re.findall(r"PLAN_(\w+) = (\d+)", text.split("enum plan_op")[1].split("}")[0]))
     assert {name: record.number for name, record in RECORDS.items()} == {
         k: int(v) for k, v in numbers.items() if k != "OPS"
@@ -55,6 +57,9 @@ def test_the_records_are_those_of_the_header() -> None:
         "MINIMUM": "pair",
         "SUB": "add",
         "FLIP_SIGN": "copy",
+        "ASSIGN": "copy",
+        "QUANTIZE_16": "quantize",
+        "DEQUANTIZE_16": "quantize",
         "RESIZE_NEAREST": "resize",
         "DEQUANTIZE": "quantize",
         "TRANSPOSE_CONV": "conv",
@@ -64,6 +69,12 @@ def test_the_records_are_those_of_the_header() -> None:
         "ADD_16": "add",
         "SUB_16": "add",
         "LEAKY_RELU_16": "leaky_relu",
+        "MAX_POOL_2D_16": "pool",
+        "AVERAGE_POOL_2D_16": "pool",
+        "MEAN_16": "mean",
+        "MUL_16": "mul",
+        "MAXIMUM_16": "pair",
+        "MINIMUM_16": "pair",
     }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")

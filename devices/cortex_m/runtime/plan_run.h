@@ -1,0 +1,31 @@
+/* Inside the plan runtime: where a loaded plan and its arena lie, for the files that run nodes. */
+#ifndef CORTEX_M_PLAN_RUN_H
+#define CORTEX_M_PLAN_RUN_H
+
+#include <stddef.h>
+
+#include "plan.h"
+
+typedef struct {
+    const uint8_t *plan; /* NULL where none is loaded */
+    uint8_t *arena;
+} plan_memory;
+
+/* What belongs to an op that this build does not have is dropped by the compiler. */
+#define PLAN_RUN(op_name, call)                                                                                        \
+    case op_name:                                                                                                      \
+        if (PLAN_HAS(op_name))                                                                                         \
+            call;                                                                                                      \
+        break
+
+static inline const void *plan_at(const plan_memory *memory, uint32_t operand)
+{
+    if (operand == PLAN_NONE)
+        return NULL;
+    return operand & PLAN_CONSTANT ? memory->plan + (operand & ~PLAN_CONSTANT) : memory->arena + operand;
+}
+
+/* plan_run_more.c: one node of the ops from PLAN_FIRST_MORE on. */
+void plan_run_more(const plan_memory *memory, const uint32_t *record);
+
+#endif

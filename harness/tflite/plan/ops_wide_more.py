@@ -1,0 +1,225 @@
+"""16-bit ops without weights: pooling, MEAN, MUL, MAXIMUM, MINIMUM, RELU, ABS, EXP, LOGISTIC, TANH, SOFTMAX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from harness.core.errors import UnsupportedError
+from harness.tflite import quantized_params as qp
+from harness.tflite.plan.broadcast import Broadcast, broadcast
+from harness.tflite.plan.lowering import NodeRule
+from harness.tflite.plan.ops_more import extreme, select
+from harness.tflite.plan.ops_simple import check_pooled, merge_reduced, pool_places, reduced_shape
+from harness.tflite.plan.ops_wide import range_of
+from harness.tflite.plan.values import Value, check_wide, operand_of
+from harness.tflite.quantized_tables import sigmoid_16_params, sigmoid_16_table, softmax_16_tables, table_16
+
+_MOST_15_BITS = 32767
+#: LOGISTIC, TANH and SOFTMAX of int16
+_UNIT_SCALE = 1 / 32768
+
+
+def _target(rule: NodeRule, shape: Sequence[int]) -> Value:
+    target = rule.target(shape)
+    check_wide(target)
+    return target
+
+
+def _unary(rule: NodeRule) -> tuple[Value, Value]:
+    source = rule.wide(0)
+    return source, _target(rule, source.shape)
+
+
+def pool(rule: NodeRule) -> None:
+    source = rule.wide(0)
+    shape, fields = pool_places(rule, source)
+    target = _target(rule, shape)
+    check_pooled(source, target)
+    fields |= {**range_of(rule, target, "int16"), "is_uint8": 0}
+    rule.emit(f"{rule.node.op}_16", target, {"input": operand_of(source)}, fields)
+
+
+def mean(rule: NodeRule) -> None:
+    source = rule.wide(0)
+    shape, reduced = reduced_shape(rule, source)
+    target = _target(rule, shape)
+    dims, flags = merge_reduced(source.shape, reduced)
+    scale = qp.mean_multiplier(source.scale, target.scale, source.elements // max(target.elements, 1))
+    rule.emit(
+        "MEAN_16",
+        target,
+        {"input": operand_of(source)},
+        {
+            "rank": len(dims),
+            "dims": dims,
+            "reduced": flags,
+            "input_zero_point": 0,
+            "output_zero_point": 0,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            "rounding": 0,
+        },
+    )
+
+
+def _pair(rule: NodeRule) -> tuple[Value, Value, Value, Broadcast]:
+    first, second = rule.wide(0), rule.wide(1)
+    walk = broadcast(first.shape, second.shape)
+    return first, second, _target(rule, walk.shape), walk
+
+
+def mul(rule: NodeRule) -> None:
+    first, second, target, walk = _pair(rule)
+    scale = qp.mul_multiplier(first.scale, second.scale, target.scale)
+    rule.emit(
+        "MUL_16",
+        target,
+        {"input1": operand_of(first), "input2": operand_of(second)},
+        {
+            **walk.fields(),
+            "input1_offset": 0,
+            "input2_offset": 0,
+            "output_offset": 0,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            **range_of(rule, target, "int16"),
+            "rounding": 0,
+        },
+        in_place=[value for value in (first, second) if value.elements == target.elements],
+    )
+
+
+def maximum_or_minimum(rule: NodeRule) -> None:
+    first, second, target, walk = _pair(rule)
+    if not (first.same_quantization(target) and second.same_quantization(target)):
+        raise UnsupportedError("its inputs and output differ in scale", hint="convert again, or calibrate")
+    operands = {"input1": operand_of(first), "input2": operand_of(second)}
+    rule.emit(f"{rule.node.op}_16", target, operands, walk.fields())
+
+
+def relu(rule: NodeRule) -> None:
+    """RELU and RELU6, as QUANTIZE with a range."""
+    source, target = _unary(rule)
+    scale = qp.relu_multiplier(source.scale, target.scale)
+    span = qp.activation_range(rule.node.op, target.scale, 0, -32768, 32767)
+    rule.emit(
+        "REQUANTIZE",
+        target,
+        {"input": operand_of(source)},
+        {
+            "count": source.elements,
+            "input_bytes": 2,
+            "output_bytes": 2,
+            "input_zero_point": 0,
+            "output_zero_point": 0,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            "activation_min": span.low,
+            "activation_max": span.high,
+            "rounding": 0,
+        },
+    )
+
+
+def absolute(rule: NodeRule) -> None:
+    """ABS, as LEAKY_RELU with an alpha of -1."""
+    source, target = _unary(rule)
+    scale = qp.relu_multiplier(source.scale, target.scale)
+    rule.emit(
+        "LEAKY_RELU_16",
+        target,
+        {"input": operand_of(source)},
+        {
+            "count": source.elements,
+            "input_zero_point": 0,
+            "output_zero_point": 0,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+            "alpha_multiplier": -scale.multiplier,
+            "alpha_shift": scale.shift,
+        },
+        in_place=[source],
+    )
+
+
+def exponential(rule: NodeRule) -> None:
+    source, target = _unary(rule)
+
+    def exp(value: float) -> float:
+        return math.exp(min(value, 20.0))  # far over the largest output
+
+    table = table_16(exp, source.scale, -32768, target.scale, np.float32)
+    operands = {"input": operand_of(source), "table": table}
+    rule.emit("LOOKUP_16", target, operands, {"count": source.elements}, in_place=[source])
+
+
+def logistic_or_tanh(rule: NodeRule) -> None:
+    source, target = _unary(rule)
+    _check_unit(target)
+    if source.scale * 3 * 4096 > _MOST_15_BITS:
+        raise UnsupportedError(f"an input scale of {source.scale:g}", hint="calibrate: it saturates everywhere")
+    made = sigmoid_16_params(source.scale)
+    rule.emit(
+        "SIGMOID_16",
+        target,
+        {"input": operand_of(source), "table": sigmoid_16_table()},
+        {
+            "count": source.elements,
+            "multiplier": made.multiplier,
+            "right_shift": made.right_shift,
+            "tanh": int(rule.node.op == "TANH"),
+        },
+        in_place=[source],
+    )
+
+
+def softmax(rule: NodeRule) -> None:
+    source, target = _unary(rule)
+    depth = source.shape[-1] if source.shape else 0
+    if not 1 <= depth <= _MOST_15_BITS:
+        raise UnsupportedError(f"over {depth} values", hint=f"the kernel takes 1 to {_MOST_15_BITS}")
+    _check_unit(target)
+    # Source: SoftmaxPrepare of TensorFlow Lite 2.14; the product in float32, as both factors are.
+    real = float(np.float32(source.scale) * np.float32(rule.option("beta", 0.0))) / (10.0 / 65535.0)
+    scale = qp.quantize_multiplier(real)
+    exp_table, reciprocal_table = softmax_16_tables()
+    rule.emit(
+        "SOFTMAX_16",
+        target,
+        {"input": operand_of(source), "exp_table": exp_table, "reciprocal_table": reciprocal_table},
+        {
+            "rows": source.elements // depth,
+            "depth": depth,
+            "multiplier": scale.multiplier,
+            "shift": scale.shift,
+        },
+    )
+
+
+def _check_unit(target: Value) -> None:
+    if np.float32(target.scale) != np.float32(_UNIT_SCALE):
+        raise UnsupportedError(f"its output has scale {target.scale:g}", hint="it is 1/32768: convert again")
+
+
+RULES: dict[str, Callable[[NodeRule], None]] = {
+    "MAX_POOL_2D": pool,
+    "AVERAGE_POOL_2D": pool,
+    "MEAN": mean,
+    "MUL": mul,
+    "MAXIMUM": maximum_or_minimum,
+    "MINIMUM": maximum_or_minimum,
+    "RELU": relu,
+    "RELU6": relu,
+    "ABS": absolute,
+    "EXP": exponential,
+    "LOGISTIC": logistic_or_tanh,
+    "TANH": logistic_or_tanh,
+    "SOFTMAX": softmax,
+    "REDUCE_MAX": extreme,
+    "REDUCE_MIN": extreme,
+    "SELECT": select,
+    "SELECT_V2": select,
+}
