@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from harness.boards.adapt import Adapted, NotAdapted
+from harness.boards.surroundings import Reading, Surroundings
 from harness.core.errors import HarnessError, StableDeviceError
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.core.tensor import TensorIo
@@ -190,6 +191,7 @@ class BenchResult:
         pace_ns: how long an invoke keeps the host waiting, where that is something else than the latency.
         batch: inferences per sample, each sample being their mean: more than one where a board times batches alone.
         batch_overhead_ns: what is no inference in the time of one batch, at most.
+        surroundings: what went on meanwhile; None where the board does not tell.
     """
 
     samples_ns: np.ndarray
@@ -199,6 +201,7 @@ class BenchResult:
     pace_ns: int | None = None
     batch: int = 1
     batch_overhead_ns: int = 0
+    surroundings: Surroundings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,6 +345,14 @@ class Board(Protocol):
     @property
     def time_basis(self) -> TimeBasis | None:
         """What the figures of the connected board are; None: what its profile says."""
+        return None
+
+    def sense(self) -> Reading | None:
+        """What the connected board's sensors say now; None: it has none, or does not tell.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
         return None
 
     def facts_for_prediction(self) -> object | None:

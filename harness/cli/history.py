@@ -81,6 +81,7 @@ def _row(run: str, record: CellRecord | None, said: list[VerdictRow]) -> dict[st
         "outcome": record.outcome if record is not None else None,
         "score": record.score if record is not None else None,
         "latency_median_ns": record.latency_median_ns if record is not None else None,
+        "quality": record.quality if record is not None else None,
         "size_bytes": record.size_bytes if record is not None else None,
         "detectable": times.data.get("detectable") if times is not None else None,
         "verdicts": [
@@ -113,7 +114,7 @@ def _print(name: str, dataset: str, series: str, rows: list[dict[str, Any]]) -> 
             row["run"],
             row["outcome"] or "no record",
             "" if row["score"] is None else f"{row['score']:.4f}",
-            duration_text(row["latency_median_ns"]) if row["latency_median_ns"] is not None else "",
+            " ".join(filter(None, (duration_text(row["latency_median_ns"]), row["quality"] or ""))),
             seen,
             "\n".join(clean(text) for text in told) or "same",
         )

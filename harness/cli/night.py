@@ -55,11 +55,8 @@ def run_and_judge(
 
 
 def _page(results: Path, folder: Path, judgement: Judgement) -> Path:
-    """Makes the page again, which knew of no judgement when the run was exported."""
-    from harness.reports.page.page import export_page
-    from harness.reports.report import Report
+    """Makes page and workbook again, which knew of no judgement when the run was exported."""
+    from harness.reports.export import export_night
 
     with Store.open(results) as store:
-        info = store.run(judgement.run)
-        report = Report.of(store.cells(run=info.run), info, results=results)
-        return export_page(report, store, results, folder, judgement=judgement)
+        return export_night(store, results, folder, judgement)

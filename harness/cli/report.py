@@ -14,6 +14,10 @@ from harness.cli.out import echo
 from harness.cli.targets import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.reports.night_view import NightView
+    from harness.reports.published import PublishedFigure
     from harness.reports.report import Report
     from harness.results.overview import RunOverview
     from harness.results.record import CellKey, CellRecord
@@ -51,6 +55,12 @@ def _filter_option(name: str):
 @click.option(
     "--export", is_flag=True, help="Make results/RUN/ anew: page, workbook, Markdown, CSV, JSON and raw samples."
 )
+@click.option(
+    "--published",
+    type=click.Path(),
+    metavar="FILE",
+    help="Published figures (CSV or YAML) that the workbook sets beside those of the run; with --format xlsx or --export.",
+)
 @click.option("--page", is_flag=True, help="Make results/RUN/index.html anew, which a browser opens from disk.")
 @click.option(
     "--self-contained",
@@ -80,8 +90,9 @@ def command(
     from harness.results.store import Store
     from harness.session.conclude import conclude_killed
 
+    published = _published(choice.pop("published"), format_, export=choice["export"])
     if choice["export"]:
-        _export(folder, run, choice)
+        _export(folder, run, choice, published)
         return
     if choice["page"] or choice["self_contained"]:
         _page(folder, run, output, choice)
@@ -91,18 +102,41 @@ def command(
         report = _load(store, None if choice["all_runs"] else run, choice, folder)
         for text in store.damaged:
             echo(f"warning: {text}", err=True)
+        view = _view(report, store, choice) if format_ == "xlsx" else None
     if not report.records and not report.planned:
         if report.info is not None and report.info.state == "pruned":
             raise UserInputError(f"run {report.info.run} was pruned: no record of it is kept", where=str(folder))
         hint = "`harness report --list` shows the runs; check the filters"
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
     if json_file != "-":  # stdout is the JSON's alone then
-        _write(report, format_, output, all_findings=all_findings)
+        if format_ == "xlsx":
+            _workbook(report, output, view, published)
+        else:
+            _write(report, format_, output, all_findings=all_findings)
     if json_file:
         from harness.reports.jsonout import write_json
 
         write_json(json_file, report.run, report.records, report.answers)
     _say_how_to_resume(report, folder)
+
+
+def _published(path: str | None, format_: str, *, export: bool) -> list[PublishedFigure]:
+    """The figures of `--published`."""
+    if path is None:
+        return []
+    from harness.core.errors import UserInputError
+    from harness.reports.published import read_published
+
+    if format_ != "xlsx" and not export:
+        raise UserInputError("published figures stand in the workbook", hint="add --format xlsx, or --export")
+    return read_published(Path(path))
+
+
+def _view(report: Report, store: Store, choice: dict[str, Any]) -> NightView | None:
+    """The run among its nights; a choice of its cells, or cells of several runs, are no night."""
+    from harness.reports.night_view import view_night
+
+    return None if report.info is None or _filters(choice) else view_night(report, store)
 
 
 def _say(text: str) -> None:
@@ -195,8 +229,6 @@ def _write(report: Report, format_: str, output: str | None, *, all_findings: bo
             return
         for path in csvs.write_csvs(report, _folder(target), option="--output"):
             echo(str(path))
-    else:
-        _workbook(report, output)
 
 
 def _folder(target: str) -> Path:
@@ -225,7 +257,7 @@ def _print(report: Report, output: str | None, *, all_findings: bool) -> None:
     write_text(output, text.getvalue())
 
 
-def _workbook(report: Report, output: str | None) -> None:
+def _workbook(report: Report, output: str | None, view: NightView | None, published: Sequence[PublishedFigure]) -> None:
     from harness.core.errors import UserInputError
     from harness.reports.workbook import write_workbook
 
@@ -234,11 +266,11 @@ def _workbook(report: Report, output: str | None) -> None:
     path = Path(output or f"comparison-{report.run or 'all-runs'}.xlsx")
     if path.is_dir():
         path = path / "comparison.xlsx"
-    write_workbook(report, path, option="--output")
+    write_workbook(report, path, view=view, published=published, option="--output")
     echo(str(path))
 
 
-def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
+def _export(folder: Path, run: str, choice: dict[str, Any], published: Sequence[PublishedFigure]) -> None:
     from harness.core.errors import UserInputError
     from harness.reports.export import export_run
     from harness.results.store import Store
@@ -249,7 +281,7 @@ def _export(folder: Path, run: str, choice: dict[str, Any]) -> None:
     Store.open(folder, create=False).close()  # a wrong folder is an error, not a new store
     with Store.open(folder) as store:
         conclude_killed(store, _say)
-        echo(str(export_run(store, run, folder)))
+        echo(str(export_run(store, run, folder, published=published)))
 
 
 def _page(folder: Path, run: str, output: str | None, choice: dict[str, Any]) -> None:

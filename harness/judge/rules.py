@@ -6,4 +6,4 @@ two versions are not taken for a change of the model.
 
 from __future__ import annotations
 
-RULES_VERSION = 4
+RULES_VERSION = 5

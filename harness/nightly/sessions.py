@@ -26,6 +26,9 @@ from harness.core.errors import HarnessError
 from harness.core.files import sha256_bytes
 from harness.core.fingerprint import Fingerprint
 from harness.prepare.prepared import PreparedModel
+from harness.run.cell import new_measurement
+from harness.run.cooling import wait_until_cool
+from harness.run.measurement import Measurement
 
 #: how a session is timed
 PLAN = BenchPlan(min_samples=8, min_ns=100_000_000, max_ns=2_000_000_000, warmup_max_ns=100_000_000)
@@ -57,6 +60,8 @@ class BoardSessions:
     fingerprint: Fingerprint | None = None
     _open: ExitStack = field(default_factory=ExitStack)
     _adapted: dict[tuple[str, str], Adapted] = field(default_factory=dict)
+    #: how long its sessions have waited for a cool board; together they have the time that a cell has
+    _waits: Measurement = field(default_factory=new_measurement)
 
     def __enter__(self) -> BoardSessions:
         try:
@@ -87,6 +92,7 @@ class BoardSessions:
         spec = backend_spec(self.profile, backend)
         adapted = self._form(model, spec)
         copied = self._copy(adapted)
+        wait_until_cool(self.board, self.profile.cool_down(), self._waits, lambda _: None)
         try:
             return self._timed(copied, spec)
         except WorkerFailure as error:

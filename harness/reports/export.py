@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from harness.core.errors import HarnessError
 from harness.reports import csvs, jsonout, markdown
 from harness.reports.answer.models import MODELS_NAME, write_models
 from harness.reports.export_names import JSON_NAME, MARKDOWN_NAME, RAW_NAME, WORKBOOK_NAME, raw_name
+from harness.reports.night_view import NightView, view_night
 from harness.reports.page.page import export_page
+from harness.reports.published import PublishedFigure
 from harness.reports.report import Report
 from harness.results.faults import storage_faults
 from harness.results.layout import point_latest, run_dir
@@ -22,13 +24,21 @@ from harness.results.objects import ObjectStore, open_objects
 from harness.results.record import CellRecord
 from harness.results.running import settled
 from harness.results.store import Store
+from harness.verdict.night import Judgement
 
 _TEMPORARY, _LOCK_NAME = ".tmp-export-", ".export.lock"
 #: how long an export waits for another one
 _LOCK_TIMEOUT_S = 600.0
 
 
-def export_run(store: Store, run: str, results_dir: Path, *, state: str | None = None) -> Path:
+def export_run(
+    store: Store,
+    run: str,
+    results_dir: Path,
+    *,
+    state: str | None = None,
+    published: Sequence[PublishedFigure] = (),
+) -> Path:
     """Exports a run, finished or not. `results/latest` then leads to the newest run that has tables: newest is the one that began
     last, as the store numbers them, whatever clocks say and whichever run is exported again.
 
@@ -38,6 +48,7 @@ def export_run(store: Store, run: str, results_dir: Path, *, state: str | None =
     Args:
         run: a run's id, unique beginning or `latest`.
         state: how the run ended, where the store does not say so yet.
+        published: figures that the workbook sets beside those of the run.
 
     Returns:
         The run's folder.
@@ -52,12 +63,13 @@ def export_run(store: Store, run: str, results_dir: Path, *, state: str | None =
     records = store.cells(run=info.run)
     damaged = [key for of_run, key in store.damaged_cells if of_run == info.run]
     report = Report.of(records, info, damaged=damaged, results=results_dir)
+    view = view_night(report, store)
     target = run_dir(results_dir, info.run)
     with storage_faults(target), _alone(results_dir):
         temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=_TEMPORARY))
         try:
-            _write_files(report, results_dir, temporary)
-            export_page(report, store, results_dir, temporary, beside=(target,))
+            _write_files(report, results_dir, temporary, view, published)
+            export_page(report, store, results_dir, temporary, view=view, beside=(target,))
             _drop_other_models(temporary / MODELS_NAME, target / MODELS_NAME)
             _move_files(temporary, target)
         finally:
@@ -85,10 +97,35 @@ def _alone(results_dir: Path) -> Iterator[None]:
         ) from None
 
 
-def _write_files(report: Report, results_dir: Path, folder: Path) -> None:
+def export_night(store: Store, results_dir: Path, folder: Path, judgement: Judgement) -> Path:
+    """Makes page and workbook of a night again, which knew of no judgement when its run was exported.
+
+    Args:
+        folder: the run's.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserInputError: a folder that cannot be written.
+        HarnessError: the disk is full; the earlier files stay.
+    """
     from harness.reports.workbook import write_workbook
 
-    write_workbook(report, folder / WORKBOOK_NAME)
+    info = store.run(judgement.run)
+    damaged = [key for of_run, key in store.damaged_cells if of_run == info.run]
+    report = Report.of(store.cells(run=info.run), info, damaged=damaged, results=results_dir)
+    view = view_night(report, store, judgement=judgement)
+    write_workbook(report, folder / WORKBOOK_NAME, view=view)
+    return export_page(report, store, results_dir, folder, view=view)
+
+
+def _write_files(
+    report: Report, results_dir: Path, folder: Path, view: NightView, published: Sequence[PublishedFigure]
+) -> None:
+    from harness.reports.workbook import write_workbook
+
+    write_workbook(report, folder / WORKBOOK_NAME, view=view, published=published)
     jsonout.write_text(folder / MARKDOWN_NAME, markdown.markdown(report))
     jsonout.write_json(folder / JSON_NAME, report.run, report.records, report.answers)
     csvs.write_csvs(report, folder)

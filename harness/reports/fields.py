@@ -23,6 +23,7 @@ Kind = Literal[
     "worker_start",
     "kernels",
     "quality",
+    "sensors",
     "integers",
     "fingerprint",
     "fallback",
@@ -52,6 +53,7 @@ def _field(name: str, kind: Kind, meaning: str, null: str = "") -> Field:
 
 
 _NOT_RUN = "the cell did not get that far"
+_NOT_LOOKED = "the board does not tell, the record was made before anybody looked, or " + _NOT_RUN
 _NO_CACHE = (
     "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
 )
@@ -175,8 +177,35 @@ FIELDS: tuple[Field, ...] = (
     _field(
         "quality",
         "quality",
-        "What the board was like while it was timed: quiet, noisy (other work, drift) or throttled.",
-        "nothing was looked at, or " + _NOT_RUN,
+        "What the board was like while it was timed: quiet, noisy (other work, a clock that moved, drift) or throttled.",
+        _NOT_LOOKED,
+    ),
+    _field(
+        "other_cpu_share",
+        "number",
+        "Processor time that other processes had while timing, as a share of all processors'.",
+        _NOT_LOOKED,
+    ),
+    _field("steal_share", "number", "What a hypervisor took of it, as a share.", _NOT_LOOKED),
+    _field(
+        "wait_share",
+        "number",
+        "How long the timed process was ready and had no processor, as a share of the timing (of several threads the sum).",
+        _NOT_LOOKED,
+    ),
+    _field("preempted", "count", "Involuntary context switches of the timed process while timing.", _NOT_LOOKED),
+    _field(
+        "drift",
+        "number",
+        "How much longer an invoke took at the end of a start than at its beginning, as a share, of the start that drifted "
+        "most; 0 where there is no trend.",
+        "there are too few samples, or " + _NOT_LOOKED,
+    ),
+    _field(
+        "sensors",
+        "sensors",
+        "Whose clock, temperature and throttling were read: the board's own, or simulated ones (`sensors` in the profile).",
+        _NOT_LOOKED,
     ),
     _field("instructions", "count", "Instructions per inference, exact: of the first sample.", _NO_COUNT),
     _field(
@@ -221,8 +250,17 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("affinity", "integers", "CPU numbers the worker was bound to.", "it was not bound"),
     _field("governor", "text", "CPU frequency governor.", _BOARD),
-    _field("frequency_hz", "hz", "CPU frequency.", _BOARD),
-    _field("temperature_c", "number", "Temperature in degrees Celsius.", _BOARD),
+    _field("frequency_hz", "hz", "CPU frequency, at the end of the cell.", _BOARD),
+    _field("frequency_min_hz", "hz", "The lowest that was read before, during and after timing.", _BOARD),
+    _field("temperature_c", "number", "Temperature in degrees Celsius, at the end of the cell.", _BOARD),
+    _field("temperature_before_c", "number", "The same before the first start was timed.", _BOARD),
+    _field("temperature_max_c", "number", "The highest that was read before, during and after timing.", _BOARD),
+    _field(
+        "cooled_s",
+        "number",
+        "How long timing waited for the board to cool, in seconds (`wait` in the profile).",
+        "the profile asks for no such wait, or " + _NOT_RUN,
+    ),
     _field("delegate_name", "text", "The delegate that was there.", "none was there"),
     _field("delegated_nodes", "count", "Nodes the delegate took.", "the runtime does not tell"),
     _field("total_nodes", "count", "Nodes of the model.", "the runtime does not tell"),

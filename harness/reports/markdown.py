@@ -126,6 +126,7 @@ def _seeds(report: Report) -> list[str]:
         "score_sd",
         "latency_median_min",
         "latency_median_max",
+        "quality",
         "latency_samples",
         "count_min",
         "count_max",
@@ -218,7 +219,8 @@ _LEGEND = (
     "reference's), `UNDECIDED` (it ran, but its outputs cannot tell right from wrong), `FAILED` (the board or the link, not the "
     "model), `estimated` (nothing ran).",
     "- Scores are measured on the device; brackets: 95 % interval (of an accuracy Wilson's); n: test samples.",
-    "- Latency is the median of steady samples around invoke alone with its 95 % interval; n: their number; then the placement.",
+    "- Latency is the median of steady samples around invoke alone with its 95 % interval; n: their number; what the board was "
+    "like meanwhile (`quiet`, `noisy`, `throttled`); then the placement.",
     "- Memory of a Linux board is the most that the worker took on top of Python, numpy and the runtime: model and delegate.",
     "- Raw latency samples are in `raw/`, every field of every cell in `cells.csv` and `run.json`.",
 )

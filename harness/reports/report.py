@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.reports import tables
 from harness.reports.answer.answer import Answer, find_answers, not_run, place_of
 from harness.reports.answer.evidence import NoEvidence, StoredEvidence
+from harness.reports.audit_table import audit_table
 from harness.reports.environment import environment_table
 from harness.reports.identity import models_note, newest_per_model, told_apart
 from harness.reports.seeds import seeds_table
@@ -122,6 +123,7 @@ class Report:
             **({"Compiled": tables.compiled_table(self.shown)} if any(r.compiled for r in self.shown) else {}),
             **({"Microcontrollers": tables.mcu_table(self.shown)} if any(map(tables.is_mcu, self.shown)) else {}),
             "Findings": tables.findings_table(self.shown),
+            "Audit": audit_table(self.shown),
             "Environment": environment_table(self.shown, self.info),
         }
 

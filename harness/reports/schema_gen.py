@@ -13,7 +13,7 @@ from typing import Any, get_args
 from harness.core.finding import Severity
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.reports.fields import FIELDS, Field
-from harness.results.record import SCHEMA_VERSION, Direction, Kernels, Outcome, Quality, WorkerStart
+from harness.results.record import SCHEMA_VERSION, Direction, Kernels, Outcome, Quality, SensorSource, WorkerStart
 
 #: marks in docs/reference/json-schema.md between which the table stands
 BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"
@@ -48,6 +48,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "worker_start": {"enum": list(get_args(WorkerStart))},
     "kernels": {"enum": list(get_args(Kernels))},
     "quality": {"enum": list(get_args(Quality))},
+    "sensors": {"enum": list(get_args(SensorSource))},
     "integers": {"type": "array", "items": _COUNT},
     "fingerprint": _object(
         {
@@ -113,6 +114,7 @@ _KIND_TEXT = {
     "worker_start": _choices(WorkerStart),
     "kernels": _choices(Kernels),
     "quality": _choices(Quality),
+    "sensors": _choices(SensorSource),
     "fingerprint": "object",
     "fallback": "list of objects",
     "ops": "list of objects",

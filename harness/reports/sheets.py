@@ -1,22 +1,23 @@
-"""How a frame becomes a worksheet: number formats by column name, frozen head, filter, widths, colours of outcomes."""
+"""What all worksheets share: formats, colours of words, heights of rows, and how a value or a text gets into a cell."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.core.printable import printable
-from harness.reports.values import clean, folded_text, is_missing
+from harness.reports.values import clean, is_missing
 
 if TYPE_CHECKING:
-    import pandas as pd
     from xlsxwriter import Workbook
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
 #: what one Excel cell can hold; longer texts are cut, the whole is in run.json
 CELL_LIMIT = 32767
+#: rows of an Excel sheet
+MOST_ROWS = 1_048_576
 
 #: the most lines that a row shows of a wrapped text, and the height of one
 MOST_LINES, _LINE_POINTS = 6, 13.5
@@ -32,6 +33,15 @@ OUTCOME_COLOURS = {
     "not run": ("#FFFFFF", "#7F7F7F"),
 }
 SEVERITY_COLOURS = {"error": OUTCOME_COLOURS["wrong"], "warning": OUTCOME_COLOURS["failed"]}
+QUALITY_COLOURS = {"noisy": OUTCOME_COLOURS["failed"], "throttled": OUTCOME_COLOURS["wrong"]}
+STATUS_COLOURS = {
+    "worse": OUTCOME_COLOURS["wrong"],
+    "vanished": OUTCOME_COLOURS["wrong"],
+    "suspect": OUTCOME_COLOURS["failed"],
+    "better": OUTCOME_COLOURS["ok"],
+    "new level": OUTCOME_COLOURS["estimated"],
+}
+_COLOURS = {**OUTCOME_COLOURS, **SEVERITY_COLOURS, **QUALITY_COLOURS, **STATUS_COLOURS}
 
 
 class Styles:
@@ -67,24 +77,13 @@ class Styles:
             "number": make(num_format="0.####"),
             "us": make(num_format="[<100]0.00;#,##0.0"),
             "plain": make(num_format="0"),
+            "percent": make(num_format="+0.0%;-0.0%;0.0%"),
+            "bound": make(num_format="0.0%"),
         }
         self.colours = {
             word: book.add_format({"bg_color": background, "font_color": colour})
-            for word, (background, colour) in {**OUTCOME_COLOURS, **SEVERITY_COLOURS}.items()
+            for word, (background, colour) in _COLOURS.items()
         }
-
-
-def number_style(column: str) -> str:
-    """The number format of a long table's column, by its name."""
-    if "delta" in column:
-        return "delta"
-    if "accuracy" in column or column in ("agreement", "mismatch_share", "nrmse") or column.endswith("_p"):
-        return "share"
-    if column.startswith("score"):
-        return "score"
-    if column in ("seed", "node", "partition", "attempts"):
-        return "plain"
-    return "count"
 
 
 def write_value(
@@ -96,8 +95,7 @@ def write_value(
     elif isinstance(value, bool):
         sheet.write_boolean(row, column, value, style)
     elif isinstance(value, str):
-        value = printable(value)
-        sheet.write_string(row, column, value if len(value) <= CELL_LIMIT else value[: CELL_LIMIT - 1] + "…", style)
+        sheet.write_string(row, column, cut_text(printable(value)), style)
     else:
         sheet.write_number(row, column, value, number or style)
 
@@ -126,44 +124,25 @@ def fit_row(
         texts: each text with its column's width in characters.
         options: of the row, as xlsxwriter takes them.
     """
+    lines = max((line_count(text, width) for text, width in texts), default=1)
+    set_lines(sheet, row, min(lines, most_lines), options)
+
+
+def set_lines(sheet: Worksheet, row: int, lines: int, options: dict[str, Any] | None = None) -> None:
+    """Sets the height of a row to so many lines."""
+    sheet.set_row(row, min(max(lines, 1), MOST_LINES) * _LINE_POINTS + 1.5, None, options or {})
+
+
+def line_count(text: str, width: float) -> int:
+    """How many lines a wrapped text takes in a column of this width; counted no further than rows are high."""
     # A column holds a little more than its width in characters: that is in the font's digits, which are wide.
-    lines = max((len(textwrap.wrap(text, max(int(width * 1.08), 1))) for text, width in texts), default=1)
-    sheet.set_row(row, min(max(lines, 1), most_lines) * _LINE_POINTS + 1.5, None, options or {})
+    room = max(int(width * 1.08), 1)
+    return len(textwrap.wrap(text[: room * MOST_LINES * 2], room))
 
 
-def write_frame(sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
-    """Writes notes, a head and the frame's rows; head and key columns stay in view, every column can be filtered."""
-    names = [str(name) for name in frame.columns]
-    folded = frame["severity"] == "info" if "severity" in names else None
-    if folded is not None and (count := int(folded.sum())):
-        notes = [*notes, f"{folded_text(count)} folded below the others: the + in the margin shows them."]
-    head = write_lines(sheet, styles, notes)
-    for column, name in enumerate(names):
-        sheet.write_string(head, column, name, styles.head)
-        values = frame.iloc[:, column].tolist()
-        number = styles.numbers[_style_of(name, values)]
-        style = styles.wrap if name in _WRAPPED else styles.text
-        for offset, value in enumerate(values, start=1):
-            write_value(sheet, head + offset, column, _one_line(value), style, number)
-        sheet.set_column(column, column, _width(name, values))
-    for offset, row in enumerate(frame.itertuples(index=False, name=None), start=1):
-        texts = [(v, _WIDE.get(n, 40)) for n, v in zip(names, row, strict=True) if n in _WRAPPED and isinstance(v, str)]
-        hidden = folded is not None and bool(folded.iloc[offset - 1])
-        fit_row(sheet, head + offset, texts, {"level": 1, "hidden": True} if hidden else None)
-    last = head + len(frame)
-    if folded is not None and folded.any():
-        sheet.set_row(last + 1, None, None, {"collapsed": True})
-    if len(frame):
-        sheet.autofilter(head, 0, last, max(len(names) - 1, 0))
-    for name, words in (("outcome", OUTCOME_COLOURS), ("severity", SEVERITY_COLOURS)):
-        if name in names and len(frame):
-            colour_words(sheet, styles, words, head + 1, names.index(name), last, names.index(name))
-    sheet.freeze_panes(head + 1, _frozen(names))
-    sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{last + 1}"})
-    sheet.set_landscape()
-    sheet.repeat_rows(head)
-    if len(names) <= _PRINTABLE_COLUMNS:
-        sheet.fit_to_pages(1, 0)
+def cut_text(text: str) -> str:
+    """A text as one cell can hold it."""
+    return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - 1] + "…"
 
 
 def colour_words(
@@ -178,35 +157,3 @@ def colour_words(
             right,
             {"type": "cell", "criteria": "==", "value": f'"{word}"', "format": styles.colours[word]},
         )
-
-
-#: a table of more columns is for the screen: on one page nobody could read it
-_PRINTABLE_COLUMNS = 16
-_WRAPPED = {"what", "fix", "reason", "value", "seen_on"}
-_WIDE = {"what": 60, "fix": 50, "reason": 60, "value": 90, "where": 28, "placement": 30, "dataset_note": 40}
-
-
-def _one_line(value: Any) -> Any:
-    """Texts from boards lose control characters and line breaks, which would break a row's height."""
-    return clean(value) if isinstance(value, str) else value
-
-
-def _style_of(name: str, values: list[Any]) -> str:
-    style = number_style(name)
-    fractions = any(isinstance(v, float) and not is_missing(v) and v != int(v) for v in values)
-    return "number" if style == "count" and fractions else style
-
-
-def _width(name: str, values: list[Any]) -> float:
-    """As wide as the longest of head and values, within reason."""
-    if name in _WIDE:
-        return _WIDE[name]
-    if name == "dataset" or name.endswith(("sha256", "_object")):
-        return 14  # nobody reads a hash to its end
-    longest = max([len(name) + 3, *(len(str(value)) for value in values if not is_missing(value))])
-    return min(max(longest + 1, 8), 40 if name != "recipe" else 60)
-
-
-def _frozen(names: list[str]) -> int:
-    """How many columns stay in view: up to the recipe, when it stands near the left."""
-    return names.index("recipe") + 1 if "recipe" in names[:5] else 0

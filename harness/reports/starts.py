@@ -38,6 +38,7 @@ def starts_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         {
             **{name: r.dataset_name if name == "dataset_name" else getattr(r.key, name) for name in KEY},
             "outcome": r.outcome,
+            "quality": r.quality,
             "placement": placement_text(r),
             "time_basis": r.time_basis,
             **{name: getattr(r, name) for name in _TIMES},
@@ -45,5 +46,5 @@ def starts_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         for r in in_order(records)
         if r.load_ns is not None or r.first_invoke_ns is not None
     ]
-    frame = pd.DataFrame(rows, columns=[*KEY, "outcome", "placement", "time_basis", *_TIMES], dtype=object)
+    frame = pd.DataFrame(rows, columns=[*KEY, "outcome", "quality", "placement", "time_basis", *_TIMES], dtype=object)
     return frame.astype({name: "Int64" for name in _TIMES})

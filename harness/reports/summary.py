@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.reports.scores import (
@@ -149,14 +149,17 @@ def _summary(
 ) -> Summary:
     columns = _columns(records, planned)
     recipes = sorted({r.key.recipe for r in records} | {k.recipe for k in planned}, key=recipe_order)
-    damaged_here = [key for key in planned if key in damaged]
+    lost_places = {(key.recipe, key.device, key.backend) for key in planned if key in damaged}
+    places: dict[tuple[str, str, str], list[CellRecord]] = {}
+    for record in records:
+        places.setdefault((record.key.recipe, record.key.device, record.key.backend), []).append(record)
     rows = []
     for recipe in recipes:
         cells, notes = [], []
         for column in columns:
-            several = sorted(_of_column(records, column, columns, recipe), key=lambda r: r.key.seed)
+            several = sorted(_of_column(places, column, columns, recipe), key=lambda r: r.key.seed)
             cells.append(several[0] if several else None)
-            lost = any((k.recipe, k.device, k.backend) == (recipe, column.device, column.backend) for k in damaged_here)
+            lost = (recipe, column.device, column.backend) in lost_places
             notes.append(_seed_note(several) if several or not lost else DAMAGED)
         rows.append(Row(recipe=recipe, cells=tuple(cells), seed_notes=tuple(notes)))
     named = next((r for r in records if r.dataset_name), None)
@@ -174,9 +177,12 @@ def _summary(
 def _columns(records: Sequence[CellRecord], planned: Sequence[CellKey]) -> list[Column]:
     """Device and backend pairs in planned order; a pair with latencies of two bases gives two columns."""
     pairs = dict.fromkeys([(k.device, k.backend) for k in planned] + [(r.key.device, r.key.backend) for r in records])
+    by_pair: dict[tuple[str, str], list[CellRecord]] = {}
+    for record in records:
+        by_pair.setdefault((record.key.device, record.key.backend), []).append(record)
     columns = []
     for device, backend in pairs:
-        here = [r for r in records if (r.key.device, r.key.backend) == (device, backend)]
+        here = by_pair.get((device, backend), [])
         bases: list[str | None] = list(dict.fromkeys(r.time_basis for r in here if r.time_basis))
         threads = {r.threads for r in here if r.threads}
         common = threads.pop() if len(threads) == 1 else None
@@ -186,16 +192,14 @@ def _columns(records: Sequence[CellRecord], planned: Sequence[CellKey]) -> list[
 
 
 def _of_column(
-    records: Iterable[CellRecord], column: Column, columns: Sequence[Column], recipe: str
+    places: Mapping[tuple[str, str, str], Sequence[CellRecord]], column: Column, columns: Sequence[Column], recipe: str
 ) -> list[CellRecord]:
     """The recipe's cells of a column, all seeds. A cell without any time basis stands in the pair's first column."""
     first = next(c for c in columns if (c.device, c.backend) == (column.device, column.backend))
     return [
         r
-        for r in records
-        if r.key.recipe == recipe
-        and (r.key.device, r.key.backend) == (column.device, column.backend)
-        and (r.time_basis == column.time_basis or (r.time_basis is None and column is first))
+        for r in places.get((recipe, column.device, column.backend), ())
+        if r.time_basis == column.time_basis or (r.time_basis is None and column is first)
     ]
 
 

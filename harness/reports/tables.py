@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.reports import fallback
 from harness.reports.fields import FIELDS, Field
@@ -32,29 +32,38 @@ from harness.results.record import CellRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+Name = TypeVar("Name", str, tuple[str, str])
 #: what every row says of its cell; the dataset's name is there because no figure means anything without it
 KEY = ["workload", "dataset_name", "recipe", "device", "backend", "seed"]
 NOT_RUN = "not run"
 _MODEL = ("workload", "dataset_name", "recipe", "seed")
 _INTEGER_KINDS = {"count", "ns", "bytes", "hz"}
 _NUMBER_KINDS = {"share", "number"}
-_SEVERITIES = ("error", "warning", "info")
+SEVERITIES = ("error", "warning", "info")
 
 
 def in_order(records: Iterable[CellRecord]) -> list[CellRecord]:
     """Workloads in order of appearance, recipes in table order, then devices in order of appearance."""
     records = list(records)
-    workloads = list(dict.fromkeys(r.key.workload for r in records))
-    devices = list(dict.fromkeys((r.key.device, r.key.backend) for r in records))
+    workloads = _places(r.key.workload for r in records)
+    devices = _places((r.key.device, r.key.backend) for r in records)
     return sorted(
         records,
         key=lambda r: (
-            workloads.index(r.key.workload),
+            workloads[r.key.workload],
             recipe_order(r.key.recipe),
-            devices.index((r.key.device, r.key.backend)),
+            devices[(r.key.device, r.key.backend)],
             r.key.seed,
         ),
     )
+
+
+def _places(names: Iterable[Name]) -> dict[Name, int]:
+    """Each name with its place in the order of first appearance."""
+    found: dict[Name, int] = {}
+    for name in names:
+        found.setdefault(name, len(found))
+    return found
 
 
 def key_of(record: CellRecord) -> dict[str, Any]:
@@ -139,6 +148,7 @@ _FIGURES = (
     "latency_median_high_ns",
     "latency_p90_ns",
     "latency_samples",
+    "quality",
     "instructions",
     "cycles",
     "memory_peak_bytes",
@@ -202,10 +212,20 @@ def table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per node of every cell: where it ran, what an offline compiler estimates for it, and the time that the
     vendor's benchmark measured for it, where there is one."""
+    import pandas as pd
+
     columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns", "vendor_ns"]
-    rows = [{**key_of(r), **{name: op.get(name) for name in columns}} for r in in_order(records) for op in r.ops]
-    frame = table(rows, [*KEY, *columns])
-    return frame.astype({name: "Int64" for name in ("partition", "cycles", "estimate_ns", "vendor_ns")})
+    # Column by column: a hundred thousand cells have millions of nodes, and a mapping each would not fit into memory.
+    values: dict[str, list[Any]] = {name: [] for name in (*KEY, *columns)}
+    for record in in_order(records):
+        for name, value in key_of(record).items():
+            values[name] += [value] * len(record.ops)
+        for name in columns:
+            values[name] += [op.get(name) for op in record.ops]
+    numbers = ("partition", "cycles", "estimate_ns", "vendor_ns")
+    return pd.DataFrame(
+        {name: pd.Series(v, dtype="Int64" if name in numbers else object) for name, v in values.items()}
+    )
 
 
 def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:
@@ -283,9 +303,20 @@ def compiled_table(records: Iterable[CellRecord]) -> pd.DataFrame:
 
 def fallback_table(records: Iterable[CellRecord]) -> pd.DataFrame:
     """One row per node of every cell with an external delegate: where it ran, why not there, and whether it was predicted."""
-    rows = [{**key_of(r), **row} for r in in_order(records) if fallback.has_delegate(r) for row in fallback.rows_of(r)]
-    frame = table(rows, [*KEY, *fallback.COLUMNS])
-    return frame.astype({name: "Int64" for name in ("delegated", "nodes", "partitions", "node", "partition")})
+    import pandas as pd
+
+    values: dict[str, list[Any]] = {name: [] for name in (*KEY, *fallback.COLUMNS)}
+    for record in in_order(records):
+        if not fallback.has_delegate(record):
+            continue
+        key = key_of(record)
+        for row in fallback.rows_of(record):
+            for name, column in values.items():
+                column.append(key[name] if name in key else row.get(name))
+    numbers = ("delegated", "nodes", "partitions", "node", "partition")
+    return pd.DataFrame(
+        {name: pd.Series(v, dtype="Int64" if name in numbers else object) for name, v in values.items()}
+    )
 
 
 def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
@@ -307,7 +338,7 @@ def findings_table(records: Iterable[CellRecord]) -> pd.DataFrame:
         }
         for (*model, f), cells in seen.items()
     ]
-    rows.sort(key=lambda row: _SEVERITIES.index(row["severity"]))
+    rows.sort(key=lambda row: SEVERITIES.index(row["severity"]))
     return table(rows, ["severity", *_MODEL, "code", "where", "what", "fix", "seen_on"])
 
 

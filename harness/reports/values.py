@@ -179,9 +179,9 @@ def memory_text(record: CellRecord, *, narrow: bool = False) -> str:
 
 
 def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
-    """Median with its interval, sample count and placement: a latency is never shown without them.
+    """Median with its interval, sample count, quality and placement: a latency is never shown without them.
 
-    `5.94 µs [5.90, 6.00] (n=1200), XNNPACK 6/6 nodes in 1 part`.
+    `5.94 µs [5.90, 6.00] (n=1200, quiet), XNNPACK 6/6 nodes in 1 part`.
     """
     cost = cost_text(record, narrow=narrow)
     if not cost:
@@ -191,7 +191,8 @@ def latency_text(record: CellRecord, *, narrow: bool = False) -> str:
 
 
 def cost_text(record: CellRecord, *, narrow: bool = False) -> str:
-    """What an inference costs, and from how many that is known: `5.94 µs [5.90, 6.00] (n=1200)`. Its placement has to stand by.
+    """What an inference costs, from how many samples that is known, and what the board was like meanwhile:
+    `5.94 µs [5.90, 6.00] (n=1200, quiet)`. Its placement has to stand by.
 
     An estimate has no samples and says so. Where a compiler could estimate only the part on the NPU, that part stands here
     under its own name, because it is not the cell's latency. Counted instructions or cycles stand as what they are.
@@ -215,7 +216,37 @@ def _figure(record: CellRecord, *, narrow: bool) -> tuple[str, str]:
         return "", ""
     figure = " ".join(filter(None, (duration_text(latency_ns), latency_interval_text(record, narrow=narrow))))
     starts = record.latency_starts or 1
-    return figure, f"n={record.latency_samples}" + (f", {starts} starts" if starts > 1 else "")
+    beside = (f"n={record.latency_samples}", f"{starts} starts" if starts > 1 else "", record.quality or "")
+    return figure, ", ".join(word for word in beside if word)
+
+
+def surroundings_text(record: CellRecord) -> str:
+    """What the board was like while a latency was taken: `noisy: other processes' share 31 %, drift +4.2 %; 61 to 72 °C`.
+
+    Shares are told from 1 % on. Empty where nobody looked.
+    """
+    if record.quality is None:
+        return ""
+    shares = (
+        ("other processes", record.other_cpu_share),
+        ("hypervisor", record.steal_share),
+        ("waited for a processor", record.wait_share),
+    )
+    parts = [f"{name} {share:.0%}" for name, share in shares if share is not None and share >= 0.01]
+    if record.drift:
+        parts.append(f"drift {record.drift:+.1%}")
+    if (most := record.temperature_max_c) is not None:
+        before = record.temperature_before_c
+        parts.append(f"{most:.0f} °C" if before is None else f"{before:.0f} to {most:.0f} °C")
+    if record.frequency_min_hz:
+        parts.append(f"from {record.frequency_min_hz / 1e6:,.0f} MHz")
+    if record.governor:
+        parts.append(f"governor {clean(record.governor)}")
+    if record.cooled_s:
+        parts.append(f"waited {record.cooled_s:.0f} s to cool")
+    if record.sensors == "simulated":
+        parts.append("sensors simulated")
+    return ": ".join(part for part in (record.quality, ", ".join(parts)) if part)
 
 
 def latency_interval_text(record: CellRecord, *, narrow: bool = False) -> str:

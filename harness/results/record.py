@@ -28,6 +28,7 @@ from harness.results.sections import (
     Reference,
     Score,
     Section,
+    SensorSource,
     Vendor,
     WorkerStart,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "RunInfo",
     "SCHEMA_VERSION",
     "SECTIONS",
+    "SensorSource",
     "Severity",
     "TimeBasis",
     "WorkerStart",

@@ -20,6 +20,8 @@ Kernels = Literal["reference", "default", "no-default-delegate"]
 WorkerStart = Literal["forked", "fresh"]
 #: what the board was like while a latency was taken
 Quality = Literal["quiet", "noisy", "throttled"]
+#: whose sensors were read: the board's own, or files in their place
+SensorSource = Literal["board", "simulated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +138,25 @@ class Conditions(Section):
     kernels: Kernels | None = None
     worker_start: WorkerStart | None = None
     quality: Quality | None = None
+    #: of processors' time, over all starts: what other processes had, what a hypervisor took; and how long the timed process was
+    #: ready and had no processor, as a share of the timing
+    other_cpu_share: float | None = None
+    steal_share: float | None = None
+    wait_share: float | None = None
+    #: involuntary context switches while timing
+    preempted: int | None = None
+    #: how much longer an invoke took at the end of a start than at its beginning, of the start that drifted most
+    drift: float | None = None
+    sensors: SensorSource | None = None
+    #: after the cell; and the lowest and highest of what was read while it was timed
     frequency_hz: int | None = None
+    frequency_min_hz: int | None = None
     temperature_c: float | None = None
+    temperature_before_c: float | None = None
+    temperature_max_c: float | None = None
     governor: str | None = None
+    #: how long timing waited for a cooler board, in seconds
+    cooled_s: float | None = None
 
 
 @dataclass(kw_only=True)

@@ -64,7 +64,7 @@ def load_trends(history: History, series: str, run: str, cells: Iterable[CellKey
         run: the newest night.
         cells: those that are asked for; figures of others are left out.
     """
-    wanted = set(cells)
+    wanted = list(dict.fromkeys(cells))
     newest = _number(history, run)
     nights = [night for night in history.nights(series) if night.number <= newest][-TREND_NIGHTS:]
     if not nights:
@@ -93,7 +93,7 @@ def _values(key: CellKey) -> tuple[Any, ...]:
 
 
 def _figures(
-    connection: Connection, series: str, nights: Sequence[Night], place: dict[int, int], wanted: set[CellKey]
+    connection: Connection, series: str, nights: Sequence[Night], place: dict[int, int], wanted: Sequence[CellKey]
 ) -> dict[CellKey, list[NightFigures]]:
     from sqlalchemy import func, select
 
@@ -117,7 +117,7 @@ def _figures(
     found: dict[CellKey, list[NightFigures]] = {key: [] for key in wanted}
     lists = {_values(key): rows for key, rows in found.items()}
     width = len(KEY_FIELDS)
-    for row in connection.execute(statement):
+    for row in connection.execute(statement).all():
         values = tuple(row)
         own = lists.get(values[:width])
         if own is not None and values[width] in place:
@@ -126,7 +126,7 @@ def _figures(
 
 
 def _levels(
-    connection: Connection, series: str, nights: Sequence[Night], place: dict[int, int], wanted: set[CellKey]
+    connection: Connection, series: str, nights: Sequence[Night], place: dict[int, int], wanted: Sequence[CellKey]
 ) -> dict[CellKey, list[NightLevel]]:
     from sqlalchemy import select
 
@@ -147,13 +147,13 @@ def _levels(
         .where(verdict.c.quantity == "latency")
         .order_by(run.c.number)
     )
-    rows = [tuple(row) for row in connection.execute(told)]
+    rows = [tuple(row) for row in connection.execute(told).all()]
     width = len(KEY_FIELDS)
     runs = sorted({row[width + 2] for row in rows if row[width + 2]})
     times: dict[tuple[Any, ...], int] = {}
     for start in range(0, len(runs), 300):
         statement = select(cell.c.run, *(cell.c[name] for name in KEY_FIELDS), cell.c.latency_median_ns)
-        for found_row in connection.execute(statement.where(cell.c.run.in_(runs[start : start + 300]))):
+        for found_row in connection.execute(statement.where(cell.c.run.in_(runs[start : start + 300]))).all():
             times[tuple(found_row)[:-1]] = found_row[-1]
     found: dict[CellKey, list[NightLevel]] = {key: [] for key in wanted}
     lists = {_values(key): levels for key, levels in found.items()}

@@ -93,6 +93,11 @@ class Budget:
         share = self.sampling_s()
         return share is None or seconds <= _STARTS_SHARE * (share + self._overhead_s)
 
+    def affords_more(self, seconds: float) -> bool:
+        """Whether a cell that has had its starts may have one more: at most a quarter of what a cell's samples may still take."""
+        share = self.sampling_s()
+        return share is None or seconds <= _STARTS_SHARE * share
+
     def bench_plan(self, starts: int = 1) -> BenchPlan:
         """The timing plan of each of the next cell's starts: the full one's part, or that of 40 % of what the cell may spend."""
         plan = self._cell_plan()

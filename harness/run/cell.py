@@ -12,6 +12,7 @@ from harness.boards.base import BenchPlan, Board, Progress, Worker
 from harness.prepare.prepared import PreparedModel
 from harness.run.budget import Budget
 from harness.run.cached import drive_cached
+from harness.run.cooling import wait_until_cool
 from harness.run.measurement import CellContext, Measurement
 from harness.run.starts import bench_s, drive_further_starts, planned_starts
 from harness.run.vendor import drive_vendor
@@ -52,6 +53,7 @@ def drive_cell(
     board.ensure_file(model.artifact.file, model.artifact.file_sha256, progress=progress)
     for file in model.inputs:
         board.ensure_file(file.path, file.sha256, progress=progress)
+    wait_until_cool(board, context.cool_down, measurement, stage)
     stage("loading")
     opened_s = time.perf_counter()
     worker = board.open_worker(context.backend, context.deadlines)
@@ -80,7 +82,7 @@ def drive_cell(
         measurement.cache_use = worker.cache_use
         measurement.cached = drive_cached(board, context, model, measurement)
     if model.inputs:
-        measurement.further = drive_further_starts(board, context, model, plan, starts, stage)
+        drive_further_starts(board, context, model, plan, starts, budget, measurement, stage)
         sampling_ns += round(bench_s(measurement) * 1e9)
     if board.vendor_benchmark is not None:
         stage("vendor's benchmark")

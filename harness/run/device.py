@@ -143,6 +143,7 @@ class DeviceRunner:
             fingerprint=replace(fingerprint, delegate=self._delegate_text(spec.delegate_path)),
             time_basis=self._time_basis(),
             samples=samples_per_cell(self.job.profile, key.backend, self.job.samples),
+            cool_down=profile.cool_down(),
         )
 
     def _time_basis(self) -> TimeBasis:

@@ -22,6 +22,7 @@ from harness.boards.base import (
     WorkerFailure,
     WorkerStats,
 )
+from harness.boards.surroundings import CoolDown
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.measure.op_facts import OpsFacts
 from harness.predict.prediction import Prediction
@@ -35,6 +36,7 @@ class CellContext:
 
     Attributes:
         samples: how many samples to evaluate; None for all.
+        cool_down: what timing waits for; None: nothing.
     """
 
     key: CellKey
@@ -44,6 +46,23 @@ class CellContext:
     fingerprint: Fingerprint
     time_basis: TimeBasis
     samples: int | None
+    cool_down: CoolDown | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cooling:
+    """How a cell waited for a cooler board.
+
+    Attributes:
+        below_c: what was wanted.
+        waited_s: how long, before all of its starts together.
+        first_c, last_c: before the first wait and after the last one; None: the board tells no temperature.
+    """
+
+    below_c: float
+    waited_s: float = 0.0
+    first_c: float | None = None
+    last_c: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +177,7 @@ class Measurement:
         board_log: what the worker printed.
         cache_use: what its delegate left in the graph cache.
         further: the worker's starts beside the first, in their order.
+        cooling: how it waited for a cooler board, where its profile says so.
         cached: the start with that cache, where there was one to find.
         vendor: the runs of the vendor's benchmark: timed, then profiled.
     """
@@ -184,6 +204,7 @@ class Measurement:
     board_log: str = ""
     cache_use: GraphCacheUse | None = None
     further: tuple[FurtherStart, ...] = ()
+    cooling: Cooling | None = None
     cached: CachedStart | None = None
     vendor: tuple[VendorRun, ...] = ()
 

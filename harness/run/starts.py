@@ -7,17 +7,20 @@ its own (the agent makes it), instead of being taken in one. Only the timing is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from harness.boards.base import BenchPlan, Board, WorkerFailure
+from harness.boards.base import BackendSpec, BenchPlan, Board, WorkerFailure
 from harness.core.fingerprint import TimeBasis
+from harness.measure.disturbance import disturbance
 from harness.prepare.prepared import PreparedModel
 from harness.run.budget import Budget
+from harness.run.cooling import wait_until_cool
 from harness.run.measurement import CellContext, Failure, FurtherStart, Measurement
 
-#: starts of a cell's worker that are timed
-STARTS = 3
+#: starts of a cell's worker that are timed, and how many more a cell may have of which these were disturbed
+STARTS, MORE_STARTS = 3, 3
 #: a model that takes longer to start is started once: an NPU may compile its graph for minutes
 LONGEST_FIRST_INVOKE_NS = 5_000_000_000
 #: the bases whose figures are times that differ between starts, and matter: a count of instructions is the same each time, and
@@ -51,9 +54,15 @@ def drive_further_starts(
     model: PreparedModel,
     plan: BenchPlan,
     starts: int,
+    budget: Budget,
+    measurement: Measurement,
     stage: Callable[[str], None],
-) -> tuple[FurtherStart, ...]:
-    """Starts the worker again, `starts` - 1 times, and times it alike. The first that ends badly is the last.
+) -> None:
+    """Starts the worker again, `starts` - 1 times, and times it alike; notes them in `measurement.further`. The first that ends
+    badly is the last.
+
+    A cell that was disturbed gets up to `MORE_STARTS` more, within its budget, until most of its starts were not: then its
+    median is of quiet ones.
 
     Args:
         plan: that of the first start.
@@ -61,24 +70,44 @@ def drive_further_starts(
     Raises:
         DeviceError: the board or the link failed.
     """
-    found: list[FurtherStart] = []
     # Its delegate's compiled graphs may stay: compiling again would take its time and change nothing of the steady state.
     backend = replace(context.backend, cache="kept") if context.backend.uses_cache else context.backend
-    for number in range(2, starts + 1):
-        stage(f"timing, start {number} of {starts}")
+    number, took_s = 1, 0.0
+    while number < starts or _worth_more(number, starts, budget, measurement, took_s):
+        number += 1
+        wait_until_cool(board, context.cool_down, measurement, stage)
+        begun_s = time.perf_counter()
+        stage(f"timing, start {number} of {max(starts, number)}")
+        start = _one_start(board, backend, context, model, plan)
+        measurement.further = (*measurement.further, start)
+        if start.failure is not None:
+            return
+        took_s = time.perf_counter() - begun_s
+
+
+def _worth_more(number: int, planned: int, budget: Budget, measurement: Measurement, start_s: float) -> bool:
+    """Whether another start than the planned ones would help, and can be paid for."""
+    if planned == 1 or number >= planned + MORE_STARTS:
+        return False
+    benches = [measurement.bench, *(start.bench for start in measurement.further)]
+    found = disturbance([(bench.samples_ns, bench.surroundings) for bench in benches if bench is not None])
+    return found.quality not in (None, "quiet") and budget.affords_more(start_s)
+
+
+def _one_start(
+    board: Board, backend: BackendSpec, context: CellContext, model: PreparedModel, plan: BenchPlan
+) -> FurtherStart:
+    try:
+        worker = board.open_worker(backend, context.deadlines)
         try:
-            worker = board.open_worker(backend, context.deadlines)
-            try:
-                load_ns = worker.load(model.artifact.file_sha256).load_ns
-                first_invoke_ns = worker.first_invoke([i.sha256 for i in model.inputs])
-                bench = worker.bench(plan)
-            finally:
-                worker.close()
-        except WorkerFailure as error:
-            found.append(FurtherStart(failure=Failure.of_worker(error)))
-            break
-        found.append(FurtherStart(load_ns=load_ns, first_invoke_ns=first_invoke_ns, bench=bench))
-    return tuple(found)
+            load_ns = worker.load(model.artifact.file_sha256).load_ns
+            first_invoke_ns = worker.first_invoke([i.sha256 for i in model.inputs])
+            bench = worker.bench(plan)
+        finally:
+            worker.close()
+    except WorkerFailure as error:
+        return FurtherStart(failure=Failure.of_worker(error))
+    return FurtherStart(load_ns=load_ns, first_invoke_ns=first_invoke_ns, bench=bench)
 
 
 def bench_s(measurement: Measurement) -> float:

@@ -284,6 +284,8 @@ def _same(suspect: Suspect, *, restart: bool = False) -> Verdict:
     seen = f"a change of {suspect.detectable:.1%} would have been seen"
     if suspect.nights < OWN_SCALE_FROM:
         seen += f" (night {suspect.nights + 1}: with a usual noise of 1 %, its own is not known yet)"
+    if (quality := suspect.record.quality) in ("noisy", "throttled"):
+        seen += f", with the half that is added because the board was {quality} tonight"
     epoch = since_text(suspect.epoch_changes)
     words = f"{_figures(suspect)}: within its noise{f', also{epoch}' if epoch else ''}; {seen}"
     return _verdict(suspect, "same", words, extra={"restart": True} if restart else None)

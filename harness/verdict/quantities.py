@@ -24,7 +24,8 @@ Better = Literal["higher", "lower", "by rank", "fewer"]
 SIZE_GATES_FROM = 0.01
 #: how outcomes rank, the best last; `failed` has no rank, because it tells nothing of the model
 OUTCOME_RANK = {"wrong": 0, "unsupported": 1, "undecided": 2, "estimated": 3, "ok": 3}
-#: findings that are made from times: they come and go with the noise, and are never compared exactly
+#: findings that are made from times, or from what the board was like meanwhile: they come and go with the noise, and are
+#: never compared exactly
 TIMING_FINDINGS = frozenset(
     {
         "warm-up-unstable",
@@ -39,6 +40,13 @@ TIMING_FINDINGS = frozenset(
         "vendor-benchmark-failed",
         "worker-started-fresh",
         "cached-start-failed",
+        "noisy-neighbour",
+        "clock-moved",
+        "latency-drift",
+        "throttled",
+        "under-voltage",
+        "still-hot",
+        "no-temperature",
     }
 )
 

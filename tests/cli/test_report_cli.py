@@ -34,6 +34,7 @@ EXPORTED = {
     "ops.csv",
     "fallback.csv",
     "findings.csv",
+    "audit.csv",
     "environment.csv",
     "summary-mnist-cnn.csv",
     "summary-sensor-cnn.csv",

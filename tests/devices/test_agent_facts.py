@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from agent import facts
 
@@ -21,14 +19,3 @@ from agent import facts
 def test_the_processor_is_named_on_any_architecture(monkeypatch, cpuinfo, name):
     monkeypatch.setattr(facts, "read_text", lambda path: cpuinfo)
     assert facts.cpu_model() == name
-
-
-def test_the_processors_own_thermal_zone_is_preferred(monkeypatch, tmp_path: Path):
-    for number, (kind, temp) in enumerate([("battery", "25000"), ("cpu-thermal", "48250")]):
-        zone = tmp_path / f"thermal_zone{number}"
-        zone.mkdir()
-        (zone / "type").write_text(kind + "\n")
-        (zone / "temp").write_text(temp + "\n")
-    (tmp_path / "cooling_device0").mkdir()
-    monkeypatch.setattr(facts, "THERMAL", str(tmp_path))
-    assert facts.temperature_c() == 48.25

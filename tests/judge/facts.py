@@ -17,6 +17,7 @@ from harness.boards.base import (
     PlacementResult,
     WorkerStats,
 )
+from harness.boards.surroundings import Reading, Surroundings
 from harness.core.fingerprint import Fingerprint
 from harness.core.tensor import TensorIo
 from harness.prepare.prepared import PreparedModel, ReferenceOutputs
@@ -29,6 +30,22 @@ COUNT = 40
 LABELS = np.arange(COUNT) % 10
 OUTPUTS = np.eye(10, dtype=np.float32)[LABELS]
 KEY = CellKey(workload="w", recipe="ptq-float32", device="board", backend="cpu", dataset="d" * 64, seed=0)
+
+#: samples of a start without a trend, ns
+FLAT = (1e6 * (1 + 0.01 * np.random.default_rng(5).standard_normal(400))).astype(np.int64)
+#: a third of a second on two processors, of which one is the timed process's
+CALM = Surroundings(
+    before=Reading(),
+    during=(),
+    after=Reading(),
+    simulated=False,
+    wall_ns=333_000_000,
+    own_cpu_ns=330_000_000,
+    busy_cpu_ns=340_000_000,
+    steal_ns=0,
+    waited_ns=100_000,
+    cpus=2,
+)
 
 
 def model(**changes: Any) -> PreparedModel:

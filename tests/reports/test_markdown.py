@@ -118,6 +118,7 @@ def test_there_is_one_csv_per_sheet(report, tmp_path):
             "ops.csv",
             "fallback.csv",
             "findings.csv",
+            "audit.csv",
             "environment.csv",
         ]
     )

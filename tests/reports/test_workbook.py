@@ -20,12 +20,7 @@ from harness.reports.summary_sheet import BLOCK
 from harness.reports.workbook import sheet_name, write_workbook
 from harness.results.record import CellRecord, Finding
 from tests.support.fixtures_results import RUN, make_info, make_key, make_records, ok_record
-
-
-def read(path):
-    import openpyxl
-
-    return openpyxl.load_workbook(path)
+from tests.support.workbooks import read, rows_of, table_of
 
 
 @pytest.fixture(scope="module")
@@ -33,30 +28,20 @@ def book(exported_results):
     return read(exported_results / RUN / "comparison.xlsx")
 
 
-def rows_of(sheet):
-    return [[cell.value for cell in row] for row in sheet.iter_rows()]
-
-
-def table_of(sheet, first_head):
-    """The rows below the head that starts with `first_head`, as dictionaries."""
-    rows = rows_of(sheet)
-    head = next(i for i, row in enumerate(rows) if row[0] == first_head)
-    return [dict(zip(rows[head], row, strict=True)) for row in rows[head + 1 :]]
-
-
 def test_the_sheets_come_in_the_order_in_which_they_are_read(book):
     assert book.sheetnames == [
         "Answer",
         "Summary mnist-cnn",
         "Summary sensor-cnn",
+        "Fallback",
+        "Audit",
+        "Environment",
         "Cells",
         "Problems",
         "Seeds",
         "Starts",
         "Ops",
-        "Fallback",
         "Findings",
-        "Environment",
         "Chart points",
         "About",
     ]
@@ -67,7 +52,8 @@ def test_the_answer_stands_first_with_all_that_a_latency_needs(book):
     texts = [row[0] for row in rows_of(sheet)]
     assert "not MNIST" in texts[1]
     said = "ship ptq-int8-io on cpu: -0.2 points, 3.1x faster, a quarter of the size"
-    assert f"mnist-cnn on digits-28x28, host-litert: {said}" in texts[2:6]
+    assert texts[2].startswith("Compared with no nights before")
+    assert f"mnist-cnn on digits-28x28, host-litert: {said}" in texts[3:7]
     first = table_of(sheet, "role")[0]
     assert (first["role"], first["recipe"], first["backend"]) == ("pick", "ptq-int8-io", "cpu")
     assert first["median latency"] == "5.94 µs [5.90, 6.00] (n=1200), XNNPACK 6/6 nodes in 1 part"
@@ -75,11 +61,11 @@ def test_the_answer_stands_first_with_all_that_a_latency_needs(book):
 
 def test_a_summary_has_a_block_per_device_with_accuracy_latency_outcome_and_placement(book):
     rows = rows_of(book["Summary mnist-cnn"])
-    assert rows[2][:3] == ["recipe", "size (bytes)", "host-litert / cpu-ref\n1 thread, device clock"]
+    assert rows[3][:2] == ["recipe", "size (bytes)"] and rows[2][2] == "host-litert / cpu-ref\n1 thread, device clock"
     float32 = next(row for row in rows if row[0] == "ptq-float32")
     assert float32[1:6] == [83_904, "ok", 0.9601, "[.9391, .9761] n=360", 0]
     assert float32[6:10] == [163.8, "[163.8, 163.9]", 176.904, 1200]
-    assert float32[11] == "memory 61.0 MB with the runtime; no delegate"
+    assert float32[12] == "memory 61.0 MB with the runtime; no delegate"
 
 
 def test_unsupported_wrong_failed_and_not_run_are_told_apart_with_their_reasons(book):
@@ -246,3 +232,81 @@ def test_rows_are_never_higher_than_a_few_lines(tmp_path):
     for sheet in read(tmp_path / "x.xlsx").worksheets:
         heights = [d.height for d in sheet.row_dimensions.values() if d.height is not None]
         assert max(heights, default=0) <= 90, sheet.title
+
+
+def test_the_audit_has_every_model_once_with_what_was_found_gravest_first(book):
+    table = table_of(book["Audit"], "workload")
+    found = [(row["workload"], row["recipe"], row["severity"]) for row in table if row["severity"]]
+    models = {(r.key.workload, r.key.recipe, r.key.seed) for r in make_records(with_twin=True)}
+    assert {(row["workload"], row["recipe"], row["seed"]) for row in table} == models
+    assert ("mnist-cnn", "qat-dense-default", "error") in found and len(set(found)) == len(found)
+    quiet = next(row for row in table if row["recipe"] == "ptq-int8-io" and row["workload"] == "mnist-cnn")
+    assert (quiet["what"], quiet["size_bytes"], quiet["input_dtype"]) == ("nothing was found", 23_560, "int8")
+
+
+def test_the_quality_of_a_latency_stands_beside_it_in_every_sheet_with_latencies(tmp_path):
+    noisy = [replace(r, quality="noisy" if r.ran else None) for r in make_records()]
+    write_workbook(Report.of(noisy), tmp_path / "x.xlsx")
+    book = read(tmp_path / "x.xlsx")
+    for name, head in (("Cells", "run"), ("Starts", "workload"), ("Seeds", "workload"), ("Chart points", "workload")):
+        rows = [
+            row for row in table_of(book[name], head) if row.get("latency_median_ns") or row.get("latency_median_us")
+        ]
+        assert {row["quality"] for row in rows} <= {"noisy"}, name
+        assert rows or name == "Seeds"
+    summary = {row[0]: row for row in rows_of(book["Summary mnist-cnn"])}
+    heads = rows_of(book["Summary mnist-cnn"])[3]
+    assert summary["ptq-int8-io"][heads.index("while timing")] == "noisy"
+    answer = table_of(book["Answer"], "role")[0]
+    assert ", noisy), XNNPACK" in answer["median latency"]
+
+
+# -- large tables
+
+
+def many(count: int) -> list[CellRecord]:
+    """So many cells of a few recipes on devices that are only names."""
+    one = ok_record(make_key("w", "ptq-int8-io", "host-litert", "cpu"), (1000, 0.9, 5.0))
+    return [replace(one, key=make_key("w", "ptq-int8-io", f"board-{n // 4}", "cpu", n % 4)) for n in range(count)]
+
+
+def test_a_table_longer_than_a_sheet_is_cut_with_a_note(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.reports.frame_sheet.MOST_ROWS", 20)
+    write_workbook(Report.of(many(40)), tmp_path / "x.xlsx")
+    sheet = read(tmp_path / "x.xlsx")["Cells"]
+    texts = [str(row[0].value) for row in sheet.iter_rows()]
+    assert sheet.max_row <= 20
+    assert any("of 40 rows are left out; the CSV file has all of them" in text for text in texts)
+
+
+def test_a_workbook_that_is_written_row_by_row_says_the_same(tmp_path, monkeypatch):
+    cells = [replace(r, board_log="=1+1\n" + "x" * 40_000) for r in make_records()]
+    write_workbook(Report.of(cells), tmp_path / "memory.xlsx")
+    monkeypatch.setattr("harness.reports.workbook._LARGE", 100)
+    write_workbook(Report.of(cells), tmp_path / "disk.xlsx")
+    whole, large = read(tmp_path / "memory.xlsx"), read(tmp_path / "disk.xlsx")
+    assert whole.sheetnames == large.sheetnames
+    for sheet in whole.worksheets:
+        if sheet.title == "Cells":  # without the columns that have no value
+            heads = set(table_of(large["Cells"], "run")[0])
+            kept = [{k: v for k, v in row.items() if k in heads} for row in table_of(sheet, "run")]
+            assert table_of(large["Cells"], "run") == kept and len(heads) < len(table_of(sheet, "run")[0])
+        else:
+            assert rows_of(sheet) == rows_of(large[sheet.title]), sheet.title
+        heights = {row: d.height for row, d in sheet.row_dimensions.items()}
+        assert heights == {row: d.height for row, d in large[sheet.title].row_dimensions.items()}, sheet.title
+
+
+def test_a_full_disk_while_a_large_workbook_is_written_leaves_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.reports.workbook._LARGE", 100)
+    path = tmp_path / "x.xlsx"
+    path.write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    report = Report.of(make_records())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+    try:
+        with pytest.raises(HarnessError, match="no space left"):
+            write_workbook(report, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["x.xlsx"]

@@ -21,6 +21,21 @@ Script = Callable[[Header], Iterable[Said]]
 
 OUTPUTS = [{"dtype": "<f4", "shape": [10]}]
 TENSOR = {"name": "x", "dtype": "float32", "shape": [1, 10], "scale": 0.0, "zero_point": 0}
+#: what went on around a timing
+SURROUNDINGS: Header = {
+    "before": {"cpu": 0, "governor": "performance", "frequency_hz": 1_800_000_000, "temperature_c": 48.0},
+    "during": [{"cpu": 0, "frequency_hz": 1_800_000_000, "throttle_events": 2}],
+    "after": {"cpu": 0, "frequency_hz": 1_800_000_000, "cooling_state": 0, "under_voltage": False},
+    "simulated": False,
+    "wall_ns": 333_000_000,
+    "own_cpu_ns": 330_000_000,
+    "busy_cpu_ns": 340_000_000,
+    "steal_ns": 0,
+    "waited_ns": 100_000,
+    "yielded": 2,
+    "preempted": 3,
+    "cpus": 4,
+}
 #: good answers by their verb; `{count}` rows come before that to evaluate
 GOOD: dict[str, Header] = {
     "hello": {
@@ -33,7 +48,8 @@ GOOD: dict[str, Header] = {
     "load": {"load_ns": 1_000_000, "inputs": [TENSOR], "outputs": [TENSOR], "started": "fresh", "started_why": None},
     "first_invoke": {"first_invoke_ns": 90_000},
     "evaluate": {"elapsed_ns": 5_000_000, "count": 1},
-    "bench": {"warmup": 30, "samples": 300, "stable": True},
+    "bench": {"warmup": 30, "samples": 300, "stable": True, "surroundings": SURROUNDINGS},
+    "sensors": {"reading": {"temperature_c": 47.0}, "simulated": False},
     "placement": {
         "nodes": [{"node": 0, "op": "CONV_2D", "on": "cpu", "partition": None, "inputs": [0, 1], "outputs": [2]}],
         "external_partitions": 0,

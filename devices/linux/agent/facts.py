@@ -1,6 +1,5 @@
-"""Facts about the board: what the host's `Fingerprint` holds, and what changes while it works."""
+"""Facts about the board: what the host's `Fingerprint` holds. What changes while it works is `agent.sensors`."""
 
-import contextlib
 import glob
 import os
 import platform
@@ -41,14 +40,6 @@ def read_text(path, limit=1 << 20):
         return None
 
 
-def read_number(path):
-    text = read_text(path)
-    try:
-        return int(text) if text else None
-    except ValueError:
-        return None
-
-
 def cpu_model():
     """The processor's name as /proc/cpuinfo tells it; on Arm by its part number."""
     found = {}
@@ -71,31 +62,6 @@ def os_name():
         if match:
             return match.group(1)
     return None
-
-
-def governor(cpu=0):
-    return read_text("/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor" % cpu)
-
-
-def frequency_hz(cpu=0):
-    khz = read_number("/sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq" % cpu)
-    return khz * 1000 if khz else None
-
-
-THERMAL = "/sys/class/thermal"
-
-
-def temperature_c():
-    """The processor's thermal zone, or the first one that answers, in degrees Celsius."""
-    zones = []
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(THERMAL)):
-            folder = os.path.join(THERMAL, name)
-            millidegrees = read_number(os.path.join(folder, "temp")) if name.startswith("thermal_zone") else None
-            if millidegrees is not None:
-                kind = (read_text(os.path.join(folder, "type")) or "").lower()
-                zones.append((not any(word in kind for word in ("cpu", "soc", "pkg")), millidegrees / 1000.0))
-    return min(zones)[1] if zones else None
 
 
 def installed_version(module):
@@ -126,7 +92,7 @@ def vendor_benchmark():
     return max(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path)], default=None)
 
 
-def board_facts(module, agent_sha256):
+def board_facts(module, agent_sha256, sensors):
     """Everything of the host's `Fingerprint` that the board knows."""
     if module not in ("tflite_runtime", "ai_edge_litert"):
         raise Refused("protocol", "unknown runtime module %r" % (module,))
@@ -143,6 +109,6 @@ def board_facts(module, agent_sha256):
         "cpu_count": os.cpu_count(),
         "board_model": read_text("/proc/device-tree/model") or read_text("/sys/class/dmi/id/product_name"),
         "bsp": os_name(),
-        "governor": governor(),
+        "governor": sensors.governor(),
         "agent_sha256": agent_sha256,
     }

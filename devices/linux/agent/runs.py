@@ -21,22 +21,26 @@ WINDOW_NS = 20_000_000
 #: warm-up is over when the medians of three successive windows agree within this share, or within the clock's grain
 STABLE_SHARE = 0.02
 STABLE_NS = 100
+#: sensors are not looked at more often than this: a look takes a slow board some milliseconds
+LOOK_NS = 50_000_000
 
 
 class Runs:
     """An interpreter and the samples it is fed. What the model remembers is put back outside of every measured time."""
 
-    def __init__(self, np, interpreter, frames, remembers=None, renew=None):
+    def __init__(self, np, interpreter, frames, remembers=None, renew=None, watch=None):
         """
         Args:
             remembers: what the model remembers from one inference to the next (`agent.state`).
             renew: makes another interpreter in the place of `interpreter`.
+            watch: looks around while there is timing (`agent.watch`).
         """
         self.np = np
         self.interpreter = interpreter
         self.frames = frames
         self.remembers = remembers
         self.renew = renew
+        self.watch = watch
         self.paths = None
         self.feeds = None
         self.invoked = False
@@ -208,12 +212,20 @@ class Runs:
         gc.disable()
         try:
             warmup, stable = self.warm_up(request["warmup_max_ns"])
-            samples = self.sample(request["min_samples"], request["min_ns"], request["max_ns"])
+            samples, surroundings = self.watched(request["min_samples"], request["min_ns"], request["max_ns"])
         finally:
             gc.enable()
         self.send_rows(-2, warmup.tobytes())
         self.send_rows(-1, samples.tobytes())
-        return {"warmup": len(warmup), "samples": len(samples), "stable": stable}
+        return {"warmup": len(warmup), "samples": len(samples), "stable": stable, "surroundings": surroundings}
+
+    def watched(self, min_samples, min_ns, max_ns):
+        """Times of successive invokes, and what went on meanwhile (None: nobody watches)."""
+        if self.watch is None:
+            return self.sample(min_samples, min_ns, max_ns), None
+        self.watch.begin()
+        samples = self.sample(min_samples, min_ns, max_ns, self.watch.look, max(min_ns // 2, LOOK_NS))
+        return samples, self.watch.end()
 
     def warm_up(self, max_ns):
         samples, medians = array.array("q"), []
@@ -228,14 +240,18 @@ class Runs:
                 return samples, True
         return samples, False
 
-    def sample(self, min_samples, min_ns, max_ns):
-        """Times of successive invokes: at least `min_samples` and `min_ns` of wall time, but none begun after `max_ns`."""
+    def sample(self, min_samples, min_ns, max_ns, look=None, look_ns=0):
+        """Times of successive invokes: at least `min_samples` and `min_ns` of wall time, but none begun after `max_ns`.
+
+        Every `look_ns` there is a `look`, between two invokes.
+        """
         now, invoke, set_tensor = time.perf_counter_ns, self.interpreter.invoke, self.interpreter.set_tensor
         (source, value), *others = [(feed.index, feed.rows[0]) for feed in self.feeds]
         reset = self.interpreter.reset_all_variables if self.remembers == VARIABLES else None
         times = array.array("q")
         add_time = times.append
         began = now()
+        next_look = look_ns if look is not None else 1 << 62
         while True:
             if reset is not None:
                 reset()
@@ -250,3 +266,6 @@ class Runs:
             if elapsed >= max_ns or (elapsed >= min_ns and len(times) >= min_samples):
                 self.invoked = True
                 return times
+            if elapsed >= next_look:
+                look()
+                next_look = elapsed + look_ns

@@ -44,6 +44,8 @@ class Starts:
         self.workers = workers
         self.forks = forks
         self.archive = archive
+        #: what `agent.sensors.Sensors` is made with; None: the board's own
+        self.sensors = None
         #: environments of which a forked worker has loaded a model, or failed as a fresh one did
         self.proven = set()
         #: {environment: Doubt} that the next fresh worker may confirm
@@ -90,7 +92,12 @@ class Starts:
     def begin(self, ident, cell, deadline_s, limit_s=None):
         self.workers.cells[ident] = cell
         try:
-            request = {"verb": "start", "module": cell.environment.module, "backend": cell.backend}
+            request = {
+                "verb": "start",
+                "module": cell.environment.module,
+                "backend": cell.backend,
+                "sensors": self.sensors,
+            }
             self.workers.ask(ident, request, "start", deadline_s, limit_s)
         except (Refused, WorkerEnded):
             if ident in self.workers.cells:

@@ -16,6 +16,7 @@ from agent.libraries import library_facts
 from agent.loop import Loop
 from agent.process import adopt_orphans
 from agent.programs import run_program
+from agent.sensors import Sensors
 from agent.starts import Starts
 from agent.store import Store
 from agent.workers import Workers
@@ -28,6 +29,7 @@ class Supervisor:
         self.archive = archive
         self.agent_sha256 = agent_sha256
         self.module = None
+        self.sensors = None
         self.loop = Loop(frames)
         self.store = Store(root)
         self.copies = Copies(self.store)
@@ -46,6 +48,7 @@ class Supervisor:
             "open": self.open,
             "close": self.close,
             "library": self.library,
+            "sensors": self.read_sensors,
             "vendor_benchmark": self.vendor_benchmark,
             "load": self.forward,
             "first_invoke": self.forward,
@@ -77,7 +80,9 @@ class Supervisor:
         self.caches.limit_bytes = int(request.get("graph_cache_limit_bytes", self.caches.limit_bytes))
         if not request.get("fork_server", True):
             self.forks.problem = "the fork server is switched off (agent.fork_server of the profile)"
-        facts = board_facts(request["module"], self.agent_sha256)
+        self.starts.sensors = request.get("sensors")
+        self.sensors = Sensors(self.starts.sensors)
+        facts = board_facts(request["module"], self.agent_sha256, self.sensors)
         self.module = request["module"]
         self.loop.reply({"type": "ok", "facts": facts, "vendor_benchmark": vendor_benchmark()})
 
@@ -107,6 +112,12 @@ class Supervisor:
 
     def library(self, request):
         self.loop.reply({"type": "ok", "library": library_facts(request["path"], self.loop.tick)})
+
+    def read_sensors(self, request):
+        """What the board's sensors say now."""
+        if self.sensors is None:
+            raise Refused("protocol", "sensors before hello")
+        self.loop.reply({"type": "ok", "reading": self.sensors.reading(), "simulated": self.sensors.simulated})
 
     # -- cells
 

@@ -3,7 +3,6 @@
 import os
 
 from agent.errors import NoDelegate, Refused
-from agent.facts import frequency_hz, governor, temperature_c
 from agent.frames import FrameBuffer, write_frame
 from agent.loading import Loaded, tensor_io
 from agent.memory import Baseline, Imported
@@ -11,6 +10,8 @@ from agent.placement import placement
 from agent.process import leave
 from agent.runs import Runs
 from agent.runtime import Runtime
+from agent.sensors import Sensors
+from agent.watch import Watch
 
 
 class Worker:
@@ -67,7 +68,7 @@ class Worker:
         cpus = self.backend["affinity"]
         if cpus:
             bind(cpus)
-        self.cpu = cpus[0] if cpus else 0
+        self.watch = Watch(Sensors(request.get("sensors")), cpus)
         if self.runtime is None:
             self.runtime = Runtime(request["module"])
             self.imported = Imported()
@@ -79,7 +80,7 @@ class Worker:
         self.release()
         self.loaded = Loaded(self.runtime.interpreter, request["path"], self.backend)
         interpreter = self.loaded.interpreter
-        self.runs = Runs(np, interpreter, self.frames, self.loaded.remembers, self.loaded.renew)
+        self.runs = Runs(np, interpreter, self.frames, self.loaded.remembers, self.loaded.renew, self.watch)
         return {
             "load_ns": self.loaded.load_ns,
             "inputs": [tensor_io(np, d) for d in interpreter.get_input_details()],
@@ -106,12 +107,13 @@ class Worker:
         return placement(self.loaded.nodes_before, self.loaded.nodes_after)
 
     def stats(self, request):
+        reading = self.watch.reading()
         return {
             "memory_peak_bytes": self.baseline.peak_bytes(),
             "memory_baseline_bytes": self.imported.resident,
-            "governor": governor(self.cpu),
-            "frequency_hz": frequency_hz(self.cpu),
-            "temperature_c": temperature_c(),
+            "governor": reading["governor"],
+            "frequency_hz": reading["frequency_hz"],
+            "temperature_c": reading["temperature_c"],
         }
 
 

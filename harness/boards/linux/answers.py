@@ -10,55 +10,34 @@ from __future__ import annotations
 import reprlib
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from harness.boards.base import FailureKind, Phase, Started
-from harness.core.bounds import MOST_BYTES, MOST_HZ, MOST_NS
+from harness.boards.linux.answer import (
+    FIRST_ERROR,
+    Answer,
+    Bytes,
+    Celsius,
+    Fact,
+    Index,
+    Nanoseconds,
+    Path,
+    Sha256,
+    Text,
+    Words,
+)
+from harness.boards.linux.sensed import ReadingAnswer, SurroundingsAnswer
+from harness.core.bounds import MOST_HZ
 from harness.core.errors import StableDeviceError
 from harness.core.printable import one_line
 
-#: what is kept of an error's words, and of a board log
-_MOST_WORDS, MOST_LOG_BYTES = 4_000, 1 << 20
+#: what is kept of a board log
+MOST_LOG_BYTES = 1 << 20
 _MOST_TENSORS, _MOST_NODES, _MOST_AXES = 4_096, 1_000_000, 32
-#: degrees Celsius that a processor can have; a sensor that says otherwise is broken, and tells nothing
-_TEMPERATURES_C = (-100.0, 250.0)
-
-
-class _FirstError(FailFast):
-    """Ends at the first wrong item: a million of them would be a million complaints."""
-
-    __hash__ = object.__hash__  # the types that it stands in are members of unions
-
-
-FIRST_ERROR = _FirstError()
-
-
-def _whole(value: Any) -> Any:
-    """A text without halves of surrogate pairs: a board's file names and messages may hold bytes that are no UTF-8."""
-    if isinstance(value, str) and not value.isprintable():
-        return value.encode("utf-8", "replace").decode()
-    return value
-
-
-_Text = Annotated[str, BeforeValidator(_whole)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-#: one line about the board, as its fingerprint has it
-Fact = Annotated[_Text, AfterValidator(lambda text: one_line(text, 200))]
-Words = Annotated[_Text, AfterValidator(lambda text: text[:_MOST_WORDS])]
-Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]{1,4095}$")]
-Nanoseconds = Annotated[int, Field(ge=0, le=MOST_NS)]
-Bytes = Annotated[int, Field(ge=0, le=MOST_BYTES)]
-Index = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class MalformedAnswer(StableDeviceError):
     """The board speaks the agent's protocol wrongly: an answer is no answer to what was asked."""
-
-
-class Answer(BaseModel):
-    """A frame's header. Strict: a text is no number, and `true` is not 1."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class Done(Answer):
@@ -117,7 +96,7 @@ class Opened(Answer):
 class Tensor(Answer):
     """An input or output as the runtime has it; -1 is an open dimension."""
 
-    name: Annotated[_Text, Field(max_length=1 << 16)]
+    name: Annotated[Text, Field(max_length=1 << 16)]
     dtype: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
     shape: Annotated[list[Annotated[int, Field(ge=-1, lt=2**31)]], Field(max_length=_MOST_AXES), FIRST_ERROR]
     scale: Annotated[float, Field(allow_inf_nan=False)] = 0.0
@@ -164,18 +143,19 @@ class Evaluated(Answer):
 
 
 class Benched(Answer):
-    """The answer to `bench`: how many times came before it."""
+    """The answer to `bench`: how many times came before it, and what went on meanwhile."""
 
     warmup: Index
     samples: Annotated[int, Field(ge=1, lt=2**31)]
     stable: bool
+    surroundings: SurroundingsAnswer | None = None
 
 
 class Node(Answer):
     """Where a node ran."""
 
     node: Index
-    op: Annotated[_Text, Field(min_length=1, max_length=1_000)]
+    op: Annotated[Text, Field(min_length=1, max_length=1_000)]
     on: Literal["cpu", "xnnpack", "external"]
     partition: Index | None
     inputs: Annotated[list[Annotated[int, Field(ge=-1, lt=2**31)]], Field(max_length=1 << 16), FIRST_ERROR]
@@ -190,11 +170,6 @@ class Placed(Answer):
     note: Words = ""
 
 
-def _believable(celsius: float) -> float | None:
-    low, high = _TEMPERATURES_C
-    return celsius if low <= celsius <= high else None
-
-
 class Stats(Answer):
     """The answer to `stats`."""
 
@@ -202,7 +177,14 @@ class Stats(Answer):
     memory_baseline_bytes: Bytes | None = None
     governor: Fact | None = None
     frequency_hz: Annotated[int, Field(ge=0, le=MOST_HZ)] | None = None
-    temperature_c: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_believable)] | None = None
+    temperature_c: Celsius | None = None
+
+
+class Sensed(Answer):
+    """The answer to `sensors`."""
+
+    reading: ReadingAnswer
+    simulated: bool
 
 
 class Closed(Answer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,7 @@ from harness import __version__
 from harness.boards.base import BackendSpec, Board, Deadlines, ProgramRun, Progress, WorkerFailure
 from harness.boards.linux import answers
 from harness.boards.linux.worker import GRACE_S, LinuxWorker
+from harness.boards.surroundings import Reading
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError, UserInputError
 from harness.core.fingerprint import Fingerprint
 from harness.links.base import CHUNK_BYTES, ChannelTimeout, Link
@@ -42,6 +43,8 @@ class AgentOptions:
         graph_cache_limit_bytes: what a delegate's compiled graphs may take there during a cell.
         vendor_benchmark: TensorFlow Lite's own benchmark on the board; None: where vendors keep it; `none`: not used.
         fork_server: workers are forked from a process that has imported the runtime; False: each imports it itself.
+        sysfs: the root of the sensors' files on the board; None: its own.
+        simulated_sensors: the files that there would be, by their paths below that root; None: there is such a root.
     """
 
     directory: str | None = None
@@ -51,6 +54,8 @@ class AgentOptions:
     graph_cache_limit_bytes: int = 256 << 20
     vendor_benchmark: str | None = None
     fork_server: bool = True
+    sysfs: str | None = None
+    simulated_sensors: Mapping[str, str] | None = None
 
 
 class LinuxBoard(Board):
@@ -106,6 +111,7 @@ class LinuxBoard(Board):
                 "heartbeat_s": options.silence_timeout_s / 4,
                 "graph_cache_limit_bytes": options.graph_cache_limit_bytes,
                 "fork_server": options.fork_server,
+                "sensors": _sensors(options),
             }
             hello, _ = self.ask(answers.Hello, request)
             wanted = options.vendor_benchmark
@@ -185,6 +191,14 @@ class LinuxBoard(Board):
                 own_name = "" if library.file == PurePosixPath(path).name else f", file {library.file}"
                 self._libraries[path] = f"{path} (sha256 {library.sha256[:12]}{own_name})"
         return self._libraries[path]
+
+    def sense(self) -> Reading:
+        """What the board's sensors say now.
+
+        Raises:
+            DeviceError: the link is gone.
+        """
+        return self.ask(answers.Sensed, {"verb": "sensors"})[0].reading.reading()
 
     def close(self) -> None:
         """Ends the session. The agent ends with its stdin, and kills its workers."""
@@ -328,3 +342,10 @@ class LinuxBoard(Board):
             board_log=answers.log_text(frame.payload),
             where=self.name,
         )
+
+
+def _sensors(options: AgentOptions) -> dict[str, Any] | None:
+    """Where the agent is to look for sensors; None: where a board has them."""
+    if options.simulated_sensors is not None:
+        return {"simulated": dict(options.simulated_sensors)}
+    return None if options.sysfs is None else {"sysfs": options.sysfs}

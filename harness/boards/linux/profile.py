@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from harness.boards.profile.fields import BoardPath, Package, VendorBenchmark
+from harness.boards.profile.fields import BoardPath, Package, SensorFile, SensorText, VendorBenchmark
 from harness.boards.profile.model import Profile
 from harness.core.fields import Part, Seconds, inconsistent
 from harness.envs.hostenv import parse_package
@@ -54,6 +54,22 @@ class AgentProfile(Part):
     fork_server: bool = True
 
 
+class SensorsProfile(Part):
+    """Where the board's sensors are read, where that is not its own `/sys`; what is read there is recorded as simulated.
+
+    `sysfs` is a folder on the board with the same files below it; `simulated` lists the files and what they hold. At most one.
+    """
+
+    sysfs: BoardPath | None = None
+    simulated: Annotated[dict[SensorFile, SensorText], Field(max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SensorsProfile:
+        if self.sysfs is not None and self.simulated is not None:
+            raise inconsistent("sensors are read from a folder (`sysfs`) or listed (`simulated`), not both")
+        return self
+
+
 class LinuxProfile(Profile):
     """One board on which the agent runs."""
 
@@ -61,6 +77,7 @@ class LinuxProfile(Profile):
     link: ProgramLink
     runtime: RuntimeProfile
     agent: AgentProfile = Field(default_factory=AgentProfile)
+    sensors: SensorsProfile = Field(default_factory=SensorsProfile)
     #: TensorFlow Lite's own benchmark program on the board: without one it is looked for where vendors keep it, `none`: not run
     vendor_benchmark: VendorBenchmark | None = None
 

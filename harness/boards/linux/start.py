@@ -33,4 +33,6 @@ def agent_options(profile: LinuxProfile) -> AgentOptions:
         graph_cache_limit_bytes=profile.limits.graph_cache_bytes,
         vendor_benchmark=profile.vendor_benchmark,
         fork_server=profile.agent.fork_server,
+        sysfs=profile.sensors.sysfs,
+        simulated_sensors=profile.sensors.simulated,
     )

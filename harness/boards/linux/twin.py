@@ -13,9 +13,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.boards.kind import HOST_LOCK, QEMU_SUFFIX
-from harness.boards.linux.profile import LinuxProfile, RuntimeProfile
+from harness.boards.linux.profile import LinuxProfile, RuntimeProfile, SensorsProfile
 from harness.boards.profile.fields import BackendName, Samples
-from harness.boards.profile.model import BackendProfile, DeadlinesProfile, LimitsProfile, Profile
+from harness.boards.profile.model import BackendProfile, DeadlinesProfile, LimitsProfile, Profile, WaitProfile
 from harness.boards.profile.overrides import checked_override
 from harness.core.errors import UserInputError
 from harness.emulation.linux.link import STANDIN_NAME, STANDIN_PATH, EmulatedLink, with_standin
@@ -29,6 +29,8 @@ _OVERRIDES: dict[str, Any] = {
     "samples": Samples,
     "deadlines": DeadlinesProfile,
     "limits": LimitsProfile,
+    "sensors": SensorsProfile,
+    "wait": WaitProfile,
 }
 #: the interpreter of the image; `RunningBoard.python` says the same once it runs
 _PYTHON = "/usr/bin/python3"
@@ -91,6 +93,9 @@ def qemu_twin(profile: LinuxProfile) -> LinuxProfile:
             "runtime": RuntimeProfile(module=parse_package(block.spec.runtime).module, python=_PYTHON),
             "time_basis": block.spec.time_basis,
             "exclusive": HOST_LOCK,
+            # The board's own sensors, and how hot it may be, mean nothing on a machine without any.
+            "sensors": SensorsProfile(),
+            "wait": None,
             **laid_over,
         }
     )

@@ -143,6 +143,7 @@ class LinuxWorker(Worker):
                 samples_ns=rows.times(INVOKES, done.samples),
                 warmup_ns=rows.times(WARM_UP, done.warmup),
                 warmup_stable=done.stable,
+                surroundings=None if done.surroundings is None else done.surroundings.surroundings(),
             )
 
     def placement(self) -> PlacementResult:

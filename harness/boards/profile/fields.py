@@ -63,6 +63,17 @@ DelegateName = Annotated[str, text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", "1 to 32 
 #: a path on the board; it is part of what runs there
 BoardPath = Annotated[str, text(_BOARD_PATH, _BOARD_PATH_WORDS)]
 VendorBenchmark = Annotated[str, text(rf"none|{_BOARD_PATH}", f"`none`, or {_BOARD_PATH_WORDS}")]
+#: a file below the root of a board's sensors, and what it holds; a plain number means its digits
+SensorFile = Annotated[
+    str,
+    text(
+        r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._:+@-]{1,64}(/[A-Za-z0-9._:+@-]{1,64}){0,9}",
+        "a path below the root of letters, digits and ._:+@-, without '..'",
+    ),
+]
+SensorText = Annotated[
+    str, BeforeValidator(_number_to_text), text(r"[^\x00-\x1f\x7f]{0,256}", "one line of at most 256 characters")
+]
 OptionName = Annotated[str, text(r"[A-Za-z0-9_.-]{1,128}", "an option's name: letters, digits, '_', '.' and '-'")]
 Value = Annotated[
     str,

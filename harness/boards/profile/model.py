@@ -26,6 +26,7 @@ from harness.boards.profile.fields import (
     Samples,
     Value,
 )
+from harness.boards.surroundings import CoolDown
 from harness.core.fields import EnvName, Line, Part, Seconds
 from harness.core.fingerprint import TimeBasis
 from harness.links.profile import LinkPlace
@@ -83,6 +84,16 @@ class ConnectProfile(Part):
     again_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 120.0
 
 
+class WaitProfile(Part):
+    """What a cell waits for before it is timed: a board that is cooler than `below_c` degrees Celsius, for `at_most_s` seconds.
+
+    A board that is still hot then is timed all the same, and the cell says so.
+    """
+
+    below_c: Annotated[float, Field(ge=-50, le=150, allow_inf_nan=False)]
+    at_most_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 300.0
+
+
 class PowerProfile(Part):
     """How the board is powered, in words for the person at the bench."""
 
@@ -117,6 +128,7 @@ class Profile(Part):
     connect: ConnectProfile = Field(default_factory=ConnectProfile)
     limits: LimitsProfile = Field(default_factory=LimitsProfile)
     power: PowerProfile = Field(default_factory=PowerProfile)
+    wait: WaitProfile | None = None
     time_basis: TimeBasis = "device"
     #: devices that share a machine name the same lock here, so that only one of them is used at a time
     exclusive: DeviceName | None = None
@@ -133,6 +145,10 @@ class Profile(Part):
     def deadlines_spec(self) -> Deadlines:
         """The deadlines in the words of the board seam."""
         return Deadlines(**self.deadlines.model_dump())
+
+    def cool_down(self) -> CoolDown | None:
+        """What a cell waits for, in the words of the board seam."""
+        return None if self.wait is None else CoolDown(**self.wait.model_dump())
 
     @property
     def origin(self) -> Origin | None:

@@ -23,7 +23,7 @@ CPUS = ("cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "c
 BOARD_PYTHON = (3, 11)
 
 #: keys of the block that are laid over the profile itself rather than describing the machine
-OVERRIDE_KEYS = ("backends", "samples", "deadlines", "limits")
+OVERRIDE_KEYS = ("backends", "samples", "deadlines", "limits", "sensors", "wait")
 
 _BOARD_PATH = re.compile(r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9._+@-]+)+")
 _ONE_LINE = re.compile(r"[\x20-\x7e]{1,100}")
@@ -126,7 +126,8 @@ def parse_block(block: Mapping[str, Any], *, where: str, files: tuple[BoardFile,
 
     Args:
         block: keys `machine` (`qemu-aarch64`), `runtime`, `cpu`, `cpus`, `memory_mib`, `disk_mib`, `icount`, `model`, and
-            the overrides `backends`, `samples`, `deadlines`, `limits`, which keep the form they have in the profile.
+            the overrides `backends`, `samples`, `deadlines`, `limits`, `sensors`, `wait`, which keep the form they have in the
+            profile.
         where: the profile's file, for errors.
         files: files to bake into the image, such as the delegate that stands in for the vendor's.
 

@@ -54,13 +54,27 @@ def reason_lines(
 
 
 def write_answer_sheet(
-    sheet: Worksheet, styles: Styles, answers: Sequence[Answer], title: str, notes: Sequence[str]
+    sheet: Worksheet,
+    styles: Styles,
+    answers: Sequence[Answer],
+    title: str,
+    notes: Sequence[str],
+    *,
+    headline: Sequence[str] = (),
 ) -> None:
-    """The first sheet: the sentences, then per workload and device the lines behind each and every cell with its role."""
+    """The first sheet: what got worse, what to ship in a sentence each, then the lines behind each and every cell with its role.
+
+    Args:
+        headline: what got worse; the first line stands out.
+    """
     from harness.reports.sheets import fit_row, write_lines, write_value
 
     sheet.write_string(0, 0, title, styles.title)
-    row = write_lines(sheet, styles, notes, 1) + 1
+    row = write_lines(sheet, styles, notes, 1)
+    for number, line in enumerate(headline):
+        sheet.write_string(row, 0, clean(line), styles.note if number else styles.bold)
+        row += 1
+    row += 1
     for answer in answers:
         sheet.write_string(row, 0, clean(f"{answer.title}, {answer.device}: {sentence(answer)}"), styles.bold)
         row += 1

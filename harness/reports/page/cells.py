@@ -33,6 +33,7 @@ from harness.reports.values import (
     outcome_word,
     placement_text,
     size_text,
+    surroundings_text,
 )
 from harness.results.record import CellRecord
 from harness.verdict.verdict import STATUSES, Verdict
@@ -109,6 +110,16 @@ class PageCell:
         return latency_text(self.record)
 
     @property
+    def quality(self) -> str:
+        """What the board was like while it was timed; empty beside a count, which no neighbour changes."""
+        return clean(self.record.quality) if self.record.latency_median_ns is not None else ""
+
+    @property
+    def beside(self) -> str:
+        """What stands under the cost: quality, and what the time is a time of."""
+        return ", ".join(word for word in (self.quality, self.basis) if word)
+
+    @property
     def basis(self) -> str:
         """What the time is a time of, where it is not the board's own clock."""
         basis = self.record.time_basis
@@ -170,6 +181,7 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
         "latency_ns": number(record.latency_median_ns),
         "latency_low_ns": number(record.latency_median_low_ns),
         "latency_high_ns": number(record.latency_median_high_ns),
+        "quality": cell.quality,
         "count": number(count_of(record)),
         "count_unit": "cycles" if record.instructions is None else "instructions",
         "size_bytes": number(record.size_bytes),
@@ -203,7 +215,7 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "Cost of an inference", cell.latency
     yield "Counted, least to most", count_bounds_text(record)
     yield "Time is", cell.basis
-    yield "While timing", clean(record.quality)
+    yield "While timing", surroundings_text(record)
     yield "First invoke", duration_text(record.first_invoke_ns)
     yield "Load", duration_text(record.load_ns)
     yield "Size", f"{cell.size} bytes" if cell.size else ""

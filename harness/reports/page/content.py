@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from harness.core.printable import one_line
 from harness.reports.answer.models import MODELS_NAME, model_name
 from harness.reports.answer.words import lines, sentence
 from harness.reports.export_names import JSON_NAME, MARKDOWN_NAME, RAW_NAME, WORKBOOK_NAME
+from harness.reports.night_view import MAX_CELLS, NightView
 from harness.reports.page.cells import PageCell, by_urgency, cell_json, raw_of
 from harness.reports.page.graph import MAX_NODES, Graphs
 from harness.reports.page.samples import histogram
@@ -20,18 +21,15 @@ from harness.reports.report import Report
 from harness.reports.verdicts.export import JSON_NAME as VERDICT_JSON
 from harness.reports.verdicts.export import MARKDOWN_NAME as VERDICT_MARKDOWN
 from harness.reports.verdicts.words import boards, detectable, groups, headline, title_of
-from harness.results.history import History, Level
 from harness.results.objects import open_objects
-from harness.results.record import OUTCOMES, CellKey, CellRecord
-from harness.results.store import Store
-from harness.results.trends import TREND_NIGHTS, Trends, load_trends
+from harness.results.record import OUTCOMES, CellKey, CellRecord, Quality
+from harness.results.trends import TREND_NIGHTS, Trends
 from harness.verdict.command import reproduction
 from harness.verdict.night import Judgement
-from harness.verdict.recall import recall
 from harness.verdict.verdict import Verdict
 
-#: cells of a page, those of which something is worse first; and rows of a group of verdicts
-MAX_CELLS, MAX_VERDICTS = 2000, 200
+#: rows of a group of verdicts
+MAX_VERDICTS = 200
 _LINE = 600
 #: files beside the page, and what they are
 _FILES = (
@@ -103,22 +101,17 @@ class Content:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def content_of(
-    report: Report, store: Store, results_dir: Path, *, judgement: Judgement | None, folders: Sequence[Path]
-) -> Content:
+def content_of(report: Report, results_dir: Path, view: NightView, *, folders: Sequence[Path]) -> Content:
     """Everything that the page of a report says.
 
     Args:
-        judgement: of the night; None: what the store has.
+        view: the run among the nights of its series.
         folders: where the files lie that will stand beside the page; none: nothing is linked.
     """
-    history = History(store)
-    if judgement is None and report.info is not None:
-        judgement = recall(history, report.info, report.records)
+    judgement, trends, levels = view.judgement, view.trends, view.levels
     every = _cells(report, judgement, folders)
     cells = sorted(by_urgency(every)[:MAX_CELLS], key=lambda cell: cell.number)
     number_of = {cell.stored.key: cell.number for cell in cells}
-    trends, levels = _history(history, report, cells)
     objects, graphs = open_objects(results_dir), Graphs()
     data_cells = [
         cell_json(
@@ -189,18 +182,6 @@ def _options(report: Report) -> Mapping[str, Any]:
 def _command(record: CellRecord, verdicts: Iterable[Verdict], options: Mapping[str, Any]) -> str:
     told = next((v.command for v in verdicts if v.command), None)
     return told or reproduction(record.key, options)
-
-
-def _history(
-    history: History, report: Report, cells: Sequence[PageCell]
-) -> tuple[Trends, Mapping[CellKey, Sequence[Level]]]:
-    if report.info is None or report.info.series is None:
-        return Trends(), {}
-    trends = load_trends(history, report.info.series, report.info.run, [cell.stored.key for cell in cells])
-    levels: dict[CellKey, list[Level]] = {}
-    for level in history.levels():
-        levels.setdefault(level.key, []).append(level)
-    return trends, levels
 
 
 def _subtitle(report: Report, judgement: Judgement | None) -> str:
@@ -306,6 +287,7 @@ def _choices(cells: Sequence[PageCell]) -> dict[str, list[str]]:
         "workload": list(dict.fromkeys(one_line(cell.record.key.workload) for cell in cells)),
         "device": list(dict.fromkeys(one_line(cell.record.key.device) for cell in cells)),
         "backend": list(dict.fromkeys(one_line(cell.record.key.backend) for cell in cells)),
+        "quality": [word for word in get_args(Quality) if any(cell.quality == word for cell in cells)],
         "outcome": [name for name in OUTCOMES if any(cell.record.outcome == name for cell in cells)],
         "said": list(Counter(cell.said for cell in cells if cell.said)),
     }

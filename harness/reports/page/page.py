@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.files import sha256_bytes, write_bytes_atomic
+from harness.core.memory import collection_paused
 from harness.core.printable import printable
 from harness.reports.export_names import PAGE_NAME
+from harness.reports.night_view import NightView, view_night
 from harness.reports.page.assets import asset_name, place_script, plotly_script
 from harness.reports.page.content import Content, content_of
 from harness.reports.report import Report
 from harness.results.faults import storage_faults
 from harness.results.layout import ASSETS_NAME
 from harness.results.store import Store
-from harness.verdict.night import Judgement
 
 _TEMPLATE, _STYLES = "page.html.j2", "page.css"
 #: in the order in which they are read
@@ -46,14 +47,14 @@ def export_page(
     results_dir: Path,
     folder: Path,
     *,
-    judgement: Judgement | None = None,
+    view: NightView | None = None,
     beside: Iterable[Path] = (),
 ) -> Path:
     """Writes a run's page, and the script that its plots need into `results/assets/`.
 
     Args:
         folder: where it is written; it is shown from the run's folder in the results folder.
-        judgement: of the night; None: as the store has it.
+        view: the run among its nights; None: as the store has it.
         beside: other folders whose files will lie beside it.
 
     Raises:
@@ -61,7 +62,8 @@ def export_page(
         HarnessError: the disk is full.
     """
     place_script(results_dir)
-    content = content_of(report, store, results_dir, judgement=judgement, folders=(folder, *beside))
+    with collection_paused():
+        content = content_of(report, results_dir, view or view_night(report, store), folders=(folder, *beside))
     path = folder / PAGE_NAME
     with storage_faults(path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +78,7 @@ def write_single_page(report: Report, store: Store, results_dir: Path, path: Pat
         UserInputError: a file that cannot be written.
         HarnessError: the disk is full.
     """
-    content = content_of(report, store, results_dir, judgement=None, folders=())
+    content = content_of(report, results_dir, view_night(report, store), folders=())
     text = render(content, Script(text=plotly_script().read_text(encoding="utf-8")))
     with storage_faults(path, option="--output"):
         write_bytes_atomic(path, text.encode())

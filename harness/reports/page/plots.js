@@ -44,7 +44,7 @@ function paretoFigure(area, points, by, kind, cells) {
   const backends = [...new Set(points.map((point) => point.cell.backend))];
   const text = ({ cell, cost }) =>
     [cell.recipe, `${cell.backend}: ${cell.score_title} ${cell.score}`,
-      size ? `${cost[0].toLocaleString("en")} bytes` : counts ? `${cost[0].toLocaleString("en")} ${kind}` : duration(cost[0])]
+      size ? `${cost[0].toLocaleString("en")} bytes` : counts ? `${cost[0].toLocaleString("en")} ${kind}` : [duration(cost[0]), cell.quality].filter(Boolean).join(", ")]
       .map(label).join("<br>");
   const traces = () => {
     const edge = front(points, lower);

@@ -7,14 +7,14 @@ const NUMERIC = new Set(["score", "delta", "cost", "size"]);
 let shown = new Set(CELLS.keys());
 
 const haystack = new Map(
-  DATA.cells.map((cell) => [cell.id, [cell.name, cell.outcome, cell.said, cell.reason, cell.facts.map((f) => f[1]).join(" "),
+  DATA.cells.map((cell) => [cell.id, [cell.name, cell.outcome, cell.said, cell.quality, cell.reason, cell.facts.map((f) => f[1]).join(" "),
     cell.fallback.map((f) => f.join(" ")).join(" ")].join(" ").toLowerCase()]));
 
 function filter() {
   const asked = Object.fromEntries(new FormData(form));
   const words = (asked.text || "").toLowerCase().split(/\s+/).filter(Boolean);
   const takes = (cell) =>
-    ["workload", "device", "backend", "outcome", "said"].every((name) => !asked[name] || cell[name] === asked[name]) &&
+    ["workload", "device", "backend", "outcome", "quality", "said"].every((name) => !asked[name] || cell[name] === asked[name]) &&
     words.every((word) => haystack.get(cell.id).includes(word));
   shown = new Set(DATA.cells.filter(takes).map((cell) => cell.id));
   for (const row of rows) row.hidden = !shown.has(Number(row.dataset.cell));

@@ -42,7 +42,7 @@ def trend_of(key: CellKey, trends: Trends, levels: Sequence[Level]) -> dict[str,
         if any(value is not None for value in values):
             found[name] = values
     night_of = {night.run: position for position, night in enumerate(trends.nights)}
-    found["epochs"] = _epochs(rows, trends.fingerprints)
+    found["epochs"] = epochs_of(rows, trends.fingerprints)
     found["accepted"] = [
         [night_of[level.run], one_line(level.why, _WORDS)] for level in levels if level.run in night_of
     ]
@@ -53,7 +53,7 @@ def _by_night(count: int, values: Mapping[int, Any]) -> list[Any]:
     return [values.get(night) for night in range(count)]
 
 
-def _epochs(rows: Sequence[NightFigures], fingerprints: Mapping[str, Fingerprint]) -> list[list[Any]]:
+def epochs_of(rows: Sequence[NightFigures], fingerprints: Mapping[str, Fingerprint]) -> list[list[Any]]:
     """[night, what changed] of each night that ran on something else than the one before it."""
     found: list[list[Any]] = []
     before: str | None = None

@@ -9,7 +9,8 @@ import pytest
 
 from harness.core.finding import Finding
 from harness.reports.export import export_run
-from harness.reports.page.content import MAX_CELLS, content_of
+from harness.reports.night_view import MAX_CELLS, view_night
+from harness.reports.page.content import content_of
 from harness.reports.page.graph import MAX_NODES, graph_of, op_times
 from harness.reports.page.page import Script, export_page, json_text, render, write_single_page
 from harness.reports.page.samples import histogram
@@ -203,7 +204,7 @@ def test_a_trend_has_the_figures_of_each_night_its_level_and_its_epochs(night_pa
 
 def test_a_judgement_at_hand_and_the_stored_one_give_the_same_page_on_top(night_page, nights):
     report = Report.of(nights.store.cells(run="n008"), nights.store.run("n008"), results=nights.results)
-    content = content_of(report, nights.store, nights.results, judgement=nights.last, folders=())
+    content = content_of(report, nights.results, view_night(report, nights.store, judgement=nights.last), folders=())
     again = Page(render(content, Script(address="x.js")))
     assert again.inside("section", id="verdict") == night_page.inside("section", id="verdict")
 
@@ -224,10 +225,27 @@ def test_more_cells_than_a_page_holds_are_left_out_and_said(tmp_path, monkeypatc
     info = make_info(records)
     with fill_store(tmp_path, records, info) as store:
         report = Report.of(store.cells(run=RUN), info, results=tmp_path)
-        content = content_of(report, store, tmp_path, judgement=None, folders=())
+        content = content_of(report, tmp_path, view_night(report, store), folders=())
         page = Page(render(content, Script(address="x.js")))
     assert len(page.data["cells"]) == len(content.cells) == 5 and MAX_CELLS >= 1000
     assert f"{len(records) - 5} of {len(records)} cells" in page.inside("footer")
+
+
+def test_the_quality_of_a_latency_stands_beside_it_wherever_the_page_has_one(tmp_path):
+    records = [replace(r, quality="noisy", drift=0.04, sensors="simulated") if r.ran else r for r in make_records()]
+    info = make_info(records)
+    with fill_store(tmp_path, records, info) as store:
+        report = Report.of(store.cells(run=RUN), info, results=tmp_path)
+        page = Page(render(content_of(report, tmp_path, view_night(report, store), folders=()), Script(address="x.js")))
+    timed = [cell for cell in page.data["cells"] if cell["latency_ns"] is not None]
+    assert timed and {cell["quality"] for cell in timed} == {"noisy"}
+    rows = {row["data-cell"]: row.text for row in page.all("tr") if row.get("data-cell")}
+    fields = {field["data-cell"]: field.text for field in page.all("td") if field.get("data-cell")}
+    for cell in timed:
+        assert "noisy" in rows[str(cell["id"])]
+        assert "noisy" in fields.get(str(cell["id"]), "noisy")
+    assert ["While timing", "noisy: drift +4.0%, sensors simulated"] in timed[0]["facts"]
+    assert [o.text for o in page.all("option") if o.text == "noisy"] == []  # one word: nothing to choose from
 
 
 def test_samples_that_are_gone_cost_their_histogram_only(tmp_path):
