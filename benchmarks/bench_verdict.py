@@ -7,7 +7,9 @@ Series are generated (benchmarks/verdict/series.py: Gaussian, t3, AR(1), bimodal
 nights of 1,000. Found: a step of the stated detectable change, and of twice it, planted on one cell in 25 in night 31, found in
 that night / by the next. A whole board that gets 8 % slower, and one that drifts, must be told as that and blame no cell.
 Exit status 1 when a target is missed: at most 1 false alarm on every kind; twice the stated change found by the second night in
-95 %, the stated one in 80 %; board and drift told; exact quantities without false alarm or miss.
+95 %, the stated one in 80 %; board and drift told; exact quantities without false alarm or miss; ten times as fast as Otava.
+
+asv and Otava stand beside it where they are installed: pip install asv && pip install --no-deps apache-otava
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from benchmarks.verdict.exact_cells import ExactTally, tally
-from benchmarks.verdict.others import Method, methods
+from benchmarks.verdict.others import INSTALL, Method, methods, otava
 from benchmarks.verdict.ours import judge, screened
 from benchmarks.verdict.series import KINDS, Series, generated, recorded
 from harness.verdict.screen import board_shift
@@ -35,9 +37,11 @@ _BEFORE = 30
 _EVERY = 25
 #: series of each kind with planted steps
 _PLANTED = 12
-#: slow detectors are asked about so many cell-nights
-_SLOW_CELLS = 1000
-TARGET_ALARMS, TARGET_FOUND, TARGET_TWICE = 1.0, 0.80, 0.95
+#: slow detectors are asked about so many cells, in so many nights of a series
+_SLOW_CELLS, _SLOW_NIGHTS = 1000, 10
+#: nights of the series on which the times of ours and Otava's are taken
+_SPEED_NIGHTS = 60
+TARGET_ALARMS, TARGET_FOUND, TARGET_TWICE, TARGET_RATIO = 1.0, 0.80, 0.95, 10.0
 
 
 @dataclass(kw_only=True)
@@ -65,8 +69,17 @@ class Outcome:
     drift_told: float = 0.0
     drift_blamed: int = 0
     creeping_night: float | None = None
+    epoch_cells: int = 0
+    epoch_blamed: int = 0
+    epoch_beyond: int = 0
     exact: ExactTally | None = None
     screen_us: float = 0.0
+    otava_us: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as fast as Otava; None where it is not installed."""
+        return None if self.otava_us is None else self.otava_us / self.screen_us
 
     def missed(self) -> list[str]:
         """The targets that were not reached."""
@@ -84,8 +97,12 @@ class Outcome:
             found.append(f"a slower board: told in {self.board_told:.0%}, {self.board_blamed} cells blamed")
         if self.drift_told < 1 or self.drift_blamed:
             found.append(f"a drifting board: told in {self.drift_told:.0%}, {self.drift_blamed} cells blamed")
+        if self.epoch_blamed > TARGET_ALARMS * self.epoch_cells / 1e5:
+            found.append(f"a new runtime that changes nothing: {self.epoch_blamed} cells blamed")
         if self.exact is not None and (self.exact.alarms or self.exact.missed):
             found.append(f"exact quantities: {self.exact.alarms} false alarms, {self.exact.missed} missed")
+        if self.ratio is not None and self.ratio < TARGET_RATIO:
+            found.append(f"{self.ratio:.1f} times as fast as Otava")
         return found
 
 
@@ -134,7 +151,9 @@ def other_on(kind: str, method: Method, unchanged: list[Series], planted: list[S
     alarms = asked = 0
     for series in unchanged:
         values = np.median(series.sessions, axis=2)
-        nights = range(20, values.shape[1]) if not method.slow else [values.shape[1] - 1]
+        nights = list(range(min(20, values.shape[1] // 2), values.shape[1]))
+        if method.slow:
+            nights = nights[:: max(1, -(-len(nights) // _SLOW_NIGHTS))]
         cells = values[: _SLOW_CELLS if method.slow else None]
         for night in nights:
             alarms += int(method.detect(cells[:, : night + 1]).sum())
@@ -184,6 +203,19 @@ def boards(outcome: Outcome, cells: int, rounds: int) -> None:
     outcome.creeping_night = float(np.median(creeping))
 
 
+def epochs(outcome: Outcome, cells: int, rounds: int) -> None:
+    """First nights of a new runtime that changes nothing, half of them on a night on which the whole board is 3 % slower."""
+    for seed in range(rounds):
+        for slow in (0.0, 0.03):
+            series = generated("gaussian", cells, _BEFORE + 1, seed=2000 + seed)
+            series.sessions[:, _BEFORE] += slow
+            shifted = replace(series, fresh=lambda cell, at, of=series, by=slow: of.fresh(cell, at) + by)
+            found = judge(shifted, first=_BEFORE, epochs=frozenset({_BEFORE}))
+            outcome.epoch_cells += found.cells
+            outcome.epoch_blamed += len(found.alarms)
+            outcome.epoch_beyond += len(found.beyond)
+
+
 def run_bench(
     *,
     cells: int = 1000,
@@ -210,13 +242,27 @@ def run_bench(
             if row is not None:
                 outcome.rows.append(row)
     boards(outcome, min(cells, 200), max(2, rounds // 10))
+    epochs(outcome, cells, max(2, rounds // 4))
     outcome.exact = tally(2 * cells)
-    series = generated("gaussian", cells, _BEFORE + 1)
-    begun_s = time.perf_counter()
-    for _ in range(10):
-        screened(series, _BEFORE)
-    outcome.screen_us = (time.perf_counter() - begun_s) / 10 / cells * 1e6
+    speed(outcome, cells, has_otava=any(m.name.startswith("Otava") and m.detect for m in methods()))
     return outcome
+
+
+def speed(outcome: Outcome, cells: int, *, has_otava: bool) -> None:
+    """The times of one night's verdict over the same series, in turns: ours (screen, spread of sessions, board), Otava alone."""
+    series = generated("gaussian", cells, _SPEED_NIGHTS)
+    values = np.median(series.sessions, axis=2)
+    ours, theirs = [], []
+    for _ in range(3):
+        begun_s = time.perf_counter()
+        screened(series, _SPEED_NIGHTS - 1)
+        ours.append(time.perf_counter() - begun_s)
+        if has_otava:
+            begun_s = time.perf_counter()
+            otava(1e-4)(values)
+            theirs.append(time.perf_counter() - begun_s)
+    outcome.screen_us = min(ours) / cells * 1e6
+    outcome.otava_us = min(theirs) / cells * 1e6 if theirs else None
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -230,20 +276,27 @@ def print_outcome(outcome: Outcome) -> None:
         stated = f"{row.detectable:.1%}" if row.detectable is not None else ""
         suspects = f"{row.suspects:.1%}" if row.suspects is not None else ""
         print(f"{row.kind:16} {row.method:30} {row.alarms:8.2f} {found:>11} {twice:>11} {stated:>7} {suspects:>8}")
-    for method in methods():
-        if method.detect is None:
-            print(f"not installed, left out: {method.name}")
+    left_out = [method.name for method in methods() if method.detect is None]
+    if left_out:
+        print(f"not installed, left out: {', '.join(left_out)} ({INSTALL})")
     print(f"\nboard slower by 8 %: told as that in {outcome.board_told:.0%}, {outcome.board_blamed} cells blamed")
     print(
         f"board drifting 0.2 % a night: told as that in {outcome.drift_told:.0%}, {outcome.drift_blamed} cells blamed"
     )
     print(f"one artifact creeping 0.2 % a night: found on night {outcome.creeping_night:g} (median)")
+    print(
+        f"first nights of a new runtime that changes nothing: {outcome.epoch_blamed} of {outcome.epoch_cells} cells blamed "
+        f"(by history alone {outcome.epoch_beyond})"
+    )
     exact = outcome.exact
     if exact is not None:
         print(
             f"exact: {exact.alarms} alarms in {exact.unchanged} unchanged pairs, {exact.missed} of {exact.planted} changes missed"
         )
-    print(f"screen: {outcome.screen_us:.1f} µs a cell")
+    beside = (
+        "" if outcome.otava_us is None else f"; Otava: {outcome.otava_us:.0f} µs, {outcome.ratio:.0f} times as long"
+    )
+    print(f"one night of {_SPEED_NIGHTS}: {outcome.screen_us:.1f} µs a cell{beside}")
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """What else says "worse": fixed 5 %, a prediction interval, asv's detection, Otava. Each over the same nights as ours.
 
-asv and Otava are asked where they are installed (`pip install asv apache-otava`); they are no part of the product.
+asv and Otava are asked where they are installed; they are no part of the product, and no requirement of it. Otava pins an older
+numpy than the product uses, and gives the same results with the newer one, so it is installed without its requirements.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+#: how to have what is left out
+INSTALL = "pip install asv && pip install --no-deps apache-otava"
 #: called with values [cells, nights]; bool [cells]: the last night is called worse
 Detector = Callable[[np.ndarray], np.ndarray]
 
@@ -22,7 +25,7 @@ class Method:
 
     Attributes:
         detect: None where its package is not installed.
-        per_cell_ms: as it takes so long, on how few cells it is asked.
+        slow: it takes milliseconds a series, and is asked about fewer nights.
     """
 
     name: str

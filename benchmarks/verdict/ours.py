@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.verdict.series import Series
 from harness.verdict.confirm import LOOKS, error_share, look
+from harness.verdict.latency import FRESH_SESSIONS
 from harness.verdict.screen import REFERENCE_NIGHTS, Screened, Shift, board_shift, screen, session_spread
 
 
@@ -22,6 +23,7 @@ class Tally:
         shifted: nights on which the board was said to have changed.
         sessions: that confirmation took.
         detectable: of the last night, [cells].
+        beyond: on first nights of an epoch, (cell, night) whose fresh sessions lie beyond the history.
     """
 
     alarms: list[tuple[int, int]] = field(default_factory=list)
@@ -30,14 +32,18 @@ class Tally:
     shifted: list[int] = field(default_factory=list)
     sessions: int = 0
     detectable: np.ndarray | None = None
+    beyond: list[tuple[int, int]] = field(default_factory=list)
 
 
-def judge(series: Series, *, first: int = 1, steps: np.ndarray | None = None, step_from: int = 0) -> Tally:
+def judge(
+    series: Series, *, first: int = 1, steps: np.ndarray | None = None, epochs: frozenset[int] = frozenset()
+) -> Tally:
     """Judges night after night.
 
     Args:
         first: the first night that is judged; those before are history.
-        steps: [cells, nights] log change of tonight's artifact against the level's, planted from night `step_from` on.
+        steps: [cells, nights] log change of tonight's artifact against the level's.
+        epochs: nights on which the runtime is another one that changes nothing: control cells begin anew and tell nothing.
     """
     values = np.median(series.sessions, axis=2)
     nights = values.shape[1]
@@ -52,7 +58,7 @@ def judge(series: Series, *, first: int = 1, steps: np.ndarray | None = None, st
         shifts = {int(begin): _shift(series.controls, int(begin), night).value for begin in np.unique(begins)}
         history = _history(values, begins, night)
         spread = session_spread(series.sessions[:, max(0, night - REFERENCE_NIGHTS) : night])
-        shift = np.array([shifts[int(begin)] for begin in begins])
+        shift = np.array([0.0 if night in epochs else shifts[int(begin)] for begin in begins])
         found = screen(history, values[:, night], shift=shift, session_spread=spread, kept_scale=kept)
         tally.cells += len(values)
         tally.detectable = found.detectable
@@ -60,6 +66,9 @@ def judge(series: Series, *, first: int = 1, steps: np.ndarray | None = None, st
         tally.suspects += len(suspects)
         for cell in suspects.tolist():
             step = 0.0 if steps is None else float(steps[cell, night])
+            if night in epochs:
+                again = float(np.median(series.fresh(cell, night)[1][:FRESH_SESSIONS])) - found.level[cell]
+                tally.beyond += [(cell, night)] if again > found.threshold[cell] else []
             if _confirmed(series, cell, night, step, error_share(len(suspects)), tally):
                 tally.alarms.append((cell, night))
             else:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "Compare two runs: what got worse, what got better."),
     "history": ("history", "The nights of one cell: figures, verdicts, levels."),
     "accept": ("accept", "Accept a cell's figures as its new level, with the reason why."),
+    "bisect": ("bisect", "Name what made a cell worse between two nights, by bringing it back."),
     "baseline": ("baseline", "Give runs names to compare with, and list them."),
     "results": ("results", "Export, import, prune, merge and check stored results."),
     "judge": ("judge", "Judge a stored run again, by today's rules."),

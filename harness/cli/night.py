@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
+import click
+
 from harness.cli.out import echo
-from harness.nightly.night import Night, NightOptions
+from harness.core.errors import ExitCode
+from harness.nightly.night import Night, NightOptions, NightResult
+from harness.results.layout import store_path
+from harness.results.place import place_of
+from harness.results.running import one_night
 from harness.results.store import Store
 from harness.run.options import RunOptions
+from harness.session.session import RunResult
 from harness.verdict.night import Judgement
 
 
@@ -22,23 +30,54 @@ def run_and_judge(
     Raises:
         HarnessError: for wrong input or a failing results folder; KeyboardInterrupt after saying how to resume.
     """
+    night = Night(options=options, asked=asked, results=results, night=night_options, note=_note)
+    return _run(night, resume=None, json_file=json_file)
+
+
+def resume_night(name: str, results: Path, *, json_file: str | None) -> int | None:
+    """Goes on with an interrupted night and judges it whole, as `run_and_judge` does; None where the run is no night.
+
+    Args:
+        name: of the run: its id, the id's unique beginning, or `latest`.
+
+    Raises:
+        HarnessError: as `run_and_judge`.
+    """
+    if not place_of(results).shared and not store_path(results).is_file():
+        return None  # said by whoever resumes a run
+    with Store.open(results, create=False) as store:
+        info = store.run(name)
+    if info.series is None:
+        return None
+    return _run(Night.resumed(info, results, _note), resume=info.run, json_file=json_file)
+
+
+def _note(text: str) -> None:
+    echo(text, err=True)
+
+
+def _run(night: Night, *, resume: str | None, json_file: str | None) -> int:
     from harness.cli.running import run_and_report, say_what_was_lost
     from harness.reports.verdicts.export import JUNIT_NAME, MARKDOWN_NAME, export_verdict
     from harness.reports.verdicts.text import plain_lines
 
-    night = Night(
-        options=options,
-        asked=asked,
-        results=results,
-        night=night_options,
-        note=lambda text: echo(text, err=True),
-    )
+    results = night.results
     plan = night.plan()
     with Store.open(results):
         pass  # a folder that cannot be written ends here, before boards are asked
-    night.before()
-    result = run_and_report(options, results, plan=plan, series=night.series, json_file=json_file)
-    done = night.judge(result)
+    with one_night(results, night.series, note=night.note):
+        night.before()
+        result = run_and_report(
+            night.options,
+            results,
+            plan=plan,
+            series=night.series,
+            noted=night.noted(),
+            begun=night.begun,
+            resume=resume,
+            json_file=json_file,
+        )
+        done = _judged(night, result)
     to_stderr = json_file == "-"
     echo("", err=to_stderr)
     for line in plain_lines(done.judgement):
@@ -52,6 +91,24 @@ def run_and_judge(
         )
     say_what_was_lost()
     return done.exit_code
+
+
+def _judged(night: Night, result: RunResult) -> NightResult:
+    """The night's verdict; an interruption says how to have it.
+
+    Raises:
+        click.exceptions.Exit: with 130, after an interruption.
+    """
+    try:
+        return night.judge(result)
+    except KeyboardInterrupt:
+        results = shlex.quote(str(night.results))
+        echo(
+            "interrupted before the night's verdict; every cell is stored. Have it judged with:\n"
+            f"  harness run --resume {result.run} --results {results}",
+            err=True,
+        )
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _page(results: Path, folder: Path, judgement: Judgement) -> Path:

@@ -68,7 +68,10 @@ def command(
     harness run --device host-litert --workload mnist-cnn --recipe 'ptq-*'
     harness run --device imx8mp --backend npu --samples 1000
     harness run --resume
+
+    A night that is resumed is compared with its history as one night, and ends with the exit codes of `harness nightly`.
     """
+    from harness.cli.night import resume_night
     from harness.cli.running import run_and_report
     from harness.core.paths import results_dir
     from harness.run.budget import parse_duration
@@ -76,6 +79,9 @@ def command(
 
     if resume is not None:
         _refuse_with_resume(click.get_current_context())
+        code = resume_night(resume, results_dir(results), json_file=json_file)
+        if code is not None:
+            return code
     options = RunOptions(
         workloads=workloads,
         recipes=recipes or (() if bundle else ("core",)),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +25,8 @@ def run_and_report(
     resume: str | None = None,
     plan: Plan | None = None,
     series: str | None = None,
+    noted: Mapping[str, Any] | None = None,
+    begun: Callable[[str], None] = lambda run: None,
     json_file: str | None = None,
 ) -> RunResult:
     """Runs, prints the tables, writes the JSON if asked for, and says where everything is.
@@ -47,6 +51,8 @@ def run_and_report(
                 resume=resume,
                 plan=plan,
                 series=series,
+                noted=noted,
+                begun=begun,
                 planned=lambda count: setattr(progress, "total_cells", count),
                 resumed=_say_resumed,
             )

@@ -15,13 +15,14 @@ from harness.core.errors import HarnessError, UserInputError
 from harness.core.faults import FULL
 from harness.core.files import atomic_file, read_regular, sha256_file
 
-_SUFFIX = ".sha256"
+#: ends the name of the file with the hash
+HASH_SUFFIX = ".sha256"
 
 
 def whole_sha256(path: Path) -> str | None:
     """The hash of a cached file that is there and whole, else None. It is read to the end for that."""
     with contextlib.suppress(OSError, UserInputError, ValueError):
-        promised = read_regular(path.parent / f"{path.name}{_SUFFIX}").decode("ascii").strip()
+        promised = read_regular(path.parent / f"{path.name}{HASH_SUFFIX}").decode("ascii").strip()
         if sha256_file(path) == promised:
             return promised
     return None
@@ -44,7 +45,7 @@ def cached_file(path: Path, write: Callable[[IO[Any]], None]) -> str:
             write(file)
         sha256 = sha256_file(path)
         # The hash last: a killed writer leaves nothing that looks whole.
-        with atomic_file(path.parent / f"{path.name}{_SUFFIX}", "w") as file:
+        with atomic_file(path.parent / f"{path.name}{HASH_SUFFIX}", "w") as file:
             file.write(f"{sha256}\n")
     except OSError as error:
         raise cache_error(error, path) from error

@@ -11,17 +11,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.core.errors import DeviceError, HarnessError
+from harness.nightly.kept import kept_file, with_runtime_of
 from harness.nightly.sessions import BoardSessions, SessionError
 from harness.prepare.prepared import PreparedModel
 from harness.prepare.samples import random_inputs
 from harness.results.history import History
 from harness.results.record import CellRecord
 from harness.variants.build.build import artifact_from_file
-from harness.verdict.confirm import LOOKS, error_share, look
+from harness.verdict.confirm import LOOKS, Look, error_share, look
 from harness.verdict.latency import FRESH_SESSIONS, Evidence, Suspect
 
 #: (workload, recipe, seed) -> the night's prepared model
 Models = Mapping[tuple[str, str, int], PreparedModel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sides:
+    """ln of the medians of both sides' sessions in their order, and the last look at them."""
+
+    old: tuple[float, ...]
+    new: tuple[float, ...]
+    look: Look
 
 
 @dataclass(kw_only=True)
@@ -73,7 +83,8 @@ class Confirmer:
             self.note(f"confirming {suspect.key.text_with_seed}")
             begun_s = time.monotonic()
             try:
-                found[i] = self._one(suspect, sessions, alpha)
+                with ExitStack() as boards:
+                    found[i] = self._one(suspect, sessions, alpha, boards)
             except DeviceError as error:
                 found[i] = Evidence(problem=f"the board failed while it was confirmed: {error}")
             except HarnessError as error:
@@ -82,12 +93,15 @@ class Confirmer:
                 self.spent_s += time.monotonic() - begun_s
         return found
 
-    def _one(self, suspect: Suspect, sessions: BoardSessions, alpha: float) -> Evidence:
+    def _one(self, suspect: Suspect, sessions: BoardSessions, alpha: float, boards: ExitStack) -> Evidence:
         key = suspect.key
         new = self.models.get((key.workload, key.recipe, key.seed))
         if new is None or new.artifact.path is None or not new.inputs:
             return Evidence(problem="tonight's artifact is not at hand")
         if suspect.same_bytes:
+            old_runtime = self._old_runtime(suspect, sessions, boards)
+            if old_runtime is not None:
+                return self._with_runtime(Evidence(), suspect, sessions, old_runtime, new, alpha)
             times = [sessions.time(new, key.backend) for _ in range(FRESH_SESSIONS)]
             return Evidence(new=tuple(times))
         old, problem = self._accepted(suspect.reference, new)
@@ -100,44 +114,72 @@ class Confirmer:
         if old.inputs != new.inputs:
             # Other input types: both sides get random rows of their own.
             new = replace(new, inputs=random_inputs(new.artifact.inputs, 1, seed=0))
-        return self._side_by_side(suspect, sessions, old, new, alpha)
+        accepted, tonight = old, new
+        sides = self._side_by_side(
+            lambda: sessions.time(accepted, key.backend), lambda: sessions.time(tonight, key.backend), suspect, alpha
+        )
+        found = Evidence(new=sides.new, old=sides.old, look=sides.look)
+        if sides.look.state == "confirmed":
+            return found
+        old_runtime = self._old_runtime(suspect, sessions, boards)
+        if old_runtime is None:
+            return found
+        return self._with_runtime(found, suspect, sessions, old_runtime, tonight, alpha)
+
+    def _old_runtime(self, suspect: Suspect, sessions: BoardSessions, boards: ExitStack) -> BoardSessions | None:
+        """The same board with the level's runtime, where tonight's is another one and the old one can be had."""
+        if not any(change.field == "runtime" for change in suspect.epoch_changes):
+            return None
+        try:
+            profile = with_runtime_of(sessions.profile, suspect.reference)
+        except HarnessError as error:
+            self.note(f"{suspect.key.text_with_seed}: the level's runtime cannot be brought back: {error}")
+            return None
+        if profile.name == sessions.profile.name:
+            return None
+        leased = profile.lock_name != sessions.profile.lock_name
+        return boards.enter_context(BoardSessions(profile=profile, run=sessions.run, note=self.note, leased=leased))
+
+    def _with_runtime(
+        self,
+        found: Evidence,
+        suspect: Suspect,
+        sessions: BoardSessions,
+        old_runtime: BoardSessions,
+        model: PreparedModel,
+        alpha: float,
+    ) -> Evidence:
+        """Tonight's artifact on the level's runtime and on tonight's."""
+        backend = suspect.key.backend
+        sides = self._side_by_side(
+            lambda: old_runtime.time(model, backend), lambda: sessions.time(model, backend), suspect, alpha
+        )
+        return replace(found, runtime=sides.look, runtime_old=sides.old, runtime_new=sides.new)
 
     def _side_by_side(
-        self, suspect: Suspect, sessions: BoardSessions, old: PreparedModel, new: PreparedModel, alpha: float
-    ) -> Evidence:
+        self, old: Callable[[], float], new: Callable[[], float], suspect: Suspect, alpha: float
+    ) -> _Sides:
+        """Sessions of both in random order, as many as it takes."""
         times: dict[bool, list[float]] = {False: [], True: []}
-        seen = None
         for count in LOOKS:
             sides = [False, True] * (count - len(times[False]))
             self._random.shuffle(sides)
             for is_new in sides:
-                times[is_new].append(sessions.time(new if is_new else old, suspect.key.backend))
+                times[is_new].append(new() if is_new else old())
             seen = look(times[False], times[True], alpha, worse=suspect.slower)
             if seen.state != "more":
                 break
-        return Evidence(new=tuple(times[True]), old=tuple(times[False]), look=seen)
+        return _Sides(old=tuple(times[False]), new=tuple(times[True]), look=seen)
 
     def _accepted(self, record: CellRecord, new: PreparedModel) -> tuple[PreparedModel | None, str | None]:
         """The accepted artifact as a prepared model, or why there is none."""
-        sha256 = source_sha256(record)
-        data = self.history.artifact(sha256) if sha256 is not None else None
-        if data is None:
+        path = kept_file(self.history, record, self._folder)
+        if path is None:
             return None, f"the accepted artifact of run {record.run} is not kept any more"
-        path = self._folder / f"{sha256}.tflite"
-        if not path.exists():
-            path.write_bytes(data)
         artifact = artifact_from_file(path)
         same = [(io.dtype, io.shape) for io in artifact.inputs] == [(io.dtype, io.shape) for io in new.artifact.inputs]
         inputs = new.inputs if same else random_inputs(artifact.inputs, 1, seed=0)
         return replace(new, artifact=artifact, inputs=inputs), None
 
 
-def source_sha256(record: CellRecord) -> str | None:
-    """The model file that a record's board was given, before any offline compiler."""
-    if record.compiled is not None:
-        original = record.compiled.get("source_sha256")
-        return str(original) if original else None
-    return record.artifact_sha256
-
-
-__all__ = ["Confirmer", "Models", "SessionError", "source_sha256"]
+__all__ = ["Confirmer", "Models", "SessionError"]

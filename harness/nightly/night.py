@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from harness.boards.profile.model import Profile
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import sha256_json
 from harness.links.bootstrap import agent_source
-from harness.nightly.confirm import Confirmer, Models, source_sha256
+from harness.nightly.confirm import Confirmer, Models
 from harness.nightly.controls import ControlTimes, before_the_night, takes_controls, time_controls
+from harness.nightly.kept import source_sha256
 from harness.nightly.sessions import BoardSessions
 from harness.prepare.prepared import PreparedModel, Say
 from harness.results.history import ControlRow, History
 from harness.results.objects import open_objects
 from harness.results.place import place_of
-from harness.results.record import CellKey, CellRecord
+from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.store import Store
 from harness.run.matrix import Plan, choose_devices, make_plan
 from harness.run.options import RunOptions
 from harness.session.session import RunResult
 from harness.verdict.boards import Controls
+from harness.verdict.conclude import conclude
 from harness.verdict.confirm import LATENCY_BUDGET
-from harness.verdict.latency import Evidence, Suspect, conclude, screen_times
+from harness.verdict.latency import Evidence, Suspect, screen_times
 from harness.verdict.night import Judgement, judge_night, settle
 from harness.verdict.past import Past, load_past
 from harness.verdict.verdict import Verdict
@@ -80,7 +83,8 @@ def series_of_plan(options: RunOptions) -> str:
 
 @dataclass(kw_only=True)
 class Night:
-    """One night, step by step: `plan`, `before`, then the run itself by whoever shows its progress, then `judge`."""
+    """One night, step by step: `plan`, `before`, then the run itself by whoever shows its progress (`begun` as soon as
+    it is stored), then `judge`."""
 
     options: RunOptions
     results: Path
@@ -90,6 +94,7 @@ class Night:
     note: Callable[[str], None] = lambda text: None
     _models: dict[tuple[str, str, int], PreparedModel] = field(default_factory=dict)
     _before: dict[str, ControlTimes] = field(default_factory=dict)
+    _prepare: Callable[[Say], list[PreparedModel]] | None = None
     _cells: Sequence[CellKey] = ()
     #: of a shared store, as it was before the night, in case that it is gone after it
     _past: Past | None = None
@@ -110,7 +115,31 @@ class Night:
             self._models = {(m.workload, m.recipe, m.seed): m for m in models}
             return models
 
+        self._prepare = prepare
         return replace(plan, prepare=prepare)
+
+    @staticmethod
+    def resumed(info: RunInfo, results: Path, note: Callable[[str], None]) -> Night:
+        """An interrupted night as it was started: it goes on with its options and in its series, and is judged as one night.
+
+        Args:
+            info: its run, with a series.
+
+        Raises:
+            UserInputError: the run's stored options cannot be read.
+        """
+        stored = info.environment.get("night") or {}
+        known = {f.name for f in fields(NightOptions)}
+        try:
+            night = NightOptions(**{name: value for name, value in stored.items() if name in known})
+        except (TypeError, AttributeError):
+            night = NightOptions()
+        options = RunOptions.from_json(info.environment.get("options") or {})
+        return Night(options=options, results=results, night=replace(night, series=info.series), note=note)
+
+    def noted(self) -> dict[str, Any]:
+        """What is kept with the run, so that the night can be resumed."""
+        return {"night": asdict(self.night)}
 
     def before(self) -> None:
         """Reads the past where it might be gone after the night, and times the control cells before the run."""
@@ -120,12 +149,18 @@ class Night:
         if self.night.controls:
             self._before = before_the_night(self._profiles(), self.note, run="control cells")
 
+    def begun(self, run: str) -> None:
+        """Keeps the control cells of before the run, which an interruption must not lose."""
+        with Store.open(self.results) as store:
+            for device, times in self._before.items():
+                History(store).put_controls(run, device, times.backend, "before", times.medians_ns, times.epoch)
+
     def judge(self, result: RunResult) -> NightResult:
         """Times the control cells again, judges the night, confirms its suspects, and stores what came of it."""
+        if not self._models and self._prepare is not None:
+            self._prepare(lambda what, done, total: None)  # a resumed night of which no cell was left to run
         with Store.open(self.results) as store:
             history = History(store)
-            for device, times in self._before.items():
-                history.put_controls(result.run, device, times.backend, "before", times.medians_ns, times.epoch)
             _keep_artifacts(history, result.records, self._models)
             _keep_agent(history, result.records)
             past = self._past_of(store, result)
@@ -140,6 +175,10 @@ class Night:
                 controls=self._controls(history, result),
                 options=asdict(self.options),
             )
+            later = history.nights_after(self.series, result.run)
+            if later:
+                many = "a later night of this series was" if later == 1 else f"{later} later nights of this series were"
+                judgement.notes.append(f"{many} judged without this one, which was not finished then")
             settle(judgement, _concluded(judgement.suspects, evidence), asdict(self.options))
             history.put_verdicts(result.run, judgement.stored())
         return NightResult(
@@ -160,7 +199,8 @@ class Night:
     def _suspects(self, history: History, result: RunResult, past: Past, device: str) -> list[Suspect]:
         """The suspects of one board, by the control cells that it has by now."""
         rows = history.controls(device, self.series, run=result.run)
-        controls = {device: Controls.of(device, past.controls.get(device, ()), rows)} if rows else {}
+        accepted = past.boards.get(device)
+        controls = {device: Controls.of(device, past.controls.get(device, ()), rows, accepted)} if rows else {}
         here = [r for r in result.records if r.key.device == device and r.outcome != "failed"]
         return screen_times(here, past, controls).suspects
 

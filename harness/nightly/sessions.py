@@ -50,12 +50,14 @@ class BoardSessions:
         run: shown to whoever waits for the board.
         note: told of long waits.
         wait_s: for another user of the board.
+        leased: False where the caller holds the board's lease already, by a device that shares its machine.
     """
 
     profile: Profile
     run: str
     note: Callable[[str], None] = lambda text: None
     wait_s: float = 3600.0
+    leased: bool = True
     board: Board | None = None
     fingerprint: Fingerprint | None = None
     _open: ExitStack = field(default_factory=ExitStack)
@@ -65,7 +67,8 @@ class BoardSessions:
 
     def __enter__(self) -> BoardSessions:
         try:
-            self._open.enter_context(lease(self.profile, self.wait_s, self.note, run=self.run))
+            if self.leased:
+                self._open.enter_context(lease(self.profile, self.wait_s, self.note, run=self.run))
             self.board = connect(self.profile, progress=self.note)
             self._open.callback(self.board.close)
             self.fingerprint = self.board.connect()
@@ -79,7 +82,11 @@ class BoardSessions:
         self._open.close()
 
     def time(self, model: PreparedModel, backend: str) -> float:
-        """ln of the median of one invoke in ns, in a session of its own.
+        """ln of the median of one invoke in ns, in a session of its own. Arguments and errors as of `samples_ns`."""
+        return math.log(float(np.median(self.samples_ns(model, backend))))
+
+    def samples_ns(self, model: PreparedModel, backend: str) -> np.ndarray:
+        """The times of single invokes in a session of its own, float64 [n] ns, in their order, n at least 1.
 
         Args:
             model: with at least one row of inputs.
@@ -126,7 +133,7 @@ class BoardSessions:
         copy = replace(artifact, path=path, sha256=sha256, size_bytes=len(data))
         return replace(adapted, model=replace(adapted.model, artifact=copy))
 
-    def _timed(self, adapted: Adapted, spec: BackendSpec) -> float:
+    def _timed(self, adapted: Adapted, spec: BackendSpec) -> np.ndarray:
         board, model = self.board, adapted.model
         assert board is not None
         artifact = model.artifact
@@ -143,7 +150,7 @@ class BoardSessions:
             samples = np.asarray(worker.bench(PLAN).samples_ns, float)
         finally:
             worker.close()
-        samples = samples[samples > 0]
+        samples = samples[np.isfinite(samples) & (samples > 0)]
         if not len(samples):
-            raise SessionError("the board tells no time")
-        return math.log(float(np.median(samples)))
+            raise SessionError("the board tells no time: no sample is a number above 0")
+        return samples

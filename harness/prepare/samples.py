@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from harness.core.cached import cached_file
+from harness.core.cached import HASH_SUFFIX, cached_file, whole_sha256
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_json
 from harness.core.paths import cache_dir
@@ -53,6 +54,16 @@ def samples_file(dataset: Dataset, order: np.ndarray, io: TensorIo) -> InputFile
     path = cache_dir() / "samples" / f"{key}.npy"
     sha256 = cached_file(path, lambda file: _write(file, dataset.x_test, order, io))
     return InputFile(path=path, sha256=sha256, count=len(order))
+
+
+def cached_samples(sha256: str) -> Path | None:
+    """The samples file of this hash that this machine has made, whole; None where it is not in the cache any more."""
+    for promise in (cache_dir() / "samples").glob(f"*.npy{HASH_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            path = promise.with_name(promise.name.removesuffix(HASH_SUFFIX))
+            if promise.read_text().strip() == sha256 and whole_sha256(path) == sha256:
+                return path
+    return None
 
 
 def value_inputs(values: Sequence[np.ndarray], order: np.ndarray, digest: str) -> tuple[InputFile, ...]:

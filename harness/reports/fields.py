@@ -57,6 +57,7 @@ _NOT_LOOKED = "the board does not tell, the record was made before anybody looke
 _NO_CACHE = (
     "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
 )
+_NO_METER = "no instrument measured beside the board, or " + _NOT_RUN
 _NO_VENDOR = "the board has no such program, it cannot run this backend, or " + _NOT_RUN
 _NO_LABELS = "there are no labels, or " + _NOT_RUN
 _NO_METRIC = "the workload has no metric or no labels, or the record was made before metrics had names"
@@ -216,6 +217,17 @@ FIELDS: tuple[Field, ...] = (
     _field("cycles_min", "count", "The fewest of all inferences counted.", _NO_CYCLES),
     _field("cycles_max", "count", "The most of all inferences counted.", _NO_CYCLES),
     _field("counted_inferences", "count", "Inferences whose instructions or cycles were counted.", _NO_COUNT),
+    _field(
+        "energy_nj", "number", "Energy of one inference in nanojoules, the median of the windows measured.", _NO_METER
+    ),
+    _field("energy_low_nj", "number", "Lower end of its 95 % interval.", _NO_METER),
+    _field("energy_high_nj", "number", "Upper end of its 95 % interval.", _NO_METER),
+    _field(
+        "energy_instrument",
+        "text",
+        "What measured it, model and serial number; figures of two instruments are never compared.",
+        _NO_METER,
+    ),
     _field("arena_bytes", "bytes", "Memory for tensors on a microcontroller, planned or as its runtime says.", _NO_MCU),
     _field("stack_peak_bytes", "bytes", "The most stack that the firmware has used since it started.", _NO_MCU),
     _field("model_bytes", "bytes", "The model as it lies on a microcontroller (a plan, or the .tflite).", _NO_MCU),

@@ -48,12 +48,12 @@ def headline_lines(view: NightView) -> list[str]:
     """What stands first in the workbook of a night: what got worse, how small a change would have been seen, the boards."""
     if view.judgement is None:
         return []
-    found = detectable(view.judgement)
-    lines = [headline(view.judgement)]
+    found = sorted(cell.latency for cell in detectable(view.judgement) if cell.latency is not None)
+    lines = [headline(view.judgement), *(f"Note: {note}." for note in view.judgement.notes)]
     if found:
-        middle = sorted(value for _, value in found)[len(found) // 2]
+        middle = found[len(found) // 2]
         lines.append(
-            f"A change of a latency of {middle:.1%} would have been seen in the median cell, {found[0][1]:.1%} in the bluntest."
+            f"A change of a latency of {middle:.1%} would have been seen in the median cell, {found[-1]:.1%} in the bluntest."
         )
     return [*lines, *(f"Board {line}" for line in boards(view.judgement))]
 

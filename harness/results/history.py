@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: stands for every quantity of a cell
 EVERY = "*"
+#: the quantity of a level that is a whole board's: from that night on it is compared with itself as it was then
+BOARD = "board"
 #: values in one statement, of what SQLite takes
 _CHUNK = 300
 
@@ -108,6 +110,27 @@ class History:
         with self.store._reading() as connection:
             return [Night(run=r.run, number=r.number, started_utc=r.started_utc) for r in connection.execute(statement)]
 
+    def nights_after(self, series: str, run: str) -> int:
+        """How many runs of a series began after this one and have cells."""
+        from sqlalchemy import exists, func, select
+
+        from harness.results.schema import cell
+        from harness.results.schema import run as runs
+
+        number = select(runs.c.number).where(runs.c.run == run).scalar_subquery()
+        later = (runs.c.series == series, runs.c.number > number, exists().where(cell.c.run == runs.c.run))
+        with self.store._reading() as connection:
+            return int(connection.scalar(select(func.count()).select_from(runs).where(*later)) or 0)
+
+    def is_judged(self, run: str) -> bool:
+        """Whether anything is stored of what was said of a night."""
+        from sqlalchemy import select
+
+        from harness.results.history_schema import verdict
+
+        with self.store._reading() as connection:
+            return connection.execute(select(verdict.c.id).where(verdict.c.run == run).limit(1)).first() is not None
+
     def all_series(self) -> list[str]:
         """The names of all series, the one with the newest run last."""
         from sqlalchemy import func, select
@@ -150,6 +173,15 @@ class History:
         name = self.store.run(run).run
         row = {"run": name, **_key_values(key), "quantity": quantity, "why": why, "accepted_utc": utc_now()}
         self.store._write(lambda connection: connection.execute(insert(level), row))
+
+    def accept_board(self, device: str, run: str, why: str) -> None:
+        """Makes a board as its control cells found it in a run the one that later nights are compared with.
+
+        Raises:
+            UserInputError: an unknown run.
+        """
+        key = CellKey(workload=EVERY, recipe=EVERY, device=device, backend=EVERY, dataset=EVERY, seed=0)
+        self.accept(key, BOARD, run, why)
 
     def levels(self) -> list[Level]:
         """Every accepted level, in the order of acceptance."""

@@ -17,6 +17,7 @@ from harness.results.sections import (
     Conditions,
     Counts,
     Direction,
+    Energy,
     FallbackOp,
     Kernels,
     Latency,
@@ -86,7 +87,7 @@ class CellKey:
 
 
 @dataclass(kw_only=True)
-class CellRecord(Objects, Reference, Placement, Memory, Counts, Conditions, Vendor, Latency, Score, Model):
+class CellRecord(Objects, Reference, Placement, Memory, Energy, Counts, Conditions, Vendor, Latency, Score, Model):
     """One finished cell. Field names are those of the published JSON (docs/reference/json-schema.md)."""
 
     key: CellKey

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.core.errors import UserInputError
+from harness.core.files import sha256_json
 from harness.results.place import place_of
 from harness.results.record import RunInfo
 from harness.results.store import OPEN_STATES, Store
 
 #: long enough for someone who only looks to be gone again
 _WAIT_S = 0.5
+#: how long a night waits for another one of its series, as for a board that somebody holds; and how often it looks
+NIGHT_WAIT_S, _LOOK_S = 3600.0, 0.2
 
 
 def _lock_path(results: Path, run: str) -> Path:
@@ -49,6 +53,47 @@ def only_one(results: Path, run: str) -> Iterator[None]:
             if not held.enter_context(run_lock(url, run)):
                 raise UserInputError(f"run {run} is being run by another host", hint="wait for its end")
         yield
+
+
+@contextmanager
+def one_night(
+    results: Path, series: str, *, wait_s: float = NIGHT_WAIT_S, note: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
+    """Lets the nights of a series follow each other: each is judged by a history that has an end, and times of two at once
+    would disturb each other. On one machine; nights of other machines may be in between, and stand apart by their runs' numbers.
+
+    Args:
+        wait_s: for another night of the series.
+        note: told once that there is something to wait for.
+
+    Raises:
+        UserInputError: the other night is still going on.
+    """
+    from filelock import FileLock, Timeout
+
+    # The file stays: taking it away would let two who wait hold two different ones.
+    lock = FileLock(results / f".series-{sha256_json(series)[:12]}.lock")
+    ends_s = time.monotonic() + wait_s
+    told = False
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            break
+        except Timeout:
+            if time.monotonic() >= ends_s:
+                raise UserInputError(
+                    f"another night of the series '{series}' is running, still after {wait_s:g} s",
+                    where=str(results),
+                    hint="wait for its end, or give this night a series of its own with --series",
+                ) from None
+        if not told:
+            note(f"another night of the series '{series}' is running; waiting for its end")
+            told = True
+        time.sleep(_LOOK_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_running(results: Path, run: str) -> bool:

@@ -176,6 +176,18 @@ class Counts(Section):
 
 
 @dataclass(kw_only=True)
+class Energy(Section):
+    """Energy of one inference, as an instrument beside the board measured it."""
+
+    #: the median over the windows that were measured, and its 95 % interval, in nanojoules
+    energy_nj: float | None = None
+    energy_low_nj: float | None = None
+    energy_high_nj: float | None = None
+    #: what measured: model and serial number. Figures of two instruments are never compared
+    energy_instrument: str | None = None
+
+
+@dataclass(kw_only=True)
 class Memory(Section):
     """What a cell takes of its board."""
 
@@ -264,6 +276,7 @@ SECTIONS: dict[str, type[Section]] = {
     "vendor": Vendor,
     "conditions": Conditions,
     "counts": Counts,
+    "energy": Energy,
     "memory": Memory,
     "placement": Placement,
     "reference": Reference,

@@ -68,6 +68,19 @@ class Store:
         place = place_of(results_dir)
         if place.shared:
             return cls._open_shared(place, create=create)
+        return cls._open_here(place, create=create)
+
+    @classmethod
+    def open_scratch(cls, results_dir: Path) -> Store:
+        """Opens SQLite in a folder that is thrown away, also where this process's records are in a shared store.
+
+        Raises:
+            HarnessError: as `open`.
+        """
+        return cls._open_here(Place(results=Path(results_dir).absolute()), create=True)
+
+    @classmethod
+    def _open_here(cls, place: Place, *, create: bool) -> Store:
         from harness.results.engine import open_file
 
         results_dir, path = place.results, store_path(place.results)

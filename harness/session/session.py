@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from harness import __version__
 from harness.boards.profile.model import Profile
@@ -56,6 +57,8 @@ def run_session(
     resume: str | None = None,
     plan: Plan | None = None,
     series: str | None = None,
+    noted: Mapping[str, Any] | None = None,
+    begun: Callable[[str], None] = lambda run: None,
     planned: Callable[[int], None] = lambda count: None,
     resumed: Callable[[str, int, int], None] = lambda run, left, total: None,
 ) -> RunResult:
@@ -69,6 +72,8 @@ def run_session(
         resume: id of an interrupted run whose pending cells are to run, or `latest`.
         plan: cells made elsewhere (`harness measure`); then `options` names only devices and limits.
         series: the history that a nightly run belongs to; None for runs by day.
+        noted: JSON values that are kept with a new run's environment.
+        begun: told the run's id as soon as it is in the store.
         planned: told the number of cells to run, once it is known.
         resumed: told which run goes on, how many of its cells are left (0: nothing is prepared or run), and how many it has.
 
@@ -104,12 +109,14 @@ def run_session(
                     "host": platform.platform(),
                     "python": platform.python_version(),
                     "options": asdict(options),
+                    **(noted or {}),
                 },
             )
             store.begin_run(info)
         else:
             resumed(info.run, len(keys), len(plan.keys))
             store.resume_run(info.run)
+        begun(info.run)
         execution = Execution(
             run=info.run,
             store=store,

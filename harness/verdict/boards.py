@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.results.history import ControlRow
+from harness.results.history import ControlRow, Level
 from harness.verdict.screen import LEAST_CONTROLS, REFERENCE_NIGHTS, Shift, board_shift
 from harness.verdict.verdict import BoardVerdict
 
@@ -25,7 +25,8 @@ class Controls:
         values: ln of the median of a night's sessions, [controls, nights]; NaN where one did not run.
         numbers: of the nights' runs.
         tonight: [controls].
-        epochs: names of the epochs of tonight's sessions and of the newest earlier night's.
+        new_epoch: no earlier night's sessions are of tonight's epoch.
+        accepted: the night whose board was accepted as it was; None: its first nights count.
     """
 
     device: str
@@ -33,10 +34,13 @@ class Controls:
     numbers: tuple[int, ...]
     tonight: np.ndarray
     new_epoch: bool = False
+    accepted: Level | None = None
     _shifts: dict[int, Shift] = field(default_factory=dict)
 
     @staticmethod
-    def of(device: str, past: Sequence[ControlRow], tonight: Sequence[ControlRow]) -> Controls:
+    def of(
+        device: str, past: Sequence[ControlRow], tonight: Sequence[ControlRow], accepted: Level | None = None
+    ) -> Controls:
         """From the stored sessions.
 
         Only nights of tonight's epoch count: a control of another runtime or kernel is another control.
@@ -55,7 +59,12 @@ class Controls:
                 values[i, j] = _value(sessions.get((name, number), []))
             now[i] = _value([r.median_ns for r in tonight if r.name == name])
         return Controls(
-            device=device, values=values, numbers=numbers, tonight=now, new_epoch=bool(past) and not numbers
+            device=device,
+            values=values,
+            numbers=numbers,
+            tonight=now,
+            new_epoch=bool(past) and not numbers,
+            accepted=accepted,
         )
 
     def since(self, number: int) -> Shift:
@@ -66,8 +75,10 @@ class Controls:
         return self._shifts[number]
 
     def verdict(self) -> BoardVerdict:
-        """What became of the board since its first nights."""
-        shift = self.since(0)
+        """What became of the board since its first nights, or since it was accepted as it was."""
+        accepted = self.accepted
+        shift = self.since(accepted.number if accepted is not None else 0)
+        first = "the board's first nights" if accepted is None else f"run {accepted.run} (accepted: {accepted.why})"
         if self.new_epoch:
             return _plain(
                 self.device, shift, "its control cells begin anew: runtime, kernel, clock or board is another one"
@@ -83,7 +94,7 @@ class Controls:
             last = board_shift(self.values[:, -1:], self.tonight).value
             crept = abs(last) < _STEP_SHARE * abs(shift.value) and len(self.numbers) > 1
             how = f"it drifted ({math.expm1(last):+.1%} since last night)" if crept else "a step"
-            words += f" than in the board's first nights: the board or its surroundings changed, not the models; {how}"
+            words += f" than in {first}: the board or its surroundings changed, not the models; {how}"
         return BoardVerdict(
             device=self.device,
             changed=shift.changed,

@@ -1,4 +1,4 @@
-"""The command that reproduces an alarm."""
+"""The commands that stand with an alarm: what reproduces it, and what finds out what did it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.results.cellname import cell_name
 from harness.results.record import CellKey
+from harness.verdict.quantities import BY_NAME
+from harness.verdict.verdict import Verdict
 
 #: stored option -> how the command line calls it
 _ONCE = {"data_dir": "--data-dir", "data": "--data", "devices_dir": "--devices-dir"}
@@ -38,6 +41,16 @@ def reproduction(key: CellKey, options: Mapping[str, Any]) -> str:
     if options.get("samples") is not None:
         words += ["--samples", str(options["samples"] or "all")]
     return shlex.join(words)
+
+
+def bisection(verdict: Verdict) -> str | None:
+    """`harness bisect` for an open regression of a series, where there is something to bring back; None where not."""
+    if not verdict.open or verdict.cause not in ("artifact", "environment"):
+        return None
+    quantity = BY_NAME.get(verdict.quantity)
+    if quantity is None or quantity.name == "energy":
+        return None
+    return shlex.join(["harness", "bisect", cell_name(verdict.key), "--quantity", quantity.name])
 
 
 def _workload(name: str, options: Mapping[str, Any]) -> str:

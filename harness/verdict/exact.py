@@ -70,6 +70,8 @@ def _verdict(quantity: Quantity, before: CellRecord, after: CellRecord, previous
     old, new = quantity.value(before), quantity.value(after)
     if old is None and new is None:
         return None
+    if quantity.name == "partitions" and old != new and 0 in (old, new):
+        return None  # a delegate that takes nothing any more, or something again: the placement tells it
     if new is None:
         found = _Finding(status="vanished", words=f"{quantity.title} is not told any more", gates=False)
     elif old is None:

@@ -17,12 +17,8 @@ from harness.verdict.quantities import CLOCKED, time_text
 from harness.verdict.screen import OWN_SCALE_FROM, REFERENCE_NIGHTS, Screened, screen, session_spread
 from harness.verdict.verdict import Cause, Status, Verdict
 
-#: nights in a row beyond 3 w that make "persisting, unconfirmed", and that width
-PERSISTING_NIGHTS, PERSISTING_SIGMAS = 4, 3.0
 #: fresh sessions of today's artifact where there is no other one to compare with
 FRESH_SESSIONS = 5
-#: a session this far above the fastest of its side ran in a slow mode
-_SLOW_MODE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +70,17 @@ class Evidence:
         new: ln of the medians of fresh sessions of today's artifact, in their order.
         old: of the accepted one's, in random order among them; empty where there was none to run.
         look: the last look at both; None without old sessions.
+        runtime: the last look at today's artifact on the level's runtime and on today's, where the runtime is another one and can
+            be brought back; `runtime_old` and `runtime_new` are its sides.
         problem: why nothing, or not enough, was confirmed.
     """
 
     new: tuple[float, ...] = ()
     old: tuple[float, ...] = ()
     look: Look | None = None
+    runtime: Look | None = None
+    runtime_old: tuple[float, ...] = ()
+    runtime_new: tuple[float, ...] = ()
     problem: str | None = None
 
 
@@ -102,10 +103,9 @@ class Timed:
 
 def session_medians_ns(record: CellRecord) -> list[int]:
     """A cell's sessions of a night: the median of each start that was timed, else of all samples."""
-    starts = record.latency_start_medians_ns
-    if starts:
-        return [int(ns) for ns in starts if ns and ns > 0]
-    return [int(record.latency_median_ns)] if record.latency_median_ns else []
+    median = record.latency_median_ns
+    starts = record.latency_start_medians_ns or ([] if median is None else [median])
+    return [int(ns) for ns in starts if ns and math.isfinite(ns) and ns > 0]
 
 
 def is_clocked(record: CellRecord) -> bool:
@@ -123,9 +123,11 @@ def screen_times(records: Sequence[CellRecord], past: Past, controls: Mapping[st
     found = Timed()
     boards: dict[str, list[TimedCell]] = {}
     for record in records:
-        if not is_clocked(record):
-            continue
         reference = past.references.get((record.key, "latency"))
+        if not is_clocked(record):
+            if _lost(record, reference) and (record.key, "latency") not in past.opened:
+                found.verdicts.append(_vanished(record, reference))
+            continue
         times = past.times.get(record.key, Times())
         if reference is None or not times.nights or reference.time_basis != record.time_basis:
             found.verdicts.append(_first(record, reference))
@@ -206,12 +208,18 @@ def _still_open(suspect: Suspect, confirmed_sha256: str, stored: Mapping[str, ob
     """An open regression: fixed where the time is back; other bytes than those confirmed are asked again; else still there."""
     record = suspect.record
     if suspect.change <= max(MARGIN, suspect.width):
-        words = f"{_figures(suspect)}: back at its level; it was worse since run {suspect.since}"
-        found.verdicts.append(_verdict(suspect, "better", words, extra={"fixed": True}))
+        words = f"{figures(suspect)}: back at its level; it was worse since run {suspect.since}"
+        found.verdicts.append(verdict_of(suspect, "better", words, extra={"fixed": True}))
+    elif suspect.same_bytes and not changes(suspect.reference.fingerprint, record.fingerprint):
+        words = (
+            f"{figures(suspect)}: the level's own bytes in its own environment again; it was worse since run {suspect.since}, "
+            "and what is left is the board's"
+        )
+        found.verdicts.append(verdict_of(suspect, "better", words, extra={"fixed": True}))
     elif record.artifact_sha256 == confirmed_sha256 or suspect.same_bytes:
-        words = f"{_figures(suspect)}: still worse, since run {suspect.since}"
+        words = f"{figures(suspect)}: still worse, since run {suspect.since}"
         cause: Cause = stored.get("cause") or "artifact"  # type: ignore[assignment]
-        found.verdicts.append(_verdict(suspect, "worse", words, cause=cause, since=suspect.since))
+        found.verdicts.append(verdict_of(suspect, "worse", words, cause=cause, since=suspect.since))
     else:
         found.suspects.append(suspect)
 
@@ -230,6 +238,24 @@ def _first(record: CellRecord, reference: CellRecord | None) -> Verdict:
     )
 
 
+def _lost(record: CellRecord, reference: CellRecord | None) -> bool:
+    """Whether a cell that had a time ran on the same clock tonight, and told none."""
+    if reference is None or record.outcome == "unsupported" or not is_clocked(reference):
+        return False
+    return record.time_basis == reference.time_basis
+
+
+def _vanished(record: CellRecord, reference: CellRecord | None) -> Verdict:
+    return Verdict(
+        key=record.key,
+        quantity="latency",
+        status="vanished",
+        gates=False,
+        reason="no time tonight: the samples were missing, or were no numbers; nothing is compared, and the level stays",
+        reference=reference.run if reference is not None else None,
+    )
+
+
 def _stored(record: CellRecord) -> dict[str, object]:
     """What later nights need of this one."""
     return {
@@ -239,14 +265,14 @@ def _stored(record: CellRecord) -> dict[str, object]:
     }
 
 
-def _figures(suspect: Suspect) -> str:
+def figures(suspect: Suspect) -> str:
     """`12.1 us -> 13.4 us (+10.7 %, board's shift of +0.3 % taken off)`."""
     now = math.exp(_night_value(suspect.record))
     text = f"{time_text(math.exp(suspect.level))} -> {time_text(now)} ({math.expm1(suspect.change):+.1%}"
     return text + (f", the board's {math.expm1(suspect.shift):+.1%} taken off)" if suspect.shift else ")")
 
 
-def _verdict(
+def verdict_of(
     suspect: Suspect,
     status: Status,
     reason: str,
@@ -256,6 +282,11 @@ def _verdict(
     since: str | None = None,
     extra: Mapping[str, object] | None = None,
 ) -> Verdict:
+    """A verdict on a cell's time with what the screen found, which later nights are screened by.
+
+    Args:
+        extra: further numbers.
+    """
     numbers: dict[str, object] = {
         **_stored(suspect.record),
         "before_ns": math.exp(suspect.level),
@@ -287,117 +318,5 @@ def _same(suspect: Suspect, *, restart: bool = False) -> Verdict:
     if (quality := suspect.record.quality) in ("noisy", "throttled"):
         seen += f", with the half that is added because the board was {quality} tonight"
     epoch = since_text(suspect.epoch_changes)
-    words = f"{_figures(suspect)}: within its noise{f', also{epoch}' if epoch else ''}; {seen}"
-    return _verdict(suspect, "same", words, extra={"restart": True} if restart else None)
-
-
-# -- conclusions --------------------------------------------------------------------------------------------------------
-
-
-def conclude(suspect: Suspect, evidence: Evidence) -> Verdict:
-    """The verdict of a suspect by what confirmation gave."""
-    if evidence.look is not None and evidence.old and not suspect.same_bytes:
-        return _of_both(suspect, evidence, evidence.look)
-    if suspect.same_bytes and len(evidence.new) >= FRESH_SESSIONS:
-        return _of_fresh(suspect, evidence)
-    return _unconfirmed(suspect, evidence)
-
-
-def _of_both(suspect: Suspect, evidence: Evidence, look: Look) -> Verdict:
-    """By old and new artifact side by side."""
-    extra = {**_evidence(evidence), "p": look.p, "alpha": look.alpha, "confirmed_change": math.expm1(look.change)}
-    beside = (
-        f"{look.sessions} fresh sessions of it beside {look.sessions} of the accepted artifact's (run {suspect.reference.run}) "
-        f"in random order: {math.expm1(look.change):+.1%}, p = {look.p:.2g}{_modes(evidence)}"
-    )
-    if look.state == "confirmed":
-        status: Status = "worse" if suspect.slower else "better"
-        words = f"{_figures(suspect)}: this artifact is {'slower' if suspect.slower else 'faster'}; {beside}"
-        moves = {"moves_level": True} if not suspect.slower else {}
-        since = (suspect.since or suspect.record.run) if suspect.slower else None
-        return _verdict(suspect, status, words, cause="artifact", since=since, extra={**extra, **moves})
-    # Not the artifact: the accepted one is asked whether it is slower tonight, too.
-    apart = float(np.median(evidence.old)) - suspect.level - suspect.shift
-    if _beyond(suspect, apart):
-        return _elsewhere(suspect, apart, f"{beside}: the accepted artifact changed as much", extra)
-    if suspect.since is not None:
-        words = f"{_figures(suspect)}: {beside}: it is no longer slower; it was worse since run {suspect.since}"
-        return _verdict(suspect, "better", words, extra={**extra, "fixed": True, "restart": True})
-    words = (
-        f"{_figures(suspect)}, and not confirmed: {beside}; a change of {suspect.detectable:.1%} would have been seen"
-    )
-    return _verdict(suspect, "same", words, extra={**extra, "restart": True})
-
-
-def _of_fresh(suspect: Suspect, evidence: Evidence) -> Verdict:
-    """By fresh sessions of the same bytes against history and controls."""
-    apart = float(np.median(evidence.new)) - suspect.level - suspect.shift
-    extra = {**_evidence(evidence), "confirmed_change": math.expm1(apart)}
-    words = f"{len(evidence.new)} fresh sessions of the same bytes: {math.expm1(apart):+.1%} against their history"
-    words += _modes(evidence)
-    if _beyond(suspect, apart):
-        return _elsewhere(suspect, apart, words, extra)
-    words = (
-        f"{_figures(suspect)}, and not confirmed: {words}; a change of {suspect.detectable:.1%} would have been seen"
-    )
-    return _verdict(suspect, "same", words, extra=extra)
-
-
-def _beyond(suspect: Suspect, apart: float) -> bool:
-    return (apart if suspect.slower else -apart) > suspect.threshold
-
-
-def _elsewhere(suspect: Suspect, apart: float, beside: str, extra: Mapping[str, object]) -> Verdict:
-    """The change is not the artifact's: the environment's, where something of it changed, else the board's."""
-    status: Status = "worse" if suspect.slower else "better"
-    if suspect.epoch_changes:
-        words = f"{_figures(suspect)}{since_text(suspect.epoch_changes)}; {beside}"
-        moves = {} if suspect.slower else {"moves_level": True}
-        since = suspect.record.run if suspect.slower else None
-        return _verdict(suspect, status, words, cause="environment", since=since, extra={**extra, **moves})
-    words = f"{_figures(suspect)}: the board or its surroundings, not the model; {beside}"
-    # Told once: from here on this is what the board is like.
-    return _verdict(suspect, status, words, gates=False, cause="board", extra={**extra, "restart": True})
-
-
-def _unconfirmed(suspect: Suspect, evidence: Evidence) -> Verdict:
-    beyond = abs(suspect.change) > max(PERSISTING_SIGMAS * suspect.width, math.log(1.02))
-    nights = suspect.unconfirmed + 1 if beyond else 0
-    why = evidence.problem or "nothing was confirmed on the board"
-    words = f"{_figures(suspect)}{since_text(suspect.epoch_changes)}, beyond {math.expm1(suspect.threshold):.1%}; {why}"
-    if nights >= PERSISTING_NIGHTS:
-        words = f"{_figures(suspect)}: persisting for {nights} nights, unconfirmed; {why}"
-    extra = {**_evidence(evidence), "unconfirmed": beyond, "unconfirmed_nights": nights}
-    if suspect.since is not None:
-        return _verdict(suspect, "worse", words, cause="artifact", since=suspect.since, extra=extra)
-    return _verdict(suspect, "suspect", words, gates=False, cause=_cause(suspect), extra=extra)
-
-
-def _cause(suspect: Suspect) -> Cause:
-    return "artifact" if not suspect.same_bytes else "environment" if suspect.epoch_changes else "board"
-
-
-def _evidence(evidence: Evidence) -> dict[str, object]:
-    return {
-        "confirmed_new_ns": [round(math.exp(y)) for y in evidence.new],
-        "confirmed_old_ns": [round(math.exp(y)) for y in evidence.old],
-    }
-
-
-def _modes(evidence: Evidence) -> str:
-    """`; slow mode in 1 of 16 -> 5 of 16 sessions`, where there is one."""
-    present = [side for side in (evidence.old, evidence.new) if side]
-    counts = [_slow(side) for side in present]
-    if not any(counts):
-        return ""
-    sides = [f"{count} of {len(side)}" for count, side in zip(counts, present, strict=True)]
-    return f"; slow mode in {' -> '.join(sides)} sessions"
-
-
-def _slow(side: Sequence[float]) -> int:
-    """Sessions in a slow mode: above a gap in the ordered sessions that is wider than all else and wide enough."""
-    ordered = sorted(side)
-    gaps = [b - a for a, b in zip(ordered, ordered[1:], strict=False)]
-    if not gaps or max(gaps) < _SLOW_MODE:
-        return 0
-    return len(ordered) - 1 - gaps.index(max(gaps))
+    words = f"{figures(suspect)}: within its noise{f', also{epoch}' if epoch else ''}; {seen}"
+    return verdict_of(suspect, "same", words, extra={"restart": True} if restart else None)

@@ -12,7 +12,9 @@ from harness.results.record import CellKey, CellRecord
 from harness.verdict.answers import AnswerBook
 from harness.verdict.boards import Controls
 from harness.verdict.command import reproduction
+from harness.verdict.energy import judge_energy
 from harness.verdict.exact import compare_exact
+from harness.verdict.gone import carried, scores_gone, since_of, vanished
 from harness.verdict.latency import Suspect, screen_times
 from harness.verdict.past import CELL, Past
 from harness.verdict.quantities import BY_NAME
@@ -34,6 +36,7 @@ class Judgement:
         failed: cells whose board or link failed; they are no regressions.
         not_run: planned cells without a record.
         two_runs: two runs were compared, and no night with its history.
+        notes: what a reader should know of the series, a sentence each.
     """
 
     run: str
@@ -45,6 +48,7 @@ class Judgement:
     failed: list[CellRecord] = field(default_factory=list)
     not_run: list[CellKey] = field(default_factory=list)
     two_runs: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def first(self) -> bool:
@@ -106,10 +110,11 @@ def judge_night(
         nights=len(past.nights),
         failed=[record for record in records if record.outcome == "failed"],
         not_run=[key for key in planned if key not in done],
+        notes=list(past.notes),
     )
     usable = [record for record in records if record.outcome != "failed"]
     boards = {
-        device: Controls.of(device, past.controls.get(device, ()), rows)
+        device: Controls.of(device, past.controls.get(device, ()), rows, past.boards.get(device))
         for device, rows in (controls or {}).items()
         if rows
     }
@@ -119,22 +124,34 @@ def judge_night(
         found += _cell(record, past)
     book = AnswerBook(objects)
     found += judge_scores(_pairs(usable, past), book)
+    found += scores_gone(usable, past)
+    found += _energies(usable, past)
     timed = screen_times(usable, past, boards)
     found += timed.verdicts
     judgement.suspects = timed.suspects
     asked = {(suspect.key, "latency") for suspect in timed.suspects}
     judgement.verdicts = [_with_history(v, past, run) for v in found]
-    judgement.verdicts += _vanished(done, planned, past, run)
+    judgement.verdicts += vanished(done, planned, past, run)
     judgement.verdicts += carried(past, {(v.key, v.quantity) for v in judgement.verdicts} | asked)
     judgement.verdicts = [_with_command(v, options or {}) for v in judgement.verdicts]
     return judgement
 
 
 def settle(judgement: Judgement, verdicts: Sequence[Verdict], options: Mapping[str, Any] | None = None) -> None:
-    """Adds what became of the suspects."""
+    """Adds what became of the suspects, and decides which improvements are levels from now on."""
     settled = {v.key for v in verdicts}
     judgement.suspects = [s for s in judgement.suspects if s.key not in settled]
     judgement.verdicts += [_with_command(v, options or {}) for v in verdicts]
+    worse = {v.key: v.quantity for v in judgement.verdicts if v.open}
+    judgement.verdicts = [_held(v, worse.get(v.key)) for v in judgement.verdicts]
+
+
+def _held(verdict: Verdict, worse: str | None) -> Verdict:
+    """An improvement of a cell that is worse in something else is no level: whoever mends the one takes the other back."""
+    if worse is None or not verdict.numbers.get("moves_level"):
+        return verdict
+    words = f"{verdict.reason}; no new level while {worse} is worse"
+    return replace(verdict, reason=words, numbers={**verdict.numbers, "moves_level": False})
 
 
 def _cell(record: CellRecord, past: Past) -> list[Verdict]:
@@ -156,7 +173,7 @@ def _new_levels(key: CellKey, past: Past) -> list[Verdict]:
     levels = [past.accepted[key, name] for name in (EVERY, *BY_NAME) if (key, name) in past.accepted]
     if not levels:
         return []
-    newest = max(levels, key=lambda level: level.accepted_utc)
+    newest = max(levels, key=lambda level: level.number)
     words = [f"{'' if v.quantity == EVERY else v.quantity + ' '}accepted as of run {v.run}: {v.why}" for v in levels]
     return [
         Verdict(
@@ -192,6 +209,17 @@ def _pairs(records: Iterable[CellRecord], past: Past) -> list[Pair]:
     return pairs
 
 
+def _energies(records: Iterable[CellRecord], past: Past) -> list[Verdict]:
+    found = []
+    for record in records:
+        reference = past.references.get((record.key, "energy"))
+        is_open = (record.key, "energy") in past.opened
+        verdict = None if reference is None else judge_energy(reference, record, previous=past.previous.get(record.key))
+        if verdict is not None and not (is_open and verdict.status in ("first", "vanished", "suspect")):
+            found.append(verdict)  # else it stays open
+    return found
+
+
 def _with_history(verdict: Verdict, past: Past, run: str) -> Verdict:
     """Since when it is so, that an open regression is fixed, and that an improvement is the level from now on."""
     opened = past.opened.get((verdict.key, verdict.quantity))
@@ -203,16 +231,16 @@ def _with_history(verdict: Verdict, past: Past, run: str) -> Verdict:
         and verdict.status == "same"
         and not _score_is_back(verdict, opened)
     ):
-        since = _since(opened)
+        since = since_of(opened)
         words = f"{verdict.reason}; open since run {since}, and nothing shows that it is fixed"
         return replace(verdict, status="worse", gates=True, since=since, reason=words, cause=opened.data.get("cause"))
     if verdict.status == "worse" and verdict.gates:
-        since = _since(opened) if opened is not None else run
+        since = since_of(opened) if opened is not None else run
         words = verdict.reason if opened is None else f"{_told(opened, verdict)}; since run {since}"
         cause = verdict.cause if opened is None else opened.data.get("cause") or verdict.cause
         return replace(verdict, since=since, reason=words, cause=cause)
     if opened is not None and verdict.status in ("same", "better", "new level"):
-        words = f"{verdict.reason}; fixed: it was worse since run {_since(opened)}"
+        words = f"{verdict.reason}; fixed: it was worse since run {since_of(opened)}"
         moves = verdict.status == "better"
         return replace(
             verdict, status="better", reason=words, numbers={**verdict.numbers, "fixed": True, "moves_level": moves}
@@ -233,64 +261,6 @@ def _score_is_back(verdict: Verdict, opened: VerdictRow) -> bool:
     """Whether less than half of what was lost is missing; without a paired figure it is not known."""
     before, now = opened.data.get("numbers", {}).get("loss"), verdict.numbers.get("loss")
     return now is not None and (before is None or now < before / 2)
-
-
-def _since(opened: VerdictRow) -> str:
-    return str(opened.data.get("since") or opened.run)
-
-
-def _vanished(done: set[CellKey], planned: Sequence[CellKey], past: Past, run: str) -> list[Verdict]:
-    """Cells that the last night planned and this one does not; and those that are back."""
-    tonight = set(planned)
-    same_but_data = {replace(key, dataset="") for key in (*done, *tonight)}
-    found = [
-        Verdict(
-            key=key,
-            quantity=CELL,
-            status="vanished",
-            reason="the last night of this series planned it, this one does not",
-            since=run,
-            reference=past.nights[-1].run,
-        )
-        for key in sorted(past.planned - tonight - done, key=lambda key: key.text_with_seed)
-        if replace(key, dataset="") not in same_but_data and (key, CELL) not in past.opened
-    ]
-    back = [
-        Verdict(
-            key=key,
-            quantity=CELL,
-            status="better",
-            gates=False,
-            reason=f"it is back; it was gone since run {_since(row)}",
-            numbers={"fixed": True},
-        )
-        for (key, quantity), row in past.opened.items()
-        if quantity == CELL and key in done
-    ]
-    return [*found, *back]
-
-
-def carried(past: Past, judged: set[tuple[CellKey, str]]) -> list[Verdict]:
-    """Open regressions that nothing tonight speaks of: they stay open."""
-    found = []
-    for (key, quantity), row in past.opened.items():
-        if (key, quantity) in judged:
-            continue
-        told = Verdict.from_json({**row.data, "key": _plain_key(key)})
-        reason = str(row.data.get("reason")).partition("; not measured")[0]
-        found.append(
-            replace(
-                told,
-                since=_since(row),
-                reason=f"{reason}; not measured tonight, open since run {_since(row)}",
-                numbers={**told.numbers, "carried": True},
-            )
-        )
-    return found
-
-
-def _plain_key(key: CellKey) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in key.__dataclass_fields__}
 
 
 def _with_command(verdict: Verdict, options: Mapping[str, Any]) -> Verdict:

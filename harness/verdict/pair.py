@@ -13,6 +13,7 @@ from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord
 from harness.verdict.answers import AnswerBook
 from harness.verdict.command import reproduction
+from harness.verdict.energy import judge_energy
 from harness.verdict.epoch import changes, since_text
 from harness.verdict.exact import cause_of, compare_exact
 from harness.verdict.latency import is_clocked, session_medians_ns
@@ -65,6 +66,7 @@ def compare_runs(
         pairs.append(Pair(before=reference, after=record))
     found += judge_scores(pairs, AnswerBook(objects))
     found += [v for pair in pairs if (v := _time(pair.before, pair.after)) is not None]
+    found += [v for pair in pairs if (v := judge_energy(pair.before, pair.after)) is not None]
     found += [_gone(key, old[key]) for key in old if key not in new and not _other_data(key, new)]
     judgement.verdicts = [
         replace(v, since=v.since or run, command=reproduction(v.key, options or {})) if v.open else v for v in found

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.results.history import EVERY, ControlRow, History, Level, Night, VerdictRow
+from harness.results.history import BOARD, EVERY, ControlRow, History, Level, Night, VerdictRow
 from harness.results.record import CellKey, CellRecord
 from harness.results.times import TimeRow
 from harness.verdict.quantities import QUANTITIES
@@ -74,6 +74,8 @@ class Past:
         planned: the cells that the last night planned.
         times: per cell.
         controls: per device, oldest first.
+        boards: per device, the newest night whose board was accepted as it was.
+        notes: what a reader should know of the series, a sentence each.
     """
 
     nights: tuple[Night, ...] = ()
@@ -84,6 +86,8 @@ class Past:
     planned: frozenset[CellKey] = frozenset()
     times: Mapping[CellKey, Times] = field(default_factory=dict)
     controls: Mapping[str, Sequence[ControlRow]] = field(default_factory=dict)
+    boards: Mapping[str, Level] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +140,27 @@ def load_past(history: History, series: str, run: str | None, cells: Iterable[Ce
             device: history.controls(device, series, upto=last.number)
             for device in sorted({key.device for key in keys})
         },
+        boards={level.key.device: level for level in levels if level.quantity == BOARD},
+        notes=_notes(history, run, last, previous),
     )
+
+
+def _notes(history: History, run: str | None, last: Night, previous: Mapping[CellKey, CellRecord]) -> tuple[str, ...]:
+    """What is odd about the order of the nights. They go by their runs' numbers, which no clock can change."""
+    found = []
+    started = None if run is None else history.store.run(run).started_utc
+    if started is not None and started < last.started_utc:
+        found.append(
+            f"the clock of this machine was set back: run {last.run} says that it began later ({last.started_utc}) than this "
+            f"one ({started}); nights are compared in the order in which they were stored"
+        )
+    ran = any(record.run == last.run for record in previous.values())
+    if ran and not history.is_judged(last.run):
+        found.append(
+            f"the night before, run {last.run}, has no verdict: it was interrupted, or is still running; its times are no part "
+            f"of the history until `harness run --resume {last.run}` has finished it"
+        )
+    return tuple(found)
 
 
 def _events(marks: Sequence[VerdictRow], levels: Sequence[Level]) -> dict[tuple[CellKey, str], _Event]:

@@ -5,7 +5,8 @@ compared by is its test:
 
     exact    two figures that repeat to the digit are the same or not (`harness.verdict.exact`)
     paired   two scores on the same samples (`harness.verdict.scores`)
-    noisy    times: screened against history, then confirmed on the board (`harness.verdict.screen`, `.confirm`)
+    noisy    times: screened against history, then confirmed on the board (`harness.verdict.screen`, `.confirm`); energy: by the
+             intervals of one instrument (`harness.verdict.energy`)
     watched  told when it moves far; nothing confirms it
 """
 
@@ -110,6 +111,8 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(name="score", title="score", unit="", better="higher", test="paired", gates=True, value=lambda r: r.score),
     Quantity(name="latency", title="latency", unit="ns", better="lower", test="noisy", gates=True,
              value=lambda r: r.latency_median_ns),
+    Quantity(name="energy", title="energy", unit="nJ", better="lower", test="noisy", gates=True,
+             value=lambda r: r.energy_nj),
     Quantity(name="size", title="size", unit="bytes", better="lower", test="exact", gates=True,
              value=lambda r: r.size_bytes),
     Quantity(name="estimate", title="estimated time", unit="ns", better="lower", test="exact", gates=False,

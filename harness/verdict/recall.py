@@ -8,8 +8,9 @@ from dataclasses import asdict
 from harness.results.history import ControlRow, History
 from harness.results.record import CellRecord, RunInfo
 from harness.verdict.boards import Controls
-from harness.verdict.night import Judgement, carried
-from harness.verdict.past import CELL, load_past
+from harness.verdict.gone import carried
+from harness.verdict.night import Judgement
+from harness.verdict.past import CELL, Past, load_past
 from harness.verdict.verdict import Verdict
 
 
@@ -41,13 +42,14 @@ def recall(history: History, info: RunInfo, records: Sequence[CellRecord]) -> Ju
         series=info.series,
         nights=len(past.nights),
         verdicts=verdicts,
-        boards=[controls.verdict() for controls in _boards(history, info, records)],
+        boards=[controls.verdict() for controls in _boards(history, info, records, past)],
         failed=[record for record in records if record.outcome == "failed"],
         not_run=[key for key in info.planned if key not in done],
+        notes=list(past.notes),
     )
 
 
-def _boards(history: History, info: RunInfo, records: Sequence[CellRecord]) -> list[Controls]:
+def _boards(history: History, info: RunInfo, records: Sequence[CellRecord], past: Past) -> list[Controls]:
     """What the control cells of each board say, from the sessions of that night and of those before it."""
     assert info.series is not None
     found = []
@@ -59,5 +61,5 @@ def _boards(history: History, info: RunInfo, records: Sequence[CellRecord]) -> l
         before: list[ControlRow] = [
             row for row in history.controls(device, info.series, upto=number) if row.number < number
         ]
-        found.append(Controls.of(device, before, tonight))
+        found.append(Controls.of(device, before, tonight, past.boards.get(device)))
     return found

@@ -48,8 +48,17 @@ def _compare(pair: Pair, book: AnswerBook) -> Compared | str:
     if same_answers(before, after):
         score = after.score or 0.0
         old = before.score if before.score is not None else score
+        right_or_wrong = 0 if after.accuracy is not None else None
         return Compared(
-            loss=0.0, p=1.0, test="identical outputs", samples=after.samples or 0, cut=False, before=old, after=score
+            loss=0.0,
+            p=1.0,
+            test="identical outputs",
+            samples=after.samples or 0,
+            cut=False,
+            before=old,
+            after=score,
+            only_before_right=right_or_wrong,
+            only_after_right=right_or_wrong,
         )
     answers = [book.of(record) for record in (before, after)]
     if answers[0] is None or answers[1] is None:

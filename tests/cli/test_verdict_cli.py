@@ -161,7 +161,12 @@ def test_a_night_leaves_markdown_junit_and_json(nights, tmp_path):
         and "| arena |" in text
         and "harness run --workload" in text
     )
-    assert "Smallest change of a latency" in text and "the &lt;link&gt; broke" in text and "\x1b" not in text
+    assert (
+        "Smallest change that would have been seen" in text
+        and "<summary>1 cells</summary>" in text
+        and "the &lt;link&gt; broke" in text
+        and "\x1b" not in text
+    )
     root = ET.parse(tmp_path / "out" / JUNIT_NAME).getroot()
     properties = {p.get("name"): p.get("value") for p in root.iter("property")}
     assert properties["verdict.arena"] == "worse" and properties["since.arena"] == "n002"

@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from harness.boards.base import BenchResult
 from harness.boards.profile.model import ConnectProfile
 from harness.boards.resolve import packaged_profile
+from harness.cli.main import cli
 from harness.core.errors import TransientDeviceError
+from harness.core.fingerprint import Fingerprint
 from harness.judge.stored import finisher
 from harness.nightly import night as night_module
 from harness.nightly import sessions as sessions_module
 from harness.nightly.night import Night, NightOptions, series_of_plan
+from harness.prepare.samples import random_inputs
 from harness.results.history import History
 from harness.results.objects import ObjectStore
 from harness.results.record import RunInfo
@@ -24,7 +28,7 @@ from harness.run.matrix import key_of
 from harness.run.options import RunOptions
 from harness.session.session import RunResult
 from harness.variants.build.build import artifact_from_file
-from tests.support.cells import LABELS, OUTPUTS, model
+from tests.support.cells import IO, LABELS, OUTPUTS, model
 from tests.support.fake_board import FakeBoard, FakeWorker
 from tests.support.tiny_model import int8_dense
 
@@ -38,6 +42,11 @@ class TimedWorker(FakeWorker):
     def load(self, model_sha256):
         self.sha256 = model_sha256
         return super().load(model_sha256)
+
+    def evaluate(self, input_sha256s, count, *, start=0, progress=None, beginnings=None):
+        data = self.board.files[self.sha256]
+        self.outputs = next((o for first, o in self.board.answers.items() if data.startswith(first)), self.outputs)
+        return super().evaluate(input_sha256s, count, start=start, progress=progress, beginnings=beginnings)
 
     def bench(self, plan):
         us = self.board.pace_us(self.sha256)
@@ -57,6 +66,13 @@ class TimedBoard(FakeBoard):
         self.factors: dict[bytes, float] = {}
         self.shift = 1.0
         self.files: dict[str, bytes] = {}
+        #: what it says of itself, and what models answer whose files begin so, in place of `outputs`
+        self.facts = {"runtime": "fake 1.0"}
+        self.answers: dict[bytes, np.ndarray] = {}
+
+    def connect(self):
+        super().connect()
+        return Fingerprint(**self.facts)
 
     def ensure_file(self, source, sha256, *, progress=None):
         self.files[sha256] = source.read_bytes()
@@ -93,7 +109,7 @@ def lab(tmp_path, monkeypatch):
         base = model(folder)
         path = folder / "net.tflite"
         path.write_bytes(data)
-        prepared = replace(base, artifact=artifact_from_file(path))
+        prepared = replace(base, artifact=artifact_from_file(path), inputs=random_inputs((IO,), 300, seed=0))
         key = key_of(prepared, "host-litert", "cpu")
         night = Night(options=OPTIONS, results=results, night=NightOptions(**options))
         night._models = {("w", prepared.recipe, 0): prepared}
@@ -105,6 +121,7 @@ def lab(tmp_path, monkeypatch):
                 run=name, started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=[key], series=night.series
             )
             store.begin_run(info)
+            night.begun(name)
             execution = Execution(run=name, store=store, finish=finisher(ObjectStore(results)))
             job = DeviceJob(
                 profile=profile, device="host-litert", cells=(PlannedCell(key=key, model=prepared),), samples=None
@@ -185,6 +202,27 @@ def test_the_accepted_artifact_that_was_pruned_leaves_a_suspect(lab):
 def _array_bytes(path):
     arrays = np.load(path)
     return b"".join(arrays[name].tobytes()[:4096] for name in arrays.files)
+
+
+def test_a_board_that_changed_is_accepted_as_it_is(lab):
+    for _ in range(6):
+        lab()
+    lab.board.shift = 1.15
+    assert lab().judgement.boards[0].changed and lab().judgement.boards[0].changed
+    words = ["accept", "--board", "host-litert", "--why", "a new SD card", "--results", str(lab.results)]
+    assert "as it was in run r08 accepted" in CliRunner().invoke(cli, words, standalone_mode=False).stdout
+    assert not lab().judgement.boards[0].changed
+    lab.board.shift = 1.35
+    board = lab().judgement.boards[0]
+    assert board.changed and "than in run r08 (accepted: a new SD card)" in board.reason
+
+
+def test_a_session_without_a_number_is_no_time(lab):
+    lab.board.pace_us = lambda sha256: -1.0  # samples of integers: what is no number arrives as less than nothing
+    done = lab()
+    assert done.exit_code in (0, 2) and done.judgement.open == []
+    with Store.open(lab.results, create=False) as store:
+        assert History(store).controls("host-litert", series_of_plan(OPTIONS)) == []
 
 
 def test_no_confirmation_leaves_a_suspect(lab):

@@ -14,7 +14,8 @@ from harness.results.history import History
 from harness.results.objects import ObjectStore
 from harness.results.record import CellKey, CellRecord, RunInfo
 from harness.results.store import Store
-from harness.verdict.latency import Evidence, Suspect, conclude
+from harness.verdict.conclude import conclude
+from harness.verdict.latency import Evidence, Suspect
 from harness.verdict.night import Judgement, judge_night, settle
 from harness.verdict.past import load_past
 
@@ -92,20 +93,21 @@ class Nights:
         planned: Sequence[CellKey] | None = None,
         controls: Mapping[str, Sequence[float]] | None = None,
         evidence: Evidence | None = None,
-    ) -> Judgement:
+        started_utc: str = "2026-01-01T00:00:00+00:00",
+        judged: bool = True,
+    ) -> Judgement | None:
         """A night with these records, judged.
 
         Args:
             planned: what it planned, where that is not what it has.
             controls: device -> ns of each control cell.
             evidence: what confirmation gives for every suspect; None: nobody asks the boards.
+            judged: False for a night that ends before its verdict.
         """
         self.count += 1
         run = f"n{self.count:03d}"
         keys = list(planned) if planned is not None else [r.key for r in records]
-        self.store.begin_run(
-            RunInfo(run=run, started_utc="2026-01-01T00:00:00+00:00", command=["test"], planned=keys, series=SERIES)
-        )
+        self.store.begin_run(RunInfo(run=run, started_utc=started_utc, command=["test"], planned=keys, series=SERIES))
         stored = [replace(r, run=run) for r in records]
         for one in stored:
             self.store.add_cell(one)
@@ -113,6 +115,19 @@ class Nights:
         for device, values in (controls or {}).items():
             medians = {f"control-{i}": ns for i, ns in enumerate(values)}
             self.history.put_controls(run, device, "cpu", "before", medians, "e")
+        if not judged:
+            return None
+        return self.judge(run, stored, keys, controls, evidence)
+
+    def judge(
+        self,
+        run: str,
+        stored: Sequence[CellRecord],
+        keys: Sequence[CellKey],
+        controls: Mapping[str, Sequence[float]] | None = None,
+        evidence: Evidence | None = None,
+    ) -> Judgement:
+        """Judges a night whose records are stored; `run` does, where it is not told otherwise."""
         past = load_past(self.history, SERIES, run, [r.key for r in stored])
         judgement = judge_night(
             run,

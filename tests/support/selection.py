@@ -56,7 +56,7 @@ SLOW_FILES = {
     "devices/test_kernels_safety.py": "sanitized builds",
     "devices/test_npu_*.py": "whole cells",
     "envs/test_hostenv.py": "environments are made",
-    "nightly/test_night.py": "whole nights",
+    "nightly/test_[bnr]*.py": "whole nights",
     "reports/page/test_page_browser.py": "a browser",
     "suites/test_baseline.py": "whole runs",
     "measure/test_bench_wrong.py": "planted defects in whole networks",

@@ -28,6 +28,10 @@ def test_boards_are_told_as_boards(outcome):
     assert outcome.creeping_night <= 20
 
 
+def test_a_new_runtime_that_changes_nothing_is_not_blamed(outcome):
+    assert outcome.epoch_blamed == 0 and outcome.epoch_beyond > 0
+
+
 def test_exact_quantities_have_no_false_alarm_and_no_miss(outcome):
     assert outcome.exact.alarms == outcome.exact.missed == 0 and outcome.exact.planted > 2000
 

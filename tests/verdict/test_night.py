@@ -6,6 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.reports.verdicts.junit import junit
+from harness.reports.verdicts.text import markdown, plain_lines
+from harness.results.record import RunInfo
+from harness.verdict.command import bisection
 from harness.verdict.confirm import look
 from harness.verdict.latency import Evidence
 from tests.support.nights import RUNTIME, SERIES, Nights, answered, key, record
@@ -279,3 +283,122 @@ def test_series_are_apart(nights):
     nights.run(record())
     assert [night.run for night in nights.history.nights(SERIES)] == ["n001"]
     assert nights.history.nights("another") == []
+
+
+def test_a_score_that_is_no_number_is_worse(nights):
+    labels = RNG.integers(0, 10, 100)
+    good = answered(record(), nights.objects, labels, labels)
+    nights.run(good)
+    odd = replace(good, score=float("nan"), accuracy=None, artifact_sha256=OTHER)
+    nights.store.begin_run(RunInfo(run="x", started_utc="2026-01-01T00:00:00+00:00", command=["test"]))
+    nights.store.add_cell(replace(odd, run="x"))
+    (stored,) = nights.store.cells(run="x")  # as a store gives it back: null, and a finding
+    assert nights.run(stored).open[0].quantity == "score"
+    found = nights.said("score")
+    assert "-> not a number with another artifact" in found.reason and found.cause == "artifact"
+    nights.run(replace(stored, findings=[]))
+    assert nights.last.open[0].since == "n002", "a night without labels closes nothing"
+    assert nights.run(good).open == []
+    nights.run(replace(stored, findings=[]))
+    assert nights.last.open == [] and nights.said("score").status == "vanished"
+
+
+def test_times_that_are_no_numbers_are_no_times(nights):
+    for _ in range(3):
+        nights.run(noisy())
+    nights.run(replace(record(), latency_start_medians_ns=[math.nan, None, 0], latency_median_ns=None))
+    found = nights.said("latency")
+    assert (found.status, found.open) == ("vanished", False) and "no numbers" in found.reason
+    assert nights.run(noisy()).open == [] and nights.said("latency").status == "same"
+    assert nights.said("latency").numbers["nights"] == 3
+
+
+def metered(nj, instrument="meter 1", **fields):
+    return record(
+        energy_nj=nj, energy_low_nj=0.99 * nj, energy_high_nj=1.01 * nj, energy_instrument=instrument, **fields
+    )
+
+
+def test_energy_is_compared_by_one_instrument_and_blocks_nothing_unconfirmed(nights):
+    nights.run(metered(1000.0))
+    nights.run(metered(1010.0))
+    same = nights.said("energy")
+    assert same.status == "same" and 0.02 < same.detectable < 0.1 and "would have been seen" in same.reason
+    judgement = nights.run(metered(1300.0, artifact_sha256=OTHER))
+    found = nights.said("energy")
+    assert (found.status, judgement.open) == ("suspect", []) and "1 µJ -> 1.3 µJ (+30.0%), by meter 1" in found.reason
+    assert "nobody measured the accepted artifact beside it" in found.reason and found.cause == "artifact"
+    nights.run(metered(700.0))
+    assert nights.said("energy").status == "better"
+    nights.run(record())
+    assert nights.said("energy").status == "vanished" and nights.last.open == []
+
+
+def test_energies_of_two_instruments_are_never_compared(nights):
+    nights.run(metered(1000.0))
+    judgement = nights.run(metered(1500.0, "meter 2"))
+    found = nights.said("energy")
+    assert judgement.open == [] and found.status == "first" and "the level was measured by meter 1" in found.reason
+    nights.run(metered(1500.0, "meter 2"))
+    assert nights.said("energy").status == "same" and nights.said("energy").reference == "n002"
+
+
+def test_an_energy_that_is_first_measured_has_nothing_to_compare_with(nights):
+    nights.run(record())
+    nights.run(metered(1000.0))
+    assert nights.said("energy").status == "first" and "for the first time" in nights.said("energy").reason
+    nights.run(metered(math.nan))
+    assert nights.said("energy").status == "vanished"
+
+
+def test_an_alarm_says_how_to_find_what_did_it(nights):
+    for _ in range(8):
+        nights.run(noisy())
+    nights.run(noisy(1.1, artifact_sha256=OTHER), evidence=both(math.log(1.1)))
+    command = "harness bisect mnist-cnn/ptq-int8-io/host-litert/cpu --quantity latency"
+    assert bisection(nights.said("latency")) == command
+    assert f"find what did it: {command}" in "\n".join(plain_lines(nights.last)) and command in markdown(nights.last)
+    assert command in junit(nights.last, []).decode()
+    nights.run(noisy())
+    assert bisection(nights.said("latency")) is None
+
+
+def test_every_cell_says_what_it_would_have_seen(nights):
+    cells = [key(f"r{i}") for i in range(60)]
+    for _ in range(3):
+        nights.run(*(replace(noisy(), key=cell) for cell in cells))
+    text = markdown(nights.last)
+    assert "<summary>60 cells</summary>" in text
+    assert all(f"| mnist-cnn/{cell.recipe}/host-litert/cpu | " in text for cell in cells)
+    assert "and 20 more, which see more: see verdict.md" in "\n".join(plain_lines(nights.last))
+
+
+def test_what_is_as_it_was_accepted_is_fixed_whatever_the_board_does(nights):
+    for _ in range(8):
+        nights.run(noisy())
+    newer = replace(RUNTIME, runtime="ai_edge_litert 2.4.0")
+    assert nights.run(noisy(1.3, fingerprint=newer), evidence=fresh(math.log(1.3))).open
+    assert nights.run(noisy(1.3, fingerprint=newer)).open
+    # The runtime is back, on a night on which the board is slow: nothing is left that could be worse but the board.
+    assert nights.run(noisy(1.1)).open == []
+    found = nights.said("latency")
+    assert found.status == "better" and found.numbers["fixed"] and "what is left is the board's" in found.reason
+
+
+def test_partitions_are_told_by_the_placement_where_a_delegate_takes_nothing(nights):
+    gone = {"ops": [{"node": i, "op": op, "ran_on": "cpu"} for i, op in enumerate(("CONV_2D", "FULLY_CONNECTED"))]}
+    nights.run(record())
+    nights.run(record(partitions=0, **gone))
+    assert nights.said("placement").open and nights.said("partitions") is None
+    assert nights.run(record()).open == [] and nights.said("partitions").status == "same"
+    assert nights.run(record(partitions=2)).open[0].quantity == "partitions"
+
+
+def test_what_got_better_while_something_else_got_worse_is_no_level(nights):
+    nights.run(record(arena_bytes=100, partitions=2))
+    nights.run(record(arena_bytes=120, partitions=1, artifact_sha256=OTHER))
+    found = nights.said("partitions")
+    assert found.status == "better" and "no new level while arena is worse" in found.reason
+    assert nights.run(record(arena_bytes=100, partitions=2)).open == [], "mended, and nothing else is worse for it"
+    nights.run(record(arena_bytes=100, partitions=1))
+    assert nights.run(record(arena_bytes=100, partitions=2)).open[0].quantity == "partitions"

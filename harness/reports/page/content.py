@@ -225,10 +225,11 @@ def _line(verdict: Verdict, number_of: Mapping[CellKey, int]) -> VerdictLine:
 
 def _seen(judgement: Judgement | None) -> str:
     found = detectable(judgement) if judgement is not None else []
-    if not found:
+    seen = sorted(cell.latency for cell in found if cell.latency is not None)
+    if not seen:
         return ""
-    middle = sorted(value for _, value in found)[len(found) // 2]
-    return f"A change of a latency of {middle:.1%} would have been seen in the median cell, of {found[0][1]:.1%} in the bluntest."
+    middle = seen[len(seen) // 2]
+    return f"A change of a latency of {middle:.1%} would have been seen in the median cell, of {seen[-1]:.1%} in the bluntest."
 
 
 def _answers(report: Report, number_of: Mapping[CellKey, int], folders: Sequence[Path]) -> tuple[AnswerLine, ...]:

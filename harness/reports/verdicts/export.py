@@ -28,6 +28,7 @@ def verdict_json(judgement: Judgement, *, exit_code: int) -> dict[str, Any]:
             "series": judgement.series,
             "nights": judgement.nights,
             "headline": headline(judgement),
+            "notes": list(judgement.notes),
             "exit_code": int(exit_code),
             "open": len(judgement.open),
             "new": len(judgement.new()),

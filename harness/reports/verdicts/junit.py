@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from harness.reports.values import clean
 from harness.results.record import CellKey, CellRecord
+from harness.verdict.command import bisection
 from harness.verdict.night import Judgement
 from harness.verdict.verdict import Verdict, by_urgency
 
@@ -28,7 +29,7 @@ def junit(judgement: Judgement, records: Sequence[CellRecord]) -> bytes:
         suite = suites.get(key.device)
         if suite is None:
             suite = suites[key.device] = ET.SubElement(root, "testsuite", name=clean(key.device))
-        _case(suite, key, by_cell.get(key, []), recorded.get(key))
+        _case(suite, key, by_cell.get(key, []), recorded.get(key), series=not judgement.two_runs)
     for suite in suites.values():
         suite.set("tests", str(len(suite)))
         for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
@@ -37,7 +38,9 @@ def junit(judgement: Judgement, records: Sequence[CellRecord]) -> bytes:
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _case(suite: ET.Element, key: CellKey, verdicts: Sequence[Verdict], record: CellRecord | None) -> None:
+def _case(
+    suite: ET.Element, key: CellKey, verdicts: Sequence[Verdict], record: CellRecord | None, *, series: bool
+) -> None:
     seed = f"/seed{key.seed}" if key.seed else ""
     case = ET.SubElement(
         suite,
@@ -59,6 +62,9 @@ def _case(suite: ET.Element, key: CellKey, verdicts: Sequence[Verdict], record: 
     commands = [v.command for v in verdicts if v.open and v.command]
     if commands:
         _property(properties, "reproduce", commands[0])
+    finders = [command for v in verdicts if (command := bisection(v)) is not None and series]
+    if finders:
+        _property(properties, "bisect", finders[0])
     opened = [v for v in verdicts if v.open]
     if opened:
         text = "\n".join([*(v.reason for v in opened), *(f"reproduce: {c}" for c in commands[:1])])

@@ -5,16 +5,18 @@ from __future__ import annotations
 from harness.reports.markdown import escape
 from harness.reports.values import clean
 from harness.reports.verdicts.words import boards, detectable, earlier, groups, headline, sentence, title_of
+from harness.verdict.command import bisection
 from harness.verdict.night import Judgement
 from harness.verdict.verdict import Verdict
 
-#: verdicts of a group, and cells of the table of detectable changes, that are written out
-_SHOWN, _BLUNTEST = 50, 20
+#: verdicts of a group that are written out; cells whose detectable change a terminal shows (verdict.md has all)
+_SHOWN, _BLUNTEST = 50, 40
 
 
 def markdown(judgement: Judgement, *, title: str = "Nightly") -> str:
     """The judgement as Markdown."""
     lines = [f"# {title} {judgement.run}: {escape(headline(judgement))}", ""]
+    lines += [line for note in judgement.notes for line in (f"Note: {escape(note)}.", "")]
     for name, verdicts in groups(judgement):
         lines += [f"## {name}", "", "| cell | quantity | what | since |", "|---|---|---|---|"]
         lines += [_row(v) for v in verdicts[:_SHOWN]]
@@ -24,6 +26,9 @@ def markdown(judgement: Judgement, *, title: str = "Nightly") -> str:
         commands = list(dict.fromkeys(v.command for v in verdicts[:_SHOWN] if v.command and v.open))
         if commands:
             lines += ["To reproduce:", "", "```", *(clean(c) for c in commands), "```", ""]
+        finders = [] if judgement.two_runs else [c for v in verdicts[:_SHOWN] if (c := bisection(v)) is not None]
+        if finders:
+            lines += ["To find what did it:", "", "```", *(clean(c) for c in dict.fromkeys(finders)), "```", ""]
     if judgement.boards:
         lines += ["## Boards", "", *(f"- {escape(line)}" for line in boards(judgement)), ""]
     lines += _detectable(judgement)
@@ -45,32 +50,53 @@ def _row(verdict: Verdict) -> str:
 
 
 def _detectable(judgement: Judgement) -> list[str]:
+    """What each cell would have seen, every cell of the night."""
     found = detectable(judgement)
     if not found:
         return []
-    middle = sorted(value for _, value in found)[len(found) // 2]
-    lines = ["## Smallest change of a latency that would have been seen", ""]
-    lines += [f"In the median cell {middle:.1%}. The cells that see least:", "", "| cell | change |", "|---|---|"]
-    lines += [f"| {escape(cell)} | {value:.1%} |" for cell, value in found[:_BLUNTEST]]
-    return [*lines, ""]
+    times = sorted(cell.latency for cell in found if cell.latency is not None)
+    lines = ["## Smallest change that would have been seen", ""]
+    if times:
+        lines += [
+            f"Of a latency, in the median cell {times[len(times) // 2]:.1%}. All cells, those first that see least:",
+            "",
+        ]
+    lines += [f"<details><summary>{len(found)} cells</summary>", ""]
+    lines += ["| cell | latency | loss of score |", "|---|---|---|"]
+    lines += [f"| {escape(cell.name)} | {cell.latency_text} | {cell.loss_text} |" for cell in found]
+    return [*lines, "", "</details>", ""]
 
 
 def plain_lines(judgement: Judgement) -> list[str]:
     """The judgement for a terminal, without markup."""
-    lines = [headline(judgement)]
+    lines = [headline(judgement), *(f"note: {clean(note)}" for note in judgement.notes)]
     for name, verdicts in groups(judgement):
         lines.append(f"{name}:")
         for verdict in verdicts[:_SHOWN]:
             lines.append(f"  {sentence(verdict)}")
             if verdict.open and verdict.command:
                 lines.append(f"    reproduce: {clean(verdict.command)}")
+            finder = None if judgement.two_runs else bisection(verdict)
+            if finder is not None:
+                lines.append(f"    find what did it: {clean(finder)}")
         if len(verdicts) > _SHOWN:
             lines.append(f"  and {len(verdicts) - _SHOWN} more: see verdict.json")
     lines += [f"board {line}" for line in boards(judgement)]
+    return [*lines, *_detectable_lines(judgement)]
+
+
+def _detectable_lines(judgement: Judgement) -> list[str]:
     found = detectable(judgement)
-    if found:
-        middle = sorted(value for _, value in found)[len(found) // 2]
+    times = sorted(cell.latency for cell in found if cell.latency is not None)
+    lines = []
+    if times:
         lines.append(
-            f"latency: a change of {middle:.1%} would have been seen in the median cell, {found[0][1]:.1%} in the bluntest"
+            f"latency: a change of {times[len(times) // 2]:.1%} would have been seen in the median cell, {times[-1]:.1%} in the "
+            "bluntest"
         )
+    if found:
+        lines.append("smallest change that would have been seen (latency; loss of score):")
+        lines += [f"  {clean(c.name)}: {c.latency_text or '-'}; {c.loss_text or '-'}" for c in found[:_BLUNTEST]]
+    if len(found) > _BLUNTEST:
+        lines.append(f"  and {len(found) - _BLUNTEST} more, which see more: see verdict.md")
     return lines

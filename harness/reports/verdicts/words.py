@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from harness.reports.values import clean
 from harness.verdict.night import Judgement
@@ -17,7 +18,7 @@ _GROUPS = (
         "Changed with the board or its surroundings, not with the model",
         lambda v: v.cause == "board" and v.status not in ("same", "suspect"),
     ),
-    ("Suspects, not confirmed", lambda v: v.status == "suspect" and v.quantity in ("latency", "score")),
+    ("Suspects, not confirmed", lambda v: v.status == "suspect" and v.quantity in ("latency", "score", "energy")),
     ("Better", lambda v: v.status == "better" and (v.gates or bool(v.numbers.get("fixed")))),
     ("New levels", lambda v: v.status == "new level"),
     ("For information", lambda v: v.status in ("worse", "suspect", "vanished", "better")),
@@ -88,12 +89,37 @@ def boards(judgement: Judgement) -> list[str]:
     return [f"{b.device}: {clean(b.reason)}" for b in ordered]
 
 
-def detectable(judgement: Judgement) -> list[tuple[str, float]]:
-    """(cell, smallest relative change that would have been seen) of every timed cell, the bluntest first."""
+@dataclass(frozen=True, kw_only=True)
+class Detectable:
+    """What a cell would have seen.
+
+    Attributes:
+        latency: the smallest relative change (0.03: 3 %); None where it has no time of a clock, or no history.
+        loss: the smallest loss of its score, in the score's unit; None where no test was made.
+    """
+
+    name: str
+    latency: float | None = None
+    loss: float | None = None
+
+    @property
+    def latency_text(self) -> str:
+        return "" if self.latency is None else f"{self.latency:.1%}"
+
+    @property
+    def loss_text(self) -> str:
+        return "" if self.loss is None else f"{self.loss:.4f}"
+
+
+def detectable(judgement: Judgement) -> list[Detectable]:
+    """Every cell of which something was compared that takes a smallest change, those first that see least."""
+    times = {v.key: v.detectable for v in judgement.verdicts if v.quantity == "latency" and v.detectable}
+    losses = {v.key: v.numbers.get("smallest_loss") for v in judgement.verdicts if v.quantity == "score"}
+    losses = {key: loss for key, loss in losses.items() if loss is not None}
     found = [
-        (v.key.text_with_seed, v.detectable) for v in judgement.verdicts if v.quantity == "latency" and v.detectable
+        Detectable(name=key.text_with_seed, latency=times.get(key), loss=losses.get(key)) for key in {*times, *losses}
     ]
-    return sorted(found, key=lambda row: (-row[1], row[0]))
+    return sorted(found, key=lambda cell: (-(cell.latency or 0.0), -(cell.loss or 0.0), cell.name))
 
 
 def counts(verdicts: Sequence[Verdict]) -> str:
