@@ -41,7 +41,9 @@ def summary_csv(summary: Summary) -> str:
     frame = summary_table(summary)
     frame.columns = pd.Index([": ".join(pair) for pair in frame.columns.to_list()])
     frame = frame.reset_index()
-    frame["dataset_name"], frame["dataset_note"] = summary.dataset_name, summary.dataset_note
+    for name, text in (("dataset_name", summary.dataset_name), ("dataset_note", summary.dataset_note)):
+        # As objects: pandas' own strings are UTF-8, which not every text of a board or a file is.
+        frame[name] = pd.Series([text] * len(frame), index=frame.index, dtype=object)
     return frame_csv(frame)
 
 
