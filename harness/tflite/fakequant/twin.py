@@ -25,6 +25,7 @@ from harness.tflite import schema
 from harness.tflite.arithmetic import WEIGHTED_OPS
 from harness.tflite.cut.edit import Editor
 from harness.tflite.cut.tree import Record, op_name, options_of, read_tree, write_tree
+from harness.tflite.fakequant import recurrent
 from harness.tflite.fakequant.dynamic import dynamic_rounding
 from harness.tflite.fakequant.values import LIMITS, WIDE, Quantization, quantization_of, real_values, stored_values
 
@@ -208,13 +209,19 @@ class _Subgraph:
 
     def _with_rounding(self, op: str, operator: Record) -> list[Record]:
         converted, steps, written = operator.copy(), [], []
+        hidden = self._hidden_state(op, operator)
         for tensor in operator.indices("outputs"):
             if tensor in self.activations:
                 raw = self.unrounded[tensor] = self._like(tensor, "before rounding")
                 steps += self._round(raw, tensor)
+                if hidden is not None:
+                    raw, mapped = self._mapped(raw, hidden)
+                    steps = [*mapped, *steps]
                 tensor = raw
             written.append(tensor)
         inputs = self._placed(operator.indices("inputs"))
+        if hidden is not None:
+            self._fold_hidden_state(inputs, hidden)
         before = self._round_hybrid_input(op, operator, inputs) if self._companion else []
         converted["inputs"] = inputs
         converted["outputs"] = np.array(written, np.int32)
@@ -224,6 +231,45 @@ class _Subgraph:
             if operator[field] is not None:
                 converted[field] = _for_floats(operator[field])
         return [*before, converted, *steps]
+
+    def _hidden_state(self, op: str, operator: Record) -> recurrent.HiddenState | None:
+        """How an integer LSTM's state and output differ from what it computes; None where they do not."""
+        if op not in recurrent.OPS or operator["intermediates"] is None:
+            return None
+        inputs, inner = operator.indices("inputs"), operator.indices("intermediates")
+        if len(inputs) <= recurrent.STATE or len(inner) <= recurrent.HIDDEN or inputs[recurrent.STATE] < 0:
+            return None
+        # With a projection the state is another; with normalization a bias stands elsewhere.
+        if any(place < len(inputs) and inputs[place] >= 0 for place in recurrent.PROJECTION + recurrent.NORMALIZATION):
+            return None
+        tensors = inner[recurrent.HIDDEN], inputs[recurrent.STATE], operator.indices("outputs")[0]
+        maps = recurrent.hidden_state(*(self._quantizations[tensor] for tensor in tensors))
+        return None if maps is None or maps.is_plain else maps
+
+    def _fold_hidden_state(self, inputs: np.ndarray, maps: recurrent.HiddenState) -> None:
+        """Gives an LSTM the weights and biases that make of h what its integer kernel makes of the stored state."""
+        for places in recurrent.GATES:
+            if max(places) >= len(inputs) or min(inputs[place] for place in places) < 0:
+                continue
+            weights, bias = (self._float_constant(int(inputs[place])) for place in places)
+            if weights is None or bias is None:
+                continue
+            for place, values in zip(places, recurrent.folded(weights, bias, maps), strict=True):
+                name = f"{self._tensors[int(inputs[place])].text('name')} with the state's zero point"
+                inputs[place] = self._editor.tensor(name, values.shape, "float32", data=values)
+
+    def _float_constant(self, tensor: int) -> np.ndarray | None:
+        """A constant that `_to_float` has made floats; None for what is computed."""
+        raw = self._raw(tensor)
+        return None if raw is None else np.frombuffer(raw, "<f4").reshape(self._tensors[tensor].indices("shape"))
+
+    def _mapped(self, target: int, maps: recurrent.HiddenState) -> tuple[int, list[Record]]:
+        """A tensor for h, and the ops that make of it what reads the output sees."""
+        plain, scaled = self._like(target, "as computed"), self._like(target, "in the output's steps")
+        return plain, [
+            self._editor.operator("MUL", [plain, self._limit(maps.k)], [scaled], options="MulOptions"),
+            self._editor.operator("ADD", [scaled, self._limit(maps.d)], [target], options="AddOptions"),
+        ]
 
     def _round_hybrid_input(self, op: str, operator: Record, inputs: np.ndarray) -> list[Record]:
         """What a hybrid kernel does to its input first; the input's place in `inputs` is changed to the rounded one."""

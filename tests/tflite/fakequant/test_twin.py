@@ -207,6 +207,38 @@ def test_a_quantized_lstm_is_a_float_lstm_with_its_state_reset(litert, tflite_ru
         assert rms(device - rounded) < 1.2 * noise
 
 
+def with_hidden(model: bytes, *, steps: float, scale: float) -> bytes:
+    """A quantized LSTM whose hidden state is stored by a quantization of its own, as converters calibrate it."""
+    tree = read_tree(model)
+    [subgraph] = tree.rows("subgraphs")
+    for operator in subgraph.rows("operators"):
+        if operator["intermediates"] is not None:
+            made = subgraph.rows("tensors")[operator.indices("intermediates")[4]]["quantization"]
+            made["scale"] = (made["scale"] * np.float32(scale)).astype(np.float32)
+            made["zero_point"] = made["zero_point"] + int(steps)
+    return write_tree(tree)
+
+
+@pytest.mark.parametrize(("steps", "scale"), [(-1, 1.0), (2, 1.0), (0, 1.03), (-2, 0.98)])
+def test_an_lstm_whose_hidden_state_has_a_quantization_of_its_own(litert, tflite_runtime, steps, scale):
+    """Its kernels copy the hidden state's bytes to the state and to the output, whose scales and zero points are others."""
+    net = Net((6, 4))
+    float_model = net.model(net.lstm(net.inputs[0], 8))
+    samples = np.random.default_rng(3).normal(size=(48, 6, 4)).astype(np.float32)
+    model = with_hidden(
+        quantize(float_model, calibrate(float_model, [samples], litert), Style()), steps=steps, scale=scale
+    )
+    graph = read_graph(model)
+    feed = [stored(samples, graph.tensors[graph.inputs[0]])]
+    output = graph.tensors[graph.outputs[0]]
+    rounded = litert.run(float_twin(model).model, feed)[0]
+    companion = litert.run(float_twin(model, companion=True).model, feed)[0]
+    for runtime in (litert, tflite_runtime):
+        off = real(runtime.run(model, feed)[0], output) - rounded
+        assert rms(off) < 1.5 * max(rms(rounded - companion), output.scales[0])
+        assert abs(off.mean()) < 0.5 * output.scales[0], "the zero points are told apart"
+
+
 def test_what_the_converter_makes_has_a_twin(built, litert):
     samples = np.random.default_rng(3).random((32, 28, 28)).astype(np.float32)
     for recipe in ("ptq-int8-io", "ptq-uint8-io", "qat-int8-io", "ptq-int8-io-dynbatch", "qat-default", "ptq-wo8"):
