@@ -16,7 +16,7 @@ from harness.tflite.features import features, output_lsb
 from harness.tflite.graph import Graph
 
 #: raised when the twin of a model changes, so that stored answers of an older one are not taken for it
-TWIN_VERSION = 2
+TWIN_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
