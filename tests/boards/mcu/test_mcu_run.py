@@ -30,7 +30,7 @@ def test_a_cell_is_exact_counted_and_the_same_again(mcu_run, prepare_mcu):
     assert record.instructions_min <= record.instructions <= record.instructions_max and record.cycles is None
     assert record.counted_inferences == 8 + 3 and record.threads is None and record.counts_object
     assert record.artifact_sha256 == model.artifact.sha256 and record.size_bytes == model.artifact.size_bytes
-    assert record.arena_bytes >= 26 * 26 * 12 and record.model_bytes > 20_000 and record.code_bytes < 36 << 10
+    assert record.arena_bytes >= 26 * 26 * 12 and record.model_bytes > 20_000 and record.code_bytes < 64 << 10
     assert record.stack_peak_bytes > 0 and record.total_nodes == 3 and {op["ran_on"] for op in record.ops} == {"cpu"}
     assert record.prediction["loads"] and record.prediction["right"] and record.prediction["fits"]
     assert not [f for f in record.findings if f.severity != "info"]
