@@ -116,6 +116,7 @@ def test_the_page_of_exit_codes_has_every_code():
         assert f"| {int(code)} |" in page
 
 
+@pytest.mark.slow
 def test_a_run_of_a_board_that_is_off_ends_with_2(tmp_path):
     (tmp_path / "off.yaml").write_text(OFF)
     (tmp_path / "m.tflite").write_bytes(int8_dense())
@@ -162,6 +163,7 @@ def test_a_read_only_results_folder_is_said_before_anything_runs(tmp_path):
     assert str(blocked) in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_resumed_run_of_which_nothing_is_left_says_so_and_prepares_nothing(tmp_path):
     (tmp_path / "tiny.tflite").write_bytes(int8_dense())
     first = harness(

@@ -46,6 +46,7 @@ def test_c_is_formatted():
     run("clang-format", "--dry-run", "-Werror", *c_sources())
 
 
+@pytest.mark.slow
 def test_types_hold():
     run("mypy")
 

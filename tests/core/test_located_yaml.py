@@ -41,6 +41,7 @@ def test_no_file_of_odd_yaml_makes_a_traceback(text):
         assert "board.yaml" in str(error)
 
 
+@pytest.mark.slow
 def test_no_damage_of_a_profile_makes_a_traceback():
     """Characters, lines and tags changed at random in a real profile, for a few seconds: a profile, or an error with its file."""
     rng = np.random.default_rng(20261128)

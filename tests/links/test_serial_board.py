@@ -179,6 +179,7 @@ def test_no_noise_keeps_a_board_from_the_next_frame(serial_board, noise, draw):
     assert hello(serial_board, session=1 + len(noise))[-1].type == 0x81
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_fuzzed_under_sanitizers(tmp_path, seed):
     program = compile_c(

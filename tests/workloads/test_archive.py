@@ -234,6 +234,7 @@ def test_a_large_file_costs_no_more_memory_than_the_rows_that_are_asked_for(tmp_
 # Fuzzing
 
 
+@pytest.mark.slow
 def test_no_damage_makes_a_traceback(tmp_path):
     """Bytes flipped, cut, doubled and set in real files, for a few seconds: numbers or an error that names the file."""
     rng = np.random.default_rng(20261128)
