@@ -20,8 +20,9 @@ from harness.results.store import OPEN_STATES, Store
 
 #: long enough for someone who only looks to be gone again
 _WAIT_S = 0.5
-#: how long a night waits for another one of its series, as for a board that somebody holds; and how often it looks
-NIGHT_WAIT_S, _LOOK_S = 3600.0, 0.2
+#: how long a night waits for another one of its series, as for a board that somebody holds; and how often it looks, here
+#: and at a server
+NIGHT_WAIT_S, _LOOK_S, _ASK_S = 3600.0, 0.2, 5.0
 
 
 def _lock_path(results: Path, run: str) -> Path:
@@ -60,7 +61,7 @@ def one_night(
     results: Path, series: str, *, wait_s: float = NIGHT_WAIT_S, note: Callable[[str], None] = lambda text: None
 ) -> Iterator[None]:
     """Lets the nights of a series follow each other: each is judged by a history that has an end, and times of two at once
-    would disturb each other. On one machine; nights of other machines may be in between, and stand apart by their runs' numbers.
+    would disturb each other. Hosts that share a store wait for each other, too.
 
     Args:
         wait_s: for another night of the series.
@@ -68,32 +69,46 @@ def one_night(
 
     Raises:
         UserInputError: the other night is still going on.
+        StoreGoneError: the server of a shared store does not answer.
     """
+    ends_s = time.monotonic() + wait_s
+    told = False
+    while True:
+        with ExitStack() as held:
+            where = _taken_at(held, results, series)
+            if where is None:
+                yield
+                return
+        if time.monotonic() >= ends_s:
+            raise UserInputError(
+                f"another night of the series '{series}' is running{where}, still after {wait_s:g} s",
+                where=str(results),
+                hint="wait for its end, or give this night a series of its own with --series",
+            )
+        if not told:
+            note(f"another night of the series '{series}' is running{where}; waiting for its end")
+            told = True
+        time.sleep(_ASK_S if where else _LOOK_S)
+
+
+def _taken_at(held: ExitStack, results: Path, series: str) -> str | None:
+    """None when the locks of a series are `held` now; else where another night has them."""
     from filelock import FileLock, Timeout
 
     # The file stays: taking it away would let two who wait hold two different ones.
     lock = FileLock(results / f".series-{sha256_json(series)[:12]}.lock")
-    ends_s = time.monotonic() + wait_s
-    told = False
-    while True:
-        try:
-            lock.acquire(timeout=0)
-            break
-        except Timeout:
-            if time.monotonic() >= ends_s:
-                raise UserInputError(
-                    f"another night of the series '{series}' is running, still after {wait_s:g} s",
-                    where=str(results),
-                    hint="wait for its end, or give this night a series of its own with --series",
-                ) from None
-        if not told:
-            note(f"another night of the series '{series}' is running; waiting for its end")
-            told = True
-        time.sleep(_LOOK_S)
     try:
-        yield
-    finally:
-        lock.release()
+        lock.acquire(timeout=0)
+    except Timeout:
+        return ""
+    held.callback(lock.release)
+    url = place_of(results).url
+    if url is not None:
+        from harness.results.server import run_lock
+
+        if not held.enter_context(run_lock(url, f"series {series}")):
+            return " on another host"
+    return None
 
 
 def is_running(results: Path, run: str) -> bool:

@@ -21,7 +21,7 @@ from harness.results.objects import ObjectStore, open_objects
 from harness.results.overview import overview
 from harness.results.record import CellRecord, RunInfo
 from harness.results.revision import HEAD_REVISION
-from harness.results.running import is_running, only_one
+from harness.results.running import is_running, one_night, only_one
 from harness.results.store import Store
 from harness.results.trends import load_trends
 from harness.verdict.past import load_past
@@ -201,6 +201,21 @@ def test_a_run_of_one_host_is_under_way_for_all_and_no_longer_than_its_process(s
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------------
+
+
+def test_nights_of_one_series_follow_each_other_on_all_hosts(shared, tmp_path):
+    for host in "ab":
+        Store.open(tmp_path / host).close()
+    with one_night(tmp_path / "a", "main"):
+        with (
+            pytest.raises(UserInputError, match="series 'main' is running on another host, still after 0 s"),
+            one_night(tmp_path / "b", "main", wait_s=0.0),
+        ):
+            raise AssertionError("two nights at once")
+        with one_night(tmp_path / "b", "another", wait_s=0.0):
+            pass
+    with one_night(tmp_path / "b", "main", wait_s=0.0):
+        pass
 
 
 def test_a_database_of_something_else_is_refused_and_left_alone(shared, tmp_path):
