@@ -80,8 +80,6 @@ def fast_is_fast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         patch.syspath_prepend(folder)
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
         patch.setenv("PATH", str(folder), prepend=os.pathsep)
-        if "HARNESS_FUZZ_S" not in os.environ:
-            patch.setenv("HARNESS_FUZZ_S", "0.3")
         yield
 
 

@@ -1,6 +1,6 @@
 """What all fuzzers share: cases from a fixed seed within a limit of time, none of which may hang or fill memory.
 
-In the tests each fuzzer takes about a second. `HARNESS_FUZZ_S=600 pytest tests/fuzz` gives each ten minutes, and other cases with
+In the tests each fuzzer takes half a second. `HARNESS_FUZZ_S=600 pytest tests/fuzz` gives each ten minutes, and other cases with
 another `HARNESS_FUZZ_SEED`. What a case found is repeated by its number: `HARNESS_FUZZ_CASE=4711`.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 #: what one fuzzer may take, and the fewest cases that it makes however slow the machine is
-LIMIT_S, LEAST_CASES = 1.0, 25
+LIMIT_S, LEAST_CASES = 0.5, 25
 #: what one case may take: of time on a busy machine, and of memory over what the process had
 CASE_S, CASE_BYTES = 30, 400 << 20
 

@@ -66,7 +66,7 @@ def test_the_fuzzer_notices_a_plan_that_changes_behind_the_checks(seed: str, fuz
     assert any(sign in done.stderr for sign in ("AddressSanitizer", "runtime error", "wrote beside its output"))
 
 
-@pytest.mark.parametrize(("core", "share"), [("cortex-m4", 50), ("cortex-m55", 250)])
+@pytest.mark.parametrize(("core", "share"), [("cortex-m4", 100), ("cortex-m55", 500)])
 def test_mutated_plans_stay_inside_their_memory_with_the_fast_kernels(
     core: str, share: int, plan_library: Path, tmp_path: Path
 ) -> None:
