@@ -132,9 +132,9 @@ def test_nothing_is_told_of_the_published_workloads(published, name):
 if SHARED:
 
     @pytest.mark.slow
-    def test_nothing_is_told_of_a_network_fed_as_it_was_trained(in_build_cache, real_data):
+    def test_nothing_is_told_of_a_network_fed_as_it_was_trained(in_build_cache):
         """MLPerf Tiny's ResNet-8, trained on raw pixels of 0..255; fed 0..1 instead, it is told."""
-        data = real_data / "cifar10_subset.npz"
+        data = Path(SHARED) / "data" / "cifar10_subset.npz"
         workload = get_workload(str(Path(SHARED) / "models" / "pretrainedResnet.h5"), data=data)
         requests = [ModelRequest(workload=workload, recipe="ptq-float32", seed=0)]
         (model,) = prepare_requests(requests, DataSource())
