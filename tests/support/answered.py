@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.core.finding import Finding
 from harness.measure.scoring import score
+from harness.reports.answer.answer import Answer, find_answer
 from harness.reports.answer.evidence import Answers
+from harness.reports.answer.limits import Limits
+from harness.reports.answer.words import lines
 from harness.results.record import CellKey, CellRecord, Fingerprint
 from harness.workloads.metrics.base import Metric
 from harness.workloads.metrics.registry import get_metric
@@ -84,3 +88,28 @@ class Told:
             outputs=str(id(record)),
         )
         return record
+
+
+#: what most tests of answers have: 500 samples, of which the float model errs on the first 20
+LABELS = labels_of(500)
+FLOATS = wrong_at(LABELS, range(20))
+
+
+def answer(told: Told, cells: list[CellRecord], **limits: Any) -> Answer:
+    """The answer of some cells, within limits by name."""
+    return find_answer(cells, told, Limits(**limits))
+
+
+def text(found: Answer) -> str:
+    """An answer's lines as they are printed, without their layout."""
+    return "\n".join(f"{head}: {said}" for head, said in lines(found))
+
+
+def left_out(found: Answer) -> dict[str, str]:
+    """RECIPE/BACKEND -> why it is not named."""
+    return {f"{out.record.key.recipe}/{out.record.key.backend}": out.reason for out in found.excluded}
+
+
+def error(code: str) -> Finding:
+    """A finding that keeps a model out of the answer."""
+    return Finding(code=code, severity="error", where="w", what="what")

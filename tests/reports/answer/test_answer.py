@@ -8,38 +8,18 @@ import numpy as np
 import pytest
 
 from harness.core.finding import Finding
-from harness.reports.answer.answer import Answer, find_answer, find_answers
+from harness.reports.answer.answer import find_answer, find_answers
 from harness.reports.answer.evidence import NoEvidence
 from harness.reports.answer.limits import Limits
 from harness.reports.answer.rows import answer_rows
-from harness.reports.answer.words import gain_lines, lines, sentence
+from harness.reports.answer.words import gain_lines, sentence
 from harness.workloads.metrics.registry import get_metric
-from tests.support.answered import Told, labels_of, wrong_at
-
-LABELS = labels_of(500)
-#: the float model errs on the first 20 of 500
-FLOATS = wrong_at(LABELS, range(20))
+from tests.support.answered import FLOATS, LABELS, Told, answer, error, labels_of, left_out, text, wrong_at
 
 
 @pytest.fixture
 def told() -> Told:
     return Told(LABELS, FLOATS)
-
-
-def answer(told: Told, cells: list, **limits) -> Answer:
-    return find_answer(cells, told, Limits(**limits))
-
-
-def text(found: Answer) -> str:
-    return "\n".join(f"{head}: {said}" for head, said in lines(found))
-
-
-def left_out(found: Answer) -> dict[str, str]:
-    return {f"{out.record.key.recipe}/{out.record.key.backend}": out.reason for out in found.excluded}
-
-
-def error(code: str) -> Finding:
-    return Finding(code=code, severity="error", where="w", what="what")
 
 
 # -- one pick, in one sentence -------------------------------------------------------------------------------------------
