@@ -12,7 +12,7 @@ from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
 from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.ops_move import SAME_HINT, checked_axis, is_same
-from harness.tflite.plan.ops_simple import merge_reduced, reduced_shape
+from harness.tflite.plan.ops_simple import emit_mean, merge_reduced, reduced_shape
 from harness.tflite.plan.slices import row_strides
 from harness.tflite.plan.values import ITEM_BYTES, Value, check_quantization, operand_of
 from harness.tflite.plan.words import MAX_RANK
@@ -72,23 +72,8 @@ def sum_(rule: NodeRule) -> None:
     source = int8_activation(rule, 0)
     shape, reduced = reduced_shape(rule, source)
     target = int8_target(rule, shape)
-    dims, flags = merge_reduced(source.shape, reduced)
     scale = qp.requantize_multiplier(source.scale, target.scale)
-    rule.emit(
-        "MEAN",
-        target,
-        {"input": operand_of(source)},
-        {
-            "rank": len(dims),
-            "dims": dims,
-            "reduced": flags,
-            "input_zero_point": source.zero_point,
-            "output_zero_point": target.zero_point,
-            "multiplier": scale.multiplier,
-            "shift": scale.shift,
-            "rounding": 1,
-        },
-    )
+    emit_mean(rule, "MEAN", source, target, reduced, scale, rounding=1)
 
 
 def arg_max(rule: NodeRule) -> None:

@@ -67,10 +67,17 @@ def mean(rule: NodeRule) -> None:
     source = rule.activation(0)
     shape, reduced = reduced_shape(rule, source)
     target = _output(rule, source, shape)
-    dims, flags = merge_reduced(source.shape, reduced)
     scale = qp.mean_multiplier(source.scale, target.scale, source.elements // max(target.elements, 1))
+    emit_mean(rule, "MEAN", source, target, reduced, scale)
+
+
+def emit_mean(
+    rule: NodeRule, op: str, source: Value, target: Value, reduced: set[int], scale: qp.Multiplier, *, rounding: int = 0
+) -> None:
+    """A node of kn_mean_params: the sum over the reduced dimensions, times a scale."""
+    dims, flags = merge_reduced(source.shape, reduced)
     rule.emit(
-        "MEAN",
+        op,
         target,
         {"input": operand_of(source)},
         {
@@ -81,7 +88,7 @@ def mean(rule: NodeRule) -> None:
             "output_zero_point": target.zero_point,
             "multiplier": scale.multiplier,
             "shift": scale.shift,
-            "rounding": 0,
+            "rounding": rounding,
         },
     )
 

@@ -12,7 +12,7 @@ from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import Broadcast, broadcast
 from harness.tflite.plan.lowering import NodeRule
 from harness.tflite.plan.ops_more import extreme, select
-from harness.tflite.plan.ops_simple import check_pooled, merge_reduced, pool_places, reduced_shape
+from harness.tflite.plan.ops_simple import check_pooled, emit_mean, pool_places, reduced_shape
 from harness.tflite.plan.ops_wide import range_of
 from harness.tflite.plan.values import Value, check_wide, operand_of
 from harness.tflite.quantized_tables import sigmoid_16_params, sigmoid_16_table, softmax_16_tables, table_16
@@ -46,23 +46,8 @@ def mean(rule: NodeRule) -> None:
     source = rule.wide(0)
     shape, reduced = reduced_shape(rule, source)
     target = _target(rule, shape)
-    dims, flags = merge_reduced(source.shape, reduced)
     scale = qp.mean_multiplier(source.scale, target.scale, source.elements // max(target.elements, 1))
-    rule.emit(
-        "MEAN_16",
-        target,
-        {"input": operand_of(source)},
-        {
-            "rank": len(dims),
-            "dims": dims,
-            "reduced": flags,
-            "input_zero_point": 0,
-            "output_zero_point": 0,
-            "multiplier": scale.multiplier,
-            "shift": scale.shift,
-            "rounding": 0,
-        },
-    )
+    emit_mean(rule, "MEAN_16", source, target, reduced, scale)
 
 
 def _pair(rule: NodeRule) -> tuple[Value, Value, Value, Broadcast]:
