@@ -80,7 +80,7 @@ class Lowering:
             if tensor.is_variable:
                 raise UnsupportedError(
                     f"'{tensor.name}' keeps its values between inferences, and this op does not",
-                    hint="only SVDF has such tensors here",
+                    hint="only SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM have such tensors here",
                 )
             if not tensor.is_constant:
                 raise UnsupportedError(
@@ -268,8 +268,30 @@ class NodeRule:
         check_shape(found)
         return found
 
+    def intermediate(self, position: int) -> Tensor | None:
+        """What the node computes on the way, as the .tflite describes it."""
+        places = self.node.intermediates
+        found = places[position] if position < len(places) else -1
+        return None if found < 0 else self._graph.tensors[found]
+
     def state(self, position: int, dtype: str, shape: Sequence[int]) -> tuple[Value, Buffer]:
         """A variable tensor of this node, all zeros at first: as it is declared, and its memory.
+
+        Raises:
+            UnsupportedError: no variable tensor, or another type or shape.
+        """
+        value = self.variable_tensor(position, dtype, shape)
+        check_wide(value, (dtype,))
+        return value, self.state_of(position, value.size_bytes)
+
+    def state_of(self, position: int, size_bytes: int) -> Buffer:
+        """Memory that keeps its values, all zeros at first, by the variable tensor that it is named after."""
+        tensor = self._graph.input_at(self.node, position)
+        assert tensor is not None
+        return self._lowering.state(tensor, size_bytes, 0)
+
+    def variable_tensor(self, position: int, dtype: str, shape: Sequence[int]) -> Value:
+        """A variable tensor of this node as it is declared.
 
         Raises:
             UnsupportedError: no variable tensor, or another type or shape.
@@ -281,8 +303,9 @@ class NodeRule:
                 f"its state is {found}", hint=f"it must be a variable tensor, {dtype} {list(shape)}: convert again"
             )
         value = declared(tensor)
-        check_wide(value, (dtype,))
-        return value, self._lowering.state(tensor, value.size_bytes, 0)
+        if len(value.scales) != 1:
+            raise UnsupportedError(f"its state has {len(value.scales)} scales", hint="convert again")
+        return value
 
     @property
     def variables(self) -> Variables:

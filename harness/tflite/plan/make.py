@@ -16,6 +16,7 @@ from harness.tflite.plan import (
     ops_more,
     ops_move,
     ops_rearrange,
+    ops_recurrent,
     ops_simple,
     ops_state,
     ops_weighted,
@@ -70,6 +71,7 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     **ops_rearrange.RULES,
     **ops_convert.RULES,
     **ops_state.RULES,
+    **ops_recurrent.RULES,
 }
 
 #: the same for nodes with activations of more than 8 bits
