@@ -13,8 +13,8 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
-from harness.tflite.plan.lowering import NodeRule
 from harness.tflite.plan.ops_more import int8_activation, int8_target
+from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Buffer, Value, operand_of
 
 #: places of the gates' tensors in the order of kn_lstm: forget, cell, output, input
