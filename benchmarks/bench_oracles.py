@@ -104,9 +104,7 @@ class _Oracles:
 
     def _runtime_of_reference(self) -> ReferenceRuntime:
         if self._reference is None:
-            from harness.envs.hostenv import ensure_runtime_env
-
-            self._reference = ReferenceRuntime(ensure_runtime_env("tflite-runtime==2.14.0").python)
+            self._reference = ReferenceRuntime("tflite-runtime==2.14.0")
         return self._reference
 
     def close(self) -> None:
