@@ -1,6 +1,7 @@
 """A second oracle for the firmware's runtime: the reference kernels of LiteRT 2.3.0, bit for bit.
 
-Their source has changed much since 2.14.0, and what both give is not one runtime's slip. `HARNESS_KERNEL_CASES=2000` is the long run.
+Their source has changed much since 2.14.0, and what both give is no slip of one runtime.
+HARNESS_KERNEL_CASES=2000 is the long run.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _CASES = int(os.environ.get("HARNESS_KERNEL_CASES", 12))
 _STEPS = 5
 _WITH_STATE = {"lstm": lstm, "svdf": svdf}
 #: where LiteRT makes multipliers or sums in another precision than 2.14, which the kernels follow: in 7 of 1,072 outputs of the
-#: first, in 2 and 1 of 500 models of the others
-_STEPS_APART = {"transpose_conv": 1, "fully_connected": 1, "logistic_16": 1}
+#: first, in 2 and 1 of 500 models of the others, the last by 3 steps
+_STEPS_APART = {"transpose_conv": 1, "fully_connected": 1, "logistic_16": 3}
 
 
 @pytest.mark.parametrize("name", sorted({*all_generators(), *GENERATORS}))
