@@ -28,8 +28,8 @@ static int16_t gate(const position *at, int32_t which, int32_t unit)
     const int32_t row = which * p->units + unit;
     const int32_t *const multipliers = w->multipliers + 2 * which, *const shifts = w->shifts + 2 * which;
     const int8_t *const recurrent = w->recurrent + row * p->units;
-    const uint32_t seen = (uint32_t)w->bias[row] +
-                          kn_dot(at->input, w->input + row * p->inputs, p->inputs, p->input_offset, 0);
+    const uint32_t seen =
+        (uint32_t)w->bias[row] + kn_dot(at->input, w->input + row * p->inputs, p->inputs, p->input_offset, 0);
     uint32_t kept = 0;
     for (int32_t i = 0; i < p->units; ++i)
         kept += (uint32_t)(at->hidden[i] * recurrent[i]);

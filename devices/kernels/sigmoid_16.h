@@ -1,8 +1,8 @@
 /* LOGISTIC and TANH of 16 bits as LSTM has them: by an exponential and a division in fixed point, not by tables.
  *
- * Every number is int16 with so many integer bits (Qm.n). The arithmetic, its constants and its roundings are gemmlowp's
- * (fixedpoint.h: exp_on_negative_values, logistic, tanh), in which TensorFlow Lite defines the gates of an integer LSTM:
- * another way to the same function differs in the last bit.
+ * Every number is int16 with so many integer bits (Qm.n). The arithmetic, its constants and its roundings are
+ * gemmlowp's (fixedpoint.h: exp_on_negative_values, logistic, tanh), in which TensorFlow Lite defines the gates of an
+ * integer LSTM: another way to the same function differs in the last bit.
  */
 #ifndef KERNELS_SIGMOID_16_H
 #define KERNELS_SIGMOID_16_H

@@ -28,11 +28,11 @@ static void run_svdf(const plan_memory *memory, const plan_svdf *node)
 
 static void run_lstm(const plan_memory *memory, const plan_lstm *node)
 {
-    const kn_lstm_weights weights = {
-        plan_at(memory, node->input_weights), plan_at(memory, node->recurrent_weights), plan_at(memory, node->bias),
-        plan_at(memory, node->multipliers), plan_at(memory, node->shifts)};
-    kn_lstm(&node->params, &weights, plan_at(memory, node->input),
-            (int16_t *)(void *)(memory->arena + node->state), (int8_t *)(memory->arena + node->output));
+    const kn_lstm_weights weights = {plan_at(memory, node->input_weights), plan_at(memory, node->recurrent_weights),
+                                     plan_at(memory, node->bias), plan_at(memory, node->multipliers),
+                                     plan_at(memory, node->shifts)};
+    kn_lstm(&node->params, &weights, plan_at(memory, node->input), (int16_t *)(void *)(memory->arena + node->state),
+            (int8_t *)(memory->arena + node->output));
 }
 
 static void run_select(const plan_memory *memory, const plan_select *node)
