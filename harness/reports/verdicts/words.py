@@ -41,7 +41,7 @@ def headline(judgement: Judgement) -> str:
     elif judgement.first:
         text = f"the first night of the series '{judgement.series}': {cells}, nothing to compare with yet"
     elif judgement.open:
-        text = f"{_many(len(judgement.open))} open, {len(judgement.new())} of them new tonight"
+        text = _open(len(judgement.open), len(judgement.new()))
     else:
         text = f"nothing got worse: {cells}, {earlier(judgement)}"
     left: list[str] = []
@@ -60,8 +60,10 @@ def earlier(judgement: Judgement) -> str:
     return f"{judgement.nights} earlier night{'' if judgement.nights == 1 else 's'}"
 
 
-def _many(count: int) -> str:
-    return "one regression is" if count == 1 else f"{count} regressions are"
+def _open(count: int, new: int) -> str:
+    if count == 1:
+        return f"one regression is open, {'' if new else 'not '}new tonight"
+    return f"{count} regressions are open, {new} of them new tonight"
 
 
 def groups(judgement: Judgement) -> list[tuple[str, list[Verdict]]]:
