@@ -23,11 +23,9 @@ class ModelSettings(Part):
 
     Attributes:
         path: .keras, .h5, .tflite or a SavedModel folder; relative to the project file.
-        signature: of a SavedModel or .tflite with several.
     """
 
     path: LocalPath
-    signature: Line | None = None
 
 
 class DataSettings(Part):
@@ -35,15 +33,15 @@ class DataSettings(Part):
 
     Attributes:
         path: an .npz, .csv or folder, relative to the project file, or `module:function` of a module beside it.
-        test, calibration: shares of the samples where the data bring no parts of their own; calibration's is of what is left
-            for training.
+        test, calibration: shares of the samples where the data bring no parts of their own; calibration's is of what is left for
+            training. Without `test`: 0.2, and all of them for a finished .tflite.
         overlap: what becomes of a sample that stands in two parts: `error`, `drop` (it stays in the test part alone) or `allow`.
         classes: of folders, the classes in the order of the model's outputs; empty: sorted by name.
         label: of a .csv, the column of the labels; `features`: those of the model's input; empty: all others.
     """
 
     path: Line
-    test: _Share = 0.2
+    test: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     calibration: _Share = 0.1
     overlap: Literal["error", "drop", "allow"] = "error"
     classes: tuple[Line, ...] = ()
@@ -56,15 +54,16 @@ class PreprocessingSettings(Part):
 
     Attributes:
         scale, offset: value * scale + offset.
-        layout: of the samples as they are stored; `nchw` is turned into `nhwc`.
-        channels: of the images as the model takes them: `bgr` turns the colours of image files round.
+        layout: of the samples as they are stored. All become `nhwc`, which the model takes: `nchw` has channels in front, `nwhc`
+            rows and columns exchanged, and `planes` is `nchw` that was given the shape of `nhwc` without moving a value.
+        channels: of the images as the model takes them: `bgr` turns the order of the colours round.
         resize: what becomes of images of another size: `stretch`, `crop` (the middle, scaled to cover) or `never` (an error).
         rate_hz: of the sound that the model takes; other sound is resampled.
     """
 
     scale: _Number = 1.0
     offset: _Number = 0.0
-    layout: Literal["nhwc", "nchw"] = "nhwc"
+    layout: Literal["nhwc", "nchw", "nwhc", "planes"] = "nhwc"
     channels: Literal["rgb", "bgr"] = "rgb"
     resize: Literal["stretch", "crop", "never"] = "stretch"
     rate_hz: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
