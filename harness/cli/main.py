@@ -16,6 +16,7 @@ from harness.core.errors import ExitCode, HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Look at your model and data, and write harness.toml."),
     "nightly": ("nightly", "Run the matrix, compare it with its history, say what got worse."),
     "build": ("build", "Build the quantized variants of a workload or of your own model."),
     "run": ("run", "Run variants on devices and print the tables."),

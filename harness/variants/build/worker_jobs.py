@@ -154,12 +154,13 @@ def _leave(model: Any, workload: Workload, dataset: Dataset, out: Path) -> None:
 
 def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> None:
     """Keeps the calibration samples beside the weights: conversions need nothing else of the dataset."""
-    if dataset.x_train is None:
+    samples, labels = dataset.x_calibration, dataset.y_calibration
+    if samples is None:
+        samples, labels = dataset.x_train, dataset.y_train
+    if samples is None:
         return
-    order = stratified_order(workload.strata(dataset.y_train), len(dataset.x_train))[
-        : workload.schedule.representative_samples
-    ]
-    np.save(out / "representative.npy", np.ascontiguousarray(dataset.x_train[order]), allow_pickle=False)
+    order = stratified_order(workload.strata(labels), len(samples))[: workload.schedule.representative_samples]
+    np.save(out / "representative.npy", np.ascontiguousarray(samples[order]), allow_pickle=False)
 
 
 def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Report) -> Any:
