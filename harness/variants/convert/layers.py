@@ -1,8 +1,8 @@
 """Which ops of a .tflite a layer of the Keras model became, and what a recipe's words make of each op.
 
 The converter keeps the paths of the layers in the names of tensors: `model/conv2d/Relu;model/conv2d/BiasAdd;...`. One op may
-stand for several layers (a convolution with its normalization and ReLU), and one layer may be several ops. An op without a name goes
-by its number among the ops of the float model: `op4` is the fifth.
+stand for several layers (a convolution with its normalization and ReLU), and one layer may be several ops. An op without a name
+goes by its number among the ops of the float model: `op4` is the fifth.
 """
 
 from __future__ import annotations
