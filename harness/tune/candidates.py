@@ -17,6 +17,7 @@ from harness.tune.scored import Scored
 from harness.variants.audit.theory import CARRYING_OPS
 from harness.variants.convert.layers import LayerOp
 from harness.variants.mix import LayerKind, Mix, can_name, mix_of
+from harness.variants.recipe import parse_recipe
 
 #: what all layers have in common
 COMMON: tuple[Mix, ...] = (
@@ -195,15 +196,19 @@ def _taken_out(mix: Mix, layers: Iterable[str], kind: LayerKind) -> Mix:
     return mix_of(mix, {layer: kind for layer in layers})
 
 
-def chosen(found: Explored, most: int, max_size_bytes: float | None = None) -> list[Scored]:
+def chosen(
+    found: Explored, most: int, max_size_bytes: float | None = None, without: frozenset[LayerKind] = frozenset()
+) -> list[Scored]:
     """What the device is given, the most promising first, from every sort of candidate: which kernels a device is fast with
     is not known here.
 
     Args:
         most: how many.
         max_size_bytes: what is larger is left out.
+        without: kinds of layers that the device is known not to run.
     """
     able = [one for one in found.good if max_size_bytes is None or one.size_bytes <= max_size_bytes]
+    able = [one for one in able if not kinds_of(one.recipe) & without]
     smallest = min((one.size_bytes for one in able), default=1)
     sorts: dict[str, list[Scored]] = {}
     for one in sorted(able, key=lambda one: (-_value(one, smallest), one.recipe)):
@@ -229,6 +234,12 @@ def _worthwhile(line: Sequence[Scored]) -> list[Scored]:
     return kept
 
 
+def kinds_of(recipe: str) -> frozenset[LayerKind]:
+    """The kinds of layers that a `mixed[...]` recipe asks for."""
+    mix = parse_recipe(recipe).conversion.mix
+    return frozenset() if mix is None else frozenset((mix.base, *(kind for _, kind in mix.layers)))
+
+
 def _sort_of(recipe: str) -> str:
     """What decides about kernels: all int8, or the kind that layers were taken out to."""
-    return next((kind for kind in OUT if f"{kind}=" in recipe or f"[{kind}" in recipe), "int8")
+    return next((kind for kind in OUT if kind in kinds_of(recipe)), "int8")

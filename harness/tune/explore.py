@@ -12,12 +12,13 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.prepare.prepared import FLOAT_RECIPE
 from harness.tflite.graph import read_graph
-from harness.tune.candidates import Explored, Explorer, Unit, chosen, name_of
+from harness.tune.candidates import Explored, Explorer, Unit, chosen
 from harness.tune.scorers import ScorerProcess
 from harness.variants.artifact import Artifact
 from harness.variants.audit.mixed import layer_names_of
 from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.convert.layers import layer_ops
+from harness.variants.mix import LayerKind
 from harness.variants.recipe import parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
@@ -79,6 +80,7 @@ def explore(
     *,
     most: int,
     max_size_bytes: float | None,
+    without: frozenset[LayerKind],
     until_s: float,
     note: Callable[[str], None] = lambda text: None,
 ) -> Exploration:
@@ -87,6 +89,7 @@ def explore(
     Args:
         most: how many recipes the device is given.
         max_size_bytes: larger ones are left out.
+        without: kinds of layers that the device is known not to run.
         until_s: when to stop, on the monotonic clock.
         note: told what is going on.
 
@@ -108,7 +111,7 @@ def explore(
             lambda: time.monotonic() < until_s,
         )
         found = explorer.explore()
-    picked = chosen(found, most, max_size_bytes)
+    picked = chosen(found, most, max_size_bytes, without)
     return Exploration(
         scored=len(found.scored),
         files=len(found.good),
@@ -149,6 +152,3 @@ def _samples(workload: Workload, dataset: Dataset) -> np.ndarray:
         )
     order = stratified_order(workload.strata(dataset.y_train), len(dataset.x_train))
     return np.ascontiguousarray(dataset.x_train[order[:_SCORED_SAMPLES]])
-
-
-__all__ = ["Exploration", "explore", "name_of"]

@@ -31,13 +31,14 @@ from harness.results.running import only_one
 from harness.results.store import Store
 from harness.run.jobs import Execution, Watcher
 from harness.session.conclude import conclude, conclude_killed
+from harness.tune.candidates import kinds_of
 from harness.tune.explore import Exploration, explore
 from harness.tune.options import TuneOptions, refuse_finished
 from harness.tune.split import Split, split_of
 from harness.tune.train import qat_recipes
 from harness.tune.trials import Trials, chosen_device, require_metric, search_source
 from harness.tune.verdict import TuneVerdict, is_searched, judge
-from harness.variants.recipe import parse_recipe
+from harness.variants.mix import LayerKind
 from harness.workloads.registry import get_workload
 
 #: what a search is held against
@@ -241,6 +242,7 @@ class _Search:
             self._dataset,
             most=self._options.trials,
             max_size_bytes=self._options.limits.max_size_bytes,
+            without=_not_run(records),
             until_s=self._until(_SCORED_SHARE),
             note=self._watcher.note,
         )
@@ -324,10 +326,20 @@ class _Search:
         return place
 
 
+def _not_run(records: Sequence[CellRecord]) -> frozenset[LayerKind]:
+    """The kinds of layers that the device refused wherever it was given them, as on cores without a float kernel."""
+    refused: set[LayerKind] = set()
+    shown: dict[str, tuple[LayerKind, ...]] = {FLOAT_RECIPE: ("float", "w8"), "ptq-int16x8": ("int16",)}
+    for recipe, kinds in shown.items():
+        outcomes = {r.outcome for r in records if r.key.recipe == recipe}
+        if outcomes == {"unsupported"}:
+            refused.update(kinds)
+    return frozenset(refused)
+
+
 def _is_integer(recipe: str) -> bool:
     """Whether every layer is asked to be int8."""
-    mix = parse_recipe(recipe).conversion.mix
-    return recipe == "ptq-int8-io" if mix is None else mix.base == "int8" and not mix.layers
+    return recipe == "ptq-int8-io" or kinds_of(recipe) == {"int8"}
 
 
 def _verdict_json(verdict: TuneVerdict) -> dict[str, Any]:
