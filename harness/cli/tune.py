@@ -14,7 +14,7 @@ from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.tune.options import TuneOptions
-    from harness.tune.tune import TuneResult
+    from harness.tune.result import TuneResult
 
 
 @click.command("tune")

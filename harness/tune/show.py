@@ -19,7 +19,7 @@ from harness.tune.verdict import TuneVerdict, is_searched
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.tune.tune import TuneResult
+    from harness.tune.result import TuneResult
 
 #: layers that are named with what taking them out of int8 gained
 _LAYERS = 5

@@ -8,7 +8,7 @@ from harness.reports.answer.limits import Limits
 from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.run.jobs import Watcher
-from harness.tune import tune as module
+from harness.tune import search as module
 from harness.tune.options import TuneOptions
 from harness.tune.show import again, lines, result_json, sentence
 from harness.tune.tune import tune

@@ -29,7 +29,11 @@ def quantize_around(model: Any) -> Any | None:
     chosen = _annotatable(model, [layer for layer in model.layers if _has_scheme(layer)])
     if not any(layer.__class__.__name__ in _WEIGHTED for layer in model.layers if layer.name in chosen):
         return None
-    return _quantized(model, chosen, {})
+    try:
+        return _quantized(model, chosen, {})
+    # TFMOT makes the model again from its description, in which TensorFlow's bare functions lose their arguments.
+    except Exception:
+        return _wrapped(model, chosen)
 
 
 def quantize_layers(model: Any, names: Sequence[str]) -> Any:
@@ -96,6 +100,28 @@ def _annotatable(model: Any, layers: Sequence[Any]) -> set[str]:
         if layer.__class__.__name__ in _FOLDING:
             chosen |= {follower.name for follower in folded_followers(layer) if len(follower.inbound_nodes) == 1}
     return chosen
+
+
+def _wrapped(model: Any, chosen: set[str]) -> Any:
+    """The model with wrappers around the chosen layers as they stand, without TFMOT's changes to the graph."""
+    _, keras = import_tf()
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_registry as registry_module,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import QuantizeWrapperV2
+
+    from harness.variants.qat.wrapping import named_configs
+
+    registry = registry_module.Default8BitQuantizeRegistry()
+    configs = named_configs(model, Quantizer(kind="last", per_channel=True))
+
+    def wrap(layer: Any) -> Any:
+        config = configs.get(layer.name) if layer.name in chosen else None
+        if config is None and layer.name in chosen and registry.supports(layer):
+            config = registry.get_quantize_config(layer)
+        return layer if config is None else QuantizeWrapperV2(layer, config)
+
+    return keras.models.clone_model(model, clone_function=wrap)
 
 
 def _quantized(model: Any, chosen: set[str], configs: dict[str, Any]) -> Any:
