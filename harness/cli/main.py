@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
     "audit": ("audit", "Explain what a model's quantization really is."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
+    "tune": ("tune", "Search for a better variant of a model for a device, layer by layer."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
     "compare": ("compare", "Compare two runs: what got worse, what got better."),
     "history": ("history", "The nights of one cell: figures, verdicts, levels."),
