@@ -14,6 +14,8 @@ from harness.boards.connect import availability
 from harness.boards.resolve import list_profiles
 from harness.core.errors import HarnessError, MissingPartError
 from harness.core.paths import packaged_devices_dir
+from harness.tflite.graph import read_graph
+from harness.tflite.support import newest_runtimes, runtime_supports
 from harness.variants.recipe import CORE, parse_recipe, select_recipes
 from harness.workloads.metrics.registry import get_metric, metric_names
 from harness.workloads.npz import npz_keys, read_arrays
@@ -66,7 +68,11 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         if ends.kind == "tflite"
         else f"a float model of {kinds[ends.keras_major]}"
     )
-    if ends.kind == "keras" and path.is_dir():
+    if ends.signature is not None:
+        kind = (
+            f"the signature '{ends.signature}' of a SavedModel: a graph without layers, of which nothing can be trained"
+        )
+    elif ends.kind == "keras" and path.is_dir():
         kind += ", SavedModel"
     words = [kind]
     if ends.input is not None:
@@ -74,7 +80,17 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         quantized = f", scale {ends.input.scale:.6g}, zero point {ends.input.zero_point}" if ends.input.scale else ""
         words.append(f"one input, {shape} of {ends.input.dtype}{quantized}")
     words.append(output_words(ends))
-    return words
+    return [*words, *runtime_words(path)] if ends.kind == "tflite" else words
+
+
+def runtime_words(path: Path) -> list[str]:
+    """What speaks against a finished model on the newest runtimes, as far as their data files tell."""
+    graph = read_graph(path)
+    found: dict[str, list[str]] = {}
+    for name, version in newest_runtimes():
+        for reason in runtime_supports(name, version, graph, kernels="default").reasons:
+            found.setdefault(reason, []).append(f"{name} {version}")
+    return [f"against it on {' and '.join(names)}: {reason}" for reason, names in found.items()]
 
 
 def output_words(ends: ModelEnds) -> str:
@@ -138,10 +154,12 @@ def chosen_recipes(ends: ModelEnds, *, trained: bool, judged: bool) -> tuple[tup
     """The recipes, and why these."""
     if ends.kind == "tflite":
         return (), ""
-    if trained and judged:
+    if trained and judged and ends.signature is None:
         return ("core",), f"all {len(CORE)} of core: quantization after training, and in training with its controls"
     plain = tuple(name for name in CORE if parse_recipe(name).training.name == "ptq")
     why = "no training part" if judged else "no labels"
+    if ends.signature is not None:
+        return plain, "those of core that need no training: a graph without layers cannot be trained"
     return plain, f"those of core that need no training: there is {why} to train on"
 
 

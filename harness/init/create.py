@@ -17,6 +17,7 @@ from harness.project.located_toml import parse_toml
 from harness.project.project import FILE_NAME, Project
 from harness.project.reading import read_settings
 from harness.project.settings import DataSettings, ModelSettings, PreprocessingSettings, Settings
+from harness.workloads.keras.signature import split_signature
 from harness.workloads.sources.arrays import channels_first
 from harness.workloads.sources.imported import Imported
 from harness.workloads.user import ModelEnds, import_samples, model_ends, user_workload
@@ -47,7 +48,7 @@ def create_project(
     """Looks at a model and its data and writes `harness.toml`.
 
     Args:
-        model: .keras, .h5, .tflite or a SavedModel folder.
+        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
         data: an .npz, .csv, folder of images or sounds per class, or `module:function`; a .tflite does without.
         folder: where the file is written; default: the working folder.
         force: replace a file that is there.
@@ -63,17 +64,23 @@ def create_project(
     if exists(place) and not force:
         raise UserInputError(f"there is a {FILE_NAME} already", where=str(place), hint="--force replaces it")
     model_path = Path(model).expanduser().absolute()
-    if not exists(model_path):
+    file, signature = split_signature(model_path)
+    if not exists(file):
         hint = "give a .keras, .h5 or .tflite file, or a SavedModel folder"
         raise UserInputError("no such file or folder", where=str(model_path), hint=hint)
     ends = model_ends(model_path)
     found = Choices()
-    found.add("model", "path", _relative(model_path, place.parent), *choose.model_words(model_path, ends))
+    found.add("model", "path", _relative(file, place.parent), *choose.model_words(model_path, ends))
+    if signature is not None:
+        found.add("model", "signature", signature)
     imported = None
     if data is None:
-        if ends.kind == "keras":
-            user_workload(model_path, None)  # says what samples are needed for
-        found.add("score", "task", "none", "no data were given: random inputs, and agreement with the reference")
+        user_workload(
+            model_path, None
+        )  # says what samples are needed for, and refuses what random ones say nothing about
+        found.add(
+            "score", "task", "none", "no data were given: random inputs, and agreement with the reference runtime"
+        )
     else:
         data_path = Path(os.path.normpath(Path(data).expanduser().absolute()))
         imported = _looked_at(found, model_path, ends, data_path, place, overlap, ask, say)
@@ -81,7 +88,9 @@ def create_project(
     text = toml_text(found, _heading(model_path, data, place.parent))
     settings = read_settings(parse_toml(text, place), text, place)
     write_bytes_atomic(place, text.encode())
-    return Created(project=Project(path=place, settings=settings), summary=tuple(_summary(settings, imported)))
+    warnings = [line for line in choose.model_words(model_path, ends) if line.startswith("against it")]
+    summary = (*_summary(settings, imported), *warnings)
+    return Created(project=Project(path=place, settings=settings), summary=summary)
 
 
 def _looked_at(
@@ -196,7 +205,9 @@ def _summary(settings: Settings, imported: Imported | None) -> list[str]:
         values = "as they are" if prep.scale == 1 and prep.offset == 0 else f"value * {prep.scale:g} + {prep.offset:g}"
         further = [w for w in (prep.layout, prep.channels) if w not in ("nhwc", "rgb")]
         lines.append(f"preprocessing  {', '.join([values, *further])}")
-    lines.append(f"judged by      {settings.score.metric or 'agreement with the float model'}")
+    finished = settings.model.path.lower().endswith(".tflite")
+    agreement = f"agreement with the {'reference runtime' if finished else 'float model'}"
+    lines.append(f"judged by      {settings.score.metric or agreement}")
     lines.append(f"devices        {', '.join(run.devices)}")
     lines.append(f"budget         {run.budget}")
     return lines

@@ -23,9 +23,11 @@ class ModelSettings(Part):
 
     Attributes:
         path: .keras, .h5, .tflite or a SavedModel folder; relative to the project file.
+        signature: of a SavedModel with several, or of one whose graph is wanted in place of its Keras layers.
     """
 
     path: LocalPath
+    signature: Name | None = None
 
 
 class DataSettings(Part):

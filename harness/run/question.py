@@ -79,11 +79,6 @@ class Better:
     words: str
     scores: tuple[float, float]
 
-    @property
-    def code(self) -> str:
-        """Of the finding that tells it."""
-        return self.other.code if isinstance(self.other, Arrangement) else "input-scale"
-
 
 def scale_findings(model: PreparedModel, dataset: Dataset, references: References) -> list[Finding]:
     """`input-scale`, `channel-order`, `input-layout`: the float model explains the labels far better on the same samples
@@ -93,7 +88,13 @@ def scale_findings(model: PreparedModel, dataset: Dataset, references: Reference
         model: the float model, or a finished one; one whose input is quantized says its range itself and is not asked.
     """
     better = better_samples(model, dataset, references)
-    return [misread(better.code, model.workload, better.words)] if better is not None else []
+    if better is None:
+        return []
+    if isinstance(better.other, Rescaling):
+        return [misread("input-scale", model.workload, better.words)]
+    if better.other.setting[0] == "channels":
+        return [misread("channel-order", model.workload, better.words)]
+    return [misread("input-layout", model.workload, better.words)]
 
 
 def better_samples(model: PreparedModel, dataset: Dataset, references: References) -> Better | None:

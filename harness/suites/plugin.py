@@ -122,7 +122,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.name != "harness.toml" or config.getoption("--no-project"):
         return None
     if _PROJECT_ERROR in config.stash:
-        raise pytest.UsageError(config.stash[_PROJECT_ERROR])
+        from harness.suites.project import BrokenProject
+
+        return BrokenProject.from_parent(parent, path=file_path)
     if config.stash.get(_PROJECT, None) != file_path or not config.option.device:
         return None
     from harness.suites.project import ProjectSuite

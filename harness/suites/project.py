@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.core.errors import HarnessError
 from harness.project.project import FILE_NAME, load_project, project_path
 from harness.suites.suite import Suite
 
@@ -57,6 +58,18 @@ class ProjectSuite(pytest.Module):
         module.__dict__["SUITE"] = Suite(workload=str(self.path), recipes=recipes, max_score_drop=settings.run.max_drop)
         module.__dict__["test_cell"] = _test_cell
         return module
+
+
+class BrokenProject(pytest.File):
+    """A project file that is wrong: an error where it is collected, and nowhere else."""
+
+    def collect(self) -> list[pytest.Item]:
+        """Raises CollectError with what is wrong, by file, line and key."""
+        try:
+            load_project(self.path)
+        except HarnessError as error:
+            raise self.CollectError(str(error)) from None
+        return []
 
 
 def _test_cell(cell: SuiteCell) -> None:

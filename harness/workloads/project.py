@@ -37,7 +37,13 @@ def project_workload(path: Path, data: Path | None = None, metric: str | None = 
             where=str(project.path),
             hint="paths start from the project file",
         )
-    return user_workload(project.model, data or project.data, metric or metric_of(project), project=project)
+    model = project.model
+    if project.settings.model.signature is not None:
+        if not model.is_dir():
+            what = f"model.signature: {model.name} is no SavedModel folder, and only those are read by signature"
+            raise UserInputError(what, where=str(project.path), hint="leave the key out")
+        model = model.with_name(f"{model.name}#{project.settings.model.signature}")
+    return user_workload(model, data or project.data, metric or metric_of(project), project=project)
 
 
 def metric_of(project: Project) -> str | None:

@@ -72,7 +72,8 @@ def _in_its_place(name: str) -> Workload | None:
 
 
 def _looks_like_path(text: str) -> bool:
-    return "/" in text or Path(text).suffix.lower() in MODEL_SUFFIXES or Path(text, "saved_model.pb").is_file()
+    folder = text.partition("#")[0]
+    return "/" in text or Path(text).suffix.lower() in MODEL_SUFFIXES or Path(folder, "saved_model.pb").is_file()
 
 
 @functools.cache

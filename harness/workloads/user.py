@@ -20,10 +20,12 @@ from harness.workloads.base import Dataset, Schedule, State, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.checks.outputs import output_ends, units_and_places
 from harness.workloads.datasets import DataSource
-from harness.workloads.digest import arrays_digest, cached_digest
+from harness.workloads.digest import cached_digest
+from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.base import Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
+from harness.workloads.random_inputs import RandomInputs
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
 from harness.workloads.sources.imported import Imported, import_data, is_plain_npz, read_about
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
-_RANDOM_SAMPLES = 256
 #: samples that take more than this as float32 stay in their file, and rows of them are read as they are needed
 _WHOLE_BYTES = 256 << 20
 #: an already trained model is only trained on gently, and on at most this many samples
@@ -56,7 +57,7 @@ class ModelEnds:
     """What is known about the user's model without running it.
 
     `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
-    see `Ends`; None when the file does not say.
+    see `Ends`; None when the file does not say. `signature` is the name of a SavedModel's that has no layers.
     """
 
     kind: Literal["keras", "tflite"]
@@ -66,6 +67,7 @@ class ModelEnds:
     places: int | None = None
     numbers: bool = False
     keras_major: Literal[2, 3] = 2
+    signature: str | None = None
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -97,6 +99,7 @@ def model_ends(path: Path) -> ModelEnds:
         places=places,
         from_logits=ends.from_logits,
         keras_major=file.keras_major,
+        signature=file.signature.name if file.signature is not None else None,
     )
 
 
@@ -318,51 +321,13 @@ def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:
     return io.dtype in ("int8", "uint8", "int16") and dtype == io.dtype
 
 
-@dataclass(frozen=True, kw_only=True)
-class RandomInputs:
-    """Random inputs for a .tflite without data: uniform over an integer input's range, or over 0..1 for a float input."""
-
-    io: TensorIo
-    count: int = _RANDOM_SAMPLES
-
-    def digest(self, source: DataSource) -> str:
-        return arrays_digest({"x": self._inputs()})
-
-    def load(self, source: DataSource) -> Dataset:
-        note = (
-            f"{self.count} random inputs, uniform over {self._range_text()}, seed 0; agreement with the reference only"
-        )
-        return Dataset(
-            name="random",
-            note=note,
-            digest=self.digest(source),
-            x_train=None,
-            y_train=None,
-            x_test=self._inputs(),
-            y_test=None,
-            origin="generated",
-        )
-
-    def _range_text(self) -> str:
-        return "0..1" if self.io.dtype.startswith("float") else f"the range of {self.io.dtype}"
-
-    def _inputs(self) -> np.ndarray:
-        rng = np.random.default_rng(0)
-        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.sample_shape))
-        if self.io.dtype.startswith("float"):
-            return rng.random(shape, dtype=np.float32)
-        limits = np.iinfo(self.io.dtype)
-        steps = rng.integers(limits.min, limits.max, size=shape, endpoint=True)
-        return ((steps - self.io.zero_point) * np.float32(self.io.scale)).astype(np.float32)
-
-
 def user_workload(
     path: Path, data: Path | None, metric_name: str | None = None, *, project: Project | None = None
 ) -> Workload:
     """A workload made of the user's model and samples.
 
     Args:
-        path: .keras, .h5, .tflite or a SavedModel folder.
+        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
         data: an .npz (see `Samples`), or whatever `import_data` makes one of; a .tflite does without, then its inputs are random.
         metric_name: what it is judged by; None: what output and labels ask for.
         project: says how the samples become the model's; None: the usual ways.
@@ -371,7 +336,7 @@ def user_workload(
         UserInputError: a file is missing or damaged, the model carries code, or model, samples and metric do not fit.
     """
     path = path.expanduser().absolute()
-    if not exists(path):
+    if not exists(split_signature(path)[0]):
         known = "a known workload, or a .keras, .h5 or .tflite file or SavedModel folder"
         raise UserInputError("no such file or folder", where=str(path), hint=f"expected {known}")
     ends = model_ends(path)

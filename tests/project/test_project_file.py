@@ -45,7 +45,7 @@ def test_paths_start_from_the_file(tmp_path):
 @pytest.mark.parametrize(
     "text, place, words",
     [
-        ('[model]\npth = "a"\n', "2:1", "unknown field 'model.pth'; did you mean path?"),
+        ('[model]\npath = "a"\nsignatur = "b"\n', "3:1", "unknown field 'model.signatur'; did you mean signature?"),
         ("# nothing\n", "1:1", "the field 'model' is missing"),
         ("[model]\npath = 3\n", "2:8", "model.path: found 3"),
         ('[model]\npath = "a"\n[run]\ndevices = "x"\n', "4:11", 'run.devices: found "x"; allowed: a list'),
@@ -55,7 +55,7 @@ def test_paths_start_from_the_file(tmp_path):
         ('[model]\npath = "a"\n[preprocessing]\nscale = inf\n', "4:9", "preprocessing.scale: found inf"),
         ('[model]\npath = "a"\n[run]\nsamples = 2026-01-01\n', "4:11", "run.samples: found a date"),
         ('version = 2\n[model]\npath = "a"\n', "1:11", "version: found 2; allowed: 1"),
-        ('[model]\npath = "a"\n[data]\npath = "b"\ntest = 1.0\n', "5:8", "data.test: found 1.0; allowed: less than 1"),
+        ('[model]\npath = "a"\n[data]\npath = "b"\ntest = 1.5\n', "5:8", "data.test: found 1.5; allowed: at most 1"),
         ("[model\n", "1:7", "is no TOML: Expected ']'"),
         ("[model]\npath = \n", "2:8", "is no TOML"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def imported(
     found = import_data(
         path,
         Wanted(input=io, finished=finished),
-        DataSettings.model_validate({"path": str(path), **(data or {})}),
-        PreprocessingSettings.model_validate(preprocessing or {}),
+        DataSettings.model_validate_json(json.dumps({"path": str(path), **(data or {})})),
+        PreprocessingSettings.model_validate_json(json.dumps(preprocessing or {})),
     )
     with np.load(found.path) as arrays:
         return found, {key: arrays[key] for key in arrays.files if not key.endswith(".json")}

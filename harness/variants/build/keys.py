@@ -18,6 +18,7 @@ from harness.variants.build.readers import READER_VERSION, readers
 from harness.variants.recipe import Recipe
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
+from harness.workloads.keras.signature import split_signature
 
 #: raise one when the code behind it changes what comes out
 TRAINING_VERSION = 1
@@ -186,11 +187,14 @@ def representative_digest(dataset_digest: str, count: int) -> str:
 
 
 def model_digest(path: Path) -> str:
-    """SHA-256 of a model file, or over names and contents of a SavedModel folder.
+    """SHA-256 of a model file, or over names and contents of a SavedModel folder, and the signature that is named behind it.
 
     Raises:
         UserInputError: it cannot be read.
     """
+    path, signature = split_signature(path)
+    if signature is not None:
+        return sha256_json([model_digest(path), signature])
     try:
         if not path.is_dir():
             return sha256_file(path)

@@ -119,8 +119,9 @@ def _float_model(job: dict[str, Any], workload: Workload, dataset: Dataset, out:
     _store_representative(workload, dataset, out)
     if workload.keras_major == 3:
         model = _own_keras3_model(job, workload, report)
-        report.step("asking")
-        _leave(model, workload, dataset, out)
+        if model.layers:  # of a graph without layers there is no copy
+            report.step("asking")
+            _leave(model, workload, dataset, out)
         return model
     report.step("loading" if workload.model_path else "training")
     model = qat.train_float(workload, dataset, job["seed"], report)

@@ -18,13 +18,11 @@ class Arrangement:
 
     Attributes:
         name: what becomes of the samples, in words.
-        code: of the finding that tells it.
         setting: what does it in a project file: a key of [preprocessing] and its value.
         of: [N, ...] -> [N, ...] of the same shape.
     """
 
     name: str
-    code: str
     setting: tuple[str, str]
     of: Callable[[np.ndarray], np.ndarray]
 
@@ -40,18 +38,14 @@ def arrangements(sample: tuple[int, ...]) -> Iterator[Arrangement]:
     if len(sample) == 3 and sample[2] == _COLOURS:
         yield Arrangement(
             name="with red and blue exchanged",
-            code="channel-order",
             setting=("channels", "bgr"),
             of=lambda x: x[..., ::-1],
         )
         # What `reshape` makes of channels in front, in place of `transpose`: the planes lie one after the other.
-        yield Arrangement(
-            name="read as planes, one per channel", code="input-layout", setting=("layout", "planes"), of=_from_planes
-        )
+        yield Arrangement(name="read as planes, one per channel", setting=("layout", "planes"), of=_from_planes)
     if sample[0] == sample[1]:
         yield Arrangement(
             name="with rows and columns exchanged",
-            code="input-layout",
             setting=("layout", "nwhc"),
             of=lambda x: x.swapaxes(1, 2),
         )

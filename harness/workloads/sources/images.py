@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections import Counter
@@ -77,9 +78,9 @@ def read_images(root: Path, data: DataSettings, preprocessing: PreprocessingSett
     )
     sizes = ", ".join(f"{number:,} of {size}" for size, number in seen.most_common(3))
     others = f" and {len(seen) - 3} other kinds" if len(seen) > 3 else ""
-    found.evidence["preprocessing.resize"] = (
-        f"images: {sizes}{others}; the model takes {frame.height}x{frame.width}x{frame.channels}"
-    )
+    form = f"{frame.height}x{frame.width}x{frame.channels}"
+    takes = "the model takes" if wanted.input else "they become"
+    found.evidence["preprocessing.resize"] = f"images: {sizes}{others}; {takes} {form}"
     if tree.ignored:
         found.evidence["data.path"] = f"{tree.ignored} files that are no images are left alone"
     return found
@@ -113,9 +114,11 @@ def _part(tree: Tree, listed: Listed, frame: _Frame, preprocessing: Preprocessin
         len(listed.files) * math.prod(shape), f"{len(listed.files):,} images", where=str(tree.root), hint=hint
     )
     x = np.empty((len(listed.files), *shape), np.uint8)
+    keys = []
     for position, file in enumerate(listed.files):
         image = _open(file, tree.root)
         seen[f"{image.height}x{image.width} {_mode_words(image)}"] += 1
+        keys.append(_key(image))
         x[position] = _pixels(image, frame, preprocessing, tree.place(file), tree.root)
     if frame.first:
         x = x.transpose(0, 3, 1, 2)
@@ -123,7 +126,14 @@ def _part(tree: Tree, listed: Listed, frame: _Frame, preprocessing: Preprocessin
         x = x[..., 0]
     numbers = {name: number for number, name in enumerate(tree.classes)}
     y = None if listed.classes is None else np.array([numbers[name] for name in listed.classes], np.int64)
-    return Part(x=np.ascontiguousarray(x), y=y, places=[tree.place(file) for file in listed.files])
+    places = [tree.place(file) for file in listed.files]
+    return Part(x=np.ascontiguousarray(x), y=y, places=places, keys=keys)
+
+
+def _key(image: Any) -> bytes:
+    """A hash of the picture, whatever file format, size and colours a model makes of it."""
+    pixels = np.asarray(image.convert("RGB"), np.uint8)
+    return hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
 
 
 def _mode_words(image: Image.Image) -> str:

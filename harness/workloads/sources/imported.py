@@ -75,6 +75,9 @@ def import_data(
         UserInputError: whatever is wrong with the samples.
         MissingPartError: an extra is not installed.
     """
+    if not function.is_function(path) and not exists(path):
+        hint = "expected an .npz, a .csv, a folder of images or sounds per class, or module:function"
+        raise UserInputError("no such file or folder", where=str(path), hint=hint)
     rules = [
         _VERSION,
         labels,
@@ -149,9 +152,6 @@ def _place(key: str, path: Path) -> Path:
 def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, wanted: Wanted) -> Found:
     if function.is_function(path):
         return function.call_function(path)
-    if not exists(path):
-        hint = "expected an .npz, a .csv, a folder of images or sounds per class, or module:function"
-        raise UserInputError("no such file or folder", where=str(path), hint=hint)
     if path.is_dir():
         return _folder_reader(path)(path, data, preprocessing, wanted)
     if path.suffix.lower() in table.SUFFIXES:
@@ -265,7 +265,7 @@ def _write(path: Path, content: dict[str, np.ndarray], about: dict[str, Any]) ->
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 for key, array in content.items():
                     with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+                        np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
                 archive.writestr(ABOUT, json.dumps(about, ensure_ascii=False, indent=1))
     except OSError as error:
         what = f"the samples cannot be kept: {error.strerror or error}"

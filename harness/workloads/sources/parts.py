@@ -45,11 +45,14 @@ class Part:
         x: [N, ...], as they are stored, or a mapping of several inputs.
         y: labels [N, ...]; None where there are none.
         places: where each sample stands, for messages: file names, rows.
+        keys: a hash of each sample as it was before it was made fit for a model, so that parts are the same for every model;
+            None: that of `x`.
     """
 
     x: np.ndarray
     y: np.ndarray | None
     places: Sequence[str]
+    keys: Sequence[bytes] | None = None
 
     def rows(self, which: np.ndarray) -> Part:
         """The samples at some positions, in that order."""
@@ -57,6 +60,7 @@ class Part:
             x=self.x[which],
             y=None if self.y is None else self.y[which],
             places=[self.places[position] for position in which],
+            keys=None if self.keys is None else [self.keys[position] for position in which],
         )
 
 

@@ -91,8 +91,9 @@ def test_channels_in_front_are_moved_where_the_project_says_so(tmp_path):
     assert np.array_equal(arrays["x_test"], x.transpose(0, 2, 3, 1))
     _, planes = imported(npz(tmp_path, x_test=x.reshape(4, 5, 5, 3)), (5, 5, 3), preprocessing={"layout": "planes"})
     assert np.array_equal(planes["x_test"], x.transpose(0, 2, 3, 1))
-    _, turned = imported(npz(tmp_path, x_test=x.swapaxes(2, 3)), (3, 5, 5), preprocessing={"layout": "nwhc"})
-    assert np.array_equal(turned["x_test"], x.transpose(0, 3, 2, 1))
+    turned = x.transpose(0, 3, 2, 1)
+    _, back = imported(npz(tmp_path, x_test=turned), (5, 5, 3), preprocessing={"layout": "nwhc"})
+    assert np.array_equal(back["x_test"], x.transpose(0, 2, 3, 1))
     with pytest.raises(UserInputError, match='layout = "nchw" is for images'):
         imported(npz(tmp_path, x_test=x.reshape(4, -1)), (75,), preprocessing={"layout": "nchw"})
 
