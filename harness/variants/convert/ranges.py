@@ -6,6 +6,7 @@ kept: two rounds over the samples give extremes first and a histogram between th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,19 +46,27 @@ def tensor_ranges(model: bytes, samples: np.ndarray, mix: Mix, exact: frozenset[
     return {name: whole if name in exact else _narrowed(whole, counts[name], mix) for name, whole in ranges.items()}
 
 
-class _Runner:
-    """Runs a float model and shows every tensor of it."""
+def open_interpreter(model: bytes) -> Any:
+    """An interpreter of LiteRT that keeps every tensor of a model, allocated; one thread, no delegates."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        self._interpreter = Interpreter(
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it says that this takes memory
+        interpreter = Interpreter(
             model_content=model,
             experimental_preserve_all_tensors=True,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             num_threads=1,
         )
-        self._interpreter.allocate_tensors()
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+class _Runner:
+    """Runs a float model and shows every tensor of it."""
+
+    def __init__(self, model: bytes) -> None:
+        self._interpreter = open_interpreter(model)
         self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
         written = {int(i) for op in self._interpreter._get_ops_details() for i in op["outputs"]}
         self._shown = [
