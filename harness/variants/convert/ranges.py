@@ -118,7 +118,8 @@ def _percentile(counts: np.ndarray, edges: np.ndarray, percentile: float) -> Ran
     """The range that leaves out so much at either end; an end at 0 stays, where a ReLU has put many values."""
     share = np.cumsum(counts) / counts.sum()
     low = edges[np.searchsorted(share, 1 - percentile / 100)] if edges[0] < 0 else edges[0]
-    high = edges[min(np.searchsorted(share, percentile / 100) + 1, _BINS)] if edges[-1] > 0 else edges[-1]
+    last = min(int(np.searchsorted(share, percentile / 100)) + 1, _BINS)
+    high = edges[last] if edges[-1] > 0 else edges[-1]
     return Range(low=float(min(low, 0.0)), high=float(max(high, 0.0)))
 
 
