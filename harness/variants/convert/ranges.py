@@ -6,7 +6,6 @@ kept: two rounds over the samples give extremes first and a histogram between th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,14 +49,12 @@ def open_interpreter(model: bytes) -> Any:
     """An interpreter of LiteRT that keeps every tensor of a model, allocated; one thread, no delegates."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it says that this takes memory
-        interpreter = Interpreter(
-            model_content=model,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            num_threads=1,
-        )
+    interpreter = Interpreter(
+        model_content=model,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        num_threads=1,
+    )
     interpreter.allocate_tensors()
     return interpreter
 
