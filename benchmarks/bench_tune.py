@@ -64,8 +64,9 @@ def tuned(name: str, folder: Path, device: str, budget: str) -> Row:
     report = folder / f"{name}.json"
     begun_s = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "harness.cli.main", "tune", str(folder / f"{name}.h5"), *data, "--max-drop", "1p", "--prefer", "size",
-         "--budget", budget, "--results", str(folder / f"{name}-results"), "--samples", "all", "--json", str(report)],
+        [sys.executable, "-m", "harness.cli.main", "tune", str(folder / f"{name}.h5"), *data, "--max-drop", "1p",
+         "--prefer", "size", "--budget", budget, "--results", str(folder / f"{name}-results"), "--samples", "all",
+         "--json", str(report)],
         env=environment, check=True,
     )  # fmt: skip
     seconds = time.monotonic() - begun_s

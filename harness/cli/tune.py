@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -169,8 +168,8 @@ def _refuse_with_resume(context: click.Context) -> None:
 def _print(result: TuneResult, json_file: str | None) -> None:
     import json
 
-    from harness.core.files import write_text
     from harness.reports.console import make_console
+    from harness.reports.jsonout import write_text
     from harness.tune.show import print_result, result_json
 
     to_stderr = json_file == "-"
@@ -178,9 +177,6 @@ def _print(result: TuneResult, json_file: str | None) -> None:
     if result.export:
         echo(f"run {result.run}, tables: {result.export}", err=to_stderr)
     if json_file:
-        text = json.dumps(result_json(result), indent=1, allow_nan=False) + "\n"
-        if to_stderr:
-            echo(text.rstrip("\n"))
-        else:
-            write_text(Path(json_file), text, option="--json")
+        write_text(json_file, json.dumps(result_json(result), indent=1, allow_nan=False) + "\n", option="--json")
+        if not to_stderr:
             echo(f"JSON: {json_file}", err=True)

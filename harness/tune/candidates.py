@@ -40,6 +40,8 @@ WORTH_DB = 1.0
 _MOST_TOGETHER = 4
 #: outputs so near to the float model's answer as it does
 _ENOUGH_DB = 45.0
+#: a third of what comes out is error: no score stands that, where another candidate does better
+_HOPELESS_DB = 10.0
 #: twice the bytes are worth so much precision
 _DOUBLE_DB = 20.0
 
@@ -209,6 +211,8 @@ def chosen(
     """
     able = [one for one in found.good if max_size_bytes is None or one.size_bytes <= max_size_bytes]
     able = [one for one in able if not kinds_of(one.recipe) & without]
+    hopeless = min(_HOPELESS_DB, max((one.sqnr_db for one in able), default=0.0) - WORTH_DB)
+    able = [one for one in able if one.sqnr_db > hopeless]
     smallest = min((one.size_bytes for one in able), default=1)
     sorts: dict[str, list[Scored]] = {}
     for one in sorted(able, key=lambda one: (-_value(one, smallest), one.recipe)):

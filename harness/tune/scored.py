@@ -22,6 +22,7 @@ from harness.measure.tensor_error import TensorError
 from harness.tflite.graph import Graph, read_graph
 from harness.variants.convert.layers import LayerOp, layer_ops
 from harness.variants.convert.mixed import quantize_mixed
+from harness.variants.convert.ranges import open_interpreter
 from harness.variants.recipe import parse_recipe
 
 #: per-layer errors are summed over this many samples
@@ -102,15 +103,8 @@ class _Outputs:
     """Runs one model sample by sample; tensors come as real values."""
 
     def __init__(self, model: bytes, *, preserve: bool) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        settings: dict[str, Any] = {"experimental_op_resolver_type": plain} if preserve else {}
         self.graph: Graph = read_graph(model)
-        self._interpreter = Interpreter(
-            model_content=model, experimental_preserve_all_tensors=preserve, num_threads=1, **settings
-        )
-        self._interpreter.allocate_tensors()
+        self._interpreter: Any = open_interpreter(model) if preserve else _fast_interpreter(model)
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]["index"]
 
@@ -142,6 +136,14 @@ class _Outputs:
         if not tensor.is_quantized or tensor.per_channel:
             return None
         return (values.astype(np.float32) - tensor.zero_points[0]) * np.float32(tensor.scales[0])
+
+
+def _fast_interpreter(model: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def main() -> None:

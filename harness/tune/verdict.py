@@ -102,7 +102,8 @@ def _sides(evidence: Evidence, first: Candidate, second: Candidate):
 
 def _gains(mine: Candidate, theirs: Candidate, compared: Compared | str, *, timed: bool) -> tuple[list[str], list[str]]:
     """What the first is shown to be better in, and what worse."""
-    gains, losses = [], []
+    gains: list[str] = []
+    losses: list[str] = []
     if isinstance(compared, Compared) and compared.told_apart:
         points = drop_text(mine.record, abs(compared.gain))
         (gains if compared.gain > 0 else losses).append(f"{points} {'better' if compared.gain > 0 else 'worse'}")

@@ -64,7 +64,7 @@ class Mix:
     @property
     def text(self) -> str:
         """The canonical form between the brackets; what is usual is left out."""
-        words = [] if self.base == "int8" else [self.base]
+        words: list[str] = [] if self.base == "int8" else [self.base]
         for kind in KINDS:
             words += _with_layers(kind, [layer for layer, its in self.layers if its == kind])
         words += ["per-tensor"] if self.per_tensor else []

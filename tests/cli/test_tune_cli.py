@@ -48,3 +48,15 @@ def test_a_run_that_is_no_search_is_not_resumed(tmp_path):
     with Store.open(tmp_path / "results") as store:
         store.begin_run(RunInfo(run="20261121-093000-c0de", started_utc="2026-11-21T09:30:00+00:00", command=[]))
     assert "is no search" in refused("--resume", "20261121")
+
+
+def test_a_search_is_not_resumed_as_a_run(tmp_path):
+    from harness.results.record import RunInfo
+
+    environment = {"kind": "tune", "options": {}, "tune": {"options": {}}}
+    info = RunInfo(run="20261121-093000-c0de", started_utc="2026-11-21", command=[], environment=environment)
+    with Store.open(tmp_path / "results") as store:
+        store.begin_run(info)
+    with pytest.raises(UserInputError, match="is a search") as error:
+        CliRunner().invoke(cli, ["run", "--resume", "latest"], catch_exceptions=False, standalone_mode=False)
+    assert "harness tune --resume" in error.value.hint

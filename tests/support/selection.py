@@ -34,6 +34,7 @@ SLOW_FIXTURES = {
 }
 #: files in which every test is slow, under tests/: why
 SLOW_FILES = {
+    "variants/test_around.py": "TensorFlow",
     "variants/test_flat.py": "TensorFlow",
     "variants/test_qat.py": "TensorFlow",
     "variants/test_quantizers.py": "TensorFlow",

@@ -42,7 +42,23 @@ def network(*, outlier=1.0, activation="relu"):
     x = named(net, net.pool(x), "m/pool/MaxPool")
     x = net.dense(net.reshape(x, (1, 80)), 4)
     net.editor.tensors[x]["name"] = "m/head/BiasAdd"
-    return net.model(net.softmax(x))
+    return with_signature(net.model(net.softmax(x)))
+
+
+def with_signature(model):
+    """The model with the signature that the converter gives one, which the quantizer keeps true when an end changes."""
+    from ai_edge_litert.tools import flatbuffer_utils as utils
+
+    editable, schema = utils.read_model_from_bytearray(bytearray(model)), utils.schema_fb
+    graph, signature = editable.subgraphs[0], schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    signature.inputs, signature.outputs = [], []
+    for ends, names, tensors in ((signature.inputs, "x", graph.inputs), (signature.outputs, "y", graph.outputs)):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = names.encode(), int(tensors[0])
+        ends.append(entry)
+    editable.signatureDefs = [signature]
+    return bytes(utils.convert_object_to_bytearray(editable))
 
 
 def mixed(model, words, samples=SAMPLES):

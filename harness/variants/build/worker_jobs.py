@@ -240,7 +240,8 @@ def _representative(
     if not recipe.conversion.representative or not path.exists():
         return None
     kept = np.load(path, allow_pickle=False)
-    wanted = recipe.conversion.mix and recipe.conversion.mix.samples
+    mix = recipe.conversion.mix
+    wanted = None if mix is None else mix.samples
     if wanted is None or wanted <= len(kept):
         return kept[:wanted]
     dataset = load()

@@ -7,6 +7,7 @@ two neighbours differ. What it has no integer form for stays in float; the audit
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -192,9 +193,11 @@ def _quantized(model: bytes, recipe: list[dict[str, Any]], ranges: dict[str, Ran
         for name, its in ranges.items()
     }
     try:
-        quantizer = aeq.Quantizer(float_model=model)
-        quantizer.load_quantization_recipe(recipe)
-        return bytes(quantizer.quantize(stored or None, enable_progress_report=False).quantized_model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that looking at all tensors takes memory
+            quantizer = aeq.Quantizer(float_model=model)
+            quantizer.load_quantization_recipe(recipe)
+            return bytes(quantizer.quantize(stored or None, enable_progress_report=False).quantized_model)
     # Its layers throw ValueError, RuntimeError, KeyError, NotImplementedError for what they do not take.
     except Exception as error:
         raise UnsupportedError(f"AI Edge Quantizer: {converter_reason(error)}") from error

@@ -45,19 +45,25 @@ def tensor_ranges(model: bytes, samples: np.ndarray, mix: Mix, exact: frozenset[
     return {name: whole if name in exact else _narrowed(whole, counts[name], mix) for name, whole in ranges.items()}
 
 
+def open_interpreter(model: bytes) -> Any:
+    """An interpreter of LiteRT that keeps every tensor of a model, allocated; one thread, no delegates."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=model,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
 class _Runner:
     """Runs a float model and shows every tensor of it."""
 
     def __init__(self, model: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        self._interpreter = Interpreter(
-            model_content=model,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            num_threads=1,
-        )
-        self._interpreter.allocate_tensors()
+        self._interpreter = open_interpreter(model)
         self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
         written = {int(i) for op in self._interpreter._get_ops_details() for i in op["outputs"]}
         self._shown = [
@@ -109,7 +115,8 @@ def _percentile(counts: np.ndarray, edges: np.ndarray, percentile: float) -> Ran
     """The range that leaves out so much at either end; an end at 0 stays, where a ReLU has put many values."""
     share = np.cumsum(counts) / counts.sum()
     low = edges[np.searchsorted(share, 1 - percentile / 100)] if edges[0] < 0 else edges[0]
-    high = edges[min(np.searchsorted(share, percentile / 100) + 1, _BINS)] if edges[-1] > 0 else edges[-1]
+    last = min(int(np.searchsorted(share, percentile / 100)) + 1, _BINS)
+    high = edges[last] if edges[-1] > 0 else edges[-1]
     return Range(low=float(min(low, 0.0)), high=float(max(high, 0.0)))
 
 

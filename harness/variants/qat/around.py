@@ -113,7 +113,10 @@ def _wrapped(model: Any, chosen: set[str]) -> Any:
     from harness.variants.qat.wrapping import named_configs
 
     registry = registry_module.Default8BitQuantizeRegistry()
-    configs = named_configs(model, Quantizer(kind="last", per_channel=True))
+    # A copy: a wrapper puts its own tensors in the place of its layer's kernel.
+    fresh = keras.models.clone_model(model)
+    fresh.set_weights(model.get_weights())
+    configs = named_configs(fresh, Quantizer(kind="last", per_channel=True))
 
     def wrap(layer: Any) -> Any:
         config = configs.get(layer.name) if layer.name in chosen else None
@@ -121,7 +124,7 @@ def _wrapped(model: Any, chosen: set[str]) -> Any:
             config = registry.get_quantize_config(layer)
         return layer if config is None else QuantizeWrapperV2(layer, config)
 
-    return keras.models.clone_model(model, clone_function=wrap)
+    return keras.models.clone_model(fresh, clone_function=wrap)
 
 
 def _quantized(model: Any, chosen: set[str], configs: dict[str, Any]) -> Any:
