@@ -366,6 +366,12 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "the outcome is not ok, or " + _NO_RULES),
     _field(
+        "recipe_object",
+        "sha256",
+        "Stored definition of what built it: the recipe with its settings, its schedule, versions of packages.",
+        "it was not built here",
+    ),
+    _field(
         "measurement_object",
         "sha256",
         "Every other raw fact, stored: placement, statistics, failures, what was predicted, what the cell ran on.",

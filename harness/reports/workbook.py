@@ -57,14 +57,12 @@ def write_workbook(
     path: Path,
     *,
     view: NightView | None = None,
-    published: Sequence[PublishedFigure] = (),
     option: str = "--results",
 ) -> None:
     """Writes the workbook. No cell is ever a formula: texts that look like one are written as texts.
 
     Args:
         view: the run among the nights of its series; None: the workbook has no sheets of nights.
-        published: figures to set beside those of the run.
         option: which one names the file, for an error's hint.
 
     Raises:
@@ -73,13 +71,13 @@ def write_workbook(
     """
     import xlsxwriter
 
-    frames, large = _frames(report, published)
+    frames, large = _frames(report, report.published)
     options = {"strings_to_formulas": False, "strings_to_urls": False}
     with storage_faults(path, option=option), collection_paused():
         # Made in memory: a disk that is full then meets one plain write, not a half-closed archive.
         buffer = io.BytesIO()
         book = xlsxwriter.Workbook(buffer, options | ({"constant_memory": True} if large else {"in_memory": True}))
-        _fill(book, report, frames, view or NightView(), published, large=large)
+        _fill(book, report, frames, view or NightView(), report.published, large=large)
         book.close()
         write_bytes_atomic(path, buffer.getvalue())
 

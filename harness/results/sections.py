@@ -264,6 +264,8 @@ class Objects(Section):
     tensors_object: str | None = None
     #: the .tflite of `artifact_sha256`, uint8, of cells that ended ok
     artifact_object: str | None = None
+    #: what the artifact was built by, JSON (harness/variants/definition.py): the recipe's definition, schedule and packages
+    recipe_object: str | None = None
     #: every other raw fact: placement, statistics, failures, what was predicted, what the cell ran on
     measurement_object: str | None = None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
+from harness.core.plain import from_plain
 from harness.variants.build.steps import Step
 from harness.variants.recipe import Recipe, parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
@@ -52,6 +53,17 @@ def _source(reference: dict[str, str | None]) -> DataSource:
     return DataSource(data_dir=folders["data_dir"], keras_dir=folders["keras_dir"], fetched_dir=folders["fetched_dir"])
 
 
+def _recipe(job: dict[str, Any]) -> Recipe:
+    """The recipe of a job: by its name, or as it was defined where that is another one. A float training needs the name alone."""
+    defined = job.get("definition")
+    named = parse_recipe(job["recipe"])
+    return (
+        named
+        if defined is None or named.training.base == "float" and job["kind"] == "train"
+        else from_plain(Recipe, defined, {})
+    )
+
+
 class JobRunner:
     """Runs jobs one after another; a dataset is read once per worker."""
 
@@ -76,7 +88,7 @@ class JobRunner:
         reference = job["workload"]
         data = reference["data"] and Path(reference["data"])
         workload = get_workload(reference["name"], data=data, metric=reference["metric"])
-        recipe, out = parse_recipe(job["recipe"]), Path(job["out"])
+        recipe, out = _recipe(job), Path(job["out"])
         started = time.monotonic()
         if job["kind"] == "train":
             result = self._train(job, workload, recipe, out, report)
