@@ -28,6 +28,7 @@ from harness.reports.values import (
     count_of,
     count_text,
     duration_text,
+    energy_figures,
     latency_text,
     memory_text,
     outcome_word,
@@ -161,7 +162,7 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
     """
     record, key = cell.record, cell.record.key
     low, high = score_interval_of(record)
-    times = op_times(record.ops)
+    times = op_times(record.ops, record.layer_unit)
     return {
         "id": cell.number,
         "name": cell.name,
@@ -218,6 +219,7 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "While timing", surroundings_text(record)
     yield "First invoke", duration_text(record.first_invoke_ns)
     yield "Load", duration_text(record.load_ns)
+    yield "Energy of an inference", energy_figures(record)
     yield "Size", f"{cell.size} bytes" if cell.size else ""
     yield "Memory", memory_text(record)
     yield "Placement", cell.placement
