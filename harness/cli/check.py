@@ -224,6 +224,8 @@ def _print(console: Console, model: _Model, device: str, predictions: list[Predi
     for p in predictions:
         for node in p.fallback:
             console.print(Text(f"  {p.backend}: node {node.node} {node.op} stays on the CPU: {node.reason}"))
+    for room in dict.fromkeys(p.room for p in predictions if p.room):
+        console.print(Text(f"  room: {room}"))
     against: dict[str, list[str]] = {}
     for p in predictions:
         for reason in dict.fromkeys(p.reasons):

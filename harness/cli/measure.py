@@ -25,6 +25,9 @@ from harness.cli.project import ProjectCommand, require
 @metric_option
 @tolerance_option
 @inference_deadline_option
+@click.option(
+    "--mlperf", is_flag=True, help="Also as MLPerf Tiny's rules measure: five loops of 10 s, their median, top-1, AUC."
+)
 def command(
     model,
     devices,
@@ -41,6 +44,7 @@ def command(
     metric,
     tolerances,
     deadline,
+    mlperf,
 ) -> int:
     """Measure one finished .tflite on a device.
 
@@ -73,6 +77,7 @@ def command(
         devices_dir=devices_dir,
         tolerances=tolerances,
         deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
+        mlperf=mlperf,
     )
     plan = measure_plan(options, RANDOM_SAMPLES)
     return run_and_report(options, results_dir(results), plan=plan, json_file=json_file).exit_code

@@ -143,7 +143,7 @@ _EXPLAINED = {
     "Problems": "Cells whose outcome is not ok, with the full reason.",
     "Seeds": "The spread over seeds of training. A difference within it shows nothing.",
     "Starts": "Cold (an empty graph cache), cached (a second start, where the delegate keeps a cache) and steady, in ns.",
-    "Ops": "Where every node of every model ran, and its time where an estimate or the vendor's benchmark gives one.",
+    "Ops": "Where every node of every model ran, and its cost where the board, an estimate or the vendor's benchmark gives one.",
     "Fallback": "Cells with an external delegate: where every node ran, why not on the delegate, and whether that was predicted.",
     "Audit": "What is known of each model without running it: its types, and what the audits found, gravest first.",
     PUBLISHED: "Published figures beside those of this run; a difference is this run's less the published one.",

@@ -39,6 +39,10 @@ class RunOptions:
     jobs: int | None = None
     #: how long a conversion, a training without progress, or one inference of a model may take
     deadline_s: float | None = None
+    #: bring the firmware of microcontrollers onto their boards first, where they do not run it yet
+    flash: bool = False
+    #: also as MLPerf Tiny's rules measure: five loops, median, top-1 and AUC
+    mlperf: bool = False
 
     def absolute(self) -> RunOptions:
         """The same options from any working folder: `--resume` may be called from another one."""

@@ -235,6 +235,8 @@ def _jobs(
                 cells=cells,
                 samples=options.samples,
                 inference_s=_inference_s(chosen.profile, options),
+                flash=options.flash,
+                mlperf=options.mlperf,
             )
         )
     return [job for job in jobs if job.cells]

@@ -41,6 +41,8 @@ SLOW_FILES = {
     "emulation/test_[!e]*.py": "QEMU, cross compilers",
     "emulation/test_emulation_[bl]*.py": "an emulated board",
     "boards/mcu/test_mcu_board*.py": "emulated cores",
+    "boards/mcu/test_mcu_flash.py": "emulated cores",
+    "boards/mcu/test_mcu_layers.py": "emulated cores",
     "boards/mcu/test_mcu_host.py": "the firmware, compiled and sanitized",
     "boards/mcu/test_mcu_run.py": "emulated cores",
     "boards/mcu/test_mcu_start.py": "emulated cores",

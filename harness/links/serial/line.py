@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from harness.links.serial.port import SerialSettings
@@ -34,6 +35,12 @@ class Line(Protocol):
     def close(self) -> None:
         """Ends what `open` started. Safe to call twice."""
         return None
+
+    def load_program(self, elf: Path) -> None:
+        """Puts a program into the board behind the line, which starts with it when the line is opened next; only where the link's
+        profile says `takes_programs`.
+        """
+        raise NotImplementedError(f"{self.description} takes no programs")
 
 
 class PortLine(Line):
