@@ -67,7 +67,7 @@ def ask_model(workload: Workload, say: Callable[[str], None]) -> Preparation:
 
 def _why_not(model: PreparedModel) -> str:
     if model.artifact.path is None:
-        return model.artifact.refusal or "its float form is refused"
+        return model.artifact.refused or "its float form is refused"
     if model.metric is None or model.labels is None:
         return "there are no labels to judge its answers by"
     return f"its {model.artifact.inputs[0].dtype} input says its range itself"

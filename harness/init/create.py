@@ -160,9 +160,10 @@ def _add_preprocessing(found: Choices, imported: Imported, layout: str | None, p
         found.add("preprocessing", "layout", layout, "the samples have their channels in front, and the model its last")
     for key, value in prepared.settings:
         found.add("preprocessing", key, value, "as the model answered, see above")
-    for key, value in (("resize", "stretch"), ("rate_hz", None)):
-        if evidence := imported.evidence.get(f"preprocessing.{key}"):
-            found.add("preprocessing", key, value, evidence)
+    if evidence := imported.evidence.get("preprocessing.resize"):
+        found.add("preprocessing", "resize", "stretch", evidence)
+    if evidence := imported.evidence.get("preprocessing.rate_hz"):
+        found.add("preprocessing", "rate_hz", None, evidence)
 
 
 def _add_run(found: Choices, ends: ModelEnds, imported: Imported | None) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 #: a word for what a model does -> the metric that is usual for it
-TASKS: dict[str, str] = {**METRIC_OF_TASK, "regression": "mean_absolute_error"}
+TASKS = {str(task): name for task, name in METRIC_OF_TASK.items()} | {"regression": "mean_absolute_error"}
 
 
 def project_workload(path: Path, data: Path | None = None, metric: str | None = None) -> Workload:

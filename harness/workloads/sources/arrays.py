@@ -93,7 +93,7 @@ def _part(arrays: Mapping[str, np.ndarray], x_key: str, y_key: str, where: str) 
     if y is not None and (y.ndim == 0 or len(y) != len(x)):
         count = 0 if y.ndim == 0 else len(y)
         raise UserInputError(f"array '{y_key}' has {count} labels for {len(x)} samples", where=where)
-    return Part(x=x, y=y, places=Places(key=x_key, count=len(x)))
+    return Part(x=x, y=y, places=Places(key=x_key, total=len(x)))
 
 
 def _number(array: np.ndarray, key: str, where: str) -> float:

@@ -222,7 +222,7 @@ def _content(
     first = next(iter(parts.values())).x
     was_scaled = first.dtype != next(iter(content.values())).dtype and first.dtype.kind != "b"
     if not plain and not was_scaled:
-        content["scale"], content["offset"] = np.float64(scale).reshape(()), np.float64(offset).reshape(())
+        content["scale"], content["offset"] = np.array(scale), np.array(offset)
     return content, {"values": f"{first.dtype} values from {low:.4g} to {high:.4g}"}
 
 

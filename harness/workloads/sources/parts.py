@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -96,10 +96,10 @@ class Places(Sequence[str]):
     """`KEY[0]`, `KEY[1]`, ...: the places of an array's samples, without a text for each."""
 
     key: str
-    count: int
+    total: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.total
 
-    def __getitem__(self, position):  # type: ignore[no-untyped-def]
+    def __getitem__(self, position: Any) -> Any:
         return f"{self.key}[{position}]"

@@ -13,7 +13,7 @@ def samples(count=200, classes=4, seed=0):
     return Part(
         x=rng.random((count, 5), dtype=np.float32),
         y=np.arange(count) % classes,
-        places=Places(key="x", count=count),
+        places=Places(key="x", total=count),
     )
 
 
@@ -37,7 +37,7 @@ def test_the_order_of_the_samples_changes_nothing():
 
 def test_equal_samples_stay_together():
     whole = samples(60)
-    twice = Part(x=np.concatenate([whole.x] * 3), y=np.tile(whole.y, 3), places=Places(key="x", count=180))
+    twice = Part(x=np.concatenate([whole.x] * 3), y=np.tile(whole.y, 3), places=Places(key="x", total=180))
     parts = cut(twice)
     keys = [set(contents(part.x)) for part in parts.values()]
     assert sum(map(len, keys)) == len(set().union(*keys)) == 60
