@@ -70,7 +70,7 @@ def test_the_name_of_a_trial_makes_the_same_bytes(searched):
 def test_the_result_is_stated_with_its_figures(searched):
     _, _, result, _ = searched
     said = dict(lines(result))
-    assert "lose at most 1.0 points to the float model; of those the smallest" in said["asked"]
+    assert "lose at most 1.0 point to the float model; of those the smallest" in said["asked"]
     assert "by a hash of their values" in said["samples"]
     assert f"{result.exploration.scored} variants" in said["tried"]
     assert sentence(result.verdict)
