@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Samples for the loss of each layer. Default: as many as are computed in about half a minute, at most 500.",
 )
-@click.option("--no-device", is_flag=True, help="Only what this machine computes: no divergence, no cost.")
+@click.option(
+    "--no-device", is_flag=True, help="Only what this machine computes: no divergence, no cost. It is not kept."
+)
 @click.option(
     "--limit",
     metavar="DURATION",
@@ -122,7 +124,7 @@ def command(
     print_explanation(explanation, make_console(stderr=json_file == "-"))
     if json_file:
         write_json_document(explanation.to_json(), json_file)
-    if explanation.run is not None:
+    if explanation.run is not None and not no_device:
         echo(f"kept with run {explanation.run}: its page and workbook show it", err=json_file == "-")
 
 

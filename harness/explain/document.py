@@ -197,7 +197,8 @@ class Explanation:
         got: how each part was got, one sentence per part; says too what was left out and why.
         answer: one sentence.
         advice: the most promising first.
-        compared_with: what the quantization error is against.
+        compared_with: what the quantization error is against; None where it was not computed.
+        is_quantized: False where nothing in the model is quantized.
         metric, unit: of the loss; None without one.
         score, float_score: of the quantized twin and of float, on the same samples, on this machine.
         lost, lost_low, lost_high, lost_p: the quantized score less float's, its 95 % interval and p, paired.
@@ -223,6 +224,7 @@ class Explanation:
     pieces: tuple[Piece, ...] = ()
     first_wrong: int | None = None
     compared_with: str | None = None
+    is_quantized: bool = True
     metric: str | None = None
     unit: str | None = None
     score: float | None = None

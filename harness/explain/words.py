@@ -88,6 +88,8 @@ def _device_words(e: Explanation) -> str:
 
 def _loss(e: Explanation) -> str:
     worst = worst_layers(e.layers)
+    if not e.is_quantized:
+        return "nothing in the model is quantized"
     if not worst:
         return "nothing is lost to quantization" if e.error_samples else "the loss to quantization is not known"
     first = worst[0]

@@ -71,6 +71,8 @@ def explain_cell(
 ) -> Explanation:
     """Explains a stored cell, keeps the explanation beside its record, and makes page and workbook of its run again.
 
+    Without the device it is half an explanation, and is not kept.
+
     Args:
         results: the results folder.
         cell: WORKLOAD/RECIPE/DEVICE/BACKEND[/seedN].
@@ -85,7 +87,8 @@ def explain_cell(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-explain-")))
         target = cell_target(store, cell, folder, run=run, devices_dir=devices_dir, plain=plain, note=options.note)
         explanation = explain(target, folder, options)
-    _keep(results, target, explanation)
+    if options.on_device:
+        _keep(results, target, explanation)
     return explanation
 
 
@@ -145,7 +148,8 @@ def explain(target: Target, folder: Path, options: ExplainOptions) -> Explanatio
         layers=layers,
         pieces=tuple(found.pieces),
         first_wrong=min(wrong, default=None),
-        compared_with=host.compared_with if host is not None else None,
+        compared_with=host.compared_with or None if host is not None else None,
+        is_quantized=host is None or bool(host.compared_with),
         metric=None if target.model.metric is None or host is None or host.score is None else target.model.metric.title,
         unit=target.model.metric.unit if target.model.metric is not None else None,
         score=host.score if host is not None else None,
@@ -236,6 +240,9 @@ def _compute(target: Target, data, graph: Graph, run_float, options: ExplainOpti
     )
     try:
         found = host.prepare()
+        if not found.compared_with:
+            problems.append("nothing in the model is quantized, so there is no error and no loss to tell")
+            return found
         host.errors(found, options.samples)
     except HarnessError as error:
         if isinstance(error, DeviceError):

@@ -30,7 +30,7 @@ class HostFound:
     """What this machine's arithmetic tells.
 
     Attributes:
-        compared_with: what float is, in words.
+        compared_with: what float is, in words; empty where nothing is quantized.
         whole: what putting all layers back to float gives.
     """
 
@@ -84,6 +84,9 @@ class HostArithmetic:
         if self.plain is not None and self._match is not None:
             missing = f"; {len(self._match.missing)} nodes have no counterpart there" if self._match.missing else ""
             words = f"the float model {self.plain.words}{missing}"
+        elif self._twin.is_plain:
+            words = ""
+            self.say("nothing is quantized")
         else:
             words = f"the model itself without rounding, its weights as stored: what these lose is not seen ({why})"
         return HostFound(compared_with=words)

@@ -45,12 +45,13 @@ def _print_layers(e: Explanation, console: Console) -> None:
     shown = [(head, cells) for head, cells in columns if any(cells)]
     table = Table(box=None, pad_edge=False, header_style="dim")
     for head, _ in shown:
-        table.add_column(head, justify="left" if head in _LEFT else "right", no_wrap=head in ("node", "op"))
+        table.add_column(head, justify="left" if head in _LEFT else "right", no_wrap=head not in ("ran on", _COST))
     for row in zip(*(cells for _, cells in shown), strict=True):
         table.add_row(*(Text(one_line(text)) for text in row))
     console.print(table)
 
 
+_COST = "cost"
 _LEFT = ("op", "ran on", "on the device")
 
 
@@ -90,8 +91,15 @@ def _regained(layer: Layer) -> str:
     loss = layer.loss
     if loss is None or loss.regained is None:
         return ""
-    bounds = f" [{loss.low:+.3f},{loss.high:+.3f}]" if loss.low is not None and loss.high is not None else ""
-    return f"{loss.regained:+.4f}{bounds}"
+    if loss.low is None or loss.high is None:
+        return _signed(loss.regained, 4)
+    return f"{_signed(loss.regained, 4)} [{_signed(loss.low, 3)},{_signed(loss.high, 3)}]"
+
+
+def _signed(value: float, digits: int) -> str:
+    """Shares as tables here write them: `+.0123`."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def _wrong_lines(e: Explanation) -> list[str]:
