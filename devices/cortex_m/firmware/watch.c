@@ -7,6 +7,7 @@
 static struct {
     watch_deadline deadline;
     uint32_t checks; /* since the deadline passed */
+    uint32_t silent; /* of them in a row, the last ones, that found nothing changed */
     uint32_t seen;   /* of the arena, at the last of them */
     uint64_t ticks;  /* that they took */
 } watched;
@@ -53,13 +54,16 @@ uint32_t watch_goes_on(void)
         return 0;
     const uint64_t start = port_ticks();
     const uint32_t now = arena_hash();
-    if ((watched.checks > 0 && now == watched.seen) || watched.checks >= WATCH_CHECKS * WATCH_DEADLINES)
+    const int changed = watched.checks == 0 || now != watched.seen;
+    watched.silent = changed ? 0 : watched.silent + 1u;
+    if (watched.silent >= WATCH_CHECKS || watched.checks >= WATCH_CHECKS * WATCH_DEADLINES)
         return 0;
     watched.seen = now;
     watched.checks++;
     const uint32_t next_ms = watched.deadline.ms / WATCH_CHECKS;
-    port_watchdog(next_ms > 0 ? next_ms : 1u);
-    sp_send_working(&firmware_session, watched.checks);
+    port_watchdog(next_ms > WATCH_LEAST_MS ? next_ms : WATCH_LEAST_MS);
+    if (changed)
+        sp_send_working(&firmware_session, watched.checks);
     watched.ticks += port_ticks() - start;
     return 1;
 }

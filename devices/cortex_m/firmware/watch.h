@@ -5,13 +5,16 @@
 
 #include <stdint.h>
 
-/* Behind its deadline an inference is looked at so often in a deadline's time, and for so long at most. */
+/* Behind its deadline an inference is looked at so often in a deadline's time, and for so long at most. When it changed
+ * nothing for another deadline it hangs: not sooner, because a layer that is run again may write what is there already,
+ * and one of many inputs writes nothing for a while. */
 #define WATCH_CHECKS 8u
 #define WATCH_DEADLINES 100u
+#define WATCH_LEAST_MS 100u
 
 typedef struct {
     uint32_t ms;       /* 0: no limit */
-    int while_working; /* it may take longer as long as each check finds the arena changed */
+    int while_working; /* it may take longer as long as it changes the arena */
 } watch_deadline;
 
 /* Around an inference. watch_end returns the ticks that the checks took of it. */

@@ -260,7 +260,7 @@ def test_a_hang_ends_by_the_boards_own_watchdog_and_the_board_is_there_again(ope
 
 
 def test_a_board_that_works_is_not_taken_for_one_that_hangs(open_board, files):
-    """0.8 million instructions are 0.1 s of the board's time: ten deadlines and more."""
+    """0.8 million instructions are 0.1 s of the board's time: a dozen deadlines."""
     board = open_board()
     quick = start(board, files)
     quick.first_invoke(["s"])
@@ -270,7 +270,7 @@ def test_a_board_that_works_is_not_taken_for_one_that_hangs(open_board, files):
     outputs = slow.evaluate(["s"], 2).outputs[0]
     assert np.array_equal(outputs, quick.evaluate(["s"], 2).outputs[0])
     # What looking after it took is taken off, but for the way into the handler and out of it.
-    assert 0 <= int(slow.bench(BenchPlan()).counts.values[0]) - count < 200 * 100
+    assert 0 <= int(slow.bench(BenchPlan()).counts.values[0]) - count < 1_000
 
 
 def test_a_corrupt_plan_is_refused_by_the_board_and_is_not_the_models_fault(open_board, files):
