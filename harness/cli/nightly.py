@@ -15,6 +15,7 @@ from harness.cli.options import (
     runtime_option,
 )
 from harness.cli.out import echo
+from harness.cli.project import ProjectCommand
 
 #: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
 HOST_DEVICES = ("host-tflite", "host-litert")
@@ -25,7 +26,7 @@ _WITH_RUNTIME = ("imx8mp@qemu",)
 _BUDGET, _EMULATED_BUDGET = "6m", "15m"
 
 
-@click.command("nightly")
+@click.command("nightly", cls=ProjectCommand)
 @matrix_options
 @run_options
 @runtime_option

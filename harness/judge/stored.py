@@ -4,8 +4,8 @@
     labels_object        labels of the evaluated samples          sample_ids_object     their ids
     float_answers_object the float model's answers on them        reference_object      the references' outputs
     outputs_object       outputs                                  latency_object, counts_object   raw samples
-    artifact_object      the .tflite, of cells that ended ok: nobody is judged by it, but it is what ships
     recipe_object        JSON: what built it (harness.variants.definition)
+    artifact_object      the .tflite, of cells that ran: nobody is judged by it, but it is what ships, and what `explain` cuts
     measurement_object   JSON: every other raw fact, and what the cell ran on; with the arrays that have no object of their own
 
 What several cells share (labels, references, models) is the same object, and stored once.
@@ -80,7 +80,7 @@ def finisher(objects: ObjectStore) -> Callable[[Measurement, PreparedModel, Cell
         record = grounds.judge()
         for field, sha256 in keep(grounds, objects).items():
             setattr(record, field, sha256)
-        if record.outcome == "ok":
+        if record.ran:
             record.artifact_object = keep_artifact(measurement, model, objects)
         definition = definition_of(model.artifact)
         if definition is not None:

@@ -10,7 +10,7 @@ from harness.boards.profile.model import Profile
 from harness.boards.runtimes import with_runtimes
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_bytes, sha256_file
-from harness.emulation.mcu.firmware import built_firmware
+from harness.emulation.mcu.firmware import program_of_build
 from harness.envs.hostenv import DISTRIBUTIONS
 from harness.judge.stored import recall
 from harness.links.bootstrap import agent_source
@@ -48,7 +48,7 @@ def keep_programs(history: History, records: Sequence[CellRecord]) -> None:
     for sha256, board, firmware in {(f.firmware_sha256, f.board_model, f.firmware) for f in fingerprints}:
         if sha256 is None:
             continue
-        program = built_firmware(board or "", (firmware or "").partition(",")[0])
+        program = program_of_build(board or "", (firmware or "").partition(",")[0])
         if program is not None and sha256_file(program) == sha256:
             history.keep_artifact(program, sha256)
 

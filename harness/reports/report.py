@@ -144,8 +144,17 @@ class Report:
             **({"Microcontrollers": tables.mcu_table(self.shown)} if any(map(tables.is_mcu, self.shown)) else {}),
             "Findings": tables.findings_table(self.shown),
             "Audit": audit_table(self.shown),
+            **self._explained(),
             "Environment": environment_table(self.shown, self.info),
         }
+
+    def _explained(self) -> dict[str, pd.DataFrame]:
+        """The sheet Explain, where a cell has an explanation."""
+        if self.results is None or not any(record.explanation_object for record in self.shown):
+            return {}
+        from harness.reports.explained import explain_table
+
+        return {"Explain": explain_table(self.shown, open_objects(self.results))}
 
     @property
     def dataset_notes(self) -> list[str]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_bytes
-from harness.emulation.mcu.firmware import built_firmware
+from harness.emulation.mcu.firmware import program_of_build
 from harness.judge import stored as stored_module
 from harness.nightly import bisect as bisect_module
 from harness.nightly import kept
@@ -224,8 +224,8 @@ def test_a_firmware_is_named_by_both_hashes_and_can_be_had_again(bench, tmp_path
 def test_a_firmware_that_says_odd_names_leads_to_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
     (tmp_path / "firmware.elf").write_bytes(b"x")
-    assert built_firmware("..", "0" * 16) is None and built_firmware("m4", "../" * 5 + "0") is None
-    assert built_firmware("", "") is None
+    assert program_of_build("..", "0" * 16) is None and program_of_build("m4", "../" * 5 + "0") is None
+    assert program_of_build("", "") is None
 
 
 def test_a_recipe_that_was_changed_is_told_from_the_model(bench, monkeypatch):

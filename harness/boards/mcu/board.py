@@ -263,10 +263,10 @@ class McuBoard(Board):
             )
 
     def _fingerprint(self, hello: Hello) -> Fingerprint:
-        from harness.emulation.mcu.firmware import built_firmware
+        from harness.emulation.mcu.firmware import program_of_build
 
         kernels = KERNEL_NAMES.get(hello.kernels, f"kernels {hello.kernels}")
-        program = built_firmware(hello.board, hello.firmware)
+        program = program_of_build(hello.board, hello.firmware)
         return Fingerprint(
             runtime=f"{hello.runtime} ({kernels})" if hello.model_kind == _PLAN else hello.runtime,
             machine="arm",

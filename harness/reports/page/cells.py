@@ -28,6 +28,7 @@ from harness.reports.values import (
     count_of,
     count_text,
     duration_text,
+    energy_figures,
     latency_text,
     memory_text,
     outcome_word,
@@ -37,7 +38,6 @@ from harness.reports.values import (
 )
 from harness.reports.verdicts.words import is_suspect
 from harness.results.record import CellRecord
-from harness.verdict.energy import energy_text
 from harness.verdict.verdict import STATUSES, Verdict
 
 #: characters of a reason, a finding and a verdict on the page; the tables beside it have all of them
@@ -166,7 +166,7 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
     """
     record, key = cell.record, cell.record.key
     low, high = score_interval_of(record)
-    times = op_times(record.ops)
+    times = op_times(record.ops, record.layer_unit)
     return {
         "id": cell.number,
         "name": cell.name,
@@ -227,7 +227,7 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "While timing", surroundings_text(record)
     yield "First invoke", duration_text(record.first_invoke_ns)
     yield "Load", duration_text(record.load_ns)
-    yield "Energy of an inference", _energy(record)
+    yield "Energy of an inference", energy_figures(record)
     yield "Published", "; ".join(cell.published)
     yield "Size", f"{cell.size} bytes" if cell.size else ""
     yield "Memory", memory_text(record)
@@ -235,17 +235,6 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "Runtime", clean(record.fingerprint.runtime) if record.fingerprint else ""
     yield "Artifact", (record.artifact_sha256 or "")[:12]
     yield "Rule", one_line(record.reference_rule, _REASON)
-
-
-def _energy(record: CellRecord) -> str:
-    """`1.24 mJ [1.2 mJ, 1.29 mJ], by MODEL 123`; empty where no instrument measured."""
-    if record.energy_nj is None or not math.isfinite(record.energy_nj):
-        return ""
-    low, high = record.energy_low_nj, record.energy_high_nj
-    interval = f" [{energy_text(low)}, {energy_text(high)}]" if low is not None and high is not None else ""
-    return (
-        f"{energy_text(record.energy_nj)}{interval}, by {one_line(record.energy_instrument) or 'an unnamed instrument'}"
-    )
 
 
 def raw_of(record: CellRecord, present: Iterable[str]) -> str | None:

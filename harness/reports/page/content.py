@@ -14,6 +14,7 @@ from harness.reports.answer.words import lines, sentence
 from harness.reports.export_names import JSON_NAME, MARKDOWN_NAME, RAW_NAME, WORKBOOK_NAME
 from harness.reports.night_view import MAX_CELLS, NightView
 from harness.reports.page.cells import PageCell, by_urgency, cell_json, raw_of
+from harness.reports.page.explained import explained
 from harness.reports.page.graph import MAX_NODES, Graphs
 from harness.reports.page.published import MAX_PUBLISHED, PublishedLine, published_lines
 from harness.reports.page.samples import histogram
@@ -127,6 +128,7 @@ def content_of(report: Report, results_dir: Path, view: NightView, *, folders: S
             {
                 "trend": trend_of(cell.stored.key, trends, levels.get(cell.stored.key, ())),
                 "histogram": histogram(cell.record, objects),
+                "explained": explained(cell.record, objects),
             },
         )
         for cell in cells

@@ -132,6 +132,7 @@ function show(cell) {
   body.append(facts);
   body.append(el("div", { class: "command" }, el("code", {}, cell.command), el("button", { type: "button", class: "copy" }, "copy")));
   if (cell.raw) body.append(el("p", {}, el("a", { href: cell.raw.split("/").map(encodeURIComponent).join("/") }, "raw samples (.npz)")));
+  body.append(...explainParts(cell));
   body.append(...trendParts(cell));
   if (cell.graph !== null) body.append(part("Where it ran", modelGraph(cell)));
   if (cell.fallback.length) body.append(part("Left on the CPU", rowsOf(["node", "op", "why"], cell.fallback)));

@@ -113,14 +113,15 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
             "request_key": keys.request_key,
             "float_key": keys.float_key,
             "training_key": keys.training_key,
-            "conversion": asdict(recipe.conversion),
+            "conversion": recipe.conversion.to_json(),
             "weights_sha256": training.get("weights_sha256"),
             "dataset": needs[keys.float_key].get("dataset"),
             "training_summary": training.get("training_summary"),
             "representative": None,
         }
         if recipe.conversion.representative and manifest["dataset"]:
-            count = workload.schedule.representative_samples
+            mix = recipe.conversion.mix
+            count = (mix and mix.samples) or workload.schedule.representative_samples
             digest = representative_digest(manifest["dataset"]["digest"], count)
             manifest["representative"] = {"digest": digest, "count": count}
         return manifest
