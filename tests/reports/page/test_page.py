@@ -125,7 +125,7 @@ def test_nothing_that_boards_or_files_say_becomes_markup_or_a_script(tmp_path):
         text = export_page(report, store, tmp_path / "results", tmp_path / "results" / RUN).read_text("utf-8")
     page = Page(text)
     scripts = page.all("script")
-    assert len(scripts) == 7 and not page.all("img") and "\x1b" not in text and "\u2028" not in text
+    assert len(scripts) == 8 and not page.all("img") and "\x1b" not in text and "\u2028" not in text
     nonce = {e["nonce"] for e in scripts if e.get("type") != "application/json"}
     (policy,) = [e["content"] for e in page.all("meta") if e.get("http-equiv")]
     assert len(nonce) == 1 and f"script-src 'nonce-{nonce.pop()}'" in policy and "default-src 'none'" in policy
@@ -316,7 +316,7 @@ def test_energy_and_quality_of_each_night_are_in_the_trend_and_the_plot(tmp_path
     assert cell["trend"]["energy_nj"] == [None, 1000.0, 1100.0], "figures of two instruments share no line"
     assert cell["trend"]["quality"] == ["quiet", "noisy", "throttled"]
     assert (cell["energy_nj"], cell["energy_low_nj"], cell["instrument"]) == (1100.0, 990.0, "meter 1")
-    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ [990 nJ, 1.01 µJ], by meter 1"
+    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ (990 nJ to 1.01 µJ); by meter 1"
     page = Page(render(content, Script(text="")))
     assert [e["value"] for e in page.all("option", value="energy")] == ["energy"]
     plain = Report.of([record()])
