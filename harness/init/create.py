@@ -70,7 +70,8 @@ def create_project(
         raise UserInputError("no such file or folder", where=str(model_path), hint=hint)
     ends = model_ends(model_path)
     found = Choices()
-    found.add("model", "path", _relative(file, place.parent), *choose.model_words(model_path, ends))
+    warnings = choose.model_warnings(model_path, ends)
+    found.add("model", "path", _relative(file, place.parent), *choose.model_words(model_path, ends), *warnings)
     if signature is not None:
         found.add("model", "signature", signature)
     imported = None
@@ -88,7 +89,6 @@ def create_project(
     text = toml_text(found, _heading(model_path, data, place.parent))
     settings = read_settings(parse_toml(text, place), text, place)
     write_bytes_atomic(place, text.encode())
-    warnings = [line for line in choose.model_words(model_path, ends) if line.startswith("against it")]
     summary = (*_summary(settings, imported), *warnings)
     return Created(project=Project(path=place, settings=settings), summary=summary)
 
@@ -114,7 +114,9 @@ def _looked_at(
     prepared = Preparation()
     if metric is not None and ask:
         prepared = ask_model(user_workload(model, data, project=draft), say)
-    elif metric is None:
+    elif metric is not None:
+        prepared = Preparation(evidence=("the model was not asked, as was chosen: values go in as they are",))
+    else:
         prepared = Preparation(evidence=("the model was not asked: there are no labels to judge its answers by",))
     _add_preprocessing(found, imported, layout, prepared)
     found.tables.update(scored.tables)

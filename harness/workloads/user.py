@@ -345,7 +345,8 @@ def user_workload(
             raise UserInputError(
                 "a model of your own needs samples: they calibrate activations and measure accuracy",
                 where=str(path),
-                hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
+                hint="give them by --data: an .npz with x_train, y_train, x_test, y_test (or x and y), a .csv, a folder of "
+                "images or .wav per class, or module:function",
             )
         assert ends.input is not None
         if not (ends.input.dtype.startswith("float") or ends.input.scale > 0):
