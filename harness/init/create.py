@@ -205,7 +205,11 @@ def _summary(settings: Settings, imported: Imported | None) -> list[str]:
     lines = [f"model          {settings.model.path}"]
     if imported is not None:
         lines.append(f"data           {imported.note}")
-        values = "as they are" if prep.scale == 1 and prep.offset == 0 else f"value * {prep.scale:g} + {prep.offset:g}"
+        values = (
+            "as they are"
+            if prep.scale == 1 and prep.offset == 0
+            else f"value * {prep.scale:g}{f' {prep.offset:+g}' if prep.offset else ''}"
+        )
         further = [w for w in (prep.layout, prep.channels) if w not in ("nhwc", "rgb")]
         lines.append(f"preprocessing  {', '.join([values, *further])}")
     finished = settings.model.path.lower().endswith(".tflite")
