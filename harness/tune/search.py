@@ -216,9 +216,8 @@ class Search:
 
 def _nearest(found: Answer) -> list[str]:
     """The searched recipe that loses least, of those that miss a limit; at most one."""
-    lost = {
-        c.recipe: c.drop for c in found.candidates if is_searched(c.recipe) and not c.control and c.drop is not None
-    }
+    searched = [c for c in found.candidates if is_searched(c.recipe) and not c.control]
+    lost = {c.recipe: drop for c in searched if (drop := c.drop) is not None}
     return [min(lost, key=lambda recipe: lost[recipe])] if lost else []
 
 
