@@ -66,7 +66,8 @@ class Situation:
         if self.key is None or self.recipe == AS_IS:
             model = next((str(w) for w in self.options.get("workloads") or ()), "MODEL.tflite")
             words = ["harness", "measure", model, "--device", self.device]
-            words += ["--data", str(self.options["data"])] if self.options.get("data") else []
+            for name, flag in (("data", "--data"), ("devices_dir", "--devices-dir")):
+                words += [flag, str(self.options[name])] if self.options.get(name) else []
             words += ["--backend", backend or self.backend]
         else:
             words = shlex.split(self.on(backend or self.backend))

@@ -331,9 +331,11 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
         data = target.model.dataset_name
         yield f"Error: on this machine, {host.error_samples} samples of {data}, against {host.compared_with}."
     if host is not None and host.loss_samples:
+        how = "the same samples in pairs, 95 % intervals for each layer by itself"
+        if e.score is None:
+            how = "what is left of the outputs' squared error (no labels, so no score)"
         yield (
-            f"Loss: on this machine, not on the device: {host.loss_samples} samples, one layer at a time back in float, "
-            "the same samples in pairs, 95 % intervals for each layer by itself."
+            f"Loss: on this machine, not on the device: {host.loss_samples} samples, one layer at a time back in float, {how}."
         )
     if e.cost_unit == "ns":
         ops = sum(layer.cost.value for layer in e.layers if layer.cost is not None)

@@ -141,7 +141,7 @@ def file_target(
         model=model,
         profile=profile,
         backend=picked,
-        options={"workloads": [str(path)], "data": options.data},
+        options={"workloads": [str(path)], "data": options.data, "devices_dir": options.devices_dir},
         plain=None if plain is None else given_float(plain),
         no_plain="" if plain is not None else "no float model was given (--float FLOAT.tflite)",
     )
