@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -348,9 +348,21 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
         counted = any(layer.cost is not None and layer.cost.method == "counter" for layer in e.layers)
         how = "counted between the nodes" if counted else "of models that end one node after the other, as differences"
         yield f"Cost: {e.cost_unit} {how}; the first node's holds what an inference costs besides."
+    yield from _not_asked(e)
     yield from (
         f"Left out: {text}." for text in dict.fromkeys((*problems, *found.problems, *(host.problems if host else ())))
     )
+
+
+def _not_asked(e: Explanation) -> Iterator[str]:
+    """The ops that the device could not be asked alone, by the reason."""
+    reasons: dict[str, list[Layer]] = {}
+    for layer in e.layers:
+        if layer.alone is not None and layer.alone.kind is None:
+            reasons.setdefault(layer.alone.reason or "no reason is known", []).append(layer)
+    for reason, layers in reasons.items():
+        more = f" and {len(layers) - 1} more ops" if len(layers) > 1 else ""
+        yield f"Left out: {layers[0].title}{more}: {reason}."
 
 
 def _keep(results: Path, target: Target, explanation: Explanation) -> None:
