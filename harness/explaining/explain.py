@@ -350,7 +350,8 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
         yield f"Cost: {e.cost_unit} {how}; the first node's holds what an inference costs besides."
     yield from _not_asked(e)
     yield from (
-        f"Left out: {text}." for text in dict.fromkeys((*problems, *found.problems, *(host.problems if host else ())))
+        f"Left out: {text.rstrip('. ')}."
+        for text in dict.fromkeys((*problems, *found.problems, *(host.problems if host else ())))
     )
 
 
@@ -362,7 +363,7 @@ def _not_asked(e: Explanation) -> Iterator[str]:
             reasons.setdefault(layer.alone.reason or "no reason is known", []).append(layer)
     for reason, layers in reasons.items():
         more = f" and {len(layers) - 1} more ops" if len(layers) > 1 else ""
-        yield f"Left out: {layers[0].title}{more}: {reason}."
+        yield f"Left out: {layers[0].title}{more}: {reason.rstrip('. ')}."
 
 
 def _keep(results: Path, target: Target, explanation: Explanation) -> None:

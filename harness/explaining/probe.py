@@ -171,7 +171,8 @@ class DeviceProbe:
                 self.found.alone[case.node] = divergence
                 if divergence.is_wrong and self.found.proof is None:
                     self.found.proof = Proof(case=case, outputs=tuple(outputs), divergence=divergence)
-                cost, _ = cost_of(probe)
+                cost, unit = cost_of(probe)
+                self.found.cost_unit = self.found.cost_unit or unit
                 if cost is not None and probe.evaluated.counts is None:
                     self.found.costs[case.node] = LayerCost(value=cost)
             slowest = max(slowest, time.monotonic() - began)
