@@ -201,7 +201,6 @@ def _ask_device(target, data, graph: Graph, run_float, folder: Path, options: Ex
             run_float=run_float,
             deadlines=profile.deadlines_spec(),
             beside=backend_spec(profile, beside) if beside is not None else None,
-            recorded=target.record.ops if target.record is not None else (),
             ends_s=time.monotonic() + options.limit_s,
             say=options.note,
         )
@@ -337,7 +336,8 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
         yield (
             f"Loss: on this machine, not on the device: {host.loss_samples} samples, one layer at a time back in float, {how}."
         )
-    if e.cost_unit == "ns":
+    between = any(layer.cost is not None and layer.cost.method == "counter" for layer in e.layers)
+    if e.cost_unit == "ns" and not between:
         ops = sum(layer.cost.value for layer in e.layers if layer.cost is not None)
         whole = f"; so the whole model takes {duration_text(e.whole_cost)}, and its ops together {duration_text(ops)}"
         yield (
@@ -345,9 +345,10 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
             f"{whole if e.whole_cost is not None and ops else ''}."
         )
     elif e.cost_unit is not None:
-        counted = any(layer.cost is not None and layer.cost.method == "counter" for layer in e.layers)
-        how = "counted between the nodes" if counted else "of models that end one node after the other, as differences"
-        yield f"Cost: {e.cost_unit} {how}; the first node's holds what an inference costs besides."
+        how = (
+            "of models that end one node after the other, as differences; the first has what an inference costs besides"
+        )
+        yield f"Cost: {e.cost_unit} {'read between the nodes of the whole model, on the first sample' if between else how}."
     yield from _not_asked(e)
     yield from (
         f"Left out: {text.rstrip('. ')}."

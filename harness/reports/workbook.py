@@ -58,14 +58,12 @@ def write_workbook(
     path: Path,
     *,
     view: NightView | None = None,
-    published: Sequence[PublishedFigure] = (),
     option: str = "--results",
 ) -> None:
     """Writes the workbook. No cell is ever a formula: texts that look like one are written as texts.
 
     Args:
         view: the run among the nights of its series; None: the workbook has no sheets of nights.
-        published: figures to set beside those of the run.
         option: which one names the file, for an error's hint.
 
     Raises:
@@ -74,13 +72,13 @@ def write_workbook(
     """
     import xlsxwriter
 
-    frames, large = _frames(report, published)
+    frames, large = _frames(report, report.published)
     options = {"strings_to_formulas": False, "strings_to_urls": False}
     with storage_faults(path, option=option), collection_paused():
         # Made in memory: a disk that is full then meets one plain write, not a half-closed archive.
         buffer = io.BytesIO()
         book = xlsxwriter.Workbook(buffer, options | ({"constant_memory": True} if large else {"in_memory": True}))
-        _fill(book, report, frames, view or NightView(), published, large=large)
+        _fill(book, report, frames, view or NightView(), report.published, large=large)
         book.close()
         write_bytes_atomic(path, buffer.getvalue())
 
@@ -147,7 +145,7 @@ _EXPLAINED = {
     "Problems": "Cells whose outcome is not ok, with the full reason.",
     "Seeds": "The spread over seeds of training. A difference within it shows nothing.",
     "Starts": "Cold (an empty graph cache), cached (a second start, where the delegate keeps a cache) and steady, in ns.",
-    "Ops": "Where every node of every model ran, and its time where an estimate or the vendor's benchmark gives one.",
+    "Ops": "Where every node of every model ran, and its cost where the board, an estimate or the vendor's benchmark gives one.",
     "Fallback": "Cells with an external delegate: where every node ran, why not on the delegate, and whether that was predicted.",
     "Audit": "What is known of each model without running it: its types, and what the audits found, gravest first.",
     PUBLISHED: "Published figures beside those of this run; a difference is this run's less the published one.",
