@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.core.finding import Finding
+from harness.explain.document import Advice, Explanation, Layer
 from harness.reports.export import export_run
 from harness.reports.night_view import MAX_CELLS, view_night
 from harness.reports.page.content import content_of
@@ -114,6 +115,19 @@ def hostile_report(tmp_path) -> tuple[Store, Report]:
     bad.fallback = [FallbackOp(node=0, op=HOSTILE, reason=HOSTILE)]
     bad.findings = [Finding(code="x", severity="error", where=HOSTILE, what=HOSTILE, fix=HOSTILE)]
     bad.fingerprint = replace(bad.fingerprint, runtime=HOSTILE)
+    told = Explanation(
+        cell=HOSTILE,
+        run=RUN,
+        asked=HOSTILE,
+        answer=HOSTILE,
+        device=HOSTILE,
+        backend=HOSTILE,
+        artifact_sha256=None,
+        got=(HOSTILE,),
+        advice=(Advice(what=HOSTILE, why=HOSTILE, command=HOSTILE),),
+        layers=(Layer(node=0, op=HOSTILE, name=HOSTILE, cause=HOSTILE),),
+    )
+    bad.explanation_object = ObjectStore(tmp_path / "results").put_json(told.to_json())
     info = make_info(records)
     store = fill_store(tmp_path / "results", records, info)
     return store, Report.of(store.cells(run=RUN), info, results=tmp_path / "results")
@@ -131,6 +145,7 @@ def test_nothing_that_boards_or_files_say_becomes_markup_or_a_script(tmp_path):
     assert len(nonce) == 1 and f"script-src 'nonce-{nonce.pop()}'" in policy and "default-src 'none'" in policy
     (cell,) = [c for c in page.data["cells"] if "hacked" in c["name"]]
     assert "</script>" in cell["reason"] and "\x1b" not in cell["reason"]
+    assert "</script>" in cell["explained"]["answer"] and "\x1b" not in json_text(cell["explained"])
     assert all(not name.startswith("on") for e in page.elements for name in e.attributes)
 
 
