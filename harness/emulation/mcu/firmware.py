@@ -253,7 +253,10 @@ def _ops_flags(ops: Collection[str] | None) -> tuple[str, ...]:
     if unknown:
         raise unknown_name("op of a plan", unknown[0], RECORDS)
     # What is built for some models is to be small, and its counts are those of a loop with one caller.
-    return ("-DRT_LAYERS=0", f"-DPLAN_BUILT_OPS={sum(1 << RECORDS[op].number for op in set(ops)):#x}ull",)
+    return (
+        "-DRT_LAYERS=0",
+        f"-DPLAN_BUILT_OPS={sum(1 << RECORDS[op].number for op in set(ops)):#x}ull",
+    )
 
 
 def _units(board: McuBoard, tflite_micro: TfliteMicro | None) -> list[_Unit]:
