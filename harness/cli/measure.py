@@ -12,11 +12,12 @@ from harness.cli.options import (
     runtime_option,
     tolerance_option,
 )
+from harness.cli.project import ProjectCommand, require
 
 
-@click.command("measure")
-@click.argument("model", type=click.Path())
-@click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
+@click.command("measure", cls=ProjectCommand)
+@click.argument("model", type=click.Path(), required=False)
+@click.option("--device", "devices", multiple=True, help="A device profile; repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable.")
 @run_options
 @runtime_option
@@ -60,6 +61,7 @@ def command(
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
     from harness.run.options import RunOptions, parse_samples
 
+    require(model, "model", "such as `harness measure my_model.tflite --device host-litert`")
     options = RunOptions(
         workloads=(model,),
         recipes=(),

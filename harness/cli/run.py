@@ -13,9 +13,10 @@ from harness.cli.options import (
     runtime_option,
     tolerance_option,
 )
+from harness.cli.project import ProjectCommand
 
 
-@click.command("run")
+@click.command("run", cls=ProjectCommand)
 @matrix_options
 @run_options
 @runtime_option

@@ -395,7 +395,19 @@ FIELDS: tuple[Field, ...] = (
         "Stored description of the model: its tensors with their quantization, and what else judging knew of it.",
         _NO_RULES,
     ),
-    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "the outcome is not ok, or " + _NO_RULES),
+    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "nothing ran, or " + _NO_RULES),
+    _field(
+        "explanation_object",
+        "sha256",
+        "Stored explanation of `harness explain` (docs/guides/explain.md).",
+        "nobody asked for one, or the cell was measured before there were any",
+    ),
+    _field(
+        "recipe_object",
+        "sha256",
+        "Stored definition of what built it: the recipe with its settings, its schedule, versions of packages.",
+        "it was not built here",
+    ),
     _field(
         "measurement_object",
         "sha256",

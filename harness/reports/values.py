@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from harness.core.files import short_name
@@ -180,7 +181,7 @@ def memory_text(record: CellRecord, *, narrow: bool = False) -> str:
 
 def energy_figures(record: CellRecord) -> str:
     """`32.8 µJ (32.1 µJ to 33.4 µJ), 12.1 µJ of it beyond rest; by ...`; empty where no instrument measured."""
-    if record.energy_nj is None:
+    if record.energy_nj is None or not math.isfinite(record.energy_nj):
         return ""
     from harness.verdict.energy import energy_text
 

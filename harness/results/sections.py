@@ -287,8 +287,12 @@ class Objects(Section):
     reference_object: str | None = None
     #: output tensors with their quantization, and what else judging knew of the model
     tensors_object: str | None = None
-    #: the .tflite of `artifact_sha256`, uint8, of cells that ended ok
+    #: the .tflite of `artifact_sha256`, uint8, of cells that ran
     artifact_object: str | None = None
+    #: what the artifact was built by, JSON (harness/variants/definition.py): the recipe's definition, schedule and packages
+    recipe_object: str | None = None
+    #: what `harness explain` found of the cell last (harness/explain/document.py)
+    explanation_object: str | None = None
     #: every other raw fact: placement, statistics, failures, what was predicted, what the cell ran on
     measurement_object: str | None = None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.core.errors import UserInputError
 from harness.core.plain import from_plain
+from harness.workloads.keras.signature import split_signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class RunOptions:
         def path(text: str) -> str:
             return str(Path(text).expanduser().absolute())
 
-        workloads = tuple(path(w) if Path(w).expanduser().exists() else w for w in self.workloads)
+        workloads = tuple(path(w) if split_signature(Path(w).expanduser())[0].exists() else w for w in self.workloads)
         return replace(
             self,
             workloads=workloads,

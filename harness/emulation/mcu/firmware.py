@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -36,6 +37,8 @@ _TFLITE_MICRO_HINT = (
     f" docs/guides/tflite-micro.md; its headers need {_CROSS_CXX[1]}"
 )
 _LOG_LINES = 12
+#: what a board's folder and a build may be called before they become part of a path
+_BOARD_NAME, _BUILD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), re.compile(r"[0-9a-f]{16}")
 
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 #: a fused multiply-add would change the last bit of a rescaled value (docs/internals/kernels.md)
@@ -155,6 +158,18 @@ def build_firmware(
         ) from error
     assert found is not None
     return found
+
+
+def program_of_build(board: str, build: str) -> Path | None:
+    """The program of a build that was made on this machine; None where it was not, or where the cache has it no more.
+
+    Args:
+        board, build: as a firmware says of itself, which nobody has checked.
+    """
+    if not _BOARD_NAME.fullmatch(board) or not _BUILD.fullmatch(build):
+        return None
+    elf = paths.cache_dir() / "firmware" / f"{board}-{build}" / ELF
+    return elf if elf.is_file() else None
 
 
 def built_firmware(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from harness.core.errors import UnsupportedError
 from harness.links.serial.port import SerialSettings
 
 
@@ -40,7 +41,9 @@ class Line(Protocol):
         """Puts a program into the board behind the line, which starts with it when the line is opened next; only where the link's
         profile says `takes_programs`.
         """
-        raise NotImplementedError(f"{self.description} takes no programs")
+        raise UnsupportedError(
+            "takes no programs", where=self.description, hint="give the board a `flash:` block in its profile"
+        )
 
 
 class PortLine(Line):

@@ -17,6 +17,8 @@ from harness.boards.mcu.clock import McuClock
 from harness.boards.mcu.model import mcu_model
 from harness.boards.mcu.worker import interleave
 from harness.core.errors import StableDeviceError, TransientDeviceError
+from harness.core.files import sha256_file
+from harness.emulation.mcu.firmware import program_of_build
 from harness.emulation.mcu.line import EmulatedLine
 from harness.links.serial.line import PortLine
 from harness.links.serial.messages import ProtocolError
@@ -87,6 +89,8 @@ def test_the_fingerprint_is_what_the_board_says(board):
         "mps2-an386",
     )
     assert fingerprint.clock_hz == 25_000_000 and "arm-none-eabi-gcc" in fingerprint.firmware
+    program = program_of_build(fingerprint.board_model, board.hello.firmware)
+    assert program is not None and fingerprint.firmware_sha256 == sha256_file(program)
     assert board.time_basis == "guest-instructions" and board.facts.plans
     profile = board._profile
     assert board.facts.model_bytes == profile.limits.model_bytes
