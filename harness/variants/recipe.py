@@ -1,8 +1,8 @@
 """Recipes: one way to quantize a model = training x conversion, as one table of data.
 
 A recipe is named `TRAINING-CONVERSION`, such as `ptq-int8-io`, `qat-dense-default`, `qat-q[allvalues-pc,w4]-int8-io` or
-`ptq-int8-io-dynbatch`. Nothing here imports TensorFlow; `harness.variants.convert.ptq` and `harness.variants.qat.training` read
-these tables and do what they say.
+`ptq-int8-io-dynbatch`. Behind it may stand how its activations are calibrated: `ptq-int8-io-cal[random,50,seed3]`. Nothing here
+imports TensorFlow; `harness.variants.convert.ptq` and `harness.variants.qat.training` read these tables and do what they say.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 from harness.core.errors import UserInputError, unknown_name
+from harness.variants.calibration import Calibration, parse_calibration
+from harness.variants.scheme import Scheme, parse_scheme
 
 QuantizerKind = Literal["last", "allvalues", "movavg", "allvalues-pc"]
 IoType = Literal["float32", "int8", "uint8", "int16"]
@@ -59,13 +61,15 @@ class Training:
     """How the weights come about.
 
     `base`: `float` (the float model as trained), `finetune` (the control: the float model trained on with exactly the
-    steps that QAT gets) or `qat`. `scope`: which layers QAT annotates.
+    steps that QAT gets) or `qat`. `scope`: which layers QAT annotates. `simulated`: what training rounds to where the
+    project's own straight-through training takes the place of TFMOT's (`qat-sim[...]`).
     """
 
     name: str
     base: Literal["float", "finetune", "qat"]
     scope: Literal["none", "model", "dense"] = "none"
     quantizer: Quantizer | None = None
+    simulated: Scheme | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class Conversion:
         per_channel: False asks for per-tensor weights everywhere.
         aeq_recipe: the name of AI Edge Quantizer's own recipe.
         arithmetic: what a float-trained model is promised to compute in; the audit checks the promise.
+        simulated: the model stays in float, with its weights (and activations) rounded as this scheme would (`sim[...]`).
     """
 
     name: str
@@ -95,19 +100,28 @@ class Conversion:
     per_channel_dense: bool = True
     aeq_recipe: str | None = None
     arithmetic: Arithmetic = "float"
+    simulated: Scheme | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON. `simulated` is there where there is one only: keys of caches are made of this."""
+        return {name: value for name, value in asdict(self).items() if name != "simulated" or value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Training x conversion; `dynamic_batch` converts without a fixed batch of 1, to show what that costs."""
+    """Training x conversion; `dynamic_batch` converts without a fixed batch of 1, to show what that costs; `calibration` says
+    which samples calibrate, None for the workload's own choice."""
 
     training: Training
     conversion: Conversion
     dynamic_batch: bool = False
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.training.name}-{self.conversion.name}" + ("-dynbatch" if self.dynamic_batch else "")
+        base = self.training.name if self.training.simulated is None else "qat"
+        name = f"{base}-{self.conversion.name}" + ("-dynbatch" if self.dynamic_batch else "")
+        return name if self.calibration is None else f"{name}-cal[{self.calibration.text}]"
 
     @property
     def promised_arithmetic(self) -> Arithmetic:
@@ -246,6 +260,8 @@ ALL: tuple[str, ...] = (*CORE, *_MORE, *_unlisted(CORE + _MORE))
 
 _SUITES = {"core": CORE, "all": ALL}
 _QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")
+_SIMULATED_NAME = re.compile(r"^(?:([a-z-]+)-)?sim\[([^\]]*)\]$")
+_CALIBRATED_NAME = re.compile(r"^(.+)-cal\[([^\]]*)\]$")
 _QUANTIZER_KINDS: tuple[QuantizerKind, ...] = get_args(QuantizerKind)
 _QUANTIZER_FLAGS: dict[str, Callable[[Quantizer], Quantizer]] = {
     "per-tensor": lambda quantizer: replace(quantizer, per_channel=False),
@@ -294,7 +310,14 @@ def parse_recipe(name: str) -> Recipe:
     Raises:
         UserInputError: when training, conversion or quantizer is unknown; the nearest names are suggested.
     """
+    calibrated = _CALIBRATED_NAME.match(name)
+    if calibrated:
+        return _calibrated(parse_recipe(calibrated[1]), parse_calibration(calibrated[2]))
     base, dynamic_batch = (name[: -len("-dynbatch")], True) if name.endswith("-dynbatch") else (name, False)
+    simulated = _SIMULATED_NAME.match(base)
+    if simulated and simulated[1] in _SIMULATED_TRAININGS:
+        recipe = _simulated(simulated[1], parse_scheme(simulated[2]))
+        return replace(recipe, dynamic_batch=dynamic_batch)
     match = _QUANTIZER_NAME.match(base)
     if match:
         quantizer = parse_quantizer(match[1])
@@ -309,6 +332,36 @@ def parse_recipe(name: str) -> Recipe:
     if rest not in CONVERSIONS:
         raise unknown_name("recipe", name, ALL)
     return Recipe(training=training, conversion=CONVERSIONS[rest], dynamic_batch=dynamic_batch)
+
+
+#: trainings whose models can be rounded without a kernel; `qat` then trains by the very same rounding
+_SIMULATED_TRAININGS = ("ptq", "ft", "qat")
+
+
+def _simulated(training: str, scheme: Scheme) -> Recipe:
+    conversion = Conversion(
+        name=f"sim[{scheme.text}]", representative=scheme.activation_bits is not None, simulated=scheme
+    )
+    if training != "qat":
+        return Recipe(training=TRAININGS[training], conversion=conversion)
+    trained = Training(name=f"qat-sim[{scheme.text}]", base="qat", simulated=scheme)
+    return Recipe(training=trained, conversion=conversion)
+
+
+def _calibrated(recipe: Recipe, calibration: Calibration) -> Recipe:
+    """The recipe with a calibration of its own.
+
+    Raises:
+        UserInputError: nothing of it is calibrated, or it has one already.
+    """
+    if recipe.calibration is not None:
+        raise UserInputError(f"'{recipe.name}' says how it is calibrated already", hint="leave one -cal[...] out")
+    if not recipe.conversion.representative:
+        raise UserInputError(
+            f"'{recipe.name}' calibrates nothing, so that no choice of samples applies to it",
+            hint="take a calibrated conversion, such as int8-io",
+        )
+    return replace(recipe, calibration=calibration)
 
 
 def select_recipes(patterns: Iterable[str]) -> list[Recipe]:

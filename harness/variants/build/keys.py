@@ -139,6 +139,7 @@ class KeyMaker:
                 "scope": recipe.training.scope,
                 "seed": seed,
                 "quantizer": asdict(recipe.training.quantizer) if recipe.training.quantizer else None,
+                **_said("simulated", recipe.training.simulated),
             }
             if recipe.training.base != "float"
             else None,
@@ -147,8 +148,9 @@ class KeyMaker:
                 "version": CONVERSION_VERSION,
                 "audit_version": AUDIT_VERSION,
                 "recipe": recipe.name,
-                "conversion": asdict(recipe.conversion),
+                "conversion": recipe.conversion.to_json(),
                 "dynamic_batch": recipe.dynamic_batch,
+                **_said("calibration", recipe.calibration),
             },
         }
 
@@ -162,6 +164,11 @@ class KeyMaker:
         if path not in self._models:
             self._models[path] = model_digest(Path(path))
         return self._models[path]
+
+
+def _said(name: str, value: Any) -> dict[str, Any]:
+    """A setting that only some recipes have, so that the keys of the others say nothing of it."""
+    return {} if value is None else {name: asdict(value)}
 
 
 def _training_task(workload: Workload) -> str:

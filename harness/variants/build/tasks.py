@@ -9,6 +9,7 @@ from typing import Any
 
 import harness
 from harness.core.errors import UserInputError
+from harness.core.files import sha256_json
 from harness.variants.build.cache import BuildCache
 from harness.variants.build.keys import BuildKeys, representative_digest
 from harness.variants.build.readers import loops, readers
@@ -106,16 +107,14 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
             "request_key": keys.request_key,
             "float_key": keys.float_key,
             "training_key": keys.training_key,
-            "conversion": asdict(recipe.conversion),
+            "conversion": recipe.conversion.to_json(),
             "weights_sha256": training.get("weights_sha256"),
             "dataset": needs[keys.float_key].get("dataset"),
             "training_summary": training.get("training_summary"),
             "representative": None,
         }
         if recipe.conversion.representative and manifest["dataset"]:
-            count = workload.schedule.representative_samples
-            digest = representative_digest(manifest["dataset"]["digest"], count)
-            manifest["representative"] = {"digest": digest, "count": count}
+            manifest["representative"] = _representative(workload, recipe, manifest["dataset"]["digest"])
         return manifest
 
     tasks.append(
@@ -133,3 +132,12 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
         )
     )
     return tasks
+
+
+def _representative(workload: Workload, recipe: Recipe, dataset_digest: str) -> dict[str, Any]:
+    """What a manifest says of the calibration samples."""
+    if recipe.calibration is not None:
+        digest = sha256_json(["representative", dataset_digest, recipe.calibration.text])
+        return {"digest": digest, "count": recipe.calibration.count, "choice": recipe.calibration.text}
+    count = workload.schedule.representative_samples
+    return {"digest": representative_digest(dataset_digest, count), "count": count}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,9 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
 from harness.variants.build.steps import Step
+from harness.variants.calibration import Calibration
 from harness.variants.recipe import Recipe, parse_recipe
+from harness.variants.scheme import Scheme
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
@@ -80,7 +83,7 @@ class JobRunner:
         if job["kind"] == "train":
             result = self._train(job, workload, recipe, out, report)
         else:
-            result = _convert(job, workload, recipe, out, report)
+            result = self._convert(job, workload, recipe, out, report)
         return {**result, "seconds": round(time.monotonic() - started, 3)}
 
     def _train(
@@ -95,13 +98,31 @@ class JobRunner:
         else:
             model = _rebuild(job, workload, recipe, report)
             report.step("training")
-            qat.fine_tune(workload, dataset, model, job["seed"], report)
+            if recipe.training.simulated is None:
+                qat.fine_tune(workload, dataset, model, job["seed"], report)
+            else:
+                model = _train_simulated(workload, dataset, model, recipe.training.simulated, job["seed"], report)
             write_arrays_atomic(out / "weights.npz", qat.weight_arrays(model))
         return {
             "training_summary": describe(model),
             "weights_sha256": sha256_file(out / "weights.npz"),
             "dataset": {"name": dataset.name, "note": dataset.note, "digest": dataset.digest},
         }
+
+    def _convert(
+        self, job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report
+    ) -> dict[str, Any]:
+        """Writes model.tflite and audit.json; returns what the manifest says of them."""
+        stored = Path(job["float_dir"]) / "representative.npy"
+        calibration = recipe.calibration
+
+        def representative(model: Any) -> np.ndarray | None:
+            if calibration is not None:
+                return _chosen(self._load(workload, job), workload, calibration, model)
+            has_samples = recipe.conversion.representative and stored.exists()
+            return np.load(stored, allow_pickle=False) if has_samples else None
+
+        return _convert(job, workload, recipe, out, report, representative)
 
     def _load(self, workload: Workload, job: dict[str, Any]) -> Dataset:
         place = (job["workload"], job["source"])
@@ -179,24 +200,57 @@ def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Re
     else:
         model = qat.build_model(workload)
         qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
+    if recipe.training.simulated is not None:
+        from harness.variants.qat.simulated import folded
+
+        return folded(model)
     return quantize(model, recipe.training) if recipe.training.base == "qat" else model
 
 
-def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
-    """Writes model.tflite and audit.json; returns what the manifest says of them."""
+def _train_simulated(
+    workload: Workload, dataset: Dataset, model: Any, scheme: Scheme, seed: int, report: Report
+) -> Any:
+    from harness.variants.qat import training as qat
+    from harness.variants.qat.simulated import straight_through
+
+    training = straight_through(model, scheme)
+    qat.fine_tune(workload, dataset, training.model, seed, report)
+    training.finish()
+    return training.model
+
+
+def _chosen(dataset: Dataset, workload: Workload, calibration: Calibration, model: Any) -> np.ndarray | None:
+    """The calibration samples that a recipe names, float32 [n, ...]; None where there are no training samples."""
+    from harness.variants.convert.reach import activation_reach
+
+    samples = dataset.x_train
+    if samples is None:
+        return None
+    strata = workload.strata(dataset.y_train)
+    chosen = calibration.indices(len(samples), strata, lambda: activation_reach(model, samples))
+    return np.ascontiguousarray(samples[chosen])
+
+
+def _convert(
+    job: dict[str, Any],
+    workload: Workload,
+    recipe: Recipe,
+    out: Path,
+    report: Report,
+    representative: Callable[[Any], np.ndarray | None],
+) -> dict[str, Any]:
     from harness.variants.audit.audit import audit_artifact
     from harness.variants.convert import ptq
     from harness.variants.qat import training as qat
 
-    float_dir, training_dir = Path(job["float_dir"]), Path(job["training_dir"])
-    representative = None
-    if recipe.conversion.representative and (float_dir / "representative.npy").exists():
-        representative = np.load(float_dir / "representative.npy", allow_pickle=False)
+    training_dir = Path(job["training_dir"])
     model = _rebuild(job, workload, recipe, report)
     if recipe.training.base != "float":
         qat.set_weight_arrays(model, _arrays(training_dir / "weights.npz"))
     report.step("converting")
-    data = ptq.convert(model, recipe.conversion, dynamic_batch=recipe.dynamic_batch, representative=representative)
+    data = ptq.convert(
+        model, recipe.conversion, dynamic_batch=recipe.dynamic_batch, representative=representative(model)
+    )
     path = out / "model.tflite"
     path.write_bytes(data)
     summary = json.loads((training_dir / "manifest.json").read_bytes())["training_summary"]

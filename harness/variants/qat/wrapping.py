@@ -127,7 +127,7 @@ def _named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
     configs: dict[str, Any] = {}
     for layer in model.layers:
         if layer.__class__.__name__ in quantizers.NAMED_LAYERS:
-            chain = _folded_followers(layer)
+            chain = folded_followers(layer)
             own_activation = None if chain else quantizers.make_activation_quantizer(bits)
             weights = quantizers.make_weight_quantizer(quantizer, layer.__class__.__name__)
             configs[layer.name] = quantizers.named_config_class()(weights, own_activation)
@@ -149,7 +149,7 @@ def _named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
     return configs
 
 
-def _folded_followers(layer: Any) -> list[Any]:
+def folded_followers(layer: Any) -> list[Any]:
     """The BatchNormalization and ReLU layers right behind a linear layer, which TFLite folds into it."""
     if getattr(layer.activation, "__name__", "") != "linear":
         return []
