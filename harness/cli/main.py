@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "measure": ("measure", "Measure one finished .tflite on a device."),
     "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
     "audit": ("audit", "Explain what a model's quantization really is."),
+    "study": ("study", "One question to many recipes of a model: calibration, schemes."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
     "compare": ("compare", "Compare two runs: what got worse, what got better."),
