@@ -10,6 +10,7 @@ import click
 
 from harness.cli.options import data_options, metric_option
 from harness.cli.out import echo
+from harness.cli.project import ProjectCommand, require
 from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from harness.session.foretell import CheckedModel
 
 
-@click.command("check")
-@click.argument("targets", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
+@click.command("check", cls=ProjectCommand)
+@click.argument("targets", nargs=-1, metavar="MODEL...")
+@click.option("--device", "devices", multiple=True, help="A device profile; repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable.")
 @click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices.")
 @click.option("--runtime", metavar="NAME==VERSION", help="The board's runtime, where its profile names no version.")
@@ -50,6 +51,8 @@ def command(
     harness check my_model.keras:ptq-int8-io --data samples.npz --device imx8mp
     harness check mnist-cnn:core --device imx8mp --backend npu --runtime tflite-runtime==2.14.0
     """
+    require(targets, "model", "such as `harness check my_model.tflite --device imx8mp`")
+    require(devices, "device", "add --device imx8mp, or see `harness devices list`")
     from harness.cli.progress import RunProgress
     from harness.reports.console import make_console
     from harness.session.foretell import Given, foretell
@@ -98,6 +101,8 @@ def _print(console: Console, model: CheckedModel, device: str, predictions: Sequ
     for p in predictions:
         for node in p.fallback:
             console.print(Text(f"  {p.backend}: node {node.node} {node.op} stays on the CPU: {node.reason}"))
+    for room in dict.fromkeys(p.room for p in predictions if p.room):
+        console.print(Text(f"  room: {room}"))
     against: dict[str, list[str]] = {}
     for p in predictions:
         for reason in dict.fromkeys(p.reasons):

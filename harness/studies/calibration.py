@@ -16,7 +16,7 @@ from harness.run.options import RunOptions
 from harness.session.session import RunResult, run_session
 from harness.studies.backends import usual_backends
 from harness.variants.build.requests import make_requests
-from harness.variants.calibration import Calibration, Choice
+from harness.variants.calibration import Calibration, Choice, calibration_part
 from harness.variants.calibration_known import remember
 from harness.variants.recipe import parse_recipe
 from harness.verdict.answers import AnswerBook
@@ -121,7 +121,7 @@ def _training_samples(workload: Workload, options: RunOptions) -> int:
         raise UserInputError(
             "a finished .tflite is calibrated already", where=workload.name, hint="give the float model it was made of"
         )
-    samples = workload.load_dataset(DataSource.default(options.data_dir)).x_train
+    samples, _ = calibration_part(workload.load_dataset(DataSource.default(options.data_dir)))
     if samples is None:
         raise UserInputError(
             "there are no training samples to calibrate with", where=workload.name, hint="give x_train in the .npz"

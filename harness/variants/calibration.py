@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from harness.core.errors import UserInputError, unknown_name
-from harness.workloads.base import stratified_order
+from harness.workloads.base import Dataset, stratified_order
+from harness.workloads.rows import Rows
 
 Choice = Literal["stratified", "random", "first", "worst"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -65,6 +66,13 @@ class Calibration:
         if self.choice == "worst":
             return np.argsort(reach(), kind="stable")[: self.count]
         return stratified_order(strata, total)[: self.count]
+
+
+def calibration_part(dataset: Dataset) -> tuple[Rows | None, np.ndarray | None]:
+    """The samples that calibrations choose from, and their labels: those kept for it, else the training set."""
+    if dataset.x_calibration is not None:
+        return dataset.x_calibration, dataset.y_calibration
+    return dataset.x_train, dataset.y_train
 
 
 def parse_calibration(text: str) -> Calibration:
