@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.cli.build import make_requests
+from harness.variants.build.requests import make_requests
 from harness.variants.build.build import BuildRequest, build_outcomes
 from harness.variants.build.keys import KeyMaker
 from harness.variants.build.pool import WorkerPool
