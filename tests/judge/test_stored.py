@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -281,7 +281,7 @@ def test_what_built_an_artifact_is_kept_where_the_tables_built_it(tmp_path):
     objects = ObjectStore(tmp_path)
     recipe = parse_recipe("ptq-int8-io")
     manifest = {
-        "conversion": asdict(recipe.conversion),
+        "conversion": recipe.conversion.to_json(),
         "packages": {"tensorflow": "2.21.0"},
         "schedule": {"epochs": 3},
     }
@@ -293,7 +293,7 @@ def test_what_built_an_artifact_is_kept_where_the_tables_built_it(tmp_path):
     assert told == ["conversion.per_channel yes -> no", "tensorflow 2.21.0 -> 2.20.0"]
     finished = replace(TWIN, artifact=replace(TWIN.artifact, manifest={}))
     assert finisher(objects)(measured(), finished, context()).recipe_object is None
-    elsewhere = {**manifest, "conversion": asdict(other.conversion)}
+    elsewhere = {**manifest, "conversion": other.conversion.to_json()}
     assert definition_of(replace(built.artifact, manifest=elsewhere)) is None
     with pytest.raises(UserInputError, match="definition of a recipe cannot be read"):
         recipe_of({"recipe": {"training": 3}})
