@@ -22,6 +22,8 @@ __version__ = "0.1.0"
 
 #: name -> the module that it comes from; a line here and one in `__init__.pyi` make a new call of the Python API
 CALLS: dict[str, str] = {
+    # a project
+    "init": "harness.api.projects",
     # runs
     "run": "harness.api.running",
     "measure": "harness.api.running",

@@ -4,6 +4,7 @@ from harness.api.models import check as check
 from harness.api.places import dataset as dataset
 from harness.api.places import datasets as datasets
 from harness.api.places import devices as devices
+from harness.api.projects import init as init
 from harness.api.questions import compare as compare
 from harness.api.questions import history as history
 from harness.api.questions import recommend as recommend
