@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @deadline_option
 @data_options
 @metric_option
+@click.option("--no-project", is_flag=True, help="Leave harness.toml aside.")
 @click.option(
     "--resume",
     is_flag=False,
@@ -117,11 +119,12 @@ def _options(workload: str | None, device: str | None, resume: str | None, given
     if resume is not None:
         _refuse_with_resume(click.get_current_context())
         return None
+    workload, device, drop = _of_project(workload, device, given.pop("max_drop"), given)
     if workload is None:
         raise UserInputError("no model named", hint="harness tune MODEL --device NAME, or a workload's name for MODEL")
     if device is None:
         raise UserInputError("no device named", hint="add --device host-litert, or see `harness devices list`")
-    drop, latency, size = (given.pop(name) for name in ("max_drop", "max_latency", "max_size"))
+    latency, size = (given.pop(name) for name in ("max_latency", "max_size"))
     budget, deadline = given.pop("budget"), given.pop("deadline")
     return TuneOptions(
         workload=workload,
@@ -137,6 +140,31 @@ def _options(workload: str | None, device: str | None, resume: str | None, given
         deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
         **given,
     )
+
+
+def _of_project(
+    workload: str | None, device: str | None, drop: str | None, given: dict[str, Any]
+) -> tuple[str | None, str | None, str | None]:
+    """Model, device and allowed drop, from the nearest harness.toml where the command line names no model."""
+    if given.pop("no_project") or workload is not None:
+        return workload, device, drop
+    from harness.project.project import load_project, project_path
+
+    path = project_path()
+    if path is None:
+        return workload, device, drop
+    project = load_project(path)
+    settings = project.settings.run
+    words = [f"model {project.settings.model.path}"]
+    if device is None and settings.devices:
+        device = settings.devices[0]
+        given["emulated"] = given["emulated"] or settings.emulated
+        words.append(f"device {device}")
+    if drop is None and settings.max_drop is not None:
+        drop = f"{settings.max_drop:g}"
+        words.append(f"max-drop {drop}")
+    echo(f"{os.path.relpath(path)}: {', '.join(words)}", err=True)
+    return str(project.path), device, drop
 
 
 #: what says where things are and land, rather than what is searched

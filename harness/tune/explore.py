@@ -17,6 +17,7 @@ from harness.tune.scorers import ScorerProcess
 from harness.variants.artifact import Artifact
 from harness.variants.audit.mixed import layer_names_of
 from harness.variants.build.build import BuildRequest, build_artifacts
+from harness.variants.calibration import calibration_part
 from harness.variants.convert.layers import layer_ops
 from harness.variants.mix import LayerKind
 from harness.variants.recipe import parse_recipe
@@ -144,11 +145,12 @@ def _float_artifact(workload: Workload, source: DataSource) -> Artifact:
 
 def _samples(workload: Workload, dataset: Dataset) -> np.ndarray:
     """The first of the calibration samples, of which `harness.variants.build.worker_jobs` keeps more."""
-    if dataset.x_train is None or dataset.x_train is dataset.x_test:
+    samples, labels = calibration_part(dataset)
+    if samples is None or samples is dataset.x_test:
         raise UserInputError(
             "the data has no training samples, and calibration takes these: the test samples are for judging",
             where=dataset.origin or workload.name,
             hint="give x_train (and y_train) in the .npz",
         )
-    order = stratified_order(workload.strata(dataset.y_train), len(dataset.x_train))
-    return np.ascontiguousarray(dataset.x_train[order[:_SCORED_SAMPLES]])
+    order = stratified_order(workload.strata(labels), len(samples))
+    return np.ascontiguousarray(samples[order[:_SCORED_SAMPLES]])

@@ -34,6 +34,17 @@ def test_limits_and_budgets_are_read_before_anything_is_done():
     assert "cannot be given with --resume" in refused("--resume", "latest", "--budget", "5m")
 
 
+def test_the_folder_s_project_says_what_is_left_open(tmp_path, monkeypatch):
+    text = 'version = 1\n[model]\npath = "m.h5"\n[run]\ndevices = ["nowhere"]\nmax_drop = 0.02\n'
+    (tmp_path / "harness.toml").write_text(text)
+    (tmp_path / "m.h5").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["tune"], standalone_mode=False)
+    assert "harness.toml: model m.h5, device nowhere, max-drop 0.02" in result.output
+    assert result.exception.what == "is not an HDF5 file"  # the project's model was looked at
+    assert "no model named" in refused("--no-project")
+
+
 def test_a_finished_tflite_is_refused_with_what_to_give(tmp_path):
     from tests.support.tiny_model import float_mlp
 
