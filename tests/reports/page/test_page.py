@@ -331,7 +331,7 @@ def test_energy_and_quality_of_each_night_are_in_the_trend_and_the_plot(tmp_path
     assert cell["trend"]["energy_nj"] == [None, 1000.0, 1100.0], "figures of two instruments share no line"
     assert cell["trend"]["quality"] == ["quiet", "noisy", "throttled"]
     assert (cell["energy_nj"], cell["energy_low_nj"], cell["instrument"]) == (1100.0, 990.0, "meter 1")
-    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ [990 nJ, 1.01 µJ], by meter 1"
+    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ (990 nJ to 1.01 µJ); by meter 1"
     page = Page(render(content, Script(text="")))
     assert [e["value"] for e in page.all("option", value="energy")] == ["energy"]
     plain = Report.of([record()])
