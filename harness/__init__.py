@@ -37,6 +37,7 @@ CALLS: dict[str, str] = {
     "compare": "harness.api.questions",
     "recommend": "harness.api.questions",
     "history": "harness.api.questions",
+    "explain": "harness.api.explaining",
     # what there is
     "devices": "harness.api.places",
     "datasets": "harness.api.places",

@@ -1,3 +1,4 @@
+from harness.api.explaining import explain as explain
 from harness.api.metrics import use_metric as use_metric
 from harness.api.models import build as build
 from harness.api.models import check as check
