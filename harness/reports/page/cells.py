@@ -31,6 +31,7 @@ from harness.reports.values import (
     energy_figures,
     latency_text,
     memory_text,
+    mlperf_text,
     outcome_word,
     placement_text,
     size_text,
@@ -227,6 +228,7 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "While timing", surroundings_text(record)
     yield "First invoke", duration_text(record.first_invoke_ns)
     yield "Load", duration_text(record.load_ns)
+    yield "MLPerf Tiny", mlperf_text(record)
     yield "Energy of an inference", energy_figures(record)
     yield "Published", "; ".join(cell.published)
     yield "Size", f"{cell.size} bytes" if cell.size else ""
