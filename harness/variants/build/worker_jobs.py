@@ -266,7 +266,7 @@ def _convert(
 def _representative(
     recipe: Recipe, float_dir: Path, workload: Workload, load: Callable[[], Dataset], model: Any
 ) -> np.ndarray | None:
-    """The calibration samples of a recipe: those it names, those beside the weights, or, for more, the first of the dataset."""
+    """The calibration samples of a recipe: those that it names, or the first of the fixed order, as many as it asks for."""
     if recipe.calibration is not None:
         return _chosen(load(), workload, recipe.calibration, model)
     path = float_dir / "representative.npy"
