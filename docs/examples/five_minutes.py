@@ -57,8 +57,8 @@ answer.to_frame()[["role", "recipe", "score", "delta", "p", "size_bytes", "why"]
 shipped = answer.save("ship")
 
 # %% [markdown]
-# Which layer loses what, and why. (And what would be better? `harness.tune("mnist-cnn", device="host-litert", max_drop=0.01)` searches
-# for it, layer by layer; it takes minutes.)
+# Which layer loses what, and why. (What would be better? `harness.tune("mnist-cnn", device="host-litert", max_drop=0.01)`
+# searches for it, layer by layer; it takes minutes.)
 
 # %%
 why = harness.explain("mnist-cnn/ptq-int8-io/host-litert/cpu", limit="5s")
