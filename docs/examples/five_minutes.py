@@ -36,7 +36,7 @@ checks.to_frame()[["model", "loads", "right", "reasons"]]
 # Run them. `budget` shrinks samples, never cells.
 
 # %%
-run = harness.run("mnist-cnn", recipes=RECIPES, devices="host-litert", backends="cpu", budget="6s")
+run = harness.run("mnist-cnn", recipes=RECIPES, devices="host-litert", backends="cpu", budget="3s")
 run
 
 # %%
