@@ -33,6 +33,10 @@ CALLS: dict[str, str] = {
     # models
     "build": "harness.api.models",
     "check": "harness.api.models",
+    # from a model file to a better variant
+    "init": "harness.api.searching",
+    "explain": "harness.api.searching",
+    "tune": "harness.api.searching",
     # questions to stored runs
     "compare": "harness.api.questions",
     "recommend": "harness.api.questions",
