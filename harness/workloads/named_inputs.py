@@ -12,11 +12,11 @@ from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph
 from harness.workloads.archive import Archive
+from harness.workloads.checks.outputs import model_outputs
 from harness.workloads.digest import cached_digest
 from harness.workloads.metrics.base import Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest
 from harness.workloads.prepare import fitting_shape, quantize_samples
-from harness.workloads.user import tflite_output_ends
 from harness.workloads.user_metric import ends_for, metric_for
 
 LABELS = "y"
@@ -69,7 +69,7 @@ def read_named_samples(path: Path, graph: Graph, inputs: Sequence[TensorIo], met
     values = tuple(_converted(arrays[key], key, tensor, path) for key, tensor in zip(keys, inputs, strict=True))
     labels = metric = None
     if LABELS in arrays:
-        ends = tflite_output_ends(graph)
+        ends = model_outputs(graph)[0]
         metric = metric_for(arrays[LABELS], ends, metric_name, path, LABELS)
         labels = metric.checked(arrays[LABELS], ends_for(ends, path, LABELS))
     elif metric_name is not None:

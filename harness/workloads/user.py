@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,18 +17,15 @@ from harness.core.tensor import TensorIo
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.base import Dataset, Schedule, State, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
-from harness.workloads.checks.outputs import output_ends, units_and_places
+from harness.workloads.checks.outputs import model_outputs, units_and_places
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
-from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
 from harness.workloads.user_metric import chosen_metric, data_words, ends_for
-
-if TYPE_CHECKING:
-    from harness.tflite.graph import Graph
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
@@ -51,21 +48,22 @@ _SCHEDULE = Schedule(
 class ModelEnds:
     """What is known about the user's model without running it.
 
-    `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
-    see `Ends`; None when the file does not say.
+    `input` has -1 where any size fits; None when the file does not say. `outputs` are all that the model has, in its order.
     """
 
     kind: Literal["keras", "tflite"]
     input: TensorIo | None
-    output_units: int | None
-    from_logits: bool
-    places: int | None = None
-    numbers: bool = False
+    outputs: tuple[Ends, ...]
     keras_major: Literal[2, 3] = 2
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the first output is no shares."""
+        return not self.outputs[0].squashed
 
 
 def model_ends(path: Path) -> ModelEnds:
-    """Reads what a model file says about its one input and its output.
+    """Reads what a model file says about its one input and its outputs.
 
     Raises:
         UserInputError: missing, damaged or unsafe file, or a model with several inputs.
@@ -86,14 +84,15 @@ def model_ends(path: Path) -> ModelEnds:
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
     units, places = units_and_places(ends.output_shape)
-    return ModelEnds(
-        kind="keras",
-        input=io,
-        output_units=ends.output_units if units is None else units,
+    output = Ends(
+        units=ends.output_units if units is None else units,
         places=places,
-        from_logits=ends.from_logits,
-        keras_major=file.keras_major,
+        squashed=not ends.from_logits,
+        squashed_by=ends.squashed_by,
+        shape=ends.output_shape,
+        input_shape=shape,
     )
+    return ModelEnds(kind="keras", input=io, outputs=(output,), keras_major=file.keras_major)
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -110,20 +109,7 @@ def _tflite_ends(path: Path) -> ModelEnds:
     if shape[:1] in ((1,), (-1,)):
         shape = (-1, *shape[1:])
     io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
-    return tflite_output_ends(graph, io)
-
-
-def tflite_output_ends(graph: Graph, io: TensorIo | None = None) -> ModelEnds:
-    """What is known of a .tflite's first output, beside one input that is known already."""
-    ends = output_ends(graph)[0].ends()
-    return ModelEnds(
-        kind="tflite",
-        input=io,
-        output_units=ends.units,
-        places=ends.places,
-        numbers=ends.numbers,
-        from_logits=not ends.squashed,
-    )
+    return ModelEnds(kind="tflite", input=io, outputs=model_outputs(graph))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +262,7 @@ class Samples:
         if len(arrays[key]) != count:
             what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
             raise UserInputError(what, where=str(self.path))
-        return self.metric.checked(arrays[key], ends_for(self.ends, self.path, key))
+        return self.metric.checked(arrays[key], ends_for(self.ends.outputs[0], self.path, key))
 
     def _note(self, keys: list[str], x: ArrayHeader) -> str:
         words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
@@ -381,7 +367,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
     else:
         data = data.expanduser().absolute()
         Samples(path=data, ends=ends, metric=None).check_shapes()
-        metric = chosen_metric(data, ends, metric_name)
+        metric = chosen_metric(data, ends.outputs[0], metric_name)
         samples = Samples(path=data, ends=ends, metric=metric)
     build_model = None
     if ends.kind == "keras":

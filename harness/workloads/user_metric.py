@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.base import METRIC_OF_TASK
 from harness.workloads.metrics.base import Ends, Metric
-from harness.workloads.metrics.classes import is_whole
+from harness.workloads.metrics.fits import fitting_words, usual_metric
 from harness.workloads.metrics.registry import described, get_metric
 from harness.workloads.npz import npz_keys, read_arrays
 
-if TYPE_CHECKING:
-    from harness.workloads.user import ModelEnds
 
-
-def chosen_metric(data: Path, ends: ModelEnds, name: str | None) -> Metric | None:
+def chosen_metric(data: Path, ends: Ends, name: str | None) -> Metric | None:
     """The metric of that name, or the one that labels and output ask for; None without labels.
 
     Raises:
@@ -40,7 +38,7 @@ def chosen_metric(data: Path, ends: ModelEnds, name: str | None) -> Metric | Non
     return metric_for(read_arrays(data, [key])[key], ends, name, data, key)
 
 
-def metric_for(labels: np.ndarray, ends: ModelEnds, name: str | None, data: Path, key: str) -> Metric:
+def metric_for(labels: np.ndarray, ends: Ends, name: str | None, data: Path, key: str) -> Metric:
     """The metric of that name, or the one that these labels and the output ask for.
 
     Args:
@@ -51,37 +49,26 @@ def metric_for(labels: np.ndarray, ends: ModelEnds, name: str | None, data: Path
     """
     if len(labels.shape) == 0 or labels.size == 0:
         raise UserInputError(f"array '{key}' is empty", where=str(data), hint="leave it out when there are no labels")
-    metric = get_metric(name if name is not None else _usual_metric(labels, ends))
-    metric.checked(labels, ends_for(ends, data, key))
+    here = ends_for(ends, data, key)
+    metric = get_metric(name if name is not None else usual_metric(labels, here))
+    try:
+        metric.checked(labels, here)
+    except UserInputError as error:
+        fitting = fitting_words(labels, here)
+        if name is None or not fitting:
+            raise
+        hint = f"{error.hint}; " if error.hint else ""
+        raise UserInputError(
+            f"the metric '{name}' does not fit: {error.what}",
+            where=error.where,
+            hint=f"{hint}these labels and this output fit: {fitting}",
+        ) from error
     return metric
 
 
-def _usual_metric(labels: np.ndarray, ends: ModelEnds) -> str:
-    """What a model of this output is judged by with such labels.
-
-    Numbers to be met (floats, as many per sample as the model gives) ask for the mean absolute error, class numbers for accuracy.
-    A model with one output that is no probability is never a classifier.
-    """
-    floats = labels.dtype.kind == "f"
-    fractions = floats and not is_whole(labels)
-    width = labels[0].size
-    if ends.numbers:
-        return "class_number"
-    if ends.output_units == 1:
-        return "mean_absolute_error" if fractions or (floats and ends.from_logits) else "binary"
-    return "mean_absolute_error" if fractions and ends.output_units in (None, width) else "top1"
-
-
-def ends_for(ends: ModelEnds, data: Path, key: str) -> Ends:
+def ends_for(ends: Ends, data: Path, key: str) -> Ends:
     """The model's output and the place of the labels, as metrics ask for them."""
-    return Ends(
-        units=ends.output_units,
-        places=ends.places,
-        squashed=not ends.from_logits,
-        numbers=ends.numbers,
-        where=str(data),
-        key=key,
-    )
+    return replace(ends, where=str(data), key=key)
 
 
 def data_words(metric: Metric | None) -> Any:

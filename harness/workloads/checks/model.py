@@ -7,7 +7,7 @@ import numpy as np
 from harness.core.finding import Finding
 from harness.tflite.graph import Graph
 from harness.workloads.checks.inputs import refuse_open_inputs
-from harness.workloads.checks.outputs import output_ends
+from harness.workloads.checks.outputs import model_outputs, output_ends
 from harness.workloads.checks.table import misread
 from harness.workloads.metrics.base import Metric
 
@@ -20,7 +20,7 @@ def refuse_misfit(graph: Graph, labels: np.ndarray | None, metric: Metric | None
     """
     refuse_open_inputs(graph)
     if labels is not None and metric is not None and graph.outputs:
-        metric.checked(labels, output_ends(graph)[0].ends(where=graph.source))
+        metric.checked(labels, model_outputs(graph, graph.source)[0])
 
 
 def graph_findings(graph: Graph, *, judged: bool, where: str) -> list[Finding]:

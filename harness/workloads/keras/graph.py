@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.core.errors import UserInputError
 from harness.workloads.keras.file import KerasFile
 from harness.workloads.keras.shapes import Shape, shape_behind
 
 _MODELS = ("Sequential", "Functional", "Model")
-_SQUASHING = {"softmax", "sigmoid"}
 #: layers that move values about or leave those in 0..1 as they are, so that what squashes them may stand before
 _PASSING = {
     "AlphaDropout", "Concatenate", "Cropping1D", "Cropping2D", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise",
@@ -32,12 +31,14 @@ class KerasEnds:
         output_shape: of one sample, -1 where any size fits; None when the description does not say.
         output_units: size of the output's last axis; None when the description does not say it plainly.
         from_logits: no softmax or sigmoid at the end.
+        squashed_by: which of the two; None where it is neither.
     """
 
     input_shape: tuple[int, ...] | None
     output_units: int | None
     from_logits: bool
     output_shape: tuple[int, ...] | None = None
+    squashed_by: Literal["softmax", "sigmoid"] | None = None
 
 
 _SEVERAL_INPUTS = "convert it to .tflite yourself: `harness measure` runs those with several inputs"
@@ -72,8 +73,9 @@ def _ends(model: dict[str, Any], where: str) -> KerasEnds:
     return KerasEnds(
         input_shape=shape,
         output_units=None if units == -1 else units,
-        from_logits=not graph.is_squashed(graph.outputs[0]),
+        from_logits=graph.squashed_by(graph.outputs[0]) is None,
         output_shape=output,
+        squashed_by=graph.squashed_by(graph.outputs[0]),
     )
 
 
@@ -168,22 +170,24 @@ class _Graph:
                 stack.append((current, True))
                 stack += [(key, False) for key in self.before[current]]
 
-    def is_squashed(self, name: str) -> bool:
-        """Whether softmax or sigmoid is the last thing that changes the values."""
+    def squashed_by(self, name: str) -> Literal["softmax", "sigmoid"] | None:
+        """Whether softmax or sigmoid is the last thing that changes the values, and which; sigmoid where several parts differ."""
         layer = self.layers[name]
         if layer["class_name"].startswith("QuantizeWrapper"):
             layer = layer["config"]["layer"]
         if layer["class_name"] in _MODELS:
             inner = _Graph.of(layer, self.where)
-            return inner.is_squashed(inner.outputs[0])
+            return inner.squashed_by(inner.outputs[0])
         function = _function(layer)
-        if function in _SQUASHING:
-            return True
+        if function in ("softmax", "sigmoid"):
+            return function
         is_function = layer["class_name"] in ("Activation", "TFOpLambda")
         if layer["class_name"] not in _PASSING and not (is_function and function in _PASSING_FUNCTIONS):
-            return False
-        before = self.before[name]
-        return bool(before) and all(self.is_squashed(key) for key in before)
+            return None
+        before = {self.squashed_by(key) for key in self.before[name]}
+        if not before or None in before:
+            return None
+        return before.pop() if len(before) == 1 else "sigmoid"
 
 
 def _function(layer: dict[str, Any]) -> str | None:

@@ -60,14 +60,35 @@ class Paired:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Whether a metric can judge a model's output by some labels.
+
+    Attributes:
+        metric: its name, as `get_metric` takes it.
+        fits: whether it can.
+        reason: what it judges, or what of labels or output it cannot; one line.
+    """
+
+    metric: str
+    fits: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ends:
     """What is known of a model's output and of the data's labels, to ask a metric whether it can judge them.
 
     Attributes:
+        name: of the output; empty where there is one only, or nobody knows.
         units: how many values the output gives at a place; None where the model does not say.
         places: at how many places of a sample it gives them: 1, or those of a map; None where the model does not say.
         squashed: the output ends in softmax or sigmoid, so that its values are shares.
         numbers: the values are class numbers themselves, as ARG_MAX gives them.
+        squashed_by: which of the two; None where it is neither, or the model does not say.
+        shape: of one sample's output, -1 where any size fits; None where the model does not say.
+        input_shape: the same of the model's one input; None where there are several.
+        made_by: the op that makes the output's values, a custom one by its own name; None where the model does not say.
+        together: all outputs of the model in its order, this one among them; empty where only this one is known.
         where: the file of the labels, for errors.
         key: the labels' name in it.
     """
@@ -76,6 +97,12 @@ class Ends:
     squashed: bool
     places: int | None = None
     numbers: bool = False
+    squashed_by: Literal["softmax", "sigmoid"] | None = None
+    shape: tuple[int, ...] | None = None
+    input_shape: tuple[int, ...] | None = None
+    made_by: str | None = None
+    name: str = ""
+    together: tuple[Ends, ...] = ()
     where: str | None = None
     key: str = "labels"
 
@@ -96,6 +123,7 @@ class Metric(ABC):
         loss: what training minimises.
         classes: answers are class numbers, so that two of them are the same or not.
         accuracy: the score is the share of right answers, and the record's `accuracy*` say it too.
+        takes: which labels and outputs it judges, in words that complete "judges ...".
         unit: of the score; None for a share of 1, or in the labels' own unit.
     """
 
@@ -105,6 +133,7 @@ class Metric(ABC):
     loss: ClassVar[Loss]
     classes: ClassVar[bool] = False
     accuracy: ClassVar[bool] = False
+    takes: ClassVar[str] = "what it accepts itself"
 
     unit: str | None = None
 
@@ -115,6 +144,16 @@ class Metric(ABC):
         Raises:
             UserInputError: this metric cannot judge such labels, or such an output by them; says what it takes.
         """
+
+    def fit(self, labels: np.ndarray, ends: Ends) -> Fit:
+        """Whether it can judge such an output by these labels, with the reason: what `checked` raises, as an answer."""
+        from harness.core.errors import UserInputError
+
+        try:
+            self.checked(labels, ends)
+        except UserInputError as error:
+            return Fit(metric=self.name, fits=False, reason=error.what)
+        return Fit(metric=self.name, fits=True, reason=f"judges {self.takes}")
 
     @abstractmethod
     def answers(self, outputs: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ class MeanAbsoluteError(Metric):
     title: ClassVar[str] = "mean absolute error"
     direction: ClassVar[Direction] = "lower"
     loss: ClassVar[Loss] = Loss(name="MeanAbsoluteError")
+    takes: ClassVar[str] = "numbers, [N] or [N, K], by as many numbers"
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
         if labels.dtype.kind not in "uifb":
