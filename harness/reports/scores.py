@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from harness.core.numbers import significant_text
 from harness.results.record import CellRecord
+from harness.results.sections import OUTPUT_FIELDS
 
 ACCURACY = "accuracy"
 #: what stands where the cells of a table have several metrics
@@ -76,6 +79,16 @@ def metric_columns(record: CellRecord) -> dict[str, str | None]:
     }
 
 
+def output_records(record: CellRecord) -> list[tuple[str, CellRecord]]:
+    """Each judged output's name with the record as if the model had it alone; the main one first. Empty where there is one."""
+    alone = (*OUTPUT_FIELDS, "accuracy", "accuracy_low", "accuracy_high", "accuracy_delta", "mcnemar_p")
+    found = []
+    for one in record.output_scores or []:
+        fields: dict[str, Any] = {name: one.get(name) for name in alone}
+        found.append((one["output"], replace(record, **fields, output_scores=None, score_output=None)))
+    return found
+
+
 def score_head(records: Iterable[CellRecord]) -> str:
     """What the scores of cells are, for a column's head: `accuracy`, `mean absolute error (K, lower is better)`."""
     heads = {_head(record) for record in records if score_of(record) is not None}
@@ -83,6 +96,8 @@ def score_head(records: Iterable[CellRecord]) -> str:
 
 
 def _head(record: CellRecord) -> str:
+    if record.output_scores:
+        return "; ".join(f"{name}: {_head(one)}" for name, one in output_records(record))
     if record.accuracy is not None or record.metric is None:
         return ACCURACY
     words = [record.metric_unit] if record.metric_unit else []
@@ -148,6 +163,9 @@ def share_delta_text(delta: float | None) -> str:
 
 def score_text(record: CellRecord, *, narrow: bool = False) -> str:
     """The score with its interval and sample count; without one, the agreement with the reference."""
+    if record.output_scores:
+        each = [f"{name} {_own_score_text(one, narrow=narrow)}" for name, one in output_records(record)]
+        return "; ".join(each) + f" n={record.samples}"
     if score_of(record) is not None:
         interval = interval_text(record, narrow=narrow)
         return " ".join(p for p in (value_text(record, score_of(record)), interval, f"n={record.samples}") if p)
@@ -159,6 +177,12 @@ def score_text(record: CellRecord, *, narrow: bool = False) -> str:
     if record.nrmse is not None:
         return f"NRMSE {significant_text(record.nrmse)} to the reference n={record.reference_samples}"
     return ""
+
+
+def _own_score_text(record: CellRecord, *, narrow: bool) -> str:
+    """One of several outputs' scores with its interval."""
+    interval = interval_text(record, narrow=narrow)
+    return " ".join(part for part in (value_text(record, score_of(record)), interval) if part)
 
 
 def agreement_share(record: CellRecord) -> float | None:

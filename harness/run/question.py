@@ -72,6 +72,8 @@ def scale_findings(model: PreparedModel, dataset: Dataset, references: Reference
     """
     if model.metric is None or model.labels is None or model.sample_ids is None or model.artifact.path is None:
         return []
+    if not (model.metric.classes or model.metric.numbers):
+        return []
     graph = read_graph(model.artifact.file)
     if input_range(graph) is not None or not model.artifact.inputs[0].dtype.startswith("float"):
         return []
@@ -83,7 +85,7 @@ def scale_findings(model: PreparedModel, dataset: Dataset, references: Reference
     given = _outputs(model, rows, None, dataset, references) if rescalings else None
     if given is None:
         return []
-    squashed = output_ends(graph)[0].squashed
+    squashed = output_ends(graph)[model.output].squashed
     for rescaling in rescalings:
         outputs = _outputs(model, rescaling.of(rows), rescaling, dataset, references)
         if outputs is None:
@@ -93,7 +95,7 @@ def scale_findings(model: PreparedModel, dataset: Dataset, references: Reference
                 given, outputs, labels, squashed=squashed, alternatives=len(rescalings), usual=rescaling in USUAL
             )
         else:
-            better = meets_better(given, outputs, labels, alternatives=len(rescalings))
+            better = model.metric.numbers and meets_better(given, outputs, labels, alternatives=len(rescalings))
         if better:
             return [misread("input-scale", model.workload, _words(rescaling, rows, given, outputs, labels, model))]
     return []
@@ -108,13 +110,13 @@ def _rescalings(rows: np.ndarray) -> list[Rescaling]:
 def _outputs(
     model: PreparedModel, rows: np.ndarray, rescaling: Rescaling | None, dataset: Dataset, references: References
 ) -> np.ndarray | None:
-    """The float model's first output on samples, real values [N, ...]; None where no runtime answers."""
+    """The float model's main output on samples, real values [N, ...]; None where no runtime answers."""
     name = rescaling.name if rescaling is not None else "as they are"
     digest = sha256_json([dataset.digest, "rescaled", name])
     part = replace(dataset, x_test=rows, y_test=None, digest=digest)
     file = samples_file(part, np.arange(len(rows)), model.artifact.inputs[0])
     outputs = references.float_outputs(replace(model, inputs=(file,)), len(rows))
-    return None if outputs is None else real_values(outputs[0], model.artifact.outputs[0])
+    return None if outputs is None else real_values(outputs[model.output], model.artifact.outputs[model.output])
 
 
 def _words(

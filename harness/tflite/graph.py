@@ -94,7 +94,9 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One operator. `inputs` holds -1 for an optional input that is absent; `custom_name` is set for custom ops."""
+    """One operator. `inputs` holds -1 for an optional input that is absent; `custom_name` and `custom_options` are a custom
+    op's.
+    """
 
     index: int
     op: str
@@ -104,6 +106,7 @@ class Node:
     options: dict[str, Any] = field(default_factory=dict)
     custom_name: str | None = None
     code: int = 0
+    custom_options: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +262,7 @@ def _read_op_code(table: Table) -> _OpCode:
 
 
 def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tuple[Node, ...]:
-    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 11/12 builtin_options_2."""
+    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 5 custom_options, 11/12 builtin_options_2."""
     nodes = []
     for index, table in enumerate(subgraph.tables(3)):
         code_index = table.scalar(0, "uint32")
@@ -279,6 +282,7 @@ def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tup
                 code=code.code,
                 version=code.version,
                 custom_name=code.custom_name,
+                custom_options=bytes(table.raw(5) or b"") if code.custom_name else b"",
                 options=options,
                 inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
                 outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Metric
+from harness.workloads.outputs import OutputMetric
 from harness.workloads.rows import Rows
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Dataset:
         y_train, y_test: labels as the workload's metric takes them, [N, ...]: class numbers, int64 [N], for classification;
             None where there are no labels.
         origin: the file or package it was read from, for a reader.
+        y_train_of, y_test_of: labels of a model's further outputs, by the name that the workload's `further` gives them.
         sequences: int64 [N], the number of each test sample's sequence, for workloads with `state` "sequence"; samples of one
             sequence stand together, in the order of time.
     """
@@ -48,6 +50,8 @@ class Dataset:
     x_test: Rows
     y_test: np.ndarray | None
     origin: str = ""
+    y_train_of: Mapping[str, np.ndarray] = field(default_factory=dict)
+    y_test_of: Mapping[str, np.ndarray] = field(default_factory=dict)
     sequences: np.ndarray | None = None
 
 
@@ -88,6 +92,10 @@ class Workload:
         task: short for a metric; give one of the two, the other follows. None where no task is short for the metric.
         metric: what the model is judged and trained by (harness/workloads/metrics/); None: there is no score, and agreement with
             the reference is measured.
+        output: the position of the output that `metric` judges, of several.
+        further: what other outputs are judged by; their labels are `Dataset.y_test_of` (and `y_train_of`).
+        left_out: positions of outputs of which nothing is to be said, on purpose.
+        metric_text: what the user asked for by `--metric`, so that a build worker finds the same.
         load_dataset: reads the data from a source (option, cache, bundled digits); never downloads.
         dataset_digest: the digest of what `load_dataset` would return, cheap (cached by file identity).
         build_model: builds the untrained Keras model; imports TensorFlow, so only build workers call it. None for a
@@ -97,6 +105,7 @@ class Workload:
         data_path: the user's own .npz, for workloads made of one.
         keras_major: the Keras that wrote `model_path`, which also reads it; models that `build_model` builds are Keras 2.
         from_logits: the model's outputs are logits; False when it ends in softmax or sigmoid. Losses need to know.
+        logits_of: the same of the outputs in `further`, by their names.
         state: `sample`: no sample sees what those before it left in the model. `sequence`: a model that remembers carries it on
             within one sequence of the dataset (`Dataset.sequences`), and starts anew with the next.
     """
@@ -113,9 +122,14 @@ class Workload:
     data_path: str | None = None
     keras_major: Literal[2, 3] = 2
     from_logits: bool = False
+    logits_of: Mapping[str, bool] = field(default_factory=dict, compare=False)
     #: the largest accuracy loss against float that the workload's suite accepts
     max_accuracy_drop: float = 0.03
     metric: Metric | None = None
+    output: int = 0
+    further: tuple[OutputMetric, ...] = ()
+    left_out: tuple[int, ...] = ()
+    metric_text: str | None = None
     state: State = "sample"
 
     def __post_init__(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,10 +22,14 @@ from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
+from harness.workloads.outputs import OutputMetric, label_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
-from harness.workloads.user_metric import chosen_metric, data_words, ends_for
+from harness.workloads.user_metric import Judged, chosen_metrics, data_words, ends_for
+
+if TYPE_CHECKING:
+    from harness.workloads.keras.graph import KerasOutput
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
@@ -56,10 +60,9 @@ class ModelEnds:
     outputs: tuple[Ends, ...]
     keras_major: Literal[2, 3] = 2
 
-    @property
-    def from_logits(self) -> bool:
-        """Whether the first output is no shares."""
-        return not self.outputs[0].squashed
+    def is_logits(self, output: int) -> bool:
+        """Whether the output at a position is no shares."""
+        return not self.outputs[output].squashed
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -83,16 +86,22 @@ def model_ends(path: Path) -> ModelEnds:
     ends = keras_ends(file)
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
-    units, places = units_and_places(ends.output_shape)
-    output = Ends(
-        units=ends.output_units if units is None else units,
+    outputs = tuple(_keras_output(output, shape) for output in ends.outputs)
+    outputs = tuple(replace(output, together=outputs) for output in outputs)
+    return ModelEnds(kind="keras", input=io, outputs=outputs, keras_major=file.keras_major)
+
+
+def _keras_output(output: KerasOutput, input_shape: tuple[int, ...] | None) -> Ends:
+    units, places = units_and_places(output.shape)
+    return Ends(
+        name=output.name,
+        units=output.units if units is None else units,
         places=places,
-        squashed=not ends.from_logits,
-        squashed_by=ends.squashed_by,
-        shape=ends.output_shape,
-        input_shape=shape,
+        squashed=output.squashed_by is not None,
+        squashed_by=output.squashed_by,
+        shape=output.shape,
+        input_shape=input_shape,
     )
-    return ModelEnds(kind="keras", input=io, outputs=(output,), keras_major=file.keras_major)
 
 
 def _tflite_ends(path: Path) -> ModelEnds:
@@ -116,6 +125,9 @@ def _tflite_ends(path: Path) -> ModelEnds:
 class Samples:
     """The user's .npz as the model wants it. `x_test`/`y_test` (and `x_train`/`y_train`), or `x`/`y`, or `x` alone.
 
+    Of a model with several outputs, `y_test_NAME` (`y_train_NAME`, `y_NAME`) are the labels of the output NAME, which may be its
+    position; the plain names are the first one's.
+
     `sequence`, the number of each evaluated sample's sequence, makes the model's state be carried within one.
 
     Two numbers may stand beside them: `scale` and `offset`, applied as x * scale + offset. Without them values go in as
@@ -126,16 +138,29 @@ class Samples:
     path: Path
     ends: ModelEnds
     metric: Metric | None
+    output: int = 0
+    further: tuple[OutputMetric, ...] = ()
 
     def digest(self, source: DataSource) -> str:
         """The digest of what `load` returns; remembered per file."""
-        raw = cached_digest(self.path, f"user {_READ_VERSION}", self._raw_digest)
         io = self.ends.input
-        rules = [self.ends.kind, data_words(self.metric), io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
-        return sha256_json([raw, rules])
+        rules: list[Any] = [
+            self.ends.kind,
+            data_words(self.metric),
+            io and [io.dtype, list(io.shape), io.scale, io.zero_point],
+        ]
+        more = sorted({key for base in _LABELS for key in self._label_keys(base).values()} - set(_KNOWN_KEYS))
+        if self.output or self.further:
+            rules.append([self.output, *([one.output, data_words(one.metric)] for one in self.further)])
+        tag = f"user {_READ_VERSION}" + "".join(f" {key}" for key in more)
+        return sha256_json([cached_digest(self.path, tag, lambda: self._raw_digest(more)), rules])
 
-    def _raw_digest(self) -> str:
-        return file_digest(self.path, [k for k in npz_keys(self.path) if k in _KNOWN_KEYS])
+    def _raw_digest(self, more: list[str]) -> str:
+        return file_digest(self.path, [k for k in npz_keys(self.path) if k in (*_KNOWN_KEYS, *more)])
+
+    def _label_keys(self, base: str) -> dict[int, str]:
+        """Position of each output that has labels -> their array."""
+        return label_keys(npz_keys(self.path), base, self.ends.outputs, str(self.path))
 
     def load(self, source: DataSource) -> Dataset:
         """Reads, checks and converts the samples.
@@ -164,14 +189,16 @@ class Samples:
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
         train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
-        small = [key for key in (y_key, *train_keys[1:], "scale", "offset", SEQUENCE) if key in keys]
+        label_arrays = [key for base in (y_key, *train_keys[1:]) for key in self._label_keys(base).values()]
+        small = [key for key in (*label_arrays, "scale", "offset", SEQUENCE) if key in keys]
         arrays = {key: archive.read(key) for key in small}
         x_test = self._samples(archive, x_key, arrays)
-        y_test = self._labels(arrays, y_key, len(x_test))
+        y_test, y_test_of = self._labels(arrays, y_key, len(x_test))
         x_train = y_train = None
+        y_train_of: dict[str, np.ndarray] = {}
         if train_keys and "x_train" in keys:
             x_train = self._samples(archive, "x_train", arrays)
-            y_train = self._labels(arrays, "y_train", len(x_train))
+            y_train, y_train_of = self._labels(arrays, "y_train", len(x_train))
         elif source.parts == "all":
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
@@ -182,6 +209,8 @@ class Samples:
             y_train=y_train,
             x_test=x_test,
             y_test=y_test,
+            y_train_of=y_train_of,
+            y_test_of=y_test_of,
             origin=str(self.path),
             sequences=self._sequences(arrays, len(x_test)),
         )
@@ -256,13 +285,23 @@ class Samples:
             raise UserInputError(what, where=str(self.path))
         return float(arrays[key].reshape(()))
 
-    def _labels(self, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray | None:
-        if self.metric is None or key not in arrays:
-            return None
-        if len(arrays[key]) != count:
-            what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
-            raise UserInputError(what, where=str(self.path))
-        return self.metric.checked(arrays[key], ends_for(self.ends.outputs[0], self.path, key))
+    def _labels(
+        self, arrays: dict[str, np.ndarray], base: str, count: int
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        """The labels of the main output, and those of the others by its name, of the arrays that are called by `base`."""
+        places = self._label_keys(base)
+
+        def checked(position: int, metric: Metric | None) -> np.ndarray | None:
+            key = places.get(position)
+            if metric is None or key is None:
+                return None
+            if len(arrays[key]) != count:
+                what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
+                raise UserInputError(what, where=str(self.path))
+            return metric.checked(arrays[key], ends_for(self.ends.outputs[position], self.path, key))
+
+        others = {one.name: checked(one.output, one.metric) for one in self.further}
+        return checked(self.output, self.metric), {name: rows for name, rows in others.items() if rows is not None}
 
     def _note(self, keys: list[str], x: ArrayHeader) -> str:
         words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
@@ -284,6 +323,7 @@ class Samples:
 
 #: the array that says which samples follow each other
 SEQUENCE = "sequence"
+_LABELS = ("y_test", "y_train", "y")
 _KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset", SEQUENCE)
 
 
@@ -363,12 +403,12 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         if metric_name is not None:
             raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
-        metric = None
+        judged = Judged()
     else:
         data = data.expanduser().absolute()
         Samples(path=data, ends=ends, metric=None).check_shapes()
-        metric = chosen_metric(data, ends.outputs[0], metric_name)
-        samples = Samples(path=data, ends=ends, metric=metric)
+        judged = chosen_metrics(data, ends.outputs, metric_name)
+        samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
     build_model = None
     if ends.kind == "keras":
         from harness.workloads.keras.load import load_keras_model
@@ -377,14 +417,19 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
     return Workload(
         name=workload_name(path),
         title=f"{path.name} (a model of your own)",
-        metric=metric,
+        metric=judged.metric,
+        output=judged.output,
+        further=judged.further,
+        left_out=judged.left_out,
+        metric_text=metric_name,
         load_dataset=samples.load,
         dataset_digest=samples.digest,
         build_model=build_model,
         schedule=_SCHEDULE,
         model_path=str(path),
         data_path=str(data) if data else None,
-        from_logits=ends.from_logits,
+        from_logits=ends.is_logits(judged.output),
+        logits_of={one.name: ends.is_logits(one.output) for one in judged.further},
         state=samples.state if isinstance(samples, Samples) else "sample",
         keras_major=ends.keras_major,
     )

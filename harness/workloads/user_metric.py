@@ -1,8 +1,9 @@
-"""What a model of the user's own is judged by: the metric that was named, or the one that its output and labels ask for."""
+"""What a model of the user's own is judged by: the metrics that were named, or those that its outputs and labels ask for."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,42 @@ from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.metrics.fits import fitting_words, usual_metric
 from harness.workloads.metrics.registry import described, get_metric
 from harness.workloads.npz import npz_keys, read_arrays
+from harness.workloads.outputs import (
+    NONE,
+    OutputMetric,
+    asked_metrics,
+    label_keys,
+    output_name,
+    position_of,
+    unlabelled,
+)
 
 
-def chosen_metric(data: Path, ends: Ends, name: str | None) -> Metric | None:
-    """The metric of that name, or the one that labels and output ask for; None without labels.
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What of a model is judged.
+
+    Attributes:
+        metric: of the main output, the first that has labels; None where none has.
+        output: its position.
+        further: the other outputs that have labels.
+        left_out: positions of outputs that nothing is to be said of.
+    """
+
+    metric: Metric | None = None
+    output: int = 0
+    further: tuple[OutputMetric, ...] = ()
+    left_out: tuple[int, ...] = ()
+
+
+def chosen_metrics(data: Path, outputs: Sequence[Ends], asked: str | None) -> Judged:
+    """What a file's labels and a model's outputs are judged by.
+
+    Args:
+        asked: what `--metric` says; None: what labels and outputs ask for.
 
     Raises:
-        UserInputError: no samples, an unknown metric, or one that takes no such labels or output.
+        UserInputError: no samples, an unknown metric or output, or a metric that takes no such labels or output.
     """
     keys = npz_keys(data)
     if "x_test" not in keys and "x" not in keys:
@@ -30,12 +60,45 @@ def chosen_metric(data: Path, ends: Ends, name: str | None) -> Metric | None:
             where=str(data),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
-    key = "y_test" if "x_test" in keys else "y"
-    if key not in keys:
-        if name is not None:
-            raise UserInputError(f"the metric '{name}' needs labels, and there is no array '{key}'", where=str(data))
-        return None
-    return metric_for(read_arrays(data, [key])[key], ends, name, data, key)
+    base = "y_test" if "x_test" in keys else "y"
+    return judged_outputs(data, outputs, asked, base, keys, lambda key: read_arrays(data, [key])[key])
+
+
+def judged_outputs(
+    data: Path,
+    outputs: Sequence[Ends],
+    asked: str | None,
+    base: str,
+    keys: Sequence[str],
+    read: Callable[[str], np.ndarray],
+) -> Judged:
+    """The same of labels whose arrays are read by `read`.
+
+    Args:
+        base: what the labels' arrays are called: `y_test`, or `y`.
+        keys: the arrays of the file.
+    """
+    wanted = asked_metrics(asked)
+    places = label_keys(keys, base, outputs, str(data))
+    plain = next((one.metric for one in wanted if one.output is None), None)
+    if not places and plain is not None:
+        raise UserInputError(f"the metric '{plain}' needs labels, and there is no array '{base}'", where=str(data))
+    unlabelled(wanted, list(places), outputs, data, base)
+    named = {position_of(outputs, one.output): one.metric for one in wanted if one.output is not None}
+    if plain is not None:
+        # A metric without the name of an output is the main one's.
+        named.setdefault(next(position for position in places if named.get(position) != NONE), plain)
+    found = []
+    for position, key in places.items():
+        name = named.get(position)
+        if name == NONE:
+            continue
+        metric = metric_for(read(key), outputs[position], name, data, key)
+        found.append(OutputMetric(output=position, name=output_name(outputs, position), metric=metric))
+    left_out = tuple(position for position, name in named.items() if name == NONE)
+    if not found:
+        return Judged(left_out=left_out)
+    return Judged(metric=found[0].metric, output=found[0].output, further=tuple(found[1:]), left_out=left_out)
 
 
 def metric_for(labels: np.ndarray, ends: Ends, name: str | None, data: Path, key: str) -> Metric:
@@ -63,7 +126,7 @@ def metric_for(labels: np.ndarray, ends: Ends, name: str | None, data: Path, key
             where=error.where,
             hint=f"{hint}these labels and this output fit: {fitting}",
         ) from error
-    return metric
+    return metric.fitted(here)
 
 
 def ends_for(ends: Ends, data: Path, key: str) -> Ends:

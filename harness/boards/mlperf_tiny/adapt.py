@@ -13,6 +13,7 @@ from harness.boards.mlperf_tiny.model import RESULT_STEP, HeldModel, held_model
 from harness.core.errors import UnsupportedError
 from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
+from harness.workloads.metrics.autoencoder_auc import AutoencoderAuc
 
 if TYPE_CHECKING:
     from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
@@ -68,9 +69,10 @@ def _require_no_state(path: Path) -> None:
 
 
 def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple[Finding, ...]]:
-    """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. Labels have no
-    meaning without a threshold, and the firmware has none.
+    """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. Labels have a
+    meaning for the autoencoder's AUC, which is of this score; all else needs a threshold, and the firmware has none.
     """
+    anomaly = isinstance(model.metric, AutoencoderAuc)
     reference = model.reference
     if reference is not None:
         rows = np.load(model.inputs[0].path, mmap_mode="r", allow_pickle=False)[: len(reference.outputs[0])]
@@ -92,9 +94,10 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         model,
         artifact=replace(model.artifact, outputs=(score,)),
         reference=reference,
-        labels=None,
-        float_answers=None,
-        metric=None,
+        labels=model.labels if anomaly else None,
+        float_answers=model.float_answers if anomaly else None,
+        metric=model.metric if anomaly else None,
+        further=(),
         exact=None,
         lsb=(RESULT_STEP,),
     )

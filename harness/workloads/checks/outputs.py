@@ -59,6 +59,7 @@ class OutputEnds:
     squashed: bool
     numbers: bool
     made_by: str | None = None
+    made_at: int = 0
 
     def ends(self, where: str | None = None, key: str = "labels") -> Ends:
         """The same as metrics ask for it."""
@@ -74,6 +75,7 @@ class OutputEnds:
             numbers=self.numbers,
             shape=self.shape,
             made_by=self.made_by,
+            made_at=self.made_at,
             where=where,
             key=key,
         )
@@ -112,14 +114,15 @@ def model_outputs(graph: Graph, where: str | None = None) -> tuple[Ends, ...]:
 def _output(graph: Graph, index: int) -> OutputEnds:
     tensor = graph.tensors[index]
     shape = tensor.shape_signature or tensor.shape
-    before = _made_by(graph, index)
+    before, made_at = _made_by(graph, index)
     whole = tensor.dtype == "bool" or (tensor.dtype in _INTEGERS and not tensor.is_quantized)
     return OutputEnds(
         name=graph.output_names.get(index, tensor.name),
         shape=_sample_shape(shape),
         squashed=before is not None and before.op in _SQUASHING,
         numbers=whole or (before is not None and before.op in _CHOOSING),
-        made_by=before and (before.custom_name or before.op),
+        made_by=None if before is None else before.custom_name or before.op,
+        made_at=made_at,
     )
 
 
@@ -130,11 +133,14 @@ def _sample_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 _INTEGERS = frozenset({"int4", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"})
 
 
-def _made_by(graph: Graph, index: int) -> Node | None:
-    """The op that makes a tensor's values, looked for behind those that only move them or change their type."""
+def _made_by(graph: Graph, index: int) -> tuple[Node | None, int]:
+    """The op that makes a tensor's values, looked for behind those that only move them or change their type, and which of its
+    outputs they are.
+    """
     node = graph.producers.get(index)
     seen = set()
     while node is not None and node.inputs and node.index not in seen and (node.op in _PASSING or node.op == "CAST"):
         seen.add(node.index)
-        node = graph.producers.get(node.inputs[0])
-    return node
+        index = node.inputs[0]
+        node = graph.producers.get(index)
+    return node, node.outputs.index(index) if node is not None else 0
