@@ -98,7 +98,7 @@ def score_head(records: Iterable[CellRecord]) -> str:
 def _head(record: CellRecord) -> str:
     if record.output_scores:
         return "; ".join(f"{name}: {_head(one)}" for name, one in output_records(record))
-    if record.accuracy is not None or record.metric is None:
+    if record.accuracy is not None or record.metric is None or title_of(record) == ACCURACY:
         return ACCURACY
     words = [record.metric_unit] if record.metric_unit else []
     if record.metric_direction:

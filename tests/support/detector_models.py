@@ -70,7 +70,7 @@ def detector(*, post_process: bool = True, int8: bool = False, options: dict | b
         return len(tensors) - 1
 
     heads = []
-    for name, kernel, bias, scale in zip(("encodings", "logits"), kernels, biases, (0.02, 0.1), strict=True):
+    for name, kernel, bias, scale in zip(("encodings", "logits"), kernels, biases, (0.01, 0.1), strict=True):
         size = len(kernel)
         inputs = (0, *(add(one) for one in _constants(name, kernel, bias, int8)))
         shape = (1, CELLS, CELLS, size)
@@ -104,7 +104,7 @@ def _versions(int8: bool) -> dict[str, int]:
 
 def _weights() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Kernels [out, 2, 2, 2] and biases of the two heads: boxes move with brightness a little, scores follow it."""
-    moves = np.random.default_rng(3).normal(scale=0.05, size=(4, PIXELS, PIXELS, CLASSES)).astype(np.float32)
+    moves = np.random.default_rng(3).normal(scale=0.2, size=(4, PIXELS, PIXELS, CLASSES)).astype(np.float32)
     score = np.zeros((CLASSES + 1, PIXELS, PIXELS, CLASSES), np.float32)
     for kind in range(CLASSES):
         score[kind + 1, :, :, kind] = _GAIN / PIXELS**2
