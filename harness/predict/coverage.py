@@ -77,7 +77,7 @@ def _refusal(table: DelegateTable, graph: Graph, node: Node, excluded: set[str |
     if node.op == "CUSTOM" and node.custom_name in table.taken_custom:
         return None
     if node.custom_name == POST_PROCESS:
-        return f"{POST_PROCESS} decodes and suppresses boxes in float: it runs on the CPU"
+        return f"{POST_PROCESS} decodes and suppresses boxes in float, which no delegate does"
     if node.op == "CUSTOM":
         return f"custom operator {node.custom_name}: {table.title} does not have it"
     if node.op not in table.taken:

@@ -6,7 +6,7 @@ bundle on a lab host without TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -22,7 +22,7 @@ from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.checks.model import graph_findings, refuse_misfit
 from harness.workloads.checks.outputs import model_outputs
-from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.outputs import output_name
 from harness.workloads.sequences import sequence_beginnings, sequence_order
 
@@ -197,13 +197,14 @@ def prepare_model(
     refuse_misfit(graph, dataset, workload)
     order, beginnings = evaluation_order(workload, dataset, needed_samples(dataset, artifact.inputs[0], samples))
     outputs = model_outputs(graph)
+    main = workload.place_of(workload.output, outputs)
     base = replace(
         base,
-        metric=workload.metric and workload.metric.fitted(outputs[workload.output]),
-        output=workload.output,
-        output_name=output_name(outputs, workload.output) if len(outputs) > 1 else "",
-        further=_further(workload, dataset, order),
-        left_out=workload.left_out,
+        metric=workload.metric and workload.metric.fitted(outputs[main]),
+        output=main,
+        output_name=workload.output_name or (output_name(outputs, main) if len(outputs) > 1 else ""),
+        further=_further(workload, dataset, order, outputs),
+        left_out=tuple(workload.place_of(output, outputs) for output in workload.left_out),
     )
     return replace(
         with_graph_facts(base),
@@ -223,11 +224,13 @@ def _labels(metric: Metric | None, labels: np.ndarray | None, dataset: Dataset, 
     return labels[order]
 
 
-def _further(workload: Workload, dataset: Dataset, order: np.ndarray) -> tuple[JudgedOutput, ...]:
+def _further(
+    workload: Workload, dataset: Dataset, order: np.ndarray, outputs: Sequence[Ends]
+) -> tuple[JudgedOutput, ...]:
     """The outputs beside the main one that have a metric and labels."""
     return tuple(
         JudgedOutput(
-            output=one.output,
+            output=workload.place_of(one.output, outputs),
             name=one.name,
             metric=one.metric,
             labels=_labels(one.metric, dataset.y_test_of[one.name], dataset, order),

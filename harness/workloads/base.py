@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.workloads.metrics.base import Metric
-from harness.workloads.outputs import OutputMetric
+from harness.workloads.metrics.base import Ends, Metric
+from harness.workloads.outputs import OutputMetric, built_position
 from harness.workloads.rows import Rows
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Workload:
         task: short for a metric; give one of the two, the other follows. None where no task is short for the metric.
         metric: what the model is judged and trained by (harness/workloads/metrics/); None: there is no score, and agreement with
             the reference is measured.
-        output: the position of the output that `metric` judges, of several.
+        output, output_name: the position and the name of the output that `metric` judges, of several; positions are those of the
+            model that is built, or of the finished .tflite.
         further: what other outputs are judged by; their labels are `Dataset.y_test_of` (and `y_train_of`).
         left_out: positions of outputs of which nothing is to be said, on purpose.
         metric_text: what the user asked for by `--metric`, so that a build worker finds the same.
@@ -127,6 +128,7 @@ class Workload:
     max_accuracy_drop: float = 0.03
     metric: Metric | None = None
     output: int = 0
+    output_name: str = ""
     further: tuple[OutputMetric, ...] = ()
     left_out: tuple[int, ...] = ()
     metric_text: str | None = None
@@ -152,6 +154,10 @@ class Workload:
     def strata(self, labels: np.ndarray | None) -> np.ndarray | None:
         """What a choice of samples holds in proportion, int [N]; None where there is nothing of the kind."""
         return labels if labels is None or self.metric is None else self.metric.strata(labels)
+
+    def place_of(self, output: int, outputs: Sequence[Ends]) -> int:
+        """Where a .tflite of this workload has the output of a position."""
+        return output if self.build_model is None else built_position(outputs, output)
 
     @property
     def model_file(self) -> str:

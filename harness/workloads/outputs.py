@@ -96,6 +96,15 @@ def position_of(outputs: Sequence[Ends], wanted: str, where: str | None = None) 
     raise UserInputError(error.what, where=where, hint=f"the model has {', '.join(known)}")
 
 
+def built_position(outputs: Sequence[Ends], position: int) -> int:
+    """Where a .tflite that was built here has the Keras model's output of that position: the converter orders them as it likes,
+    and its signature calls them `output_0`, `output_1` as the model has them.
+    """
+    names = [output.name for output in outputs]
+    wanted = f"output_{position}"
+    return names.index(wanted) if wanted in names else position
+
+
 def label_keys(keys: Sequence[str], base: str, outputs: Sequence[Ends], where: str | None = None) -> dict[int, str]:
     """Where each output's labels stand: position -> array. `base` alone is the first output's, `base_NAME` or `base_0` any one's.
 

@@ -22,7 +22,7 @@ from harness.workloads.datasets import DataSource
 from harness.workloads.digest import arrays_digest, cached_digest
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
-from harness.workloads.outputs import OutputMetric, label_keys
+from harness.workloads.outputs import OutputMetric, label_keys, output_name
 from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
@@ -419,6 +419,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         title=f"{path.name} (a model of your own)",
         metric=judged.metric,
         output=judged.output,
+        output_name=output_name(ends.outputs, judged.output) if len(ends.outputs) > 1 else "",
         further=judged.further,
         left_out=judged.left_out,
         metric_text=metric_name,

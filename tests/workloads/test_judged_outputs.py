@@ -7,7 +7,7 @@ import pytest
 
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Ends
-from harness.workloads.outputs import asked_metrics, joined, label_keys, output_name, position_of
+from harness.workloads.outputs import asked_metrics, built_position, joined, label_keys, output_name, position_of
 from harness.workloads.user_metric import chosen_metrics
 
 KIND = Ends(name="StatefulPartitionedCall_kind:0", units=3, places=1, squashed=True, squashed_by="softmax")
@@ -36,6 +36,12 @@ def test_names_of_outputs_are_those_a_reader_knows():
     with pytest.raises(UserInputError, match="unknown output 'angel'.*the model has kind, angle, 2"):
         position_of(OUTPUTS, "angel")
     assert output_name((ANGLE, ANGLE), 1) == "1"
+
+
+def test_a_converter_may_order_outputs_otherwise_than_the_model():
+    built = tuple(Ends(name=name, units=1, squashed=False) for name in ("output_1", "output_0"))
+    assert [built_position(built, place) for place in range(2)] == [1, 0]
+    assert [built_position(OUTPUTS, place) for place in range(3)] == [0, 1, 2]
 
 
 def test_what_is_asked_for_each_output():

@@ -32,13 +32,14 @@ def refuse_misfit(graph: Graph, dataset: Dataset, workload: Workload) -> None:
     ):
         if labels is None or one.metric is None:
             continue
-        if one.output >= len(outputs):
+        place = workload.place_of(one.output, outputs)
+        if place >= len(outputs):
             raise UserInputError(
                 f"the model has {len(outputs)} outputs, and the metric '{one.metric.name}' is to judge output {one.output}",
                 where=graph.source,
                 hint="outputs are counted from 0",
             )
-        one.metric.checked(labels, outputs[one.output])
+        one.metric.fitted(outputs[place]).checked(labels, outputs[place])
 
 
 def graph_findings(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Ends
 from harness.workloads.metrics.detection import NOTHING, DetectionMap
 from harness.workloads.metrics.detection_match import overlaps
+from harness.workloads.outputs import built_position
 
 #: boxes of an image that suppression looks at, the surest ones
 _MOST_CANDIDATES = 1000
@@ -43,9 +44,6 @@ class RawHeads(DetectionMap):
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, _frozen(getattr(self, field.name)))
-
-    def fitted(self, ends: Ends) -> Self:
-        return self
 
     @abstractmethod
     def decoded(self, outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -116,6 +114,11 @@ class SsdMap(RawHeads):
     background: bool = True
     scores_at: int = 1
 
+    def fitted(self, ends: Ends) -> Self:
+        """The same with its outputs where a built file has them."""
+        places = [built_position(ends.together, place) for place in (self.boxes_at, self.scores_at)]
+        return replace(self, boxes_at=places[0], scores_at=places[1])
+
     def check_outputs(self, ends: Ends) -> None:
         outputs = ends.together or (ends,)
         wanted = len(self.anchors())
@@ -179,6 +182,7 @@ class YoloMap(RawHeads):
         grids: (height, width) of each output; empty for decoded boxes.
         anchors: of each output (width, height) of its anchors as shares of the image.
         coder: how values move anchors: version 3's exponential, version 5's square, or `decoded`.
+        places: where the file has the outputs; empty for their own order.
     """
 
     name: ClassVar[str] = "yolo_map"
@@ -186,6 +190,11 @@ class YoloMap(RawHeads):
     grids: tuple[tuple[int, int], ...] = ()
     anchors: tuple[tuple[tuple[float, float], ...], ...] = ()
     coder: Literal["v3", "v5", "decoded"] = "v3"
+    places: tuple[int, ...] = ()
+
+    def fitted(self, ends: Ends) -> Self:
+        """The same with its outputs where a built file has them."""
+        return replace(self, places=tuple(built_position(ends.together, place) for place in range(len(self.grids))))
 
     def check_outputs(self, ends: Ends) -> None:
         outputs = ends.together or (ends,)
@@ -197,6 +206,8 @@ class YoloMap(RawHeads):
             raise UserInputError(
                 "the metric 'yolo_map' needs `grids` and as many `anchors`", hint="state it in a workload of your own"
             )
+        if self.places and max(self.places) < len(outputs):
+            outputs = tuple(outputs[place] for place in self.places)
         for output, (height, width), anchors in zip(outputs, self.grids, self.anchors, strict=False):
             cells = height * width * len(anchors)
             size = None if output.shape is None or -1 in output.shape else int(np.prod(output.shape))
@@ -210,6 +221,7 @@ class YoloMap(RawHeads):
     def decoded(self, outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         if self.coder == "decoded":
             return _decoded(outputs[0])
+        outputs = [outputs[place] for place in self.places] if self.places else outputs
         parts = [
             self._grid(values, grid, np.array(anchors))
             for values, grid, anchors in zip(outputs, self.grids, self.anchors, strict=True)

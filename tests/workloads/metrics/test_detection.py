@@ -89,10 +89,10 @@ def test_a_score_without_an_image_is_that_of_the_others():
 
 
 def test_the_interval_holds_the_true_score_as_often_as_it_says():
-    truth = AT_50.score(*scene(0, 4000)).value
-    scores = [AT_50.score(*scene(seed, 40)) for seed in range(1, 101)]
+    truth = AT_50.score(*scene(0, 2000)).value
+    scores = [AT_50.score(*scene(seed, 40)) for seed in range(1, 61)]
     held = sum(score.low <= truth <= score.high for score in scores)
-    assert 88 <= held <= 99, held
+    assert 52 <= held <= 60, held
 
 
 def test_two_models_are_told_apart_by_their_images():
@@ -107,14 +107,14 @@ def test_two_models_are_told_apart_by_their_images():
 
 def test_two_models_alike_are_told_apart_as_rarely_as_p_says():
     ps = []
-    for seed in range(80):
+    for seed in range(40):
         found, labels = scene(seed, 25)
         rng = np.random.default_rng(seed + 1000)
         sides = [found.copy(), found.copy()]
         for side in sides:
             side[..., :4] += rng.normal(scale=0.02, size=side[..., :4].shape)
         ps.append(AT_50.paired(*sides, labels).p)
-    assert sum(p <= 0.05 for p in ps) <= 9, sorted(ps)[:12]
+    assert sum(p <= 0.05 for p in ps) <= 6, sorted(ps)[:12]
 
 
 def test_what_the_ops_four_outputs_answer_in_whatever_order_they_come():
