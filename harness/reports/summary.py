@@ -96,6 +96,8 @@ class Summary:
         """The same without unit and direction."""
         if self.score_head in (ACCURACY, SCORE):
             return self.score_head
+        if any(record.output_scores for record in self.scored):
+            return SCORE
         return title_of(self.scored[0])
 
     @property
