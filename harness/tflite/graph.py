@@ -94,8 +94,9 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One operator. `inputs` holds -1 for an optional input that is absent; `custom_name` and `custom_options` are a custom
-    op's.
+    """One operator. `inputs` and `intermediates` (what an LSTM computes on the way) hold -1 for what is absent.
+
+    `custom_name` and `custom_options` are set for custom ops.
     """
 
     index: int
@@ -107,6 +108,7 @@ class Node:
     custom_name: str | None = None
     code: int = 0
     custom_options: bytes = field(default=b"", repr=False)
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +264,9 @@ def _read_op_code(table: Table) -> _OpCode:
 
 
 def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tuple[Node, ...]:
-    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 5 custom_options, 11/12 builtin_options_2."""
+    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 5 custom_options, 8 intermediates, 11/12
+    builtin_options_2.
+    """
     nodes = []
     for index, table in enumerate(subgraph.tables(3)):
         code_index = table.scalar(0, "uint32")
@@ -286,6 +290,7 @@ def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tup
                 options=options,
                 inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
                 outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),
+                intermediates=_indices(table, 8, tensor_count, f"an intermediate of node {index}", optional=True),
             )
         )
     return tuple(nodes)
