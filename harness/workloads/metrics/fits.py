@@ -40,6 +40,8 @@ def _by_shape(labels: np.ndarray, ends: Ends) -> str | None:
         return None
     per_sample = labels[0].size
     is_map = ends.places is not None and ends.places > 1 and (labels.ndim > 2 or ends.places == per_sample)
+    # A description of a model may leave the sizes of a map open.
+    is_map = is_map or (ends.places is None and ends.shape is not None and 2 < len(ends.shape) <= labels.ndim)
     if per_sample > 1 and is_map and (ends.numbers or ends.units != 1):
         return "class_map_iou" if ends.numbers else "mean_iou"
     zero_or_one = bool(np.isin(labels, (0, 1)).all())

@@ -55,7 +55,9 @@ class MeanIou(Summed):
                 where=ends.where,
                 hint="scale the label maps to the output's height and width, by the nearest neighbour",
             )
-        return self._class_map(rows.astype(np.int64), ends)
+        # What comes out here may come in again: a built file is asked, too.
+        unlabelled = (rows == self.ignore) | ((rows == NO_ANSWER) & (labels.dtype == np.int16))
+        return self._class_map(np.where(unlabelled, NO_ANSWER, rows).astype(np.int64), unlabelled, ends)
 
     def _check_output(self, ends: Ends) -> None:
         if ends.numbers:
@@ -69,9 +71,9 @@ class MeanIou(Summed):
                 hint="give it an output for each class",
             )
 
-    def _class_map(self, rows: np.ndarray, ends: Ends) -> np.ndarray:
+    def _class_map(self, rows: np.ndarray, unlabelled: np.ndarray, ends: Ends) -> np.ndarray:
         """Class numbers, int16 [N, pixels], with NO_ANSWER where a pixel does not count."""
-        kept = rows[rows != self.ignore]
+        kept = rows[~unlabelled]
         if not kept.size:
             what = f"every pixel of array '{ends.key}' is {self.ignore}, the label that is ignored"
             raise UserInputError(what, where=ends.where)
@@ -84,7 +86,7 @@ class MeanIou(Summed):
                 where=ends.where,
                 hint=f"`--metric '{self.name}(ignore=NUMBER)'` leaves another label out",
             )
-        return np.where(rows == self.ignore, NO_ANSWER, rows).astype(np.int16)
+        return rows.astype(np.int16)
 
     def answers(self, outputs: np.ndarray) -> np.ndarray:
         """The class of the largest score of each pixel, int16 [N, pixels]; NO_ANSWER where one is NaN.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,7 @@ BACK = Ends(units=6, places=1, squashed=False, shape=(6,), input_shape=(6,))
         (np.array([[1, 1, 0], [0, 0, 0]]), SIGMOIDS, "multilabel_f1_macro"),
         (np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], np.float32), SIGMOIDS, "multilabel_f1_macro"),
         (np.zeros((2, 2, 3), np.uint8), MAP, "mean_iou"),
+        (np.zeros((2, 2, 3), np.uint8), replace(MAP, places=None, shape=(-1, -1, 3)), "mean_iou"),
         (np.zeros((2, 2, 3, 1), np.int64), CLASS_MAP, "class_map_iou"),
         (np.array([0, 1]), BACK, "autoencoder_auc"),
         (np.array([0, 5]), BACK, "top1"),

@@ -70,6 +70,7 @@ def test_pixels_with_the_ignored_label_count_nowhere():
     given[:, 0] = 255
     kept = given.reshape(20, -1) != 255
     checked = IOU.checked(given, Ends(units=4, places=30, squashed=False))
+    assert np.array_equal(IOU.checked(checked, Ends(units=4, places=30, squashed=False)), checked)
     expected = theirs.jaccard_score(labels[kept], answers[kept], average="macro")
     assert IOU.score(answers, checked).value == pytest.approx(expected)
     assert get_metric("mean_iou(ignore=0)").checked(given, Ends(units=256, places=30, squashed=False)).min() == -1
