@@ -99,7 +99,7 @@ def autoencoder(folder: Path, x: np.ndarray, digit: np.ndarray) -> None:
     model.compile(optimizer=keras.optimizers.Adam(0.003), loss="mse")
     model.fit(flat[order[:200]], flat[order[:200]], epochs=60, batch_size=16, verbose=0)
     model.save(folder / "autoencoder.h5")
-    test = order[200:800]
+    test = order[-600:]
     np.savez(folder / "autoencoder.npz", x_train=flat[order[:200]], x_test=flat[test], y_test=odd[test])
 
 
