@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from sklearn import metrics as theirs
 
-from benchmarks.metrics.raw_detector import cells_metric
 from harness.measure.scoring import real_values
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 from harness.results.store import Store
+from harness.workloads.metrics.registry import restored
 from tests.support.detector_models import detector, scenes
 
 Check = Callable[[list[np.ndarray], np.ndarray], float]
@@ -39,7 +39,7 @@ class Case:
 
     Attributes:
         metric: as `--metric`; empty for what labels and outputs ask for.
-        check: of each judged output's position the score by another library.
+        check: of each judged output, the main one first, the score by another library; of detectors from what was decoded.
         finished: a .tflite of each name in the place of recipes.
         workload: it is a workload in Python, which states the decoder of its raw heads.
     """
@@ -66,17 +66,9 @@ def _anomaly(outputs: list[np.ndarray], labels: np.ndarray) -> float:
 
 
 def _boxes(outputs: list[np.ndarray], labels: np.ndarray) -> float:
-    from harness.workloads.metrics.registry import get_metric
     from tests.workloads.metrics.test_detection import theirs as coco
 
-    metric = get_metric("detection_map")
-    return coco(metric.answers_of(outputs), labels, np.array(metric.thresholds))
-
-
-def _raw_boxes(outputs: list[np.ndarray], labels: np.ndarray) -> float:
-    from tests.workloads.metrics.test_detection import theirs as coco
-
-    return coco(cells_metric().answers_of(outputs), labels, np.array(cells_metric().thresholds))
+    return coco(outputs[0], labels, np.linspace(0.5, 0.95, 10))
 
 
 CASES = {
@@ -99,7 +91,7 @@ CASES = {
             1: lambda o, y: float(theirs.r2_score(y, o[1].reshape(len(y), -1))),
         },
     ),
-    "raw_detector": Case(check={0: _raw_boxes}, workload=True),
+    "raw_detector": Case(check={0: _boxes}, workload=True),
     "post_process": Case(check={0: _boxes}, finished=("detector_float", "detector_int8")),
 }  # fmt: skip
 
@@ -145,11 +137,13 @@ def checked(record: CellRecord, objects: ObjectStore, case: Case) -> list[tuple[
             (f"further_{number - 1}" if number else "array", one["output"], one)
             for number, one in enumerate(record.output_scores)
         ]
-    places = [tensors["output"], *(one["output"] for one in tensors["further"])]
-    return [
-        (name, one, case.check[place](outputs, labels[array]))
-        for (array, name, one), place in zip(names, places, strict=True)
-    ]
+    metric = restored(tensors["metric"], tensors["workload"])
+    if metric is not None and metric.all_outputs:
+        outputs = [metric.answers_of(outputs)]
+    else:
+        # In the order in which they are judged, which is the model's; a converter orders them otherwise.
+        outputs = [outputs[one["output"]] for one in (tensors, *tensors["further"])]
+    return [(name, one, case.check[number](outputs, labels[array])) for number, (array, name, one) in enumerate(names)]
 
 
 def main() -> int:
