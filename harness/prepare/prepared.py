@@ -202,7 +202,7 @@ def prepare_model(
         base,
         metric=workload.metric and workload.metric.fitted(outputs[main]),
         output=main,
-        output_name=workload.output_name or (output_name(outputs, main) if len(outputs) > 1 else ""),
+        output_name=_main_name(workload, outputs, main),
         further=_further(workload, dataset, order, outputs),
         left_out=tuple(workload.place_of(output, outputs) for output in workload.left_out),
     )
@@ -213,6 +213,13 @@ def prepare_model(
         beginnings=beginnings,
         labels=_labels(workload.metric, dataset.y_test, dataset, order),
     )
+
+
+def _main_name(workload: Workload, outputs: Sequence[Ends], main: int) -> str:
+    """What the judged output is called; nothing where there is one, or where all are judged together."""
+    if len(outputs) < 2 or (workload.metric is not None and workload.metric.all_outputs):
+        return ""
+    return workload.output_name or output_name(outputs, main)
 
 
 def _labels(metric: Metric | None, labels: np.ndarray | None, dataset: Dataset, order: np.ndarray) -> np.ndarray | None:

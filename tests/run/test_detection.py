@@ -36,6 +36,7 @@ def test_the_score_is_pycocotools_of_the_stored_outputs(measured):
     found[np.arange(boxes.shape[1]) >= count.reshape(-1, 1)] = (0, 0, 0, 0, -1, 0)
     labels = store.objects.get_array(record.labels_object)
     assert (record.metric, record.metric_title, record.accuracy) == ("detection_map", "mAP@[.5:.95]", None)
+    assert record.score_output is None
     assert record.score == pytest.approx(theirs(found, labels, np.linspace(0.5, 0.95, 10)), abs=1e-6)
     assert 0.3 < record.score_low < record.score < record.score_high < 1
 
