@@ -95,6 +95,15 @@ def score_head(records: Iterable[CellRecord]) -> str:
     return heads.pop() if len(heads) == 1 else SCORE if heads else ACCURACY
 
 
+def main_head(records: Iterable[CellRecord]) -> str:
+    """The same where one figure of a cell is shown: of a model with several outputs the main one's."""
+    scored = [record for record in records if score_of(record) is not None]
+    head = score_head(output_records(record)[0][1] if record.output_scores else record for record in scored)
+    names = {record.score_output for record in scored}
+    name = names.pop() if len(names) == 1 else None
+    return f"{name}: {head}" if name else head
+
+
 def _head(record: CellRecord) -> str:
     if record.output_scores:
         return "; ".join(f"{name}: {_head(one)}" for name, one in output_records(record))

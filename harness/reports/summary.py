@@ -10,6 +10,7 @@ from harness.reports.scores import (
     SCORE,
     is_share,
     lower_is_better,
+    main_head,
     score_head,
     score_of,
     title_of,
@@ -90,6 +91,11 @@ class Summary:
     def score_head(self) -> str:
         """What the scores are: `accuracy`, `mean absolute error (K, lower is better)`."""
         return score_head(self.scored)
+
+    @property
+    def main_head(self) -> str:
+        """The same of the one figure that charts show: of several outputs the main one's."""
+        return main_head(self.scored)
 
     @property
     def score_name(self) -> str:

@@ -55,6 +55,7 @@ def test_tables_say_which_score_is_of_which_output(measured):
     report = Report(records=(record,))
     (summary,) = report.summaries
     assert summary.score_head == "shares: accuracy; scores: RMSE (V, lower is better)"
+    assert summary.main_head == "shares: accuracy"
     frame = report.frames["Outputs"]
     assert frame["output"].tolist() == ["shares", "scores"] and frame["metric_unit"].tolist() == [None, "V"]
 
