@@ -38,16 +38,16 @@ def command(
 ) -> None:
     """Names what made a CELL (WORKLOAD/RECIPE/DEVICE/BACKEND[/seedN], newest dataset) worse between two nights.
 
-    What differs and can be brought back (the artifact with the recipe that made it, the runtime of a host device or an emulated
+    What differs and can be brought back (the artifact, the recipe that made it, the runtime of a host device or an emulated
     board) is brought back one at a time and run on the board, in random order. What cannot (agent, firmware, kernel) is listed
     as not tried, with both values. Nothing is stored.
     """
-    from harness.cli.series import choose_series
     from harness.core.paths import results_dir
     from harness.nightly.bisect import Bisector
     from harness.results.cellname import find_cell
     from harness.results.history import History
     from harness.results.store import Store
+    from harness.verdict.told import choose_series
 
     with Store.open(results_dir(results), create=False) as store:
         history = History(store)

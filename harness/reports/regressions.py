@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.reports.tables import table
 from harness.reports.values import clean
-from harness.reports.verdicts.words import groups, title_of
+from harness.reports.verdicts.words import groups, is_alarm, title_of
 from harness.results.cellname import cell_name
 from harness.results.record import CellKey, CellRecord
 from harness.verdict.night import Judgement
@@ -55,6 +55,13 @@ def regressions_table(judgement: Judgement, records: Mapping[CellKey, CellRecord
     return table(rows, COLUMNS)
 
 
+def verdicts_table(judgement: Judgement, records: Mapping[CellKey, CellRecord]) -> pd.DataFrame:
+    """The same with those that say nothing, `same` and `first`, at the end."""
+    quiet = [verdict for verdict in judgement.verdicts if verdict.status in ("same", "first")]
+    rows = [_row(name, v, records.get(v.key)) for name, found in groups(judgement) for v in found]
+    return table([*rows, *(_row(v.status, v, records.get(v.key)) for v in quiet)], COLUMNS)
+
+
 def _row(group: str, verdict: Verdict, record: CellRecord | None) -> dict[str, Any]:
     key, numbers = verdict.key, verdict.numbers
     before, after, unit = numbers.get("before"), numbers.get("after"), None
@@ -85,7 +92,7 @@ def _row(group: str, verdict: Verdict, record: CellRecord | None) -> dict[str, A
         "quality": record.quality if record is not None and verdict.quantity == "latency" else None,
         "cause": verdict.cause,
         "reason": clean(verdict.reason),
-        "command": clean(verdict.command) if verdict.open else None,
+        "command": clean(verdict.command) if is_alarm(verdict) else None,
         "reference": clean(verdict.reference) or None,
     }
 

@@ -40,6 +40,8 @@ class Dataset:
         y_train_of, y_test_of: labels of a model's further outputs, by the name that the workload's `further` gives them.
         sequences: int64 [N], the number of each test sample's sequence, for workloads with `state` "sequence"; samples of one
             sequence stand together, in the order of time.
+        x_calibration, y_calibration: samples that calibrate activations and are neither trained on nor tested; None where the
+            training samples calibrate.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Dataset:
     y_train_of: Mapping[str, np.ndarray] = field(default_factory=dict)
     y_test_of: Mapping[str, np.ndarray] = field(default_factory=dict)
     sequences: np.ndarray | None = None
+    x_calibration: Rows | None = None
+    y_calibration: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,7 @@ class Workload:
         logits_of: the same of the outputs in `further`, by their names.
         state: `sample`: no sample sees what those before it left in the model. `sequence`: a model that remembers carries it on
             within one sequence of the dataset (`Dataset.sequences`), and starts anew with the next.
+        by_name_only: commands that are given no workload leave it out, because it takes long and answers a question of its own.
     """
 
     name: str
@@ -133,6 +138,7 @@ class Workload:
     left_out: tuple[int, ...] = ()
     metric_text: str | None = None
     state: State = "sample"
+    by_name_only: bool = False
 
     def __post_init__(self) -> None:
         metric, task = self.metric, self.task

@@ -120,7 +120,9 @@ def label_keys(keys: Sequence[str], base: str, outputs: Sequence[Ends], where: s
         return found
     # `y_test` and `y_train` begin with `y_` too.
     others = [
-        key for key in keys if key.startswith(f"{base}_") and (base != "y" or not key.startswith(("y_test", "y_train")))
+        key
+        for key in keys
+        if key.startswith(f"{base}_") and (base != "y" or not key.startswith(("y_test", "y_train", "y_calibration")))
     ]
     for key in others:
         position = position_of(outputs, key.removeprefix(f"{base}_"), f"{where}, array '{key}'" if where else None)

@@ -14,26 +14,32 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
+from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.base import Dataset, Schedule, State, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.checks.outputs import model_outputs, units_and_places
 from harness.workloads.datasets import DataSource
-from harness.workloads.digest import arrays_digest, cached_digest
+from harness.workloads.digest import cached_digest
+from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.outputs import OutputMetric, label_keys, output_name
 from harness.workloads.prepare import fitting_shape, quantize_samples
+from harness.workloads.random_inputs import RandomInputs
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
+from harness.workloads.sources.function import is_function
+from harness.workloads.sources.imported import Imported, import_data, is_plain_npz, read_about
+from harness.workloads.sources.parts import Wanted
 from harness.workloads.user_metric import Judged, chosen_metrics, data_words, ends_for
 
 if TYPE_CHECKING:
+    from harness.project.project import Project
     from harness.workloads.keras.graph import KerasOutput
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
-_RANDOM_SAMPLES = 256
 #: samples that take more than this as float32 stay in their file, and rows of them are read as they are needed
 _WHOLE_BYTES = 256 << 20
 #: an already trained model is only trained on gently, and on at most this many samples
@@ -53,12 +59,14 @@ class ModelEnds:
     """What is known about the user's model without running it.
 
     `input` has -1 where any size fits; None when the file does not say. `outputs` are all that the model has, in its order.
+    `signature` is the name of a SavedModel's that has no layers.
     """
 
     kind: Literal["keras", "tflite"]
     input: TensorIo | None
     outputs: tuple[Ends, ...]
     keras_major: Literal[2, 3] = 2
+    signature: str | None = None
 
     def is_logits(self, output: int) -> bool:
         """Whether the output at a position is no shares."""
@@ -88,7 +96,8 @@ def model_ends(path: Path) -> ModelEnds:
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
     outputs = tuple(_keras_output(output, shape) for output in ends.outputs)
     outputs = tuple(replace(output, together=outputs) for output in outputs)
-    return ModelEnds(kind="keras", input=io, outputs=outputs, keras_major=file.keras_major)
+    signature = file.signature.name if file.signature is not None else None
+    return ModelEnds(kind="keras", input=io, outputs=outputs, keras_major=file.keras_major, signature=signature)
 
 
 def _keras_output(output: KerasOutput, input_shape: tuple[int, ...] | None) -> Ends:
@@ -178,32 +187,35 @@ class Samples:
             UserInputError: naming file, key and what was expected.
         """
         with Archive(self.path) as archive:
-            for key in ("x_test" if "x_test" in archive.keys else "x", "x_train"):
+            for key in ("x_test" if "x_test" in archive.keys else "x", "x_train", "x_calibration"):
                 if key in archive.keys:
                     header = archive.header(key)
                     check_kind(header.shape, header.dtype, path=self.path, key=key)
                     self._fitting(header)
 
     def _load(self, archive: Archive, source: DataSource) -> Dataset:
-        keys = archive.keys
+        keys, about = archive.keys, read_about(self.path)
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
-        train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
+        train_keys = ("x_train", "y_train", "y_calibration") if split and source.parts == "all" else ()
         label_arrays = [key for base in (y_key, *train_keys[1:]) for key in self._label_keys(base).values()]
         small = [key for key in (*label_arrays, "scale", "offset", SEQUENCE) if key in keys]
         arrays = {key: archive.read(key) for key in small}
         x_test = self._samples(archive, x_key, arrays)
         y_test, y_test_of = self._labels(arrays, y_key, len(x_test))
-        x_train = y_train = None
+        x_train = y_train = x_calibration = y_calibration = None
         y_train_of: dict[str, np.ndarray] = {}
         if train_keys and "x_train" in keys:
             x_train = self._samples(archive, "x_train", arrays)
             y_train, y_train_of = self._labels(arrays, "y_train", len(x_train))
-        elif source.parts == "all":
+        if train_keys and "x_calibration" in keys:
+            x_calibration = self._samples(archive, "x_calibration", arrays)
+            y_calibration, _ = self._labels(arrays, "y_calibration", len(x_calibration))
+        elif source.parts == "all" and x_train is None:
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
             name=self.path.stem,
-            note=self._note(keys, archive.header(x_key)),
+            note=self._note(keys, archive.header(x_key), about),
             digest=self.digest(source),
             x_train=x_train,
             y_train=y_train,
@@ -211,8 +223,10 @@ class Samples:
             y_test=y_test,
             y_train_of=y_train_of,
             y_test_of=y_test_of,
-            origin=str(self.path),
+            origin=str(self.path) if about is None else about.source,
             sequences=self._sequences(arrays, len(x_test)),
+            x_calibration=x_calibration,
+            y_calibration=y_calibration,
         )
 
     @property
@@ -303,16 +317,17 @@ class Samples:
         others = {one.name: checked(one.output, one.metric) for one in self.further}
         return checked(self.output, self.metric), {name: rows for name, rows in others.items() if rows is not None}
 
-    def _note(self, keys: list[str], x: ArrayHeader) -> str:
-        words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
+    def _note(self, keys: list[str], x: ArrayHeader, about: Imported | None) -> str:
+        form = f"samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"
+        words = [f"{self.path.name}, {x.shape[0]:,} {form}"] if about is None else [about.note, form]
         io = self.ends.input
         if io is not None and _are_tensor_values(x.dtype, io):
             words.append(f"values of the {io.dtype} input as they are")
         elif "scale" in keys or "offset" in keys:
-            words.append("scaled by the file's scale and offset")
+            words.append("scaled by the file's scale and offset" if about is None else "scaled as the project says")
         else:
             words.append("values as they are")
-        if self.ends.kind == "keras" and "x_train" not in keys:
+        if self.ends.kind == "keras" and not {"x_train", "x_calibration"} & set(keys):
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
         if SEQUENCE in keys:
             words.append("the model's state is carried within a sequence of samples")
@@ -323,65 +338,33 @@ class Samples:
 
 #: the array that says which samples follow each other
 SEQUENCE = "sequence"
-_LABELS = ("y_test", "y_train", "y")
-_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset", SEQUENCE)
+_LABELS = ("y_test", "y_train", "y_calibration", "y")
+_KNOWN_KEYS = (
+    *("x_train", "y_train", "x_calibration", "y_calibration", "x_test", "y_test", "x", "y", "scale", "offset"),
+    SEQUENCE,
+)
 
 
 def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:
     return io.dtype in ("int8", "uint8", "int16") and dtype == io.dtype
 
 
-@dataclass(frozen=True, kw_only=True)
-class RandomInputs:
-    """Random inputs for a .tflite without data: uniform over an integer input's range, or over 0..1 for a float input."""
-
-    io: TensorIo
-    count: int = _RANDOM_SAMPLES
-
-    def digest(self, source: DataSource) -> str:
-        return arrays_digest({"x": self._inputs()})
-
-    def load(self, source: DataSource) -> Dataset:
-        note = (
-            f"{self.count} random inputs, uniform over {self._range_text()}, seed 0; agreement with the reference only"
-        )
-        return Dataset(
-            name="random",
-            note=note,
-            digest=self.digest(source),
-            x_train=None,
-            y_train=None,
-            x_test=self._inputs(),
-            y_test=None,
-            origin="generated",
-        )
-
-    def _range_text(self) -> str:
-        return "0..1" if self.io.dtype.startswith("float") else f"the range of {self.io.dtype}"
-
-    def _inputs(self) -> np.ndarray:
-        rng = np.random.default_rng(0)
-        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.sample_shape))
-        if self.io.dtype.startswith("float"):
-            return rng.random(shape, dtype=np.float32)
-        limits = np.iinfo(self.io.dtype)
-        steps = rng.integers(limits.min, limits.max, size=shape, endpoint=True)
-        return ((steps - self.io.zero_point) * np.float32(self.io.scale)).astype(np.float32)
-
-
-def user_workload(path: Path, data: Path | None, metric_name: str | None = None) -> Workload:
+def user_workload(
+    path: Path, data: Path | None, metric_name: str | None = None, *, project: Project | None = None
+) -> Workload:
     """A workload made of the user's model and samples.
 
     Args:
-        path: .keras, .h5, .tflite or a SavedModel folder.
-        data: an .npz (see `Samples`); a .tflite does without, then its inputs are random.
+        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        data: an .npz (see `Samples`), or whatever `import_data` makes one of; a .tflite does without, then its inputs are random.
         metric_name: what it is judged by; None: what output and labels ask for.
+        project: says how the samples become the model's; None: the usual ways.
 
     Raises:
         UserInputError: a file is missing or damaged, the model carries code, or model, samples and metric do not fit.
     """
     path = path.expanduser().absolute()
-    if not exists(path):
+    if not exists(split_signature(path)[0]):
         known = "a known workload, or a .keras, .h5 or .tflite file or SavedModel folder"
         raise UserInputError("no such file or folder", where=str(path), hint=f"expected {known}")
     ends = model_ends(path)
@@ -390,7 +373,8 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
             raise UserInputError(
                 "a model of your own needs samples: they calibrate activations and measure accuracy",
                 where=str(path),
-                hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
+                hint="give them by --data: an .npz with x_train, y_train, x_test, y_test (or x and y), a .csv, a folder of "
+                "images or .wav per class, or module:function",
             )
         assert ends.input is not None
         if not (ends.input.dtype.startswith("float") or ends.input.scale > 0):
@@ -405,7 +389,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
         judged = Judged()
     else:
-        data = data.expanduser().absolute()
+        data = imported(data.expanduser().absolute(), ends, project)
         Samples(path=data, ends=ends, metric=None).check_shapes()
         judged = chosen_metrics(data, ends.outputs, metric_name)
         samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
@@ -433,6 +417,31 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         logits_of={one.name: ends.is_logits(one.output) for one in judged.further},
         state=samples.state if isinstance(samples, Samples) else "sample",
         keras_major=ends.keras_major,
+    )
+
+
+def imported(data: Path, ends: ModelEnds, project: Project | None) -> Path:
+    """The .npz of samples in any form. An .npz outside of a project is taken as it is."""
+    if project is None and is_plain_npz(data) or read_about(data) is not None:
+        return data
+    return import_samples(data, ends, project).path
+
+
+def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Imported:
+    """Samples in any form as an .npz for this model.
+
+    Raises:
+        UserInputError: as `import_data`.
+    """
+    settings = project.settings if project is not None else None
+    if project is not None and is_function(data):
+        project.refuse_foreign()
+    return import_data(
+        data,
+        Wanted(input=ends.input, finished=ends.kind == "tflite"),
+        settings.data if settings is not None and settings.data is not None else DataSettings(path=str(data)),
+        settings.preprocessing if settings is not None else PreprocessingSettings(),
+        labels=settings is None or settings.score.task != "none",
     )
 
 

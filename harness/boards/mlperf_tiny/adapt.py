@@ -69,8 +69,9 @@ def _require_no_state(path: Path) -> None:
 
 
 def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple[Finding, ...]]:
-    """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. Labels have a
-    meaning for the autoencoder's AUC, which is of this score; all else needs a threshold, and the firmware has none.
+    """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. There is no
+    share of right answers without a threshold, and the firmware has none; labels are for the autoencoder's AUC, which is of this
+    score, and for that of `--mlperf`.
     """
     anomaly = isinstance(model.metric, AutoencoderAuc)
     reference = model.reference
@@ -94,7 +95,6 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         model,
         artifact=replace(model.artifact, outputs=(score,)),
         reference=reference,
-        labels=model.labels if anomaly else None,
         float_answers=model.float_answers if anomaly else None,
         metric=model.metric if anomaly else None,
         further=(),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from harness.core.errors import UserInputError
 from harness.workloads.keras.file import KerasFile
 from harness.workloads.keras.shapes import Shape, shape_behind
+from harness.workloads.keras.signature import Signature
 
 _MODELS = ("Sequential", "Functional", "Model")
 _SQUASHING: dict[str | None, Literal["softmax", "sigmoid"]] = {"softmax": "softmax", "sigmoid": "sigmoid"}
@@ -63,11 +64,25 @@ def keras_ends(file: KerasFile) -> KerasEnds:
         UserInputError: the model has several inputs, or no output, or is not Sequential or Functional.
     """
     where = str(file.path)
+    if file.signature is not None:
+        return _signature_ends(file.signature)
     try:
         return _ends(file.config, where)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
         what = f"its model description is damaged ({type(error).__name__}: {error})"
         raise UserInputError(what, where=where, hint="save the model again") from error
+
+
+def _signature_ends(signature: Signature) -> KerasEnds:
+    source, result = signature.input.shape, signature.output.shape
+    output = None if result is None else result[1:]
+    one = KerasOutput(
+        name=signature.output.name,
+        shape=output,
+        units=output[-1] if output and output[-1] != -1 else None,
+        squashed_by=signature.squashed_by,
+    )
+    return KerasEnds(input_shape=None if source is None else source[1:], outputs=(one,))
 
 
 def _ends(model: dict[str, Any], where: str) -> KerasEnds:
