@@ -14,7 +14,7 @@ from harness.reports.page.graph import Graphs, op_times, places
 from harness.reports.scores import (
     delta_text,
     lower_is_better,
-    score_head,
+    main_head,
     score_interval_of,
     score_of,
     score_text,
@@ -182,7 +182,7 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
         "score": number(score_of(record)),
         "score_low": number(low),
         "score_high": number(high),
-        "score_title": clean(score_head([record])) if score_of(record) is not None else clean(title_of(record)),
+        "score_title": clean(main_head([record])) if score_of(record) is not None else clean(title_of(record)),
         "lower": lower_is_better(record),
         "latency_ns": number(record.latency_median_ns),
         "latency_low_ns": number(record.latency_median_low_ns),

@@ -36,7 +36,7 @@ def workload_reference(workload: Workload) -> dict[str, Any]:
     """How a worker finds a workload again: by its registered name, or by the user's own files and the metric's name."""
     if workload.model_path is None:
         return {"name": workload.name, "data": None, "metric": None}
-    metric = workload.metric and workload.metric.name
+    metric = workload.metric_text or (workload.metric and workload.metric.name)
     return {"name": workload.model_path, "data": workload.data_path, "metric": metric}
 
 

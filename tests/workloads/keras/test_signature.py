@@ -34,7 +34,7 @@ def test_ends_are_read_without_tensorflow(signatures):
     shares = read_signature(signatures / "model", "probabilities")
     assert (shares.input.dtype, shares.squashed) == ("uint8", True)
     ends = model_ends(signatures / "model#probabilities")
-    assert (ends.output_units, ends.from_logits, ends.signature) == (3, False, "probabilities")
+    assert (ends.outputs[0].units, ends.is_logits(0), ends.signature) == (3, False, "probabilities")
 
 
 @pytest.mark.slow
