@@ -1,0 +1,279 @@
+"""Which node of one model is which node of another, whatever their tensors are called.
+
+Every node is likened to every node of the same op: by shapes, options and constants of its own, and by how alike the nodes are
+that it reads from and that read from it, again and again until that has come from far (similarity flooding: Melnik,
+Garcia-Molina and Rahm, ICDE 2002). Among nodes of one op the pairing with the greatest likeness in all is then taken (linear
+assignment). QUANTIZE and DEQUANTIZE are looked through, so that a quantized model and its float twin align.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.tflite.graph import Graph, Node
+
+#: ops that say how values are stored and nothing of what is computed
+TRANSPARENT = frozenset({"QUANTIZE", "DEQUANTIZE"})
+#: what a node of the same op is worth by itself, and what its own parts add
+_SAME_OP, _OUTPUTS, _INPUTS, _CONSTANT_SHAPES, _OPTIONS, _CONSTANTS = 0.3, 0.2, 0.1, 0.15, 0.1, 0.15
+#: how far likeness travels along the graph, in nodes
+_ROUNDS = 8
+#: less is no pair: the same op, in another place, between others
+_LEAST = 0.2
+#: of two pairings that are equally alike, the one that keeps the order
+_ORDER = 0.02
+#: pairs that are looked at; in larger models only nodes at about the same place of the order are likened
+_MOST_PAIRS = 400_000
+_BAND = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """Two graphs beside each other, as numbers of nodes.
+
+    Attributes:
+        pairs: (node of A, node of B), in the order of A.
+        removed, added: nodes of A alone, and of B alone.
+        moved: pairs whose place among the others is another one and that read from another node.
+        rewired: pairs in their place that read from another node, where no added, removed or moved node explains it.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    removed: tuple[int, ...]
+    added: tuple[int, ...]
+    moved: tuple[tuple[int, int], ...] = ()
+    rewired: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What of a node is compared: no name is in it."""
+
+    op: str
+    outputs: tuple[tuple[int, ...], ...]
+    inputs: tuple[tuple[int, ...], ...]
+    constant_shapes: tuple[tuple[int, ...], ...]
+    constants: tuple[str, ...]
+    options: str
+
+
+@dataclass(kw_only=True)
+class _Side:
+    graph: Graph
+    facts: list[_Facts]
+    before: list[list[int]] = field(default_factory=list)
+    after: list[list[int]] = field(default_factory=list)
+
+
+def align(a: Graph, b: Graph) -> Alignment:
+    """The nodes of two models' main graphs beside each other."""
+    one, two = _side(a), _side(b)
+    pairs = _assign(one, two, _flooded(one, two))
+    matched_a, matched_b = {i for i, _ in pairs}, {j for _, j in pairs}
+    removed = tuple(i for i in range(len(a.nodes)) if i not in matched_a)
+    added = tuple(j for j in range(len(b.nodes)) if j not in matched_b)
+    moved, rewired = _places(one, two, pairs, set(removed), set(added))
+    return Alignment(pairs=tuple(pairs), removed=removed, added=added, moved=moved, rewired=rewired)
+
+
+def op_of(node: Node) -> str:
+    """The op as a reader knows it: of a custom op its own name."""
+    return node.custom_name or node.op
+
+
+def _side(graph: Graph) -> _Side:
+    side = _Side(graph=graph, facts=[_facts(graph, node) for node in graph.nodes])
+    side.before = [[_seen_through(graph, t) for t in _data_inputs(graph, node)] for node in graph.nodes]
+    side.after = [[] for _ in graph.nodes]
+    for number, sources in enumerate(side.before):
+        if side.facts[number].op in TRANSPARENT:
+            continue
+        for source in sources:
+            if source >= 0:
+                side.after[source].append(number)
+    return side
+
+
+def _facts(graph: Graph, node: Node) -> _Facts:
+    constants = [t for t in graph.node_inputs(node) if t.is_constant]
+    return _Facts(
+        op=op_of(node),
+        outputs=tuple(t.shape for t in graph.node_outputs(node)),
+        inputs=tuple(t.shape for t in graph.node_inputs(node) if not t.is_constant),
+        constant_shapes=tuple(t.shape for t in constants),
+        constants=tuple(hashlib.sha256(t.raw).hexdigest() for t in constants if t.raw is not None),
+        options=json.dumps(node.options, sort_keys=True, default=str),
+    )
+
+
+def _data_inputs(graph: Graph, node: Node) -> list[int]:
+    return [t for t in node.inputs if t >= 0 and not graph.tensors[t].is_constant]
+
+
+def _seen_through(graph: Graph, tensor: int) -> int:
+    """The node that computes a tensor's values, through conversions; -1 - n: input n of the model; -1000: nobody."""
+    for _ in range(len(graph.nodes) + 1):
+        node = graph.producers.get(tensor)
+        if node is None:
+            return -1 - graph.inputs.index(tensor) if tensor in graph.inputs else -1000
+        inputs = _data_inputs(graph, node)
+        if node.op not in TRANSPARENT or len(inputs) != 1:
+            return node.index
+        tensor = inputs[0]
+    return -1000
+
+
+def _own_likeness(a: _Facts, b: _Facts) -> float:
+    same_constants = a.constants == b.constants and bool(a.constants)
+    return (
+        _SAME_OP
+        + _OUTPUTS * (a.outputs == b.outputs)
+        + _INPUTS * (a.inputs == b.inputs)
+        + _CONSTANT_SHAPES * (a.constant_shapes == b.constant_shapes)
+        + _OPTIONS * (a.options == b.options)
+        + _CONSTANTS * (same_constants or not (a.constants or b.constants))
+    )
+
+
+def _candidates(a: _Side, b: _Side) -> list[tuple[int, int]]:
+    by_op: dict[str, list[int]] = {}
+    for j, facts in enumerate(b.facts):
+        by_op.setdefault(facts.op, []).append(j)
+    wanted = [(i, j) for i, facts in enumerate(a.facts) for j in by_op.get(facts.op, ())]
+    if len(wanted) <= _MOST_PAIRS:
+        return wanted
+    n, m = len(a.facts), len(b.facts)
+    return [(i, j) for i, j in wanted if abs(i / n - j / m) <= _BAND]
+
+
+def _flooded(a: _Side, b: _Side) -> dict[tuple[int, int], float]:
+    """How alike each two nodes of one op are, with their surroundings."""
+    own = {(i, j): _own_likeness(a.facts[i], b.facts[j]) for i, j in _candidates(a, b)}
+    likeness = dict(own)
+    for _ in range(_ROUNDS):
+        likeness = {
+            (i, j): value
+            * (
+                0.4
+                + 0.3 * _sources(a.before[i], b.before[j], likeness)
+                + 0.3 * _readers(a.after[i], b.after[j], likeness)
+            )
+            for (i, j), value in own.items()
+        }
+    return likeness
+
+
+def _sources(a: Sequence[int], b: Sequence[int], likeness: dict[tuple[int, int], float]) -> float:
+    """How alike what two nodes read is, input by input, 0..1."""
+    if not a and not b:
+        return 1.0
+    if not a or not b:
+        return 0.0
+    total = 0.0
+    for one, two in zip(a, b, strict=False):
+        if one < 0 or two < 0:
+            total += float(one == two)
+        else:
+            total += likeness.get((one, two), 0.0)
+    return total / max(len(a), len(b))
+
+
+def _readers(a: Sequence[int], b: Sequence[int], likeness: dict[tuple[int, int], float]) -> float:
+    """How alike the nodes are that read from two nodes, best first, 0..1."""
+    if not a and not b:
+        return 1.0
+    if not a or not b:
+        return 0.0
+    pairs = sorted(((likeness.get((i, j), 0.0), i, j) for i in a for j in b), reverse=True)
+    used_a: set[int] = set()
+    used_b: set[int] = set()
+    total = 0.0
+    for value, i, j in pairs:
+        if i not in used_a and j not in used_b:
+            used_a.add(i)
+            used_b.add(j)
+            total += value
+    return total / max(len(a), len(b))
+
+
+def _assign(a: _Side, b: _Side, likeness: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
+    """Op by op, the pairing of greatest likeness."""
+    from scipy.optimize import linear_sum_assignment
+
+    n, m = max(1, len(a.facts)), max(1, len(b.facts))
+    rows: dict[str, list[int]] = {}
+    columns: dict[str, list[int]] = {}
+    for side, found in ((a, rows), (b, columns)):
+        for number, facts in enumerate(side.facts):
+            found.setdefault(facts.op, []).append(number)
+    pairs = []
+    for op, mine in rows.items():
+        theirs = columns.get(op)
+        if not theirs:
+            continue
+        gain = np.zeros((len(mine), len(theirs)))
+        for r, i in enumerate(mine):
+            for c, j in enumerate(theirs):
+                value = likeness.get((i, j), 0.0)
+                gain[r, c] = value - _ORDER * abs(i / n - j / m) if value >= _LEAST else 0.0
+        chosen = linear_sum_assignment(gain, maximize=True)
+        pairs += [(mine[r], theirs[c]) for r, c in zip(*chosen, strict=True) if gain[r, c] > 0.0]
+    return sorted(pairs)
+
+
+def _places(
+    a: _Side, b: _Side, pairs: Sequence[tuple[int, int]], removed: set[int], added: set[int]
+) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """(moved pairs, rewired pairs)."""
+    partner = dict(pairs)
+    in_order = _longest_in_order([j for _, j in pairs])
+    read: dict[tuple[int, int], tuple[set[int], set[int]]] = {}
+    for i, j in pairs:
+        mine = {partner.get(s, s) for s in _kept_sources(a, i, removed)}
+        theirs = set(_kept_sources(b, j, added))
+        if mine != theirs:
+            read[i, j] = (mine, theirs)
+    moved = tuple(pair for number, pair in enumerate(pairs) if number not in in_order and pair in read)
+    gone = {j for _, j in moved}
+    rewired = tuple(pair for pair, (mine, theirs) in read.items() if pair not in moved and not ((mine | theirs) & gone))
+    return moved, rewired
+
+
+def _kept_sources(side: _Side, node: int, without: set[int]) -> list[int]:
+    """The nodes that a node reads from, through those that the other model does not have."""
+    found: list[int] = []
+    waiting, seen = list(side.before[node]), set()
+    while waiting:
+        source = waiting.pop()
+        if source in without and source not in seen:
+            seen.add(source)
+            waiting += side.before[source]
+        elif source not in without:
+            found.append(source)
+    return found
+
+
+def _longest_in_order(numbers: Sequence[int]) -> set[int]:
+    """Positions of a longest increasing subsequence (Fredman 1975)."""
+    ends: list[int] = []
+    at: list[int] = []
+    back = [-1] * len(numbers)
+    for position, number in enumerate(numbers):
+        place = bisect.bisect_left(ends, number)
+        if place == len(ends):
+            ends.append(number)
+            at.append(position)
+        else:
+            ends[place], at[place] = number, position
+        back[position] = at[place - 1] if place else -1
+    found, position = set(), at[-1] if at else -1
+    while position >= 0:
+        found.add(position)
+        position = back[position]
+    return found
