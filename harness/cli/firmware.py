@@ -66,7 +66,7 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool, mo
 
         echo(f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers")
     if ops is not None:
-        echo(f"  with {len(ops)} ops: {', '.join(ops)}; a model with another one is unsupported on it")
+        echo(f"  with just these ops: {', '.join(ops)}; a model that needs another one is unsupported on it")
     echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
     return 0
 

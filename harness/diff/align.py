@@ -28,9 +28,8 @@ _ROUNDS = 8
 _LEAST = 0.2
 #: of two pairings that are equally alike, the one that keeps the order
 _ORDER = 0.02
-#: pairs that are looked at; in larger models only nodes at about the same place of the order are likened
-_MOST_PAIRS = 400_000
-_BAND = 0.2
+#: in the place of a node: nobody computes it
+_NOBODY = -(1 << 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,16 +116,16 @@ def _data_inputs(graph: Graph, node: Node) -> list[int]:
 
 
 def _seen_through(graph: Graph, tensor: int) -> int:
-    """The node that computes a tensor's values, through conversions; -1 - n: input n of the model; -1000: nobody."""
+    """The node that computes a tensor's values, through conversions; -1 - n: input n of the model; _NOBODY: neither."""
     for _ in range(len(graph.nodes) + 1):
         node = graph.producers.get(tensor)
         if node is None:
-            return -1 - graph.inputs.index(tensor) if tensor in graph.inputs else -1000
+            return -1 - graph.inputs.index(tensor) if tensor in graph.inputs else _NOBODY
         inputs = _data_inputs(graph, node)
         if node.op not in TRANSPARENT or len(inputs) != 1:
             return node.index
         tensor = inputs[0]
-    return -1000
+    return _NOBODY
 
 
 def _own_likeness(a: _Facts, b: _Facts) -> float:
@@ -141,68 +140,78 @@ def _own_likeness(a: _Facts, b: _Facts) -> float:
     )
 
 
-def _candidates(a: _Side, b: _Side) -> list[tuple[int, int]]:
-    by_op: dict[str, list[int]] = {}
-    for j, facts in enumerate(b.facts):
-        by_op.setdefault(facts.op, []).append(j)
-    wanted = [(i, j) for i, facts in enumerate(a.facts) for j in by_op.get(facts.op, ())]
-    if len(wanted) <= _MOST_PAIRS:
-        return wanted
-    n, m = len(a.facts), len(b.facts)
-    return [(i, j) for i, j in wanted if abs(i / n - j / m) <= _BAND]
-
-
-def _flooded(a: _Side, b: _Side) -> dict[tuple[int, int], float]:
-    """How alike each two nodes of one op are, with their surroundings."""
-    own = {(i, j): _own_likeness(a.facts[i], b.facts[j]) for i, j in _candidates(a, b)}
-    likeness = dict(own)
+def _flooded(a: _Side, b: _Side) -> np.ndarray:
+    """How alike each node of A and each of B are with their surroundings, float64 [n, m]; 0 for other ops."""
+    own = _own(a.facts, b.facts)
+    n, m = own.shape
+    # One more row and column for what no node is, and then one each for the models' inputs, which are alike by their position.
+    inputs = max(len(a.graph.inputs), len(b.graph.inputs))
+    likeness = np.zeros((n + 1 + inputs, m + 1 + inputs))
+    likeness[n + 1 :, m + 1 :] = np.eye(inputs)
+    likeness[:n, :m] = own
+    read_a, read_b = _padded(a.before, n), _padded(b.before, m)
+    readers_a, readers_b = _padded(a.after, n), _padded(b.after, m)
     for _ in range(_ROUNDS):
-        likeness = {
-            (i, j): value
-            * (
-                0.4
-                + 0.3 * _sources(a.before[i], b.before[j], likeness)
-                + 0.3 * _readers(a.after[i], b.after[j], likeness)
-            )
-            for (i, j), value in own.items()
-        }
-    return likeness
+        around = 0.3 * _sources(likeness, read_a, read_b) + 0.3 * _readers(likeness, readers_a, readers_b)
+        likeness[:n, :m] = own * (0.4 + around)
+    return likeness[:n, :m]
 
 
-def _sources(a: Sequence[int], b: Sequence[int], likeness: dict[tuple[int, int], float]) -> float:
-    """How alike what two nodes read is, input by input, 0..1."""
-    if not a and not b:
-        return 1.0
-    if not a or not b:
-        return 0.0
-    total = 0.0
-    for one, two in zip(a, b, strict=False):
-        if one < 0 or two < 0:
-            total += float(one == two)
-        else:
-            total += likeness.get((one, two), 0.0)
-    return total / max(len(a), len(b))
+def _own(a: Sequence[_Facts], b: Sequence[_Facts]) -> np.ndarray:
+    """How alike nodes are by themselves. Nodes with the same facts are looked at once."""
+    kinds_a, kinds_b = list(dict.fromkeys(a)), list(dict.fromkeys(b))
+    table = np.array([[_own_likeness(x, y) if x.op == y.op else 0.0 for y in kinds_b] for x in kinds_a])
+    place_a, place_b = {k: i for i, k in enumerate(kinds_a)}, {k: i for i, k in enumerate(kinds_b)}
+    return table.reshape(len(kinds_a), len(kinds_b))[
+        np.array([place_a[k] for k in a], dtype=np.intp)[:, None],
+        np.array([place_b[k] for k in b], dtype=np.intp)[None, :],
+    ]
 
 
-def _readers(a: Sequence[int], b: Sequence[int], likeness: dict[tuple[int, int], float]) -> float:
-    """How alike the nodes are that read from two nodes, best first, 0..1."""
-    if not a and not b:
-        return 1.0
-    if not a or not b:
-        return 0.0
-    pairs = sorted(((likeness.get((i, j), 0.0), i, j) for i in a for j in b), reverse=True)
-    used_a: set[int] = set()
-    used_b: set[int] = set()
-    total = 0.0
-    for value, i, j in pairs:
-        if i not in used_a and j not in used_b:
-            used_a.add(i)
-            used_b.add(j)
-            total += value
-    return total / max(len(a), len(b))
+@dataclass(frozen=True)
+class _Padded:
+    """Lists of nodes as a rectangle: int [nodes, longest], `nobody` where a list is over; and how long each is."""
+
+    at: np.ndarray
+    count: np.ndarray
 
 
-def _assign(a: _Side, b: _Side, likeness: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
+def _padded(lists: Sequence[Sequence[int]], nodes: int) -> _Padded:
+    longest = max((len(one) for one in lists), default=0)
+    at = np.full((nodes, longest), nodes, dtype=np.intp)
+    for row, one in enumerate(lists):
+        for column, node in enumerate(one):
+            # -1 - n is input n of the model, and stands behind the nodes and nobody.
+            at[row, column] = node if node >= 0 else nodes if node == _NOBODY else nodes - node
+    return _Padded(at=at, count=np.array([len(one) for one in lists], dtype=np.float64))
+
+
+def _shares(total: np.ndarray, a: _Padded, b: _Padded) -> np.ndarray:
+    """A sum of likenesses as a share of the longer of two lists; two empty lists are alike."""
+    longer = np.maximum(a.count[:, None], b.count[None, :])
+    return np.divide(total, longer, out=np.ones_like(total), where=longer > 0)
+
+
+def _sources(likeness: np.ndarray, a: _Padded, b: _Padded) -> np.ndarray:
+    """How alike what two nodes read is, input by input, 0..1: [n, m]."""
+    total = np.zeros((len(a.at), len(b.at)))
+    for column in range(min(a.at.shape[1], b.at.shape[1])):
+        total += likeness[a.at[:, column][:, None], b.at[:, column][None, :]]
+    return _shares(total, a, b)
+
+
+def _readers(likeness: np.ndarray, a: _Padded, b: _Padded) -> np.ndarray:
+    """How alike the nodes are that read from two nodes, each of A's with the one of B's that is most like it, 0..1: [n, m]."""
+    best = np.zeros((len(likeness), len(b.at)))
+    for column in range(b.at.shape[1]):
+        np.maximum(best, likeness[:, b.at[:, column]], out=best)
+    total = np.zeros((len(a.at), len(b.at)))
+    for column in range(a.at.shape[1]):
+        total += best[a.at[:, column]]
+    return _shares(total, a, b)
+
+
+def _assign(a: _Side, b: _Side, likeness: np.ndarray) -> list[tuple[int, int]]:
     """Op by op, the pairing of greatest likeness."""
     from scipy.optimize import linear_sum_assignment
 
@@ -217,11 +226,9 @@ def _assign(a: _Side, b: _Side, likeness: dict[tuple[int, int], float]) -> list[
         theirs = columns.get(op)
         if not theirs:
             continue
-        gain = np.zeros((len(mine), len(theirs)))
-        for r, i in enumerate(mine):
-            for c, j in enumerate(theirs):
-                value = likeness.get((i, j), 0.0)
-                gain[r, c] = value - _ORDER * abs(i / n - j / m) if value >= _LEAST else 0.0
+        gain = likeness[np.ix_(mine, theirs)]
+        order = _ORDER * np.abs(np.array(mine)[:, None] / n - np.array(theirs)[None, :] / m)
+        gain = np.where(gain >= _LEAST, gain - order, 0.0)
         chosen = linear_sum_assignment(gain, maximize=True)
         pairs += [(mine[r], theirs[c]) for r, c in zip(*chosen, strict=True) if gain[r, c] > 0.0]
     return sorted(pairs)

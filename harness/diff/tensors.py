@@ -113,8 +113,8 @@ def _bits(a: Tensor, b: Tensor) -> str:
 
 
 def _scales_apart(a: Tensor, b: Tensor) -> str:
-    """How far scales are apart where both have as many."""
-    if len(a.scales) != len(b.scales) or not a.is_quantized or not b.is_quantized:
+    """How far scales are apart where both have several, and as many."""
+    if len(a.scales) < 2 or len(a.scales) != len(b.scales) or not a.is_quantized or not b.is_quantized:
         return ""
     one, two = np.array(a.scales), np.array(b.scales)
     if (one == 0).any():

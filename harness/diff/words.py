@@ -22,7 +22,8 @@ def verdict(diff: ModelDiff) -> str:
         return "the same model: the files differ in names, order of storage or metadata only"
     counts = diff.counts
     told = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
-    nodes = f"{', '.join(told)}, {counts['same']} the same" if told else f"all {counts['same']} nodes the same"
+    same = [f"{counts['same']} the same"] if counts["same"] else []
+    nodes = ", ".join([*told, *same]) or "none"
     more = []
     if diff.edges:
         more.append("inputs or outputs differ")
