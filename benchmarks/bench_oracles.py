@@ -97,6 +97,7 @@ class _Oracles:
         for case, expected in zip(cases, self._runtime_of_reference().run(cases), strict=True):
             if isinstance(expected, str):
                 return "wrong", f"the reference refuses it: {expected}"
+            self._runtime.reset()  # each interpreter of the reference is a new one
             verdict = _verdict("reference", expected.ravel(), self._runtime.run(case.inputs)[0])
             if verdict[0] == "wrong":
                 return verdict
@@ -104,9 +105,7 @@ class _Oracles:
 
     def _runtime_of_reference(self) -> ReferenceRuntime:
         if self._reference is None:
-            from harness.envs.hostenv import ensure_runtime_env
-
-            self._reference = ReferenceRuntime(ensure_runtime_env("tflite-runtime==2.14.0").python)
+            self._reference = ReferenceRuntime("tflite-runtime==2.14.0")
         return self._reference
 
     def close(self) -> None:

@@ -113,6 +113,34 @@ typedef struct {
 void kn_svdf(const kn_svdf_params *params, const int8_t *input, const int8_t *feature_weights,
              const int16_t *time_weights, const int32_t *bias, int16_t *state, int8_t *output);
 
+/* ---- lstm.c -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int32_t batches, steps, inputs, units;
+    int32_t gates;      /* 3: forget, cell, output; 4: and input, which is 1 - forget with 3 */
+    int32_t time_major; /* 0: input [batches, steps, inputs]; 1: [steps, batches, inputs]; the output likewise */
+    int32_t input_offset;
+    int32_t state_zero_point; /* by which the hidden state is read, and by which it is written */
+    int32_t hidden_zero_point;
+    int32_t hidden_multiplier, hidden_shift; /* 2^-30 / hidden scale */
+    int32_t cell_integer_bits;               /* 0..6: the cell state's scale is 2^(bits - 15) */
+    int32_t cell_clip;                       /* largest magnitude of a cell state; 0 for no limit */
+} kn_lstm_params;
+
+/* Constants of all gates, in their order. The last two have a pair per gate: of the input's product and of the hidden
+ * state's, each times 2^12. */
+typedef struct {
+    const int8_t *input;     /* [gates, units, inputs] */
+    const int8_t *recurrent; /* [gates, units, units] */
+    const int32_t *bias;     /* [gates, units] */
+    const int32_t *multipliers, *shifts;
+} kn_lstm_weights;
+
+/* UNIDIRECTIONAL_SEQUENCE_LSTM without peephole, projection and normalization. state [2, batches, units], read and
+ * written: hidden states less their zero point, then cell states. output [batches, steps, units]. */
+void kn_lstm(const kn_lstm_params *params, const kn_lstm_weights *weights, const int8_t *input, int16_t *state,
+             int8_t *output);
+
 /* ---- bilinear.c ---------------------------------------------------------------------------------------------- */
 
 /* RESIZE_BILINEAR: output row y lies row_parts[y] / 1024 (0..1024) below input row rows[y], and the same for columns.

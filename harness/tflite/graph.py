@@ -94,7 +94,10 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One operator. `inputs` holds -1 for an optional input that is absent; `custom_name` is set for custom ops."""
+    """One operator. `inputs` and `intermediates` (what an LSTM computes on the way) hold -1 for what is absent.
+
+    `custom_name` is set for custom ops.
+    """
 
     index: int
     op: str
@@ -104,6 +107,7 @@ class Node:
     options: dict[str, Any] = field(default_factory=dict)
     custom_name: str | None = None
     code: int = 0
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +252,7 @@ def _read_op_code(table: Table) -> _OpCode:
 
 
 def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tuple[Node, ...]:
-    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 11/12 builtin_options_2."""
+    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 8 intermediates, 11/12 builtin_options_2."""
     nodes = []
     for index, table in enumerate(subgraph.tables(3)):
         code_index = table.scalar(0, "uint32")
@@ -271,6 +275,7 @@ def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tup
                 options=options,
                 inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
                 outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),
+                intermediates=_indices(table, 8, tensor_count, f"an intermediate of node {index}", optional=True),
             )
         )
     return tuple(nodes)

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -137,11 +138,38 @@ def test_a_damaged_state_is_an_error_with_a_remedy(board_image, tmp_path):
         start_image(dataclasses.replace(board_image, path=tmp_path))
 
 
+def test_a_board_that_hangs_is_told_with_what_qemu_says_of_it(board_image):
+    with start_image(board_image) as board:
+        assert board.run("true").status == 0
+        board._machine.qmp.command("stop")
+        with pytest.raises(TransientDeviceError, match=r"127\.0\.0\.1.*QEMU: paused"):
+            board.run("true", timeout_s=0.5)
+
+
+@contextlib.contextmanager
+def rebooting_board(image, before):
+    """A board that has run `before` and reboots now, with what it printed.
+
+    One in some thousand boards stops to answer for good (seen once, in a run of all tests). A run of cells resumes another
+    board then, and so does this.
+    """
+    for last in (False, True):
+        with start_image(image) as board:
+            try:
+                printed = board.run(before, timeout_s=30).stdout
+                board.run("(usleep 300000; reboot -f) > /dev/null 2>&1 < /dev/null &", timeout_s=30)
+            except TransientDeviceError as error:
+                if last:
+                    raise
+                warnings.warn(f"another board is taken: {error}", stacklevel=2)
+                continue
+            yield board, printed
+            return
+
+
 def test_a_rebooted_board_comes_back_with_its_disk(board_image):
     boot = "cat /root/file; cat /proc/sys/kernel/random/boot_id"
-    with start_image(board_image) as board:
-        before = board.run(f"echo here > /root/file; sync; {boot}").stdout
-        board.run("(usleep 300000; reboot -f) > /dev/null 2>&1 < /dev/null &")
+    with rebooting_board(board_image, f"echo here > /root/file; sync; {boot}") as (board, before):
         time.sleep(1)
         after, deadline = before, time.monotonic() + 120
         while after == before and time.monotonic() < deadline:

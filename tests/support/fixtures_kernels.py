@@ -28,12 +28,13 @@ def case_count() -> int:
 
 
 class ReferenceRuntime:
-    """One process of tflite-runtime 2.14.0 (BUILTIN_REF) that runs batches of single-op models."""
+    """One process of a runtime (BUILTIN_REF) that runs batches of single-op models."""
 
-    def __init__(self, python: Path) -> None:
-        self._process = subprocess.Popen(
-            [str(python), "-u", str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def __init__(self, package: str) -> None:
+        from harness.envs.hostenv import ensure_runtime_env, parse_package
+
+        command = [str(ensure_runtime_env(package).python), "-u", str(_WORKER), parse_package(package).module]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, cases: Sequence[Case], *, steps: int = 0) -> list[np.ndarray | str]:
         """Per case the first output, or the text of the runtime's error.
@@ -82,8 +83,14 @@ def kernels(kernel_library: Path) -> Kernels:
 
 @pytest.fixture(scope="session")
 def reference_runtime() -> Iterator[ReferenceRuntime]:
-    from harness.envs.hostenv import ensure_runtime_env
+    runtime = ReferenceRuntime("tflite-runtime==2.14.0")
+    yield runtime
+    runtime.close()
 
-    runtime = ReferenceRuntime(ensure_runtime_env("tflite-runtime==2.14.0").python)
+
+@pytest.fixture(scope="session")
+def newer_runtime() -> Iterator[ReferenceRuntime]:
+    """A second oracle, which rounds once where the first one rounds twice."""
+    runtime = ReferenceRuntime("ai-edge-litert==2.3.0")
     yield runtime
     runtime.close()

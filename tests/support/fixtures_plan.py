@@ -14,6 +14,7 @@ from harness.tflite.plan import make_plan
 from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import struct
+from tests.support.lstm_models import lstm_plan
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import LIBRARY, HostRuntime, build_runtime
@@ -44,7 +45,7 @@ def flip_sign(kernels: PlanKernels) -> None:
 
 
 def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
-    """FILL, ASSIGN and SVDF, each as a plan of one node: what the planner makes of them belongs together."""
+    """FILL, ASSIGN, SVDF and LSTM, each as a plan of one node: what the planner makes of them belongs together."""
     fill = PlanBuilder()
     count = int(rng.integers(1, 50))
     fill.node("FILL", place := fill.arena(count), count, int(rng.integers(-128, 128)))
@@ -84,7 +85,7 @@ def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
     )
     svdf.input(source, "int8", batches * inputs)
     svdf.output(target, "int8", batches * units)
-    return fill.build(), assign.build(), svdf.build()
+    return fill.build(), assign.build(), svdf.build(), lstm_plan(rng)
 
 
 def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GENERATORS)) -> dict[str, list[bytes]]:

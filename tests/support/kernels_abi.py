@@ -90,9 +90,10 @@ def _argument(value: Any) -> Any:
 
 
 def _fields(declaration: str) -> list[tuple[str, Any]]:
-    pointer = re.fullmatch(r"const int32_t \*(\w+)", declaration)
+    pointer = re.fullmatch(r"const (int8_t|int32_t) (\*\w+(?:, \*\w+)*)", declaration)
     if pointer:
-        return [(pointer[1], ctypes.POINTER(ctypes.c_int32))]
+        kind = ctypes.POINTER({"int8_t": ctypes.c_int8, "int32_t": ctypes.c_int32}[pointer[1]])
+        return [(name.strip().removeprefix("*"), kind) for name in pointer[2].split(",")]
     names = declaration.removeprefix("int32_t ")
     if names == declaration:
         raise ValueError(f"kernels.h: a field that the tests cannot read: {declaration}")

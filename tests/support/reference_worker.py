@@ -1,17 +1,20 @@
-"""Runs .tflite models on tflite-runtime's reference kernels; a script for the runtime's own environment, not a test module.
+"""Runs .tflite models on a runtime's reference kernels; a script for that runtime's own environment, not a test module.
 
+Called with the runtime's import name, `tflite_runtime` or `ai_edge_litert`.
 Frames on stdin and stdout: an 8-byte little-endian length, then an .npz. In: `count`, for case i `model_i` (bytes) and
 `input_i_j`; `steps` above 0: so many inferences in a row, which the first axis of inputs and output counts.
 Out: for case i either `output_i` or `error_i` (text). Only the first output of a model is returned.
 """
 
+import importlib
 import io
 import os
 import struct
 import sys
 
 import numpy as np
-import tflite_runtime.interpreter as tfl
+
+tfl = importlib.import_module(f"{sys.argv[1]}.interpreter")
 
 
 def run_case(model, inputs, steps=0):

@@ -100,7 +100,8 @@ enum plan_op {
     PLAN_ASSIGN = 52,        /* COPY into memory that keeps its values */
     PLAN_QUANTIZE_16 = 53,   /* float32 to int16 */
     PLAN_DEQUANTIZE_16 = 54, /* int16 to float32 */
-    PLAN_OPS = 55
+    PLAN_LSTM = 55,          /* UNIDIRECTIONAL_SEQUENCE_LSTM */
+    PLAN_OPS = 56
 };
 
 /* Ops from this one on are checked and run by the files named *_more.c. */

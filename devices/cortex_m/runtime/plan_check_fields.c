@@ -47,6 +47,8 @@ static const field_range more_ranges[] = {
     {'a', KN_EQUAL, KN_LESS_EQUAL, "a comparison is not in 0..5"},
     {'U', 0, 65535, "a multiplier of LOGISTIC or TANH is not in 0..65535"},
     {'t', 0, 31, "a right shift is not in 0..31"},
+    {'G', 3, 4, "an LSTM has not 3 or 4 gates"},
+    {'i', 0, 6, "the integer bits of a cell state are not in 0..6"},
 };
 
 /* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
@@ -119,6 +121,7 @@ static const char *const more_layouts[PLAN_OPS - PLAN_FIRST_MORE] = {
     MORE_LAYOUT(PLAN_QUANTIZE_16, "..c0."),
     MORE_LAYOUT(PLAN_DEQUANTIZE_16, "..c0."),
     MORE_LAYOUT(PLAN_SVDF, "......cccccozmeme"),
+    MORE_LAYOUT(PLAN_LSTM, "........ccccGfozzmeip"),
 };
 
 static const char *layout_of(uint32_t op)

@@ -107,6 +107,21 @@ static void check_svdf(plan_checker *check, const plan_svdf *node)
         plan_check_input(check, node->bias, plan_times(units, 4), 4, PLAN_APART);
 }
 
+static void check_lstm(plan_checker *check, const plan_lstm *node)
+{
+    const kn_lstm_params *const p = &node->params;
+    const uint32_t gates = (uint32_t)p->gates, inputs = (uint32_t)p->inputs, units = (uint32_t)p->units;
+    const uint32_t rows = plan_times((uint32_t)p->batches, (uint32_t)p->steps), gate_units = plan_times(gates, units);
+    plan_check_output(check, node->output, plan_times(rows, units), 1);
+    plan_check_scratch(check, node->state, plan_times(plan_times((uint32_t)p->batches, units), 4));
+    plan_check_input(check, node->input, plan_times(rows, inputs), 1, PLAN_APART);
+    plan_check_input(check, node->input_weights, plan_times(gate_units, inputs), 1, PLAN_APART);
+    plan_check_input(check, node->recurrent_weights, plan_times(gate_units, units), 1, PLAN_APART);
+    plan_check_input(check, node->bias, plan_times(gate_units, 4), 4, PLAN_APART);
+    plan_check_table(check, node->multipliers, 2 * gates, 0, INT32_MAX, "a multiplier is negative");
+    plan_check_table(check, node->shifts, 2 * gates, -31, 30, "a shift is not in -31..30");
+}
+
 #define CHECK(op, call)                                                                                                \
     case op:                                                                                                           \
         if (PLAN_HAS(op))                                                                                              \
@@ -127,6 +142,7 @@ void plan_check_more(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_FILL, plan_check_output(check, ((const plan_fill *)node)->output,
                                            (uint32_t)((const plan_fill *)node)->count, 1));
         CHECK(PLAN_SVDF, check_svdf(check, node));
+        CHECK(PLAN_LSTM, check_lstm(check, node));
     default:
         break;
     }

@@ -81,6 +81,16 @@ typedef struct {
     kn_svdf_params params;
 } plan_svdf;
 
+typedef struct {
+    uint32_t head, input;
+    uint32_t state; /* int16 [2, batches, units], a multiple of 4; written too */
+    uint32_t input_weights, recurrent_weights;
+    uint32_t bias;                /* int32 [gates, units] */
+    uint32_t multipliers, shifts; /* int32 [gates, 2]; constant */
+    uint32_t output;
+    kn_lstm_params params;
+} plan_lstm;
+
 PLAN_WORDS(plan_reduce, 18);
 PLAN_WORDS(plan_arg_max, 7);
 PLAN_WORDS(plan_compare, 30);
@@ -94,5 +104,6 @@ PLAN_WORDS(plan_sigmoid_16, 8);
 PLAN_WORDS(plan_softmax_16, 9);
 PLAN_WORDS(plan_fill, 4);
 PLAN_WORDS(plan_svdf, 18);
+PLAN_WORDS(plan_lstm, 22);
 
 #endif

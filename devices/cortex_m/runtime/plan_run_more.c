@@ -26,6 +26,15 @@ static void run_svdf(const plan_memory *memory, const plan_svdf *node)
             (int16_t *)(void *)(memory->arena + node->state), (int8_t *)(memory->arena + node->output));
 }
 
+static void run_lstm(const plan_memory *memory, const plan_lstm *node)
+{
+    const kn_lstm_weights weights = {plan_at(memory, node->input_weights), plan_at(memory, node->recurrent_weights),
+                                     plan_at(memory, node->bias), plan_at(memory, node->multipliers),
+                                     plan_at(memory, node->shifts)};
+    kn_lstm(&node->params, &weights, plan_at(memory, node->input), (int16_t *)(void *)(memory->arena + node->state),
+            (int8_t *)(memory->arena + node->output));
+}
+
 static void run_select(const plan_memory *memory, const plan_select *node)
 {
     kn_select(&node->choice, plan_at(memory, node->condition), plan_at(memory, node->input1),
@@ -79,6 +88,7 @@ void plan_run_more(const plan_memory *memory, const uint32_t *record)
         PLAN_RUN(PLAN_FILL, kn_fill(((const plan_fill *)node)->count, ((const plan_fill *)node)->value,
                                     (int8_t *)(memory->arena + ((const plan_fill *)node)->output)));
         PLAN_RUN(PLAN_SVDF, run_svdf(memory, node));
+        PLAN_RUN(PLAN_LSTM, run_lstm(memory, node));
         PLAN_RUN(PLAN_RESIZE_BILINEAR, run_resize_bilinear(memory, node));
     case PLAN_COMPARE:
     case PLAN_PRELU:

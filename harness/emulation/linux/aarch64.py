@@ -107,8 +107,17 @@ class RunningBoard:
         return f"ssh -p {self.port} -i {shlex.quote(str(self.key_file))} {options} {self.user}@{self.host}"
 
     def run(self, command: str, timeout_s: float = 60.0) -> CommandResult:
-        """Runs a command of the harness's own on the board, with a login of its own."""
-        return run_on_board(self.access, command, timeout_s)
+        """Runs a command of the harness's own on the board, with a login of its own.
+
+        Raises:
+            StableDeviceError: the board has another host key, or refuses the login.
+            TransientDeviceError: the connection failed, or the command did not end in time; QEMU's state and the last lines of
+                its console are quoted, because a board that hangs says nothing by itself.
+        """
+        try:
+            return run_on_board(self.access, command, timeout_s)
+        except TransientDeviceError as error:
+            raise self._machine.explain(f"{error.what} (QEMU: {self._machine.status()})", where=error.where) from error
 
     def stop(self) -> None:
         """Ends the board at once; nothing of it is worth keeping. Safe to call twice."""

@@ -106,13 +106,22 @@ class Machine:
             raise TransientDeviceError("QEMU did not tell the port of the board", where=text.strip())
         return int(match[1])
 
-    def explain(self, what: str) -> TransientDeviceError:
+    def status(self) -> str:
+        """What QEMU says that the machine does: `running`, `paused`, `io-error` (its disk is full), or why it says nothing."""
+        if not self.alive:
+            return "has ended"
+        try:
+            return str(self.qmp.command("query-status")["status"])
+        except QmpError as error:
+            return f"does not answer: {error.what}"
+
+    def explain(self, what: str, where: str | None = None) -> TransientDeviceError:
         """An error with the end of what QEMU and the board's console printed."""
         lines: list[str] = []
         for name in (_QEMU_LOG, CONSOLE_LOG):
             with contextlib.suppress(OSError):
                 lines += _tail(self.run.path / name)
-        return TransientDeviceError("\n".join([what, *lines]))
+        return TransientDeviceError("\n".join([what, *lines]), where=where)
 
     def quit(self) -> None:
         """Ends QEMU in good order: what it has not written yet is written."""

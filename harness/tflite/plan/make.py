@@ -16,6 +16,7 @@ from harness.tflite.plan import (
     ops_more,
     ops_move,
     ops_rearrange,
+    ops_recurrent,
     ops_simple,
     ops_state,
     ops_weighted,
@@ -25,7 +26,8 @@ from harness.tflite.plan import (
 from harness.tflite.plan.arena import plan_arena
 from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsupported
 from harness.tflite.plan.layout import PlanIo, write_plan
-from harness.tflite.plan.lowering import Lowering, NodeRule
+from harness.tflite.plan.lowering import Lowering
+from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import ITEM_BYTES, Buffer, declared
 
 #: op of the .tflite -> what makes steps of it; ops on constants alone are in fold.py
@@ -70,6 +72,7 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     **ops_rearrange.RULES,
     **ops_convert.RULES,
     **ops_state.RULES,
+    **ops_recurrent.RULES,
 }
 
 #: the same for nodes with activations of more than 8 bits

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.core.errors import UnsupportedError
-from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.ops_more import int8_activation, int8_target
+from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import ITEM_BYTES, Value, operand_of
 
 _ONE = 1 << 10

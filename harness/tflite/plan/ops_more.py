@@ -10,9 +10,9 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
-from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.ops_move import SAME_HINT, checked_axis, is_same
 from harness.tflite.plan.ops_simple import emit_mean, merge_reduced, reduced_shape
+from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import row_strides
 from harness.tflite.plan.values import ITEM_BYTES, Value, check_quantization, operand_of
 from harness.tflite.plan.words import MAX_RANK

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
-from harness.tflite.plan.lowering import NodeRule, check_shape
+from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box, row_strides, strided, transposed
 from harness.tflite.plan.values import EIGHT_BITS, ITEM_BYTES, Frame, Value, check_moved, operand_of
 from harness.tflite.plan.words import MAX_CONCATENATION_INPUTS, MAX_RANK

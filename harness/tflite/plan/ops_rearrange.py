@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from harness.core.errors import UnsupportedError
-from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.ops_move import SAME_HINT, checked_axis, is_same, move_by_view, pad_fields, view_fields
+from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box
 from harness.tflite.plan.values import ITEM_BYTES, Value, operand_of
 

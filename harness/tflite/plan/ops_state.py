@@ -8,8 +8,8 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
-from harness.tflite.plan.lowering import NodeRule
 from harness.tflite.plan.ops_more import int8_activation, int8_target
+from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Value, check_moved, operand_of
 
 

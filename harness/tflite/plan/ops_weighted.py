@@ -10,7 +10,7 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.layers import Layer, lower_layer
-from harness.tflite.plan.lowering import NodeRule
+from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Frame, Operand, Value, check_quantization, operand_of
 
 #: the kernels hold sizes of filters, strides, dilations and paddings in 15 bits

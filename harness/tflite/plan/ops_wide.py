@@ -14,8 +14,8 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
-from harness.tflite.plan.lowering import NodeRule, check_shape
 from harness.tflite.plan.ops_weighted import MOST_15_BITS, Convolution, checked_weights, read_convolution
+from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import EIGHT_BITS, Operand, Value, check_quantization, check_wide, operand_of
 
 _INT16_MIN, _INT16_MAX = -32768, 32767

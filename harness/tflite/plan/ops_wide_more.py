@@ -10,10 +10,10 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import Broadcast, broadcast
-from harness.tflite.plan.lowering import NodeRule
 from harness.tflite.plan.ops_more import extreme, select
 from harness.tflite.plan.ops_simple import check_pooled, emit_mean, pool_places, reduced_shape
 from harness.tflite.plan.ops_wide import range_of
+from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Value, check_wide, operand_of
 from harness.tflite.quantized_tables import sigmoid_16_params, sigmoid_16_table, softmax_16_tables, table_16
 

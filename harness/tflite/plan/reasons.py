@@ -14,7 +14,6 @@ _CONTROL_FLOW = {"IF", "WHILE", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"
 _STATE = {
     "LSTM",
     "RNN",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
     "BIDIRECTIONAL_SEQUENCE_LSTM",
     "BIDIRECTIONAL_SEQUENCE_RNN",
@@ -41,8 +40,8 @@ def refuse_op(node: Node) -> None:
         )
     if node.op in _STATE:
         raise UnsupportedError(
-            "it keeps state between time steps, and no kernel here does so but SVDF's",
-            hint="replace the recurrent layer by a convolution, SVDF or variables, or unroll it",
+            "it keeps state between time steps, and the kernels that do so here are SVDF's and UNIDIRECTIONAL_SEQUENCE_LSTM's",
+            hint="use an LSTM layer in one direction, a convolution, SVDF or variables, or unroll it",
         )
 
 

@@ -201,6 +201,14 @@ RECORDS: dict[str, Record] = {
             "output_offset multiplier1 shift1 multiplier2 shift2"
         ),
     ),
+    "LSTM": Record(
+        number=55,
+        words=_words(
+            "@input @state @input_weights @recurrent_weights @bias @multipliers @shifts @output batches steps inputs units "
+            "gates time_major input_offset state_zero_point hidden_zero_point hidden_multiplier hidden_shift "
+            "cell_integer_bits cell_clip"
+        ),
+    ),
 }
 NAMES = {record.number: name for name, record in RECORDS.items()}
 

@@ -1,4 +1,4 @@
-"""Plans that keep values from one inference to the next: SVDF against tflite-runtime 2.14.0, and what a reset does.
+"""Plans that keep values from one inference to the next: SVDF and LSTM against tflite-runtime 2.14.0, and what a reset does.
 
 HARNESS_KERNEL_CASES=2000 runs that many random models instead of the quick set.
 """
@@ -13,25 +13,30 @@ import pytest
 from harness.tflite.plan import check, dump, make_plan, read_plan
 from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.kernel_cases import Case
+from tests.support.lstm_models import lstm
 from tests.support.plan_runtime import HostRuntime
 from tests.support.svdf_models import running_sum, svdf
 
 _CASES, _STEPS = 60, 9
 
 
-def _cases() -> list[Case]:
+_MAKERS = {"SVDF": svdf, "LSTM": lstm}
+
+
+def _cases(op: str) -> list[Case]:
     rng = np.random.default_rng(4)
-    return [svdf(rng, _STEPS) for _ in range(int(os.environ.get("HARNESS_KERNEL_CASES", _CASES)))]
+    return [_MAKERS[op](rng, _STEPS) for _ in range(int(os.environ.get("HARNESS_KERNEL_CASES", _CASES)))]
 
 
 def _sequence(runtime: HostRuntime, case: Case) -> np.ndarray:
     return np.stack([runtime.run([values])[0] for values in case.inputs[0]])
 
 
-def test_svdf_gives_the_same_bytes_at_every_step(
-    plan_runtime: HostRuntime, reference_runtime: ReferenceRuntime
+@pytest.mark.parametrize("op", _MAKERS)
+def test_it_gives_the_same_bytes_at_every_step(
+    op: str, plan_runtime: HostRuntime, reference_runtime: ReferenceRuntime
 ) -> None:
-    cases, problems = _cases(), []
+    cases, problems = _cases(op), []
     for case, expected in zip(cases, reference_runtime.run(cases, steps=_STEPS), strict=True):
         assert not isinstance(expected, str), expected
         plan_runtime.load(make_plan(case.model).data)
@@ -42,22 +47,24 @@ def test_svdf_gives_the_same_bytes_at_every_step(
     assert not problems, f"{len(problems)} of {len(cases)}: {problems[:5]}"
 
 
-def test_without_a_reset_the_next_sequence_starts_from_the_last_one(plan_runtime: HostRuntime) -> None:
+@pytest.mark.parametrize("op", _MAKERS)
+def test_without_a_reset_the_next_sequence_starts_from_the_last_one(op: str, plan_runtime: HostRuntime) -> None:
     """The same inputs twice give other outputs in some of the cases, and the same after a reset in all of them."""
     differ = 0
-    for case in _cases():
+    for case in _cases(op):
         plan_runtime.load(make_plan(case.model).data)
         differ += _sequence(plan_runtime, case).tobytes() != _sequence(plan_runtime, case).tobytes()
     assert differ > 20
 
 
-def test_the_memory_of_a_state_belongs_to_nothing_else() -> None:
-    for case in _cases()[:20]:
+@pytest.mark.parametrize("op", _MAKERS)
+def test_the_memory_of_a_state_belongs_to_nothing_else(op: str) -> None:
+    for case in _cases(op)[:20]:
         plan = make_plan(case.model)
         (state,) = (span for span in plan.tensors if span.role == "state")
         assert (state.first, state.last) == (-1, len(plan.ops))
         assert read_plan(plan.data).reset_nodes == 1
-        assert [op.op for op in plan.ops] == ["FILL", "SVDF"]
+        assert [op.op for op in plan.ops] == ["FILL", op]
         assert dump(plan).count("at a reset only") == 1
         for other in plan.tensors:
             apart = other.offset + other.size_bytes <= state.offset or state.offset + state.size_bytes <= other.offset

@@ -51,7 +51,7 @@ def recurrent() -> bytes:
     n = net()
     source = n.tensor((1, 8))
     target = n.tensor((1, 8))
-    n.node("UNIDIRECTIONAL_SEQUENCE_LSTM", [source], [target])
+    n.node("UNIDIRECTIONAL_SEQUENCE_RNN", [source], [target])
     return n.build([source], [target])
 
 
@@ -146,7 +146,7 @@ CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "hybrid": (hybrid, "FULLY_CONNECTED", f"hybrid: float activations with int8 weights.*{FLOAT}"),
     "16x8": (sixteen_bits, "HARD_SWISH", f"int16 activations.*{FLOAT}"),
     "unknown op": (unknown_op, "FLOOR", "has no such op.*ADD, ARG_MAX"),
-    "recurrent": (recurrent, "UNIDIRECTIONAL_SEQUENCE_LSTM", "keeps state.*convolution"),
+    "recurrent": (recurrent, "UNIDIRECTIONAL_SEQUENCE_RNN", "keeps state.*convolution"),
     "per channel": (per_channel_activation, "RELU", "quantized per channel"),
     "no scale": (no_scale, "RELU", "int8 without a scale.*calibration"),
     "asymmetric weights": (asymmetric_weights, "CONV_2D", "zero point that is not 0.*symmetric"),
