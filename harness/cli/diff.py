@@ -128,6 +128,8 @@ def _score(sides: tuple[Side, Side], home: Path, data: str | None, metric: str |
             return run_score(*sides, Path(data), metric, Path(folder))
     if all(side.record is not None for side in sides):
         return stored_score(*sides, open_objects(home))
+    if any(side.record is not None for side in sides):
+        return "one of them is a file: give samples with --data"
     return None
 
 

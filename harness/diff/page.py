@@ -12,6 +12,7 @@ from harness.diff.side import Side
 from harness.diff.structure import Row
 from harness.diff.words import (
     change_lines,
+    measured_rows,
     node_text,
     output_text,
     score_lines,
@@ -47,6 +48,7 @@ def diff_page(diff: ModelDiff) -> str:
         rows=[_row(row) for row in diff.rows] if diff.sameness == "different" else [],
         sizes=size_lines(diff),
         versions=[(op, *version_text(pair)) for op, pair in diff.versions.items()],
+        measured=measured_rows(diff),
         device=diff.device.name if diff.device is not None else "",
         placement=_placement(diff),
         reasons=_reasons(diff),

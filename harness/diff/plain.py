@@ -9,7 +9,7 @@ from harness.diff.diff import ModelDiff, Sizes
 from harness.diff.score import ScoreDiff
 from harness.diff.side import Side
 from harness.diff.structure import Row
-from harness.diff.words import verdict
+from harness.diff.words import measured_rows, verdict
 
 _SCHEMA = 1
 
@@ -26,6 +26,7 @@ def diff_json(diff: ModelDiff) -> dict[str, Any]:
         "nodes": [_row(row) for row in diff.rows],
         "other": list(diff.other),
         "op_versions": {op: {"a": a, "b": b} for op, (a, b) in diff.versions.items()},
+        "measured": {what: {"a": a, "b": b} for what, a, b in measured_rows(diff)},
         "placement": _placement(diff),
         "score": asdict(diff.score) if isinstance(diff.score, ScoreDiff) else None,
         "score_missing": diff.score if isinstance(diff.score, str) else None,

@@ -10,6 +10,7 @@ from harness.diff.diff import ModelDiff
 from harness.diff.structure import Row
 from harness.diff.words import (
     change_lines,
+    measured_rows,
     node_text,
     output_text,
     score_lines,
@@ -37,6 +38,7 @@ def print_diff(console: Console, diff: ModelDiff, *, everything: bool = False) -
             _print_nodes(console, diff, everything)
         _print_sizes(console, diff)
         _print_versions(console, diff)
+    _print_measured(console, diff)
     _print_placement(console, diff)
     _print_score(console, diff)
 
@@ -92,6 +94,18 @@ def _print_versions(console: Console, diff: ModelDiff) -> None:
         table.add_column(head)
     for op, versions in diff.versions.items():
         table.add_row(Text(op), *map(Text, version_text(versions)))
+    console.print(table)
+
+
+def _print_measured(console: Console, diff: ModelDiff) -> None:
+    rows = measured_rows(diff)
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("measured", "A", "B"):
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

@@ -9,6 +9,8 @@ from harness.diff.diff import ModelDiff
 from harness.diff.score import ScoreDiff
 from harness.diff.structure import NodeFacts, Row
 from harness.diff.tensors import NO_QUANTIZATION, TensorChange
+from harness.reports.values import duration_text, placement_text
+from harness.results.record import CellRecord
 
 _STATES = ("changed", "moved", "rewired", "added", "removed")
 _SHORT_HASH = 12
@@ -98,6 +100,28 @@ def _aspect(change: TensorChange) -> str:
 def version_text(versions: tuple[int | None, int | None]) -> tuple[str, str]:
     """Both versions of an op."""
     return tuple("-" if v is None else str(v) for v in versions)  # type: ignore[return-value]
+
+
+def measured_rows(diff: ModelDiff) -> list[tuple[str, str, str]]:
+    """(what, A's, B's) of two measured cells; empty where one is a file."""
+    if diff.a.record is None or diff.b.record is None:
+        return []
+    one, two = _measured(diff.a.record), _measured(diff.b.record)
+    return [(what, one[what], two[what]) for what in one if one[what] or two[what]]
+
+
+def _measured(record: CellRecord) -> dict[str, str]:
+    memory = record.arena_bytes if record.arena_bytes is not None else record.memory_peak_bytes
+    count = record.instructions if record.instructions is not None else record.cycles
+    unit = "instructions" if record.instructions is not None else "cycles"
+    return {
+        "device": f"{record.key.device}/{record.key.backend}",
+        "outcome": record.outcome,
+        "median latency": duration_text(record.latency_median_ns),
+        "one inference": "" if count is None else f"{count:,} {unit}",
+        "memory": "" if memory is None else f"{memory:,} B",
+        "placement": placement_text(record) if record.total_nodes is not None else "",
+    }
 
 
 def score_lines(score: ScoreDiff | str | None) -> list[str]:

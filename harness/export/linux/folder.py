@@ -56,7 +56,7 @@ def write_linux(shipped: Shipped, folder: Path) -> list[str]:
     write_manifest(
         folder, {"kind": "linux", **manifest_facts(shipped), "package": package, "settings": _settings(shipped)}
     )
-    tested = f" and a self-test of {len(shipped.samples)} samples" if shipped.samples is not None else ""
+    tested = f" and a self-test, samples: {len(shipped.samples)}" if shipped.samples is not None else ""
     return [f"model.tflite ({len(shipped.tflite):,} bytes), a loader for {package}{tested}"]
 
 
