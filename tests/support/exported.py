@@ -41,8 +41,12 @@ def link_user_program(board: BareBoard, folder: Path, library: Sequence[Path], p
 
 
 def run_user_program(board: BareBoard, program: Path) -> list[tuple[int, int]]:
-    """(bytes that differ, instructions of one inference) of every sample, as the program counted them."""
+    """(bytes that differ, instructions of one inference) of every sample, without what reading the counter takes."""
     hz = _TICK_HZ.get(board.machine, 25_000_000) << SHIFT
     # QEMU has remarks of its own about timers.
-    rows = re.findall(r"^(\d+) (\d+)$", run_program(board, program, icount_shift=SHIFT), re.MULTILINE)
-    return [(int(apart), (2 * int(ticks) * 10**9 + hz) // (2 * hz)) for apart, ticks in rows]
+    rows = re.findall(r"^(\d+) (\d+) (\d+)$", run_program(board, program, icount_shift=SHIFT), re.MULTILINE)
+
+    def count(ticks: str) -> int:
+        return (2 * int(ticks) * 10**9 + hz) // (2 * hz)
+
+    return [(int(apart), count(ticks) - count(around) + 1) for apart, ticks, around in rows]

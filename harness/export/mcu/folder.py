@@ -93,7 +93,7 @@ def write_mcu(
     proof = prove(library, example, folder)
     write_text(folder / "LICENSE", licence_text())
     write_text(folder / "README.md", _readme(library, example, proof, doubts))
-    write_manifest(folder, {**_facts(library, example), "doubts": list(doubts)})
+    write_manifest(folder, {**_facts(library, example, proof), "doubts": list(doubts)})
     return _said(library, proof)
 
 
@@ -182,6 +182,7 @@ def _readme(library: Library, example: Example | None, proof: Proof, doubts: tup
         stack=f"{record.stack_peak_bytes:,}" if record.stack_peak_bytes else "",
         example_line=_example_line(library, example) if example is not None and whole else "",
         qemu_line=_qemu_line(library) if example is not None and whole and example.icount_shift is not None else "",
+        reading=proof.reading,
         counted=record.instructions is not None,
     )
 
@@ -227,7 +228,7 @@ def _tensor_row(what: str, tensor: dict[str, Any]) -> list[str]:
     return [what, table_cell(tensor["name"]), tensor["dtype"], " x ".join(map(str, tensor["shape"])), *quantized]
 
 
-def _facts(library: Library, example: Example | None) -> dict[str, Any]:
+def _facts(library: Library, example: Example | None, proof: Proof) -> dict[str, Any]:
     values, samples = library.values(), library.shipped.samples
     return {
         "kind": "microcontroller",
@@ -244,6 +245,7 @@ def _facts(library: Library, example: Example | None) -> dict[str, Any]:
         "compiler": library.toolchain.version,
         "firmware_code_bytes": library.shipped.record.code_bytes,
         "flags": list(library.toolchain.flags),
+        "counter_instructions": proof.reading,
         "example_counts": None
         if samples is None or samples.counts is None or example is None
         else [int(count) for count in samples.counts],

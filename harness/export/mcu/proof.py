@@ -19,7 +19,7 @@ from harness.export.mcu.library import Library
 #: an emulated core runs far more of its instructions in a second than this, also on a busy machine
 _INSTRUCTIONS_A_SECOND = 1_000_000
 _LEAST_S = 60.0
-_SAMPLE = re.compile(r"sample (\d+): (\d+) bytes differ, (\d+) (\w+)")
+_READING = re.compile(r"of every count (\d+) instructions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,13 @@ class Proof:
             None where no program was linked.
         ran: the machine that the example ran on; None: it was only compiled.
         lines: what it printed of every sample.
+        reading: instructions of every count that are reading the counter.
     """
 
     library_bytes: int | None = None
     ran: str | None = None
     lines: tuple[str, ...] = ()
+    reading: int | None = None
 
 
 def prove(library: Library, example: Example | None, folder: Path) -> Proof:
@@ -56,7 +58,8 @@ def prove(library: Library, example: Example | None, folder: Path) -> Proof:
         size = load_bytes(elf)
         if example.icount_shift is None:
             return Proof(library_bytes=size)
-        return Proof(library_bytes=size, ran=library.board.name, lines=_run(library, elf))
+        lines, reading = _run(library, elf)
+        return Proof(library_bytes=size, ran=library.board.name, lines=lines, reading=reading)
 
 
 def _compile(library: Library, example: Example | None, folder: Path, build: Path) -> list[Path]:
@@ -74,8 +77,8 @@ def _compile(library: Library, example: Example | None, folder: Path, build: Pat
     return objects
 
 
-def _run(library: Library, elf: Path) -> tuple[str, ...]:
-    """What the example says on the emulated board.
+def _run(library: Library, elf: Path) -> tuple[tuple[str, ...], int | None]:
+    """What the example says on the emulated board: a line for each sample, and what reading the counter takes.
 
     Raises:
         HarnessError: an output or a count is another one than was measured.
@@ -96,7 +99,8 @@ def _run(library: Library, elf: Path) -> tuple[str, ...]:
             where=library.shipped.record.key.text,
             hint="was it measured with another compiler or an earlier harness? run the cell again, then export it",
         )
-    return lines[:-1]
+    reading = _READING.search(text)
+    return lines[:-1], int(reading[1]) if reading else None
 
 
 def _talk(machine: McuMachine, patience_s: float) -> str | None:
