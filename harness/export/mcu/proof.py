@@ -6,6 +6,7 @@ import re
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def prove(library: Library, example: Example | None, folder: Path) -> Proof:
 
 def _compile(library: Library, example: Example | None, folder: Path, build: Path) -> list[Path]:
     """Every source, in the flags of the firmware. Returns the objects."""
-    jobs, objects = [], []
+    jobs: list[tuple[Path, Path, Sequence[str]]] = []
+    objects: list[Path] = []
     for number, name in enumerate(library.sources):
         objects.append(build / f"{number}-{name}.o")
         jobs.append((folder / "src" / name, objects[-1], ()))
