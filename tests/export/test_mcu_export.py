@@ -9,25 +9,20 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_file
+from harness.core.fingerprint import Fingerprint
 from harness.export.export import export
 from harness.export.mcu.library import library_name
 from harness.export.shipped import ship
 from harness.results.objects import ObjectStore
+from tests.export.test_shipped import shipped
 from tests.support import tiny_model
 from tests.support.bare_metal_build import BOARDS
 from tests.support.exported import link_user_program, run_user_program
-
-
-@pytest.fixture
-def measured(mcu_run, prepare_mcu, tmp_path: Path):
-    """A cell of a small network on the emulated M4, and the objects of its store."""
-    (record,) = mcu_run(prepare_mcu(tiny_model.mnist_cnn(), samples=6))
-    assert record.outcome == "ok", record.reason
-    return record, ObjectStore(tmp_path / "results")
 
 
 def run(command: list[str] | str, folder: Path) -> str:
@@ -41,9 +36,10 @@ def listed(readme: str, start: str) -> str:
     return next(line.strip() for line in readme.splitlines() if line.startswith(f"    {start}"))
 
 
-def test_a_users_own_program_gets_the_bits_and_the_counts_that_were_measured(measured, tmp_path: Path):
-    record, objects = measured
-    made = export(ship(record, objects), tmp_path / "tiny", name="tiny")
+def test_a_users_own_program_gets_the_bits_and_the_counts_that_were_measured(mcu_run, prepare_mcu, tmp_path: Path):
+    (record,) = mcu_run(prepare_mcu(tiny_model.mnist_cnn(), samples=6))
+    assert record.outcome == "ok", record.reason
+    made = export(ship(record, ObjectStore(tmp_path / "results")), tmp_path / "tiny", name="tiny")
     folder, board = made.folder, BOARDS["cortex-m4"]
     readme, manifest = (folder / "README.md").read_text(), json.loads((folder / "export.json").read_text())
     assert manifest["model"]["sha256"] == record.artifact_sha256 and record.artifact_sha256 in readme
@@ -93,16 +89,18 @@ def _example_line(readme: str) -> str:
     return next(line.strip() for line in readme.splitlines() if "example/main.c" in line and line.startswith("    arm"))
 
 
-def test_what_is_not_what_was_measured_is_not_exported(measured, tmp_path: Path):
-    record, objects = measured
-    shipped = ship(record, objects)
-    firmware = replace(record.fingerprint, firmware="0123456789abcdef, gcc 1")
-    with pytest.raises(UserInputError, match="is the build 0123456789abcdef"):
-        export(replace(shipped, record=replace(record, fingerprint=firmware)), tmp_path / "tiny")
-    shipped.samples.outputs[0][1] ^= 1
-    told = "does not do what was measured: sample 0: 0 bytes differ.*sample 1: 10 bytes differ"
+def test_what_is_not_what_was_measured_is_not_exported(tmp_path: Path):
+    """Of a record that says other outputs than the model's, and of one with another firmware than is built here."""
+    fingerprint = Fingerprint(runtime="plan 1 (dsp)", board_model="mps2-an386", machine="arm")
+    base = shipped()
+    record = replace(base.record, fingerprint=fingerprint, time_basis="guest-instructions")
+    samples = replace(base.samples, counts=np.array([1, 1]))
+    told = "does not do what was measured: sample 0: [1-9][0-9]* bytes differ, [0-9]+ instructions, measured 1;"
     with pytest.raises(HarnessError, match=told):
-        export(shipped, tmp_path / "tiny")
+        export(replace(base, record=record, samples=samples), tmp_path / "tiny")
+    other = replace(fingerprint, firmware="0123456789abcdef, gcc 1")
+    with pytest.raises(UserInputError, match="is the build 0123456789abcdef"):
+        export(replace(base, record=replace(record, fingerprint=other, code_bytes=1)), tmp_path / "tiny")
     assert not (tmp_path / "tiny").exists() and not list(tmp_path.glob(".tmp-*"))
 
 
