@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.boards.connect import backend_spec
 from harness.boards.predict import predict
 from harness.boards.profile.model import Profile
 from harness.diff.side import Side
 from harness.predict.prediction import Prediction
+from harness.tflite.graph import Graph, read_graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +57,26 @@ def placements(a: Side, b: Side, profile: Profile, devices_dir: str | None = Non
         UserInputError: a faulty delegate table.
     """
 
-    def of(side: Side, name: str) -> Prediction:
-        return predict(side.graph, len(side.data), profile, backend_spec(profile, name), devices_option=devices_dir)
+    with tempfile.TemporaryDirectory(prefix="harness-diff-") as folder:
+        # A microcontroller's plan is made of the file itself.
+        graphs = [_kept(side, Path(folder) / f"{number}.tflite") for number, side in enumerate((a, b))]
+        found = []
+        for name in profile.backends:
+            spec = backend_spec(profile, name)
+            one, two = (
+                predict(graph, len(side.data), profile, spec, devices_option=devices_dir)
+                for side, graph in zip((a, b), graphs, strict=True)
+            )
+            found.append(BackendDiff(backend=name, a=one, b=two))
+        return found
 
-    return [BackendDiff(backend=name, a=of(a, name), b=of(b, name)) for name in profile.backends]
+
+def _kept(side: Side, path: Path) -> Graph:
+    """A side's graph, read of a file."""
+    if side.path is not None:
+        return read_graph(side.path)
+    path.write_bytes(side.data)
+    return read_graph(path)
 
 
 def _against(prediction: Prediction) -> list[str]:

@@ -52,6 +52,16 @@ def test_side_by_side_in_the_terminal_as_a_page_and_as_json(models, harness_cli,
     assert json.loads(alone.out)["verdict"] == "nodes: 3 changed, 1 added, 7 the same"
 
 
+def test_what_a_microcontroller_makes_of_both(harness_cli, tmp_path: Path):
+    one, two = tmp_path / "float.tflite", tmp_path / "int8.tflite"
+    one.write_bytes(tiny_model.float_mlp())
+    two.write_bytes(tiny_model.int8_dense())
+    done = harness_cli("diff", one, two, "--device", "cortex-m4", "--json", "-")
+    (backend,) = json.loads(done.out)["placement"]["backends"]
+    assert backend["facts"]["loads"] == {"a": "NO", "b": "yes"}
+    assert any("node 0 FULLY_CONNECTED" in reason for reason in backend["against_a_alone"]) and not backend["against_b_alone"]
+
+
 def test_models_that_do_not_differ_say_so(models, harness_cli, tmp_path: Path):
     one, _ = models
     same = harness_cli("diff", one, one, "--exit-code")
