@@ -21,6 +21,8 @@ from harness.diff.words import (
 )
 
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow", "moved": "cyan", "rewired": "cyan", "same": "dim"}
+#: of one model on one backend, unless all are asked for
+_MOST_REASONS = 4
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "moved": ">", "rewired": "?", "same": "="}
 
 
@@ -28,7 +30,7 @@ def print_diff(console: Console, diff: ModelDiff, *, everything: bool = False) -
     """Prints it.
 
     Args:
-        everything: also the rows that are the same.
+        everything: also the rows that are the same, and all that speaks against a model.
     """
     for letter, side in (("A", diff.a), ("B", diff.b)):
         console.print(Text(f"{letter}: {side.name}, {len(side.data):,} bytes, SHA-256 {side.sha256[:12]}"))
@@ -39,7 +41,7 @@ def print_diff(console: Console, diff: ModelDiff, *, everything: bool = False) -
         _print_sizes(console, diff)
         _print_versions(console, diff)
     _print_measured(console, diff)
-    _print_placement(console, diff)
+    _print_placement(console, diff, everything)
     _print_score(console, diff)
 
 
@@ -109,7 +111,7 @@ def _print_measured(console: Console, diff: ModelDiff) -> None:
     console.print(table)
 
 
-def _print_placement(console: Console, diff: ModelDiff) -> None:
+def _print_placement(console: Console, diff: ModelDiff, everything: bool) -> None:
     if diff.device is None:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -124,8 +126,11 @@ def _print_placement(console: Console, diff: ModelDiff) -> None:
     console.print(table)
     for backend in diff.device.backends:
         for letter, reasons in (("A", backend.reasons_a), ("B", backend.reasons_b)):
-            for reason in reasons:
+            shown = reasons if everything else reasons[:_MOST_REASONS]
+            for reason in shown:
                 console.print(Text(f"  against {letter} alone on {backend.backend}: {reason}"))
+            if len(reasons) > len(shown):
+                console.print(Text(f"  and {len(reasons) - len(shown)} more of these (--all shows them)", style="dim"))
 
 
 def _print_score(console: Console, diff: ModelDiff) -> None:

@@ -59,7 +59,10 @@ def test_what_a_microcontroller_makes_of_both(harness_cli, tmp_path: Path):
     done = harness_cli("diff", one, two, "--device", "cortex-m4", "--json", "-")
     (backend,) = json.loads(done.out)["placement"]["backends"]
     assert backend["facts"]["loads"] == {"a": "NO", "b": "yes"}
-    assert any("node 0 FULLY_CONNECTED" in reason for reason in backend["against_a_alone"]) and not backend["against_b_alone"]
+    assert (
+        any("node 0 FULLY_CONNECTED" in reason for reason in backend["against_a_alone"])
+        and not backend["against_b_alone"]
+    )
 
 
 def test_models_that_do_not_differ_say_so(models, harness_cli, tmp_path: Path):
