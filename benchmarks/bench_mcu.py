@@ -1,12 +1,16 @@
 """Whole models on emulated Cortex-M cores: exact instructions, arena and code, beside TFLite Micro's figures.
 
-    python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32]
+    python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32] [--layers]
+    python benchmarks/bench_mcu.py --models DIR --example
 
 DIR holds any of `ad01_int8.tflite`, `kws_ref_model.tflite`, `pretrainedResnet_quant.tflite`, `vww_96_int8.tflite` (MLPerf Tiny's)
 and `micro_speech_quantized.tflite` (TFLite Micro's), and, for --cifar, `pretrainedResnet.h5`; FILE has x_train, y_train, x_test,
 y_test of CIFAR-10 as uint8 or float. The residual network is then quantized by the harness (recipe ptq-int8-io). Every
 model goes the way of any cell: plan, serial upload, inference on the board, outputs against tflite-runtime's reference
 kernels (0 LSB apart, or the benchmark fails).
+
+--layers prints below each model what its layers cost. --example prints what each model takes of the flash and RAM of the guide's
+example board (a NUCLEO-F446RE, 512 KB and 128 KB), and ends with 1 where one does not fit.
 
 TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million
 instructions, 2,260 bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4 stand in `KNOWN`; code at most 64 KB with
@@ -55,7 +59,11 @@ def main() -> int:
     parser.add_argument("--cifar", type=Path, help="CIFAR-10, for the residual network")
     parser.add_argument("--core", action="append", choices=("m0", "m3", "m4", "m7", "m55"), help="default: m4")
     parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--layers", action="store_true", help="what each layer costs")
+    parser.add_argument("--example", action="store_true", help="whether the models fit the example board")
     options = parser.parse_args()
+    if options.example:
+        return example(options.models)
     devices = [word for core in options.core or ["m4"] for word in ("--device", f"cortex-{core}@qemu")]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -80,7 +88,31 @@ def main() -> int:
                     *wanted,
                 ],
             )
-    return report(cells)
+    return report(cells, layers=options.layers)
+
+
+def example(models: Path) -> int:
+    """Prints what each model takes of the example board; returns the exit status."""
+    from harness.boards.mcu.model import McuFacts, mcu_model, too_large
+    from harness.emulation.mcu.elf import room
+    from harness.emulation.mcu.firmware import build_firmware
+    from harness.tflite.graph import read_graph
+
+    made = build_firmware("example")
+    found = room(made.elf)
+    print(
+        f"example: {made.code_bytes:,} bytes of program; {found.model_bytes:,} for a model, {found.arena_bytes:,} of arena"
+    )
+    facts = McuFacts(plans=True, kernels=2, arena_bytes=found.arena_bytes, model_bytes=found.model_bytes)
+    over = False
+    for name in KNOWN:
+        path = models / f"{name}.tflite"
+        if path.is_file():
+            model = mcu_model(read_graph(path), path, facts)
+            why = too_large(model, facts)
+            over |= bool(why)
+            print(f"{name:24}{model.size_bytes:>10,}{model.arena_bytes:>9,}  {'; '.join(why) or 'fits'}")
+    return 1 if over else 0
 
 
 def float_images(source: Path, target: Path) -> Path:
@@ -113,7 +145,7 @@ def run(folder: Path, arguments: list[str]) -> list[dict]:
     return json.loads(out.read_text())["cells"]
 
 
-def report(cells: list[dict]) -> int:
+def report(cells: list[dict], *, layers: bool = False) -> int:
     """Prints the table; returns the exit status."""
     print(
         f"{'model':18}{'core':16}{'instructions':>14}{'of TFLM ref':>12}{'of CMSIS-NN':>12}{'arena':>9}{'stack':>7}{'code':>8}"
@@ -142,7 +174,19 @@ def report(cells: list[dict]) -> int:
         sizes = "".join(f"{cell[field]:>{width},}" for field, width in memory)
         shares = f"{millions / known.reference_m:>12.3f}{millions / known.cmsis_nn_m:>12.3f}"
         print(f"{name}{cell['instructions']:>14,}{shares}{sizes}  {verdict}")
+        missed |= layers and not print_layers(cell)
     return 1 if missed else 0
+
+
+def print_layers(cell: dict) -> bool:
+    """The layers of a cell; whether they sum to the whole, with a rest that is only the call of the runtime."""
+    told = [op for op in cell["ops"] if op.get("count") is not None]
+    for op in told:
+        each = "" if op["macs_per_count"] is None else f"{op['macs_per_count']:.3f} MACs each"
+        print(f"    node {op['node']:>3} {op['op']:20}{op['count']:>12,}{op['share']:>8.1%}  {each}")
+    total = sum(op["count"] for op in told) + cell["layer_edges"] + cell["layer_rest"]
+    print(f"    edges {cell['layer_edges']:,}, rest {cell['layer_rest']:,}: {total:,} in all")
+    return total == cell["instructions"] and 0 < cell["layer_rest"] < 200
 
 
 if __name__ == "__main__":

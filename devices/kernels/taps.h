@@ -27,8 +27,8 @@ int8_t kn_finish_sum(const kn_channel_scales *scales, int32_t channel, uint32_t 
 #endif
 
 /* Taps [*first, *last) of a filter of `size` that fall into [0, limit) when the first tap lies at `origin`. */
-static inline void kn_clip_taps(int32_t origin, int32_t size, int32_t dilation, int32_t limit, int32_t *first,
-                                int32_t *last)
+static inline void kn_clip_taps_here(int32_t origin, int32_t size, int32_t dilation, int32_t limit, int32_t *first,
+                                     int32_t *last)
 {
     *first = 0;
     *last = size;
@@ -42,6 +42,9 @@ static inline void kn_clip_taps(int32_t origin, int32_t size, int32_t dilation, 
     if (*last < *first)
         *last = *first;
 }
+
+/* The same, one copy for all kernels that are large enough (taps.c). */
+void kn_clip_taps(int32_t origin, int32_t size, int32_t dilation, int32_t limit, int32_t *first, int32_t *last);
 
 /* The taps of one output pixel that lie inside the input. */
 typedef struct {

@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 CACHE_DIR = "{cache_dir}"
 
 #: where in a cell a worker ended; `delegate` is the part of `load` in which the delegate's library loads, before the model does
-Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement", "stats"]
+Phase = Literal["start", "delegate", "load", "first_invoke", "evaluate", "bench", "placement", "stats", "layers"]
 #: exception: the runtime said no; signal: the worker was killed or crashed; deadline: it hung; exit: it left by itself
 FailureKind = Literal["exception", "signal", "deadline", "exit"]
 #: how a worker's process came to be: copied from one that had imported the runtime, or as an interpreter of its own
@@ -248,6 +248,45 @@ class WorkerStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerCost:
+    """What one node of the model costs.
+
+    Attributes:
+        node: of the .tflite; None: what converts inputs and outputs at the model's edges.
+        count: in the unit of `LayerCosts`; what a counter cannot resolve may be 0.
+        macs: multiply-accumulates.
+    """
+
+    node: int | None
+    count: int
+    macs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCosts:
+    """What each node costs in one inference of the first sample, in which the board read its counter between nodes. No other
+    figure is of that inference.
+
+    Attributes:
+        unit: `instructions` of an emulated core, `cycles` of a real one, or `ns` where only a timer runs.
+        layers: one entry per node that the board runs, those of the edges last.
+        own: what reading the counter took, of all nodes; taken off already.
+    """
+
+    unit: Literal["instructions", "cycles", "ns"]
+    layers: tuple[LayerCost, ...]
+    own: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Inferences of one sample without a pause, and the board's time for all of them; None where it tells none."""
+
+    inferences: int
+    elapsed_ns: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProgramRun:
     """How a program on the board ended: its exit code (None: it was ended at its deadline), and the last MiB it printed."""
 
@@ -293,6 +332,25 @@ class Worker(Protocol):
     def bench(self, plan: BenchPlan) -> BenchResult: ...
     def placement(self) -> PlacementResult: ...
     def stats(self) -> WorkerStats: ...
+    def loop(self, row: int, least_ns: int, least_inferences: int) -> Loop:
+        """One loop of inferences, as MLPerf Tiny's rules want it; on boards whose `bench` has but one sample of that.
+
+        Args:
+            row: of the samples, which the board may take no notice of.
+            least_ns, least_inferences: how long it is at least, and how many.
+        """
+        bench = self.bench(
+            BenchPlan(min_samples=least_inferences, min_ns=least_ns, max_ns=least_ns + (least_ns >> 1), warmup_max_ns=0)
+        )
+        times = bench.samples_ns
+        return Loop(
+            inferences=len(times) * bench.batch, elapsed_ns=int(times.sum()) * bench.batch if len(times) else None
+        )
+
+    def layers(self) -> LayerCosts | None:
+        """What each node costs, once all else was asked; None: the board does not tell."""
+        return None
+
     def close(self) -> str:
         """Ends the worker; returns its board log (stderr and stray prints, bounded)."""
         ...

@@ -20,6 +20,7 @@ from harness.core.errors import HarnessError, UserInputError, unknown_name
 if TYPE_CHECKING:
     from harness.envs.hostenv import TextProgress
     from harness.links.base import SshLink
+    from harness.meters.base import MeterPlace
     from harness.predict.prediction import Prediction
     from harness.tflite.graph import Graph
 
@@ -212,6 +213,36 @@ class BoardKind(ABC, Generic[P]):
         yield connected
         if connected.ok:
             yield from backend_steps(profile, board)
+
+    def meter_place(self, profile: P) -> MeterPlace:
+        """Where a meter of the profile stands. Power files are read on the board where programs run there, else on this machine.
+
+        Raises:
+            HarnessError: the board cannot be reached.
+        """
+        from harness.meters.base import MeterPlace
+
+        return MeterPlace(device=profile.name)
+
+    def can_flash(self, profile: P) -> bool:
+        """Whether `flash` knows how: the profile has a `flash:` block, or the board is an emulated one."""
+        return False
+
+    def flash(self, profile: P, *, build: bool, say: TextProgress) -> str:
+        """Brings the firmware onto the board that belongs there, unless it runs it already, and proves that it runs. The device
+        is leased by the caller.
+
+        Args:
+            build: compile it where that was not done yet.
+            say: told what is done.
+
+        Returns:
+            What became of it, a sentence.
+
+        Raises:
+            HarnessError: why not.
+        """
+        raise UserInputError(f"{profile.name} has no firmware that the harness flashes", where=profile.where)
 
     # ---------------------------------------------------------------------------------------------- without the board
 

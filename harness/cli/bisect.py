@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Names what made a CELL (WORKLOAD/RECIPE/DEVICE/BACKEND[/seedN], newest dataset) worse between two nights.
 
-    What differs and can be brought back (the artifact with the recipe that made it, the runtime of a host device or an emulated
+    What differs and can be brought back (the artifact, the recipe that made it, the runtime of a host device or an emulated
     board) is brought back one at a time and run on the board, in random order. What cannot (agent, firmware, kernel) is listed
     as not tried, with both values. Nothing is stored.
     """

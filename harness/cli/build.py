@@ -10,13 +10,14 @@ import click
 
 from harness.cli.options import data_options, deadline_option, metric_option
 from harness.cli.out import echo
+from harness.cli.project import ProjectCommand
 from harness.cli.targets import Target
 
 if TYPE_CHECKING:
     from harness.variants.build.build import BuildOutcome, BuildRequest
 
 
-@click.command("build")
+@click.command("build", cls=ProjectCommand)
 @click.argument("names", nargs=-1, metavar="[WORKLOAD|MODEL_FILE]...")
 @click.option(
     "--recipe",

@@ -106,7 +106,11 @@ def recipe_text(recipe: Recipe) -> str:
         words[0] += ", Dense layers only"
     if training.quantizer:
         words[0] += f", weights by {training.quantizer.text}"
-    if conversion.converter == "aeq":
+    if training.scope == "layers":
+        words[0] += f", {', '.join(training.layers)} only"
+    if conversion.mix is not None:
+        words.append(f"each layer by AI Edge Quantizer as the brackets say: {conversion.mix.text}")
+    elif conversion.converter == "aeq":
         words.append(f"AI Edge Quantizer {conversion.aeq_recipe}")
     elif conversion.float16:
         words.append("float16 weights")

@@ -10,6 +10,7 @@ import click
 
 from harness.cli.options import data_options, metric_option
 from harness.cli.out import echo
+from harness.cli.project import ProjectCommand, require
 from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
@@ -30,9 +31,9 @@ class _Model:
     refused: str | None = None
 
 
-@click.command("check")
-@click.argument("targets", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
+@click.command("check", cls=ProjectCommand)
+@click.argument("targets", nargs=-1, metavar="MODEL...")
+@click.option("--device", "devices", multiple=True, help="A device profile; repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable.")
 @click.option("--emulated", is_flag=True, help="Use the emulated twins of the devices.")
 @click.option("--runtime", metavar="NAME==VERSION", help="The board's runtime, where its profile names no version.")
@@ -64,6 +65,8 @@ def command(
     from harness.core.errors import UserInputError
     from harness.reports.console import make_console
 
+    require(targets, "model", "such as `harness check my_model.tflite --device imx8mp`")
+    require(devices, "device", "add --device imx8mp, or see `harness devices list`")
     profiles = get_profiles(devices, devices_dir, emulated=emulated)
     chosen = [(profile, _backends(profile, backends)) for profile in profiles]
     given = _Given(data=Path(data) if data else None, metric=metric, data_dir=data_dir, seed=seed)
@@ -221,6 +224,8 @@ def _print(console: Console, model: _Model, device: str, predictions: list[Predi
     for p in predictions:
         for node in p.fallback:
             console.print(Text(f"  {p.backend}: node {node.node} {node.op} stays on the CPU: {node.reason}"))
+    for room in dict.fromkeys(p.room for p in predictions if p.room):
+        console.print(Text(f"  room: {room}"))
     against: dict[str, list[str]] = {}
     for p in predictions:
         for reason in dict.fromkeys(p.reasons):

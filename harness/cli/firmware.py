@@ -11,6 +11,7 @@ from harness.cli.out import echo
 
 if TYPE_CHECKING:
     from harness.emulation.mcu.board import McuBoard
+    from harness.emulation.mcu.elf import Room
     from harness.emulation.mcu.firmware import Firmware
 
 _BIN, _ELF = ".bin", ".elf"
@@ -62,9 +63,10 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool, mo
     address = None if target is None else _write(made, target)
     echo(f"{found.name}: {found.core}, build {made.build}, {made.compiler}")
     if found.core != HOST_CORE:
-        from harness.emulation.mcu.elf import memory_bytes
+        from harness.emulation.mcu.elf import memory_bytes, room
 
         echo(f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers")
+        echo(f"  room {_room_text(room(made.elf))}")
     if ops is not None:
         echo(f"  with just these ops: {', '.join(ops)}; a model that needs another one is unsupported on it")
     echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
@@ -96,6 +98,21 @@ def _ops_of(models: tuple[str, ...], board: McuBoard, tflite_micro: bool) -> lis
     kernels = cast(KernelSet, KERNEL_NAMES[CORE_KERNELS.get(board.core, 1)])
     ops = {op.op for model in models for op in make_plan(Path(model).expanduser(), kernels).ops}
     return sorted(ops, key=lambda op: RECORDS[op].number)
+
+
+def _room_text(found: Room) -> str:
+    """What is left for a model, in words."""
+    if found.model_bytes is None or found.arena_bytes is None:
+        return "for models: the board itself says it (harness devices check NAME), its memory.ld does not"
+    where = " of flash beside the program" if found.model_in_code else ""
+    fast = (
+        f", in faster memory those that need at most {found.fast_arena_bytes:,}"
+        if found.fast_arena_bytes is not None
+        else ""
+    )
+    return (
+        f"for a model: {found.model_bytes:,} bytes{where}; for its tensors: {found.arena_bytes:,} bytes of arena{fast}"
+    )
 
 
 def _target(output: str | None) -> Path | None:

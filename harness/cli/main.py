@@ -16,13 +16,16 @@ from harness.core.errors import ExitCode, HarnessError
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Look at your model and data, and write harness.toml."),
     "nightly": ("nightly", "Run the matrix, compare it with its history, say what got worse."),
     "build": ("build", "Build the quantized variants of a workload or of your own model."),
     "run": ("run", "Run variants on devices and print the tables."),
     "measure": ("measure", "Measure one finished .tflite on a device."),
     "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
     "audit": ("audit", "Explain what a model's quantization really is."),
+    "explain": ("explain", "Say which layer of a model loses what on a device, why, and what to try."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
+    "tune": ("tune", "Search for a better variant of a model for a device, layer by layer."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
     "export": ("export", "Make a folder to ship of what was measured: for a Linux board, or a C library."),
     "diff": ("diff", "Compare two models: structure, quantization, size, placement, score."),

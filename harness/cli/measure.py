@@ -12,11 +12,12 @@ from harness.cli.options import (
     runtime_option,
     tolerance_option,
 )
+from harness.cli.project import ProjectCommand, require
 
 
-@click.command("measure")
-@click.argument("model", type=click.Path())
-@click.option("--device", "devices", multiple=True, required=True, help="A device profile; repeatable.")
+@click.command("measure", cls=ProjectCommand)
+@click.argument("model", type=click.Path(), required=False)
+@click.option("--device", "devices", multiple=True, help="A device profile; repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends of the devices; repeatable.")
 @run_options
 @runtime_option
@@ -24,6 +25,9 @@ from harness.cli.options import (
 @metric_option
 @tolerance_option
 @inference_deadline_option
+@click.option(
+    "--mlperf", is_flag=True, help="Also as MLPerf Tiny's rules measure: five loops of 10 s, their median, top-1, AUC."
+)
 def command(
     model,
     devices,
@@ -40,6 +44,7 @@ def command(
     metric,
     tolerances,
     deadline,
+    mlperf,
 ) -> int:
     """Measure one finished .tflite on a device.
 
@@ -56,6 +61,7 @@ def command(
     from harness.run.measured import RANDOM_SAMPLES, measure_plan
     from harness.run.options import RunOptions, parse_samples
 
+    require(model, "model", "such as `harness measure my_model.tflite --device host-litert`")
     options = RunOptions(
         workloads=(model,),
         recipes=(),
@@ -71,6 +77,7 @@ def command(
         devices_dir=devices_dir,
         tolerances=tolerances,
         deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
+        mlperf=mlperf,
     )
     plan = measure_plan(options, RANDOM_SAMPLES)
     return run_and_report(options, results_dir(results), plan=plan, json_file=json_file).exit_code

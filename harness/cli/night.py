@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -47,9 +48,14 @@ def resume_night(name: str, results: Path, *, json_file: str | None) -> int | No
         return None  # said by whoever resumes a run
     with Store.open(results, create=False) as store:
         info = store.run(name)
+        left = store.pending(info.run) if info.series is not None else []
     if info.series is None:
         return None
-    return _run(Night.resumed(info, results, _note), resume=info.run, json_file=json_file)
+    night = Night.resumed(info, results, _note)
+    if not left:
+        # Its control cells ran that night; sessions of today would tell of another one.
+        night.night = replace(night.night, controls=False)
+    return _run(night, resume=info.run, json_file=json_file)
 
 
 def _note(text: str) -> None:
@@ -63,8 +69,10 @@ def _run(night: Night, *, resume: str | None, json_file: str | None) -> int:
 
     results = night.results
     plan = night.plan()
-    with Store.open(results):
-        pass  # a folder that cannot be written ends here, before boards are asked
+    gone = Night.without_server(results)
+    if gone is not None:
+        night.note(f"warning: {gone}; this night goes on in {results} and is compared with nothing")
+    noted = night.noted() if resume is None else None
     with one_night(results, night.series, note=night.note):
         night.before()
         result = run_and_report(
@@ -72,7 +80,7 @@ def _run(night: Night, *, resume: str | None, json_file: str | None) -> int:
             results,
             plan=plan,
             series=night.series,
-            noted=night.noted(),
+            noted=noted,
             begun=night.begun,
             resume=resume,
             json_file=json_file,

@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import click
 
-from harness.cli.options import data_options, matrix_options, run_options, runtime_option
+from harness.cli.options import (
+    data_options,
+    deadline_option,
+    matrix_options,
+    metric_option,
+    run_options,
+    runtime_option,
+)
 from harness.cli.out import echo
+from harness.cli.project import ProjectCommand
 
 #: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
 HOST_DEVICES = ("host-tflite", "host-litert")
@@ -18,12 +26,22 @@ _WITH_RUNTIME = ("imx8mp@qemu",)
 _BUDGET, _EMULATED_BUDGET = "6m", "15m"
 
 
-@click.command("nightly")
+@click.command("nightly", cls=ProjectCommand)
 @matrix_options
 @run_options
 @runtime_option
 @data_options
+@metric_option
+@click.option(
+    "--seeds",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Repeat training this often; each seed is a cell with a history of its own.",
+)
+@click.option("--bundle", type=click.Path(), help="Run what `harness build --bundle` packed; needs no TensorFlow.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Build workers. Default: one per core.")
+@deadline_option
 @click.option("--series", metavar="NAME", help="The history that this night belongs to. Default: that of its plan.")
 @click.option(
     "--new-only", is_flag=True, help="Exit code 3 only for regressions that began tonight, not for all open ones."
@@ -36,6 +54,13 @@ _BUDGET, _EMULATED_BUDGET = "6m", "15m"
 )
 @click.option(
     "--no-controls", is_flag=True, help="Run no control cells: a board's change is then held against its cells."
+)
+@click.option(
+    "--published",
+    type=click.Path(),
+    metavar="FILE",
+    envvar="HARNESS_PUBLISHED",
+    help="Published figures (CSV or YAML) that workbook and page set beside the night's, also when they are made again.",
 )
 def command(
     workloads,
@@ -51,12 +76,17 @@ def command(
     json_file,
     data_dir,
     data,
+    metric,
+    seeds,
+    bundle,
     jobs,
+    deadline,
     series,
     new_only,
     no_confirm,
     confirm_budget,
     no_controls,
+    published,
 ) -> int:
     """Run the matrix, compare it with the nights before, and say what got worse.
 
@@ -93,15 +123,19 @@ def command(
         named_emulated = emulated
     options = RunOptions(
         workloads=workloads,
-        recipes=recipes or ("core",),
+        recipes=recipes or (() if bundle else ("core",)),
         devices=devices,
         backends=backends,
         samples=parse_samples(samples),
         budget_s=parse_duration(budget or (_EMULATED_BUDGET if emulated else _BUDGET), "--budget"),
         data_dir=data_dir,
         data=data,
+        metric=metric,
+        seeds=seeds,
+        bundle=bundle,
         devices_dir=devices_dir,
         jobs=jobs,
+        deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
         runtimes=runtimes,
         emulated=named_emulated,
     )
@@ -111,6 +145,7 @@ def command(
         confirm_s=None if confirm_budget is None else parse_duration(confirm_budget, "--confirm-budget"),
         controls=not no_controls,
         new_only=new_only,
+        published=published,
     )
     # A device that is left out tonight is missed by its series, and begins no other one.
     return run_and_judge(options, replace(options, devices=asked), night, results_dir(results), json_file=json_file)

@@ -15,7 +15,8 @@ def data_options(function):
     return click.option(
         "--data",
         type=click.Path(),
-        help="Samples for your own model file: an .npz with x_test, y_test (and x_train, y_train).",
+        help="Samples for your own model file: an .npz with x_test, y_test (and x_train, y_train), a .csv, a folder of images or "
+        ".wav per class, or module:function.",
     )(function)
 
 

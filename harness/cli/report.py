@@ -14,8 +14,6 @@ from harness.cli.out import echo
 from harness.cli.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from harness.reports.night_view import NightView
     from harness.reports.published import PublishedFigure
     from harness.reports.report import Report
@@ -59,7 +57,8 @@ def _filter_option(name: str):
     "--published",
     type=click.Path(),
     metavar="FILE",
-    help="Published figures (CSV or YAML) that the workbook sets beside those of the run; with --format xlsx or --export.",
+    help="Published figures (CSV or YAML) that workbook and page set beside those of the run; with --format xlsx, --page or "
+    "--export. Default: those that the night was begun with.",
 )
 @click.option("--page", is_flag=True, help="Make results/RUN/index.html anew, which a browser opens from disk.")
 @click.option(
@@ -90,12 +89,13 @@ def command(
     from harness.results.store import Store
     from harness.session.conclude import conclude_killed
 
-    published = _published(choice.pop("published"), format_, export=choice["export"])
+    pages = choice["page"] or choice["self_contained"]
+    published = _published(choice.pop("published"), wanted=format_ == "xlsx" or choice["export"] or pages)
     if choice["export"]:
         _export(folder, run, choice, published)
         return
-    if choice["page"] or choice["self_contained"]:
-        _page(folder, run, output, choice)
+    if pages:
+        _page(folder, run, output, choice, published)
         return
     with Store.open(folder, create=False) as store:
         conclude_killed(store, _say)
@@ -110,7 +110,7 @@ def command(
         raise UserInputError("no cell matches", where=str(folder), hint=hint)
     if json_file != "-":  # stdout is the JSON's alone then
         if format_ == "xlsx":
-            _workbook(report, output, view, published)
+            _workbook(_with(report, published), output, view)
         else:
             _write(report, format_, output, all_findings=all_findings)
     if json_file:
@@ -120,16 +120,17 @@ def command(
     _say_how_to_resume(report, folder)
 
 
-def _published(path: str | None, format_: str, *, export: bool) -> list[PublishedFigure]:
-    """The figures of `--published`."""
+def _published(path: str | None, *, wanted: bool) -> tuple[PublishedFigure, ...] | None:
+    """The figures of `--published`; None without it."""
     if path is None:
-        return []
+        return None
     from harness.core.errors import UserInputError
     from harness.reports.published import read_published
 
-    if format_ != "xlsx" and not export:
-        raise UserInputError("published figures stand in the workbook", hint="add --format xlsx, or --export")
-    return read_published(Path(path))
+    if not wanted:
+        hint = "add --format xlsx, --page or --export"
+        raise UserInputError("published figures stand in workbook and page", hint=hint)
+    return tuple(read_published(Path(path)))
 
 
 def _view(report: Report, store: Store, choice: dict[str, Any]) -> NightView | None:
@@ -257,7 +258,15 @@ def _print(report: Report, output: str | None, *, all_findings: bool) -> None:
     write_text(output, text.getvalue())
 
 
-def _workbook(report: Report, output: str | None, view: NightView | None, published: Sequence[PublishedFigure]) -> None:
+def _with(report: Report, published: tuple[PublishedFigure, ...] | None) -> Report:
+    """The report with the figures that were given; says where those of its night are lost."""
+    report = replace(report, given=published)
+    if report.published_problem is not None:
+        echo(f"warning: {report.published_problem}", err=True)
+    return report
+
+
+def _workbook(report: Report, output: str | None, view: NightView | None) -> None:
     from harness.core.errors import UserInputError
     from harness.reports.workbook import write_workbook
 
@@ -266,11 +275,11 @@ def _workbook(report: Report, output: str | None, view: NightView | None, publis
     path = Path(output or f"comparison-{report.run or 'all-runs'}.xlsx")
     if path.is_dir():
         path = path / "comparison.xlsx"
-    write_workbook(report, path, view=view, published=published, option="--output")
+    write_workbook(report, path, view=view, option="--output")
     echo(str(path))
 
 
-def _export(folder: Path, run: str, choice: dict[str, Any], published: Sequence[PublishedFigure]) -> None:
+def _export(folder: Path, run: str, choice: dict[str, Any], published: tuple[PublishedFigure, ...] | None) -> None:
     from harness.core.errors import UserInputError
     from harness.reports.export import export_run
     from harness.results.store import Store
@@ -284,7 +293,9 @@ def _export(folder: Path, run: str, choice: dict[str, Any], published: Sequence[
         echo(str(export_run(store, run, folder, published=published)))
 
 
-def _page(folder: Path, run: str, output: str | None, choice: dict[str, Any]) -> None:
+def _page(
+    folder: Path, run: str, output: str | None, choice: dict[str, Any], published: tuple[PublishedFigure, ...] | None
+) -> None:
     """Makes the page of a whole run: beside its tables, or as one file."""
     from harness.core.errors import UserInputError
     from harness.reports.page.page import export_page, write_single_page
@@ -300,7 +311,7 @@ def _page(folder: Path, run: str, output: str | None, choice: dict[str, Any]) ->
     if output == "-":
         raise UserInputError("a page of 5 MB is not written to stdout", hint="give a file with --output")
     with Store.open(folder, create=False) as store:
-        report = _load(store, run, choice, folder)
+        report = _with(_load(store, run, choice, folder), published)
         for text in store.damaged:
             echo(f"warning: {text}", err=True)
         assert report.run is not None

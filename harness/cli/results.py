@@ -1,4 +1,4 @@
-"""`harness results`: what is done with a store as a whole: export, import, prune, merge, check."""
+"""`harness results`: what is done with a store as a whole: export, import, get, prune, merge, check."""
 
 from __future__ import annotations
 
@@ -73,6 +73,42 @@ def import_command(folder: Path, results: str | None) -> None:
         echo(f"{taken.known:,} records were there already")
     if taken.kept:
         echo(f"{taken.kept:,} records are others here, and stay as they are", err=True)
+
+
+@command.command("get")
+@click.argument("sha256", metavar="HASH")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write."
+)
+@results_options
+def get_command(sha256: str, output: Path, results: str | None) -> None:
+    """Writes a file that nights have kept: a model, a board's agent, or the firmware of a microcontroller (ELF).
+
+    HASH is its SHA-256, or the unique beginning of it, as verdicts, bisections and records name it.
+    """
+    from harness.core.errors import UserInputError
+    from harness.core.files import write_bytes_atomic
+    from harness.core.paths import results_dir
+    from harness.results.faults import storage_faults
+    from harness.results.history import History
+    from harness.results.store import Store
+
+    with Store.open(results_dir(results), create=False) as store:
+        history = History(store)
+        found = history.kept(sha256.lower())
+        if len(found) != 1:
+            what = f"{len(found)} files that are kept begin" if found else "no file that is kept begins"
+            hint = (
+                "give more of the hash" if found else "it was pruned, or no night ran it; `harness bisect` names hashes"
+            )
+            raise UserInputError(f"{what} with {sha256}", where=store.where, hint=hint)
+        data = history.artifact(found[0])
+        if data is None:
+            what = f"the object of {found[0][:12]} is lost or damaged"
+            raise UserInputError(what, where=store.where, hint="`harness results check` names it")
+    with storage_faults(output, option="--output"):
+        write_bytes_atomic(output, data)
+    echo(f"{output}: {len(data):,} bytes, {found[0]}")
 
 
 @command.command("prune")

@@ -13,9 +13,10 @@ from harness.cli.options import (
     runtime_option,
     tolerance_option,
 )
+from harness.cli.project import ProjectCommand
 
 
-@click.command("run")
+@click.command("run", cls=ProjectCommand)
 @matrix_options
 @run_options
 @runtime_option
@@ -39,6 +40,9 @@ from harness.cli.options import (
     metavar="[RUN]",
     help="Run the pending cells of an interrupted run (default: the latest), with the options that it was started with.",
 )
+@click.option(
+    "--flash", is_flag=True, help="Bring their firmware onto microcontrollers first, where they do not run it yet."
+)
 @click.option("--bundle", type=click.Path(), help="Run what `harness build --bundle` packed; needs no TensorFlow.")
 def command(
     workloads,
@@ -60,6 +64,7 @@ def command(
     deadline,
     resume,
     bundle,
+    flash,
     tolerances,
 ) -> int:
     """Run variants on devices and print the tables.
@@ -100,6 +105,7 @@ def command(
         jobs=jobs,
         deadline_s=parse_duration(deadline, "--deadline") if deadline else None,
         tolerances=tolerances,
+        flash=flash,
     )
     return run_and_report(options, results_dir(results), resume=resume, json_file=json_file).exit_code
 

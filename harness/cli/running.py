@@ -72,7 +72,7 @@ def _say_resumed(run: str, left: int, total: int) -> None:
     if left:
         echo(f"resuming run {run}: {left} of {total} cells are left", err=True)
     else:
-        echo(f"run {run} is finished: all of its {total} cells have run, and nothing is left to do", err=True)
+        echo(f"run {run} is finished: all of its {total} cells have run, and nothing is left to run", err=True)
 
 
 def say_what_was_lost() -> None:

@@ -25,5 +25,7 @@ class Fingerprint:
     agent_sha256: str | None = None
     #: a microcontroller's firmware: its build and compiler, and the clock of its core
     firmware: str | None = None
+    #: SHA-256 of the program that it runs (ELF); None where that build was not made on this machine
+    firmware_sha256: str | None = None
     clock_hz: int | None = None
     harness_version: str | None = None

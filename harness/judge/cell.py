@@ -11,6 +11,9 @@ from harness.core.finding import Finding
 from harness.judge.adapted import note_not_run, note_refused, note_stages
 from harness.judge.counts import note_evaluated, note_repeats
 from harness.judge.disturbed import note_disturbance
+from harness.judge.energy import note_energy
+from harness.judge.layers import note_layers
+from harness.judge.mlperf import note_mlperf
 from harness.judge.outcome import note_failure
 from harness.judge.outputs import note_outputs
 from harness.judge.placement import note_placement
@@ -105,6 +108,9 @@ def _note_facts(record: CellRecord, measurement: Measurement, model: PreparedMod
         note_placement(record, measurement.placement, context.backend)
     if measurement.stats is not None:
         _note_stats(record, measurement.stats)
+    note_layers(record, measurement)
+    note_energy(record, measurement)
+    note_mlperf(record, measurement, model)
     note_disturbance(record, measurement)
     note_cached(record, measurement)
     note_vendor(record, measurement.vendor)

@@ -4,7 +4,8 @@
     labels_object        labels of the evaluated samples          sample_ids_object     their ids
     float_answers_object the float model's answers on them        reference_object      the references' outputs
     outputs_object       outputs                                  latency_object, counts_object   raw samples
-    artifact_object      the .tflite, of cells that ended ok: nobody is judged by it, but it is what ships
+    recipe_object        JSON: what built it (harness.variants.definition)
+    artifact_object      the .tflite, of cells that ran: nobody is judged by it, but it is what ships, and what `explain` cuts
     measurement_object   JSON: every other raw fact, and what the cell ran on; with the arrays that have no object of their own
 
 What several cells share (labels, references, models) is the same object, and stored once.
@@ -29,6 +30,7 @@ from harness.results.faults import CorruptStoreError
 from harness.results.objects import JSON, SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
+from harness.variants.definition import definition_of
 from harness.workloads.metrics.registry import described, restored
 
 #: arrays with an object of their own: path -> (field of the record, name in the object)
@@ -78,8 +80,11 @@ def finisher(objects: ObjectStore) -> Callable[[Measurement, PreparedModel, Cell
         record = grounds.judge()
         for field, sha256 in keep(grounds, objects).items():
             setattr(record, field, sha256)
-        if record.outcome == "ok":
+        if record.ran:
             record.artifact_object = keep_artifact(measurement, model, objects)
+        definition = definition_of(model.artifact)
+        if definition is not None:
+            record.recipe_object = objects.put_json(definition)
         return record
 
     return finish
@@ -97,7 +102,7 @@ def needed(grounds: Grounds) -> Grounds:
         model,
         artifact=replace(model.artifact, manifest={}),
         sample_ids=first(model.sample_ids),
-        beginnings=None,
+        beginnings=None if model.beginnings is None or count is None else model.beginnings[model.beginnings < count],
         labels=first(model.labels),
         float_answers=first(model.float_answers),
         reference=None if count is None else model.reference,

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import SerializeAsAny, TypeAdapter, ValidationError, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -167,7 +167,13 @@ class ProgramLinkProfile(LinkProfile):
 
 
 class LineLinkProfile(LinkProfile):
-    """A link that carries a serial line: what microcontrollers need."""
+    """A link that carries a serial line: what microcontrollers need.
+
+    Attributes:
+        takes_programs: what is behind the line can be given another program through it, as an emulated board can.
+    """
+
+    takes_programs: ClassVar[bool] = False
 
     @abstractmethod
     def make_line(self, place: LinkPlace) -> Line:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from harness.boards.adapt import NotAdapted, adapt
-from harness.boards.base import BackendSpec, Board, Deadlines, Worker, WorkerFailure
+from harness.boards.base import (
+    BackendSpec,
+    BenchPlan,
+    BenchResult,
+    Board,
+    Deadlines,
+    EvalResult,
+    PlacementResult,
+    Worker,
+    WorkerFailure,
+)
 from harness.core.errors import UnsupportedError
 from harness.core.files import atomic_file, sha256_file, write_bytes_atomic
 from harness.prepare.bare import bare_model
@@ -17,6 +27,22 @@ from harness.prepare.samples import InputFile
 
 #: how many times longer than the first inference the later ones may take before their request is late
 _HEADROOM = 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probe:
+    """A model run and timed in one go.
+
+    Attributes:
+        evaluated: outputs, and times or counts of each sample.
+        bench: timing on the last sample; None where it was not asked for, or the board has no processes:
+            its samples were all timed or counted while they were evaluated.
+        placement: where its nodes ran; None where it was not asked for.
+    """
+
+    evaluated: EvalResult
+    bench: BenchResult | None = None
+    placement: PlacementResult | None = None
 
 
 def _request_starts(count: int, size: int, beginnings: np.ndarray | None) -> list[int]:
@@ -104,6 +130,35 @@ class Alone:
         Args:
             beginnings: rows before which a model that remembers is put into its initial state; None: before every row.
         """
+        worker = self._loaded(path, samples, count)
+        try:
+            return self._answers(worker, [file.sha256 for file in samples], count, beginnings)
+        except WorkerFailure:
+            self.close()
+            raise
+
+    def probe(
+        self, model: bytes, inputs: Sequence[np.ndarray], *, plan: BenchPlan | None = None, placement: bool = False
+    ) -> Probe:
+        """A model on samples [n, ...] per input, timed too where a plan says how. Raises as `__call__`."""
+        path, count = self._folder / "model.tflite", len(inputs[0])
+        write_bytes_atomic(path, model)
+        paths = [self._samples(number, values) for number, values in enumerate(inputs)]
+        files = [InputFile(path=file, sha256=sha256_file(file), count=count) for file in paths]
+        worker = self._loaded(path, files, count)
+        try:
+            evaluated = worker.evaluate([file.sha256 for file in files], count)
+            return Probe(
+                evaluated=evaluated,
+                bench=worker.bench(plan) if plan is not None and self._board.fresh_starts else None,
+                placement=worker.placement() if placement else None,
+            )
+        except WorkerFailure:
+            self.close()
+            raise
+
+    def _loaded(self, path: Path, samples: Sequence[InputFile], count: int) -> Worker:
+        """The worker with a model loaded, and with its samples on the board."""
         adapted = adapt(self._board, bare_model(path, tuple(samples), dataset_name="recorded"), self._backend)
         if isinstance(adapted, NotAdapted):
             raise UnsupportedError(adapted.reason)
@@ -118,10 +173,10 @@ class Alone:
             self._worker = self._board.open_worker(self._backend, self._deadlines)
         try:
             self._worker.load(travels.file_sha256)
-            return self._answers(self._worker, [file.sha256 for file in samples], count, beginnings)
         except WorkerFailure:
             self.close()
             raise
+        return self._worker
 
     def _answers(
         self, worker: Worker, samples: list[str], count: int, beginnings: np.ndarray | None

@@ -21,6 +21,7 @@ from harness.core.errors import DeviceError, HarnessError, UserInputError
 from harness.core.fingerprint import Fingerprint
 from harness.judge.stored import finisher
 from harness.nightly.kept import kept_model, with_runtime_of
+from harness.nightly.rebuilt import rebuilt_model, recipe_difference
 from harness.nightly.sessions import BoardSessions
 from harness.prepare.prepared import PreparedModel
 from harness.results.history import History
@@ -30,10 +31,11 @@ from harness.results.record import CellRecord, RunInfo
 from harness.results.store import Store
 from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, Watcher
+from harness.run.options import RunOptions
 from harness.verdict.answers import AnswerBook
 from harness.verdict.bisection import BISECT_BUDGET, Bisection, Result, Trial
 from harness.verdict.confirm import Look, error_share, look
-from harness.verdict.differences import Difference, differences
+from harness.verdict.differences import Difference, differences, program_hashes
 from harness.verdict.epoch import changes
 from harness.verdict.exact import compare_exact
 from harness.verdict.latency import is_clocked
@@ -42,7 +44,7 @@ from harness.verdict.scored import Pair, judge_scores
 from harness.verdict.verdict import Verdict
 
 #: what can be brought back from here; everything else is said with both values
-_RESTORABLE = ("artifact", "runtime")
+_RESTORABLE = ("artifact", "recipe", "runtime")
 #: sessions a side: the looks of a confirmation, without the first, which can only refute
 _SESSIONS = (8, 16)
 #: stands for all that can be brought back, together
@@ -84,7 +86,7 @@ class Bisector:
     def __enter__(self) -> Bisector:
         self._folder = Path(self._files.enter_context(tempfile.TemporaryDirectory(prefix="harness-bisect-")))
         self._random = random.Random(self.seed)
-        self._differences = differences(self.good, self.bad)
+        self._differences = self._find_differences()
         try:
             self._make_sides()
         except BaseException:
@@ -94,6 +96,14 @@ class Bisector:
 
     def __exit__(self, *exc_info: object) -> None:
         self._files.close()
+
+    def _find_differences(self) -> list[Difference]:
+        """What differs, the recipe behind the artifact that it made."""
+        found = differences(self.good, self.bad)
+        recipe = recipe_difference(self.good, self.bad, self.history.store.objects)
+        if recipe is not None:
+            found.insert(1 if found and found[0].name == "artifact" else 0, recipe)
+        return found
 
     def bisect(self, quantity: str) -> Bisection:
         """Brings back what differs and says what did it.
@@ -133,6 +143,8 @@ class Bisector:
             try:
                 if difference.name == "artifact":
                     restored["artifact"] = kept_model(self.history, self.good, self._folder)
+                elif difference.name == "recipe":
+                    restored["recipe"] = self._rebuilt()
                 else:
                     profile = with_runtime_of(profile, self.bad)
                     restored["runtime"] = with_runtime_of(get_profile(self.bad.key.device, self.devices_dir), self.good)
@@ -141,12 +153,29 @@ class Bisector:
         self._sides[_TONIGHT] = Side(model=bad_model, profile=profile)
         for name in restored:
             self._sides[name] = self._side(bad_model, profile, {name: restored[name]})
-        if len(restored) > 1:
+        if len(set(restored) - {"recipe"}) > 1 or set(restored) == {"recipe", "runtime"}:
             self._sides[_TOGETHER] = self._side(bad_model, profile, restored)
+
+    def _rebuilt(self) -> PreparedModel:
+        """The later night's float model by the earlier night's recipe; built now, which may take minutes.
+
+        Raises:
+            HarnessError: it cannot be; says why.
+        """
+        stored = self.history.store.run(self.bad.run).environment.get("options") or {}
+        self.note(f"building {self.bad.key.workload}/{self.bad.key.recipe} by the recipe of run {self.good.run}")
+        return rebuilt_model(
+            self.good,
+            self.bad,
+            self.history.store.objects,
+            RunOptions.from_json(stored),
+            say=lambda what, done, total: None,
+        )
 
     @staticmethod
     def _side(model: PreparedModel, profile: Profile, restored: dict[str, PreparedModel | Profile]) -> Side:
-        artifact, runtime = restored.get("artifact"), restored.get("runtime")
+        # The earlier artifact is what the earlier recipe made: together they are no more than it.
+        artifact, runtime = restored.get("artifact") or restored.get("recipe"), restored.get("runtime")
         return Side(
             model=artifact if isinstance(artifact, PreparedModel) else model,
             profile=runtime if isinstance(runtime, Profile) else profile,
@@ -161,7 +190,18 @@ class Bisector:
 
     def _not_tried(self, difference: Difference) -> Trial:
         why = self._why_not.get(difference.name) or "it cannot be brought back from here"
-        return Trial(difference=difference, result="not tried", words=why)
+        return Trial(difference=difference, result="not tried", words=why + self._kept(difference))
+
+    def _kept(self, difference: Difference) -> str:
+        """Which of two programs that ran the board can be had again: whoever wants to try them flashes them."""
+        hashes = dict(
+            zip(("the earlier", "the later"), program_hashes(self.good, self.bad, difference.name), strict=True)
+        )
+        kept = {which: sha256 for which, sha256 in hashes.items() if sha256 and self.history.kept(sha256)}
+        if not kept:
+            return ""
+        which = "both are" if len(kept) == 2 else f"{next(iter(kept))} is"
+        return f"; {which} kept: {' and '.join(f'`harness results get {one[:12]}`' for one in kept.values())}"
 
     # -- times --------------------------------------------------------------------------------------------------------
 

@@ -1,21 +1,56 @@
-"""What a night's cell ran, brought back from the store: its model file with the samples it was judged by, and its runtime."""
+"""What a night's cells ran, kept in the store and brought back: model files with their samples, runtimes, agents, firmwares."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from harness.boards.profile.model import Profile
 from harness.boards.runtimes import with_runtimes
 from harness.core.errors import HarnessError, UserInputError
-from harness.core.files import sha256_bytes
+from harness.core.files import sha256_bytes, sha256_file
+from harness.emulation.mcu.firmware import program_of_build
 from harness.envs.hostenv import DISTRIBUTIONS
 from harness.judge.stored import recall
+from harness.links.bootstrap import agent_source
 from harness.prepare.prepared import PreparedModel
 from harness.prepare.samples import InputFile, cached_samples
 from harness.results.history import History
 from harness.results.objects import open_objects
 from harness.results.record import CellRecord
+
+
+def keep_artifacts(
+    history: History, records: Sequence[CellRecord], models: Mapping[tuple[str, str, int], PreparedModel]
+) -> None:
+    """Keeps the model files that a board was given: one of them may be the accepted one of a later night."""
+    for record in records:
+        key = record.key
+        model = models.get((key.workload, key.recipe, key.seed))
+        wanted = source_sha256(record)
+        if (
+            record.outcome == "failed"
+            or model is None
+            or model.artifact.path is None
+            or wanted != model.artifact.sha256
+        ):
+            continue
+        history.keep_artifact(model.artifact.path, wanted)
+
+
+def keep_programs(history: History, records: Sequence[CellRecord]) -> None:
+    """Keeps what ran the boards, agents and firmwares, of which records name the hash alone."""
+    fingerprints = [record.fingerprint for record in records if record.fingerprint is not None]
+    source = agent_source()
+    if source.sha256 in {fingerprint.agent_sha256 for fingerprint in fingerprints}:
+        history.keep_bytes(source.agent)
+    for sha256, board, firmware in {(f.firmware_sha256, f.board_model, f.firmware) for f in fingerprints}:
+        if sha256 is None:
+            continue
+        program = program_of_build(board or "", (firmware or "").partition(",")[0])
+        if program is not None and sha256_file(program) == sha256:
+            history.keep_artifact(program, sha256)
 
 
 def source_sha256(record: CellRecord) -> str | None:

@@ -10,16 +10,17 @@ from typing import Any
 from harness.boards.profile.model import Profile
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import sha256_json
-from harness.links.bootstrap import agent_source
-from harness.nightly.confirm import Confirmer, Models
+from harness.nightly.confirm import Confirmer
 from harness.nightly.controls import ControlTimes, before_the_night, takes_controls, time_controls
-from harness.nightly.kept import source_sha256
+from harness.nightly.kept import keep_artifacts, keep_programs
 from harness.nightly.sessions import BoardSessions
 from harness.prepare.prepared import PreparedModel, Say
+from harness.reports.published import read_published
+from harness.reports.published_store import keep_published
 from harness.results.history import ControlRow, History
 from harness.results.objects import open_objects
-from harness.results.place import place_of
-from harness.results.record import CellKey, CellRecord, RunInfo
+from harness.results.place import needed_options, place_of
+from harness.results.record import CellKey, RunInfo
 from harness.results.store import Store
 from harness.run.matrix import Plan, choose_devices, make_plan
 from harness.run.options import RunOptions
@@ -46,6 +47,7 @@ class NightOptions:
         confirm_s: at most so long; None: a tenth of the budget, at least a minute.
         controls: runs control cells.
         new_only: only regressions that began tonight end with exit code 3.
+        published: a file of published figures, which workbook and page set beside those of the night.
     """
 
     series: str | None = None
@@ -53,6 +55,7 @@ class NightOptions:
     confirm_s: float | None = None
     controls: bool = True
     new_only: bool = False
+    published: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,8 @@ class Night:
     _cells: Sequence[CellKey] = ()
     #: of a shared store, as it was before the night, in case that it is gone after it
     _past: Past | None = None
+    #: why there is no past to compare with, in words: the shared store was gone before it could be read
+    _no_history: str | None = None
 
     @property
     def series(self) -> str:
@@ -138,16 +143,45 @@ class Night:
         return Night(options=options, results=results, night=replace(night, series=info.series), note=note)
 
     def noted(self) -> dict[str, Any]:
-        """What is kept with the run, so that the night can be resumed."""
-        return {"night": asdict(self.night)}
+        """What is kept with the run: how the night was asked for, so that it can be resumed, and its published figures.
+
+        Raises:
+            UserInputError: the file of published figures cannot be read, or is none.
+        """
+        noted: dict[str, Any] = {"night": asdict(self.night)}
+        if self.night.published is not None:
+            figures = read_published(Path(self.night.published))
+            noted |= keep_published(figures, open_objects(self.results))
+        return noted
 
     def before(self) -> None:
         """Reads the past where it might be gone after the night, and times the control cells before the run."""
-        if place_of(self.results).shared:
+        place = place_of(self.results)
+        if place.shared:
             with Store.open(self.results) as store:
-                self._past = load_past(History(store), self.series, None, self._cells)
+                past = None if store.lost else load_past(History(store), self.series, None, self._cells)
+                if store.lost:  # asked again: it may have gone while it was read
+                    self._no_history = f"the results store {place.name} does not answer"
+                else:
+                    self._past = past
         if self.night.controls:
             self._before = before_the_night(self._profiles(), self.note, run="control cells")
+
+    @staticmethod
+    def without_server(results: Path) -> str | None:
+        """Opens the store, so that a folder that cannot be written ends the night before boards are asked. Where a shared one is
+        gone the night goes on in the results folder; says why, and None where all is well.
+
+        Raises:
+            HarnessError: as `Store.open`, but for a server that does not answer.
+        """
+        place = place_of(results)
+        if place.shared:
+            from harness.results.shared import expect_loss
+
+            expect_loss(place)
+        with Store.open(results) as store:
+            return store.lost
 
     def begun(self, run: str) -> None:
         """Keeps the control cells of before the run, which an interruption must not lose."""
@@ -161,8 +195,10 @@ class Night:
             self._prepare(lambda what, done, total: None)  # a resumed night of which no cell was left to run
         with Store.open(self.results) as store:
             history = History(store)
-            _keep_artifacts(history, result.records, self._models)
-            _keep_agent(history, result.records)
+            keep_artifacts(history, result.records, self._models)
+            keep_programs(history, result.records)
+            if self._no_history is not None:
+                return self._not_judged(history, result, self._no_history)
             past = self._past_of(store, result)
             evidence = self._on_boards(history, result, past)
             judgement = judge_night(
@@ -175,12 +211,28 @@ class Night:
                 controls=self._controls(history, result),
                 options=asdict(self.options),
             )
+            judgement.place = needed_options(self.results)
             later = history.nights_after(self.series, result.run)
             if later:
                 many = "a later night of this series was" if later == 1 else f"{later} later nights of this series were"
                 judgement.notes.append(f"{many} judged without this one, which was not finished then")
             settle(judgement, _concluded(judgement.suspects, evidence), asdict(self.options))
             history.put_verdicts(result.run, judgement.stored())
+        return NightResult(
+            result=result, judgement=judgement, exit_code=exit_code(result, judgement, self.night.new_only)
+        )
+
+    def _not_judged(self, history: History, result: RunResult, why: str) -> NightResult:
+        """A night without a history: nothing is compared, and nothing is stored that would make it the first of its cells."""
+        self._on_boards(history, result, None)
+        judgement = Judgement(
+            run=result.run,
+            series=self.series,
+            nights=0,
+            failed=[record for record in result.records if record.outcome == "failed"],
+            not_run=[key for key in result.info.planned if key not in {record.key for record in result.records}],
+            no_history=f"{why}; once it does, `harness run --resume {result.run}` judges this night",
+        )
         return NightResult(
             result=result, judgement=judgement, exit_code=exit_code(result, judgement, self.night.new_only)
         )
@@ -196,16 +248,22 @@ class Night:
         devices = sorted({record.key.device for record in result.records})
         return {device: history.controls(device, self.series, run=result.run) for device in devices}
 
-    def _suspects(self, history: History, result: RunResult, past: Past, device: str) -> list[Suspect]:
+    def _suspects(self, history: History, result: RunResult, past: Past | None, device: str) -> list[Suspect]:
         """The suspects of one board, by the control cells that it has by now."""
+        if past is None:
+            return []
         rows = history.controls(device, self.series, run=result.run)
         accepted = past.boards.get(device)
         controls = {device: Controls.of(device, past.controls.get(device, ()), rows, accepted)} if rows else {}
         here = [r for r in result.records if r.key.device == device and r.outcome != "failed"]
         return screen_times(here, past, controls).suspects
 
-    def _on_boards(self, history: History, result: RunResult, past: Past) -> dict[str, Evidence]:
-        """Control cells after the night, then the suspects of each board; by the cell's text with seed."""
+    def _on_boards(self, history: History, result: RunResult, past: Past | None) -> dict[str, Evidence]:
+        """Control cells after the night, then the suspects of each board; by the cell's text with seed.
+
+        Args:
+            past: None: nothing was compared, and there are no suspects.
+        """
         evidence: dict[str, Evidence] = {}
         with Confirmer(history=history, models=self._models, seconds=self._confirm_s(), note=self.note) as confirmer:
             for profile in self._profiles():
@@ -213,7 +271,8 @@ class Night:
                 cells = [record for record in result.records if record.key.device == device]
                 asked: list[Suspect] = []
                 found: dict[int, Evidence] = {}
-                if not controlled and not (self.night.confirm and self._suspects(history, result, past, device)):
+                asks = self.night.confirm and past is not None
+                if not controlled and not (asks and self._suspects(history, result, past, device)):
                     continue
                 try:
                     with BoardSessions(profile=profile, run=result.run, note=self.note) as sessions:
@@ -222,7 +281,7 @@ class Night:
                             history.put_controls(
                                 result.run, device, times.backend, "after", times.medians_ns, times.epoch
                             )
-                        asked = self._suspects(history, result, past, device) if self.night.confirm else []
+                        asked = self._suspects(history, result, past, device) if asks else []
                         # Each board has its cells' share of the night's error budget.
                         budget = LATENCY_BUDGET * len(cells) / max(1, len(result.records))
                         found = confirmer.confirm(asked, sessions, budget)
@@ -244,34 +303,10 @@ class Night:
 
 
 def exit_code(result: RunResult, judgement: Judgement, new_only: bool) -> int:
-    """3 as long as a regression is open (or began tonight), else 2 where a board, a link or the time failed, else 0."""
+    """3 as long as a regression is open (or began tonight), else 2 where board, link, time or store failed, else 0."""
     if judgement.new() if new_only else judgement.open:
         return ExitCode.WORSE
-    return result.exit_code
-
-
-def _keep_artifacts(history: History, records: Sequence[CellRecord], models: Models) -> None:
-    """Keeps the model files that a board was given: one of them may be the accepted one of a later night."""
-    for record in records:
-        key = record.key
-        model = models.get((key.workload, key.recipe, key.seed))
-        wanted = source_sha256(record)
-        if (
-            record.outcome == "failed"
-            or model is None
-            or model.artifact.path is None
-            or wanted != model.artifact.sha256
-        ):
-            continue
-        history.keep_artifact(model.artifact.path, wanted)
-
-
-def _keep_agent(history: History, records: Sequence[CellRecord]) -> None:
-    """Keeps the agent that boards ran, of which records name the hash alone."""
-    agents = {record.fingerprint.agent_sha256 for record in records if record.fingerprint is not None}
-    source = agent_source()
-    if source.sha256 in agents:
-        history.keep_bytes(source.agent)
+    return ExitCode.DEVICE_FAILED if judgement.no_history else result.exit_code
 
 
 def _concluded(suspects: Sequence[Suspect], evidence: dict[str, Evidence]) -> list[Verdict]:

@@ -42,6 +42,7 @@ class Prediction:
         finishes: False when an inference would take so long that the board's watchdog ends it; None where nobody can tell.
         reasons: what speaks against it, a sentence each.
         advice: settings and recipes that would help.
+        room: what it takes of which memory, a sentence, where a board has several; None elsewhere.
         float16_accumulation: the delegate sums in float16, so that its outputs are further from the model's definition.
     """
 
@@ -60,6 +61,7 @@ class Prediction:
     reasons: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     finishes: bool | None = None
+    room: str | None = None
     float16_accumulation: bool = False
 
     @property

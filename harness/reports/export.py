@@ -37,7 +37,7 @@ def export_run(
     results_dir: Path,
     *,
     state: str | None = None,
-    published: Sequence[PublishedFigure] = (),
+    published: Sequence[PublishedFigure] | None = None,
 ) -> Path:
     """Exports a run, finished or not. `results/latest` then leads to the newest run that has tables: newest is the one that began
     last, as the store numbers them, whatever clocks say and whichever run is exported again.
@@ -48,7 +48,7 @@ def export_run(
     Args:
         run: a run's id, unique beginning or `latest`.
         state: how the run ended, where the store does not say so yet.
-        published: figures that the workbook sets beside those of the run.
+        published: figures to set beside those of the run; None: those that it was begun with.
 
     Returns:
         The run's folder.
@@ -62,13 +62,14 @@ def export_run(
         info = replace(info, state=state)
     records = store.cells(run=info.run)
     damaged = [key for of_run, key in store.damaged_cells if of_run == info.run]
-    report = Report.of(records, info, damaged=damaged, results=results_dir)
+    given = None if published is None else tuple(published)
+    report = replace(Report.of(records, info, damaged=damaged, results=results_dir), given=given)
     view = view_night(report, store)
     target = run_dir(results_dir, info.run)
     with storage_faults(target), _alone(results_dir):
         temporary = Path(tempfile.mkdtemp(dir=results_dir, prefix=_TEMPORARY))
         try:
-            _write_files(report, results_dir, temporary, view, published)
+            _write_files(report, results_dir, temporary, view)
             export_page(report, store, results_dir, temporary, view=view, beside=(target,))
             _drop_other_models(temporary / MODELS_NAME, target / MODELS_NAME)
             _move_files(temporary, target)
@@ -120,12 +121,10 @@ def export_night(store: Store, results_dir: Path, folder: Path, judgement: Judge
     return export_page(report, store, results_dir, folder, view=view)
 
 
-def _write_files(
-    report: Report, results_dir: Path, folder: Path, view: NightView, published: Sequence[PublishedFigure]
-) -> None:
+def _write_files(report: Report, results_dir: Path, folder: Path, view: NightView) -> None:
     from harness.reports.workbook import write_workbook
 
-    write_workbook(report, folder / WORKBOOK_NAME, view=view, published=published)
+    write_workbook(report, folder / WORKBOOK_NAME, view=view)
     jsonout.write_text(folder / MARKDOWN_NAME, markdown.markdown(report))
     jsonout.write_json(folder / JSON_NAME, report.run, report.records, report.answers)
     csvs.write_csvs(report, folder)

@@ -35,6 +35,7 @@ Kind = Literal[
     "vendor",
     "figures",
     "op_check",
+    "mlperf",
 ]
 
 
@@ -57,6 +58,7 @@ _NOT_LOOKED = "the board does not tell, the record was made before anybody looke
 _NO_CACHE = (
     "the backend's delegate keeps no graph cache (`{cache_dir}` in its profile), a finding says why, or " + _NOT_RUN
 )
+_NO_LAYERS = "the board does not tell what each layer costs"
 _NO_METER = "no instrument measured beside the board, or " + _NOT_RUN
 _NO_VENDOR = "the board has no such program, it cannot run this backend, or " + _NOT_RUN
 _NO_LABELS = "there are no labels, or " + _NOT_RUN
@@ -217,17 +219,38 @@ FIELDS: tuple[Field, ...] = (
     _field("cycles_min", "count", "The fewest of all inferences counted.", _NO_CYCLES),
     _field("cycles_max", "count", "The most of all inferences counted.", _NO_CYCLES),
     _field("counted_inferences", "count", "Inferences whose instructions or cycles were counted.", _NO_COUNT),
+    _field("layer_unit", "text", "What `count` in `ops` is: instructions, cycles or ns.", _NO_LAYERS),
+    _field(
+        "layer_edges",
+        "count",
+        "What converting inputs and outputs at the model's edges takes of the whole.",
+        _NO_LAYERS,
+    ),
+    _field(
+        "layer_rest",
+        "number",
+        "What is left of the whole beside layers and edges: calling the runtime. Below 0 where the layers one by one took "
+        "longer than all at once, as caches allow on real boards.",
+        _NO_LAYERS,
+    ),
     _field(
         "energy_nj", "number", "Energy of one inference in nanojoules, the median of the windows measured.", _NO_METER
     ),
     _field("energy_low_nj", "number", "Lower end of its 95 % interval.", _NO_METER),
     _field("energy_high_nj", "number", "Upper end of its 95 % interval.", _NO_METER),
+    _field("energy_net_nj", "number", "The same without what the board takes at rest in that time.", _NO_METER),
+    _field("energy_net_low_nj", "number", "Lower end of its 95 % interval.", _NO_METER),
+    _field("energy_net_high_nj", "number", "Upper end of its 95 % interval.", _NO_METER),
+    _field("energy_rest_w", "number", "Mean power at rest, before the loops, in watts.", _NO_METER),
     _field(
         "energy_instrument",
         "text",
-        "What measured it, model and serial number; figures of two instruments are never compared.",
+        "What measured it: model and serial number, and the rail; figures of two of them are never compared.",
         _NO_METER,
     ),
+    _field("energy_rail", "text", "Which supply was measured.", _NO_METER),
+    _field("energy_rate_hz", "number", "Samples a second that the instrument gave.", _NO_METER),
+    _field("energy_windows", "count", "Loops that were measured.", _NO_METER),
     _field("arena_bytes", "bytes", "Memory for tensors on a microcontroller, planned or as its runtime says.", _NO_MCU),
     _field("stack_peak_bytes", "bytes", "The most stack that the firmware has used since it started.", _NO_MCU),
     _field("model_bytes", "bytes", "The model as it lies on a microcontroller (a plan, or the .tflite).", _NO_MCU),
@@ -239,6 +262,12 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("vendor_first_invoke_ns", "ns", "Its first inference.", _NO_VENDOR),
     _field("vendor_benchmark", "vendor", "All that it told: program, arguments, figures, time per op.", _NO_VENDOR),
+    _field(
+        "mlperf",
+        "mlperf",
+        "What MLPerf Tiny's rules report: task, five loops of at least 10 s, their median, top-1 and AUC.",
+        "the run was not asked for it (`--mlperf`), or a finding says why not",
+    ),
     _field(
         "memory_peak_bytes",
         "bytes",
@@ -283,7 +312,9 @@ FIELDS: tuple[Field, ...] = (
         "Nodes the delegate did not take: node, op, the reason where it is known, and whether "
         "the coverage table had predicted it.",
     ),
-    _field("ops", "ops", "One entry per node: node, op, where it ran, its tensors."),
+    _field(
+        "ops", "ops", "One entry per node: node, op, where it ran, its tensors, what it costs where the board tells."
+    ),
     _field(
         "compiled",
         "compiled",
@@ -364,7 +395,19 @@ FIELDS: tuple[Field, ...] = (
         "Stored description of the model: its tensors with their quantization, and what else judging knew of it.",
         _NO_RULES,
     ),
-    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "the outcome is not ok, or " + _NO_RULES),
+    _field("artifact_object", "sha256", "Stored .tflite of artifact_sha256.", "nothing ran, or " + _NO_RULES),
+    _field(
+        "explanation_object",
+        "sha256",
+        "Stored explanation of `harness explain` (docs/guides/explain.md).",
+        "nobody asked for one, or the cell was measured before there were any",
+    ),
+    _field(
+        "recipe_object",
+        "sha256",
+        "Stored definition of what built it: the recipe with its settings, its schedule, versions of packages.",
+        "it was not built here",
+    ),
     _field(
         "measurement_object",
         "sha256",

@@ -33,11 +33,12 @@ HEADS = (
 )
 #: characters of a level's reason
 _WHY = 200
-LATENCY, LEVEL, INSTRUCTIONS, SCORE, SIZE = (
+LATENCY, LEVEL, INSTRUCTIONS, SCORE, ENERGY, SIZE = (
     "latency (µs)",
     "its level (µs)",
     "instructions",
     "score",
+    "energy (µJ)",
     "size (bytes)",
 )
 
@@ -133,6 +134,7 @@ def _of_cell(
         rows += _times(key, times, levels, count, said.get("latency"), record)
     for figure, name, values in (
         (SCORE, "score", over(lambda row: row.score)),
+        (ENERGY, "energy", over(lambda row: None if row.energy_nj is None else row.energy_nj / 1000)),
         (SIZE, "size", over(lambda row: row.size_bytes)),
     ):
         if len({value for value in values if value is not None}) > 1 or said.get(name) not in (None, "same", "first"):

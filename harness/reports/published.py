@@ -99,14 +99,26 @@ class PublishedFigure:
         return all(_matches(getattr(self, name), getattr(record.key, name)) for name in _NAMES)
 
     @property
+    def name(self) -> str:
+        """What it is a figure of; a throughput was read as a latency."""
+        return self.quantity if self.quantity != "throughput" else "latency"
+
+    @property
     def text(self) -> str:
         """The figure in words: `latency 840 µs`."""
-        title = QUANTITIES[self.quantity].title
-        if title.endswith("_ns"):
-            return f"{self.quantity if self.quantity != 'throughput' else 'latency'} {duration_text(self.value)}"
-        if title.endswith("_bytes"):
-            return f"{self.quantity} {size_text(round(self.value))} B"
-        return f"{self.quantity} {self.value:,.6g}"
+        return f"{self.name} {value_words(self.quantity, self.value)}"
+
+    def measured(self, record: CellRecord) -> float | None:
+        """The same figure of a record, in the same unit; None where it has none."""
+        return QUANTITIES[self.quantity].measured(record)
+
+
+def value_words(quantity: str, value: float) -> str:
+    """A figure of a quantity: `840 µs`, `23,560 B`, `0.96`."""
+    title = QUANTITIES[quantity].title
+    if title.endswith("_ns"):
+        return duration_text(value)
+    return f"{size_text(round(value))} B" if title.endswith("_bytes") else f"{value:,.6g}"
 
 
 def _matches(pattern: str, name: str) -> bool:

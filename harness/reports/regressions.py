@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.reports.tables import table
 from harness.reports.values import clean
-from harness.reports.verdicts.words import groups, title_of
+from harness.reports.verdicts.words import groups, is_alarm, title_of
 from harness.results.cellname import cell_name
 from harness.results.record import CellKey, CellRecord
 from harness.verdict.night import Judgement
@@ -85,7 +85,7 @@ def _row(group: str, verdict: Verdict, record: CellRecord | None) -> dict[str, A
         "quality": record.quality if record is not None and verdict.quantity == "latency" else None,
         "cause": verdict.cause,
         "reason": clean(verdict.reason),
-        "command": clean(verdict.command) if verdict.open else None,
+        "command": clean(verdict.command) if is_alarm(verdict) else None,
         "reference": clean(verdict.reference) or None,
     }
 

@@ -27,6 +27,8 @@ from harness.results.record import CellKey, CellRecord, RunInfo
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.reports.published import PublishedFigure
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
@@ -40,6 +42,7 @@ class Report:
         results: the results folder with what the cells answered and measured; None: records are all there is.
         asked: what answers are found from, where the records are a choice of some recipes or backends: all cells of
             their workloads and devices, since a pick among the shown ones alone would be no answer; None: the records.
+        given: published figures to set beside the run's; None: those that it was begun with.
     """
 
     records: tuple[CellRecord, ...]
@@ -48,6 +51,7 @@ class Report:
     damaged: frozenset[CellKey] = frozenset()
     results: Path | None = None
     asked: tuple[CellRecord, ...] | None = None
+    given: tuple[PublishedFigure, ...] | None = None
 
     @staticmethod
     def of(
@@ -79,6 +83,22 @@ class Report:
         plan = [key for key in (self.info.planned if self.info else ()) if place_of(key) in places]
         missing = not_run(plan, [*(record.key for record in asked), *self.damaged])
         return find_answers(tables.in_order(told_apart(asked)), evidence, missing=missing)
+
+    @property
+    def published(self) -> tuple[PublishedFigure, ...]:
+        """Published figures that stand beside the run's."""
+        return self._kept_published[0] if self.given is None else self.given
+
+    @property
+    def published_problem(self) -> str | None:
+        """Why published figures are missing, in words."""
+        return self._kept_published[1] if self.given is None else None
+
+    @cached_property
+    def _kept_published(self) -> tuple[tuple[PublishedFigure, ...], str | None]:
+        from harness.reports.published_store import kept_published
+
+        return kept_published(self.info, None if self.results is None else open_objects(self.results))
 
     @property
     def run_folder(self) -> Path | None:
@@ -124,8 +144,17 @@ class Report:
             **({"Microcontrollers": tables.mcu_table(self.shown)} if any(map(tables.is_mcu, self.shown)) else {}),
             "Findings": tables.findings_table(self.shown),
             "Audit": audit_table(self.shown),
+            **self._explained(),
             "Environment": environment_table(self.shown, self.info),
         }
+
+    def _explained(self) -> dict[str, pd.DataFrame]:
+        """The sheet Explain, where a cell has an explanation."""
+        if self.results is None or not any(record.explanation_object for record in self.shown):
+            return {}
+        from harness.reports.explained import explain_table
+
+        return {"Explain": explain_table(self.shown, open_objects(self.results))}
 
     @property
     def dataset_notes(self) -> list[str]:

@@ -71,6 +71,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         {"verdict": _TEXT, "right": _COUNT, "wrong": {"type": "array"}, "not_checked": {"type": "array"}}
     ),
     "settings": {"type": "object"},
+    "mlperf": {"type": "object"},
     "vendor": _object({"program": _TEXT, "mean_ns": _COUNT, "count": _COUNT, "ops": {"type": "array"}}),
     "compiled": _object(
         {
@@ -123,6 +124,7 @@ _KIND_TEXT = {
     "figures": "list of objects",
     "op_check": "object",
     "settings": "object",
+    "mlperf": "object",
     "vendor": "object",
     "findings": "list of objects",
 }

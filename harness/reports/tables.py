@@ -210,22 +210,23 @@ def table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def ops_table(records: Iterable[CellRecord]) -> pd.DataFrame:
-    """One row per node of every cell: where it ran, what an offline compiler estimates for it, and the time that the
+    """One row per node of every cell: where it ran, what it costs where the board tells (`count` in the record's `layer_unit`,
+    its share of the whole, multiply-accumulates), what an offline compiler estimates for it, and the time that the
     vendor's benchmark measured for it, where there is one."""
     import pandas as pd
 
-    columns = ["node", "op", "ran_on", "partition", "cycles", "estimate_ns", "vendor_ns"]
+    costs = ["count", "share", "macs", "macs_per_count"]
+    columns = ["node", "op", "ran_on", "partition", *costs, "cycles", "estimate_ns", "vendor_ns"]
     # Column by column: a hundred thousand cells have millions of nodes, and a mapping each would not fit into memory.
-    values: dict[str, list[Any]] = {name: [] for name in (*KEY, *columns)}
+    values: dict[str, list[Any]] = {name: [] for name in (*KEY, *columns[:5], "count_unit", *columns[5:])}
     for record in in_order(records):
-        for name, value in key_of(record).items():
+        for name, value in {**key_of(record), "count_unit": record.layer_unit}.items():
             values[name] += [value] * len(record.ops)
         for name in columns:
             values[name] += [op.get(name) for op in record.ops]
-    numbers = ("partition", "cycles", "estimate_ns", "vendor_ns")
-    return pd.DataFrame(
-        {name: pd.Series(v, dtype="Int64" if name in numbers else object) for name, v in values.items()}
-    )
+    kinds = {"share": "Float64", "macs_per_count": "Float64"}
+    kinds |= dict.fromkeys(("partition", "count", "macs", "cycles", "estimate_ns", "vendor_ns"), "Int64")
+    return pd.DataFrame({name: pd.Series(v, dtype=kinds.get(name, object)) for name, v in values.items()})
 
 
 def mcu_table(records: Iterable[CellRecord]) -> pd.DataFrame:

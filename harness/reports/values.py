@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from harness.core.files import short_name
@@ -176,6 +177,21 @@ def memory_text(record: CellRecord, *, narrow: bool = False) -> str:
     flash = None if record.code_bytes is None or record.model_bytes is None else record.code_bytes + record.model_bytes
     parts = (("arena", record.arena_bytes), ("stack", record.stack_peak_bytes), ("flash", flash))
     return ", ".join(f"{name} {size_text(size)} B" for name, size in parts if size is not None)
+
+
+def energy_figures(record: CellRecord) -> str:
+    """`32.8 µJ (32.1 µJ to 33.4 µJ), 12.1 µJ of it beyond rest; by ...`; empty where no instrument measured."""
+    if record.energy_nj is None or not math.isfinite(record.energy_nj):
+        return ""
+    from harness.verdict.energy import energy_text
+
+    low, high = record.energy_low_nj, record.energy_high_nj
+    text = energy_text(record.energy_nj)
+    if low is not None and high is not None:
+        text += f" ({energy_text(low)} to {energy_text(high)})"
+    if record.energy_net_nj is not None:
+        text += f", {energy_text(record.energy_net_nj)} of it beyond rest"
+    return f"{text}; by {clean(record.energy_instrument)}" if record.energy_instrument else text
 
 
 def latency_text(record: CellRecord, *, narrow: bool = False) -> str:

@@ -13,6 +13,7 @@ from harness.core.memory import collection_paused
 from harness.core.printable import one_line
 from harness.reports.answer.page import write_answer_sheet
 from harness.reports.charts import add_charts, chart_points
+from harness.reports.explained import explanation_notes
 from harness.reports.frame_sheet import write_frame
 from harness.reports.night_sheets import HISTORY, REGRESSIONS, headline_lines, write_history, write_regressions
 from harness.reports.night_view import NightView
@@ -57,14 +58,12 @@ def write_workbook(
     path: Path,
     *,
     view: NightView | None = None,
-    published: Sequence[PublishedFigure] = (),
     option: str = "--results",
 ) -> None:
     """Writes the workbook. No cell is ever a formula: texts that look like one are written as texts.
 
     Args:
         view: the run among the nights of its series; None: the workbook has no sheets of nights.
-        published: figures to set beside those of the run.
         option: which one names the file, for an error's hint.
 
     Raises:
@@ -73,13 +72,13 @@ def write_workbook(
     """
     import xlsxwriter
 
-    frames, large = _frames(report, published)
+    frames, large = _frames(report, report.published)
     options = {"strings_to_formulas": False, "strings_to_urls": False}
     with storage_faults(path, option=option), collection_paused():
         # Made in memory: a disk that is full then meets one plain write, not a half-closed archive.
         buffer = io.BytesIO()
         book = xlsxwriter.Workbook(buffer, options | ({"constant_memory": True} if large else {"in_memory": True}))
-        _fill(book, report, frames, view or NightView(), published, large=large)
+        _fill(book, report, frames, view or NightView(), report.published, large=large)
         book.close()
         write_bytes_atomic(path, buffer.getvalue())
 
@@ -131,6 +130,7 @@ def _fill(
                 write_history(book, book.add_worksheet(HISTORY), styles, view, by_key)
         elif name in frames:
             notes = [] if name == "Environment" else [_EXPLAINED[name], *report.dataset_notes]
+            notes += explanation_notes(report) if name == "Explain" else []
             most = _NODE_ROWS.get(name, MOST_ROWS) if large else MOST_ROWS
             write_frame(book.add_worksheet(name), styles, frames[name], notes=notes, most_rows=most)
     write_frame(book.add_worksheet(_POINTS), styles, points, notes=["What the charts show: cells with the outcome ok."])
@@ -145,11 +145,12 @@ _EXPLAINED = {
     "Problems": "Cells whose outcome is not ok, with the full reason.",
     "Seeds": "The spread over seeds of training. A difference within it shows nothing.",
     "Starts": "Cold (an empty graph cache), cached (a second start, where the delegate keeps a cache) and steady, in ns.",
-    "Ops": "Where every node of every model ran, and its time where an estimate or the vendor's benchmark gives one.",
+    "Ops": "Where every node of every model ran, and its cost where the board, an estimate or the vendor's benchmark gives one.",
     "Fallback": "Cells with an external delegate: where every node ran, why not on the delegate, and whether that was predicted.",
     "Audit": "What is known of each model without running it: its types, and what the audits found, gravest first.",
     PUBLISHED: "Published figures beside those of this run; a difference is this run's less the published one.",
     "Compiled": "What an offline compiler made of the models before they travelled; its estimates are for the NPU's part alone.",
     "Microcontrollers": "Exact counts per inference, and memory: the arena holds tensors, flash model_bytes and code_bytes.",
+    "Explain": "What `harness explain` found of each layer: on the device, against float (dB), back in float, and what it takes.",
     "Findings": "What the audits and the measurements found, gravest first.",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from harness.core.errors import HarnessError
 from harness.results.merge import object_names
 from harness.results.store import Store
-from harness.results.transfer import read_run
+from harness.results.transfer import read_run, rows_of
 
 
 @dataclass(kw_only=True)
@@ -25,7 +25,9 @@ class Checked:
 
 
 def check_store(store: Store, *, with_objects: bool = True) -> Checked:
-    """Compares every record with its checksum, and every object that one names with its name."""
+    """Compares every record with its checksum, and every object that one names, or that is kept of models and programs, with its
+    name.
+    """
     found, names = Checked(), set()
     for run in store.run_ids():
         with store._reading() as connection:
@@ -33,6 +35,8 @@ def check_store(store: Store, *, with_objects: bool = True) -> Checked:
         found.records += len(rows.tables["cell"]) + len(rows.tables["superseded"])
         found.damaged += [f"run {run}: {text}" for text in rows.damaged]
         names |= object_names(rows)
+    with store._reading() as connection:
+        names |= {row["object"] for row in rows_of(connection, "kept_artifact")}
     for name in sorted(names) if with_objects else ():
         try:
             store.objects.get_arrays(name)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 EVERY = "*"
 #: the quantity of a level that is a whole board's: from that night on it is compared with itself as it was then
 BOARD = "board"
+#: with a run's environment: when it was judged
+JUDGED = "judged_utc"
 #: values in one statement, of what SQLite takes
 _CHUNK = 300
 
@@ -123,13 +125,14 @@ class History:
             return int(connection.scalar(select(func.count()).select_from(runs).where(*later)) or 0)
 
     def is_judged(self, run: str) -> bool:
-        """Whether anything is stored of what was said of a night."""
+        """Whether a night has been judged, also where all of it was the same and no verdict had to be stored."""
         from sqlalchemy import select
 
         from harness.results.history_schema import verdict
 
         with self.store._reading() as connection:
-            return connection.execute(select(verdict.c.id).where(verdict.c.run == run).limit(1)).first() is not None
+            told = connection.execute(select(verdict.c.id).where(verdict.c.run == run).limit(1)).first()
+        return told is not None or JUDGED in self.store.run(run).environment
 
     def all_series(self) -> list[str]:
         """The names of all series, the one with the newest run last."""
@@ -283,6 +286,7 @@ class History:
             connection.execute(delete(verdict).where(verdict.c.run == run))
             if values:
                 connection.execute(insert(verdict), values)
+            _mark_judged(connection, run)
 
         self.store._write(work)
 
@@ -419,7 +423,7 @@ class History:
         return self.keep_bytes(read_regular(path))
 
     def keep_bytes(self, data: bytes) -> str:
-        """Keeps what a record names by its hash, such as the agent of a board, once; returns its SHA-256."""
+        """Keeps what a record names by its hash, such as the agent of a board or a firmware, once; returns its SHA-256."""
         from harness.results.dialect import new_row
         from harness.results.history_schema import kept_artifact
 
@@ -433,8 +437,18 @@ class History:
         self.store._write(work)
         return digest
 
+    def kept(self, beginning: str) -> list[str]:
+        """The SHA-256s of what is kept, models and programs alike, that begin like this; sorted."""
+        from sqlalchemy import select
+
+        from harness.results.history_schema import kept_artifact
+
+        named = select(kept_artifact.c.sha256).where(kept_artifact.c.sha256.startswith(beginning, autoescape=True))
+        with self.store._reading() as connection:
+            return list(connection.scalars(named.order_by(kept_artifact.c.sha256)))
+
     def artifact(self, sha256: str) -> bytes | None:
-        """A kept model file; None where it is not kept, was pruned or is damaged."""
+        """A kept model file or program; None where it is not kept, was pruned or is damaged."""
         from sqlalchemy import select
 
         from harness.core.errors import HarnessError
@@ -469,6 +483,22 @@ class History:
                     filters = {}
             found |= {record.key: record for record in self.store.cells(run=run, **filters) if record.key in keys}
         return found
+
+
+def _mark_judged(connection: Connection, run: str) -> None:
+    """Notes with a run that it has been judged."""
+    from sqlalchemy import select, update
+
+    from harness.results.schema import run as runs
+
+    stored = connection.scalar(select(runs.c.environment).where(runs.c.run == run))
+    try:
+        environment = json.loads(stored or "")
+    except ValueError:
+        return  # damaged, and said by whoever reads it
+    if isinstance(environment, dict):
+        text = codec.dumps({**environment, JUDGED: utc_now()})
+        connection.execute(update(runs).where(runs.c.run == run).values(environment=text))
 
 
 def _literal(name: str) -> str | None:

@@ -75,7 +75,7 @@ control = Table(
     Index("ix_control_device", "device", "backend"),
 )
 
-#: model files of nights, so that tonight's can be timed beside the accepted one's
+#: model files of nights, so that tonight's can be timed beside the accepted one's; agents and firmwares that boards ran
 kept_artifact = Table(
     "kept_artifact",
     metadata,

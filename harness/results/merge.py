@@ -136,14 +136,20 @@ def _merge_one(store: Store, local: Database, run: str, merged: Merged) -> None:
 
 
 def object_names(run: RunRows) -> set[str]:
-    """The objects that a run's records name, also those that were superseded."""
+    """The objects that a run and its records name, also those that were superseded."""
     records = [*run.tables.get("cell", ()), *run.tables.get("superseded", ())]
-    return {name for row in records for name in names_in(row["record"])}
+    texts = [str(run.run.get("environment") or "{}"), *(row["record"] for row in records)]
+    return {name for text in texts for name in names_in(text)}
 
 
 def names_in(record: str) -> set[str]:
-    """The objects that a record names, of its JSON text."""
-    data = json.loads(record)
+    """The objects that a record or a run's environment names, of its JSON text; a damaged one names none."""
+    try:
+        data = json.loads(record)
+    except ValueError:
+        return set()
+    if not isinstance(data, dict):
+        return set()
     return {value for key, value in data.items() if key.endswith("_object") and isinstance(value, str)}
 
 

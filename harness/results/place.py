@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from harness.core.errors import UserInputError
-from harness.core.paths import STORE_VARIABLE
+from harness.core.paths import STORE_VARIABLE, results_dir
 from harness.results.layout import store_path
 
 OBJECTS_VARIABLE = "HARNESS_OBJECTS"
@@ -94,6 +94,14 @@ def command_options(results: Path) -> str:
     if url and not has_password(url):
         text += f" --store {shlex.quote(url)}"
     return text + (f" --objects {shlex.quote(objects)}" if objects else "")
+
+
+def needed_options(results: Path) -> str:
+    """The same behind a blank, without a folder that another command takes by itself; empty where nothing has to be said."""
+    text = command_options(results)
+    if Path(results).absolute() == results_dir(None).absolute():
+        text = text.partition(f"--results {shlex.quote(str(results))}")[2].strip()
+    return f" {text}" if text else ""
 
 
 def checked_url(url: str, *, where: str) -> str:

@@ -133,6 +133,7 @@ def _planned(connection: Connection, keep: Keep, done: Pruned) -> _Plan:
         else:
             plan.runs.append(run)
             done.records += count
+    _note_environments(connection, plan)
     done.records += len(plan.cells)
     done.runs = len({*plan.runs, *(run for _, run, _ in plan.cells)})
     parts = Parts(connection)
@@ -140,6 +141,16 @@ def _planned(connection: Connection, keep: Keep, done: Pruned) -> _Plan:
         with contextlib.suppress(KeyError):  # a damaged part names nothing any more
             plan.hashes |= set(_HASH.findall(parts(number)))
     return plan
+
+
+def _note_environments(connection: Connection, plan: _Plan) -> None:
+    """Notes what runs themselves name, such as the published figures that a night was begun with; runs always stay."""
+    from sqlalchemy import select
+
+    from harness.results.schema import run
+
+    for text in connection.scalars(select(run.c.environment)):
+        plan.hashes |= set(_HASH.findall(text or ""))
 
 
 def _part_of_run(connection: Connection, run: str, wanted: dict[CellKey, str], plan: _Plan, done: Pruned) -> None:

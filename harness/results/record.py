@@ -22,6 +22,7 @@ from harness.results.sections import (
     Kernels,
     Latency,
     Memory,
+    Mlperf,
     Model,
     Objects,
     Placement,
@@ -87,7 +88,9 @@ class CellKey:
 
 
 @dataclass(kw_only=True)
-class CellRecord(Objects, Reference, Placement, Memory, Energy, Counts, Conditions, Vendor, Latency, Score, Model):
+class CellRecord(
+    Objects, Reference, Placement, Memory, Energy, Counts, Conditions, Mlperf, Vendor, Latency, Score, Model
+):
     """One finished cell. Field names are those of the published JSON (docs/reference/json-schema.md)."""
 
     key: CellKey

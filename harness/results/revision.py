@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 #: the newest migration in harness/results/migrations/versions
-HEAD_REVISION = "0004"
+HEAD_REVISION = "0005"

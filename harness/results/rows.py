@@ -47,7 +47,7 @@ TOGETHER = frozenset(
         "worker_start",
     }
     | {"sample_ids_object", "outputs_object", "labels_object", "float_answers_object", "reference_object"}
-    | {"tensors_object", "artifact_object"}
+    | {"tensors_object", "artifact_object", "recipe_object"}
 ).difference(PARTS)
 #: the fields that are empty lists where there is nothing
 _LISTS = ("fallback", "ops", "findings")

@@ -47,13 +47,33 @@ def only_one(results: Path, run: str) -> Iterator[None]:
     with ExitStack() as held:
         held.callback(lock.release)
         held.callback(path.unlink, missing_ok=True)
-        url = place_of(results).url
-        if url is not None:
-            from harness.results.server import run_lock
-
-            if not held.enter_context(run_lock(url, run)):
-                raise UserInputError(f"run {run} is being run by another host", hint="wait for its end")
+        if not _held_at_server(held, results, run):
+            raise UserInputError(f"run {run} is being run by another host", hint="wait for its end")
         yield
+
+
+def _held_at_server(held: ExitStack, results: Path, name: str) -> bool:
+    """Whether a lock of this name is `held` at the server now; True where there is none, or it was given up.
+
+    Raises:
+        StoreGoneError: the server does not answer, and this process cannot go on without it.
+    """
+    place = place_of(results)
+    if place.url is None:
+        return True
+    from harness.results.faults import StoreGoneError
+    from harness.results.server import run_lock
+    from harness.results.shared import known_database
+
+    database = known_database(place)
+    if database.local is not None:
+        return True
+    try:
+        return held.enter_context(run_lock(place.url, name))
+    except StoreGoneError as error:
+        if not database.give_up(error.what):
+            raise
+        return True
 
 
 @contextmanager
@@ -69,7 +89,7 @@ def one_night(
 
     Raises:
         UserInputError: the other night is still going on.
-        StoreGoneError: the server of a shared store does not answer.
+        StoreGoneError: the server of a shared store does not answer, and this process did not expect that (`shared.expect_loss`).
     """
     ends_s = time.monotonic() + wait_s
     told = False
@@ -102,25 +122,20 @@ def _taken_at(held: ExitStack, results: Path, series: str) -> str | None:
     except Timeout:
         return ""
     held.callback(lock.release)
-    url = place_of(results).url
-    if url is not None:
-        from harness.results.server import run_lock
-
-        if not held.enter_context(run_lock(url, f"series {series}")):
-            return " on another host"
-    return None
+    return None if _held_at_server(held, results, f"series {series}") else " on another host"
 
 
 def is_running(results: Path, run: str) -> bool:
     """Whether a process is at the run, here or on a host that shares the store. Needs no right to write in the folder."""
     if _is_running_here(results, run):
         return True
-    url = place_of(results).url
-    if url is None:
+    place = place_of(results)
+    if place.url is None:
         return False
     from harness.results.server import is_locked
+    from harness.results.shared import known_database
 
-    return is_locked(url, run)
+    return known_database(place).local is None and is_locked(place.url, run)
 
 
 def _is_running_here(results: Path, run: str) -> bool:

@@ -101,6 +101,9 @@ FIGURE_COLUMNS = (
     "delegated_nodes",
     "partitions",
     "rules_version",
+    "quality",
+    "energy_nj",
+    "energy_instrument",
 )
 
 #: what is searched for stands in columns; `record` is the rest of the CellRecord as JSON, `checksum` the SHA-256 of that text
@@ -136,6 +139,9 @@ cell = Table(
     Column("rules_version", Integer),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("checksum", String),
+    Column("quality", String),
+    Column("energy_nj", Float),
+    Column("energy_instrument", String),
     UniqueConstraint("run", *KEY_FIELDS, name="uq_cell_run_key"),
     Index("ix_cell_key", *KEY_FIELDS),
     Index("ix_cell_started_utc", "started_utc"),

@@ -129,6 +129,14 @@ class Vendor(Section):
 
 
 @dataclass(kw_only=True)
+class Mlperf(Section):
+    """What MLPerf Tiny's rules report, where a run was asked for it (docs/guides/mlperf-tiny.md)."""
+
+    #: {"model", "task", "loops": [{"inferences", "elapsed_ns"}], "latency_ns", "inferences_per_s", "top1", "auc"}
+    mlperf: dict[str, Any] | None = None
+
+
+@dataclass(kw_only=True)
 class Conditions(Section):
     """Under what conditions the times were taken."""
 
@@ -173,18 +181,34 @@ class Counts(Section):
     cycles_min: int | None = None
     cycles_max: int | None = None
     counted_inferences: int | None = None
+    #: of the costs per layer in `ops`, which an inference of their own gave: `instructions`, `cycles` or `ns`
+    layer_unit: str | None = None
+    #: what of an inference is no layer's: converting inputs and outputs at the model's edges, and the rest of the whole (calling
+    #: the runtime; below 0 where the layers one by one took longer than all of them at once)
+    layer_edges: int | None = None
+    layer_rest: int | None = None
 
 
 @dataclass(kw_only=True)
 class Energy(Section):
     """Energy of one inference, as an instrument beside the board measured it."""
 
-    #: the median over the windows that were measured, and its 95 % interval, in nanojoules
+    #: the median over the windows that were measured, and its 95 % interval, in nanojoules: with what the board takes at rest in
+    #: the same time, and without
     energy_nj: float | None = None
     energy_low_nj: float | None = None
     energy_high_nj: float | None = None
-    #: what measured: model and serial number. Figures of two instruments are never compared
+    energy_net_nj: float | None = None
+    energy_net_low_nj: float | None = None
+    energy_net_high_nj: float | None = None
+    #: mean power at rest, in watts
+    energy_rest_w: float | None = None
+    #: what measured: model and serial number, and the rail. Figures of two instruments or rails are never compared
     energy_instrument: str | None = None
+    energy_rail: str | None = None
+    #: samples a second that it gave, and windows that were measured
+    energy_rate_hz: float | None = None
+    energy_windows: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -213,7 +237,8 @@ class Placement(Section):
     partitions: int | None = None
     fallback: list[FallbackOp] = field(default_factory=list)
     #: one row per node of the model: {"node", "op", "ran_on", "inputs", "outputs"}, and {"vendor_ns"} where the vendor's
-    #: benchmark timed the op; after an offline compiler also its
+    #: benchmark timed the op; {"count", "share", "macs", "macs_per_count"} where the board told what each layer costs
+    #: (`harness.results.layers`); after an offline compiler also its
     #: estimates {"cycles", "estimate_ns"}, and the nodes are those of the model before it was compiled
     ops: list[dict[str, Any]] = field(default_factory=list)
 
@@ -262,8 +287,12 @@ class Objects(Section):
     reference_object: str | None = None
     #: output tensors with their quantization, and what else judging knew of the model
     tensors_object: str | None = None
-    #: the .tflite of `artifact_sha256`, uint8, of cells that ended ok
+    #: the .tflite of `artifact_sha256`, uint8, of cells that ran
     artifact_object: str | None = None
+    #: what the artifact was built by, JSON (harness/variants/definition.py): the recipe's definition, schedule and packages
+    recipe_object: str | None = None
+    #: what `harness explain` found of the cell last (harness/explain/document.py)
+    explanation_object: str | None = None
     #: every other raw fact: placement, statistics, failures, what was predicted, what the cell ran on
     measurement_object: str | None = None
 
@@ -274,6 +303,7 @@ SECTIONS: dict[str, type[Section]] = {
     "score": Score,
     "latency": Latency,
     "vendor": Vendor,
+    "mlperf": Mlperf,
     "conditions": Conditions,
     "counts": Counts,
     "energy": Energy,

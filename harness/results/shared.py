@@ -1,8 +1,8 @@
 """The store of a shared place: a PostgreSQL database, and a file in the results folder for when that is gone.
 
 A process that is at a run keeps what it wrote for it. When the server does not answer any more, all of that is written once more,
-to `unmerged.sqlite` in the results folder, and the run goes on there. The next process that opens the store puts it where it
-belongs (`harness.results.merge`).
+to `unmerged.sqlite` in the results folder, and the run goes on there. One that is about to make a night goes on there from the
+beginning (`expect_loss`). The next process that opens the store puts it where it belongs (`harness.results.merge`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class SharedDatabase:
         self.lost: str | None = None
         #: whether the user knows
         self.told = False
+        #: whether a night is about to begin, which needs no server
+        self._expected = False
         self._journal: list[Work] = []
         self._at_runs: set[str] = set()
         self._guard = threading.RLock()
@@ -58,6 +60,11 @@ class SharedDatabase:
 
     @property
     def _under_way(self) -> bool:
+        return self._expected or self._at_a_run
+
+    @property
+    def _at_a_run(self) -> bool:
+        """Whether what is written belongs to a run of this process, and has to be there without the server, too."""
         return bool(self._at_runs or self._journal)
 
     @contextlib.contextmanager
@@ -93,11 +100,26 @@ class SharedDatabase:
                         raise
                     self._go_on_locally(error.what)
                 else:
-                    if self._under_way:
+                    if self._at_a_run:
                         self._journal.append(work)
                     return done
             assert self.local is not None
             return self.local.write(work)
+
+    def expect_loss(self) -> None:
+        """From here on this process goes on without the server, also before a run of its own has begun."""
+        self._expected = True
+
+    def give_up(self, why: str) -> bool:
+        """Goes on in the file from here on; False where nothing of this process can.
+
+        Args:
+            why: the server was lost, in words.
+        """
+        if not self._under_way:
+            return False
+        self._go_on_locally(why)
+        return True
 
     def begin(self, run: str, written: Work | None = None) -> None:
         """From here on, what is written is kept for a way on without the server.
@@ -156,6 +178,11 @@ def shared_database(place: Place, *, create: bool) -> SharedDatabase:
                 raise
             found._go_on_locally(error.what)
     return found
+
+
+def expect_loss(place: Place) -> None:
+    """Lets this process go on in the results folder when the server is gone, from now on and not only within a run."""
+    known_database(place).expect_loss()
 
 
 def known_database(place: Place) -> SharedDatabase:

@@ -30,6 +30,9 @@ class NightFigures(NamedTuple):
     size_bytes: int | None
     instructions: int | None
     fingerprint_sha256: str | None
+    quality: str | None = None
+    energy_nj: float | None = None
+    energy_instrument: str | None = None
 
 
 class NightLevel(NamedTuple):
@@ -109,6 +112,9 @@ def _figures(
             cell.c.size_bytes,
             cell.c.instructions,
             cell.c.fingerprint_sha256,
+            cell.c.quality,
+            cell.c.energy_nj,
+            cell.c.energy_instrument,
         )
         .join(run, run.c.run == cell.c.run)
         .where(run.c.series == series, run.c.number >= nights[0].number, run.c.number <= nights[-1].number)

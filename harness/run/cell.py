@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
-from harness.boards.base import BenchPlan, Board, Progress, Worker
+from harness.boards.base import BenchPlan, Board, Progress, Worker, WorkerFailure
+from harness.meters.base import Meter, MeterProfile
 from harness.prepare.prepared import PreparedModel
 from harness.run.budget import Budget
 from harness.run.cached import drive_cached
 from harness.run.cooling import wait_until_cool
+from harness.run.energy import drive_energy
 from harness.run.measurement import CellContext, Measurement
+from harness.run.mlperf import drive_mlperf
 from harness.run.starts import bench_s, drive_further_starts, planned_starts
 from harness.run.vendor import drive_vendor
 
 Stage = Callable[[str], None]
 """Called with what the cell is doing now, for the progress line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellMeter:
+    """The instrument beside a board: how long and how often it measures, and what makes it."""
+
+    profile: MeterProfile
+    make: Callable[[], Meter]
 
 
 def now_utc() -> str:
@@ -38,10 +50,16 @@ def drive_cell(
     budget: Budget,
     measurement: Measurement,
     *,
+    meter: CellMeter | None = None,
+    mlperf: bool = False,
     stage: Stage | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Runs one cell and fills in what it gave. When it raises, `measurement` holds what came before.
+
+    Args:
+        meter: the instrument beside the board; None: there is none.
+        mlperf: with the loops of MLPerf Tiny's rules.
 
     Raises:
         WorkerFailure: the worker ended badly; `harness.judge` says what that means.
@@ -74,6 +92,13 @@ def drive_cell(
             sampling_ns = _drive_steady(worker, context, model, plan, budget, measurement, stage, progress)
         measurement.placement = worker.placement()
         measurement.stats = worker.stats()
+        if model.inputs:
+            stage("costs per layer")
+            if mlperf:
+                drive_mlperf(worker, measurement, stage, samples=min(i.count for i in model.inputs))
+            _ask_layers(worker, measurement)
+            if meter is not None and measurement.layers_failed is None:
+                drive_energy(worker, meter.profile, meter.make, measurement, stage)
     finally:
         measurement.started, measurement.started_why = worker.started, worker.started_why
         measurement.board_log = worker.close()
@@ -89,6 +114,14 @@ def drive_cell(
         measurement.vendor = drive_vendor(board, context, model, measurement)
     measurement.duration_ns = time.perf_counter_ns() - started_ns
     budget.cell_done(overhead_s=max(0.0, (measurement.duration_ns - sampling_ns) / 1e9))
+
+
+def _ask_layers(worker: Worker, measurement: Measurement) -> None:
+    """Last of all: what ends badly here costs nothing that was measured before."""
+    try:
+        measurement.layers = worker.layers()
+    except WorkerFailure as error:
+        measurement.layers_failed = error.what
 
 
 def _drive_steady(

@@ -12,13 +12,14 @@ from harness.boards.adapt import Adapted, NotAdapted, adapt
 from harness.boards.base import Board, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
+from harness.boards.registry import kind_of
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
 from harness.core.faults import environment_error
 from harness.core.fingerprint import Fingerprint, TimeBasis
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellKey, CellRecord
 from harness.run.budget import Budget
-from harness.run.cell import drive_cell, new_measurement, now_utc
+from harness.run.cell import CellMeter, drive_cell, new_measurement, now_utc
 from harness.run.checks import drive_checks
 from harness.run.jobs import DeviceJob, Execution, PlannedCell, samples_per_cell
 from harness.run.measurement import Adaptation, CellContext, Failure, Measurement
@@ -84,8 +85,20 @@ class DeviceRunner:
                 stop=self.execution.stop,
             )
         )
+        if self.job.flash:
+            self._flash()
         self._connect_within(self.job.profile.connect.first_s, "waiting for it to start")
         self.budget.waited(self.budget.clock() - begun_s)
+
+    def _flash(self) -> None:
+        """Brings the firmware onto a board that can be flashed.
+
+        Raises:
+            HarnessError: it could not be, or the board does not run it.
+        """
+        profile, note = self.job.profile, self.execution.watcher.note
+        if kind_of(profile).can_flash(profile):
+            note(kind_of(profile).flash(profile, build=True, say=note))
 
     def close(self) -> None:
         """Disconnects and ends the lease; may be called more than once."""
@@ -269,7 +282,25 @@ class DeviceRunner:
         progress: Progress = lambda done, total: watcher.progress(key, done, total)  # noqa: E731
         available = min((i.count for i in model.inputs), default=0)
         board.announce(adapted, samples=min(available, context.samples or available))
-        drive_cell(board, context, model, self.budget, measurement, stage=stage, progress=progress)
+        drive_cell(
+            board,
+            context,
+            model,
+            self.budget,
+            measurement,
+            meter=self._meter(),
+            mlperf=self.job.mlperf,
+            stage=stage,
+            progress=progress,
+        )
+
+    def _meter(self) -> CellMeter | None:
+        """The instrument that the profile names; None where it names none, or where nothing is measured in time."""
+        profile = self.job.profile
+        if profile.meter is None or self._time_basis() not in ("device", "device-cycles"):
+            return None
+        block = profile.meter
+        return CellMeter(profile=block, make=lambda: block.make_meter(kind_of(profile).meter_place(profile)))
 
     def _check(
         self, measurement: Measurement, model: PreparedModel, context: CellContext, original: PreparedModel

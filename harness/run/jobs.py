@@ -47,6 +47,10 @@ class DeviceJob:
     samples: int | None
     #: the command line's limit of one inference, seconds; None as the profile says
     inference_s: float | None = None
+    #: bring its firmware onto the board before it is connected, where the board can be flashed
+    flash: bool = False
+    #: with the loops of MLPerf Tiny's rules
+    mlperf: bool = False
 
 
 def samples_per_cell(profile: Profile, backend: str, asked: int | None) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.boards.connect import install_runtime
 from harness.boards.profile.model import Profile
+from harness.boards.registry import kind_of
 from harness.boards.resolve import get_profiles
 from harness.boards.runtimes import split_runtime
 from harness.core.errors import MissingPartError, UserInputError, unknown_name
@@ -47,7 +48,14 @@ def choose_devices(options: RunOptions) -> list[ChosenDevice]:
         known = {b for c in chosen for b in c.profile.backends}
         if backend not in known:
             raise unknown_name("backend", backend, known)
-    return [c for c in chosen if c.backends]
+    chosen = [c for c in chosen if c.backends]
+    if options.flash and not any(kind_of(c.profile).can_flash(c.profile) for c in chosen):
+        raise UserInputError(
+            "none of the devices has a firmware that the harness flashes",
+            where="--flash",
+            hint="a microcontroller's profile says by `flash:` how (docs/guides/cortex-m.md)",
+        )
+    return chosen
 
 
 def install_named_runtimes(devices: Sequence[ChosenDevice], note: Callable[[str], None]) -> None:

@@ -15,7 +15,9 @@ from harness.boards.base import (
     EvalResult,
     FailureKind,
     GraphCacheUse,
+    LayerCosts,
     LoadResult,
+    Loop,
     Phase,
     PlacementResult,
     Started,
@@ -24,6 +26,7 @@ from harness.boards.base import (
 )
 from harness.boards.surroundings import CoolDown
 from harness.core.fingerprint import Fingerprint, TimeBasis
+from harness.measure.energy import EnergyFacts
 from harness.measure.op_facts import OpsFacts
 from harness.predict.prediction import Prediction
 from harness.results.record import CellKey
@@ -174,6 +177,12 @@ class Measurement:
         samples: how many were evaluated; `evaluated` holds their outputs.
         scores: outputs of `PreparedModel.scores`, where the model ends in a choice and the device has run it.
         ops: what the device made of single ops; None where its outputs gave no reason to ask.
+        layers: what each node costs, of an inference of its own; None where the board does not tell.
+        layers_failed: why it could not be asked for; the rest of the cell stands.
+        energy: what an instrument beside the board measured; None where there is none.
+        energy_failed: why it gave nothing; the rest of the cell stands.
+        mlperf: the loops of `--mlperf`; empty where it was not asked for.
+        mlperf_failed: why there are none; the rest of the cell stands.
         board_log: what the worker printed.
         cache_use: what its delegate left in the graph cache.
         further: the worker's starts beside the first, in their order.
@@ -201,6 +210,12 @@ class Measurement:
     ops: OpsFacts | None = None
     placement: PlacementResult | None = None
     stats: WorkerStats | None = None
+    layers: LayerCosts | None = None
+    layers_failed: str | None = None
+    energy: EnergyFacts | None = None
+    energy_failed: str | None = None
+    mlperf: tuple[Loop, ...] = ()
+    mlperf_failed: str | None = None
     board_log: str = ""
     cache_use: GraphCacheUse | None = None
     further: tuple[FurtherStart, ...] = ()

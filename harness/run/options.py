@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.core.errors import UserInputError
 from harness.core.plain import from_plain
+from harness.workloads.keras.signature import split_signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,10 @@ class RunOptions:
     jobs: int | None = None
     #: how long a conversion, a training without progress, or one inference of a model may take
     deadline_s: float | None = None
+    #: bring the firmware of microcontrollers onto their boards first, where they do not run it yet
+    flash: bool = False
+    #: also as MLPerf Tiny's rules measure: five loops, median, top-1 and AUC
+    mlperf: bool = False
 
     def absolute(self) -> RunOptions:
         """The same options from any working folder: `--resume` may be called from another one."""
@@ -45,7 +50,7 @@ class RunOptions:
         def path(text: str) -> str:
             return str(Path(text).expanduser().absolute())
 
-        workloads = tuple(path(w) if Path(w).expanduser().exists() else w for w in self.workloads)
+        workloads = tuple(path(w) if split_signature(Path(w).expanduser())[0].exists() else w for w in self.workloads)
         return replace(
             self,
             workloads=workloads,

@@ -5,7 +5,7 @@ Everything here happens before a board is touched, and everything is cached by c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,11 +71,15 @@ def prepare_requests(
     jobs: int | None = None,
     say: Say | None = None,
     deadline_s: float | None = None,
+    view: Callable[[Workload], Workload] = lambda workload: workload,
+    defined: Mapping[str, Recipe] | None = None,
 ) -> list[PreparedModel]:
     """Builds what is not built yet and adds samples, references and the float model's answers. Order is kept.
 
     Args:
+        defined: recipes that are others than the tables have under their names.
         deadline_s: how long a conversion, a training without progress, or one inference of a reference may take.
+        view: the workload as it is evaluated, such as on a part of the test samples; what is built does not depend on it.
 
     Refused combinations come back as models whose artifact holds the refusal.
     """
@@ -88,7 +92,12 @@ def prepare_requests(
     wanted = {(r.workload.name, r.recipe, r.seed): r for r in [*buildable, *floats.values()]}
     built = build_artifacts(
         [
-            BuildRequest(workload=r.workload, recipe=parse_recipe(r.recipe), source=source, seed=r.seed)
+            BuildRequest(
+                workload=r.workload,
+                recipe=(defined or {}).get(r.recipe) or parse_recipe(r.recipe),
+                source=source,
+                seed=r.seed,
+            )
             for r in wanted.values()
         ],
         jobs=jobs,
@@ -96,7 +105,9 @@ def prepare_requests(
         deadline_s=deadline_s,
     )
     artifacts = dict(zip(wanted, built, strict=True))
-    return _prepare(requests, artifacts, source, say, deadline_s)
+    viewed = {w.name: view(w) for w in {r.workload.name: r.workload for r in requests}.values()}
+    evaluated = [replace(r, workload=viewed[r.workload.name]) for r in requests]
+    return _prepare(evaluated, artifacts, source, say, deadline_s)
 
 
 def _prepare(

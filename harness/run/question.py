@@ -5,7 +5,7 @@ Rows of `harness.workloads.checks.table`. What refuses is in `harness.workloads`
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
 from harness.prepare.samples import samples_file
 from harness.tflite.graph import read_graph
 from harness.workloads.base import Dataset, Workload
+from harness.workloads.checks.arrangements import Arrangement, arrangements
 from harness.workloads.checks.inputs import input_range, range_finding
 from harness.workloads.checks.outputs import output_ends
 from harness.workloads.checks.scales import USUAL, Rescaling, sensible, standardising
@@ -64,39 +65,82 @@ class Questions:
         return (*found, *self._of_scale[key])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Better:
+    """What the float model should be fed instead of the samples as they are.
+
+    Attributes:
+        other: how the samples become it.
+        words: what was seen.
+        scores: the metric's, of the samples as they are and of the others.
+    """
+
+    other: Rescaling | Arrangement
+    words: str
+    scores: tuple[float, float]
+
+
 def scale_findings(model: PreparedModel, dataset: Dataset, references: References) -> list[Finding]:
-    """`input-scale`: the float model explains the labels far better on rescaled samples.
+    """`input-scale`, `channel-order`, `input-layout`: the float model explains the labels far better on the same samples
+    rescaled, or laid out otherwise. One finding at most: what comes first may be why the next looks so.
 
     Args:
         model: the float model, or a finished one; one whose input is quantized says its range itself and is not asked.
     """
-    if model.metric is None or model.labels is None or model.sample_ids is None or model.artifact.path is None:
+    better = better_samples(model, dataset, references)
+    if better is None:
         return []
-    graph = read_graph(model.artifact.file)
-    if input_range(graph) is not None or not model.artifact.inputs[0].dtype.startswith("float"):
-        return []
-    small = (model.artifact.size_bytes or 0) <= _SMALL_BYTES
-    count = min(_PROBED if small else REFERENCE_SAMPLES, len(model.labels))
-    ids = model.sample_ids[:count]
-    rows, labels = dataset.x_test[ids], model.labels[:count]
-    rescalings = _rescalings(rows)
-    given = _outputs(model, rows, None, dataset, references) if rescalings else None
+    if isinstance(better.other, Rescaling):
+        return [misread("input-scale", model.workload, better.words)]
+    if better.other.setting[0] == "channels":
+        return [misread("channel-order", model.workload, better.words)]
+    return [misread("input-layout", model.workload, better.words)]
+
+
+def better_samples(model: PreparedModel, dataset: Dataset, references: References) -> Better | None:
+    """The first of the usual rescalings and layouts on which the float model explains the labels far better; None where there is
+    none, or the model is not asked.
+    """
+    if not may_be_asked(model):
+        return None
+    assert model.metric is not None and model.labels is not None
+    rows, labels = probed(model, dataset)
+    others: list[Rescaling | Arrangement] = [*_rescalings(rows)]
+    # Numbers to be met have no confidence, by which a slightly worse layout could be told from a model's own.
+    others += arrangements(rows.shape[1:]) if model.metric.classes else ()
+    given = float_outputs(model, rows, "as they are", dataset, references) if others else None
     if given is None:
-        return []
-    squashed = output_ends(graph)[0].squashed
-    for rescaling in rescalings:
-        outputs = _outputs(model, rescaling.of(rows), rescaling, dataset, references)
+        return None
+    squashed = output_ends(read_graph(model.artifact.file))[0].squashed
+    for other in others:
+        outputs = float_outputs(model, other.of(rows), other.name, dataset, references)
         if outputs is None:
             continue
         if model.metric.classes:
-            better = explains_better(
-                given, outputs, labels, squashed=squashed, alternatives=len(rescalings), usual=rescaling in USUAL
-            )
+            usual = isinstance(other, Arrangement) or other in USUAL
+            better = explains_better(given, outputs, labels, squashed=squashed, alternatives=len(others), usual=usual)
         else:
-            better = meets_better(given, outputs, labels, alternatives=len(rescalings))
+            better = meets_better(given, outputs, labels, alternatives=len(others))
         if better:
-            return [misread("input-scale", model.workload, _words(rescaling, rows, given, outputs, labels, model))]
-    return []
+            first, second = (model.metric.score(model.metric.answers(part), labels).value for part in (given, outputs))
+            words = _words(other, rows, (first, second), model.metric.title)
+            return Better(other=other, words=words, scores=(first, second))
+    return None
+
+
+def may_be_asked(model: PreparedModel) -> bool:
+    """Whether a model can show by its answers what it should be fed: it is there, takes floats, and there are labels."""
+    if model.metric is None or model.labels is None or model.sample_ids is None or model.artifact.path is None:
+        return False
+    return input_range(read_graph(model.artifact.file)) is None and model.artifact.inputs[0].dtype.startswith("float")
+
+
+def probed(model: PreparedModel, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The samples on which a model is asked, float32 [N, ...], and their labels."""
+    assert model.labels is not None and model.sample_ids is not None
+    small = (model.artifact.size_bytes or 0) <= _SMALL_BYTES
+    count = min(_PROBED if small else REFERENCE_SAMPLES, len(model.labels))
+    return dataset.x_test[model.sample_ids[:count]], model.labels[:count]
 
 
 def _rescalings(rows: np.ndarray) -> list[Rescaling]:
@@ -105,11 +149,14 @@ def _rescalings(rows: np.ndarray) -> list[Rescaling]:
     return [*found, standard] if standard is not None else found
 
 
-def _outputs(
-    model: PreparedModel, rows: np.ndarray, rescaling: Rescaling | None, dataset: Dataset, references: References
+def float_outputs(
+    model: PreparedModel, rows: np.ndarray, name: str, dataset: Dataset, references: References
 ) -> np.ndarray | None:
-    """The float model's first output on samples, real values [N, ...]; None where no runtime answers."""
-    name = rescaling.name if rescaling is not None else "as they are"
+    """The float model's first output on samples, real values [N, ...]; None where no runtime answers.
+
+    Args:
+        name: what became of the dataset's samples; samples of one name and dataset are asked about once.
+    """
     digest = sha256_json([dataset.digest, "rescaled", name])
     part = replace(dataset, x_test=rows, y_test=None, digest=digest)
     file = samples_file(part, np.arange(len(rows)), model.artifact.inputs[0])
@@ -117,18 +164,11 @@ def _outputs(
     return None if outputs is None else real_values(outputs[0], model.artifact.outputs[0])
 
 
-def _words(
-    rescaling: Rescaling,
-    rows: np.ndarray,
-    given: np.ndarray,
-    outputs: np.ndarray,
-    labels: np.ndarray,
-    model: PreparedModel,
-) -> str:
-    metric = model.metric
-    assert metric is not None
-    scores = [metric.score(metric.answers(part), labels).value for part in (given, outputs)]
+def _words(other: Rescaling | Arrangement, rows: np.ndarray, scores: tuple[float, float], title: str) -> str:
+    seen = f"the samples' values lie in {rows.min():.4g} to {rows.max():.4g}"
+    if isinstance(other, Arrangement):
+        seen = f"the samples are {'x'.join(map(str, rows.shape[1:]))}"
     return (
-        f"the samples' values lie in {rows.min():.4g} to {rows.max():.4g}; {rescaling.name}, the float model explains the labels "
-        f"far better ({metric.title} {scores[1]:.4g} instead of {scores[0]:.4g} on {len(labels)} samples)"
+        f"{seen}; {other.name}, the float model explains the labels far better ({title} {scores[1]:.4g} instead of "
+        f"{scores[0]:.4g} on {len(rows)} samples)"
     )

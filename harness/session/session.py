@@ -182,6 +182,8 @@ def _begin_or_resume(store: Store, options: RunOptions, resume: str | None) -> t
         raise UserInputError(
             f"run {info.run} was made by pytest", hint="run pytest again, or name another run: harness report --list"
         )
+    if info.environment.get("kind") == "tune":
+        raise UserInputError(f"run {info.run} is a search", hint=f"go on with it: harness tune --resume {info.run}")
     stored = info.environment.get("options")
     if not stored:
         raise UserInputError(f"run {info.run} does not say how it was started", hint="start a new run")
@@ -233,6 +235,8 @@ def _jobs(
                 cells=cells,
                 samples=options.samples,
                 inference_s=_inference_s(chosen.profile, options),
+                flash=options.flash,
+                mlperf=options.mlperf,
             )
         )
     return [job for job in jobs if job.cells]

@@ -47,6 +47,8 @@ class Baseline:
                 found[f"verdict.{verdict.quantity}"] = f"{verdict.status}: {verdict.reason}"
             if verdict.detectable is not None:
                 found[f"detectable_change.{verdict.quantity}"] = f"{verdict.detectable:.4f}"
+            if (loss := verdict.numbers.get("smallest_loss")) is not None:
+                found[f"detectable_loss.{verdict.quantity}"] = f"{loss:.4f}"
             if verdict.open and verdict.command:
                 found["reproduce"] = verdict.command
         return found

@@ -33,6 +33,9 @@ _REPORT_MARK = "harness_device_failed"
 _DEVICE_FAILURES = pytest.StashKey[bool]()
 _OTHER_FAILURES = pytest.StashKey[bool]()
 _USAGE_ERROR = pytest.StashKey[str]()
+#: the project file that holds where pytest was called, and what is wrong with it
+_PROJECT = pytest.StashKey[Path | None]()
+_PROJECT_ERROR = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="a run, or a name of `harness baseline`: cells that got worse since then fail",
     )
+    group.addoption("--no-project", action="store_true", help="leave harness.toml aside")
     group.addoption("--results", metavar="DIR", help="where runs land ($HARNESS_RESULTS_DIR, ./results)")
     group.addoption("--store", metavar="URL", help="records in a shared PostgreSQL database ($HARNESS_STORE)")
     group.addoption("--objects", metavar="DIR", help="outputs, samples and models in this folder ($HARNESS_OBJECTS)")
@@ -71,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _choose_place(config)
+    _take_project(config)
     config.addinivalue_line(
         "markers", "cell(expectation): a cell of a suite, with its expected outcome if there is one"
     )
@@ -96,16 +101,49 @@ def _choose_place(config: pytest.Config) -> None:
             raise pytest.UsageError(str(error)) from None
 
 
+def _take_project(config: pytest.Config) -> None:
+    """Takes what the project file says; one that is wrong is told where its suites are collected, and nowhere else."""
+    from harness.project.project import project_path
+
+    if config.getoption("--no-project") or project_path(config.invocation_params.dir) is None:
+        return
+    from harness.core.errors import HarnessError
+    from harness.suites.project import fill_options
+
+    try:
+        config.stash[_PROJECT] = fill_options(config)
+    except HarnessError as error:
+        config.stash[_PROJECT_ERROR] = str(error)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """The project that holds is a suite, if it names a device or the command line does."""
+    config = parent.config
+    if file_path.name != "harness.toml" or config.getoption("--no-project"):
+        return None
+    if _PROJECT_ERROR in config.stash:
+        from harness.suites.project import BrokenProject
+
+        return BrokenProject.from_parent(parent, path=file_path)
+    if config.stash.get(_PROJECT, None) != file_path or not config.option.device:
+        return None
+    from harness.suites.project import ProjectSuite
+
+    return ProjectSuite.from_parent(parent, path=file_path)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per cell of the module's SUITE."""
     suite = getattr(metafunc.module, "SUITE", None)
     if "cell" not in metafunc.fixturenames or suite is None:
         return
-    from harness.core.errors import HarnessError
+    from harness.core.errors import HarnessError, UserInputError
     from harness.suites.session import SuiteSession
 
     config = metafunc.config
     try:
+        if _PROJECT_ERROR in config.stash:
+            raise UserInputError(config.stash[_PROJECT_ERROR])
         if config.stash.get(_SESSION, None) is None:
             config.stash[_SESSION] = SuiteSession(config.option, say=_teller(config), share=_share_of(config))
         _load_baseline(config)

@@ -14,6 +14,7 @@ from harness.core.errors import HarnessError, UserInputError
 from harness.core.paths import results_dir
 from harness.judge.stored import finisher
 from harness.prepare.prepared import PreparedModel, Say
+from harness.project.project import FILE_NAME, load_project
 from harness.results.layout import new_run_id
 from harness.results.objects import open_objects
 from harness.results.record import CellKey, CellRecord, RunInfo
@@ -80,6 +81,12 @@ class SuiteCell:
             max_score_drop=self.suite.max_score_drop,
             metric=self.request.workload.metric,
         )
+
+
+def _stem(model: str) -> str:
+    """What a suite's model is called without its folder and ending; of a project file, what its model is called."""
+    path = Path(model)
+    return load_project(path).model.stem if path.name == FILE_NAME else path.stem
 
 
 def _told_apart(workloads: list[Workload]) -> list[Workload]:
@@ -161,7 +168,7 @@ class SuiteSession:
                 models would go by one name.
         """
         model = in_folder(suite.workload, folder)
-        if self.option.workload and not {suite.workload, model, Path(model).stem} & set(self.option.workload):
+        if self.option.workload and not {suite.workload, model, _stem(model)} & set(self.option.workload):
             return []
         expectations = load_expectations(folder / "expectations.yaml")
         data = Path(in_folder(suite.data, folder)) if suite.data else None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from harness.core.errors import unknown_name
 from harness.tflite.arithmetic import NodeTypes, node_types, weights_of
+from harness.tflite.custom_ops import custom_op_words
 from harness.tflite.dimensions import has_impossible_dimension
 from harness.tflite.graph import Graph, Node
 from harness.tflite.row_sums import overflowing_rows
@@ -144,7 +145,7 @@ def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[
         seen.add(key)
         if node.op == "CUSTOM":
             if node.custom_name not in data.get("custom_ops", []):
-                unknowns.append(f"custom op {node.custom_name}: only a delegate or a runtime built with it can run it")
+                unknowns.append(custom_op_words(node.custom_name))
             continue
         lowest, highest = table.get(node.op, (0, 0))
         if not highest:

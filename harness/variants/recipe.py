@@ -1,8 +1,8 @@
 """Recipes: one way to quantize a model = training x conversion, as one table of data.
 
 A recipe is named `TRAINING-CONVERSION`, such as `ptq-int8-io`, `qat-dense-default`, `qat-q[allvalues-pc,w4]-int8-io` or
-`ptq-int8-io-dynbatch`. Nothing here imports TensorFlow; `harness.variants.convert.ptq` and `harness.variants.qat.training` read
-these tables and do what they say.
+`ptq-int8-io-dynbatch`; or `mixed[...]`, which says what each layer is to be (`harness.variants.mix`). Nothing here imports
+TensorFlow; `harness.variants.convert.ptq` and `harness.variants.qat.training` read these tables and do what they say.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 from harness.core.errors import UserInputError, unknown_name
+from harness.variants.mix import Mix, parse_mix
 
 QuantizerKind = Literal["last", "allvalues", "movavg", "allvalues-pc"]
 IoType = Literal["float32", "int8", "uint8", "int16"]
-#: what the arithmetic of a model is expected to be once converted
-Arithmetic = Literal["float", "hybrid", "integer"]
+#: what the arithmetic of a model is expected to be once converted; `mixed`: each layer as its recipe says
+Arithmetic = Literal["float", "hybrid", "integer", "mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +60,14 @@ class Training:
     """How the weights come about.
 
     `base`: `float` (the float model as trained), `finetune` (the control: the float model trained on with exactly the
-    steps that QAT gets) or `qat`. `scope`: which layers QAT annotates.
+    steps that QAT gets) or `qat`. `scope`: which layers QAT annotates: all that TFMOT can, Dense, or the named `layers`.
     """
 
     name: str
     base: Literal["float", "finetune", "qat"]
-    scope: Literal["none", "model", "dense"] = "none"
+    scope: Literal["none", "model", "dense", "layers"] = "none"
     quantizer: Quantizer | None = None
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,8 @@ class Conversion:
     """How trained weights become a .tflite file.
 
     Attributes:
-        converter: `tflite` (TFLiteConverter) or `aeq` (AI Edge Quantizer over the float .tflite).
+        converter: `tflite` (TFLiteConverter), `aeq` (AI Edge Quantizer over the float .tflite) or `mixed` (the same, each layer
+            as `mix` says).
         optimize: TFLiteConverter's `Optimize.DEFAULT`.
         representative: a representative dataset calibrates activations.
         integer_only: only integer kernels are allowed (`TFLITE_BUILTINS_INT8`, or the 16x8 set).
@@ -84,7 +87,7 @@ class Conversion:
     """
 
     name: str
-    converter: Literal["tflite", "aeq"] = "tflite"
+    converter: Literal["tflite", "aeq", "mixed"] = "tflite"
     optimize: bool = False
     representative: bool = False
     integer_only: bool = False
@@ -95,6 +98,12 @@ class Conversion:
     per_channel_dense: bool = True
     aeq_recipe: str | None = None
     arithmetic: Arithmetic = "float"
+    mix: Mix | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON. `mix` is there where there is one only: keys of caches are made of this."""
+        fields = asdict(self)
+        return fields if self.mix is not None else {name: value for name, value in fields.items() if name != "mix"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +116,14 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        return f"{self.training.name}-{self.conversion.name}" + ("-dynbatch" if self.dynamic_batch else "")
+        mix = self.conversion.mix
+        if mix is not None and self.training.scope == "layers":
+            base = f"mixed[{mix.text},qat={'+'.join(self.training.layers)}]"
+        elif mix is not None and self.training.base == "float":
+            base = self.conversion.name
+        else:
+            base = f"{self.training.name}-{self.conversion.name}"
+        return base + ("-dynbatch" if self.dynamic_batch else "")
 
     @property
     def promised_arithmetic(self) -> Arithmetic:
@@ -246,6 +262,7 @@ ALL: tuple[str, ...] = (*CORE, *_MORE, *_unlisted(CORE + _MORE))
 
 _SUITES = {"core": CORE, "all": ALL}
 _QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")
+_MIXED_NAME = re.compile(r"^(?:(ptq|ft|qat)-)?mixed\[([^\[\]]*)\]$")
 _QUANTIZER_KINDS: tuple[QuantizerKind, ...] = get_args(QuantizerKind)
 _QUANTIZER_FLAGS: dict[str, Callable[[Quantizer], Quantizer]] = {
     "per-tensor": lambda quantizer: replace(quantizer, per_channel=False),
@@ -295,6 +312,9 @@ def parse_recipe(name: str) -> Recipe:
         UserInputError: when training, conversion or quantizer is unknown; the nearest names are suggested.
     """
     base, dynamic_batch = (name[: -len("-dynbatch")], True) if name.endswith("-dynbatch") else (name, False)
+    mixed = _MIXED_NAME.match(base)
+    if mixed:
+        return replace(_mixed(mixed[1] or "ptq", mixed[2]), dynamic_batch=dynamic_batch)
     match = _QUANTIZER_NAME.match(base)
     if match:
         quantizer = parse_quantizer(match[1])
@@ -309,6 +329,23 @@ def parse_recipe(name: str) -> Recipe:
     if rest not in CONVERSIONS:
         raise unknown_name("recipe", name, ALL)
     return Recipe(training=training, conversion=CONVERSIONS[rest], dynamic_batch=dynamic_batch)
+
+
+def _mixed(training: str, text: str) -> Recipe:
+    """The recipe of `mixed[TEXT]`, whose layers of `qat=` are a training of their own."""
+    mix, layers = parse_mix(text)
+    conversion = Conversion(
+        name=f"mixed[{mix.text}]", converter="mixed", representative=mix.is_calibrated, arithmetic="mixed", mix=mix
+    )
+    if not layers:
+        return Recipe(training=TRAININGS[training], conversion=conversion)
+    if training != "ptq":
+        raise UserInputError(
+            f"mixed[...,qat={'+'.join(layers)}] says itself what is trained, and '{training}-' in front of it something else",
+            hint="leave one of the two out",
+        )
+    named = Training(name=f"qat-layers[{'+'.join(layers)}]", base="qat", scope="layers", layers=layers)
+    return Recipe(training=named, conversion=conversion)
 
 
 def select_recipes(patterns: Iterable[str]) -> list[Recipe]:

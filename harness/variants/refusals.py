@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.core.reasons import known_reason, plain_reason
 
 #: raise it when sentences change: refusals that the cache keeps from before are asked for again
-REFUSAL_VERSION = 2
+REFUSAL_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)

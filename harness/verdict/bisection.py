@@ -61,6 +61,8 @@ class Bisection:
         left = [str(trial.difference) for trial in self.trials if trial.result == "not tried"]
         if found and all(trial.result == "part of it" for trial in found):
             return f"{self.quantity}: it took these together: {_all(found)}"
+        if [trial.difference.name for trial in found] == ["artifact", "recipe"]:
+            return f"{self.quantity}: {found[1].difference} did it: it makes another artifact of the same float model"
         if len(found) > 1:
             return f"{self.quantity}: each of these alone did it: {_all(found)}"
         if found:

@@ -13,7 +13,15 @@ from harness.verdict.quantities import BY_NAME
 from harness.verdict.verdict import Verdict
 
 #: stored option -> how the command line calls it
-_ONCE = {"data_dir": "--data-dir", "data": "--data", "devices_dir": "--devices-dir"}
+_ONCE = {
+    "data_dir": "--data-dir",
+    "data": "--data",
+    "metric": "--metric",
+    "devices_dir": "--devices-dir",
+    "bundle": "--bundle",
+}
+#: a finished .tflite runs as it is, and takes no recipe
+_AS_IS = "as-is"
 
 
 def reproduction(key: CellKey, options: Mapping[str, Any]) -> str:
@@ -22,17 +30,9 @@ def reproduction(key: CellKey, options: Mapping[str, Any]) -> str:
     Args:
         options: the run's stored options.
     """
-    words = [
-        "harness",
-        "run",
-        "--workload",
-        _workload(key.workload, options),
-        "--recipe",
-        key.recipe,
-        "--device",
-        key.device,
-    ]
-    words += ["--backend", key.backend]
+    words = ["harness", "run", "--workload", _workload(key.workload, options)]
+    words += [] if key.recipe == _AS_IS and not options.get("bundle") else ["--recipe", key.recipe]
+    words += ["--device", key.device, "--backend", key.backend]
     if key.seed:
         words += ["--seeds", str(key.seed + 1)]
     for name, flag in _ONCE.items():
@@ -43,14 +43,23 @@ def reproduction(key: CellKey, options: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def bisection(verdict: Verdict) -> str | None:
-    """`harness bisect` for an open regression of a series, where there is something to bring back; None where not."""
+def bisection(verdict: Verdict, place: str = "") -> str | None:
+    """`harness bisect` for an open regression of a series, where there is something to bring back; None where not.
+
+    Args:
+        place: options that say where the store is.
+    """
     if not verdict.open or verdict.cause not in ("artifact", "environment"):
         return None
     quantity = BY_NAME.get(verdict.quantity)
     if quantity is None or quantity.name == "energy":
         return None
-    return shlex.join(["harness", "bisect", cell_name(verdict.key), "--quantity", quantity.name])
+    return shlex.join(["harness", "bisect", cell_name(verdict.key), "--quantity", quantity.name]) + place
+
+
+def acceptance(device: str, place: str = "") -> str:
+    """`harness accept` for a board that changed for a good reason; arguments as of `bisection`."""
+    return shlex.join(["harness", "accept", "--board", device, "--why"]) + f" TEXT{place}"
 
 
 def _workload(name: str, options: Mapping[str, Any]) -> str:

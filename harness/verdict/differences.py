@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from harness.results.record import CellRecord
 from harness.verdict.epoch import FIELDS, changes
 
+__all__ = ["Difference", "differences", "program_hashes"]
+
 #: recorded beside the fields that begin an epoch: they run the board or the comparison, and no figure should hang on them
-_RECORDED = {"agent_sha256": "agent", "harness_version": "harness", "python": "Python"}
+_RECORDED = {"agent_sha256": "agent", "firmware_sha256": "program", "harness_version": "harness", "python": "Python"}
 #: characters of a hash that are shown
 _SHORT = 12
 
@@ -49,13 +51,40 @@ def differences(before: CellRecord, after: CellRecord) -> list[Difference]:
         )
     for change in changes(before.fingerprint, after.fingerprint):
         found.append(
-            Difference(name=change.field, title=FIELDS[change.field], before=change.before, after=change.after)
+            Difference(
+                name=change.field,
+                title=FIELDS[change.field],
+                before=change.before,
+                after=change.after,
+                detail=_programs(before, after) if change.field == "firmware" else "",
+            )
         )
+    told = {difference.name for difference in found}
     for name, title in _RECORDED.items():
         old, new = (getattr(record.fingerprint, name, None) for record in (before, after))
-        if old != new and None not in (old, new):
+        if old != new and None not in (old, new) and not (name == "firmware_sha256" and "firmware" in told):
             found.append(Difference(name=name, title=title, before=_shown(name, old), after=_shown(name, new)))
     return found
+
+
+def program_hashes(before: CellRecord, after: CellRecord, name: str) -> tuple[str | None, str | None]:
+    """The hashes of what ran the board in two nights: its agent, or a microcontroller's program. None where one is not known.
+
+    Args:
+        name: of the difference; of any other than these two there are no hashes.
+    """
+    field = "firmware_sha256" if name == "firmware" else name
+    if field not in ("agent_sha256", "firmware_sha256"):
+        return None, None
+    return getattr(before.fingerprint, field, None), getattr(after.fingerprint, field, None)
+
+
+def _programs(before: CellRecord, after: CellRecord) -> str:
+    """The hashes of two firmwares, as far as they are known."""
+    old, new = program_hashes(before, after, "firmware")
+    if old is None and new is None:
+        return "of neither is the program known: it was built elsewhere"
+    return f"program {_hash(old) if old else 'not known'} -> {_hash(new) if new else 'not known'}"
 
 
 def _made_of(before: CellRecord, after: CellRecord) -> str:

@@ -37,6 +37,8 @@ class Judgement:
         not_run: planned cells without a record.
         two_runs: two runs were compared, and no night with its history.
         notes: what a reader should know of the series, a sentence each.
+        place: options with which another command finds the store, such as ` --results /srv/results`; empty: it needs none.
+        no_history: why nothing was compared, in words: no history could be read; None of every other night.
     """
 
     run: str
@@ -49,11 +51,13 @@ class Judgement:
     not_run: list[CellKey] = field(default_factory=list)
     two_runs: bool = False
     notes: list[str] = field(default_factory=list)
+    place: str = ""
+    no_history: str | None = None
 
     @property
     def first(self) -> bool:
         """True for the first night of its series."""
-        return self.nights == 0
+        return self.nights == 0 and self.no_history is None
 
     @property
     def open(self) -> list[Verdict]:

@@ -157,8 +157,8 @@ def _notes(history: History, run: str | None, last: Night, previous: Mapping[Cel
     ran = any(record.run == last.run for record in previous.values())
     if ran and not history.is_judged(last.run):
         found.append(
-            f"the night before, run {last.run}, has no verdict: it was interrupted, or is still running; its times are no part "
-            f"of the history until `harness run --resume {last.run}` has finished it"
+            f"the night before, run {last.run}, has no verdict: it was interrupted, could read no history, or is still running; "
+            f"its times are no part of the history until `harness run --resume {last.run}` has it judged"
         )
     return tuple(found)
 

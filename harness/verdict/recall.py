@@ -24,7 +24,7 @@ def recall(history: History, info: RunInfo, records: Sequence[CellRecord]) -> Ju
         records: of the night's cells.
     """
     rows = [] if info.series is None else history.verdicts(run=info.run)
-    if info.series is None or not rows:
+    if info.series is None or not (rows or history.is_judged(info.run)):
         return None
     past = load_past(history, info.series, info.run, ())
     verdicts = [Verdict.from_json({**row.data, "key": asdict(row.key)}) for row in rows]

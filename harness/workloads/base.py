@@ -38,6 +38,8 @@ class Dataset:
         origin: the file or package it was read from, for a reader.
         sequences: int64 [N], the number of each test sample's sequence, for workloads with `state` "sequence"; samples of one
             sequence stand together, in the order of time.
+        x_calibration, y_calibration: samples that calibrate activations and are neither trained on nor tested; None where the
+            training samples calibrate.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Dataset:
     y_test: np.ndarray | None
     origin: str = ""
     sequences: np.ndarray | None = None
+    x_calibration: Rows | None = None
+    y_calibration: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,5 +91,22 @@ def fitting_shape(have: tuple[int, ...], io: TensorIo) -> tuple[int, ...]:
     raise UserInputError(
         f"samples have shape {list(sample)}, the model takes [{expected}]",
         where=f"input '{io.name}'",
-        hint="reshape the samples (first axis: sample number), or use the model that belongs to them",
+        hint=_remedy(sample, want),
     )
+
+
+def _remedy(sample: tuple[int, ...], want: tuple[int, ...]) -> str:
+    """What to do with samples that do not fit; a usual other layout is named, because `reshape` would only mix its values up."""
+    for order, words, setting in (
+        ((1, 2, 0), "their channels stand in front: transpose them, x.transpose(0, 2, 3, 1)", "nchw"),
+        (
+            (2, 0, 1),
+            "their channels stand last, and the model's in front: transpose them, x.transpose(0, 3, 1, 2)",
+            None,
+        ),
+        ((1, 0, 2), "rows and columns are exchanged: transpose them, x.transpose(0, 2, 1, 3)", "nwhc"),
+    ):
+        if len(sample) == len(want) == 3 and all(w in (-1, sample[o]) for w, o in zip(want, order, strict=True)):
+            project = f', or layout = "{setting}" under [preprocessing] of harness.toml' if setting else ""
+            return f"{words}{project}; reshape would mix the values up"
+    return "reshape the samples (first axis: sample number), or use the model that belongs to them"

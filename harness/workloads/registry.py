@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness.workloads
 from harness.core.errors import UserInputError, unknown_name
+from harness.project.project import FILE_NAME as PROJECT_FILE
 from harness.workloads.base import Workload
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".tflite")
@@ -25,13 +26,18 @@ def get_workload(name_or_path: str, *, data: Path | None = None, metric: str | N
     """A workload by name, or one made of the user's own model file.
 
     Args:
-        name_or_path: a known name, or the path of a .keras, .h5 or .tflite file or a SavedModel folder.
-        data: the .npz with samples for a model of the user's own.
+        name_or_path: a known name, the path of a .keras, .h5 or .tflite file or a SavedModel folder, or of a project file, which
+            says model, data and metric itself.
+        data: the samples of a model of the user's own; in place of the project's.
         metric: what a model of the user's own is judged by; None: what its output and labels ask for.
 
     Raises:
         UserInputError: unknown name, missing file, or a model or data file that does not hold what it should.
     """
+    if Path(name_or_path).name == PROJECT_FILE:
+        from harness.workloads.project import project_workload
+
+        return project_workload(Path(name_or_path), data, metric)
     if _looks_like_path(name_or_path):
         from harness.workloads.user import user_workload
 
@@ -66,7 +72,8 @@ def _in_its_place(name: str) -> Workload | None:
 
 
 def _looks_like_path(text: str) -> bool:
-    return "/" in text or Path(text).suffix.lower() in MODEL_SUFFIXES or Path(text, "saved_model.pb").is_file()
+    folder = text.partition("#")[0]
+    return "/" in text or Path(text).suffix.lower() in MODEL_SUFFIXES or Path(folder, "saved_model.pb").is_file()
 
 
 @functools.cache

@@ -14,25 +14,30 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.files import exists, sha256_json, short_name
 from harness.core.tensor import TensorIo
+from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.base import Dataset, Schedule, State, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.checks.outputs import output_ends, units_and_places
 from harness.workloads.datasets import DataSource
-from harness.workloads.digest import arrays_digest, cached_digest
+from harness.workloads.digest import cached_digest
+from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.base import Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
+from harness.workloads.random_inputs import RandomInputs
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
+from harness.workloads.sources.imported import Imported, import_data, is_plain_npz, read_about
+from harness.workloads.sources.parts import Wanted
 from harness.workloads.user_metric import chosen_metric, data_words, ends_for
 
 if TYPE_CHECKING:
+    from harness.project.project import Project
     from harness.tflite.graph import Graph
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
-_RANDOM_SAMPLES = 256
 #: samples that take more than this as float32 stay in their file, and rows of them are read as they are needed
 _WHOLE_BYTES = 256 << 20
 #: an already trained model is only trained on gently, and on at most this many samples
@@ -52,7 +57,7 @@ class ModelEnds:
     """What is known about the user's model without running it.
 
     `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
-    see `Ends`; None when the file does not say.
+    see `Ends`; None when the file does not say. `signature` is the name of a SavedModel's that has no layers.
     """
 
     kind: Literal["keras", "tflite"]
@@ -62,6 +67,7 @@ class ModelEnds:
     places: int | None = None
     numbers: bool = False
     keras_major: Literal[2, 3] = 2
+    signature: str | None = None
 
 
 def model_ends(path: Path) -> ModelEnds:
@@ -93,6 +99,7 @@ def model_ends(path: Path) -> ModelEnds:
         places=places,
         from_logits=ends.from_logits,
         keras_major=file.keras_major,
+        signature=file.signature.name if file.signature is not None else None,
     )
 
 
@@ -167,37 +174,42 @@ class Samples:
             UserInputError: naming file, key and what was expected.
         """
         with Archive(self.path) as archive:
-            for key in ("x_test" if "x_test" in archive.keys else "x", "x_train"):
+            for key in ("x_test" if "x_test" in archive.keys else "x", "x_train", "x_calibration"):
                 if key in archive.keys:
                     header = archive.header(key)
                     check_kind(header.shape, header.dtype, path=self.path, key=key)
                     self._fitting(header)
 
     def _load(self, archive: Archive, source: DataSource) -> Dataset:
-        keys = archive.keys
+        keys, about = archive.keys, read_about(self.path)
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
-        train_keys = ("x_train", "y_train") if split and source.parts == "all" else ()
+        train_keys = ("x_train", "y_train", "y_calibration") if split and source.parts == "all" else ()
         small = [key for key in (y_key, *train_keys[1:], "scale", "offset", SEQUENCE) if key in keys]
         arrays = {key: archive.read(key) for key in small}
         x_test = self._samples(archive, x_key, arrays)
         y_test = self._labels(arrays, y_key, len(x_test))
-        x_train = y_train = None
+        x_train = y_train = x_calibration = y_calibration = None
         if train_keys and "x_train" in keys:
             x_train = self._samples(archive, "x_train", arrays)
             y_train = self._labels(arrays, "y_train", len(x_train))
-        elif source.parts == "all":
+        if train_keys and "x_calibration" in keys:
+            x_calibration = self._samples(archive, "x_calibration", arrays)
+            y_calibration = self._labels(arrays, "y_calibration", len(x_calibration))
+        elif source.parts == "all" and x_train is None:
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
             name=self.path.stem,
-            note=self._note(keys, archive.header(x_key)),
+            note=self._note(keys, archive.header(x_key), about),
             digest=self.digest(source),
             x_train=x_train,
             y_train=y_train,
             x_test=x_test,
             y_test=y_test,
-            origin=str(self.path),
+            origin=str(self.path) if about is None else about.source,
             sequences=self._sequences(arrays, len(x_test)),
+            x_calibration=x_calibration,
+            y_calibration=y_calibration,
         )
 
     @property
@@ -278,16 +290,17 @@ class Samples:
             raise UserInputError(what, where=str(self.path))
         return self.metric.checked(arrays[key], ends_for(self.ends, self.path, key))
 
-    def _note(self, keys: list[str], x: ArrayHeader) -> str:
-        words = [f"{self.path.name}, {x.shape[0]:,} samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"]
+    def _note(self, keys: list[str], x: ArrayHeader, about: Imported | None) -> str:
+        form = f"samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"
+        words = [f"{self.path.name}, {x.shape[0]:,} {form}"] if about is None else [about.note, form]
         io = self.ends.input
         if io is not None and _are_tensor_values(x.dtype, io):
             words.append(f"values of the {io.dtype} input as they are")
         elif "scale" in keys or "offset" in keys:
-            words.append("scaled by the file's scale and offset")
+            words.append("scaled by the file's scale and offset" if about is None else "scaled as the project says")
         else:
             words.append("values as they are")
-        if self.ends.kind == "keras" and "x_train" not in keys:
+        if self.ends.kind == "keras" and not {"x_train", "x_calibration"} & set(keys):
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
         if SEQUENCE in keys:
             words.append("the model's state is carried within a sequence of samples")
@@ -298,64 +311,32 @@ class Samples:
 
 #: the array that says which samples follow each other
 SEQUENCE = "sequence"
-_KNOWN_KEYS = ("x_train", "y_train", "x_test", "y_test", "x", "y", "scale", "offset", SEQUENCE)
+_KNOWN_KEYS = (
+    *("x_train", "y_train", "x_calibration", "y_calibration", "x_test", "y_test", "x", "y", "scale", "offset"),
+    SEQUENCE,
+)
 
 
 def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:
     return io.dtype in ("int8", "uint8", "int16") and dtype == io.dtype
 
 
-@dataclass(frozen=True, kw_only=True)
-class RandomInputs:
-    """Random inputs for a .tflite without data: uniform over an integer input's range, or over 0..1 for a float input."""
-
-    io: TensorIo
-    count: int = _RANDOM_SAMPLES
-
-    def digest(self, source: DataSource) -> str:
-        return arrays_digest({"x": self._inputs()})
-
-    def load(self, source: DataSource) -> Dataset:
-        note = (
-            f"{self.count} random inputs, uniform over {self._range_text()}, seed 0; agreement with the reference only"
-        )
-        return Dataset(
-            name="random",
-            note=note,
-            digest=self.digest(source),
-            x_train=None,
-            y_train=None,
-            x_test=self._inputs(),
-            y_test=None,
-            origin="generated",
-        )
-
-    def _range_text(self) -> str:
-        return "0..1" if self.io.dtype.startswith("float") else f"the range of {self.io.dtype}"
-
-    def _inputs(self) -> np.ndarray:
-        rng = np.random.default_rng(0)
-        shape = (self.count, *(1 if axis == -1 else axis for axis in self.io.sample_shape))
-        if self.io.dtype.startswith("float"):
-            return rng.random(shape, dtype=np.float32)
-        limits = np.iinfo(self.io.dtype)
-        steps = rng.integers(limits.min, limits.max, size=shape, endpoint=True)
-        return ((steps - self.io.zero_point) * np.float32(self.io.scale)).astype(np.float32)
-
-
-def user_workload(path: Path, data: Path | None, metric_name: str | None = None) -> Workload:
+def user_workload(
+    path: Path, data: Path | None, metric_name: str | None = None, *, project: Project | None = None
+) -> Workload:
     """A workload made of the user's model and samples.
 
     Args:
-        path: .keras, .h5, .tflite or a SavedModel folder.
-        data: an .npz (see `Samples`); a .tflite does without, then its inputs are random.
+        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        data: an .npz (see `Samples`), or whatever `import_data` makes one of; a .tflite does without, then its inputs are random.
         metric_name: what it is judged by; None: what output and labels ask for.
+        project: says how the samples become the model's; None: the usual ways.
 
     Raises:
         UserInputError: a file is missing or damaged, the model carries code, or model, samples and metric do not fit.
     """
     path = path.expanduser().absolute()
-    if not exists(path):
+    if not exists(split_signature(path)[0]):
         known = "a known workload, or a .keras, .h5 or .tflite file or SavedModel folder"
         raise UserInputError("no such file or folder", where=str(path), hint=f"expected {known}")
     ends = model_ends(path)
@@ -379,7 +360,7 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
         metric = None
     else:
-        data = data.expanduser().absolute()
+        data = imported(data.expanduser().absolute(), ends, project)
         Samples(path=data, ends=ends, metric=None).check_shapes()
         metric = chosen_metric(data, ends, metric_name)
         samples = Samples(path=data, ends=ends, metric=metric)
@@ -401,6 +382,29 @@ def user_workload(path: Path, data: Path | None, metric_name: str | None = None)
         from_logits=ends.from_logits,
         state=samples.state if isinstance(samples, Samples) else "sample",
         keras_major=ends.keras_major,
+    )
+
+
+def imported(data: Path, ends: ModelEnds, project: Project | None) -> Path:
+    """The .npz of samples in any form. An .npz outside of a project is taken as it is."""
+    if project is None and is_plain_npz(data) or read_about(data) is not None:
+        return data
+    return import_samples(data, ends, project).path
+
+
+def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Imported:
+    """Samples in any form as an .npz for this model.
+
+    Raises:
+        UserInputError: as `import_data`.
+    """
+    settings = project.settings if project is not None else None
+    return import_data(
+        data,
+        Wanted(input=ends.input, finished=ends.kind == "tflite"),
+        settings.data if settings is not None and settings.data is not None else DataSettings(path=str(data)),
+        settings.preprocessing if settings is not None else PreprocessingSettings(),
+        labels=settings is None or settings.score.task != "none",
     )
 
 

@@ -176,7 +176,7 @@ def test_a_resumed_run_of_which_nothing_is_left_says_so_and_prepares_nothing(tmp
     (tmp_path / "tiny.tflite").unlink()
     resumed = harness("run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"run {run} is finished: all of its 1 cells have run, and nothing is left to do" in resumed.stderr
+    assert f"run {run} is finished: all of its 1 cells have run, and nothing is left to run" in resumed.stderr
     with Store.open(tmp_path / "results") as store:
         assert store.run(run).state == "finished"
 

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from harness.emulation.mcu.board import ports_dir
-from harness.emulation.mcu.elf import flat_image, load_bytes, memory_bytes
+from harness.emulation.mcu.elf import flat_image, load_bytes, memory_bytes, room
 from harness.emulation.mcu.firmware import build_firmware
+from harness.emulation.mcu.machine import McuMachine
 from tests.support import tiny_model
+from tests.support.fixtures_firmware import MCU_BOARDS
+from tests.support.mcu_client import McuClient
 
 
 @pytest.fixture
@@ -32,6 +35,31 @@ def test_a_users_own_board_is_built_and_told(own_board: Path, harness_cli, tmp_p
     copy = tmp_path / "firmware.elf"
     assert harness_cli("devices", "firmware", own_board, "--output", copy).out.splitlines()[-1].strip() == str(copy)
     assert copy.read_bytes() == made.elf.read_bytes()
+
+
+def test_the_room_for_a_model_is_told(own_board: Path, harness_cli, tmp_path: Path):
+    """The example: what MLPerf Tiny's four models take on it, as plans and arena (benchmarks/bench_mcu.py --example)."""
+    found = room(build_firmware(own_board).elf)
+    assert (found.model_bytes, found.model_in_code) == (384 << 10, True) and found.arena_bytes > 80 << 10
+    shown = harness_cli("devices", "firmware", own_board)
+    assert "room for a model: 393,216 bytes of flash beside the program; for its tensors: " in shown.out
+    assert f"{found.arena_bytes:,} bytes of arena" in shown.out
+    fast = harness_cli("devices", "firmware", "mps3-an547")
+    assert "for its tensors: 4,194,304 bytes of arena, in faster memory those that need at most " in fast.out
+    (own_board / "memory.ld").write_text(
+        "MEMORY { CODE (rx) : ORIGIN = 0, LENGTH = 512K RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 128K }\n"
+        "__model_start = 0x60000; __model_end = 0x60000; __sample_bytes = 0;\n"
+    )
+    assert room(build_firmware(own_board).elf).model_bytes == 0
+
+
+@pytest.mark.parametrize("board", MCU_BOARDS)
+def test_the_room_that_is_told_is_what_the_board_says(board: str):
+    made = build_firmware(board)
+    found = room(made.elf)
+    with McuMachine(made) as machine, McuClient.connect(machine.host, machine.port) as client:
+        facts = client.hello()
+    assert (found.model_bytes, found.arena_bytes) == (facts.model_bytes, facts.arena_bytes)
 
 
 @pytest.mark.parametrize("board", ["example", "mps2-an386"])

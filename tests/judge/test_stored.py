@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
 
 from harness.boards.adapt import StageFacts
 from harness.boards.base import BackendSpec, BenchResult, Counts, WorkerStats
+from harness.core.errors import UserInputError
+from harness.core.plain import to_plain
 from harness.core.tensor import TensorIo
 from harness.judge.across import with_cross_findings
 from harness.judge.again import judge_again
@@ -22,6 +24,8 @@ from harness.results.faults import CorruptStoreError
 from harness.results.objects import ObjectStore
 from harness.run.measurement import Adaptation, CachedStart, Failure, FurtherStart, Measurement
 from harness.tflite.memory import MemoryEstimate
+from harness.variants.definition import changed, definition_of, recipe_of
+from harness.variants.recipe import parse_recipe
 from harness.workloads.metrics.registry import get_metric
 from tests.judge.facts import COUNT, LABELS, OUTPUTS, context, measured, model
 
@@ -262,3 +266,33 @@ def test_facts_that_cannot_be_read_are_named_and_never_guessed(objects, facts):
     record.measurement_object = objects.put_json(facts)
     with pytest.raises(CorruptStoreError, match="raw facts cannot be read"):
         recall(record, objects)
+
+
+def test_the_beginnings_of_sequences_are_kept_as_far_as_samples_were_evaluated(tmp_path):
+    """A cell that is run again from the store (a bisection) carries its state as it did that night."""
+    objects = ObjectStore(tmp_path)
+    beginnings = np.array([0, 3, COUNT + 2])
+    record = finisher(objects)(measured(), replace(TWIN, beginnings=beginnings), context())
+    assert recall(record, objects).model.beginnings.tolist() == [0, 3]
+
+
+def test_what_built_an_artifact_is_kept_where_the_tables_built_it(tmp_path):
+    objects = ObjectStore(tmp_path)
+    recipe = parse_recipe("ptq-int8-io")
+    manifest = {
+        "conversion": asdict(recipe.conversion),
+        "packages": {"tensorflow": "2.21.0"},
+        "schedule": {"epochs": 3},
+    }
+    built = replace(TWIN, artifact=replace(TWIN.artifact, recipe="ptq-int8-io", manifest=manifest))
+    definition = objects.get_json(finisher(objects)(measured(), built, context()).recipe_object)
+    assert recipe_of(definition) == recipe and definition["packages"] == manifest["packages"]
+    other = replace(recipe, conversion=replace(recipe.conversion, per_channel=False))
+    told = changed(definition, {**definition, "recipe": to_plain(other, {}, ""), "packages": {"tensorflow": "2.20.0"}})
+    assert told == ["conversion.per_channel yes -> no", "tensorflow 2.21.0 -> 2.20.0"]
+    finished = replace(TWIN, artifact=replace(TWIN.artifact, manifest={}))
+    assert finisher(objects)(measured(), finished, context()).recipe_object is None
+    elsewhere = {**manifest, "conversion": asdict(other.conversion)}
+    assert definition_of(replace(built.artifact, manifest=elsewhere)) is None
+    with pytest.raises(UserInputError, match="definition of a recipe cannot be read"):
+        recipe_of({"recipe": {"training": 3}})

@@ -35,7 +35,8 @@ _FIELDS = (
     ("kernels", "I", 1),
     ("ops", "Q", 3),
     ("boots", "I", 1),
-    ("reset_reason", "B3x", 0),
+    ("reset_reason", "B", 0),
+    ("features", "B2x", 3),
 )
 
 

@@ -195,6 +195,36 @@ def test_a_board_that_hangs_is_lost_when_its_time_is_over(serial_board):
     whole_cell(session, b"model", bytes(80))
 
 
+class SignsOfWork:
+    """A port behind which a board that does not answer says every five seconds that it works, until a moment."""
+
+    def __init__(self, port: DamagingPort, until_s: float) -> None:
+        self._port, self._until_s = port, until_s
+        self.number = 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._port, name)
+
+    def read_some(self, deadline_s: float) -> bytes:
+        data = self._port.read_some(min(deadline_s, 5.0))
+        if data or not self.number or self._port.now() >= self._until_s or deadline_s < 5.0:
+            return data
+        return encode_frame(SerialFrame(Type.WORKING, self.number, 0, struct.pack("<I", 1)))
+
+
+@pytest.mark.parametrize(("until_s", "least_s", "most_s"), [(100, 95, 145), (10**9, 2_900, 3_100)])
+def test_signs_of_work_put_off_giving_a_board_up_but_not_for_ever(serial_board, until_s, least_s, most_s):
+    _, line = open_session(serial_board)
+    port = SignsOfWork(line, until_s)
+    session = SerialSession(port, rng=random.Random(1))
+    port.number = session.hello().session
+    session.upload(Target.MODEL, b"Hang")
+    began = port.now()
+    with pytest.raises(BoardLost, match="no answer to RUN"):
+        session.run(direct=True, deadline_s=30)
+    assert least_s <= port.now() - began < most_s
+
+
 def test_refusals_have_code_node_and_words_and_leave_the_session_open(serial_board):
     session, _ = open_session(serial_board)
     session.hello()

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,14 @@ from click.testing import CliRunner
 
 from harness.cli.main import cli
 from harness.core.errors import UserInputError
+from harness.core.files import sha256_bytes
+from harness.emulation.mcu.firmware import program_of_build
+from harness.judge import stored as stored_module
+from harness.nightly import bisect as bisect_module
+from harness.nightly import kept
 from harness.nightly import sessions as sessions_module
 from harness.nightly.kept import package_of
+from harness.results.history import History
 from harness.results.objects import ObjectStore
 from harness.results.store import Store
 from harness.run import device as device_module
@@ -180,6 +188,77 @@ def test_nothing_open_and_wrong_nights_are_said(bench):
         bench.bisect("--quantity", "load", "--good", "r01")
     (found,) = bench.bisect("--quantity", "latency", "--good", "r01")
     assert found["trials"] == [] and "nothing that is recorded differs" in found["conclusion"]
+
+
+def test_a_firmware_is_named_by_both_hashes_and_can_be_had_again(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    programs = {"0" * 16: b"\x7fELF one", "1" * 16: b"\x7fELF two"}
+    for build, data in programs.items():
+        elf = tmp_path / "cache" / "firmware" / f"m4-{build}" / "firmware.elf"
+        elf.parent.mkdir(parents=True)
+        elf.write_bytes(data)
+    hashes = [sha256_bytes(data) for data in programs.values()]
+    for build, sha256 in zip(programs, hashes, strict=True):
+        bench.board.facts = {
+            "runtime": NEW,
+            "board_model": "m4",
+            "firmware": f"{build}, gcc 12.2",
+            "firmware_sha256": sha256,
+        }
+        bench()
+    (found,) = bench.bisect("--quantity", "outcome", "--good", "r01")
+    (firmware,) = found["trials"]
+    assert firmware["name"] == "firmware" and firmware["result"] == "not tried"
+    assert firmware["detail"] == f"program {hashes[0][:12]} -> {hashes[1][:12]}"
+    assert f"both are kept: `harness results get {hashes[0][:12]}` and" in firmware["words"]
+    target = tmp_path / "old.elf"
+    words = ["results", "get", hashes[0][:12], "--output", str(target), "--results", str(bench.results)]
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert done.exception is None and hashes[0] in done.stdout and target.read_bytes() == programs["0" * 16]
+    with pytest.raises(UserInputError, match="files that are kept begin with"):
+        raise CliRunner().invoke(cli, [*words[:2], "", *words[3:]], standalone_mode=False).exception
+    with pytest.raises(UserInputError, match="no file that is kept begins with feed"):
+        raise CliRunner().invoke(cli, [*words[:2], "feed", *words[3:]], standalone_mode=False).exception
+
+
+def test_a_firmware_that_says_odd_names_leads_to_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
+    (tmp_path / "firmware.elf").write_bytes(b"x")
+    assert program_of_build("..", "0" * 16) is None and program_of_build("m4", "../" * 5 + "0") is None
+    assert program_of_build("", "") is None
+
+
+def test_a_recipe_that_was_changed_is_told_from_the_model(bench, monkeypatch):
+    """The float model is as it was; the recipe of that name makes a slower artifact of it."""
+    slower = other_bytes()
+    defined = {
+        ACCEPTED: {"recipe": {"conversion": {"per_channel": True}}},
+        slower: {"recipe": {"conversion": {"per_channel": False}}},
+    }
+    asked = []
+
+    def rebuilt(good, bad, objects, options, *, say):
+        asked.append((good.run, bad.run))
+        if not bench.can_build:
+            raise UserInputError("it was built with tensorflow 2.20.0 (here 2.21.0)")
+        return replace(kept.kept_model(bench.history, good, bench.folder), recipe=bad.key.recipe)
+
+    monkeypatch.setattr(stored_module, "definition_of", lambda artifact: defined[artifact.path.read_bytes()])
+    monkeypatch.setattr(bisect_module, "rebuilt_model", rebuilt)
+    for _ in range(6):
+        bench()
+    bench.board.factors[slower] = 1.12
+    assert bench(slower).exit_code == 3
+    with Store.open(bench.results, create=False) as store, tempfile.TemporaryDirectory() as folder:
+        bench.history, bench.folder, bench.can_build = History(store), Path(folder), True
+        (found,) = bench.bisect()
+        assert results(found) == {"artifact": "did it", "recipe": "did it"} and asked == [("r01", "r07")]
+        assert found["trials"][1]["detail"] == "conversion.per_channel yes -> no"
+        assert found["conclusion"].endswith("did it: it makes another artifact of the same float model")
+        bench.can_build = False
+        (found,) = bench.bisect()
+        assert results(found) == {"artifact": "did it", "recipe": "not tried"}
+        assert "built with tensorflow 2.20.0" in found["trials"][1]["words"]
 
 
 def test_differences_are_told_apart_with_what_the_artifact_was_made_of():

@@ -289,13 +289,13 @@ def test_a_night_whose_server_is_gone_is_judged_by_the_past_as_it_was(lab, break
 
 def test_the_agent_that_a_board_ran_is_kept(tmp_path):
     from harness.links.bootstrap import agent_source
-    from harness.nightly.night import _keep_agent
+    from harness.nightly.kept import keep_programs
     from tests.support.nights import RUNTIME, record
 
     agent = agent_source()
     with Store.open(tmp_path) as store:
         history = History(store)
-        _keep_agent(history, [record(fingerprint=replace(RUNTIME, agent_sha256="0" * 64))])
+        keep_programs(history, [record(fingerprint=replace(RUNTIME, agent_sha256="0" * 64))])
         assert history.artifact(agent.sha256) is None
-        _keep_agent(history, [record(fingerprint=replace(RUNTIME, agent_sha256=agent.sha256))])
+        keep_programs(history, [record(fingerprint=replace(RUNTIME, agent_sha256=agent.sha256))])
         assert history.artifact(agent.sha256) == agent.agent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,15 @@ from click.testing import CliRunner
 from harness.cli.report import command
 from harness.core.errors import UserInputError
 from harness.reports.published import PUBLISHED, published_table, read_published
+from harness.reports.published_store import keep_published, kept_published
 from harness.reports.report import Report
 from harness.reports.workbook import write_workbook
-from tests.support.fixtures_results import RUN, make_records
+from harness.results.objects import ObjectStore
+from harness.results.prune import Keep, prune
+from harness.results.record import RunInfo
+from harness.results.store import Store
+from tests.support.fixtures_results import RUN, fill_store, make_info, make_records
+from tests.support.pages import Page
 from tests.support.workbooks import read, rows_of, table_of
 
 CSV = """\
@@ -88,7 +96,7 @@ def test_each_figure_stands_beside_each_cell_that_it_is_of(tmp_path):
 
 
 def test_the_workbook_has_a_column_beside_the_sizes_and_a_sheet_of_differences(tmp_path):
-    write_workbook(Report.of(make_records()), tmp_path / "x.xlsx", published=figures(tmp_path))
+    write_workbook(replace(Report.of(make_records()), given=tuple(figures(tmp_path))), tmp_path / "x.xlsx")
     book = read(tmp_path / "x.xlsx")
     rows = {row[0]: row for row in rows_of(book["Summary mnist-cnn"])}
     assert rows_of(book["Summary mnist-cnn"])[3][:3] == ["recipe", "size (bytes)", "published"]
@@ -108,3 +116,44 @@ def test_the_report_takes_the_file_for_the_workbook_alone(exported_results, tmp_
     assert done.exit_code == 0 and PUBLISHED in read(tmp_path / "x.xlsx").sheetnames
     refused = CliRunner().invoke(command, options)
     assert isinstance(refused.exception, UserInputError) and "--format xlsx" in str(refused.exception)
+
+
+def test_figures_that_a_night_was_begun_with_are_there_whenever_its_tables_are_made_again(tmp_path):
+    results, given = tmp_path / "results", figures(tmp_path)
+    records = make_records()
+    store = fill_store(results, records, make_info(records))
+    noted = keep_published(given, store.objects)
+    environment = store.run(RUN).environment
+    store.set_environment(RUN, {**environment, **noted})
+    store.close()
+    done = CliRunner().invoke(command, [RUN, "--results", str(results), "--export"])
+    assert done.exit_code == 0, done.output
+    assert PUBLISHED in read(results / RUN / "comparison.xlsx").sheetnames
+    page = Page((results / RUN / "index.html").read_text(encoding="utf-8"))
+    table = page.all("section", id="published")[0].text
+    assert "23,560 B" in table and "500 µs" in table and "no such cell in this run" in table
+    facts = [dict(cell["facts"]).get("Published", "") for cell in page.data["cells"]]
+    assert any(text.startswith("accuracy 0.958") and " here, " in text for text in facts)
+    with Store.open(results) as opened:
+        keep = Keep(runs={name: "test" for name in opened.run_ids()})
+        for path in opened.objects.root.rglob("*.npz"):
+            os.utime(path, (0, 0))
+        prune(opened, keep)
+        assert opened.objects.has(noted["published_object"])
+        opened.objects.path(noted["published_object"]).unlink()
+    again = CliRunner().invoke(
+        command, [RUN, "--results", str(results), "--format", "xlsx", "--output", str(tmp_path / "y.xlsx")]
+    )
+    assert again.exit_code == 0 and "cannot be read any more" in again.output
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{"quantity": "speed"}, {"value": "1"}, {"value": True}, {"source": 3}, {"row": "x"}]
+)
+def test_kept_figures_are_checked_like_those_of_a_file(tmp_path, spoilt):
+    objects = ObjectStore(tmp_path)
+    row = {"quantity": "size", "value": 1.0, "source": "", "row": 1, **spoilt}
+    name = objects.put_json([row])
+    info = RunInfo(run="r", started_utc="", command=[], environment={"published_object": name})
+    found, problem = kept_published(info, objects)
+    assert found == () and "cannot be read any more" in problem

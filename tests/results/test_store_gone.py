@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,20 @@ from click.testing import CliRunner
 
 from harness.cli.main import cli
 from harness.core.errors import UserInputError
+from harness.nightly.night import Night, NightOptions
+from harness.reports.verdicts.export import export_verdict
+from harness.reports.verdicts.words import headline
 from harness.results import shared as shared_module
 from harness.results.faults import StoreGoneError
 from harness.results.history import History
 from harness.results.layout import UNMERGED_NAME
 from harness.results.merge import merge_unmerged
 from harness.results.objects import ObjectStore, open_objects
+from harness.results.running import is_running, one_night, only_one
 from harness.results.store import Store
+from harness.verdict.past import load_past
+from tests.nightly.test_night import OPTIONS, lab, other_bytes  # noqa: F401
+from tests.support.cells import OUTPUTS
 from tests.support.nights import SERIES, Nights, record
 
 #: a night in a process of its own: cells of seeds 0 to 5, stopping to be told to go on after two of them
@@ -130,7 +138,6 @@ def test_whoever_is_killed_between_merging_and_forgetting_merges_again_without_d
 
 
 def test_a_night_is_compared_with_the_past_as_it_was(results, breakable):
-    from harness.verdict.past import load_past
     from tests.support.nights import key
 
     nights = Nights(results)
@@ -182,6 +189,56 @@ def test_an_object_that_cannot_be_sent_waits_in_the_folder(results, breakable):
     open_objects(results).send(name)
     (results / "objects" / name[:2] / f"{name}.npz").unlink()
     assert open_objects(results).get_array(name).tolist() == [0, 1, 2, 3]
+
+
+def end_process() -> None:
+    """What the end of a process does to its lost stores."""
+    for one in shared_module._OPEN.values():
+        one._held.close()
+        one.close()
+    shared_module._OPEN.clear()
+
+
+def test_a_night_without_its_server_is_compared_with_nothing_merged_and_judged_later(
+    lab,  # noqa: F811
+    breakable,
+    monkeypatch,
+    tmp_path,
+):
+    monkeypatch.setenv("HARNESS_STORE", breakable.new_store())
+    for _ in range(2):
+        assert lab().exit_code == 0
+    end_process()
+    breakable.stop()
+    worse = other_bytes()
+    lab.board.answers[worse] = np.roll(OUTPUTS, 1, axis=1)
+    gone = Night.without_server(lab.results)
+    assert gone is not None and "does not answer" in gone and "s3cret" not in gone
+    with one_night(lab.results, "some series"), only_one(lab.results, "r99"):
+        assert not is_running(lab.results, "r98")
+    done = lab(worse)
+    said = done.judgement
+    assert done.exit_code == 2 and said.verdicts == [] and not said.first and not said.open
+    assert headline(said).startswith("no history could be read") and "`harness run --resume r03`" in headline(said)
+    export_verdict(tmp_path / "out", said, done.result.records, exit_code=done.exit_code)
+    assert 'message="not compared: no history could be read"' in (tmp_path / "out" / "verdict.xml").read_text()
+    assert "no history could be read" in (tmp_path / "out" / "verdict.md").read_text()
+    end_process()
+    breakable.start()
+    with Store.open(lab.results) as store:
+        history = History(store)
+        info = store.run("r03")
+        assert store.run_ids() == ["r01", "r02", "r03"] and not history.is_judged("r03")
+        assert len(history.controls("host-litert", str(info.series), run="r03")) == 10
+        past = load_past(history, str(info.series), None, info.planned)
+        assert any("run r03, has no verdict" in note for note in past.notes)
+        assert {record.run for record in past.references.values()} == {"r01"}, "it moved no level"
+    night = Night(options=OPTIONS, results=lab.results, night=NightOptions(series=info.series, controls=False))
+    judged = night.judge(replace(done.result, info=info))
+    assert judged.exit_code == 3 and {v.quantity for v in judged.judgement.open} >= {"score"}
+    with Store.open(lab.results) as store:
+        assert History(store).is_judged("r03")
+    end_process()
 
 
 def test_merging_needs_a_shared_store(tmp_path):

@@ -52,6 +52,9 @@ def test_every_figure_of_an_old_store_is_there_after_it_was_opened(results):
             if name not in _CHANGED:
                 found = getattr(record, name)
                 found = [_plain(v) for v in found] if isinstance(found, list) else _plain(found)
+                if name == "fingerprint":  # what boards tell since then stays empty
+                    assert all(told is None for key, told in found.items() if key not in value)
+                    found = {key: found[key] for key in value}
                 assert found == value, name
 
 

@@ -150,3 +150,26 @@ def replace_test(dataset, x_test):
     from dataclasses import replace
 
     return replace(dataset, x_test=x_test, digest="1" * 64)
+
+
+ARRANGED = {
+    "with red and blue exchanged": ("channel-order", lambda x: x[..., ::-1]),
+    "with rows and columns exchanged": ("input-layout", lambda x: x.swapaxes(1, 2)),
+    "read as planes": ("input-layout", lambda x: x.transpose(0, 3, 1, 2).reshape(x.shape)),
+}
+
+
+@pytest.mark.parametrize("name", ARRANGED)
+def test_images_that_are_laid_out_otherwise_are_told(tmp_path, name):
+    code, arrange = ARRANGED[name]
+    x = models.images()
+    found = prepared(tmp_path, models.image_classifier(), x=arrange(x), labels=models.image_labels(x))
+    assert misread(found) == [code]
+    (finding,) = [f for f in found.findings if f.code == code]
+    assert "the samples are 6x6x3" in finding.what and name in finding.what and "accuracy 1 instead of" in finding.what
+
+
+def test_images_that_lie_as_they_should_are_not(tmp_path):
+    x = models.images()
+    found = prepared(tmp_path, models.image_classifier(), x=x, labels=models.image_labels(x))
+    assert true_score(found) == 1.0 and misread(found) == []

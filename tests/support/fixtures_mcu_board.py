@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from harness.boards.mcu.board import McuBoard
 from harness.boards.mcu.profile import McuProfile
 from harness.boards.mcu.twin import EmulatedLineProfile
 from harness.boards.resolve import get_profile
+from harness.emulation.mcu.firmware import build_firmware
 from harness.emulation.mcu.line import EmulatedLine
 from harness.judge.stored import finisher
 from harness.links.serial.port import SerialSettings
+from harness.links.serial.window import Request
 from harness.measure.reference import References
 from harness.prepare.prepared import PreparedModel, random_inputs, with_graph_facts
 from harness.results.objects import ObjectStore
@@ -97,6 +100,7 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         profiles: tuple[McuProfile, ...] | None = None,
         samples: int | None = None,
         make: Callable[[McuProfile], McuBoard] | None = None,
+        **asked: bool,
     ) -> list[CellRecord]:
         profiles = profiles or (mcu_profile(),)
         if make is not None:
@@ -115,7 +119,8 @@ def mcu_run(mcu_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                 )
                 keys.append(key)
                 cells.append(PlannedCell(key=key, model=model))
-            jobs.append(DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=samples))
+            job = DeviceJob(profile=profile, device=profile.name, cells=tuple(cells), samples=samples, **asked)
+            jobs.append(job)
         with Store.open(tmp_path / "results") as store:
             run_id = f"r{len(store.runs())}"
             store.begin_run(
@@ -150,3 +155,19 @@ class KilledLine(EmulatedLine):
         if self.lives > 0 and self._machine is not None:
             self.lives -= 1
             self._machine.stop()
+
+
+#: a request of firmware that is built for tests, and what it is told: the next inference hangs
+_TEST_FAULT, _HANG_NEXT = 0x70, 6
+
+
+def breakable_line(profile: McuProfile) -> EmulatedLine:
+    """The line of a twin whose firmware can be told to fail."""
+    line = emulated_line(profile)
+    line.load_program(build_firmware(profile.link.board, test_faults=True).elf)
+    return line
+
+
+def hang_next(board: McuBoard) -> None:
+    """Makes the next inference of a board on a `breakable_line` hang, from within."""
+    board.session._ask(Request(type=_TEST_FAULT, payload=struct.pack("<I", _HANG_NEXT)))

@@ -244,10 +244,27 @@ class MlperfSimulator:
         return "m-results-[" + ",".join(f"{value:.3f}" for value in cut) + ("," if self.trailing_comma else "") + "]"
 
 
+_PROFILE = """\
+# A simulated board with MLPerf Tiny's firmware; its port is gone when the simulator ends.
+name: {name}
+title: simulated board with {model}
+kind: mcu
+link: {{type: serial, port: {port}}}
+runtime: {{module: mlperf-tiny, models: {{{held}: {model}}}}}
+"""
+
+
 def main() -> None:
-    """Serves one board until interrupted; its port is the first line printed."""
+    """Serves one board until interrupted; its port is the first line printed. With a third argument, such as
+    `devices/simulated.yaml`, the port is in a profile of that name already.
+    """
+    tflite, model = Path(sys.argv[1]), sys.argv[2]
     with tempfile.TemporaryDirectory() as folder:
-        with MlperfSimulator(tflite=Path(sys.argv[1]), library=build_runtime(Path(folder)), model=sys.argv[2]) as board:
+        with MlperfSimulator(tflite=tflite, library=build_runtime(Path(folder)), model=model) as board:
+            for name in sys.argv[3:]:
+                path = Path(name)
+                text = _PROFILE.format(name=path.stem, model=model, port=board.port, held=tflite.stem)
+                path.write_text(text)
             print(board.port, flush=True)
             threading.Event().wait()
 

@@ -127,3 +127,43 @@ def with_signatures(model: bytes, *, subgraphs: int = 2) -> bytes:
         for number, key in enumerate(("serve", "train"))
     ]
     return bytes(write_tree(tree))
+
+
+#: what `image_classifier` computes its scores by, of [6, 6, 3] flattened
+IMAGE_WEIGHTS = np.random.default_rng(9).standard_normal((4, 6 * 6 * 3)).astype(np.float32) * 4
+
+
+def images(count: int = 400, seed: int = 0) -> np.ndarray:
+    """Inputs, float32 [N, 6, 6, 3] in 0..1, each colour with a brightness of its own."""
+    rng = np.random.default_rng(seed)
+    return (rng.random((count, 6, 6, 3)) * rng.random((count, 1, 1, 3))).astype(np.float32)
+
+
+def image_labels(x: np.ndarray) -> np.ndarray:
+    """The classes of images, as `image_classifier` names them."""
+    return (x.reshape(len(x), -1) @ IMAGE_WEIGHTS.T).argmax(axis=1)
+
+
+def drawn(scores_: np.ndarray) -> np.ndarray:
+    """Labels drawn from the probabilities that scores stand for: what a model whose confidence is right sees."""
+    shares = np.exp(scores_ - scores_.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return (shares.cumsum(axis=1) > np.random.default_rng(0).random((len(scores_), 1))).argmax(axis=1)
+
+
+def image_classifier() -> bytes:
+    """float32 [1, 6, 6, 3] -> RESHAPE -> FULLY_CONNECTED 4 -> SOFTMAX."""
+    tensors = [
+        Tensor(name="image", shape=(1, 6, 6, 3), dtype="float32"),
+        Tensor(name="size", shape=(2,), dtype="int32", data=np.array([1, 108], np.int32)),
+        Tensor(name="flat", shape=(1, 108), dtype="float32"),
+        Tensor(name="w", shape=(4, 108), dtype="float32", data=IMAGE_WEIGHTS),
+        Tensor(name="scores", shape=(1, 4), dtype="float32"),
+        Tensor(name="shares", shape=(1, 4), dtype="float32"),
+    ]
+    nodes = [
+        Node(op="RESHAPE", inputs=(0, 1), outputs=(2,), options="ReshapeOptions"),
+        Node(inputs=(2, 3, -1), outputs=(4,), **_DENSE),
+        Node(op="SOFTMAX", inputs=(4,), outputs=(5,), options="SoftmaxOptions", fields={"Beta": 1.0}),
+    ]
+    return tiny_model.build(tensors, nodes, inputs=(0,), outputs=(5,))

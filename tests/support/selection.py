@@ -34,12 +34,15 @@ SLOW_FIXTURES = {
 }
 #: files in which every test is slow, under tests/: why
 SLOW_FILES = {
+    "variants/test_around.py": "TensorFlow",
     "variants/test_flat.py": "TensorFlow",
     "variants/test_qat.py": "TensorFlow",
     "variants/test_quantizers.py": "TensorFlow",
     "emulation/test_[!e]*.py": "QEMU, cross compilers",
     "emulation/test_emulation_[bl]*.py": "an emulated board",
     "boards/mcu/test_mcu_board*.py": "emulated cores",
+    "boards/mcu/test_mcu_flash.py": "emulated cores",
+    "boards/mcu/test_mcu_layers.py": "emulated cores",
     "boards/mcu/test_mcu_host.py": "the firmware, compiled and sanitized",
     "boards/mcu/test_mcu_run.py": "emulated cores",
     "boards/mcu/test_mcu_start.py": "emulated cores",
@@ -69,6 +72,7 @@ SLOW_FILES = {
     "suites/test_guide.py": "whole runs",
     "verdict/test_bench_verdict.py": "nights by the hundred",
     "suites/test_parallel.py": "whole runs",
+    "suites/test_project_suite.py": "whole runs",
     "suites/test_pytest_plugin*.py": "whole runs",
     "tflite/plan/test_plan_cost.py": "emulated cores",
     "tflite/plan/test_plan_reference.py": "random networks on two runtimes",

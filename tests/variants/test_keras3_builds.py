@@ -30,15 +30,13 @@ BUILT = {
 FLOATS = [(name, recipe) for name, recipes in BUILT.items() for recipe in recipes if recipe.startswith("ptq-float32")]
 INTEGERS = [(n, "ptq-int8-io") for n in ("nested", "lstm", "lstm-stateful", "hard-sigmoid", "uint8-input", "words")]
 INTEGERS += [("arithmetic", "ptq-aeq-static8")]
-TRAINED = [(n, "qat-int8-io") for n in ("nested", "augmented", "sigmoid-behind-reshape")] + [
+TRAINED = [(n, "qat-int8-io") for n in ("nested", "augmented", "sigmoid-behind-reshape", "lstm", "uint8-input")] + [
     ("lstm-hard-sigmoid", "ft-float32")
 ]
 REFUSED = {
     ("hard-sigmoid", "qat-int8-io"): "layer 'gate' (Dense) uses hard_sigmoid, which is another function in Keras 2",
     ("gru", "ptq-int8-io"): "layer 'gru' (GRU) is a loop in the .tflite, and TFLiteConverter crashed the process when it",
-    ("gru", "qat-int8-io"): "layer 'gru' (GRU) cannot be trained with quantization",
-    ("lstm", "qat-int8-io"): "layer 'lstm' (LSTM) cannot be trained with quantization",
-    ("uint8-input", "qat-int8-io"): "(Rescaling) cannot be trained with quantization",
+    ("gru", "qat-int8-io"): "layer 'gru' (GRU) is a loop in the .tflite, and TFLiteConverter crashed the process when it",
 }  # fmt: skip
 
 
@@ -103,6 +101,13 @@ def test_what_cannot_be_built_says_which_layer_and_what_works(keras3_builds, pai
 
 def test_everything_was_tried(keras3_builds):
     assert {*FLOATS, *INTEGERS, *TRAINED, *REFUSED} == set(keras3_builds)
+
+
+@pytest.mark.parametrize("name, layer", [("lstm", "(LSTM)"), ("uint8-input", "(Rescaling)")])
+def test_what_tfmot_cannot_train_is_named_and_costs_no_recipe(keras3_builds, name, layer):
+    findings = keras3_builds[name, "qat-int8-io"].manifest["audit"]["findings"]
+    (told,) = [finding for finding in findings if finding["code"] == "annotated-around"]
+    assert layer in told["what"]
 
 
 def test_an_lstm_is_one_op_and_another_recurrence_a_loop(keras3_builds):

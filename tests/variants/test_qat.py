@@ -156,7 +156,7 @@ def test_dense_only_without_a_dense_layer_is_refused():
         quantized("qat-dense-int8", model)
 
 
-def test_a_layer_that_tfmot_does_not_know_is_refused_with_its_name():
+def test_a_named_quantizer_takes_no_model_with_a_layer_that_tfmot_does_not_know():
     from harness.workloads.keras.env import import_tf
 
     layers = import_tf().keras.layers
@@ -168,7 +168,7 @@ def test_a_layer_that_tfmot_does_not_know_is_refused_with_its_name():
         ]
     )
     with pytest.raises(UnsupportedError, match="strange"):
-        quantized("qat-int8", model)
+        quantized("qat-q[last]-int8", model)
 
 
 def test_binary_labels_are_a_column_of_floats():

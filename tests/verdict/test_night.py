@@ -9,9 +9,10 @@ import pytest
 from harness.reports.verdicts.junit import junit
 from harness.reports.verdicts.text import markdown, plain_lines
 from harness.results.record import RunInfo
-from harness.verdict.command import bisection
+from harness.verdict.command import bisection, reproduction
 from harness.verdict.confirm import look
 from harness.verdict.latency import Evidence
+from harness.verdict.recall import recall
 from tests.support.nights import RUNTIME, SERIES, Nights, answered, key, record
 
 OTHER = "b" * 64
@@ -402,3 +403,43 @@ def test_what_got_better_while_something_else_got_worse_is_no_level(nights):
     assert nights.run(record(arena_bytes=100, partitions=2)).open == [], "mended, and nothing else is worse for it"
     nights.run(record(arena_bytes=100, partitions=1))
     assert nights.run(record(arena_bytes=100, partitions=2)).open[0].quantity == "partitions"
+
+
+def test_a_night_of_which_all_is_the_same_is_judged_all_the_same(tmp_path):
+    nights = Nights(tmp_path / "results")
+    counted = {"starts_us": (), "time_basis": "guest-instructions", "instructions": 1000}
+    for _ in range(2):
+        nights.run(record(**counted))
+    assert nights.history.verdicts(run="n002") == [] and nights.history.is_judged("n002")
+    assert nights.run(record(**counted)).notes == []
+    info = nights.store.run("n002")
+    assert recall(nights.history, info, nights.store.cells(run="n002")).nights == 1
+    nights.run(record(**counted), judged=False)
+    assert not nights.history.is_judged("n004")
+    assert "has no verdict" in nights.run(record(**counted)).notes[0]
+
+
+def test_every_alarm_can_be_reproduced_as_it_was_called():
+    own = key(recipe="as-is").__class__(**{**vars(key(recipe="as-is")), "workload": "net"})
+    options = {"workloads": ["/models/net.tflite"], "data": "/d.npz", "metric": "f1", "samples": 0}
+    assert reproduction(own, options) == (
+        "harness run --workload /models/net.tflite --device host-litert --backend cpu --data /d.npz --metric f1 --samples all"
+    )
+    assert "--recipe as-is" in reproduction(own, {"bundle": "/b"}) and "--bundle /b" in reproduction(
+        own, {"bundle": "/b"}
+    )
+    assert "--recipe ptq-int8-io" in reproduction(key(), {}) and "--seeds 3" in reproduction(key(seed=2), {})
+
+
+def test_suspects_and_changed_boards_say_what_to_type(nights):
+    for _ in range(6):
+        nights.run(noisy(), controls={"host-litert": [1e5] * 5})
+    nights.run(noisy(1.3), controls={"host-litert": [1e5] * 5})
+    said = nights.last
+    said.place = " --results /srv/results"
+    assert said.open == [] and nights.said("latency").status == "suspect"
+    assert any("reproduce: harness run" in line for line in plain_lines(said)) and "harness run" in markdown(said)
+    nights.run(noisy(1.2), controls={"host-litert": [1.2e5] * 5})
+    nights.last.place = " --results /srv/results"
+    (board,) = [line for line in plain_lines(nights.last) if line.startswith("board ")]
+    assert board.endswith("harness accept --board host-litert --why TEXT --results /srv/results")

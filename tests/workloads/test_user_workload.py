@@ -306,10 +306,10 @@ def test_a_missing_model_is_named(tmp_path):
         get_workload(str(tmp_path / "gone.keras"))
 
 
-def test_a_saved_model_without_keras_metadata_is_told_apart(tmp_path):
+def test_an_empty_saved_model_is_damaged(tmp_path):
     (tmp_path / "sm").mkdir()
     (tmp_path / "sm" / "saved_model.pb").touch()
-    with pytest.raises(UserInputError, match="SavedModel without Keras metadata"):
+    with pytest.raises(UserInputError, match="saved_model.pb cannot be read"):
         get_workload(str(tmp_path / "sm"))
 
 

@@ -6,6 +6,7 @@
 #include "firmware.h"
 #include "footprint.h"
 #include "model.h"
+#include "profile.h"
 #include "run.h"
 #include "transfer.h"
 #include "../runtime/runtime.h"
@@ -64,6 +65,11 @@ static void begin(const sp_request *request, sp_answer *answer)
     if (t == &model_transfer)
         model_unload();
     run_forget();
+#if FW_STORE_KEEPS
+    answer->space[0] = t == &model_transfer && (uint8_t)transfer_find(t, &place, bytes, sha256);
+    if (answer->space[0])
+        return;
+#endif
     answer->error = transfer_begin(t, &place, bytes, sha256, &answer->text);
 }
 
@@ -142,6 +148,17 @@ static void run(const sp_request *request, sp_answer *answer)
     answer->length = (uint32_t)(at - answer->space);
 }
 
+#if RT_LAYERS
+static void profile(const sp_request *request, sp_answer *answer)
+{
+    const profile_request wanted = {.sample = sp_get32(request->payload),
+                                    .node = sp_get32(request->payload + 4),
+                                    .flags = sp_get32(request->payload + 8),
+                                    .deadline_ms = sp_get32(request->payload + 12)};
+    profile_nodes(&wanted, sample_transfer.state == TRANSFER_COMMITTED ? sample_transfer.bytes : 0, answer);
+}
+#endif
+
 static void read(const sp_request *request, sp_answer *answer)
 {
     static uint8_t outputs[SP_MAX_PAYLOAD];
@@ -178,7 +195,7 @@ static void stats(sp_answer *answer)
     uint8_t *at = sp_put32(answer->space, stack_peak_bytes());
     at = sp_put32(at, stack_bytes());
     at = sp_put32(at, model_loaded() ? rt_arena_used() : 0);
-    at = sp_put32(at, firmware_facts->arena_bytes);
+    at = sp_put32(at, model_arena().bytes);
     at = sp_put32(at, model_loaded() ? model_transfer.bytes : 0);
     at = sp_put32(at, firmware_session.frames_good);
     at = sp_put32(at, firmware_session.frames_bad);
@@ -199,6 +216,9 @@ static int32_t payload_bytes(uint8_t type)
     case SP_COMMIT:
         return 4;
     case SP_RUN:
+#if RT_LAYERS
+    case SP_PROFILE:
+#endif
         return 16;
     case SP_READ:
         return 12;
@@ -240,6 +260,11 @@ void commands_handle(void *context, const sp_request *request, sp_answer *answer
     case SP_RUN:
         run(request, answer);
         break;
+#if RT_LAYERS
+    case SP_PROFILE:
+        profile(request, answer);
+        break;
+#endif
     case SP_READ:
         read(request, answer);
         break;

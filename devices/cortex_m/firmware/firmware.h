@@ -7,6 +7,7 @@
 
 extern const port_facts *firmware_facts; /* from port_init */
 extern sp_session firmware_session;
+extern const char firmware_build[];
 
 /* commands.c: executes one request (an sp_handle). */
 void commands_handle(void *context, const sp_request *request, sp_answer *answer);
@@ -21,6 +22,12 @@ void answer_error(sp_answer *answer, uint16_t code, uint16_t detail, const char 
 /* test_faults.c, only in builds for tests: provokes a fault of the kind that the payload names. */
 #define TEST_FAULT_TYPE 0x70
 void test_fault(const sp_request *request, sp_answer *answer);
+/* Hangs where an inference would run, when that was asked for. */
+void test_hang(void);
+#else
+static inline void test_hang(void)
+{
+}
 #endif
 
 #endif

@@ -9,6 +9,8 @@
 #endif
 
 const port_facts *firmware_facts;
+/* By name, so that tools find it in a program that has not run yet. */
+const char firmware_build[] = FW_BUILD;
 sp_session firmware_session;
 
 static void send(void *context, const uint8_t *bytes, uint32_t count)
@@ -32,11 +34,12 @@ static void tell_facts(sp_facts *facts)
     facts->ops = rt_ops();
     facts->boots = faults_boots();
     facts->reset_reason = (uint8_t)faults_reset_reason();
+    facts->features = (RT_LAYERS ? SP_TELLS_LAYERS : 0) | SP_TELLS_WORK;
     facts->last_fault = *faults_last();
     facts->board = firmware_facts->board;
     facts->core = firmware_facts->core;
     facts->runtime = rt_name();
-    facts->firmware = FW_BUILD;
+    facts->firmware = firmware_build;
 }
 
 int main(void)

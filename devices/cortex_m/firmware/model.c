@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "../runtime/runtime.h"
-#include "faults.h"
 #include "firmware.h"
 #include "footprint.h"
 
@@ -12,6 +10,9 @@
 
 static int loaded;
 static uint64_t load_ticks;
+#if FW_FAST_ARENA
+static int in_fast_arena;
+#endif
 
 typedef uint32_t (*tensor_count)(void);
 typedef rt_tensor (*tensor_at)(uint32_t index);
@@ -55,6 +56,30 @@ static int rows_fit(void)
            row_bytes(rt_output_count, rt_output) <= MODEL_ROW_LIMIT;
 }
 
+rt_tensor model_arena(void)
+{
+    rt_tensor arena = {firmware_facts->arena, firmware_facts->arena_bytes};
+#if FW_FAST_ARENA
+    if (loaded && in_fast_arena) {
+        arena.data = firmware_facts->fast_arena;
+        arena.bytes = firmware_facts->fast_arena_bytes;
+    }
+#endif
+    return arena;
+}
+
+/* The fast memory first: whatever is wrong with the model there is told of the other one, too. */
+static int load_anywhere(uint32_t model_bytes, rt_error *error)
+{
+    const port_facts *const f = firmware_facts;
+#if FW_FAST_ARENA
+    in_fast_arena = rt_load(f->model, model_bytes, f->fast_arena, f->fast_arena_bytes, error) == RT_OK;
+    if (in_fast_arena)
+        return RT_OK;
+#endif
+    return rt_load(f->model, model_bytes, f->arena, f->arena_bytes, error);
+}
+
 uint16_t model_load(uint32_t model_bytes, sp_answer *answer)
 {
     rt_error error = {0};
@@ -63,7 +88,7 @@ uint16_t model_load(uint32_t model_bytes, sp_answer *answer)
     stack_check();
     stack_paint();
     const uint64_t start = port_ticks();
-    int code = rt_load(firmware_facts->model, model_bytes, firmware_facts->arena, firmware_facts->arena_bytes, &error);
+    int code = load_anywhere(model_bytes, &error);
     load_ticks = port_ticks() - start;
     if (code == RT_OK && !rows_fit()) {
         rt_unload();
@@ -135,20 +160,18 @@ __attribute__((noinline)) static int timed_invoke(uint64_t *ticks, rt_error *err
     return code;
 }
 
-uint16_t model_run(int carry, uint32_t deadline_ms, uint64_t *ticks, sp_answer *answer)
+uint16_t model_run(int carry, watch_deadline deadline, uint64_t *ticks, sp_answer *answer)
 {
     rt_error error = {0};
-    if (deadline_ms != 0)
-        faults_watch((uint32_t)port_watchdog(deadline_ms));
+    *ticks = 0;
+    watch_begin(deadline);
     port_quiet(1);
     int code = carry ? RT_OK : rt_reset(&error);
+    test_hang();
     if (code == RT_OK)
         code = timed_invoke(ticks, &error);
     port_quiet(0);
-    if (deadline_ms != 0) {
-        port_watchdog(0);
-        faults_watch(0);
-    }
+    *ticks -= watch_end();
     if (code != RT_OK)
         answer_error(answer, (uint16_t)code, error.detail, error.text);
     return (uint16_t)code;

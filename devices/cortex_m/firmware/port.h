@@ -5,6 +5,16 @@
 
 #include <stdint.h>
 
+/* Of board.toml's `defines`, 1 where what was written is there after a reset (flash): a model that the host announces
+ * is looked for there before anything is erased, so that flash is not worn, and a model may come with the program. */
+#ifndef FW_STORE_KEEPS
+#define FW_STORE_KEEPS 0
+#endif
+/* The same for ports with a `fast_arena`. */
+#ifndef FW_FAST_ARENA
+#define FW_FAST_ARENA 0
+#endif
+
 typedef struct {
     const char *board; /* "mps2-an386" */
     const char *core;  /* "cortex-m4" */
@@ -13,8 +23,12 @@ typedef struct {
     uint8_t tick_unit; /* 1 timer ticks, 2 core cycles */
     uint8_t *model;    /* where a model is kept; a multiple of 16 */
     uint32_t model_bytes;
-    uint8_t *arena; /* a multiple of 16 */
+    uint8_t *arena; /* a multiple of 16; the largest memory there is for tensors */
     uint32_t arena_bytes;
+#if FW_FAST_ARENA
+    uint8_t *fast_arena; /* a multiple of 16: faster memory, for models whose tensors fit there */
+    uint32_t fast_arena_bytes;
+#endif
     uint8_t *samples; /* may be NULL with 0 bytes */
     uint32_t sample_bytes;
 } port_facts;
@@ -44,7 +58,7 @@ int port_store_erase(uint32_t bytes);
 int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count);
 
 /* Ends an inference that takes longer than `ms` (0: disarm) in a fault of the kind SP_FAULT_WATCHDOG: by an interrupt
- * that goes to fault_vector, or a call of fault_report (faults.h). Returns 0 where the port has none. */
+ * that goes to watchdog_vector, which may arm it again from within. Returns 0 where the port has none. */
 int port_watchdog(uint32_t ms);
 
 /* 1 right before an inference is timed, 0 right after: a port whose line waits for it (flow control, an emulated UART)

@@ -55,7 +55,7 @@ static int may_run(const run_request *request, uint32_t committed_bytes, sp_answ
 {
     if (!model_loaded())
         return refuse(answer, SP_NO_MODEL, "RUN: no model is loaded");
-    if (request->flags & ~(uint32_t)(SP_RUN_REPEAT | SP_RUN_DIRECT | SP_RUN_CARRY))
+    if (request->flags & ~(uint32_t)(SP_RUN_REPEAT | SP_RUN_DIRECT | SP_RUN_CARRY | SP_RUN_WHILE_WORKING))
         return refuse(answer, SP_BAD_ARGUMENT, "RUN: unknown flags");
     if (request->count == 0)
         return refuse(answer, SP_BAD_ARGUMENT, "RUN: a count of 0");
@@ -71,13 +71,14 @@ run_done run_inferences(const run_request *request, uint32_t committed_bytes, sp
     if (!may_run(request, committed_bytes, answer))
         return done;
     const int direct = (request->flags & SP_RUN_DIRECT) != 0, carry = (request->flags & SP_RUN_CARRY) != 0;
+    const watch_deadline deadline = {request->deadline_ms, (request->flags & SP_RUN_WHILE_WORKING) != 0};
     const uint32_t inputs = model_input_bytes(), outputs = model_output_bytes(), record = record_bytes();
     for (uint32_t i = 0; i < request->count; i++) {
         const uint32_t sample = (request->flags & SP_RUN_REPEAT) ? request->first : request->first + i;
         uint64_t ticks;
         if (!direct)
             model_set_inputs(0, firmware_facts->samples + sample * inputs, inputs);
-        if (model_run(carry, request->deadline_ms, &ticks, answer) != SP_OK)
+        if (model_run(carry, deadline, &ticks, answer) != SP_OK)
             return done;
         stack_check();
         if (!direct) {

@@ -5,10 +5,18 @@
 
 #ifdef FW_TEST_FAULTS
 
-enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4, SILENT_RESET = 5 };
+enum { UNDEFINED_INSTRUCTION = 1, BAD_ADDRESS = 2, STACK_OVERFLOW = 3, HANG = 4, SILENT_RESET = 5, HANG_NEXT = 6 };
 
 /* No board that QEMU knows has anything here. */
 #define NOWHERE 0x2F000000u
+
+static volatile int next_hangs;
+
+void test_hang(void)
+{
+    while (next_hangs) {
+    }
+}
 
 __attribute__((noinline)) static uint32_t deeper(uint32_t depth)
 {
@@ -35,6 +43,9 @@ void test_fault(const sp_request *request, sp_answer *answer)
     case SILENT_RESET: /* as by a watchdog that resets the chip itself */
         faults_watch(1);
         port_reset();
+    case HANG_NEXT: /* the next inference, from within */
+        next_hangs = 1;
+        break;
     default:
         answer_error(answer, SP_BAD_ARGUMENT, 0, "no such test fault");
     }

@@ -2,10 +2,32 @@
 
 #include <string.h>
 
+#include "port.h"
+
 int transfer_has(const transfer *t, uint32_t bytes, const uint8_t sha256[32])
 {
     return t->state == TRANSFER_COMMITTED && t->bytes == bytes && memcmp(t->expected, sha256, sizeof t->expected) == 0;
 }
+
+#if FW_STORE_KEEPS
+int transfer_find(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32])
+{
+    uint8_t digest[32];
+    t->state = TRANSFER_NONE;
+    if (bytes == 0 || bytes > place->capacity)
+        return 0;
+    sp_sha256_begin(&t->hash);
+    sp_sha256_add(&t->hash, place->memory, bytes);
+    sp_sha256 whole = t->hash;
+    sp_sha256_end(&whole, digest);
+    if (memcmp(digest, sha256, sizeof digest) != 0)
+        return 0;
+    t->state = TRANSFER_OPEN;
+    t->bytes = t->received = bytes;
+    memcpy(t->expected, sha256, sizeof t->expected);
+    return 1;
+}
+#endif
 
 uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32],
                         const char **text)

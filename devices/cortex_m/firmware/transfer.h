@@ -25,6 +25,9 @@ typedef struct {
 /* Whether exactly this is committed already. */
 int transfer_has(const transfer *t, uint32_t bytes, const uint8_t sha256[32]);
 
+/* Looks for exactly this in the memory; 1: it is there as if it had just been written, and may be committed. */
+int transfer_find(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32]);
+
 /* Each returns SP_OK or an error of the protocol, with its text. */
 uint16_t transfer_begin(transfer *t, const transfer_place *place, uint32_t bytes, const uint8_t sha256[32],
                         const char **text);

@@ -164,7 +164,7 @@ static __attribute__((optimize("O2"))) void convolve_row(const depthwise *d, con
         if (threes && origin >= 0 && origin < width - 2 * dilation) {
             s = add_threes(g->start, d->input_pair, at + g->first, d->step, d->row, factors, rows);
         } else {
-            kn_clip_taps(origin, shape->filter_width, dilation, width, &first, &last);
+            kn_clip_taps_here(origin, shape->filter_width, dilation, width, &first, &last);
             s = add_window(d, g, at + first * d->step, factors + 2 * first, rows, last - first);
         }
         fast_store(output, finish(d, g, s));
@@ -178,7 +178,7 @@ static void convolve_group(const depthwise *d, const group *g, const int8_t *ima
     const kn_conv_shape *const shape = d->shape;
     int32_t origin = -params->pad_top, first, last;
     for (int32_t y = shape->output_height; y > 0; --y, origin += params->stride_height) {
-        kn_clip_taps(origin, shape->filter_height, params->dilation_height, shape->input_height, &first, &last);
+        kn_clip_taps_here(origin, shape->filter_height, params->dilation_height, shape->input_height, &first, &last);
         const int32_t at = (origin + first * params->dilation_height) * shape->input_width * shape->input_channels;
         convolve_row(d, g, image + at, d->factors + 2 * first * shape->filter_width, last - first, output + g->first);
         output += shape->output_width * shape->output_channels;

@@ -42,13 +42,17 @@ enum sp_type {
     SP_READ = 0x06,
     SP_STATS = 0x07,
     SP_RESET = 0x08,
+    SP_PROFILE = 0x09,
+    SP_WORKING = 0x7C,
     SP_FAULT = 0x7D,
     SP_NAK = 0x7E,
     SP_ERROR = 0x7F,
     SP_ANSWER = 0x80
 };
 enum sp_target { SP_MODEL = 1, SP_SAMPLES = 2, SP_INPUTS = 3, SP_OUTPUTS = 4, SP_RESULTS = 5 };
-enum sp_run_flag { SP_RUN_REPEAT = 1, SP_RUN_DIRECT = 2, SP_RUN_CARRY = 4 };
+enum sp_run_flag { SP_RUN_REPEAT = 1, SP_RUN_DIRECT = 2, SP_RUN_CARRY = 4, SP_RUN_WHILE_WORKING = 8 };
+/* What a firmware can do beyond version 1 as it was first: hosts ask for nothing that is not here. */
+enum sp_feature { SP_TELLS_LAYERS = 1, SP_TELLS_WORK = 2 };
 enum sp_code {
     SP_OK = 0,
     SP_BAD_SESSION = 1,
@@ -92,6 +96,7 @@ typedef struct {
     uint64_t ops;
     uint32_t boots;
     uint8_t reset_reason;
+    uint8_t features;    /* enum sp_feature */
     sp_fault last_fault; /* all zeros: none */
     const char *board, *core, *runtime, *firmware;
 } sp_facts;
@@ -164,6 +169,9 @@ void sp_announce_boot(sp_session *s);
 
 /* For fault handlers: no interrupts and about 100 bytes of stack needed; may cut off a frame that was being sent. */
 void sp_send_fault(sp_session *s, const sp_fault *fault);
+
+/* From the watchdog's interrupt, while a request is executed: the board works on, and the host need not give it up. */
+void sp_send_working(sp_session *s, uint32_t checks);
 
 /* ---- parts that are useful elsewhere ------------------------------------------------------------------------- */
 

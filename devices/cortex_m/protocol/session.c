@@ -80,7 +80,7 @@ static void hello(sp_session *s, const uint8_t *payload, uint32_t length)
     at = sp_put32(sp_put32(sp_put16(at, f->plan_version), f->arena_bytes), f->model_bytes);
     at = sp_put32(sp_put32(sp_put32(at, f->sample_bytes), f->code_bytes), f->kernels);
     at = sp_put32(sp_put64(at, f->ops), f->boots);
-    at = put_fault(sp_put32(at, f->reset_reason), &f->last_fault);
+    at = put_fault(sp_put32(at, f->reset_reason | (uint32_t)f->features << 8), &f->last_fault);
     at = put_string(put_string(put_string(put_string(at, f->board), f->core), f->runtime), f->firmware);
     sp_frame_send(s, SP_HELLO + SP_ANSWER, 0, 0, s->kept, (uint32_t)(at - s->kept));
 }
@@ -129,7 +129,7 @@ static void take_frame(sp_session *s)
         hello(s, request.payload, request.length);
         return;
     }
-    if (request.type >= SP_FAULT)
+    if (request.type >= SP_WORKING)
         return; /* a board's own words: the line echoes */
     if (s->session == 0 || session != s->session) {
         send_error(s, session, sequence, SP_BAD_SESSION, 0);
@@ -202,4 +202,11 @@ void sp_send_fault(sp_session *s, const sp_fault *fault)
     uint8_t payload[20];
     put_fault(payload, fault);
     sp_frame_send(s, SP_FAULT, s->session, 0, payload, sizeof payload);
+}
+
+void sp_send_working(sp_session *s, uint32_t checks)
+{
+    uint8_t payload[4];
+    sp_put32(payload, checks);
+    sp_frame_send(s, SP_WORKING, s->session, 0, payload, sizeof payload);
 }

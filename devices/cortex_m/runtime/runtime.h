@@ -54,6 +54,19 @@ int rt_reset(rt_error *error);
  * every call. */
 int rt_invoke(rt_error *error);
 
+/* Builds with the ops of some models only leave out what tells nodes apart: they are there to be small. */
+#ifndef RT_LAYERS
+#define RT_LAYERS 1
+#endif
+
+/* How many nodes an inference runs; 0 where the runtime does not tell them apart. */
+uint32_t rt_node_count(void);
+
+/* As rt_invoke, with `mark` called before the first node and behind each: rt_node_count() + 1 times. With `dry` nothing
+ * of the model runs: what is left is what telling the nodes apart takes. Only where rt_node_count() is not 0. */
+typedef void (*rt_mark)(void);
+int rt_invoke_marked(rt_mark mark, int dry, rt_error *error);
+
 #ifdef __cplusplus
 }
 #endif

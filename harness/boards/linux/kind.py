@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.boards.base import BackendSpec, Board
@@ -15,7 +15,8 @@ from harness.envs.hostenv import parse_package
 
 if TYPE_CHECKING:
     from harness.envs.hostenv import TextProgress
-    from harness.links.base import SshLink
+    from harness.links.base import Channel, SshLink
+    from harness.meters.base import MeterPlace
     from harness.predict.prediction import Prediction
     from harness.tflite.graph import Graph
 
@@ -101,6 +102,18 @@ class LinuxBoards(BoardKind[L]):
             python=board_python(profile, progress=progress),
             options=agent_options(profile),
         )
+
+    def meter_place(self, profile: L) -> MeterPlace:
+        """Power files are read on the board, over a connection of their own."""
+        from harness.boards.linux.start import board_python
+        from harness.meters.base import MeterPlace
+
+        def start(argv: Sequence[str]) -> Channel:
+            link = profile.link.make_link(profile.place())
+            link.open()
+            return link.start(argv)
+
+        return MeterPlace(device=profile.name, start=start, python=board_python(profile))
 
     def check_board(self, profile: L, board: Board) -> Iterator[CheckStep]:
         """Login, agent, and the tiny model on each backend."""

@@ -21,6 +21,7 @@ from harness.boards.mcu.model import PLAN_VERSION, McuFacts, McuModel
 from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
 from harness.boards.mcu.worker import McuWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError
+from harness.core.files import sha256_file
 from harness.core.fingerprint import Fingerprint, TimeBasis
 
 if TYPE_CHECKING:
@@ -262,7 +263,10 @@ class McuBoard(Board):
             )
 
     def _fingerprint(self, hello: Hello) -> Fingerprint:
+        from harness.emulation.mcu.firmware import program_of_build
+
         kernels = KERNEL_NAMES.get(hello.kernels, f"kernels {hello.kernels}")
+        program = program_of_build(hello.board, hello.firmware)
         return Fingerprint(
             runtime=f"{hello.runtime} ({kernels})" if hello.model_kind == _PLAN else hello.runtime,
             machine="arm",
@@ -271,5 +275,6 @@ class McuBoard(Board):
             board_model=hello.board,
             clock_hz=hello.clock_hz,
             firmware=", ".join(part for part in (hello.firmware, self._line.compiler) if part),
+            firmware_sha256=None if program is None else sha256_file(program),
             harness_version=__version__,
         )

@@ -57,6 +57,16 @@ class McuKind(BoardKind[McuProfile]):
         """There are no threads to set."""
         return replace(super().backend_spec(profile, name), threads=0)
 
+    def can_flash(self, profile: McuProfile) -> bool:
+        """With a `flash:` block, or behind a line that takes programs."""
+        return profile.flash is not None or profile.link.takes_programs
+
+    def flash(self, profile: McuProfile, *, build: bool, say: TextProgress) -> str:
+        """With a debug probe, the user's own tool, or QEMU's loader."""
+        from harness.boards.mcu.flashing import flash_mcu
+
+        return flash_mcu(profile, build=build, say=say)
+
     def check_board(self, profile: McuProfile, board: Board) -> Iterator[CheckStep]:
         """What the board says of itself, and the tiny model."""
         from harness.boards.mcu.check import check_mcu

@@ -47,6 +47,16 @@ class McuFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanNode:
+    """A node that an inference of a plan runs: the node of the .tflite that it comes from (None: at the model's edges), and that
+    one's multiply-accumulates.
+    """
+
+    node: int | None
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class McuModel:
     """What is pushed.
 
@@ -56,6 +66,7 @@ class McuModel:
         arena_bytes: as planned; None where the board's own runtime plans.
         memory: a lower bound before the push: exact for a plan.
         nodes: one per node of the .tflite.
+        plan_nodes: what an inference runs, in order; empty where the board's own runtime plans.
     """
 
     path: Path
@@ -66,6 +77,7 @@ class McuModel:
     arena_bytes: int | None
     memory: MemoryEstimate
     nodes: tuple[NodePlace, ...]
+    plan_nodes: tuple[PlanNode, ...] = ()
 
 
 def profile_facts(profile: McuProfile) -> McuFacts:
@@ -142,7 +154,18 @@ def _planned(graph: Graph, tflite: Path, facts: McuFacts) -> McuModel:
         arena_bytes=plan.arena_bytes,
         memory=MemoryEstimate(file_bytes=len(plan.data), arena_bytes=plan.arena_bytes, complete=True),
         nodes=_nodes(graph, folded=plan.folded_nodes),
+        plan_nodes=_plan_nodes(graph, plan),
     )
+
+
+def _plan_nodes(graph: Graph, plan: Plan) -> tuple[PlanNode, ...]:
+    """A node of the .tflite that became several has its multiply-accumulates at the first of them."""
+    from harness.tflite.macs import node_macs
+    from harness.tflite.plan import read_plan
+
+    macs = {node.index: node_macs(graph, node) for node in graph.nodes}
+    ran = plan.ops[read_plan(plan.data).reset_nodes :]
+    return tuple(PlanNode(node=op.node, macs=0 if op.node is None else macs.pop(op.node, 0)) for op in ran)
 
 
 def _holds(path: Path, data: bytes, sha256: str) -> bool:

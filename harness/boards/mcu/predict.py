@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.boards.mcu.duration import Duration, expected_duration
-from harness.boards.mcu.model import McuFacts, mcu_model, profile_facts, too_large
+from harness.boards.mcu.model import McuFacts, McuModel, mcu_model, profile_facts, too_large
 from harness.boards.mcu.profile import McuProfile
 from harness.core.errors import UnsupportedError
 from harness.tflite.memory import estimate_memory
@@ -48,6 +48,7 @@ def predict_mcu(
     fits: bool | None = None
     memory = estimate_memory(graph, artifact_size)
     duration = Duration(finishes=None)
+    room: str | None = None
     try:
         made = mcu_model(graph, Path(graph.source) if graph.source else None, facts)
     except UnsupportedError as error:
@@ -56,7 +57,7 @@ def predict_mcu(
         reasons += [str(replace(reason, hint=None)) for reason in each] or [error.what]
         advice += dict.fromkeys([reason.hint for reason in each if reason.hint] or ([error.hint] if error.hint else []))
     else:
-        memory = made.memory
+        memory, room = made.memory, _room(made, facts)
         if facts.plans:
             loads = right = True
         else:
@@ -85,7 +86,18 @@ def predict_mcu(
         reasons=tuple(reasons),
         advice=tuple(advice),
         finishes=duration.finishes,
+        room=room,
     )
+
+
+def _room(made: McuModel, facts: McuFacts) -> str:
+    """What a model takes of the board's memory for models and of its arena, beside what there is."""
+    least = "" if facts.plans else "at least "
+    parts = (
+        ("model", f"{made.size_bytes:,}", facts.model_bytes),
+        ("arena", f"{least}{made.memory.arena_bytes:,}", facts.arena_bytes),
+    )
+    return ", ".join(f"{name} {needs} of {'?' if has is None else f'{has:,}'} B" for name, needs, has in parts)
 
 
 def _facts(profile: McuProfile, runtime: str | None) -> McuFacts:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from harness.boards.profile.fields import BackendName
 from harness.boards.profile.model import BackendProfile, LimitsProfile, Profile
 from harness.core.fields import Line, Part, inconsistent
+from harness.flash.profile import Flash
 from harness.links.profile import LineLink
 
 #: the one backend of a microcontroller
@@ -71,6 +72,8 @@ class McuProfile(Profile):
     core: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
     #: the name that the firmware must give itself, so that a run never lands on another board that hangs on the same port
     board: Line | None = None
+    #: how a firmware comes onto it: `harness devices flash`, `run --flash`
+    flash: Flash | None = None
 
     @model_validator(mode="after")
     def _plain_backends(self) -> McuProfile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ _OVERRIDES: dict[str, Any] = {"samples": Samples, "deadlines": DeadlinesProfile,
 
 class EmulatedLineProfile(LineLinkProfile):
     """The link of a twin. No file can name it: a twin's profile is made of the real board's."""
+
+    takes_programs: ClassVar[bool] = True
 
     type: Literal["emulated"] = "emulated"
     board: McuBoard = Field(exclude=True)
@@ -80,6 +82,7 @@ def mcu_twin(profile: McuProfile) -> McuProfile:
             "exclusive": HOST_LOCK,
             # The firmware of the twin is the harness's own build and names itself after the machine.
             "board": board.name,
+            "flash": None,
             **laid_over,
         }
     )

@@ -19,6 +19,7 @@ from harness.boards.base import (
     BenchResult,
     Deadlines,
     EvalResult,
+    LayerCosts,
     LoadResult,
     Phase,
     PlacementResult,
@@ -27,10 +28,11 @@ from harness.boards.base import (
     WorkerFailure,
     WorkerStats,
 )
+from harness.boards.mcu.layers import layer_costs
 from harness.boards.mcu.model import McuModel
 from harness.core.errors import StableDeviceError, UserInputError
 from harness.core.tensor import TensorIo
-from harness.links.serial.messages import ProtocolError, RunAnswer, Target, checked_ticks
+from harness.links.serial.messages import Feature, NodeTicks, ProtocolError, RunAnswer, Target, checked_ticks
 
 if TYPE_CHECKING:
     from harness.boards.mcu.board import McuBoard
@@ -213,6 +215,29 @@ class McuWorker(Worker):
             frequency_hz=hello.clock_hz,
         )
 
+    def layers(self) -> LayerCosts | None:
+        """What each node costs, by inferences of their own on the first sample."""
+        if not self._board.hello.features & Feature.TELLS_LAYERS or not self._loaded().plan_nodes:
+            return None
+        limit_s = self._deadlines.bench_s
+        stays = self._batch is not None and self._batch.first == 0
+
+        def told(node: int) -> NodeTicks:
+            if not stays:
+                arrays = [self._board.samples(sha256)[:1] for sha256 in self._sample]
+                self._ask("layers", lambda: self._board.session.write_inputs(interleave(arrays)))
+            return self._ask(
+                "layers",
+                lambda: self._board.session.profile(
+                    node=node,
+                    direct=not stays,
+                    inference_limit_ms=_ms(limit_s),
+                    deadline_s=self._patience_s(2, limit_s),
+                ),
+            )
+
+        return layer_costs(self._loaded().plan_nodes, self._board.clock, told, where=self._board.name)
+
     def close(self) -> str:
         """Nothing to end; returns what the line had to put up with, when it had."""
         return self._board.take_log()
@@ -269,6 +294,7 @@ class McuWorker(Worker):
                 repeat=repeat,
                 carry=carry,
                 inference_limit_ms=_ms(each_s),
+                while_working=True,
                 deadline_s=self._patience_s(count, each_s),
             ),
         )
@@ -290,7 +316,11 @@ class McuWorker(Worker):
         done = self._ask(
             phase,
             lambda: session.run(
-                direct=True, carry=carry, inference_limit_ms=_ms(each_s), deadline_s=self._patience_s(1, each_s)
+                direct=True,
+                carry=carry,
+                inference_limit_ms=_ms(each_s),
+                while_working=True,
+                deadline_s=self._patience_s(1, each_s),
             ),
         )
         self._require_done(done, 1)

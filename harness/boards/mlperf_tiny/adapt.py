@@ -68,8 +68,8 @@ def _require_no_state(path: Path) -> None:
 
 
 def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple[Finding, ...]]:
-    """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. Labels have no
-    meaning without a threshold, and the firmware has none.
+    """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. There is no
+    share of right answers without a threshold, and the firmware has none; labels are for the AUC of `--mlperf`.
     """
     reference = model.reference
     if reference is not None:
@@ -92,7 +92,6 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         model,
         artifact=replace(model.artifact, outputs=(score,)),
         reference=reference,
-        labels=None,
         float_answers=None,
         metric=None,
         exact=None,

@@ -21,6 +21,7 @@ from harness.boards.base import (
     Deadlines,
     EvalResult,
     LoadResult,
+    Loop,
     Phase,
     PlacementResult,
     Progress,
@@ -46,6 +47,8 @@ _LAP_CHARS, _BITS_PER_CHAR = 21, 10
 _WARMUPS = 1
 #: batches below which no median means anything, and above which more say nothing new
 MIN_BATCHES, MAX_BATCHES = 5, 200
+#: what an inference takes is known to a per cent or so, and a loop may not be too short
+_LONGER = 1.05
 #: patience beyond the time that a request should take
 _SPARE_S = 5.0
 
@@ -74,6 +77,7 @@ class MlperfWorker(Worker):
         self._model: HeldModel | None = None
         self._sample: bytes | None = None
         self._infer_ns = 0
+        self._rows_of: tuple[str, ...] | None = None
         self._pace_s = 0.0
 
     # ------------------------------------------------------------------------------------------------ the seam
@@ -94,6 +98,7 @@ class MlperfWorker(Worker):
     def first_invoke(self, input_sha256s: Sequence[str]) -> None:
         """The first inference of the cell; not the firmware's first, so that no time is told."""
         begun_s = time.monotonic()
+        self._rows_of = tuple(input_sha256s)
         self._sample = self._loaded().encode(self._rows(input_sha256s)[0])
         self._answer("first_invoke", self._sample, self._deadlines.first_invoke_s)
         self._pace_s = time.monotonic() - begun_s
@@ -149,6 +154,20 @@ class MlperfWorker(Worker):
             batch=batch.inferences,
             batch_overhead_ns=batch.lap_ns,
         )
+
+    def loop(self, row: int, least_ns: int, least_inferences: int) -> Loop:
+        """`infer N 1` of a sample of its own, as the suite's runner does it: so many that the loop is long enough."""
+        if self._rows_of is None:
+            raise StableDeviceError("nothing was run yet", where=self._board.name)
+        rows = self._rows(self._rows_of)
+        self._load("bench", self._loaded().encode(rows[row % len(rows)]))
+        each_ns = self._infer_ns or self._pilot()
+        wanted = max(least_inferences, math.ceil(_LONGER * least_ns / max(1, each_ns)))
+        while True:
+            elapsed_ns = self._batch(wanted, _WARMUPS)
+            if elapsed_ns >= least_ns:
+                return Loop(inferences=wanted, elapsed_ns=elapsed_ns)
+            wanted *= 2  # what timed the pilot was no good guess
 
     def placement(self) -> PlacementResult:
         """Unknown."""

@@ -30,6 +30,7 @@ from harness.boards.surroundings import CoolDown
 from harness.core.fields import EnvName, Line, Part, Seconds
 from harness.core.fingerprint import TimeBasis
 from harness.links.profile import LinkPlace
+from harness.meters.registry import MeterBlock
 
 
 class DelegateProfile(Part):
@@ -129,6 +130,8 @@ class Profile(Part):
     limits: LimitsProfile = Field(default_factory=LimitsProfile)
     power: PowerProfile = Field(default_factory=PowerProfile)
     wait: WaitProfile | None = None
+    #: what measures energy beside the board (docs/guides/energy.md)
+    meter: MeterBlock | None = None
     time_basis: TimeBasis = "device"
     #: devices that share a machine name the same lock here, so that only one of them is used at a time
     exclusive: DeviceName | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -36,6 +37,8 @@ _TFLITE_MICRO_HINT = (
     f" docs/guides/tflite-micro.md; its headers need {_CROSS_CXX[1]}"
 )
 _LOG_LINES = 12
+#: what a board's folder and a build may be called before they become part of a path
+_BOARD_NAME, _BUILD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), re.compile(r"[0-9a-f]{16}")
 
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 #: a fused multiply-add would change the last bit of a rescaled value (docs/internals/kernels.md)
@@ -129,14 +132,9 @@ def build_firmware(
         UserInputError: an unknown board, a board.toml that is wrong; the cache cannot be written.
         MissingPartError: no compiler (names the Debian packages), or it failed (its last lines are quoted).
     """
-    board = board if isinstance(board, McuBoard) else load_board(board)
-    compiler = _find_compiler(board)
-    version = _run([compiler, "--version"], None).stdout.partition("\n")[0]
-    flags = (*_flags(board, test_faults), *_ops_flags(ops), *extra_flags)
-    units = _units(board, tflite_micro)
-    cxx = _Cxx(_find_cxx(board), tflite_micro, flags) if tflite_micro else None
-    build = _key(board, version, flags, units, cxx)
-    folder = paths.cache_dir() / "firmware" / f"{board.name}-{build}"
+    job = _job(board, tflite_micro, ops, test_faults, extra_flags)
+    board, build, folder = job.board, job.build, job.folder
+    compiler, version, flags, units, cxx = job.compiler, job.version, job.flags, job.units, job.cxx
     found = _cached(board, folder)
     if found is not None:
         return found
@@ -203,6 +201,70 @@ def run_compiler(command: Sequence[str], folder: Path) -> subprocess.CompletedPr
     return _run(command, folder)
 
 
+def program_of_build(board: str, build: str) -> Path | None:
+    """The program of a build that was made on this machine; None where it was not, or where the cache has it no more.
+
+    Args:
+        board, build: as a firmware says of itself, which nobody has checked.
+    """
+    if not _BOARD_NAME.fullmatch(board) or not _BUILD.fullmatch(build):
+        return None
+    elf = paths.cache_dir() / "firmware" / f"{board}-{build}" / ELF
+    return elf if elf.is_file() else None
+
+
+def built_firmware(
+    board: str | os.PathLike[str] | McuBoard, *, tflite_micro: TfliteMicro | None = None
+) -> Firmware | None:
+    """The firmware for a board where it was compiled already, from the present sources; else None. Nothing is compiled.
+
+    Raises:
+        UserInputError, MissingPartError: as `build_firmware`.
+    """
+    job = _job(board, tflite_micro, None, False, ())
+    return _cached(job.board, job.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A build, and where its result lies."""
+
+    board: McuBoard
+    compiler: str
+    version: str
+    flags: tuple[str, ...]
+    units: list[_Unit]
+    cxx: _Cxx | None
+    build: str
+    folder: Path
+
+
+def _job(
+    board: str | os.PathLike[str] | McuBoard,
+    tflite_micro: TfliteMicro | None,
+    ops: Collection[str] | None,
+    test_faults: bool,
+    extra_flags: Sequence[str],
+) -> _Job:
+    board = board if isinstance(board, McuBoard) else load_board(board)
+    compiler = _find_compiler(board)
+    version = _run([compiler, "--version"], None).stdout.partition("\n")[0]
+    flags = (*_flags(board, test_faults), *_ops_flags(ops), *extra_flags)
+    units = _units(board, tflite_micro)
+    cxx = _Cxx(_find_cxx(board), tflite_micro, flags) if tflite_micro else None
+    build = _key(board, version, flags, units, cxx)
+    return _Job(
+        board=board,
+        compiler=compiler,
+        version=version,
+        flags=flags,
+        units=units,
+        cxx=cxx,
+        build=build,
+        folder=paths.cache_dir() / "firmware" / f"{board.name}-{build}",
+    )
+
+
 def _cached(board: McuBoard, folder: Path) -> Firmware | None:
     try:
         info = json.loads((folder / _INFO).read_text())
@@ -246,7 +308,11 @@ def _ops_flags(ops: Collection[str] | None) -> tuple[str, ...]:
     unknown = sorted(set(ops) - set(RECORDS))
     if unknown:
         raise unknown_name("op of a plan", unknown[0], RECORDS)
-    return (f"-DPLAN_BUILT_OPS={sum(1 << RECORDS[op].number for op in set(ops)):#x}ull",)
+    # What is built for some models is to be small, and its counts are those of a loop with one caller.
+    return (
+        "-DRT_LAYERS=0",
+        f"-DPLAN_BUILT_OPS={sum(1 << RECORDS[op].number for op in set(ops)):#x}ull",
+    )
 
 
 def _units(board: McuBoard, tflite_micro: TfliteMicro | None) -> list[_Unit]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import MissingPartError
@@ -59,6 +61,8 @@ class EmulatedLine(Line):
         self._baud = baud
         self._progress = progress
         self._machine: McuMachine | None = None
+        #: in place of the firmware that belongs to the sources
+        self._program: Path | None = None
 
     @property
     def icount_shift(self) -> int | None:
@@ -78,12 +82,19 @@ class EmulatedLine(Line):
         self.close()
         firmware = build_firmware(self._board, tflite_micro=self._tflite_micro, progress=self._progress)
         self.compiler = firmware.compiler
+        if self._program is not None:
+            firmware = replace(firmware, elf=self._program)
         self._machine = McuMachine(firmware)
         return SerialSettings(port=self._machine.url, baud=self._baud)
 
     def alive(self) -> bool:
         """Whether QEMU still runs."""
         return self._machine is not None and self._machine.alive
+
+    def load_program(self, elf: Path) -> None:
+        """The machine ends; the next one is started with this program."""
+        self.close()
+        self._program = elf
 
     def close(self) -> None:
         """Ends the machine. Safe to call twice."""

@@ -21,7 +21,7 @@ from harness.export.templates import fill
 _PACKAGE = "harness.export.mcu"
 _BYTES_A_LINE = 16
 #: of the firmware, what a program needs beside the port: start-up, faults, the counter. The protocol's header names the faults.
-_FIRMWARE = ("port.h", "ring.h", "footprint.h", "faults.h", "wide_counter.h", "wide_counter.c")
+_FIRMWARE = ("port.h", "ring.h", "footprint.h", "faults.h", "watch.h", "wide_counter.h", "wide_counter.c")
 _PROTOCOL = ("protocol.h", "crc32.h")
 #: below example/: the port of a board that came with the harness, as in the firmware
 _TREE = "board"

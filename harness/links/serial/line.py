@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
+from harness.core.errors import UnsupportedError
 from harness.links.serial.port import SerialSettings
 
 
@@ -34,6 +36,14 @@ class Line(Protocol):
     def close(self) -> None:
         """Ends what `open` started. Safe to call twice."""
         return None
+
+    def load_program(self, elf: Path) -> None:
+        """Puts a program into the board behind the line, which starts with it when the line is opened next; only where the link's
+        profile says `takes_programs`.
+        """
+        raise UnsupportedError(
+            "takes no programs", where=self.description, hint="give the board a `flash:` block in its profile"
+        )
 
 
 class PortLine(Line):

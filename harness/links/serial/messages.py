@@ -29,6 +29,8 @@ class Type(IntEnum):
     READ = 0x06
     STATS = 0x07
     RESET = 0x08
+    PROFILE = 0x09
+    WORKING = 0x7C
     FAULT = 0x7D
     NAK = 0x7E
     ERROR = 0x7F
@@ -46,6 +48,14 @@ class RunFlag(IntFlag):
     REPEAT = 1
     DIRECT = 2
     CARRY = 4
+    WHILE_WORKING = 8
+
+
+class Feature(IntFlag):
+    """What a firmware can do beyond the first version 1."""
+
+    TELLS_LAYERS = 1
+    TELLS_WORK = 2
 
 
 class Code(IntEnum):
@@ -70,7 +80,7 @@ _FAULTS = {
     2: "memory fault",
     3: "bus fault",
     4: "usage fault",
-    5: "an inference took too long (watchdog)",
+    5: "an inference hung or took too long (watchdog)",
     6: "stack overflow",
 }
 _RESETS = {0: "power-on", 1: "request", 2: "fault", 3: "watchdog"}
@@ -111,6 +121,7 @@ class Hello:
         kernels: 1 portable, 2 DSP, 3 MVE.
         ops: bit n stands for op n of the plan format.
         boots: since power-on, where the board can tell.
+        features: what the firmware can do beyond the first version 1.
         last_fault: of the start before this one, if it ended by a fault.
     """
 
@@ -131,6 +142,7 @@ class Hello:
     ops: int
     boots: int
     reset_reason: int
+    features: int
     last_fault: Fault | None
     board: str
     core: str
@@ -173,6 +185,23 @@ class RunAnswer:
     """`done` inferences took `total_ticks`, copies of samples and results not counted."""
 
     done: int
+    total_ticks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeTicks:
+    """Ticks of some of a model's nodes, in one inference.
+
+    Attributes:
+        nodes: how many the model has.
+        ticks: of the nodes asked for, with what telling them apart took.
+        own_ticks: what that took of each: the same walk over the nodes, in which none ran.
+        total_ticks: of all nodes, and of telling them apart.
+    """
+
+    nodes: int
+    ticks: tuple[int, ...]
+    own_ticks: tuple[int, ...]
     total_ticks: int
 
 
@@ -246,11 +275,16 @@ def checked_ticks(ticks: int, request: str) -> int:
     return ticks
 
 
+#: nodes of one answer to PROFILE; one more entry stands for all others
+PROFILE_NODES = 14
+_PROFILE_SLOTS = PROFILE_NODES + 1
 _FLASH = "flash the firmware of this version of the harness"
-_HELLO = struct.Struct("<HHHHIIBBHIIIIIQIBxxxIIIII")
+_HELLO = struct.Struct("<HHHHIIBBHIIIIIQIBBxxIIIII")
 _STATS = struct.Struct("<8I32s32s")
 _LOADED = struct.Struct("<IHHQ")
 _RUN = struct.Struct("<IIQ")
+#: nodes in all, nodes told, ticks of all; what telling took of each node's ticks, and these
+_PROFILE = struct.Struct(f"<IIQ{_PROFILE_SLOTS}Q{_PROFILE_SLOTS}Q")
 _FAULT = struct.Struct("<5I")
 
 
@@ -280,6 +314,7 @@ def parse_hello(payload: bytes) -> Hello:
         "ops",
         "boots",
         "reset_reason",
+        "features",
     )
     strings, at = [], _HELLO.size
     for _ in range(4):
@@ -353,6 +388,21 @@ def parse_loaded(payload: bytes) -> LoadedModel:
 def parse_run(payload: bytes) -> RunAnswer:
     done, _, total_ticks = _unpack(_RUN, payload, "RUN")
     return RunAnswer(done=done, total_ticks=checked_ticks(total_ticks, "RUN"))
+
+
+def parse_profile(payload: bytes) -> NodeTicks:
+    """Raises ProtocolError: a count that no board can have."""
+    nodes, told, total, *rows = _unpack(_PROFILE, payload, "PROFILE")
+    if not 0 < told <= min(nodes, PROFILE_NODES):
+        raise ProtocolError(f"PROFILE: {told} nodes told of {nodes}, at most {PROFILE_NODES} can be", hint=_FLASH)
+    own, took = rows[:told], rows[_PROFILE_SLOTS : _PROFILE_SLOTS + told]
+    checked_ticks(total + max(took) + max(own), "PROFILE")
+    return NodeTicks(
+        nodes=nodes,
+        ticks=tuple(took),
+        own_ticks=tuple(own),
+        total_ticks=total,
+    )
 
 
 def parse_error(payload: bytes) -> tuple[int, int, str]:

@@ -22,8 +22,10 @@ from harness.links.serial.messages import (
     BoardLost,
     BoardRebooted,
     Code,
+    Feature,
     Hello,
     LoadedModel,
+    NodeTicks,
     NotOurFirmware,
     ProtocolError,
     RunAnswer,
@@ -155,6 +157,7 @@ class SerialSession:
         direct: bool = False,
         carry: bool = False,
         inference_limit_ms: int = 0,
+        while_working: bool = False,
         deadline_s: float,
     ) -> RunAnswer:
         """Runs inferences, timed on the board.
@@ -166,6 +169,8 @@ class SerialSession:
             direct: the inputs were written by `write_inputs`; `count` must be 1.
             carry: what the model remembers of the inference before stays; else each begins from the model's initial state.
             inference_limit_ms: the board's own watchdog for each inference; 0: none.
+            while_working: an inference may take longer as long as the board sees it work (a hundred times as long at most); where
+                its firmware cannot tell work from a hang, the limit is what it was.
             deadline_s: how long the host waits for all of them.
 
         Raises:
@@ -175,9 +180,29 @@ class SerialSession:
         """
         flags = (RunFlag.REPEAT if repeat else 0) | (RunFlag.DIRECT if direct else 0)
         flags |= RunFlag.CARRY if carry else 0
+        flags |= RunFlag.WHILE_WORKING if while_working and self.board.features & Feature.TELLS_WORK else 0
         payload = struct.pack("<IIII", first, count, flags, inference_limit_ms)
         answer = self._ask(Request(type=Type.RUN, payload=payload, answer_bytes=16, work_s=deadline_s, once=True))
         return messages.parse_run(answer)
+
+    def profile(
+        self, *, sample: int = 0, node: int = 0, direct: bool = False, inference_limit_ms: int = 0, deadline_s: float
+    ) -> NodeTicks:
+        """Runs one inference from the model's initial state and tells what nodes of it took, from `node` on as many as an
+        answer holds. No RUN has anything of it.
+
+        Args:
+            sample: of the committed ones; with `direct` the inputs were written by `write_inputs`.
+            inference_limit_ms: how long the board may show no sign of work; 0: no limit.
+            deadline_s: how long the host waits.
+
+        Raises:
+            BoardRefused: fewer nodes, no such sample, or a runtime that does not tell its nodes apart.
+            BoardLost, BoardFault, BoardRebooted, ProtocolError, ChannelClosed.
+        """
+        payload = struct.pack("<IIII", sample, node, RunFlag.DIRECT if direct else 0, inference_limit_ms)
+        answer = self._ask(Request(type=Type.PROFILE, payload=payload, answer_bytes=256, work_s=deadline_s, once=True))
+        return messages.parse_profile(answer)
 
     def read(self, target: Target, offset: int, count: int) -> bytes:
         """`count` bytes of the model's outputs (`OUTPUTS`) or of the results of a run (`RESULTS`).

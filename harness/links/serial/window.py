@@ -16,6 +16,8 @@ from harness.links.serial.port import BytePort
 
 #: start bit, 8 bits, stop bit
 _BITS_PER_BYTE = 10
+#: signs of work put off giving a board up for so many times the time that its request was given
+_MOST_EXTENSIONS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class Request:
     Attributes:
         answer_bytes: what its answer's payload may have, for the patience.
         work_s: how long the board may work for it.
-        once: `work_s` is a deadline: when it has passed the answer is asked for once more, and not waited for as long again.
+        once: `work_s` is a deadline: when it has passed the answer is asked for once more, and not waited for as long again. Each
+            sign of work begins it anew.
     """
 
     type: Type
@@ -62,6 +65,8 @@ class _UnderWay:
     #: must be sent (again)
     due: bool = True
     first_sent: float | None = None
+    #: when it was last known to be worked at
+    at_work: float = 0.0
     answer: bytes | None = None
     refusal: BoardRefused | None = None
 
@@ -132,7 +137,8 @@ class RequestWindow:
         patience_s = 5.0 + sum(e.request.work_s for e in self._under_way) + 4 * self._line_s(len(entry.encoded))
         self._port.write(entry.encoded, patience_s)
         self._last_event = self._port.now()
-        entry.first_sent = self._last_event if entry.first_sent is None else entry.first_sent
+        if entry.first_sent is None:
+            entry.first_sent = entry.at_work = self._last_event
 
     def _listen(self, *, wait: bool) -> None:
         """Takes what has come; with `wait`, waits for something until it is time to send again."""
@@ -156,7 +162,7 @@ class RequestWindow:
         slack_s = self._timing.latency_s * 2 ** min(self._tries, 3) + 2 * self._line_s(line_bytes)
         first = entries[0]
         if first.request.once:
-            began = first.first_sent if self._tries == 0 and first.first_sent is not None else self._last_event
+            began = first.at_work if self._tries == 0 and first.first_sent is not None else self._last_event
             return began + slack_s + (0.0 if self._tries else first.request.work_s)
         return self._last_event + slack_s + sum(e.request.work_s for e in entries)
 
@@ -204,6 +210,8 @@ class RequestWindow:
             code, detail, text = messages.parse_error(frame.payload)
             if code == Code.BAD_SESSION:
                 raise SessionLost
+        if frame.session == self._session and frame.type == Type.WORKING:
+            self._take_sign_of_work()
         if frame.session != self._session or frame.type < Type.FAULT:
             return  # an older session's, or the line echoes
         if frame.type == Type.NAK:
@@ -223,6 +231,14 @@ class RequestWindow:
         self._last_event = self._port.now()
         # Answers come in order: those before this one were destroyed.
         self._noise([e for e in list(self._under_way)[: self._under_way.index(entry)] if not e.answered])
+
+    def _take_sign_of_work(self) -> None:
+        """The board is at the oldest request, and has not finished it; a board that says so for ever is given up all the same."""
+        now = self._port.now()
+        for first in self._open()[:1]:
+            longest_s = _MOST_EXTENSIONS * first.request.work_s
+            if first.first_sent is not None and now - first.first_sent < longest_s:
+                first.at_work = now
 
     def _take_nak(self, expected: int) -> None:
         """The board misses a frame. Everything without an answer is sent again from there."""

@@ -28,6 +28,7 @@ from harness.reports.values import (
     count_of,
     count_text,
     duration_text,
+    energy_figures,
     latency_text,
     memory_text,
     outcome_word,
@@ -35,6 +36,7 @@ from harness.reports.values import (
     size_text,
     surroundings_text,
 )
+from harness.reports.verdicts.words import is_suspect
 from harness.results.record import CellRecord
 from harness.verdict.verdict import STATUSES, Verdict
 
@@ -54,6 +56,7 @@ class PageCell:
         verdicts: of the night's judgement, the most urgent first.
         command: reproduces the cell.
         raw: the file of its raw samples beside the page; None where it has none.
+        published: what somebody published of it, in words.
     """
 
     number: int
@@ -62,6 +65,7 @@ class PageCell:
     verdicts: tuple[Verdict, ...] = ()
     command: str | None = None
     raw: str | None = None
+    published: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -84,8 +88,9 @@ class PageCell:
             return ""
         if any(v.open for v in self.verdicts):
             return "worse"
-        # What only informs is told in the cell's own verdicts, and colours nothing.
-        counted = [v.status for v in self.verdicts if v.gates or v.status in ("first", "new level", "same")]
+        # What only informs is told in the cell's own verdicts, and colours nothing; a suspect is what somebody may look at.
+        told = ("first", "new level", "same")
+        counted = [v.status for v in self.verdicts if v.gates or v.status in told or is_suspect(v)]
         return min(counted, key=STATUSES.index, default="same")
 
     @property
@@ -161,7 +166,7 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
     """
     record, key = cell.record, cell.record.key
     low, high = score_interval_of(record)
-    times = op_times(record.ops)
+    times = op_times(record.ops, record.layer_unit)
     return {
         "id": cell.number,
         "name": cell.name,
@@ -185,6 +190,10 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
         "count": number(count_of(record)),
         "count_unit": "cycles" if record.instructions is None else "instructions",
         "size_bytes": number(record.size_bytes),
+        "energy_nj": number(record.energy_nj),
+        "energy_low_nj": number(record.energy_low_nj),
+        "energy_high_nj": number(record.energy_high_nj),
+        "instrument": one_line(record.energy_instrument) if record.energy_nj is not None else "",
         "reason": cell.reason,
         "facts": [[name, text] for name, text in _facts(cell) if text],
         "verdicts": [
@@ -218,6 +227,8 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "While timing", surroundings_text(record)
     yield "First invoke", duration_text(record.first_invoke_ns)
     yield "Load", duration_text(record.load_ns)
+    yield "Energy of an inference", energy_figures(record)
+    yield "Published", "; ".join(cell.published)
     yield "Size", f"{cell.size} bytes" if cell.size else ""
     yield "Memory", memory_text(record)
     yield "Placement", cell.placement

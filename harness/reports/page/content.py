@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,17 +14,19 @@ from harness.reports.answer.words import lines, sentence
 from harness.reports.export_names import JSON_NAME, MARKDOWN_NAME, RAW_NAME, WORKBOOK_NAME
 from harness.reports.night_view import MAX_CELLS, NightView
 from harness.reports.page.cells import PageCell, by_urgency, cell_json, raw_of
+from harness.reports.page.explained import explained
 from harness.reports.page.graph import MAX_NODES, Graphs
+from harness.reports.page.published import MAX_PUBLISHED, PublishedLine, published_lines
 from harness.reports.page.samples import histogram
 from harness.reports.page.trend import trend_of
 from harness.reports.report import Report
 from harness.reports.verdicts.export import JSON_NAME as VERDICT_JSON
 from harness.reports.verdicts.export import MARKDOWN_NAME as VERDICT_MARKDOWN
-from harness.reports.verdicts.words import boards, detectable, groups, headline, title_of
+from harness.reports.verdicts.words import boards, detectable, earlier, groups, headline, is_alarm, title_of
 from harness.results.objects import open_objects
 from harness.results.record import OUTCOMES, CellKey, CellRecord, Quality
 from harness.results.trends import TREND_NIGHTS, Trends
-from harness.verdict.command import reproduction
+from harness.verdict.command import bisection, reproduction
 from harness.verdict.night import Judgement
 from harness.verdict.verdict import Verdict
 
@@ -53,6 +55,8 @@ class VerdictLine:
     since: str
     command: str
     open: bool
+    alarm: bool
+    finder: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +101,8 @@ class Content:
     cells: tuple[PageCell, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    published: tuple[PublishedLine, ...] = ()
+    has_energy: bool = False
     left_out: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
@@ -111,6 +117,8 @@ def content_of(report: Report, results_dir: Path, view: NightView, *, folders: S
     judgement, trends, levels = view.judgement, view.trends, view.levels
     every = _cells(report, judgement, folders)
     cells = sorted(by_urgency(every)[:MAX_CELLS], key=lambda cell: cell.number)
+    published = published_lines(cells, report.published)
+    cells = _with_published(cells, published)
     number_of = {cell.stored.key: cell.number for cell in cells}
     objects, graphs = open_objects(results_dir), Graphs()
     data_cells = [
@@ -120,6 +128,7 @@ def content_of(report: Report, results_dir: Path, view: NightView, *, folders: S
             {
                 "trend": trend_of(cell.stored.key, trends, levels.get(cell.stored.key, ())),
                 "histogram": histogram(cell.record, objects),
+                "explained": explained(cell.record, objects),
             },
         )
         for cell in cells
@@ -131,7 +140,7 @@ def content_of(report: Report, results_dir: Path, view: NightView, *, folders: S
         subtitle=_subtitle(report, judgement),
         counts=report.counts_text,
         headline=headline(judgement) if judgement is not None else "",
-        state="" if judgement is None else "worse" if judgement.open else "first" if judgement.first else "same",
+        state=_state(judgement),
         groups=_groups(judgement, number_of),
         boards=tuple(boards(judgement)) if judgement is not None else (),
         seen=_seen(judgement),
@@ -140,7 +149,12 @@ def content_of(report: Report, results_dir: Path, view: NightView, *, folders: S
         cells=tuple(cells),
         files=tuple((name, words) for name, words in _FILES if any((f / name).is_file() for f in folders)),
         choices=_choices(cells),
-        left_out=_left_out(len(every), cells, trends, judgement, report),
+        published=tuple(published[:MAX_PUBLISHED]),
+        has_energy=any(cell.record.energy_nj is not None for cell in cells),
+        left_out=(
+            *_left_out(len(every), cells, trends, judgement, report),
+            *_published_left_out(report, len(published)),
+        ),
         data={
             "cells": data_cells,
             "graphs": graphs.graphs,
@@ -148,6 +162,23 @@ def content_of(report: Report, results_dir: Path, view: NightView, *, folders: S
             "nights": [[night.run, night.started_utc] for night in trends.nights],
         },
     )
+
+
+def _with_published(cells: Sequence[PageCell], lines: Sequence[PublishedLine]) -> list[PageCell]:
+    """The cells with what was published of each."""
+    words: dict[int, list[str]] = {}
+    for line in lines:
+        words.setdefault(line.number, []).append(line.words)
+    return [replace(cell, published=tuple(words.get(cell.number, ()))) for cell in cells]
+
+
+def _state(judgement: Judgement | None) -> str:
+    """What the headline is coloured by; empty without one."""
+    if judgement is None:
+        return ""
+    if judgement.no_history is not None:
+        return "unknown"
+    return "worse" if judgement.open else "first" if judgement.first else "same"
 
 
 def _cells(report: Report, judgement: Judgement | None, folders: Sequence[Path]) -> list[PageCell]:
@@ -192,7 +223,7 @@ def _subtitle(report: Report, judgement: Judgement | None) -> str:
     if info.series is not None:
         words.append(f"series {info.series}")
     if judgement is not None:
-        words.append(f"{judgement.nights} earlier nights")
+        words.append("compared with nothing" if judgement.no_history is not None else earlier(judgement))
     elif info.series is not None:
         words.append("not compared with the nights before")
     if info.state not in ("finished", "exporting"):
@@ -205,13 +236,14 @@ def _groups(
 ) -> tuple[tuple[str, tuple[VerdictLine, ...], int], ...]:
     if judgement is None:
         return ()
+    place = None if judgement.two_runs else judgement.place
     return tuple(
-        (name, tuple(_line(v, number_of) for v in verdicts[:MAX_VERDICTS]), max(0, len(verdicts) - MAX_VERDICTS))
+        (name, tuple(_line(v, number_of, place) for v in verdicts[:MAX_VERDICTS]), max(0, len(verdicts) - MAX_VERDICTS))
         for name, verdicts in groups(judgement)
     )
 
 
-def _line(verdict: Verdict, number_of: Mapping[CellKey, int]) -> VerdictLine:
+def _line(verdict: Verdict, number_of: Mapping[CellKey, int], place: str | None) -> VerdictLine:
     return VerdictLine(
         cell=one_line(verdict.key.text_with_seed),
         number=number_of.get(verdict.key, -1),
@@ -220,6 +252,8 @@ def _line(verdict: Verdict, number_of: Mapping[CellKey, int]) -> VerdictLine:
         since=one_line(verdict.since),
         command=one_line(verdict.command),
         open=verdict.open,
+        alarm=is_alarm(verdict),
+        finder="" if place is None else one_line(bisection(verdict, place) or ""),
     )
 
 
@@ -292,6 +326,13 @@ def _choices(cells: Sequence[PageCell]) -> dict[str, list[str]]:
         "outcome": [name for name in OUTCOMES if any(cell.record.outcome == name for cell in cells)],
         "said": list(Counter(cell.said for cell in cells if cell.said)),
     }
+
+
+def _published_left_out(report: Report, rows: int) -> list[str]:
+    found = [report.published_problem] if report.published_problem is not None else []
+    if rows > MAX_PUBLISHED:
+        found.append(f"published figures beyond the first {MAX_PUBLISHED}: the workbook has all {rows}")
+    return found
 
 
 def _left_out(

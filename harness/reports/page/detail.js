@@ -14,16 +14,21 @@ function plotPart(title, low, start, ...notes) {
   return el("section", { class: "plot" }, el("h3", {}, title), ...notes, area);
 }
 
-const TRENDS = [["latency_ns", "latency"], ["score", "score"], ["instructions", "instructions"], ["size_bytes", "size"]];
+const TRENDS = [["latency_ns", "latency"], ["score", "score"], ["instructions", "instructions"], ["energy_nj", "energy"], ["size_bytes", "size"]];
+/** What the board was like while a night was timed: the marker's form, so that a night reads in print, too. */
+const QUALITY_MARKS = { noisy: "triangle-up", throttled: "square" };
 
 /** The nights of one figure: values, level, the band in which a change would not have been seen, epochs and acceptances. */
 function trendFigure(area, cell, name) {
   const { trend } = cell;
   const values = trend[name];
   const time = name === "latency_ns";
-  const [scale, unit] = time ? timeUnit(values) : [1, name === "size_bytes" ? "bytes" : name === "score" ? cell.score_title : name];
+  const joules = name === "energy_nj";
+  const [scale, unit] = time ? timeUnit(values) : joules ? energyUnit(values) : [1, name === "size_bytes" ? "bytes" : name === "score" ? cell.score_title : name];
   const nights = DATA.nights.map((night) => night[0]);
-  const text = values.map((value, i) => [nights[i], value === null ? "" : time ? duration(value) : `${value} ${unit}`, trend.outcome?.[i] ?? "", trend.status?.[i] ?? ""].filter(Boolean).map(label).join("<br>"));
+  const figure = (value) => (value === null ? "" : time ? duration(value) : joules ? energy(value) : `${value} ${unit}`);
+  const quality = (i) => (time ? trend.quality?.[i] ?? "" : "");
+  const text = values.map((value, i) => [nights[i], figure(value), quality(i), trend.outcome?.[i] ?? "", time ? trend.status?.[i] ?? "" : ""].filter(Boolean).map(label).join("<br>"));
   const x = nights.map((_, i) => i);
   const down = values.map((value) => (value === null ? null : value / scale));
   const traces = () => {
@@ -36,7 +41,7 @@ function trendFigure(area, cell, name) {
       made.push({ x, y: level, mode: "lines", line: { color: colour("muted"), dash: "dash", width: 1.5 }, name: "level", hoverinfo: "skip" });
     }
     const shade = values.map((_, i) => (trend.status?.[i] === "worse" && time ? colour("alarm") : trend.status?.[i] === "suspect" && time ? "#e07b00" : "#2f7ed8"));
-    made.push({ x, y: down, mode: "lines+markers", name: "night", text, hovertemplate: "%{text}<extra></extra>", line: { color: "#2f7ed8", width: 1.2 }, marker: { color: shade, size: 7 }, connectgaps: false });
+    made.push({ x, y: down, mode: "lines+markers", name: "night", text, hovertemplate: "%{text}<extra></extra>", line: { color: "#2f7ed8", width: 1.2 }, marker: { color: shade, size: values.map((_, i) => (quality(i) in QUALITY_MARKS ? 11 : 7)), symbol: values.map((_, i) => QUALITY_MARKS[quality(i)] ?? "circle") }, connectgaps: false });
     return made;
   };
   draw(area, traces, () => {
@@ -52,6 +57,13 @@ function trendFigure(area, cell, name) {
   });
 }
 
+/** `▲ noisy in 3 nights, ■ throttled in 1`: what the forms of the markers say; nothing where all nights were quiet. */
+function qualityNote(trend) {
+  const count = (word) => (trend.quality || []).filter((one) => one === word).length;
+  const said = [["▲", "noisy"], ["■", "throttled"]].filter(([, word]) => count(word)).map(([mark, word]) => `${mark} ${word} in ${count(word)} of ${DATA.nights.length} nights`);
+  return said.length ? el("p", { class: "muted" }, `${said.join(", ")}.`) : null;
+}
+
 function trendParts(cell) {
   if (!cell.trend) return [];
   const made = [];
@@ -63,7 +75,7 @@ function trendParts(cell) {
     if (name !== "latency_ns" && values.every((value) => value === values[0])) {
       still.push(`${title} ${values[0].toLocaleString("en", { maximumFractionDigits: 6 })}`);
     } else {
-      made.push(plotPart(`Trend: ${title}`, true, (area) => trendFigure(area, cell, name)));
+      made.push(plotPart(`Trend: ${title}`, true, (area) => trendFigure(area, cell, name), ...(name === "latency_ns" ? [qualityNote(cell.trend)] : [])));
     }
   }
   const nights = cell.trend.outcome.filter((outcome) => outcome !== null).length;
@@ -120,6 +132,7 @@ function show(cell) {
   body.append(facts);
   body.append(el("div", { class: "command" }, el("code", {}, cell.command), el("button", { type: "button", class: "copy" }, "copy")));
   if (cell.raw) body.append(el("p", {}, el("a", { href: cell.raw.split("/").map(encodeURIComponent).join("/") }, "raw samples (.npz)")));
+  body.append(...explainParts(cell));
   body.append(...trendParts(cell));
   if (cell.graph !== null) body.append(part("Where it ran", modelGraph(cell)));
   if (cell.fallback.length) body.append(part("Left on the CPU", rowsOf(["node", "op", "why"], cell.fallback)));

@@ -69,12 +69,14 @@ def places(ops: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(row.get("ran_on", "?")) for row in ops[:MAX_NODES]]
 
 
-def op_times(ops: Sequence[Mapping[str, Any]]) -> tuple[str, list[float | None]] | None:
+def op_times(ops: Sequence[Mapping[str, Any]], unit: str | None = None) -> tuple[str, list[float | None]] | None:
     """What is known of each op's cost: what it is, and a value per drawn node; None where nothing is.
 
-    Times that the vendor's benchmark measured go before a compiler's estimates.
+    What the board counted itself, in `unit`, goes before times that the vendor's benchmark measured, and these before a
+    compiler's estimates.
     """
-    kinds = (("vendor_ns", "measured by the vendor's benchmark, ns"), ("estimate_ns", "estimated by the compiler, ns"),
+    kinds = (("count", f"{unit} of one inference, counted on the board"),
+             ("vendor_ns", "measured by the vendor's benchmark, ns"), ("estimate_ns", "estimated by the compiler, ns"),
              ("cycles", "estimated by the compiler, cycles"))  # fmt: skip
     for name, words in kinds:
         values = [row.get(name) for row in ops[:MAX_NODES]]

@@ -39,6 +39,18 @@ function timeUnit(values) {
   return most < 1e3 ? [1, "ns"] : most < 1e6 ? [1e3, "µs"] : most < 1e9 ? [1e6, "ms"] : [1e9, "s"];
 }
 
+/** 1240000 -> "1.24 mJ": three digits in the unit that suits. */
+function energy(nj) {
+  const [scale, unit] = energyUnit([nj]);
+  return `${(nj / scale).toPrecision(3)} ${unit}`;
+}
+
+/** The unit that suits a list of energies: its length in nJ, and its name. */
+function energyUnit(values) {
+  const most = Math.max(...values.filter((value) => value !== null && value !== undefined), 0);
+  return most < 1e3 ? [1, "nJ"] : most < 1e6 ? [1e3, "µJ"] : most < 1e9 ? [1e6, "mJ"] : [1e9, "J"];
+}
+
 const drawn = new Map();
 
 /** Draws a plot in the page's colours, and again whenever these change. */

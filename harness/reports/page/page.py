@@ -28,7 +28,7 @@ from harness.results.store import Store
 
 _TEMPLATE, _STYLES = "page.html.j2", "page.css"
 #: in the order in which they are read
-_SCRIPTS = ("page.js", "table.js", "plots.js", "graph.js", "detail.js")
+_SCRIPTS = ("page.js", "table.js", "plots.js", "graph.js", "explain.js", "detail.js")
 #: what would end a JSON element early, or a line of script
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

@@ -7,17 +7,18 @@ const paretoX = document.getElementById("pareto-x");
 /** [value, low, high] of what a cell costs; null where that is not known. Counts of a core go before times made of them. */
 function costOf(cell, by) {
   if (by === "size") return cell.size_bytes === null ? null : [cell.size_bytes, cell.size_bytes, cell.size_bytes];
+  if (by === "energy") return cell.energy_nj === null ? null : [cell.energy_nj, cell.energy_low_nj ?? cell.energy_nj, cell.energy_high_nj ?? cell.energy_nj];
   if (cell.count !== null) return [cell.count, cell.count, cell.count];
   if (cell.latency_ns === null) return null;
   return [cell.latency_ns, cell.latency_low_ns ?? cell.latency_ns, cell.latency_high_ns ?? cell.latency_ns];
 }
 
-/** The cells of a plot by its name; figures of two clocks never share one. */
+/** The cells of a plot by its name; figures of two clocks or two instruments never share one. */
 function paretoGroups(by) {
   const groups = new Map();
   for (const id of shown) {
     const cell = CELLS.get(id);
-    const kind = by === "size" ? "" : cell.count !== null ? cell.count_unit : cell.basis_text;
+    const kind = by === "size" ? "" : by === "energy" ? cell.instrument : cell.count !== null ? cell.count_unit : cell.basis_text;
     const name = JSON.stringify([cell.workload, cell.device, kind, cell.score_title, cell.lower]);
     if (!groups.has(name)) groups.set(name, []);
     groups.get(name).push(cell);
@@ -39,13 +40,18 @@ function front(points, lower) {
 function paretoFigure(area, points, by, kind, cells) {
   const lower = cells[0].lower;
   const size = by === "size";
-  const counts = !size && cells.some((cell) => cell.count !== null);
-  const [scale, unit] = size ? [1, "bytes"] : counts ? [1, kind] : timeUnit(points.map((point) => point.cost[0]));
+  const joules = by === "energy";
+  const counts = !size && !joules && cells.some((cell) => cell.count !== null);
+  const costs = points.map((point) => point.cost[0]);
+  const [scale, unit] = size ? [1, "bytes"] : joules ? energyUnit(costs) : counts ? [1, kind] : timeUnit(costs);
+  const said = ({ cell, cost }) => {
+    if (size) return `${cost[0].toLocaleString("en")} bytes`;
+    if (joules) return energy(cost[0]);
+    return counts ? `${cost[0].toLocaleString("en")} ${kind}` : [duration(cost[0]), cell.quality].filter(Boolean).join(", ");
+  };
   const backends = [...new Set(points.map((point) => point.cell.backend))];
-  const text = ({ cell, cost }) =>
-    [cell.recipe, `${cell.backend}: ${cell.score_title} ${cell.score}`,
-      size ? `${cost[0].toLocaleString("en")} bytes` : counts ? `${cost[0].toLocaleString("en")} ${kind}` : [duration(cost[0]), cell.quality].filter(Boolean).join(", ")]
-      .map(label).join("<br>");
+  const text = (point) =>
+    [point.cell.recipe, `${point.cell.backend}: ${point.cell.score_title} ${point.cell.score}`, said(point)].map(label).join("<br>");
   const traces = () => {
     const edge = front(points, lower);
     const made = [{ x: edge.map((p) => p.cost[0] / scale), y: edge.map((p) => p.cell.score), mode: "lines", line: { color: colour("muted"), dash: "dot", width: 1.5, shape: "hv" }, hoverinfo: "skip", showlegend: false }];
@@ -63,10 +69,9 @@ function paretoFigure(area, points, by, kind, cells) {
     });
     return made;
   };
-  const values = points.map((point) => point.cost[0]);
-  const wide = Math.max(...values) / Math.min(...values) > 15;
+  const wide = Math.max(...costs) / Math.min(...costs) > 15;
   draw(area, traces, () => ({
-    xaxis: { title: { text: label(size ? "size, bytes" : `${counts ? "per inference" : kind}, ${unit}`) }, type: wide ? "log" : "linear", rangemode: wide ? "normal" : "tozero" },
+    xaxis: { title: { text: label(size ? "size, bytes" : `${joules ? "energy" : counts ? "per inference" : kind}, ${unit}`) }, type: wide ? "log" : "linear", rangemode: wide ? "normal" : "tozero" },
     yaxis: { title: { text: label(cells[0].score_title) }, ...(lower ? { autorange: "reversed" } : {}) },
     showlegend: backends.length > 1,
   }));
@@ -96,7 +101,7 @@ function paretoAll() {
     if (!points.length) continue;
     const area = el("div", { class: "area" });
     const left = cells.length - points.length;
-    const notes = [kind && kind !== "device clock" ? kind : "", left ? `${left} of ${cells.length} cells not drawn` : ""].filter(Boolean);
+    const notes = [by === "energy" ? `measured by ${kind || "an unnamed instrument"}` : kind && kind !== "device clock" ? kind : "", left ? `${left} of ${cells.length} cells not drawn` : ""].filter(Boolean);
     paretoArea.append(el("div", { class: "plot" }, el("h3", {}, `${workload}, ${device}`), el("div", { class: "muted" }, notes.join("; ")), area));
     area.start = () => paretoFigure(area, points, by, kind, cells);
     inView.observe(area);

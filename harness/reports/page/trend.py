@@ -24,18 +24,20 @@ def trend_of(key: CellKey, trends: Trends, levels: Sequence[Level]) -> dict[str,
 
     Returns:
         Lists with one entry per night of `trends.nights`, None for a night without the figure: "latency_ns", "score",
-        "size_bytes", "instructions" (each only where some night has it), "outcome", "level_ns", "detectable" (a share),
-        "status"; and "epochs", "accepted": [[night, words]].
+        "size_bytes", "instructions", "energy_nj" (each only where some night has it), "outcome", "quality", "level_ns",
+        "detectable" (a share), "status"; and "epochs", "accepted": [[night, words]].
     """
     rows = trends.figures.get(key)
     if not rows:
         return None
     count = len(trends.nights)
     found: dict[str, Any] = {}
-    for name in ("latency_ns", "score", "size_bytes", "instructions", "outcome"):
+    for name in ("latency_ns", "score", "size_bytes", "instructions", "outcome", "quality"):
         values = _by_night(count, {row.night: getattr(row, name) for row in rows})
         if any(value is not None for value in values):
             found[name] = values
+    if energies := _energies(rows):
+        found["energy_nj"] = _by_night(count, energies)
     told = trends.levels.get(key, ())
     for name in ("level_ns", "detectable", "status"):
         values = _by_night(count, {row.night: getattr(row, name) for row in told})
@@ -47,6 +49,19 @@ def trend_of(key: CellKey, trends: Trends, levels: Sequence[Level]) -> dict[str,
         [night_of[level.run], one_line(level.why, _WORDS)] for level in levels if level.run in night_of
     ]
     return found
+
+
+def _energies(rows: Sequence[NightFigures]) -> dict[int, float]:
+    """Night -> energy, as far as the newest night's instrument measured it: figures of two instruments share no line."""
+    measured = [row for row in rows if row.energy_nj is not None]
+    if not measured:
+        return {}
+    instrument = measured[-1].energy_instrument
+    return {
+        row.night: row.energy_nj
+        for row in measured
+        if row.energy_instrument == instrument and row.energy_nj is not None
+    }
 
 
 def _by_night(count: int, values: Mapping[int, Any]) -> list[Any]:

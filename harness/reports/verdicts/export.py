@@ -29,6 +29,7 @@ def verdict_json(judgement: Judgement, *, exit_code: int) -> dict[str, Any]:
             "nights": judgement.nights,
             "headline": headline(judgement),
             "notes": list(judgement.notes),
+            "no_history": judgement.no_history,
             "exit_code": int(exit_code),
             "open": len(judgement.open),
             "new": len(judgement.new()),

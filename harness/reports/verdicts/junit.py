@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from harness.reports.values import clean
+from harness.reports.verdicts.words import is_alarm
 from harness.results.record import CellKey, CellRecord
 from harness.verdict.command import bisection
 from harness.verdict.night import Judgement
@@ -29,7 +30,10 @@ def junit(judgement: Judgement, records: Sequence[CellRecord]) -> bytes:
         suite = suites.get(key.device)
         if suite is None:
             suite = suites[key.device] = ET.SubElement(root, "testsuite", name=clean(key.device))
-        _case(suite, key, by_cell.get(key, []), recorded.get(key), series=not judgement.two_runs)
+        series = None if judgement.two_runs else judgement.place
+        case = _case(suite, key, by_cell.get(key, []), recorded.get(key), series=series)
+        if judgement.no_history is not None and len(case) == 1:  # it has its properties, and neither failure nor error
+            ET.SubElement(case, "skipped", message=clean("not compared: no history could be read"))
     for suite in suites.values():
         suite.set("tests", str(len(suite)))
         for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
@@ -39,8 +43,9 @@ def junit(judgement: Judgement, records: Sequence[CellRecord]) -> bytes:
 
 
 def _case(
-    suite: ET.Element, key: CellKey, verdicts: Sequence[Verdict], record: CellRecord | None, *, series: bool
-) -> None:
+    suite: ET.Element, key: CellKey, verdicts: Sequence[Verdict], record: CellRecord | None, *, series: str | None
+) -> ET.Element:
+    """Adds a cell's test case. `series`: where its store is, as options; None where two runs were compared."""
     seed = f"/seed{key.seed}" if key.seed else ""
     case = ET.SubElement(
         suite,
@@ -57,12 +62,14 @@ def _case(
             _property(properties, f"reason.{verdict.quantity}", verdict.reason)
         if verdict.detectable is not None:
             _property(properties, f"detectable_change.{verdict.quantity}", f"{verdict.detectable:.4f}")
+        if (loss := verdict.numbers.get("smallest_loss")) is not None:
+            _property(properties, f"detectable_loss.{verdict.quantity}", f"{loss:.4f}")
         if verdict.open and verdict.since:
             _property(properties, f"since.{verdict.quantity}", verdict.since)
-    commands = [v.command for v in verdicts if v.open and v.command]
+    commands = [v.command for v in verdicts if is_alarm(v) and v.command]
     if commands:
         _property(properties, "reproduce", commands[0])
-    finders = [command for v in verdicts if (command := bisection(v)) is not None and series]
+    finders = [] if series is None else [command for v in verdicts if (command := bisection(v, series)) is not None]
     if finders:
         _property(properties, "bisect", finders[0])
     opened = [v for v in verdicts if v.open]
@@ -76,6 +83,7 @@ def _case(
         ET.SubElement(case, "error", type="not run", message="planned, and not run")
     elif record is not None and record.outcome == "unsupported":
         ET.SubElement(case, "skipped", message=clean(record.reason or "unsupported"))
+    return case
 
 
 def _property(properties: ET.Element, name: str, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.reports.markdown import escape
 from harness.reports.values import clean
-from harness.reports.verdicts.words import boards, detectable, earlier, groups, headline, sentence, title_of
+from harness.reports.verdicts.words import boards, detectable, earlier, groups, headline, is_alarm, sentence, title_of
 from harness.verdict.command import bisection
 from harness.verdict.night import Judgement
 from harness.verdict.verdict import Verdict
@@ -23,10 +23,14 @@ def markdown(judgement: Judgement, *, title: str = "Nightly") -> str:
         if len(verdicts) > _SHOWN:
             lines.append(f"| and {len(verdicts) - _SHOWN} more: see verdict.json | | | |")
         lines.append("")
-        commands = list(dict.fromkeys(v.command for v in verdicts[:_SHOWN] if v.command and v.open))
+        commands = list(dict.fromkeys(v.command for v in verdicts[:_SHOWN] if v.command and is_alarm(v)))
         if commands:
             lines += ["To reproduce:", "", "```", *(clean(c) for c in commands), "```", ""]
-        finders = [] if judgement.two_runs else [c for v in verdicts[:_SHOWN] if (c := bisection(v)) is not None]
+        finders = (
+            []
+            if judgement.two_runs
+            else [c for v in verdicts[:_SHOWN] if (c := bisection(v, judgement.place)) is not None]
+        )
         if finders:
             lines += ["To find what did it:", "", "```", *(clean(c) for c in dict.fromkeys(finders)), "```", ""]
     if judgement.boards:
@@ -36,9 +40,10 @@ def markdown(judgement: Judgement, *, title: str = "Nightly") -> str:
         lines += ["## Failed with their board or link; no regressions", ""]
         lines += [f"- {escape(r.key.text_with_seed)}: {escape(r.reason or '')}" for r in judgement.failed[:_SHOWN]]
         lines.append("")
+    plain = judgement.two_runs or judgement.no_history is not None
     lines += [
         f"{'Runs' if judgement.two_runs else 'Series'} `{judgement.series}`"
-        + ("." if judgement.two_runs else f", {earlier(judgement)}."),
+        + ("." if plain else f", {earlier(judgement)}."),
         "",
     ]
     return "\n".join(lines)
@@ -62,8 +67,12 @@ def _detectable(judgement: Judgement) -> list[str]:
             "",
         ]
     lines += [f"<details><summary>{len(found)} cells</summary>", ""]
-    lines += ["| cell | latency | loss of score |", "|---|---|---|"]
-    lines += [f"| {escape(cell.name)} | {cell.latency_text} | {cell.loss_text} |" for cell in found]
+    measured = any(cell.energy is not None for cell in found)
+    lines += [f"| cell | latency | loss of score |{' energy |' * measured}", f"|---|---|---|{'---|' * measured}"]
+    lines += [
+        f"| {escape(cell.name)} | {cell.latency_text} | {cell.loss_text} |{f' {cell.energy_text} |' * measured}"
+        for cell in found
+    ]
     return [*lines, "", "</details>", ""]
 
 
@@ -74,9 +83,9 @@ def plain_lines(judgement: Judgement) -> list[str]:
         lines.append(f"{name}:")
         for verdict in verdicts[:_SHOWN]:
             lines.append(f"  {sentence(verdict)}")
-            if verdict.open and verdict.command:
+            if is_alarm(verdict) and verdict.command:
                 lines.append(f"    reproduce: {clean(verdict.command)}")
-            finder = None if judgement.two_runs else bisection(verdict)
+            finder = None if judgement.two_runs else bisection(verdict, judgement.place)
             if finder is not None:
                 lines.append(f"    find what did it: {clean(finder)}")
         if len(verdicts) > _SHOWN:
@@ -95,8 +104,15 @@ def _detectable_lines(judgement: Judgement) -> list[str]:
             "bluntest"
         )
     if found:
-        lines.append("smallest change that would have been seen (latency; loss of score):")
-        lines += [f"  {clean(c.name)}: {c.latency_text or '-'}; {c.loss_text or '-'}" for c in found[:_BLUNTEST]]
+        measured = any(cell.energy is not None for cell in found)
+        lines.append(
+            f"smallest change that would have been seen (latency; loss of score{'; energy' if measured else ''}):"
+        )
+        lines += [
+            f"  {clean(c.name)}: {c.latency_text or '-'}; {c.loss_text or '-'}"
+            + (f"; {c.energy_text or '-'}" if measured else "")
+            for c in found[:_BLUNTEST]
+        ]
     if len(found) > _BLUNTEST:
         lines.append(f"  and {len(found) - _BLUNTEST} more, which see more: see verdict.md")
     return lines

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.reports.values import clean
+from harness.verdict.command import acceptance
 from harness.verdict.night import Judgement
 from harness.verdict.quantities import BY_NAME
 from harness.verdict.verdict import Verdict, by_urgency
@@ -18,7 +19,7 @@ _GROUPS = (
         "Changed with the board or its surroundings, not with the model",
         lambda v: v.cause == "board" and v.status not in ("same", "suspect"),
     ),
-    ("Suspects, not confirmed", lambda v: v.status == "suspect" and v.quantity in ("latency", "score", "energy")),
+    ("Suspects, not confirmed", lambda v: is_suspect(v)),
     ("Better", lambda v: v.status == "better" and (v.gates or bool(v.numbers.get("fixed")))),
     ("New levels", lambda v: v.status == "new level"),
     ("For information", lambda v: v.status in ("worse", "suspect", "vanished", "better")),
@@ -34,6 +35,8 @@ def headline(judgement: Judgement) -> str:
             if judgement.open
             else f"nothing got worse in {cells} cells"
         )
+    elif judgement.no_history is not None:
+        text = f"no history could be read, so nothing is compared: {judgement.no_history}"
     elif judgement.first:
         text = f"the first night of the series '{judgement.series}': {cells} cells, nothing to compare with yet"
     elif judgement.open:
@@ -42,9 +45,12 @@ def headline(judgement: Judgement) -> str:
         text = f"nothing got worse: {cells} cells, {earlier(judgement)}"
     left: list[str] = []
     if judgement.failed:
-        left.append(f"{len(judgement.failed)} cells failed with their board or link and say nothing")
+        many = len(judgement.failed)
+        one = "1 cell failed with its board or link and says nothing"
+        left.append(one if many == 1 else f"{many} cells failed with their board or link and say nothing")
     if judgement.not_run:
-        left.append(f"{len(judgement.not_run)} planned cells were not run")
+        many = len(judgement.not_run)
+        left.append("1 planned cell was not run" if many == 1 else f"{many} planned cells were not run")
     return "; ".join([text, *left])
 
 
@@ -83,10 +89,24 @@ def sentence(verdict: Verdict) -> str:
     return text
 
 
+def is_alarm(verdict: Verdict) -> bool:
+    """Whether somebody will look at it and wants the command that shows it again: it is open, suspected, or the board's fault."""
+    return verdict.open or is_suspect(verdict) or (verdict.status == "worse" and verdict.cause == "board")
+
+
+def is_suspect(verdict: Verdict) -> bool:
+    """Whether it is of a quantity that counts, and nobody has confirmed it yet."""
+    return verdict.status == "suspect" and verdict.quantity in ("latency", "score", "energy")
+
+
 def boards(judgement: Judgement) -> list[str]:
-    """What the control cells say, a line per board; those that changed first."""
+    """What the control cells say, a line per board; those that changed first, with what accepts them as they are."""
     ordered = sorted(judgement.boards, key=lambda b: (not b.changed, b.device))
-    return [f"{b.device}: {clean(b.reason)}" for b in ordered]
+    accept = "; where that is meant: "
+    return [
+        f"{b.device}: {clean(b.reason)}" + (f"{accept}{acceptance(b.device, judgement.place)}" if b.changed else "")
+        for b in ordered
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +116,13 @@ class Detectable:
     Attributes:
         latency: the smallest relative change (0.03: 3 %); None where it has no time of a clock, or no history.
         loss: the smallest loss of its score, in the score's unit; None where no test was made.
+        energy: as latency, of the energy of an inference.
     """
 
     name: str
     latency: float | None = None
     loss: float | None = None
+    energy: float | None = None
 
     @property
     def latency_text(self) -> str:
@@ -110,14 +132,20 @@ class Detectable:
     def loss_text(self) -> str:
         return "" if self.loss is None else f"{self.loss:.4f}"
 
+    @property
+    def energy_text(self) -> str:
+        return "" if self.energy is None else f"{self.energy:.1%}"
+
 
 def detectable(judgement: Judgement) -> list[Detectable]:
     """Every cell of which something was compared that takes a smallest change, those first that see least."""
     times = {v.key: v.detectable for v in judgement.verdicts if v.quantity == "latency" and v.detectable}
+    energies = {v.key: v.detectable for v in judgement.verdicts if v.quantity == "energy" and v.detectable}
     losses = {v.key: v.numbers.get("smallest_loss") for v in judgement.verdicts if v.quantity == "score"}
     losses = {key: loss for key, loss in losses.items() if loss is not None}
     found = [
-        Detectable(name=key.text_with_seed, latency=times.get(key), loss=losses.get(key)) for key in {*times, *losses}
+        Detectable(name=key.text_with_seed, latency=times.get(key), loss=losses.get(key), energy=energies.get(key))
+        for key in {*times, *losses, *energies}
     ]
     return sorted(found, key=lambda cell: (-(cell.latency or 0.0), -(cell.loss or 0.0), cell.name))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.core.errors import HarnessError, MissingPartError, UserInputError
 from harness.core.reasons import plain_reason, telling_line
 from harness.tflite.graph import read_graph
 from harness.variants.artifact import Artifact
+from harness.variants.audit.mixed import note_findings
 from harness.variants.audit.qat import audit_qat, is_quantization_aware
 from harness.variants.audit.report import AUDIT_VERSION, AuditReport, sorted_findings
 from harness.variants.audit.tflite import audit_graph, audit_tflite
@@ -30,13 +32,19 @@ KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _DESCRIBE_DEADLINE_S = limit_s("loading", DEADLINE_S)
 
 
-def audit_artifact(tflite_path: Path | str, recipe: Recipe, training_summary: dict[str, Any] | None) -> dict[str, Any]:
+def audit_artifact(
+    tflite_path: Path | str,
+    recipe: Recipe,
+    training_summary: dict[str, Any] | None,
+    notes: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The audit that a build stores in an artifact's manifest. No TensorFlow, a few ms per model.
 
     Args:
         tflite_path: the converted model.
         recipe: what it was built by.
         training_summary: `harness.variants.qat.summary.describe` of the trained model (float or quantization-aware), or None.
+        notes: how a `mixed[...]` recipe came to its file; None of all others.
 
     Returns:
         JSON-able: `version`; `findings`, of the training first and then of the file, gravest first; `tflite` and
@@ -45,6 +53,7 @@ def audit_artifact(tflite_path: Path | str, recipe: Recipe, training_summary: di
     reports = [audit_tflite(tflite_path, recipe, training_summary)]
     if training_summary is not None:
         reports.insert(0, audit_qat(training_summary, recipe, f"training {recipe.training.name}"))
+    reports[-1] = _with_notes(reports[-1], notes)
     findings = [finding for report in reports for finding in report.findings if not _noise(finding.code)]
     stored = AuditReport(target=str(tflite_path), kind="tflite", findings=sorted_findings(findings)).to_json()
     return {
@@ -53,6 +62,11 @@ def audit_artifact(tflite_path: Path | str, recipe: Recipe, training_summary: di
         "tflite": reports[-1].to_json(),
         "training": reports[0].to_json() if training_summary is not None else None,
     }
+
+
+def _with_notes(report: AuditReport, notes: dict[str, Any] | None) -> AuditReport:
+    """The report of a file with what only its making can tell."""
+    return replace(report, findings=sorted_findings([*report.findings, *note_findings(notes)]))
 
 
 def _noise(code: str) -> bool:
@@ -73,7 +87,8 @@ def audit_built(artifact: Artifact) -> list[AuditReport]:
     if summary is not None and (recipe.training.base == "qat" or is_quantization_aware(summary)):
         reports.append(audit_qat(summary, recipe, f"{target} (training)"))
     if artifact.path is not None:
-        reports.append(audit_graph(read_graph(artifact.path), f"{target} (.tflite)", recipe, summary))
+        report = audit_graph(read_graph(artifact.path), f"{target} (.tflite)", recipe, summary)
+        reports.append(_with_notes(report, artifact.manifest.get("mixed")))
     return reports
 
 

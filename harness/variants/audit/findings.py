@@ -47,7 +47,8 @@ def tflite_findings(
     findings += _dynamic(graph)
     findings += _unused_levels(graph)
     findings += _theory(theory)
-    findings += _range_not_used(graph, theory, summary)
+    if recipe is None or recipe.conversion.mix is None:
+        findings += _range_not_used(graph, theory, summary)
     findings += _relu_ranges(graph)
     if graph.subgraph_count > 1:
         findings.append(

@@ -32,7 +32,7 @@ def qat_findings(summary: dict[str, Any], recipe: Recipe | None) -> list[Finding
                 fix="train it with a qat recipe" if asked_qat else "",
             )
         ]
-    findings = _separate_activation(summary)
+    findings = _separate_activation(summary) + _around(layers, recipe)
     if summary.get("without_values"):
         findings.append(
             Finding(
@@ -44,12 +44,35 @@ def qat_findings(summary: dict[str, Any], recipe: Recipe | None) -> list[Finding
                 fix="save the model as .h5 to see its ranges",
             )
         )
-    findings += _unquantized_inputs(layers)
+    # A mixed recipe takes the trained weights, and its ranges from calibration.
+    takes_ranges = recipe is None or recipe.conversion.mix is None
+    findings += [f for f in _unquantized_inputs(layers) if takes_ranges or f.code != "input-without-range"]
     for layer in layers:
         if layer["weight_quantizer"] is not None:
             findings += _asked_against_got(layer, recipe)
         findings += _diverged(layer)
-    return findings + _unsettled(layers)
+    return findings + (_unsettled(layers) if takes_ranges else [])
+
+
+def _around(layers: list[dict[str, Any]], recipe: Recipe | None) -> list[Finding]:
+    """Layers that a training of the whole model left in float, because TFMOT has no scheme for them."""
+    if recipe is None or recipe.training.base != "qat" or recipe.training.scope != "model":
+        return []
+    left = [layer for layer in layers if not layer["wrapped"] and layer["class"] not in ("InputLayer", "QuantizeLayer")]
+    if not left:
+        return []
+    named = ", ".join(f"{layer['name']} ({layer['class']})" for layer in left)
+    one = len(left) == 1
+    return [
+        Finding(
+            code="annotated-around",
+            severity="warning",
+            where=", ".join(layer["name"] for layer in left),
+            what=f"{'this layer trains' if one else f'these {len(left)} layers train'} in float, because TFMOT cannot train "
+            f"{'it' if one else 'them'} with quantization: {named}; the other layers train with it",
+            fix="nothing, if the score is good enough: a conversion that calibrates quantizes them after training",
+        )
+    ]
 
 
 def _separate_activation(summary: dict[str, Any]) -> list[Finding]:

@@ -9,6 +9,7 @@ from harness.tflite.arithmetic import weights_of
 from harness.tflite.features import Features, features, is_integer_model, output_lsb
 from harness.tflite.graph import Graph, Tensor, model_io, read_graph
 from harness.variants.audit.findings import tflite_findings
+from harness.variants.audit.mixed import mixed_findings
 from harness.variants.audit.report import AuditReport, OpRow, TensorRow, sorted_findings
 from harness.variants.audit.theory import theory_rows
 from harness.variants.recipe import Recipe
@@ -29,7 +30,12 @@ def audit_graph(
         UserInputError: a constant of the model does not fill its shape.
     """
     found = features(graph)
-    theory = theory_rows(graph, summary)
+    mixed = recipe is not None and recipe.conversion.mix is not None
+    # A mixed recipe takes the weights that were trained, and no range that the training left.
+    theory = theory_rows(graph, None if mixed else summary)
+    findings = tflite_findings(graph, found, theory, recipe, summary)
+    if recipe is not None:
+        findings += mixed_findings(graph, recipe, summary)
     return AuditReport(
         target=target,
         kind="tflite",
@@ -48,7 +54,7 @@ def audit_graph(
         ],
         tensors=[_tensor_row(graph, tensor) for tensor in graph.tensors],
         theory=theory,
-        findings=sorted_findings(tflite_findings(graph, found, theory, recipe, summary)),
+        findings=sorted_findings(findings),
     )
 
 

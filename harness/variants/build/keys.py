@@ -18,10 +18,12 @@ from harness.variants.build.readers import READER_VERSION, readers
 from harness.variants.recipe import Recipe
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
+from harness.workloads.keras.signature import split_signature
 
 #: raise one when the code behind it changes what comes out
 TRAINING_VERSION = 1
 CONVERSION_VERSION = 1
+MIXED_VERSION = 1
 
 #: one of these brings the module `tensorflow`
 _TENSORFLOW = ("tensorflow-cpu", "tensorflow")
@@ -66,7 +68,7 @@ def package_versions(workload: Workload, recipe: Recipe) -> dict[str, str | None
     names = list(_training_packages(workload))
     if recipe.training.base == "qat":
         names += _QAT_PACKAGES
-    if recipe.conversion.converter == "aeq":
+    if recipe.conversion.converter != "tflite":
         names += _AEQ_PACKAGES
     versions = {name: package_version(name) for name in names}
     tensorflow = next((version for name in _TENSORFLOW if (version := package_version(name))), None)
@@ -139,6 +141,7 @@ class KeyMaker:
                 "scope": recipe.training.scope,
                 "seed": seed,
                 "quantizer": asdict(recipe.training.quantizer) if recipe.training.quantizer else None,
+                **({"layers": list(recipe.training.layers)} if recipe.training.layers else {}),
             }
             if recipe.training.base != "float"
             else None,
@@ -147,7 +150,8 @@ class KeyMaker:
                 "version": CONVERSION_VERSION,
                 "audit_version": AUDIT_VERSION,
                 "recipe": recipe.name,
-                "conversion": asdict(recipe.conversion),
+                "conversion": recipe.conversion.to_json(),
+                **({"mixed_version": MIXED_VERSION} if recipe.conversion.mix is not None else {}),
                 "dynamic_batch": recipe.dynamic_batch,
             },
         }
@@ -183,11 +187,14 @@ def representative_digest(dataset_digest: str, count: int) -> str:
 
 
 def model_digest(path: Path) -> str:
-    """SHA-256 of a model file, or over names and contents of a SavedModel folder.
+    """SHA-256 of a model file, or over names and contents of a SavedModel folder, and the signature that is named behind it.
 
     Raises:
         UserInputError: it cannot be read.
     """
+    path, signature = split_signature(path)
+    if signature is not None:
+        return sha256_json([model_digest(path), signature])
     try:
         if not path.is_dir():
             return sha256_file(path)

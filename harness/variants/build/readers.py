@@ -26,6 +26,8 @@ def readers(workload: Workload, recipe: Recipe) -> tuple[int, ...]:
     """
     if workload.keras_major == 2 or recipe.training.base == "qat":
         return (2,)
+    if recipe.training.base == "finetune" and _is_signature(workload):
+        return (2,)  # which says why there is no copy
     if recipe.training.base == "finetune" or _lstms(workload):
         return (2, 3)
     return (3,)
@@ -38,6 +40,10 @@ def loops(workload: Workload) -> tuple[str, ...]:
     found = [node for node in _recurrent(workload) if not node["config"].get("unroll")]
     # An LSTM becomes one op as a rule: what else there is comes first.
     return tuple(layer_text(node) for node in sorted(found, key=lambda node: node["class_name"] == "LSTM"))
+
+
+def _is_signature(workload: Workload) -> bool:
+    return workload.model_path is not None and read_keras_file(Path(workload.model_path)).signature is not None
 
 
 def _lstms(workload: Workload) -> bool:

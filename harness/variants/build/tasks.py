@@ -9,12 +9,13 @@ from typing import Any
 
 import harness
 from harness.core.errors import UserInputError
+from harness.core.plain import to_plain
 from harness.variants.build.cache import BuildCache
 from harness.variants.build.keys import BuildKeys, representative_digest
 from harness.variants.build.readers import loops, readers
 from harness.variants.build.schedule import Task
 from harness.variants.build.worker_jobs import source_reference, workload_reference
-from harness.variants.recipe import Recipe
+from harness.variants.recipe import Recipe, parse_recipe
 from harness.variants.refusals import Subject
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
@@ -36,6 +37,11 @@ class BuildRequest:
     seed: int = 0
 
 
+def _definition(recipe: Recipe) -> Any:
+    """A recipe that is not what the tables have under its name, such as one of an earlier night; None of every other."""
+    return None if recipe == parse_recipe(recipe.name) else to_plain(recipe, {}, "recipe")
+
+
 def check_findable(workload: Workload) -> None:
     """Workers find workloads by name; one that nobody registered would be another one there, or none."""
     if workload.model_path is None and get_workload(workload.name) != workload:
@@ -53,6 +59,7 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
         "workload": workload_reference(workload),
         "source": source_reference(request.source),
         "seed": request.seed,
+        "definition": _definition(recipe),
         "float_dir": str(cache.folder("training", keys.float_key)),
         "training_dir": str(cache.folder("training", keys.training_key)),
     }
@@ -106,14 +113,15 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
             "request_key": keys.request_key,
             "float_key": keys.float_key,
             "training_key": keys.training_key,
-            "conversion": asdict(recipe.conversion),
+            "conversion": recipe.conversion.to_json(),
             "weights_sha256": training.get("weights_sha256"),
             "dataset": needs[keys.float_key].get("dataset"),
             "training_summary": training.get("training_summary"),
             "representative": None,
         }
         if recipe.conversion.representative and manifest["dataset"]:
-            count = workload.schedule.representative_samples
+            mix = recipe.conversion.mix
+            count = (mix and mix.samples) or workload.schedule.representative_samples
             digest = representative_digest(manifest["dataset"]["digest"], count)
             manifest["representative"] = {"digest": digest, "count": count}
         return manifest

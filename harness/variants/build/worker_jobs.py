@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
+from harness.core.plain import from_plain
 from harness.variants.build.steps import Step
 from harness.variants.recipe import Recipe, parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
@@ -51,6 +53,17 @@ def _source(reference: dict[str, str | None]) -> DataSource:
     return DataSource(data_dir=folders["data_dir"], keras_dir=folders["keras_dir"], fetched_dir=folders["fetched_dir"])
 
 
+def _recipe(job: dict[str, Any]) -> Recipe:
+    """The recipe of a job: by its name, or as it was defined where that is another one. A float training needs the name alone."""
+    defined = job.get("definition")
+    named = parse_recipe(job["recipe"])
+    return (
+        named
+        if defined is None or named.training.base == "float" and job["kind"] == "train"
+        else from_plain(Recipe, defined, {})
+    )
+
+
 class JobRunner:
     """Runs jobs one after another; a dataset is read once per worker."""
 
@@ -75,12 +88,12 @@ class JobRunner:
         reference = job["workload"]
         data = reference["data"] and Path(reference["data"])
         workload = get_workload(reference["name"], data=data, metric=reference["metric"])
-        recipe, out = parse_recipe(job["recipe"]), Path(job["out"])
+        recipe, out = _recipe(job), Path(job["out"])
         started = time.monotonic()
         if job["kind"] == "train":
             result = self._train(job, workload, recipe, out, report)
         else:
-            result = _convert(job, workload, recipe, out, report)
+            result = _convert(job, workload, recipe, out, report, lambda: self._load(workload, job))
         return {**result, "seconds": round(time.monotonic() - started, 3)}
 
     def _train(
@@ -118,8 +131,9 @@ def _float_model(job: dict[str, Any], workload: Workload, dataset: Dataset, out:
     _store_representative(workload, dataset, out)
     if workload.keras_major == 3:
         model = _own_keras3_model(job, workload, report)
-        report.step("asking")
-        _leave(model, workload, dataset, out)
+        if model.layers:  # of a graph without layers there is no copy
+            report.step("asking")
+            _leave(model, workload, dataset, out)
         return model
     report.step("loading" if workload.model_path else "training")
     model = qat.train_float(workload, dataset, job["seed"], report)
@@ -154,12 +168,19 @@ def _leave(model: Any, workload: Workload, dataset: Dataset, out: Path) -> None:
 
 def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> None:
     """Keeps the calibration samples beside the weights: conversions need nothing else of the dataset."""
-    if dataset.x_train is None:
-        return
-    order = stratified_order(workload.strata(dataset.y_train), len(dataset.x_train))[
-        : workload.schedule.representative_samples
-    ]
-    np.save(out / "representative.npy", np.ascontiguousarray(dataset.x_train[order]), allow_pickle=False)
+    samples = _calibration_samples(workload, dataset, workload.schedule.representative_samples)
+    if samples is not None:
+        np.save(out / "representative.npy", samples, allow_pickle=False)
+
+
+def _calibration_samples(workload: Workload, dataset: Dataset, count: int) -> np.ndarray | None:
+    """The first of those kept for it, else of the training set, in their fixed stratified order: more are more of the same."""
+    x, y = dataset.x_calibration, dataset.y_calibration
+    if x is None:
+        x, y = dataset.x_train, dataset.y_train
+    if x is None:
+        return None
+    return np.ascontiguousarray(x[stratified_order(workload.strata(y), len(x))[:count]])
 
 
 def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Report) -> Any:
@@ -167,42 +188,87 @@ def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Re
     from harness.variants.qat import training as qat
     from harness.variants.qat.wrapping import quantize
 
-    float_dir = Path(job["float_dir"])
     if workload.keras_major == 3 and job["keras"] == 3:
         return _own_keras3_model(job, workload, report)
     report.step("loading")
     qat.seed_everything(job["seed"])
-    if workload.keras_major == 3:
-        from harness.workloads.keras.keras2_copy import make_copy
-
-        model = make_copy(Path(workload.model_file), float_dir)
-    else:
-        model = qat.build_model(workload)
-        qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
+    model = _plain_model(job, workload)
     return quantize(model, recipe.training) if recipe.training.base == "qat" else model
 
 
-def _convert(job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
+def _plain_model(job: dict[str, Any], workload: Workload) -> Any:
+    """The float model in Keras 2, trained: built, the user's own, or the copy of one of Keras 3."""
+    from harness.variants.qat import training as qat
+
+    float_dir = Path(job["float_dir"])
+    if workload.keras_major == 3:
+        from harness.workloads.keras.keras2_copy import make_copy
+
+        return make_copy(Path(workload.model_file), float_dir)
+    model = qat.build_model(workload)
+    qat.set_weight_arrays(model, _arrays(float_dir / "weights.npz"))
+    return model
+
+
+def _convert(
+    job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report, load: Callable[[], Dataset]
+) -> dict[str, Any]:
     """Writes model.tflite and audit.json; returns what the manifest says of them."""
     from harness.variants.audit.audit import audit_artifact
     from harness.variants.convert import ptq
     from harness.variants.qat import training as qat
 
     float_dir, training_dir = Path(job["float_dir"]), Path(job["training_dir"])
-    representative = None
-    if recipe.conversion.representative and (float_dir / "representative.npy").exists():
-        representative = np.load(float_dir / "representative.npy", allow_pickle=False)
+    representative = _representative(recipe, float_dir, workload, load)
     model = _rebuild(job, workload, recipe, report)
     if recipe.training.base != "float":
         qat.set_weight_arrays(model, _arrays(training_dir / "weights.npz"))
-    report.step("converting")
-    data = ptq.convert(model, recipe.conversion, dynamic_batch=recipe.dynamic_batch, representative=representative)
+    notes: dict[str, Any] | None = None
+    if recipe.conversion.mix is not None:
+        if recipe.training.base == "qat":
+            model = _stripped(job, workload, model)
+        report.step("converting")
+        mixed = ptq.convert_mixed(
+            model, recipe.conversion.mix, dynamic_batch=recipe.dynamic_batch, representative=representative
+        )
+        data, notes = mixed.model, mixed.notes
+    else:
+        report.step("converting")
+        data = ptq.convert(model, recipe.conversion, dynamic_batch=recipe.dynamic_batch, representative=representative)
     path = out / "model.tflite"
     path.write_bytes(data)
     summary = json.loads((training_dir / "manifest.json").read_bytes())["training_summary"]
-    audit = audit_artifact(path, recipe, summary)
+    audit = audit_artifact(path, recipe, summary, notes)
     write_json_atomic(out / "audit.json", audit)
-    return {**describe_file(path), "audit": {"version": audit["version"], "findings": audit["findings"]}}
+    described = {**describe_file(path), "audit": {"version": audit["version"], "findings": audit["findings"]}}
+    return described if notes is None else {**described, "mixed": notes}
+
+
+def _representative(
+    recipe: Recipe, float_dir: Path, workload: Workload, load: Callable[[], Dataset]
+) -> np.ndarray | None:
+    """The calibration samples of a recipe: those beside the weights, or, where it asks for more, the first of the dataset."""
+    path = float_dir / "representative.npy"
+    if not recipe.conversion.representative or not path.exists():
+        return None
+    kept = np.load(path, allow_pickle=False)
+    mix = recipe.conversion.mix
+    wanted = None if mix is None else mix.samples
+    if wanted is None or wanted <= len(kept):
+        return kept[:wanted]
+    dataset = load()
+    found = _calibration_samples(workload, dataset, wanted)
+    return kept if found is None else found
+
+
+def _stripped(job: dict[str, Any], workload: Workload, trained: Any) -> Any:
+    """The float model with the weights of a wrapped one."""
+    from harness.variants.qat import training as qat
+    from harness.variants.qat.flat import flattened
+    from harness.variants.qat.strip import strip
+
+    qat.seed_everything(job["seed"])  # layers get their names by counting from the start again
+    return strip(trained, flattened(_plain_model(job, workload)))
 
 
 def describe_file(path: Path) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UnsupportedError
+from harness.variants.convert.mixed import MixedModel, quantize_mixed
+from harness.variants.mix import Mix
+from harness.variants.qat.summary import layer_names
 from harness.variants.recipe import Conversion
 from harness.variants.refusals import converter_reason
 from harness.workloads.keras.env import has_keras2, import_this_keras
@@ -31,11 +34,7 @@ def convert(
     Raises:
         UnsupportedError: the converter refuses; the reason is the converter's own message, shortened.
     """
-    if conversion.representative and representative is None:
-        raise UnsupportedError(
-            "calibration needs representative samples, and the data has no training samples",
-            hint="give x_train in the .npz",
-        )
+    _require_samples(conversion.representative, representative)
     if representative is not None:
         representative = as_input(model, representative)
     if conversion.converter == "aeq":
@@ -44,6 +43,31 @@ def convert(
     converter = _converter(model, dynamic_batch)
     _configure(converter, conversion, representative)
     return _run(converter)
+
+
+def convert_mixed(
+    model: Any, mix: Mix, *, dynamic_batch: bool = False, representative: np.ndarray | None = None
+) -> MixedModel:
+    """Converts a float Keras model layer by layer; see `harness.variants.convert.mixed`.
+
+    Args:
+        representative: float32 [N, ...], as many as the mix asks for; None where it calibrates nothing.
+
+    Raises:
+        UnsupportedError: the converter or the quantizer refuses, or the mix names a layer that the model has not.
+    """
+    _require_samples(mix.is_calibrated, representative)
+    samples = None if representative is None else as_input(model, representative)
+    float_model = convert_float(model, dynamic_batch=dynamic_batch)
+    return quantize_mixed(float_model, mix, layer_names(model), samples)
+
+
+def _require_samples(wanted: bool, representative: np.ndarray | None) -> None:
+    if wanted and representative is None:
+        raise UnsupportedError(
+            "calibration needs representative samples, and the data has no training samples",
+            hint="give x_train in the .npz",
+        )
 
 
 def convert_float(model: Any, *, dynamic_batch: bool = False) -> bytes:

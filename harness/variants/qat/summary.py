@@ -75,6 +75,11 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
+def layer_names(model: Any) -> list[str]:
+    """The names of a model's layers in its order, those of models within it too, as they stand in the names of tensors."""
+    return list(dict.fromkeys(layer.name for _, layer in _layers(model)))
+
+
 def _layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every layer with its path, models within the model opened."""
     for layer in model.layers:

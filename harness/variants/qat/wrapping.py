@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.core.errors import UnsupportedError
 from harness.variants.qat import quantizers
+from harness.variants.qat.around import quantize_around, quantize_layers
 from harness.variants.qat.flat import flattened
 from harness.variants.qat.refused import quantizing_refused
 from harness.variants.recipe import Quantizer, Training
@@ -37,7 +38,9 @@ def quantize(model: Any, training: Training) -> Any:
         _reserve_names(model)
         if training.quantizer is not None:
             return _quantize_named(model, training.quantizer)
-        return tfmot.quantize_model(model)
+        if training.scope == "layers":
+            return quantize_layers(model, training.layers)
+        return _quantize_all(model, training)
     except UnsupportedError:
         raise
     # TFMOT and the layers that it makes again throw what they like.
@@ -46,6 +49,28 @@ def quantize(model: Any, training: Training) -> Any:
         if isinstance(error, AssertionError) and quantizer and quantizer.kind == "movavg" and quantizer.per_channel:
             raise UnsupportedError(quantizers.MOVAVG_PER_AXIS_REASON) from error
         raise quantizing_refused(model, training, error) from error
+
+
+def _quantize_all(model: Any, training: Training) -> Any:
+    """Every layer that TFMOT takes. Where it refuses the model as a whole, its layers are annotated around what is in the way.
+
+    Raises:
+        UnsupportedError: no layer with weights is left to train.
+    """
+    from tensorflow_model_optimization.python.core.quantization.keras import quantize as tfmot
+
+    try:
+        return tfmot.quantize_model(model)
+    # TFMOT and the layers that it makes again throw what they like.
+    except Exception as error:
+        refused = quantizing_refused(model, training, error)
+        try:
+            around = quantize_around(model)
+        except Exception:
+            raise refused from error
+        if around is None:
+            raise refused from error
+        return around
 
 
 def _require_dense(model: Any) -> None:
@@ -93,7 +118,7 @@ def _quantize_named(model: Any, quantizer: Quantizer) -> Any:
     if not any(layer.__class__.__name__ in wanted for layer in model.layers):
         what = f"the model has no {' or '.join(wanted)} layer that quantizer '{quantizer.text}' applies to"
         raise UnsupportedError(what, hint="take qat or a ptq recipe")
-    configs = _named_configs(model, quantizer)
+    configs = named_configs(model, quantizer)
 
     def annotate(layer):
         return tfmot.quantize_annotate_layer(layer, quantize_config=configs.get(layer.name))
@@ -106,10 +131,10 @@ def _quantize_named(model: Any, quantizer: Quantizer) -> Any:
         quantizers.all_values_per_channel_class(),
     )
     with tfmot.quantize_scope({cls.__name__: cls for cls in classes}):
-        return tfmot.quantize_apply(annotated, scheme=_keeping_scheme(configs, quantizer.activation_bits))
+        return tfmot.quantize_apply(annotated, scheme=keeping_scheme(configs, quantizer.activation_bits))
 
 
-def _named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
+def named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
     """Layer name -> the QuantizeConfig for it, where it is not TFMOT's own choice.
 
     Follows the places of TFMOT's scheme: in Conv + BatchNormalization + ReLU, which TFLite folds into one op, only the
@@ -127,7 +152,7 @@ def _named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
     configs: dict[str, Any] = {}
     for layer in model.layers:
         if layer.__class__.__name__ in quantizers.NAMED_LAYERS:
-            chain = _folded_followers(layer)
+            chain = folded_followers(layer)
             own_activation = None if chain else quantizers.make_activation_quantizer(bits)
             weights = quantizers.make_weight_quantizer(quantizer, layer.__class__.__name__)
             configs[layer.name] = quantizers.named_config_class()(weights, own_activation)
@@ -149,7 +174,7 @@ def _named_configs(model: Any, quantizer: Quantizer) -> dict[str, Any]:
     return configs
 
 
-def _folded_followers(layer: Any) -> list[Any]:
+def folded_followers(layer: Any) -> list[Any]:
     """The BatchNormalization and ReLU layers right behind a linear layer, which TFLite folds into it."""
     if getattr(layer.activation, "__name__", "") != "linear":
         return []
@@ -169,7 +194,7 @@ def _folded_followers(layer: Any) -> list[Any]:
     return chain
 
 
-def _keeping_scheme(configs: dict[str, Any], activation_bits: int) -> Any:
+def keeping_scheme(configs: dict[str, Any], activation_bits: int) -> Any:
     """TFMOT's 8-bit scheme, except that named configs survive its graph transforms.
 
     LayerReluActivationQuantize overwrites the config of a Conv2D or Dense before a separate ReLU with a no-op, custom or

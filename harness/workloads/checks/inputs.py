@@ -25,8 +25,9 @@ def refuse_open_inputs(graph: Graph) -> None:
     """Refuses inputs that are open beyond the batch: a runtime would take each open size as 1, and time that.
 
     Raises:
-        UserInputError: says which axes.
+        UserInputError: says which axes, or that the types are none that can be fed.
     """
+    refuse_types(graph)
     for index in graph.inputs:
         tensor = graph.tensors[index]
         shape = tensor.shape_signature or tensor.shape
@@ -37,6 +38,32 @@ def refuse_open_inputs(graph: Graph) -> None:
                 where=f"{graph.source or 'the model'}, input '{tensor.name}'",
                 hint="fix the input's size before converting, such as keras.Input(shape=(96, 96, 3))",
             )
+
+
+#: what samples are converted to, and what outputs are read from
+_TAKEN = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
+_READ = (*_TAKEN, "float64", "uint16", "uint32", "uint64")
+_REMEDIES = {
+    "float64": "convert the model with float32 inputs",
+    "string": "leave the part that works on texts or encoded images out of the model, and feed it numbers",
+}
+
+
+def refuse_types(graph: Graph) -> None:
+    """Refuses inputs and outputs that are no numbers, or numbers that no runtime computes with here.
+
+    Raises:
+        UserInputError: names the tensor and its type.
+    """
+    for indices, known, words in (
+        (graph.inputs, _TAKEN, "the input '{}' takes values of type {}, to which no samples are converted"),
+        (graph.outputs, _READ, "the output '{}' gives values of type {}, which nothing judges or compares"),
+    ):
+        for tensor in (graph.tensors[index] for index in indices):
+            if tensor.dtype not in known:
+                remedy = _REMEDIES.get(tensor.dtype, f"export the model with one of {', '.join(known)}")
+                what = words.format(tensor.name, tensor.dtype)
+                raise UserInputError(what, where=graph.source or "the model", hint=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

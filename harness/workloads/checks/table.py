@@ -193,6 +193,27 @@ TABLE: tuple[Misreading, ...] = (
         said="the samples are on another scale than the model was trained on",
     ),
     Misreading(
+        code="channel-order",
+        verdict="error",
+        when="before",
+        what="colour images whose channels come in another order than in training: BGR, as OpenCV reads files, for RGB",
+        sign="as of `input-scale`, with red and blue exchanged",
+        alarms="as of `input-scale`",
+        fix='save the channels in the order of training (x[..., ::-1] turns them round; of image files channels = "bgr" does)',
+        said="the colours come in another order than the model was trained on",
+    ),
+    Misreading(
+        code="input-layout",
+        verdict="error",
+        when="before",
+        what="images laid out otherwise than in training: channels in front that `reshape` made fit, rows and columns exchanged",
+        sign="as of `input-scale`, with the samples read the other way round",
+        alarms="as of `input-scale`",
+        fix="transpose the samples in place of reshaping them: x.transpose(0, 2, 3, 1) puts channels last, x.swapaxes(1, 2) "
+        "exchanges rows and columns",
+        said="the samples are laid out otherwise than the model was trained on",
+    ),
+    Misreading(
         code="score-at-chance",
         verdict="error",
         when="after",

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import MissingPartError, UserInputError
+from harness.workloads.keras.protobuf import protobuf_fields
 from harness.workloads.keras.safety import check_depth, class_names, drop_training_settings, refuse_code
+from harness.workloads.keras.signature import Signature, read_signature, split_signature
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 #: how Python's pickle protocols 2 to 5 begin
@@ -33,19 +34,24 @@ class KerasFile:
     """A saved Keras model.
 
     Attributes:
-        kind: `keras` (zip), `h5` or `saved_model` (folder).
-        config: the model as JSON: `class_name` and `config`.
-        keras_major: 2 or 3, the Keras that wrote it.
+        kind: `keras` (zip), `h5`, `saved_model` (folder) or `signature` (of a SavedModel: a graph without layers).
+        config: the model as JSON: `class_name` and `config`; of a signature no more than that it is one.
+        keras_major: 2 or 3, the Keras that wrote it; a signature is read beside Keras 3.
+        signature: of a kind `signature`.
     """
 
     path: Path
-    kind: Literal["keras", "h5", "saved_model"]
+    kind: Literal["keras", "h5", "saved_model", "signature"]
     config: dict[str, Any]
     keras_major: Literal[2, 3]
+    signature: Signature | None = None
 
 
 def read_keras_file(path: Path) -> KerasFile:
     """Reads a saved model's description.
+
+    Args:
+        path: a file or folder, or `FOLDER#SIGNATURE` of a SavedModel.
 
     Raises:
         UserInputError: missing, truncated or corrupt file, weights only, no model in it, or a model that carries code.
@@ -53,6 +59,11 @@ def read_keras_file(path: Path) -> KerasFile:
     """
     where = str(path)
     kind: Literal["keras", "h5", "saved_model"]
+    folder, named = split_signature(path)
+    if folder.is_dir() and (named is not None or not (folder / "keras_metadata.pb").is_file()):
+        signature = read_signature(folder, named)
+        config = {"class_name": "Signature", "config": {"name": signature.name}}
+        return KerasFile(path=folder, kind="signature", config=config, keras_major=3, signature=signature)
     if not path.exists():
         raise UserInputError(
             "no such file", where=where, hint="give the path of a .keras or .h5 file or a SavedModel folder"
@@ -160,15 +171,11 @@ def _saved_model_config(path: Path) -> Any:
         raise UserInputError("is a folder without saved_model.pb", where=str(path), hint=hint)
     try:
         data = (path / "keras_metadata.pb").read_bytes()
-    except OSError:
-        raise UserInputError(
-            "is a SavedModel without Keras metadata: a bare graph, which cannot be trained further or annotated for QAT",
-            where=str(path),
-            hint="save the model as .keras (model.save), or convert it to .tflite and give that",
-        ) from None
+    except OSError as error:
+        raise UserInputError(f"keras_metadata.pb cannot be read: {error.strerror}", where=str(path)) from None
     try:
-        for number, node in _protobuf_fields(data):
-            fields = dict(_protobuf_fields(node)) if number == 1 and isinstance(node, bytes) else {}
+        for number, node in protobuf_fields(data):
+            fields = dict(protobuf_fields(node)) if number == 1 and isinstance(node, bytes) else {}
             if fields.get(3) == b"root":
                 metadata = fields[5]
                 if not isinstance(metadata, bytes):
@@ -178,30 +185,3 @@ def _saved_model_config(path: Path) -> Any:
     except (ValueError, IndexError, KeyError, AttributeError, RecursionError) as error:
         raise UserInputError(f"keras_metadata.pb is damaged ({error})", where=str(path)) from error
     raise UserInputError("keras_metadata.pb describes no model", where=str(path), hint="save the model as .keras")
-
-
-def _protobuf_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a protobuf message, (number, varint or bytes), as the wire format encodes them."""
-    position = 0
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    while position < len(data):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-            continue
-        size = {1: 8, 5: 4}.get(key & 7) or (varint() if key & 7 == 2 else -1)
-        if size < 0 or position + size > len(data):
-            raise ValueError("truncated message")
-        yield key >> 3, data[position : position + size]
-        position += size

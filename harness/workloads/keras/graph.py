@@ -9,6 +9,7 @@ from typing import Any
 from harness.core.errors import UserInputError
 from harness.workloads.keras.file import KerasFile
 from harness.workloads.keras.shapes import Shape, shape_behind
+from harness.workloads.keras.signature import Signature
 
 _MODELS = ("Sequential", "Functional", "Model")
 _SQUASHING = {"softmax", "sigmoid"}
@@ -54,11 +55,24 @@ def keras_ends(file: KerasFile) -> KerasEnds:
         UserInputError: the model has several inputs or outputs, or is not Sequential or Functional.
     """
     where = str(file.path)
+    if file.signature is not None:
+        return _signature_ends(file.signature)
     try:
         return _ends(file.config, where)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
         what = f"its model description is damaged ({type(error).__name__}: {error})"
         raise UserInputError(what, where=where, hint="save the model again") from error
+
+
+def _signature_ends(signature: Signature) -> KerasEnds:
+    source, result = signature.input.shape, signature.output.shape
+    output = None if result is None else result[1:]
+    return KerasEnds(
+        input_shape=None if source is None else source[1:],
+        output_units=output[-1] if output and output[-1] != -1 else None,
+        from_logits=not signature.squashed,
+        output_shape=output,
+    )
 
 
 def _ends(model: dict[str, Any], where: str) -> KerasEnds:

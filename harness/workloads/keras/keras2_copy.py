@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.errors import UserInputError
+from harness.core.errors import UnsupportedError, UserInputError
 from harness.workloads.keras.env import import_tf
 from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.load import rebuild_keras2
@@ -63,6 +63,12 @@ def make_copy(path: Path, folder: Path) -> Any:
         CopyRefusedError: there is no copy, or it computes something else; names the layer.
     """
     file = read_keras_file(path)
+    if file.signature is not None:
+        raise UnsupportedError(
+            f"the signature '{file.signature.name}' of a SavedModel is a graph without layers: nothing of it can be trained or "
+            "annotated",
+            hint="save the Keras model itself: model.save('model.keras')",
+        )
     config = to_keras2(file.config, where=str(path), settings=_settings)
     to_float32(config, where=str(path))
     to_stateless(config)

@@ -26,7 +26,8 @@ _DAMAGED = "the file is truncated or damaged, or was written by another Keras; s
 
 
 def load_keras_model(path: Path) -> Any:
-    """The model of a .keras or .h5 file or a SavedModel folder, uncompiled, in float32, in the Keras that wrote it.
+    """The model of a .keras or .h5 file or a SavedModel folder, uncompiled, in float32, in the Keras that wrote it. A
+    signature of a SavedModel is a function that looks like one.
 
     Imports TensorFlow: only build workers call it. Models that TFMOT has wrapped for QAT load as such.
 
@@ -35,6 +36,10 @@ def load_keras_model(path: Path) -> Any:
         HarnessError: this process has the other Keras.
     """
     file = read_keras_file(path)
+    if file.signature is not None:
+        from harness.workloads.keras.signature_model import SignatureModel
+
+        return SignatureModel(file.path, file.signature)
     return _load_keras3(file) if file.keras_major == 3 else _load_keras2(file)
 
 

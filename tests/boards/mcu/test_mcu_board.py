@@ -17,13 +17,15 @@ from harness.boards.mcu.clock import McuClock
 from harness.boards.mcu.model import mcu_model
 from harness.boards.mcu.worker import interleave
 from harness.core.errors import StableDeviceError, TransientDeviceError
+from harness.core.files import sha256_file
+from harness.emulation.mcu.firmware import program_of_build
 from harness.emulation.mcu.line import EmulatedLine
 from harness.links.serial.line import PortLine
 from harness.links.serial.messages import ProtocolError
 from harness.links.serial.port import SerialSettings
 from harness.tflite.graph import read_graph
 from tests.support import tiny_model
-from tests.support.fixtures_mcu_board import KilledLine, emulated_line, mcu_profile
+from tests.support.fixtures_mcu_board import KilledLine, breakable_line, emulated_line, hang_next, mcu_profile
 
 BACKEND = BackendSpec(name="cpu", threads=0)
 COUNT = 20
@@ -87,6 +89,8 @@ def test_the_fingerprint_is_what_the_board_says(board):
         "mps2-an386",
     )
     assert fingerprint.clock_hz == 25_000_000 and "arm-none-eabi-gcc" in fingerprint.firmware
+    program = program_of_build(fingerprint.board_model, board.hello.firmware)
+    assert program is not None and fingerprint.firmware_sha256 == sha256_file(program)
     assert board.time_basis == "guest-instructions" and board.facts.plans
     profile = board._profile
     assert board.facts.model_bytes == profile.limits.model_bytes
@@ -244,15 +248,29 @@ def test_a_port_on_which_something_else_speaks(open_board):
 
 
 def test_a_hang_ends_by_the_boards_own_watchdog_and_the_board_is_there_again(open_board, files):
-    board = open_board()
-    tight = Deadlines(first_invoke_s=0.001)  # of the board's time: 7,812 instructions
-    worker = start(board, files, deadlines=tight)
+    board = open_board(line=breakable_line(mcu_profile()))
+    worker = start(board, files, deadlines=Deadlines(first_invoke_s=0.1))
+    hang_next(board)
     with pytest.raises(WorkerFailure, match="watchdog") as failure:
         worker.first_invoke(["s"])
     assert (failure.value.kind, failure.value.phase) == ("deadline", "first_invoke") and failure.value.board_log
     next_worker = start(board, files)
     next_worker.first_invoke(["s"])
     assert len(next_worker.evaluate(["s"], 3).counts.values) == 3
+
+
+def test_a_board_that_works_is_not_taken_for_one_that_hangs(open_board, files):
+    """0.8 million instructions are 0.1 s of the board's time: a dozen deadlines."""
+    board = open_board()
+    quick = start(board, files)
+    quick.first_invoke(["s"])
+    (count,) = set(quick.bench(BenchPlan()).counts.values)
+    slow = start(board, files, deadlines=Deadlines(first_invoke_s=0.008, evaluate_s=0.008, bench_s=0.008))
+    slow.first_invoke(["s"])
+    outputs = slow.evaluate(["s"], 2).outputs[0]
+    assert np.array_equal(outputs, quick.evaluate(["s"], 2).outputs[0])
+    # What looking after it took is taken off, but for the way into the handler and out of it.
+    assert 0 <= int(slow.bench(BenchPlan()).counts.values[0]) - count < 1_000
 
 
 def test_a_corrupt_plan_is_refused_by_the_board_and_is_not_the_models_fault(open_board, files):

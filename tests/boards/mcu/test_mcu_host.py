@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.emulation.mcu.firmware import build_firmware
-from harness.links.serial.messages import Code, RunFlag, Target, Type, parse_fault
+from harness.links.serial.messages import Code, RunFlag, Target, Type, parse_fault, parse_profile
 from harness.links.serial.port import SerialPort, SerialSettings
 from harness.links.serial.session import SerialSession
 from tests.support.mcu_client import McuClient, Refused
@@ -91,12 +91,31 @@ def test_samples_are_run_in_order_and_their_records_read(loaded):
         (0xFFFFFFFF, 0xFFFFFFFF, 0, Code.BAD_ARGUMENT),
         (0, 0xFFFFFFFF, RunFlag.REPEAT, Code.TOO_LARGE),
         (0, 2, RunFlag.DIRECT, Code.BAD_ARGUMENT),
-        (0, 1, 8, Code.BAD_ARGUMENT),
+        (0, 1, 16, Code.BAD_ARGUMENT),
     ],
 )
 def test_a_run_beyond_what_is_there_is_refused(loaded, first, count, flags, code):
     assert refused(loaded.run, first, count, flags).code == code
     assert loaded.run().done == 1
+
+
+@pytest.mark.parametrize(
+    "sample, node, flags",
+    [(3, 0, 0), (0xFFFFFFFF, 0, 0), (0, 3, 0), (0, 0xFFFFFFFF, 0), (0, 0, RunFlag.REPEAT), (0, 0, RunFlag.CARRY)],
+)
+def test_a_profile_of_what_is_not_there_is_refused(loaded, sample, node, flags):
+    def profile(*words):
+        return loaded.request(Type.PROFILE, struct.pack("<IIII", *words))
+
+    assert refused(profile, sample, node, flags, 0).code == Code.BAD_ARGUMENT
+    found = parse_profile(profile(2, 1, 0, 0))
+    assert found.nodes == 3 and len(found.ticks) == len(found.own_ticks) == 2 and found.total_ticks > 0
+    loaded.run()
+    assert loaded.read(Target.RESULTS, 8, 10) == loaded.read(Target.OUTPUTS, 0, 10)
+
+
+def test_without_a_model_there_is_nothing_to_profile(client):
+    assert refused(client.request, Type.PROFILE, bytes(16)).code == Code.NO_MODEL
 
 
 def test_a_transfer_counts_only_as_a_whole(client, mnist_on):
@@ -195,7 +214,7 @@ def plan_of_outputs(count: int) -> bytes:
 ANY_WORD = st.integers(0, 2**32 - 1)
 REQUESTS = st.one_of(
     st.tuples(st.integers(2, 7), st.binary(max_size=64)),
-    st.tuples(st.integers(0, 0x7C), st.binary(max_size=1032)).filter(
+    st.tuples(st.integers(0, 0x7B), st.binary(max_size=1032)).filter(
         lambda r: r[0] not in (Type.HELLO, Type.RESET, TEST_FAULT)
     ),
     st.builds(
@@ -208,7 +227,13 @@ REQUESTS = st.one_of(
         lambda *words: (5, struct.pack("<IIII", *words, 0)),
         ANY_WORD | st.integers(0, 4),
         st.integers(0, 4) | st.just(2**32 - 1),
-        st.integers(0, 3),
+        st.integers(0, 15),
+    ),
+    st.builds(
+        lambda *words: (Type.PROFILE, struct.pack("<IIII", *words, 0)),
+        ANY_WORD | st.integers(0, 3),
+        ANY_WORD | st.integers(0, 4),
+        ANY_WORD | st.integers(0, 3),
     ),
     st.builds(
         lambda target, *words: (6, struct.pack("<B3xII", target, *words)),

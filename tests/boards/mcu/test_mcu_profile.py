@@ -184,7 +184,7 @@ def test_the_list_shows_microcontrollers_without_opening_anything(devices_dir: P
 
 
 @pytest.mark.parametrize(
-    ("seconds", "finishes", "words"), [(60, True, None), (0.3, None, "may end it"), (0.05, False, "ends it")]
+    ("seconds", "finishes", "words"), [(60, True, None), (0.003, None, "may end it"), (0.0005, False, "ends it")]
 )
 def test_an_inference_that_the_watchdog_would_end_is_foretold(devices_dir: Path, tmp_path, seconds, finishes, words):
     """int8_dense(1000, 1000): 1.3 to 2.8 million instructions, of 7.8 million a second."""

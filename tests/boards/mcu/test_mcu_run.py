@@ -15,7 +15,7 @@ from harness.reports.report import Report
 from harness.reports.tables import mcu_table
 from harness.results.objects import ObjectStore
 from tests.support import tiny_model
-from tests.support.fixtures_mcu_board import KilledLine, emulated_line, mcu_profile
+from tests.support.fixtures_mcu_board import KilledLine, breakable_line, emulated_line, hang_next, mcu_profile
 
 FIRST = "r0"
 
@@ -106,8 +106,22 @@ def test_a_hang_fails_its_cell_and_the_next_one_runs(mcu_run, prepare_mcu):
     slow = prepare_mcu(tiny_model.mnist_cnn(), "slow", samples=2)
     quick = prepare_mcu(tiny_model.int8_dense(), "quick", samples=2)
     profile = mcu_profile()
-    tight = profile.model_copy(update={"deadlines": profile.deadlines.model_copy(update={"first_invoke_s": 0.001})})
-    hung, good = mcu_run(slow, quick, profiles=(tight,))
+    tight = profile.model_copy(update={"deadlines": profile.deadlines.model_copy(update={"first_invoke_s": 0.1})})
+
+    class Hangs(McuBoard):
+        """Every inference of the first model, from its first one on."""
+
+        def announce(self, adapted, *, samples):
+            super().announce(adapted, samples=samples)
+            self.first = adapted.model.recipe == "slow"
+
+        def open_worker(self, backend, deadlines):
+            worker = super().open_worker(backend, deadlines)
+            if self.first:
+                hang_next(self)
+            return worker
+
+    hung, good = mcu_run(slow, quick, profiles=(tight,), make=lambda p: Hangs(p, breakable_line(p)))
     assert (
         hung.outcome == "failed" and "watchdog" in hung.reason and hung.attempts == 2 and "watchdog" in hung.board_log
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -347,3 +348,30 @@ def _other_dense() -> bytes:
 
 def _published_ic_shape() -> bytes:
     return tiny_model.int8_dense(inputs=3072, outputs=10)
+
+
+# ------------------------------------------------------------------------------------------------------- --mlperf
+
+
+def test_five_loops_of_ten_seconds_as_the_rules_say(mcu_run, prepare_mcu, make_board, make_profile):
+    """The simulated board's clock runs ahead of the wall's: ten of its seconds take none of ours."""
+    prepared = prepare_mcu(tiny_model.mnist_cnn(), samples=7, reference=True)
+    labels = np.argmax(prepared.reference.outputs[0].reshape(256, -1)[:7], axis=1).astype(np.int64)
+    with make_board(infer_us=20_000) as board:
+        profile = make_profile(board.port)
+        (record,) = mcu_run(replace(prepared, labels=labels), profiles=(profile,), make=_quick, mlperf=True)
+        loops = [c for c in board.commands if c.startswith("infer") and int(c.split()[1]) >= 400]
+    assert record.outcome == "ok", record.reason
+    found = record.mlperf
+    assert (found["model"], found["task"], len(found["loops"])) == ("ic01", "image_classification", 5)
+    assert all(loop["elapsed_ns"] >= 10_000_000_000 and loop["inferences"] >= 500 for loop in found["loops"])
+    assert found["latency_ns"] == pytest.approx(20_000_000, rel=0.01) and len(loops) >= 5
+    assert found["inferences_per_s"] == pytest.approx(50, rel=0.01)
+    assert found["top1"] == 1.0 and (found["auc"] is None or found["auc"] > 0.5)
+
+
+def test_the_streaming_task_is_refused_by_its_name(run_on, prepare_mcu, make_board):
+    prepared = prepare_mcu(tiny_model.mnist_cnn(), samples=2)
+    with make_board(model="sww01") as board:
+        (record,) = run_on(board, prepared)
+    assert record.outcome == "unsupported" and "streaming_wakeword" in record.reason

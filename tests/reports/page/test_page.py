@@ -301,3 +301,25 @@ def test_a_histogram_has_every_sample(tmp_path):
     assert made["samples"] == 300 == sum(made["counts"]) + made["beyond"]
     top = made["low"] + made["width"] * len(made["counts"])
     assert made["beyond"] == int((values > top + 0.5).sum())
+
+
+def test_energy_and_quality_of_each_night_are_in_the_trend_and_the_plot(tmp_path):
+    nights = Nights(tmp_path / "results")
+    meter = {"energy_nj": 1000.0, "energy_low_nj": 990.0, "energy_high_nj": 1010.0, "energy_instrument": "meter 1"}
+    nights.run(record(**{**meter, "energy_instrument": "meter 0"}, quality="quiet"))
+    nights.run(record(**meter, quality="noisy"))
+    nights.run(record(**{**meter, "energy_nj": 1100.0}, quality="throttled"))
+    info = nights.store.run("n003")
+    report = Report.of(nights.store.cells(run="n003"), info, results=nights.results)
+    content = content_of(report, nights.results, view_night(report, nights.store), folders=())
+    (cell,) = content.data["cells"]
+    assert cell["trend"]["energy_nj"] == [None, 1000.0, 1100.0], "figures of two instruments share no line"
+    assert cell["trend"]["quality"] == ["quiet", "noisy", "throttled"]
+    assert (cell["energy_nj"], cell["energy_low_nj"], cell["instrument"]) == (1100.0, 990.0, "meter 1")
+    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ [990 nJ, 1.01 µJ], by meter 1"
+    page = Page(render(content, Script(text="")))
+    assert [e["value"] for e in page.all("option", value="energy")] == ["energy"]
+    plain = Report.of([record()])
+    assert not Page(
+        render(content_of(plain, tmp_path, view_night(plain, nights.store), folders=()), Script(text=""))
+    ).all("option", value="energy")

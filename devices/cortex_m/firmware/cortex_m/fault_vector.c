@@ -59,4 +59,21 @@ __attribute__((naked)) void fault_vector(void)
                    "   .ltorg                  \n");
 }
 
-void nmi_vector(void) __attribute__((weak, alias("fault_vector")));
+/* fault_vector takes the stack as the chip left it. */
+__attribute__((naked)) void watchdog_vector(void)
+{
+    __asm volatile("   push {r4, lr}           \n"
+                   "   bl   watch_goes_on      \n"
+                   "   pop  {r4}               \n"
+                   "   pop  {r1}               \n"
+                   "   mov  lr, r1             \n"
+                   "   cmp  r0, #0             \n"
+                   "   beq  1f                 \n"
+                   "   dsb                     \n" /* the request is gone before the handler is left */
+                   "   bx   lr                 \n"
+                   "1: ldr  r0, =fault_vector  \n"
+                   "   bx   r0                 \n"
+                   "   .ltorg                  \n");
+}
+
+void nmi_vector(void) __attribute__((weak, alias("watchdog_vector")));

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "../../cortex_m/fault_vector.h"
+#include "../../watch.h"
 
 enum { TIMER_ENABLE = 1u };
 enum { DUAL_32_BITS = 2u, DUAL_BY_256 = 2u << 2, DUAL_ENABLE = 1u << 7 };
@@ -40,11 +41,13 @@ static void start_round(cmsdk_watchdog *watchdog, uint64_t ticks)
     ticks_left = ticks - round;
 }
 
-/* From the NMI: whether the deadline is still to come. Then the next round has begun. */
+/* From the NMI: whether the inference goes on. The next round has begun then. */
 __attribute__((used)) static uint32_t watchdog_goes_on(void)
 {
-    if (!armed || ticks_left == 0)
+    if (!armed)
         return 0;
+    if (ticks_left == 0)
+        return watch_goes_on();
     /* As it was found: the NMI may come right before cmsdk_watchdog_arm writes. */
     const uint32_t locked = armed->lock & 1u;
     armed->lock = WATCHDOG_UNLOCK;
@@ -52,12 +55,10 @@ __attribute__((used)) static uint32_t watchdog_goes_on(void)
     armed->clear = 1u;
     if (locked)
         armed->lock = 0;
-    /* The request is gone before the handler is left, or it would be entered again. */
-    __asm volatile("dsb" ::: "memory");
     return 1;
 }
 
-/* fault_vector takes the stack as the chip left it. */
+/* As watchdog_vector of cortex_m/fault_vector.c, with rounds before. */
 __attribute__((naked)) void nmi_vector(void)
 {
     __asm volatile("   push {r4, lr}           \n"
@@ -65,6 +66,7 @@ __attribute__((naked)) void nmi_vector(void)
                    "   pop  {r4, lr}           \n"
                    "   cmp  r0, #0             \n"
                    "   beq  1f                 \n"
+                   "   dsb                     \n" /* the request is gone before the handler is left */
                    "   bx   lr                 \n"
                    "1: ldr  r0, =fault_vector  \n"
                    "   bx   r0                 \n"
@@ -73,6 +75,8 @@ __attribute__((naked)) void nmi_vector(void)
 
 void cmsdk_watchdog_arm(cmsdk_watchdog *watchdog, uint64_t ticks)
 {
+    /* As it was found: watch_goes_on arms from the NMI, which may come in the middle of this. */
+    const uint32_t locked = watchdog->lock & 1u;
     watchdog->lock = WATCHDOG_UNLOCK;
     watchdog->control = 0;
     watchdog->clear = 1u;
@@ -84,5 +88,6 @@ void cmsdk_watchdog_arm(cmsdk_watchdog *watchdog, uint64_t ticks)
          * a reset as well. */
         watchdog->control = WATCHDOG_INTERRUPT;
     }
-    watchdog->lock = 0;
+    if (locked)
+        watchdog->lock = 0;
 }

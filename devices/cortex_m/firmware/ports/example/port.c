@@ -1,6 +1,6 @@
 /* An example: NUCLEO-F446RE, USART2 behind the ST-LINK's USB port at 115200 baud, the core at its 16 MHz after reset
- * (the internal oscillator, no flash wait states). Model, samples and arena share RAM. RM0390 (registers), UM1724
- * (pins). Compiled by the tests, run on no board. */
+ * (the internal oscillator, no flash wait states). The model lies in flash (flash.c), samples and arena in RAM. RM0390
+ * (registers), UM1724 (pins). Compiled by the tests, run on no board. */
 #include "port.h"
 
 #include "cortex_m/cycle_counter.h"
@@ -8,13 +8,14 @@
 #include "cortex_m/layout.h"
 #include "cortex_m/registers.h"
 #include "cortex_m/startup.h"
+#include "flash.h"
 #include "ring.h"
 #include "wide_counter.h"
 
 #define CLOCK_HZ 16000000u
 #define BAUD 115200u
-#define MODEL_BYTES (48u * 1024u)
-#define SAMPLE_BYTES (16u * 1024u)
+#define MODEL_FIRST_SECTOR 5u
+#define MODEL_SECTOR_BYTES (128u * 1024u)
 
 /* Clocks of the peripherals, and the pins PA2 and PA3 for USART2. */
 #define RCC_AHB1ENR REGISTER(0x40023830u)
@@ -45,8 +46,6 @@ enum { SR_ORE = 1u << 3, SR_RXNE = 1u << 5, SR_TC = 1u << 6, SR_TXE = 1u << 7 };
 #define TIM5_INTERRUPT 50u
 
 static byte_ring received;
-static uint8_t model[MODEL_BYTES] __attribute__((aligned(16)));
-static uint8_t samples[SAMPLE_BYTES] __attribute__((aligned(16)));
 static wide_counter counter = {.coarse_shift = 8};
 
 static void usart_interrupt(void)
@@ -61,8 +60,8 @@ static void usart_interrupt(void)
     }
 }
 
-/* The watchdog's interrupt goes where faults go. */
-PORT_VECTORS = {[USART2_INTERRUPT] = {usart_interrupt}, [TIM5_INTERRUPT] = {fault_vector}};
+/* The watchdog's interrupt: an inference that works goes on, a hang goes where faults go. */
+PORT_VECTORS = {[USART2_INTERRUPT] = {usart_interrupt}, [TIM5_INTERRUPT] = {watchdog_vector}};
 
 static void usart_start(void)
 {
@@ -75,18 +74,15 @@ static void usart_start(void)
 
 const port_facts *port_init(void)
 {
-    static port_facts facts = {.board = FW_BOARD,
-                               .core = FW_CORE,
-                               .clock_hz = CLOCK_HZ,
-                               .tick_hz = CLOCK_HZ,
-                               .tick_unit = 2,
-                               .model = model,
-                               .model_bytes = MODEL_BYTES,
-                               .samples = samples,
-                               .sample_bytes = SAMPLE_BYTES};
+    static port_facts facts = {
+        .board = FW_BOARD, .core = FW_CORE, .clock_hz = CLOCK_HZ, .tick_hz = CLOCK_HZ, .tick_unit = 2};
+    facts.model = __model_start;
+    facts.model_bytes = (uint32_t)(__model_end - __model_start);
     /* What the linker left over. */
-    facts.arena = __ram_free;
-    facts.arena_bytes = (uint32_t)(__ram_end - __ram_free);
+    facts.samples = __ram_free;
+    facts.sample_bytes = LINKED_NUMBER(__sample_bytes);
+    facts.arena = facts.samples + facts.sample_bytes;
+    facts.arena_bytes = (uint32_t)(__ram_end - facts.arena);
     RCC_AHB1ENR |= 1u;
     RCC_APB1ENR |= 1u << 0 | 1u << 3 | 1u << 17;
     TIM2_PSC = 255;
@@ -128,6 +124,21 @@ void port_reset(void)
 }
 
 /* ---- optional ------------------------------------------------------------------------------------------------- */
+
+/* A sector takes up to two seconds, in which the core waits for its flash; the host waits for the answer. */
+int port_store_erase(uint32_t bytes)
+{
+    const uint32_t sectors = (bytes + MODEL_SECTOR_BYTES - 1u) / MODEL_SECTOR_BYTES;
+    for (uint32_t i = 0; i < sectors; i++)
+        if (!flash_erase_sector(MODEL_FIRST_SECTOR + i))
+            return 0;
+    return 1;
+}
+
+int port_store_write(uint32_t offset, const uint8_t *data, uint32_t count)
+{
+    return flash_write(__model_start + offset, data, count);
+}
 
 int port_watchdog(uint32_t ms)
 {

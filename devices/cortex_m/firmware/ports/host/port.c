@@ -19,6 +19,7 @@
 
 #include "../../faults.h"
 #include "../../footprint.h"
+#include "../../watch.h"
 
 #define MODEL_BYTES (4u << 20)
 #ifndef ARENA_BYTES
@@ -82,6 +83,8 @@ static void take_over_retained(void)
 
 static void on_signal(int number)
 {
+    if (number == SIGALRM && watch_goes_on())
+        return;
     const sp_fault fault = {.kind = number == SIGALRM                       ? SP_FAULT_WATCHDOG
                                     : number == SIGILL || number == SIGTRAP ? SP_FAULT_USAGE
                                                                             : SP_FAULT_MEMORY};

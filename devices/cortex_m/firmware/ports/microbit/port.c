@@ -12,7 +12,7 @@
 #include "../../wide_counter.h"
 
 #define TIMER_HZ 16000000u
-#define SAMPLE_BYTES 1024u
+#define SAMPLE_BYTES LINKED_NUMBER(__sample_bytes)
 
 typedef struct {
     volatile uint32_t start_rx, stop_rx, start_tx, stop_tx;
@@ -66,8 +66,6 @@ _Static_assert(__builtin_offsetof(nrf_timer, interrupt_set) == 0x304, "TIMER reg
 enum { NVMC_READ = 0, NVMC_WRITE = 1, NVMC_ERASE = 2 };
 #define PAGE_BYTES 1024u
 
-extern uint8_t __model_start[], __model_end[];
-
 enum { BITS_16 = 0, BITS_32 = 3 };
 
 static byte_ring received;
@@ -81,7 +79,7 @@ static void uart_interrupt(void)
     }
 }
 
-PORT_VECTORS = {[UART_INTERRUPT] = {uart_interrupt}, [TIMER2_INTERRUPT] = {fault_vector}};
+PORT_VECTORS = {[UART_INTERRUPT] = {uart_interrupt}, [TIMER2_INTERRUPT] = {watchdog_vector}};
 
 static void timer_start(nrf_timer *timer, uint32_t bits, uint32_t prescaler)
 {
@@ -126,12 +124,9 @@ static void uart_start(void)
 
 const port_facts *port_init(void)
 {
-    static port_facts facts = {.board = FW_BOARD,
-                               .core = FW_CORE,
-                               .clock_hz = TIMER_HZ,
-                               .tick_hz = TIMER_HZ,
-                               .tick_unit = 1,
-                               .sample_bytes = SAMPLE_BYTES};
+    static port_facts facts = {
+        .board = FW_BOARD, .core = FW_CORE, .clock_hz = TIMER_HZ, .tick_hz = TIMER_HZ, .tick_unit = 1};
+    facts.sample_bytes = SAMPLE_BYTES;
     facts.model = __model_start;
     facts.model_bytes = (uint32_t)(__model_end - __model_start);
     facts.samples = __ram_free;

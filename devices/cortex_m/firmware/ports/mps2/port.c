@@ -24,9 +24,6 @@
 #ifndef MPS2_PSRAM
 #define MPS2_PSRAM 0x21000000u
 #endif
-#define PSRAM ((uint8_t *)MPS2_PSRAM)
-#define MODEL_BYTES (4u << 20)
-#define SAMPLE_BYTES (12u << 20)
 
 static byte_ring received;
 static int cycles;
@@ -55,10 +52,10 @@ const port_facts *port_init(void)
                                .core = FW_CORE,
                                .clock_hz = CLOCK_HZ,
                                .tick_hz = CLOCK_HZ,
-                               .model = PSRAM,
-                               .model_bytes = MODEL_BYTES,
-                               .samples = PSRAM + MODEL_BYTES,
-                               .sample_bytes = SAMPLE_BYTES};
+                               .model = (uint8_t *)MPS2_PSRAM,
+                               .model_bytes = LINKED_NUMBER(__model_bytes),
+                               .samples = __model_bytes + MPS2_PSRAM,
+                               .sample_bytes = LINKED_NUMBER(__sample_bytes)};
     facts.arena = __ram_free;
     facts.arena_bytes = (uint32_t)(__ram_end - __ram_free);
     cycles = cycle_counter_start();

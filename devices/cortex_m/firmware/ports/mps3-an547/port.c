@@ -4,6 +4,7 @@
 #include "../../port.h"
 
 #include "../../cortex_m/cycle_counter.h"
+#include "../../cortex_m/layout.h"
 #include "../../cortex_m/registers.h"
 #include "../../cortex_m/startup.h"
 #include "../../wide_counter.h"
@@ -31,11 +32,9 @@
 _Static_assert(COUNTER_HZ == CLOCK_HZ,
                "the system counter and the cycle counter must have one clock: port_ticks takes either for the other");
 
-/* Internal SRAM: 2 x 2 MB. DDR4 holds what need not be fast. */
+/* Internal SRAM: 2 x 2 MB; faster is what is left of the DTCM. DDR4 holds what need not be fast. */
 #define ARENA ((uint8_t *)0x31000000u)
-#define ARENA_BYTES (4u << 20)
 #define DDR ((uint8_t *)0x70000000u)
-#define MODEL_BYTES (16u << 20)
 #define SAMPLE_BYTES (16u << 20)
 
 static byte_ring received;
@@ -71,11 +70,13 @@ const port_facts *port_init(void)
                                .clock_hz = CLOCK_HZ,
                                .tick_hz = CLOCK_HZ,
                                .model = DDR,
-                               .model_bytes = MODEL_BYTES,
                                .arena = ARENA,
-                               .arena_bytes = ARENA_BYTES,
-                               .samples = DDR + MODEL_BYTES,
                                .sample_bytes = SAMPLE_BYTES};
+    facts.model_bytes = LINKED_NUMBER(__model_bytes);
+    facts.arena_bytes = LINKED_NUMBER(__arena_bytes);
+    facts.samples = DDR + facts.model_bytes;
+    facts.fast_arena = __ram_free;
+    facts.fast_arena_bytes = (uint32_t)(__ram_end - __ram_free);
     cycles = cycle_counter_start();
     facts.tick_unit = cycles ? 2 : 1;
     COUNTER_CONTROL = 1u;

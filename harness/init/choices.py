@@ -1,0 +1,207 @@
+"""What a project file says, each with the evidence for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.boards.connect import availability
+from harness.boards.resolve import list_profiles
+from harness.core.errors import HarnessError, MissingPartError
+from harness.core.paths import packaged_devices_dir
+from harness.tflite.graph import read_graph
+from harness.tflite.support import newest_runtimes, runtime_supports
+from harness.variants.recipe import CORE, parse_recipe, select_recipes
+from harness.workloads.metrics.registry import get_metric, metric_names
+from harness.workloads.npz import npz_keys, read_arrays
+from harness.workloads.project import TASKS
+from harness.workloads.user_metric import chosen_metric, ends_for
+
+if TYPE_CHECKING:
+    from harness.workloads.metrics.base import Metric
+    from harness.workloads.user import ModelEnds
+
+#: devices that need nothing but this machine
+_HOSTS = ("host-litert", "host-tflite")
+#: of the budget, for each cell with its part of building; samples shrink where that is short
+_SECONDS_PER_CELL = 10
+_SHORTEST_MINUTES = 6
+_SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One key of a table, with its value and why.
+
+    Attributes:
+        value: text, a number, or a list of texts; None for a key that is left out, whose evidence is told all the same.
+        evidence: sentences without a full stop, one a line.
+    """
+
+    key: str
+    value: Any
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Choices:
+    """The tables of a project file, in order."""
+
+    tables: dict[str, list[Choice]] = field(default_factory=dict)
+
+    def add(self, table: str, key: str, value: Any, *evidence: str) -> None:
+        self.tables.setdefault(table, []).append(
+            Choice(key=key, value=value, evidence=tuple(line for line in evidence if line))
+        )
+
+
+def model_words(path: Path, ends: ModelEnds) -> list[str]:
+    """What was read off the model, without running it."""
+    kinds = {2: "Keras 2", 3: "Keras 3"}
+    kind = (
+        "a finished .tflite: measured as it is"
+        if ends.kind == "tflite"
+        else f"a float model of {kinds[ends.keras_major]}"
+    )
+    if ends.signature is not None:
+        kind = (
+            f"the signature '{ends.signature}' of a SavedModel: a graph without layers, of which nothing can be trained"
+        )
+    elif ends.kind == "keras" and path.is_dir():
+        kind += ", SavedModel"
+    words = [kind]
+    if ends.input is not None:
+        shape = "x".join("any" if size == -1 else str(size) for size in ends.input.sample_shape)
+        quantized = f", scale {ends.input.scale:.6g}, zero point {ends.input.zero_point}" if ends.input.scale else ""
+        words.append(f"one input, {shape} of {ends.input.dtype}{quantized}")
+    words.append(output_words(ends))
+    return [*words, *runtime_words(path)] if ends.kind == "tflite" else words
+
+
+def runtime_words(path: Path) -> list[str]:
+    """What speaks against a finished model on the newest runtimes, as far as their data files tell."""
+    graph = read_graph(path)
+    found: dict[str, list[str]] = {}
+    for name, version in newest_runtimes():
+        for reason in runtime_supports(name, version, graph, kernels="default").reasons:
+            found.setdefault(reason, []).append(f"{name} {version}")
+    return [f"against it on {' and '.join(names)}: {reason}" for reason, names in found.items()]
+
+
+def output_words(ends: ModelEnds) -> str:
+    """The judged output in words."""
+    if ends.numbers:
+        return "the output is a class number"
+    if ends.output_units is None:
+        return "the file does not say the size of the output"
+    what = "value" if ends.from_logits else "probability"
+    plural = {"value": "values", "probability": "probabilities"}[what]
+    each = f" at each of {ends.places:,} places" if ends.places not in (None, 1) else ""
+    end = "no softmax or sigmoid at the end" if ends.from_logits else "softmax or sigmoid at the end"
+    return f"the output gives {ends.output_units} {what if ends.output_units == 1 else plural}{each}: {end}"
+
+
+def add_score(choices: Choices, samples: Path, ends: ModelEnds, source: str) -> Metric | None:
+    """The metric that output and labels ask for, and which others would take them.
+
+    Raises:
+        UserInputError: labels that no metric can judge this output by.
+    """
+    metric = chosen_metric(samples, ends, None)
+    if metric is None:
+        choices.add(
+            "score", "task", "none", f"no labels in {source}: agreement with the float model in place of a score"
+        )
+        return None
+    key = "y_test" if "y_test" in npz_keys(samples) else "y"
+    labels = read_arrays(samples, [key])[key]
+    evidence = [label_words(labels), output_words(ends)]
+    others = [name for name in metric_names() if name != metric.name and _takes(name, labels, ends, samples, key)]
+    if others:
+        evidence.append(f"these take such labels and this output, too: {', '.join(others)}")
+    task = next((task for task, name in TASKS.items() if name == metric.name), None)
+    if task is not None:
+        choices.add("score", "task", task)
+    choices.add("score", "metric", metric.name, *evidence)
+    return metric
+
+
+def label_words(labels: np.ndarray) -> str:
+    """Labels in words."""
+    shape = "one" if labels.size == len(labels) else f"{labels[0].size}"
+    if labels.dtype.kind in "iub" and labels.size == len(labels):
+        values, counts = np.unique(labels, return_counts=True)
+        spread = f"{counts.min():,} to {counts.max():,}" if counts.min() != counts.max() else f"{counts.min():,}"
+        return f"labels: one whole number per sample, {values.min()} to {values.max()}, {spread} test samples of each"
+    return f"labels: {shape} {labels.dtype} per sample, {labels.min():.4g} to {labels.max():.4g}"
+
+
+def _takes(name: str, labels: np.ndarray, ends: ModelEnds, samples: Path, key: str) -> bool:
+    """Asks a metric whether it can judge; what cannot be loaded or says no is none that can be named."""
+    try:
+        get_metric(name).checked(labels, ends_for(ends, samples, key))
+    except (HarnessError, ValueError, TypeError):
+        return False
+    return True
+
+
+def chosen_recipes(ends: ModelEnds, *, trained: bool, judged: bool) -> tuple[tuple[str, ...], str]:
+    """The recipes, and why these."""
+    if ends.kind == "tflite":
+        return (), ""
+    if trained and judged and ends.signature is None:
+        return ("core",), f"all {len(CORE)} of core: quantization after training, and in training with its controls"
+    plain = tuple(name for name in CORE if parse_recipe(name).training.name == "ptq")
+    why = "no training part" if judged else "no labels"
+    if ends.signature is not None:
+        return plain, "those of core that need no training: a graph without layers cannot be trained"
+    return plain, f"those of core that need no training: there is {why} to train on"
+
+
+def expanded(recipes: Sequence[str]) -> list[str]:
+    """The names that recipes, globs and sets stand for."""
+    return [recipe.name for recipe in select_recipes(recipes)]
+
+
+def chosen_devices() -> tuple[dict[str, int], list[str]]:
+    """The devices that can be tried now, with the number of their backends, and what was seen of them and others.
+
+    Raises:
+        MissingPartError: none can.
+    """
+    packaged = packaged_devices_dir()
+    found: dict[str, int] = {}
+    words, unready = [], []
+    for entry in list_profiles():
+        own = packaged not in entry.path.parents
+        if entry.profile is None or not (own or entry.name in _HOSTS):
+            continue
+        state = availability(entry.profile)
+        if not state.ok:
+            unready.append(f"left out: {entry.name}: {state.reason}")
+            continue
+        found[entry.name] = len(entry.profile.backends)
+        words.append(f"{entry.name}: {entry.profile.title}, {' and '.join(entry.profile.backends)}")
+    if not found:
+        raise MissingPartError("no device on this machine can run", hint="see `harness devices list`")
+    words += unready
+    words.append("others: `harness devices list`; emulated boards such as imx8mp@qemu and cortex-m4@qemu need QEMU")
+    return found, words
+
+
+def chosen_budget(cells: int) -> tuple[str, str]:
+    """Time for a run of so many cells, and how it was reckoned."""
+    minutes = max(_SHORTEST_MINUTES, math.ceil(cells * _SECONDS_PER_CELL / 60))
+    words = f"{cells} cell{'s' * (cells != 1)} at {_SECONDS_PER_CELL} s each, at least {_SHORTEST_MINUTES} minutes"
+    return f"{minutes}m", f"{words}; a budget that is short costs samples, never cells"
+
+
+def some(names: Sequence[str]) -> str:
+    """Names for a sentence, the first of many."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

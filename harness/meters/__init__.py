@@ -1,0 +1,1 @@
+"""Instruments beside a board: samples of power over time, no more. They know neither boards nor models."""

@@ -1,0 +1,85 @@
+"""Finds and reads `harness.toml`: upward from the working folder, as git finds its own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.project.settings import Settings
+
+FILE_NAME = "harness.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project file that was read.
+
+    Attributes:
+        path: of the file, absolute.
+        settings: what stands in it; paths as they were written.
+    """
+
+    path: Path
+    settings: Settings
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths of the file start from."""
+        return self.path.parent
+
+    @property
+    def model(self) -> Path:
+        """The model's path, absolute."""
+        return self.absolute(self.settings.model.path)
+
+    @property
+    def data(self) -> Path | None:
+        """The data's path, absolute; of `module:function` the same with the folder in front; None without data."""
+        return self.absolute(self.settings.data.path) if self.settings.data is not None else None
+
+    def absolute(self, text: str) -> Path:
+        """A path of the file, from any working folder."""
+        return Path(os.path.normpath(self.folder / Path(text).expanduser()))
+
+
+def project_path(start: Path | None = None) -> Path | None:
+    """The nearest `harness.toml` in `start` (default: the working folder) or above it; None where there is none.
+
+    Nothing is read, so that it costs every command next to nothing.
+    """
+    try:
+        folder = (start or Path.cwd()).absolute()
+    except FileNotFoundError:  # the working folder was removed
+        return None
+    for place in (folder, *folder.parents):
+        path = place / FILE_NAME
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def find_project(start: Path | None = None) -> Project | None:
+    """The project that holds in a folder; None where there is none.
+
+    Raises:
+        UserInputError: the nearest file cannot be read or does not say what it should; names file, line and key.
+    """
+    path = project_path(start)
+    return None if path is None else load_project(path)
+
+
+def load_project(path: Path) -> Project:
+    """Reads a project file.
+
+    Raises:
+        UserInputError: as `find_project`, or there is no such file.
+    """
+    from harness.project.located_toml import parse_toml, read_toml
+    from harness.project.reading import read_settings
+
+    path = path.expanduser().absolute()
+    text = read_toml(path)
+    return Project(path=path, settings=read_settings(parse_toml(text, path), text, path))

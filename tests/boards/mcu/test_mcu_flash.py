@@ -1,0 +1,167 @@
+"""Flashing: by a program of the user's and by QEMU's loader; the board itself says what runs, whatever the tool said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.boards.mcu.flashing import flash_mcu
+from harness.boards.mcu.profile import McuProfile
+from harness.boards.resolve import get_profile
+from harness.core.errors import MissingPartError, StableDeviceError, TransientDeviceError, UserInputError
+from harness.flash.base import FlashImage
+from harness.flash.profile import PyocdProfile
+from tests.support.fixtures_mcu_board import emulated_line, mcu_profile
+from tests.support.flash_rig import FlashRig
+
+PROFILE = """\
+name: flashed
+title: a board behind a tool
+kind: mcu
+core: cortex-m4
+board: mps2-an386
+link: {{type: serial, port: "{port}"}}
+connect: {{again_s: 3}}
+flash: {flash}
+"""
+
+
+@pytest.fixture
+def rig(tmp_path: Path):
+    rig = FlashRig(tmp_path)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def flashed(rig: FlashRig, devices_dir: Path, write_profile) -> Callable[..., McuProfile]:
+    """`flashed(tool, **block)`: the profile of the rig's board."""
+
+    def make(tool: str = "good", **block: object) -> McuProfile:
+        flash = json.dumps({"command": rig.command(tool), **block})
+        write_profile("flashed", PROFILE.format(port=rig.port, flash=flash))
+        profile = get_profile("flashed", devices_dir)
+        assert isinstance(profile, McuProfile)
+        return profile
+
+    return make
+
+
+def test_a_board_gets_the_firmware_once_and_says_so(rig, flashed, devices_dir, harness_cli):
+    flashed()
+    first = harness_cli("devices", "flash", "flashed", "--build", "--devices-dir", devices_dir)
+    assert first.code == 0, first.err
+    assert f"over build {rig.old.build}" in first.err and f"runs build {rig.firmware.build} now" in first.out
+    again = harness_cli("devices", "flash", "flashed", "--devices-dir", devices_dir)
+    assert again.code == 0 and "already: nothing was flashed" in again.out
+    assert rig.called() == 1 and rig.flash.read_bytes() == rig.firmware.elf.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("tool", "error", "words"),
+    [
+        ("liar", StableDeviceError, "still runs the old program"),
+        ("refuses", StableDeviceError, r"exit status 3.*flash is write-protected"),
+        ("hangs", TransientDeviceError, "did not end within 0.5 s"),
+        ("kills", TransientDeviceError, "does not come back within 3 s"),
+        ("other", StableDeviceError, "runs build .* after build .* was flashed"),
+    ],
+)
+def test_what_a_tool_says_counts_for_nothing(flashed, tool, error, words):
+    profile = flashed(tool, timeout_s=0.5 if tool == "hangs" else 60)
+    with pytest.raises(error, match=words) as caught:
+        flash_mcu(profile, build=False, say=lambda line: None)
+    assert caught.value.where == "flashed" and caught.value.hint
+
+
+def test_a_tool_that_is_not_there_is_told_before_the_board_is_touched(rig, flashed):
+    with pytest.raises(MissingPartError, match="there is no program no-such-flasher"):
+        flash_mcu(flashed(command=["no-such-flasher", "{elf}"]), build=False, say=lambda line: None)
+    assert rig.called() == 0
+
+
+@pytest.mark.parametrize(
+    ("flash", "words"),
+    [
+        ({"command": ["openocd", "-f", "board.cfg"]}, "write {elf} or {bin}"),
+        ({"tool": "pyocd"}, "flash.target"),
+        ({"tool": "openocd", "target": "x"}, "pyocd"),
+        ({"tool": "pyocd", "target": "stm32; rm -rf /"}, "letters, digits"),
+        ({"command": "openocd {elf}"}, "flash.command"),
+        ({"command": ["x", "{elf}"], "board": "a", "image": "b.elf"}, "not both"),
+    ],
+)
+def test_a_wrong_block_is_told_by_its_field(devices_dir, write_profile, flash, words):
+    write_profile("flashed", PROFILE.format(port="/dev/ttyACM0", flash=json.dumps(flash)))
+    with pytest.raises(UserInputError) as caught:
+        get_profile("flashed", devices_dir)
+    assert words in str(caught.value)
+
+
+def test_an_emulated_board_is_flashed_by_its_loader(rig, monkeypatch):
+    profile = mcu_profile()
+    line = emulated_line(profile)
+    line.load_program(rig.old.elf)
+    monkeypatch.setattr(type(profile.link), "make_line", lambda self, place: line)
+    said: list[str] = []
+    assert f"runs build {rig.firmware.build} now" in flash_mcu(profile, build=False, say=said.append)
+    assert f"over build {rig.old.build}" in said[-1]
+    assert "already" in flash_mcu(profile, build=False, say=said.append)
+
+
+def test_a_board_nobody_says_how_to_flash_is_told_what_to_write(devices_dir, write_profile, harness_cli):
+    write_profile("flashed", PROFILE.format(port="/dev/ttyACM0", flash="null"))
+    shown = harness_cli("devices", "flash", "flashed", "--devices-dir", devices_dir)
+    assert shown.code == 1 and "flash: {tool: pyocd, target: ...}" in shown.err
+
+
+# ------------------------------------------------------------------------------------------------------- pyOCD
+
+#: what pyOCD 0.46 prints and how it ends, for each of the ways in which it can
+PYOCD = {
+    "no probe": ("No connected debug probes\n0000731 E No target device available [load_cmd]", 1),
+    "busy": ("0001200 C USB Error: [Errno 16] Resource busy [__main__]", 1),
+    "target": ("0000500 C Target type stm32f999 not recognized. Use 'pyocd list --targets' [__main__]", 1),
+    "other": ("0002000 C Failed to erase sector (address 0x08000000; result code 0x1) [__main__]", 1),
+    "good": ("0004000 I Erased 65536 bytes (4 sectors), programmed 65536 bytes [loader]", 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "error", "words"),
+    [
+        ("no probe", StableDeviceError, "the probe 0669 is not connected"),
+        ("busy", TransientDeviceError, "cannot be opened: .*Resource busy"),
+        ("target", StableDeviceError, "pyOCD does not know the target 'stm32f446re'"),
+        ("other", StableDeviceError, "exit status 1.*Failed to erase sector"),
+        ("good", None, ""),
+    ],
+)
+def test_pyocd_is_called_by_its_arguments_and_its_words_are_told(tmp_path, monkeypatch, case, error, words):
+    said, code = PYOCD[case]
+    package = tmp_path / "site" / "pyocd"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(
+        f"import json, os, sys\njson.dump([sys.argv[1:], os.getcwd()], open({str(tmp_path / 'called')!r}, 'w'))\n"
+        f"print({said!r})\nsys.exit({code})\n"
+    )
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    block = {"tool": "pyocd", "target": "stm32f446re", "probe": "0669", "frequency_hz": 4_000_000}
+    flasher = PyocdProfile.model_validate(block).flasher("nucleo")
+    image = FlashImage(elf=tmp_path / "f.elf", bare=tmp_path / "f.bin", address=0x0800_0000, build="b")
+    if error is None:
+        flasher.flash(image)
+    else:
+        with pytest.raises(error, match=words) as caught:
+            flasher.flash(image)
+        assert caught.value.where == "nucleo" and caught.value.hint
+    arguments, folder = json.loads((tmp_path / "called").read_text())
+    assert arguments[0] == "load" and arguments[-1] == str(image.elf) and folder != str(Path.cwd())
+    for option, value in (("--target", "stm32f446re"), ("--probe", "0669"), ("--frequency", "4000000")):
+        assert arguments[arguments.index(option) + 1] == value
+    assert {"--no-wait", "--no-config"} <= set(arguments)

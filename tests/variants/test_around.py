@@ -1,0 +1,98 @@
+"""QAT around layers that TFMOT has no scheme for, and of some layers only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.core.errors import UnsupportedError
+from harness.variants.audit.qat import audit_qat
+from harness.variants.qat.strip import strip
+from harness.variants.qat.summary import describe
+from harness.variants.qat.training import fine_tune, seed_everything
+from harness.variants.qat.wrapping import quantize
+from harness.variants.recipe import parse_recipe
+from tests.support.small_models import random_data, small_workload
+
+
+@pytest.fixture
+def keras(keras2):
+    from harness.workloads.keras.env import import_tf
+
+    seed_everything(0)
+    return import_tf().keras
+
+
+def chain(keras, *layers):
+    return keras.Sequential([keras.layers.InputLayer((8, 8, 3)), *layers])
+
+
+def around_an_activation(keras):
+    layers = keras.layers
+    parts = [layers.Conv2D(4, 3, activation="elu", name="c"), layers.Conv2D(4, 3, activation="relu", name="kept")]
+    return chain(keras, *parts, layers.Flatten(), layers.Dense(10))
+
+
+def around_normalization(keras):
+    layers = keras.layers
+    parts = [layers.Conv2D(4, 3, name="kept"), layers.BatchNormalization(name="folded"), layers.ReLU()]
+    return chain(keras, *parts, layers.LayerNormalization(name="norm"), layers.Flatten(), layers.Dense(10))
+
+
+def around_a_function(keras):
+    source = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="kept")(source[:, 1:-1] * 2.0)
+    return keras.Model(source, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+
+
+AROUND = {
+    "an activation": (around_an_activation, ["c"]),
+    "a kind of layer": (around_normalization, ["norm"]),
+    "a TensorFlow function": (around_a_function, ["tf.__operators__.getitem", "tf.math.multiply"]),
+}
+
+
+@pytest.mark.parametrize("which", AROUND)
+def test_what_tfmot_cannot_train_costs_that_layer_and_is_named(keras, which):
+    make, left = AROUND[which]
+    recipe = parse_recipe("qat-int8-io")
+    model = quantize(make(keras), recipe.training)
+    fine_tune(small_workload(), random_data(), model, 0)
+    summary = describe(model)
+    assert {layer["name"] for layer in summary["layers"] if layer["weight_quantizer"]} >= {"quant_kept"}
+    (finding,) = [f for f in audit_qat(summary, recipe).findings if f.code == "annotated-around"]
+    assert finding.where.split(", ") == left
+
+
+def test_words_in_front_of_dense_layers_train_with_quantization(keras):
+    model = keras.Sequential([keras.Input((12,), dtype="int32"), keras.layers.Embedding(50, 4), keras.layers.Dense(4)])
+    summary = describe(quantize(model, parse_recipe("qat-int8-io").training))
+    assert [layer["class"] for layer in summary["layers"] if layer["weight_quantizer"]] == ["Dense"]
+
+
+# Some layers only
+
+
+def test_only_the_named_layers_are_trained_with_what_folds_into_them(keras):
+    model = quantize(around_normalization(keras), parse_recipe("mixed[qat=kept]").training)
+    wrapped = {layer["name"] for layer in describe(model)["layers"] if layer["wrapped"]}
+    assert {"quant_kept", "quant_folded"} <= wrapped and not any("dense" in name or "norm" in name for name in wrapped)
+
+
+@pytest.mark.parametrize("name, words", [("nowhere", "has none of that name"), ("norm", "cannot be trained")])
+def test_a_layer_that_cannot_be_trained_is_named_with_those_that_can(keras, name, words):
+    with pytest.raises(UnsupportedError, match=words) as refusal:
+        quantize(around_normalization(keras), parse_recipe(f"mixed[qat={name}]").training)
+    assert "kept" in refusal.value.hint
+
+
+def test_stripping_gives_the_float_model_with_the_trained_weights(keras):
+    plain = around_normalization(keras)
+    before = plain.get_weights()
+    trained = quantize(around_normalization(keras), parse_recipe("mixed[qat=kept]").training)
+    fine_tune(small_workload(), random_data(), trained, 0)
+    stripped = strip(trained, plain)
+    assert all(not np.array_equal(a, b) for a, b in zip(before, stripped.get_weights(), strict=True))
+    x = np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32)
+    difference = np.abs(trained.predict(x, verbose=0) - stripped.predict(x, verbose=0)).max()
+    assert 0 < difference < 0.2 * np.abs(stripped.predict(x, verbose=0)).max()

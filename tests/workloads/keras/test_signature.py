@@ -1,0 +1,117 @@
+"""A SavedModel by its signature: read without TensorFlow, converted by TensorFlow, refused where it does more than compute."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness.core.errors import UserInputError
+from harness.workloads.keras.env import worker_environment
+from harness.workloads.keras.signature import read_signature, split_signature
+from harness.workloads.user import model_ends, user_workload
+
+
+def run(verb, folder):
+    environment = {**worker_environment(3), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "tests.support.signature_models", verb, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def signatures(make_once):
+    return make_once("signatures", lambda folder: run("save", folder))
+
+
+@pytest.mark.slow
+def test_ends_are_read_without_tensorflow(signatures):
+    logits = read_signature(signatures / "model", "logits")
+    assert (logits.input.name, logits.input.dtype, logits.input.shape) == ("x", "float32", (-1, 6))
+    assert (logits.output.name, logits.output.shape, logits.squashed) == ("scores", (-1, 3), False)
+    shares = read_signature(signatures / "model", "probabilities")
+    assert (shares.input.dtype, shares.squashed) == ("uint8", True)
+    ends = model_ends(signatures / "model#probabilities")
+    assert (ends.output_units, ends.from_logits, ends.signature) == (3, False, "probabilities")
+
+
+@pytest.mark.slow
+def test_which_signature_is_meant_must_be_clear(signatures):
+    with pytest.raises(
+        UserInputError, match="has the signatures both, logits, probabilities, and none is 'serving_default'"
+    ):
+        read_signature(signatures / "model", None)
+    with pytest.raises(UserInputError, match="has no signature 'other'.*it has both, logits, probabilities"):
+        read_signature(signatures / "model", "other")
+    with pytest.raises(UserInputError, match=r"signature 'both' has 2 inputs \(a, b\), expected one"):
+        read_signature(signatures / "model", "both")
+
+
+@pytest.mark.slow
+def test_signatures_are_converted_as_they_compute(signatures):
+    found = json.loads(run("load", signatures).splitlines()[-1])
+    for name in ("logits", "probabilities"):
+        assert found[name] < 1e-5 and found[f"{name} ptq-float32"] < 1e-5
+    assert found["logits ptq-int8"] < 0.1
+
+
+@pytest.mark.slow
+def test_a_signature_is_a_workload(signatures, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    np.savez(tmp_path / "s.npz", x_test=np.zeros((40, 6), np.uint8), y_test=np.arange(40) % 3)
+    workload = user_workload(signatures / "model#logits", tmp_path / "s.npz")
+    assert (workload.name, workload.metric.name, workload.from_logits) == ("model-logits", "top1", True)
+
+
+def field(number, value):
+    """A field of a protobuf message: bytes or a number under 128."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    assert len(value) < 128
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def saved(folder, op, dtype=1):
+    """A SavedModel of one node between an input `x` and an output `y` of the signature `serve`."""
+    node = field(1, b"n") + field(2, op) + field(3, b"x")
+    end = field(1, b"n:0") + field(2, dtype)
+    function = field(1, field(1, b"x") + field(2, end)) + field(2, field(1, b"y") + field(2, end))
+    meta = field(2, field(1, node)) + field(5, field(1, b"serve") + field(2, function))
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(field(2, meta))
+    return folder
+
+
+def test_a_graph_that_computes_is_read(tmp_path):
+    signature = read_signature(saved(tmp_path / "m", b"Softmax"), None)
+    assert (signature.name, signature.squashed, signature.input.shape) == ("serve", True, None)
+
+
+@pytest.mark.parametrize(
+    "op", [b"PyFunc", b"EagerPyFunc", b"WriteFile", b"ReadFile", b"TextLineReaderV2", b"RemoteCall"]
+)
+def test_a_graph_that_does_more_is_refused(tmp_path, op):
+    with pytest.raises(UserInputError, match=f"node 'n' is the op {op.decode()}, which runs code or touches files"):
+        read_signature(saved(tmp_path / "m", op), None)
+
+
+def test_texts_are_no_samples(tmp_path):
+    with pytest.raises(UserInputError, match="takes values of type string"):
+        read_signature(saved(tmp_path / "m", b"Identity", dtype=7), None)
+
+
+def test_damaged_files_are_told(tmp_path):
+    whole = saved(tmp_path / "m", b"Identity") / "saved_model.pb"
+    data = whole.read_bytes()
+    for size in range(len(data)):
+        whole.write_bytes(data[:size])
+        with pytest.raises(UserInputError):
+            read_signature(tmp_path / "m", None)
+
+
+def test_a_name_with_the_mark_is_a_name_where_it_is_there(tmp_path):
+    (tmp_path / "a#b").mkdir()
+    assert split_signature(tmp_path / "a#b") == (tmp_path / "a#b", None)
+    assert split_signature(tmp_path / "a#c") == (tmp_path / "a", "c")
