@@ -26,10 +26,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.cli.build import make_requests
 from harness.variants.build.build import BuildRequest, build_outcomes
 from harness.variants.build.keys import KeyMaker
 from harness.variants.build.pool import WorkerPool
+from harness.variants.build.requests import make_requests
 
 COLD_TARGET = 1.3
 WARM_TARGET_S = 1.0

@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from harness.boards.resolve import get_profile
-from harness.core.errors import UserInputError
+from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import atomic_file
 from harness.nightly.control_model import CONTROLS
-from harness.nightly.controls import prepared_control
+from harness.nightly.controls import prepared_control, takes_controls
 from harness.nightly.sessions import BoardSessions, SessionError
 from harness.prepare.bare import bare_model
 from harness.prepare.prepared import PreparedModel
@@ -214,7 +214,26 @@ def main() -> int:
     parser.add_argument("--name", default="a")
     parser.add_argument("--out", required=True, type=Path)
     options = parser.parse_args()
+    try:
+        _record(options)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _record(options: argparse.Namespace) -> None:
+    """Records what is missing.
+
+    Raises:
+        HarnessError: nothing that has a clock, too few cells, or a board that fails.
+    """
     profile = get_profile(options.device, options.devices_dir)
+    if not takes_controls(profile):
+        raise UserInputError(
+            f"its times are no clock's ({profile.time_basis}): they repeat to the digit, and no night has noise to record",
+            where=profile.name,
+        )
     tell = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
     with BoardSessions(profile=profile, run="recording", note=tell) as sessions:
         cells = runnable(sessions, cells_of(options.backend or list(profile.backends), options.model))
@@ -232,7 +251,6 @@ def main() -> int:
                 recorder.block()
             if recorder.nights < options.nights:
                 time.sleep(options.pause)
-    return 0
 
 
 if __name__ == "__main__":

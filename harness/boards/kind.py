@@ -242,7 +242,11 @@ class BoardKind(ABC, Generic[P]):
         Raises:
             HarnessError: why not.
         """
-        raise UserInputError(f"{profile.name} has no firmware that the harness flashes", where=profile.where)
+        raise UserInputError(
+            f"{profile.name} has no firmware that the harness flashes",
+            where=profile.where,
+            hint="microcontrollers with the harness's own firmware have one (`kind: mcu`)",
+        )
 
     # ---------------------------------------------------------------------------------------------- without the board
 

@@ -74,13 +74,13 @@ def command(
     What was open against the old level is closed, and later nights are compared with this one. Nothing is deleted. With --board a
     board that was told as changed is from now on compared with itself as it is.
     """
-    from harness.cli.series import choose_series
     from harness.core.errors import UserInputError, unknown_name
     from harness.core.paths import results_dir
     from harness.results.cellname import find_cell
     from harness.results.history import EVERY, History
     from harness.results.store import Store
     from harness.verdict.quantities import BY_NAME
+    from harness.verdict.told import choose_series
 
     if not why.strip():
         raise UserInputError("--why needs a reason", hint="a sentence for whoever asks later why this is the level")

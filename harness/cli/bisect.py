@@ -42,12 +42,12 @@ def command(
     board) is brought back one at a time and run on the board, in random order. What cannot (agent, firmware, kernel) is listed
     as not tried, with both values. Nothing is stored.
     """
-    from harness.cli.series import choose_series
     from harness.core.paths import results_dir
     from harness.nightly.bisect import Bisector
     from harness.results.cellname import find_cell
     from harness.results.history import History
     from harness.results.store import Store
+    from harness.verdict.told import choose_series
 
     with Store.open(results_dir(results), create=False) as store:
         history = History(store)

@@ -75,6 +75,7 @@ def command(
     if clean:
         return _clean(quota)
     from harness.run.budget import parse_duration
+    from harness.variants.build.requests import make_requests
 
     deadline_s = parse_duration(deadline, "--deadline") if deadline else None
     requests = make_requests(names, recipes, range(seeds), data_dir, data, metric)
@@ -90,36 +91,6 @@ def command(
     if bundle:
         _bundle(requests, bundle, jobs, deadline_s)
     return 0
-
-
-def make_requests(
-    names: tuple[str, ...],
-    recipes: tuple[str, ...],
-    seeds: range,
-    data_dir: str | None,
-    data: str | None,
-    metric: str | None = None,
-) -> list[BuildRequest]:
-    """The matrix that the command line asks for, in table order.
-
-    Raises:
-        UserInputError: unknown workload or recipe, missing file or folder.
-    """
-    from harness.variants.build.build import BuildRequest
-    from harness.variants.recipe import select_recipes
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.registry import get_workload, workload_names
-
-    chosen = select_recipes(recipes)
-    source = DataSource.default(data_dir)
-    samples = Path(data) if data else None
-    workloads = [get_workload(name, data=samples, metric=metric) for name in names or workload_names()]
-    return [
-        BuildRequest(workload=workload, recipe=recipe, source=source, seed=seed)
-        for workload in workloads
-        for recipe in (chosen if workload.build_model else chosen[:1])
-        for seed in (seeds if workload.build_model else [0])
-    ]
 
 
 def _build(

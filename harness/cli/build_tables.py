@@ -108,8 +108,12 @@ def recipe_text(recipe: Recipe) -> str:
         words[0] += f", weights by {training.quantizer.text}"
     if training.scope == "layers":
         words[0] += f", {', '.join(training.layers)} only"
+    if training.simulated:
+        words[0] += f", rounding as {training.simulated.text}"
     if conversion.mix is not None:
         words.append(f"each layer by AI Edge Quantizer as the brackets say: {conversion.mix.text}")
+    elif conversion.simulated:
+        words.append(f"rounded as {conversion.simulated.text} and computed in float")
     elif conversion.converter == "aeq":
         words.append(f"AI Edge Quantizer {conversion.aeq_recipe}")
     elif conversion.float16:
@@ -128,6 +132,8 @@ def recipe_text(recipe: Recipe) -> str:
         words.append("per-tensor Dense weights")
     if recipe.dynamic_batch:
         words.append("open batch")
+    if recipe.calibration:
+        words.append(f"calibrated by {recipe.calibration.words}")
     return "; ".join([*words, f"promises {recipe.promised_arithmetic} arithmetic"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.predict.prediction import Prediction
-    from harness.tflite.graph import Graph
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Model:
-    """One model to check, or why the converter refused to make it."""
-
-    name: str
-    graph: Graph | None = None
-    size_bytes: int = 0
-    refused: str | None = None
+    from harness.session.foretell import CheckedModel
 
 
 @click.command("check", cls=ProjectCommand)
@@ -61,140 +51,27 @@ def command(
     harness check my_model.keras:ptq-int8-io --data samples.npz --device imx8mp
     harness check mnist-cnn:core --device imx8mp --backend npu --runtime tflite-runtime==2.14.0
     """
-    from harness.boards.resolve import get_profiles
-    from harness.core.errors import UserInputError
-    from harness.reports.console import make_console
-
     require(targets, "model", "such as `harness check my_model.tflite --device imx8mp`")
     require(devices, "device", "add --device imx8mp, or see `harness devices list`")
-    profiles = get_profiles(devices, devices_dir, emulated=emulated)
-    chosen = [(profile, _backends(profile, backends)) for profile in profiles]
-    given = _Given(data=Path(data) if data else None, metric=metric, data_dir=data_dir, seed=seed)
-    if (data or metric) and all(_is_finished(target) for target in targets):
-        raise UserInputError(
-            "--data and --metric are for what is built, and a .tflite is checked as it is",
-            where=targets[0],
-            hint="leave them out",
-        )
-    models = [model for target in targets for model in _models(target, given)]
-    console = make_console(stderr=True) if json_file == "-" else make_console()
-    documents, good = [], True
-    for model in models:
-        for profile, names in chosen:
-            predictions = _predict(model, profile, names, runtime, devices_dir)
-            _print(console, model, profile.name, predictions)
-            documents.append(_document(model, profile.name, predictions))
-            good = good and model.refused is None and all(_is_good(p) for p in predictions)
-    if json_file:
-        write_json_document({"schema": 1, "predictions": documents}, json_file)
-    return ExitCode.WRONG_INPUT if strict and not good else ExitCode.DONE
-
-
-def _backends(profile: Any, wanted: tuple[str, ...]) -> list[str]:
-    from harness.core.errors import unknown_name
-
-    for name in wanted:
-        if name not in profile.backends:
-            raise unknown_name(f"backend of {profile.name}", name, profile.backends)
-    return [name for name in profile.backends if not wanted or name in wanted]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Given:
-    """What models are built with."""
-
-    data: Path | None
-    metric: str | None
-    data_dir: str | None
-    seed: int
-
-
-def _is_finished(target: str) -> bool:
-    """Whether an argument names a .tflite, and not what is to be built."""
-    return (
-        Path(target).is_file()
-        and Path(target).suffix not in (".keras", ".h5", ".hdf5")
-        or Path(target).suffix == ".tflite"
-    )
-
-
-def _models(target: str, given: _Given) -> list[_Model]:
-    """The models of one argument."""
-    from harness.core.errors import UserInputError
-    from harness.tflite.graph import read_graph
-
-    workload, colon, recipes = target.rpartition(":")
-    if _is_finished(target):
-        graph = read_graph(Path(target))
-        return [_Model(name=target, graph=graph, size_bytes=graph.size_bytes)]
-    if not colon or Path(target).exists():
-        hint = "a finished .tflite, or WORKLOAD:RECIPE such as mnist-cnn:ptq-int8-io"
-        if Path(target).exists():
-            hint = f"name what to build of it, such as {target}:ptq-int8-io"
-        raise UserInputError("is neither a .tflite file nor WORKLOAD:RECIPE", where=target, hint=hint)
-    return _built(workload, recipes, given)
-
-
-def _built(name: str, recipes: str, given: _Given) -> list[_Model]:
     from harness.cli.progress import RunProgress
-    from harness.core.errors import UserInputError
-    from harness.tflite.graph import read_graph
-    from harness.variants.build.build import BuildRequest, build_artifacts
-    from harness.variants.recipe import select_recipes
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.registry import get_workload
+    from harness.reports.console import make_console
+    from harness.session.foretell import Given, foretell
 
-    workload, chosen = get_workload(name, data=given.data, metric=given.metric), select_recipes([recipes])
-    if workload.build_model is None:
-        raise UserInputError(
-            "is a finished .tflite, which no recipe applies to", where=name, hint="check the file itself"
-        )
-    source = DataSource.default(given.data_dir)
+    given = Given(data=Path(data) if data else None, metric=metric, data_dir=data_dir, seed=seed)
     with RunProgress() as progress:
-        artifacts = build_artifacts(
-            [BuildRequest(workload=workload, recipe=recipe, source=source, seed=given.seed) for recipe in chosen],
-            progress=lambda *a: progress.say("building", *a[-2:]),
-        )
-    models = []
-    for artifact in artifacts:
-        graph = read_graph(artifact.path) if artifact.path else None
-        models.append(
-            _Model(
-                name=f"{artifact.workload}:{artifact.recipe}",
-                graph=graph,
-                size_bytes=graph.size_bytes if graph else 0,
-                refused=artifact.refused,
-            )
-        )
-    return models
+        found = foretell(
+            targets, devices, backends=backends, emulated=emulated, runtime=runtime, devices_dir=devices_dir, given=given,
+            say=progress.say,
+        )  # fmt: skip
+    console = make_console(stderr=True) if json_file == "-" else make_console()
+    for one in found:
+        _print(console, one.model, one.device, one.predictions)
+    if json_file:
+        write_json_document({"schema": 1, "predictions": [one.to_json() for one in found]}, json_file)
+    return ExitCode.WRONG_INPUT if strict and not all(one.is_good for one in found) else ExitCode.DONE
 
 
-def _predict(
-    model: _Model, profile: Any, names: list[str], runtime: str | None, devices_dir: str | None
-) -> list[Prediction]:
-    from harness.boards.connect import backend_spec
-    from harness.boards.predict import predict
-
-    if model.graph is None:
-        return []
-    return [
-        predict(
-            model.graph,
-            model.size_bytes,
-            profile,
-            backend_spec(profile, name),
-            devices_option=devices_dir,
-            runtime=runtime,
-        )
-        for name in names
-    ]
-
-
-def _is_good(prediction: Prediction) -> bool:
-    return False not in (prediction.loads, prediction.right, prediction.fits, prediction.finishes)
-
-
-def _print(console: Console, model: _Model, device: str, predictions: list[Prediction]) -> None:
+def _print(console: Console, model: CheckedModel, device: str, predictions: Sequence[Prediction]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -239,18 +116,6 @@ def _print(console: Console, model: _Model, device: str, predictions: list[Predi
 
 def _word(value: bool | None, *, unknown: str = "unknown") -> str:
     return unknown if value is None else "yes" if value else "NO"
-
-
-def _document(model: _Model, device: str, predictions: list[Prediction]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    backends = []
-    for p in predictions:
-        values = asdict(p)
-        backends.append(
-            {**values, "taken": p.taken, "memory": {**values["memory"], "total_bytes": p.memory.total_bytes}}
-        )
-    return {"model": model.name, "device": device, "refused": model.refused, "backends": backends}
 
 
 def write_json_document(value: Any, json_file: str) -> None:

@@ -30,31 +30,14 @@ def command(
 
     Exit code 3 when something got worse, else 0.
     """
-    from harness.core.errors import ExitCode, UserInputError
     from harness.core.paths import results_dir
-    from harness.results.cellname import find_cell
-    from harness.results.history import History
-    from harness.results.store import Store
-    from harness.verdict.pair import compare_runs
+    from harness.verdict.compared import compare_stored
 
-    with Store.open(results_dir(results), create=False) as store:
-        history = History(store)
-        before, after = history.run_of(run_a), history.run_of(run_b)
-        if before == after:
-            echo(f"warning: {run_a} and {run_b} are both run {before}: a run has no change from itself", err=True)
-        wanted = {find_cell(store, text) for text in cells}
-        records = [[r for r in store.cells(run=run) if not wanted or r.key in wanted] for run in (before, after)]
-        for run, found in zip((before, after), records, strict=True):
-            if not found:
-                where = "of these cells" if wanted else "of any cell"
-                raise UserInputError(f"run {run} has no record {where}", hint="`harness report --list` shows the runs")
-        for text in store.damaged:
-            echo(f"warning: {text}", err=True)
-        options = store.run(after).environment.get("options") or {}
-        judgement = compare_runs(records[0], records[1], store.objects, options=options, name=f"{before} -> {after}")
-    code = ExitCode.WORSE if judgement.open else ExitCode.DONE
-    _write(_formatted(judgement, records[1], format_, code), output)
-    return code
+    found = compare_stored(results_dir(results), run_a, run_b, cells)
+    for text in found.notes:
+        echo(f"warning: {text}", err=True)
+    _write(_formatted(found.judgement, found.records, format_, found.exit_code), output)
+    return found.exit_code
 
 
 def _formatted(judgement, records, format_: str, code: int) -> str:

@@ -36,23 +36,9 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     """What each workload would use: from where, how many samples, which digest."""
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.registry import get_workload, workload_names
+    from harness.workloads.listing import dataset_rows
 
-    source = DataSource.default(data_dir).test_only()
-    rows = []
-    for name in workload_names():
-        dataset = get_workload(name).load_dataset(source)
-        rows.append(
-            {
-                "workload": name,
-                "dataset": dataset.name,
-                "note": dataset.note,
-                "from": dataset.origin,
-                "test_samples": len(dataset.x_test),
-                "digest": dataset.digest,
-            }
-        )
+    rows = dataset_rows(data_dir)
     if as_json:
         echo(json.dumps(rows, indent=1))
         return

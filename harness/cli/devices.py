@@ -15,8 +15,6 @@ from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from harness.boards.profile.model import Profile
-    from harness.boards.resolve import ProfileEntry
     from harness.links.base import SshLink
     from harness.links.ssh.hostkeys import HostKey
 
@@ -38,9 +36,9 @@ command.add_command(report_command)
 @click.option("--json", "json_file", type=Target(), help="Also write the list as JSON to this file (- is stdout).")
 def list_command(devices_dir: str | None, json_file: str | None) -> int:
     """Every device that can be found, and whether it can be tried."""
-    from harness.boards.resolve import list_profiles
+    from harness.boards.listing import device_rows
 
-    rows = [row for entry in list_profiles(devices_dir) for row in _rows(entry, devices_dir)]
+    rows = device_rows(devices_dir)
     if json_file:
         _write_json(rows, json_file)
     if json_file != "-":
@@ -172,68 +170,6 @@ def _ask(key: HostKey) -> bool:
     kind = key.key_type.removeprefix("ssh-").split("-")[0]
     echo(f"Compare it with what the board itself says: ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub")
     return click.confirm("Is it the same?", default=False)
-
-
-def _rows(entry: ProfileEntry, devices_dir: str | None) -> list[dict[str, object]]:
-    """A device and its emulated twin, where it has one, as plain JSON values."""
-    from harness.boards.resolve import get_profile, twin_suffix
-    from harness.core.errors import HarnessError
-
-    place: dict[str, object] = {"path": str(entry.path)}
-    if entry.profile is None:
-        return [{"name": entry.name, **place, "available": False, "reason": str(entry.error)}]
-    rows = [_row(entry.profile, place)]
-    if entry.profile.emulation is None:
-        return rows
-    name = entry.name + twin_suffix(entry.profile)
-    try:
-        rows.append(_row(get_profile(name, devices_dir), place))
-    except HarnessError as error:  # one wrong block hides no other device
-        rows.append({"name": name, **place, "available": False, "reason": str(error)})
-    return rows
-
-
-def _row(profile: Profile, place: dict[str, object]) -> dict[str, object]:
-    from harness.boards.lease import holder_of
-    from harness.boards.registry import kind_of
-
-    kind, holder = kind_of(profile), holder_of(profile)
-    state = kind.availability(profile)
-    return {
-        "name": profile.name,
-        **place,
-        "title": profile.title,
-        "kind": profile.kind,
-        "link": kind.link_text(profile),
-        "runtime": kind.runtime_text(profile),
-        "backends": list(profile.backends),
-        "samples": profile.samples,
-        "time_basis": profile.time_basis,
-        "exclusive": profile.exclusive,
-        "emulated_twin": profile.emulation is not None,
-        "power": profile.power.note,
-        "available": state.ok,
-        "absent": kind.absence(profile) if state.ok else None,
-        "reason": state.reason,
-        "host_key_known": _host_key_known(profile),
-        "in_use_by": str(holder) if holder else None,
-    }
-
-
-def _host_key_known(profile: Profile) -> bool | None:
-    """Whether a key is pinned for the board's address; None where there is no address or no SSH."""
-    from harness.boards.registry import kind_of
-    from harness.core.errors import HarnessError
-
-    try:
-        settings = kind_of(profile).ssh(profile)
-    except HarnessError:
-        return None
-    if settings is None:
-        return None
-    from harness.links.ssh.hostkeys import known_keys
-
-    return bool(known_keys(settings.host, settings.port))
 
 
 def _write_json(rows: list[dict[str, object]], target: str) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from harness.cli.options import results_options
 from harness.cli.out import echo
-
-if TYPE_CHECKING:
-    from harness.results.history import VerdictRow
-    from harness.results.record import CellRecord
 
 
 @click.command("history")
@@ -24,74 +21,22 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(cell: str, results: str | None, series: str | None, nights: int, as_json: bool) -> None:
     """The nights of one CELL: WORKLOAD/RECIPE/DEVICE/BACKEND, and /seedN behind it for another seed; of its newest dataset."""
-    from harness.cli.series import choose_series
     from harness.core.paths import results_dir
-    from harness.results.cellname import find_cell
-    from harness.results.history import History
-    from harness.results.store import Store
+    from harness.verdict.told import cell_nights
 
-    with Store.open(results_dir(results), create=False) as store:
-        history = History(store)
-        key = find_cell(store, cell)
-        series = choose_series(history, series, key)
-        found = history.nights(series)[-nights:]
-        records = {
-            r.run: r
-            for r in store.cells(
-                workload=key.workload,
-                recipe=key.recipe,
-                device=key.device,
-                backend=key.backend,
-                dataset=key.dataset,
-                seed=key.seed,
-            )
-            if r.key == key
-        }
-        said: dict[str, list[VerdictRow]] = {}
-        for row in history.verdicts(series, since=found[0].number if found else 0):
-            if row.key == key:
-                said.setdefault(row.run, []).append(row)
-        levels = [level for level in history.levels() if level.key == key]
-    rows = [_row(night.run, records.get(night.run), said.get(night.run, [])) for night in found]
+    found = cell_nights(results_dir(results), cell, series=series, nights=nights)
     if as_json:
         import json
 
-        document = {
-            "cell": key.text_with_seed,
-            "dataset": key.dataset,
-            "series": series,
-            "nights": rows,
-            "levels": [
-                {"run": v.run, "quantity": v.quantity, "why": v.why, "accepted_utc": v.accepted_utc} for v in levels
-            ],
-        }
-        echo(json.dumps(document, indent=1, allow_nan=False))
+        echo(json.dumps(found.to_json(), indent=1, allow_nan=False))
         return
-    _print(key.text_with_seed, key.dataset, series, rows)
-    for level in levels:
+    _print(found.key.text_with_seed, found.key.dataset, found.series, found.rows)
+    for level in found.levels:
         which = "" if level.quantity == "*" else f" ({level.quantity})"
         echo(f"accepted{which} as of run {level.run} on {level.accepted_utc}: {level.why}")
 
 
-def _row(run: str, record: CellRecord | None, said: list[VerdictRow]) -> dict[str, Any]:
-    told = [row for row in said if row.status not in ("same", "first") or row.quantity == "latency"]
-    times = next((row for row in said if row.quantity == "latency"), None)
-    return {
-        "run": run,
-        "outcome": record.outcome if record is not None else None,
-        "score": record.score if record is not None else None,
-        "latency_median_ns": record.latency_median_ns if record is not None else None,
-        "quality": record.quality if record is not None else None,
-        "size_bytes": record.size_bytes if record is not None else None,
-        "detectable": times.data.get("detectable") if times is not None else None,
-        "verdicts": [
-            {"quantity": row.quantity, "status": row.status, "open": row.is_open, "reason": row.data.get("reason")}
-            for row in told
-        ],
-    }
-
-
-def _print(name: str, dataset: str, series: str, rows: list[dict[str, Any]]) -> None:
+def _print(name: str, dataset: str, series: str, rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 

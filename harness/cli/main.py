@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Say what will happen to a model on a device, before anything is pushed."),
     "audit": ("audit", "Explain what a model's quantization really is."),
     "explain": ("explain", "Say which layer of a model loses what on a device, why, and what to try."),
+    "study": ("study", "One question to many recipes of a model: calibration, schemes."),
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
     "tune": ("tune", "Search for a better variant of a model for a device, layer by layer."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +13,8 @@ from harness.cli.targets import Target
 from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from harness.reports.answer.answer import Answer, NotRun, Place
-    from harness.reports.answer.limits import Limits
+    from harness.reports.answer.answer import Answer
     from harness.results.objects import ObjectStore
-    from harness.results.record import CellRecord, RunInfo
 
 
 @click.command("recommend")
@@ -73,89 +71,21 @@ def command(
     Exit code 0 where every answer has a pick, 1 where one has none.
     """
     from harness.core.paths import results_dir
-    from harness.reports.answer.answer import find_answers
-    from harness.reports.answer.evidence import StoredEvidence
-    from harness.reports.identity import told_apart
-    from harness.reports.tables import in_order
-    from harness.results.objects import open_objects
+    from harness.reports.answer.asked import ask, read_limits
 
-    limits = _limits(max_drop, max_latency, max_size, prefer)
+    given = {"--max-drop": max_drop, "--max-latency": max_latency, "--max-size": max_size}
+    limits = read_limits(given, prefer="size" if prefer == "size" else "speed")
     folder = results_dir(results)
     filters = {"device": devices, "workload": workloads, "backend": backends}
-    run_id, records, missing = _records(folder, run, {name: chosen for name, chosen in filters.items() if chosen})
-    objects = open_objects(folder)
-    answers = find_answers(in_order(told_apart(records)), StoredEvidence(objects), limits, missing=missing)
+    asked = ask(folder, run, {name: chosen for name, chosen in filters.items() if chosen}, limits)
+    for text in asked.notes:
+        echo(f"warning: {text}", err=True)
     if json_file != "-":
-        _show(answers, objects, _place(folder, run_id, output))
+        _show(asked.answers, asked.objects, _place(folder, asked.run, output))
     if json_file:
-        _write_json(answers, run_id, json_file)
-    if any(answer.pick is None for answer in answers):
+        _write_json(asked.answers, asked.run, json_file)
+    if any(answer.pick is None for answer in asked.answers):
         raise click.exceptions.Exit(ExitCode.WRONG_INPUT)
-
-
-def _limits(max_drop: str | None, max_latency: str | None, max_size: str | None, prefer: str) -> Limits:
-    """The limits as asked for.
-
-    Raises:
-        UserInputError: naming the option whose value cannot be read.
-    """
-    from harness.core.errors import UserInputError
-    from harness.reports.answer.limits import Limits, parse_drop, parse_latency_ns, parse_size_bytes
-
-    found: dict[str, float | None] = {}
-    for option, text, parse in (
-        ("--max-drop", max_drop, parse_drop),
-        ("--max-latency", max_latency, parse_latency_ns),
-        ("--max-size", max_size, parse_size_bytes),
-    ):
-        try:
-            found[option] = None if text is None else parse(text)
-        except UserInputError as error:
-            raise UserInputError(error.what, where=option, hint=error.hint) from error
-    return Limits(
-        max_drop=found["--max-drop"],
-        max_latency_ns=found["--max-latency"],
-        max_size_bytes=found["--max-size"],
-        prefer="size" if prefer == "size" else "speed",
-    )
-
-
-def _say_what_is_missing(info: RunInfo, records: list[CellRecord]) -> None:
-    """An answer from a part of a run may be another one when the rest has run."""
-    missing = len(set(info.planned) - {record.key for record in records})
-    if missing:
-        echo(
-            f"warning: {missing} of {len(info.planned)} cells of run {info.run} have not run: the answer is without them",
-            err=True,
-        )
-
-
-def _records(folder: Path, run: str, filters: dict[str, Any]) -> tuple[str, list[CellRecord], dict[Place, NotRun]]:
-    """The run's id, the cells that are asked for, and what of the plan was not run beside them.
-
-    Raises:
-        UserInputError: an unknown run, or a filter that matches nothing.
-    """
-    from harness.cli.report import check_names
-    from harness.core.errors import UserInputError
-    from harness.results.running import settled
-    from harness.results.store import Store
-
-    with Store.open(folder, create=False) as store:
-        info = settled(store, store.run(run))
-        check_names(filters, info.planned, store.cells(run=info.run))
-        records = store.cells(run=info.run, **filters)
-        for text in store.damaged:
-            echo(f"warning: {text}", err=True)
-        _say_what_is_missing(info, store.cells(run=info.run))
-    if not records:
-        raise UserInputError(
-            "the run has no cell that matches", where=info.run, hint="`harness report --list` shows the runs"
-        )
-    from harness.cli.report import matching
-    from harness.reports.answer.answer import not_run
-
-    return info.run, records, not_run(matching(info.planned, filters), [record.key for record in records])
 
 
 def _place(folder: Path, run: str, output: str | None) -> Path:

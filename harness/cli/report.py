@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from harness.reports.published import PublishedFigure
     from harness.reports.report import Report
     from harness.results.overview import RunOverview
-    from harness.results.record import CellKey, CellRecord
     from harness.results.store import Store
 
 FORMATS = ("console", "markdown", "csv", "xlsx", "json")
@@ -169,6 +167,7 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
         records = store.cells(**filters)
         asked = None if wider == filters else store.cells(**wider)
         return Report.of(records, damaged=(key for _, key in store.damaged_cells), results=folder, asked=asked)
+    from harness.reports.filters import check_names, matching
     from harness.results.running import settled
 
     info = settled(store, store.run(run))
@@ -178,35 +177,6 @@ def _load(store: Store, run: str | None, choice: dict[str, Any], folder: Path) -
     asked = None if wider == filters else store.cells(run=info.run, **wider)
     damaged = {key for run_id, key in store.damaged_cells if run_id == info.run}
     return Report.of(records, info, planned, damaged=damaged.intersection(planned), results=folder, asked=asked)
-
-
-def matching(keys: Iterable[CellKey], filters: dict[str, Any]) -> list[CellKey]:
-    """The cells of a plan that the filters let through."""
-    return [key for key in keys if all(_matches(getattr(key, name), several) for name, several in filters.items())]
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """As the store's own filters: names, or globs in which brackets are literal."""
-    import fnmatch
-
-    return any(
-        name == p or ("*" in p or "?" in p) and fnmatch.fnmatchcase(name, p.replace("[", "[[]")) for p in patterns
-    )
-
-
-def check_names(filters: dict[str, Any], planned: list[CellKey], records: list[CellRecord]) -> None:
-    """A filter that matches nothing is a mistake, and near names are suggested.
-
-    Raises:
-        UserInputError: naming the filter.
-    """
-    from harness.core.errors import unknown_name
-
-    for kind, patterns in filters.items():
-        names = {getattr(key, kind) for key in [*planned, *(r.key for r in records)]}
-        for pattern in patterns:
-            if not any(_matches(name, (pattern,)) for name in names):
-                raise unknown_name(f"{kind} in this run", pattern, names)
 
 
 def _write(report: Report, format_: str, output: str | None, *, all_findings: bool) -> None:

@@ -146,7 +146,9 @@ def _say_pruned(done: Pruned, keep_nights: int, *, dry_run: bool) -> None:
     verb = "would go" if dry_run else "gone"
     echo(f"{verb}: {done.records:,} records of {done.runs:,} runs older than the newest {keep_nights}")
     echo(f"{verb}: {done.times:,} verdicts of those nights that a time was the same")
-    echo(f"{verb}: {done.artifacts:,} model files, {done.objects:,} objects, {done.object_bytes / 1e6:,.1f} MB")
+    echo(
+        f"{verb}: {done.artifacts:,} model files and programs, {done.objects:,} objects, {done.object_bytes / 1e6:,.1f} MB"
+    )
 
 
 @command.command("merge")

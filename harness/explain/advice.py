@@ -10,6 +10,7 @@ from typing import Any
 from harness.core.errors import UserInputError
 from harness.explain.cause import cause_of, worst_layers
 from harness.explain.document import Advice, Explanation, Layer
+from harness.explain.error import SHARES
 from harness.results.record import CellKey
 from harness.variants.artifact import AS_IS
 
@@ -66,7 +67,8 @@ class Situation:
         if self.key is None or self.recipe == AS_IS:
             model = next((str(w) for w in self.options.get("workloads") or ()), "MODEL.tflite")
             words = ["harness", "measure", model, "--device", self.device]
-            words += ["--data", str(self.options["data"])] if self.options.get("data") else []
+            for name, flag in (("data", "--data"), ("devices_dir", "--devices-dir")):
+                words += [flag, str(self.options[name])] if self.options.get(name) else []
             words += ["--backend", backend or self.backend]
         else:
             words = shlex.split(self.on(backend or self.backend))
@@ -209,7 +211,8 @@ def _for_loss(e: Explanation, situation: Situation) -> list[Advice]:
         (layer for layer in e.layers if layer.loss is not None and layer.loss.error_left is not None),
         key=lambda layer: layer.loss.error_left if layer.loss and layer.loss.error_left is not None else 1.0,
     )
-    candidates = ranked or worst_layers(e.layers)
+    # What a share's last step takes is no layer's fault: its type has no finer one.
+    candidates = [layer for layer in ranked or worst_layers(e.layers) if layer.op not in SHARES]
     if not candidates or candidates[0].error is None:
         return []
     layer = candidates[0]

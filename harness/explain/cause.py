@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.explain.document import Layer, LayerError
-from harness.explain.error import OUTLIER
 
 CauseName = Literal[
     "saturation",
@@ -27,6 +26,8 @@ _USED = 0.3
 _BULK = 0.25
 #: weights of one scale suffer where channels differ by more than this factor
 _SPREAD = 8.0
+#: a channel so many times as large as the median one takes three bits from it, whatever the bulk has left
+_FAR_OUT = 8.0
 #: fewer bits than this tell a channel's weights or a layer's outputs badly apart
 _FEW_BITS = 5.0
 
@@ -95,12 +96,12 @@ def _of_range(error: LayerError, dtype: str) -> Cause:
             name="long-tail",
             words=f"a few large outputs take the range: {bulk:.0%} of it holds 99.8 % of the outputs{left}",
         )
-    if error.outliers:
+    if error.outliers and error.outliers[0][1] >= _FAR_OUT:
         channel, factor = error.outliers[0]
         return Cause(
             name="outlier-channels",
-            words=f"outlier channel {channel}: {factor:.3g} times as large as the median channel "
-            f"(above {OUTLIER:g} times), and they share one {dtype} scale{left}",
+            words=f"outlier channel {channel}: {factor:.3g} times as large as the median channel, "
+            f"and they share one {dtype} scale{left}",
         )
     return Cause(name="rounding", words=f"rounding to {dtype}{left}" if dtype != "float32" else "rounded inputs")
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from harness.explain.document import LayerCost
 
-#: in a row of a record's `ops`: what the firmware counted for the node, in the unit of the cell's whole count
-COUNT = "count"
 
+def counted_nodes(counts: Mapping[int | None, float]) -> dict[int, LayerCost]:
+    """What each node takes, where the board reads its counter between them.
 
-def counted_nodes(ops: Sequence[Mapping[str, Any]]) -> dict[int, LayerCost] | None:
-    """The counts between nodes of a cell that was run; None where its firmware counts the whole model only.
-
-    This is the one place that knows where such counts are: with them no prefix is run.
+    Args:
+        counts: node -> count; None stands for what converts inputs and outputs at the model's edges, which is no node's.
     """
-    found = {row["node"]: row[COUNT] for row in ops if isinstance(row.get(COUNT), int | float)}
-    if not found:
-        return None
-    return {int(node): LayerCost(value=float(count), method="counter") for node, count in found.items()}
+    return {node: LayerCost(value=float(count), method="counter") for node, count in counts.items() if node is not None}
 
 
 def from_prefixes(counts: Mapping[int, float]) -> dict[int, LayerCost]:

@@ -22,6 +22,8 @@ _MOST_OUTLIERS = 8
 _LEAST_CHANNELS = 4
 #: the share of outputs that the bulk leaves out at each end
 _TAIL = 0.001
+#: ops whose outputs are shares: most channels are about 0 there, and which are large is the answer and no accident
+SHARES = frozenset({"SOFTMAX", "LOGISTIC"})
 #: levels that a histogram keeps apart; the types with more share bins
 _BINS = 4096
 
@@ -63,9 +65,10 @@ class Weights:
 
 @dataclass
 class ErrorSums:
-    """What is added up over chunks of samples, of one layer."""
+    """What is added up over chunks of samples, of one layer; of `shares` no channel is an outlier, and all count together."""
 
     levels: Levels | None
+    shares: bool = False
     signal: float = 0.0
     noise: float = 0.0
     cross: float = 0.0
@@ -139,7 +142,13 @@ class ErrorSums:
     def _own_db(self) -> float | None:
         """Of the median channel: one large channel would hide in the total what it takes from all others."""
         total = ratio_db(self.own_signal, self.own)
-        if total is None or self._own is None or self._own_signal is None or self._own.size < _LEAST_CHANNELS:
+        if (
+            self.shares
+            or total is None
+            or self._own is None
+            or self._own_signal is None
+            or self._own.size < _LEAST_CHANNELS
+        ):
             return total
         alive = self._own_signal > 0
         ratios = self._own[alive] / self._own_signal[alive]
@@ -162,7 +171,7 @@ class ErrorSums:
         return float(min(1.0, used)), float(min(1.0, steps / self.levels.count)), float(np.log2(steps))
 
     def _outliers(self) -> tuple[float | None, tuple[tuple[int, float], ...]]:
-        if self._channels is None or self._channels.size < _LEAST_CHANNELS:
+        if self.shares or self._channels is None or self._channels.size < _LEAST_CHANNELS:
             return None, ()
         sizes = np.sqrt(self._channels)
         alive = sizes[sizes > 0]

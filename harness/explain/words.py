@@ -81,7 +81,7 @@ def _device_words(e: Explanation) -> str:
         return ""
     left = sum(layer.alone is not None and layer.alone.kind is None for layer in e.layers)
     rounding = [layer for layer in asked if layer.alone and layer.alone.kind == "rounding"]
-    how = f"{len(rounding)} of them round otherwise, none is wrong" if rounding else "none is wrong"
+    how = f"{len(rounding)} round otherwise, none is wrong" if rounding else "none is wrong"
     more = f" ({left} could not be asked)" if left else ""
     return f"the device computes what the model says: of {len(asked)} ops{more} {how}; "
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,7 +201,6 @@ def _ask_device(target, data, graph: Graph, run_float, folder: Path, options: Ex
             run_float=run_float,
             deadlines=profile.deadlines_spec(),
             beside=backend_spec(profile, beside) if beside is not None else None,
-            recorded=target.record.ops if target.record is not None else (),
             ends_s=time.monotonic() + options.limit_s,
             say=options.note,
         )
@@ -331,11 +330,14 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
         data = target.model.dataset_name
         yield f"Error: on this machine, {host.error_samples} samples of {data}, against {host.compared_with}."
     if host is not None and host.loss_samples:
+        how = "the same samples in pairs, 95 % intervals for each layer by itself"
+        if e.score is None:
+            how = "what is left of the outputs' squared error (no labels, so no score)"
         yield (
-            f"Loss: on this machine, not on the device: {host.loss_samples} samples, one layer at a time back in float, "
-            "the same samples in pairs, 95 % intervals for each layer by itself."
+            f"Loss: on this machine, not on the device: {host.loss_samples} samples, one layer at a time back in float, {how}."
         )
-    if e.cost_unit == "ns":
+    between = any(layer.cost is not None and layer.cost.method == "counter" for layer in e.layers)
+    if e.cost_unit == "ns" and not between:
         ops = sum(layer.cost.value for layer in e.layers if layer.cost is not None)
         whole = f"; so the whole model takes {duration_text(e.whole_cost)}, and its ops together {duration_text(ops)}"
         yield (
@@ -343,12 +345,26 @@ def _got(target, e: Explanation, found: Found, host: HostFound | None, options: 
             f"{whole if e.whole_cost is not None and ops else ''}."
         )
     elif e.cost_unit is not None:
-        counted = any(layer.cost is not None and layer.cost.method == "counter" for layer in e.layers)
-        how = "counted between the nodes" if counted else "of models that end one node after the other, as differences"
-        yield f"Cost: {e.cost_unit} {how}; the first node's holds what an inference costs besides."
+        how = (
+            "of models that end one node after the other, as differences; the first has what an inference costs besides"
+        )
+        yield f"Cost: {e.cost_unit} {'read between the nodes of the whole model, on the first sample' if between else how}."
+    yield from _not_asked(e)
     yield from (
-        f"Left out: {text}." for text in dict.fromkeys((*problems, *found.problems, *(host.problems if host else ())))
+        f"Left out: {text.rstrip('. ')}."
+        for text in dict.fromkeys((*problems, *found.problems, *(host.problems if host else ())))
     )
+
+
+def _not_asked(e: Explanation) -> Iterator[str]:
+    """The ops that the device could not be asked alone, by the reason."""
+    reasons: dict[str, list[Layer]] = {}
+    for layer in e.layers:
+        if layer.alone is not None and layer.alone.kind is None:
+            reasons.setdefault(layer.alone.reason or "no reason is known", []).append(layer)
+    for reason, layers in reasons.items():
+        more = f" and {len(layers) - 1} more ops" if len(layers) > 1 else ""
+        yield f"Left out: {layers[0].title}{more}: {reason.rstrip('. ')}."
 
 
 def _keep(results: Path, target: Target, explanation: Explanation) -> None:

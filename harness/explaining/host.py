@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.core.errors import HarnessError, UserInputError
 from harness.explain.document import LayerError, LayerLoss
-from harness.explain.error import ErrorSums, Levels, Weights
+from harness.explain.error import SHARES, ErrorSums, Levels, Weights
 from harness.explain.hosttwin import HostTwin, tapped
 from harness.explain.loss import layer_loss, loss_samples, score_of
 from harness.explain.matching import Match, NoMatch, match_models, weight_values
@@ -112,7 +112,7 @@ class HostArithmetic:
         twin, given = tapped(model, wanted)
         plain, plain_places = self._plain_places(layers)
         plain_model, plain_given = tapped(plain, list(plain_places.values()))
-        sums = {node.index: ErrorSums(levels=self._levels(node)) for node in layers}
+        sums = {node.index: ErrorSums(levels=self._levels(node), shares=node.op in SHARES) for node in layers}
         count = min(samples, len(self.inputs[0]))
         rows = self._rows([*given, *plain_given], layers)
         for start in range(0, count, rows):

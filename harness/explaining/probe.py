@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -79,7 +79,6 @@ class DeviceProbe:
         inputs: its first samples, [n, ...] per input, as stored.
         run_float: float models on this machine.
         beside: another backend on which single ops are timed too: the one without the delegate.
-        recorded: the `ops` of the stored cell, which may have counts between nodes.
         ends_s: by `time.monotonic()`, when no further op is begun.
     """
 
@@ -92,7 +91,6 @@ class DeviceProbe:
     run_float: Run
     deadlines: Deadlines
     beside: BackendSpec | None = None
-    recorded: Sequence[Mapping[str, Any]] = ()
     ends_s: float = math.inf
     say: Callable[[str], None] = lambda text: None
     found: Found = field(default_factory=Found)
@@ -112,10 +110,7 @@ class DeviceProbe:
                 self._pieces(alone, whole.placement, values)
         if self.beside is not None:
             self._beside(self.beside)
-        known = counted_nodes(self.recorded)
-        if known is not None:
-            self.found.costs = known
-        elif whole is not None and whole.evaluated.counts is not None:
+        if whole is not None and whole.layers is None and whole.evaluated.counts is not None:
             with Alone(self.board, self.backend, self.folder / "board", self.deadlines) as alone:
                 self._prefixes(alone, whole)
         return self.found
@@ -126,12 +121,15 @@ class DeviceProbe:
         self.say("the whole model")
         few = [values[:OP_SAMPLES] for values in self.inputs]
         try:
-            probe = alone.probe(self.data, few, plan=PLAN, placement=True)
+            probe = alone.probe(self.data, few, plan=PLAN, placement=True, layers=True)
         except _REFUSED as error:
             self.found.problems.append(f"the whole model does not run there: {error.what}")
             return None
         self.found.whole_cost, self.found.cost_unit = cost_of(probe)
         self.found.basis = self.board.time_basis
+        if probe.layers is not None:
+            self.found.costs = counted_nodes({layer.node: layer.count for layer in probe.layers.layers})
+            self.found.cost_unit = probe.layers.unit
         self._judge_whole(few, probe)
         for row in probe.placement.nodes if probe.placement is not None else ():
             self.found.ran_on[row.node] = row.ran_on
@@ -171,8 +169,9 @@ class DeviceProbe:
                 self.found.alone[case.node] = divergence
                 if divergence.is_wrong and self.found.proof is None:
                     self.found.proof = Proof(case=case, outputs=tuple(outputs), divergence=divergence)
-                cost, _ = cost_of(probe)
-                if cost is not None and probe.evaluated.counts is None:
+                cost, unit = cost_of(probe)
+                self.found.cost_unit = self.found.cost_unit or unit
+                if cost is not None and self.board.fresh_starts:
                     self.found.costs[case.node] = LayerCost(value=cost)
             slowest = max(slowest, time.monotonic() - began)
 

@@ -19,6 +19,7 @@ from harness.results.history import History
 from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.run.options import RunOptions
+from harness.variants.artifact import AS_IS
 
 Note = Callable[[str], None]
 
@@ -140,7 +141,7 @@ def file_target(
         model=model,
         profile=profile,
         backend=picked,
-        options={"workloads": [str(path)], "data": options.data},
+        options={"workloads": [str(path)], "data": options.data, "devices_dir": options.devices_dir},
         plain=None if plain is None else given_float(plain),
         no_plain="" if plain is not None else "no float model was given (--float FLOAT.tflite)",
     )
@@ -232,6 +233,8 @@ def _float_of(
     history: History, record: CellRecord, folder: Path, options: Mapping[str, Any], note: Note
 ) -> tuple[FloatModel | None, str]:
     """The float model of the cell's own training, and why there is none."""
+    if record.key.recipe == AS_IS:
+        return None, "no float model was given (--float FLOAT.tflite)"
     recipe = float_recipe(record.key.recipe)
     if recipe is None:
         return None, f"{record.key.recipe} trains its own weights, which no float recipe has"

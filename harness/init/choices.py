@@ -17,12 +17,14 @@ from harness.core.paths import packaged_devices_dir
 from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
 from harness.variants.recipe import CORE, parse_recipe, select_recipes
+from harness.workloads.checks.model import graph_findings
 from harness.workloads.metrics.registry import get_metric, metric_names
 from harness.workloads.npz import npz_keys, read_arrays
 from harness.workloads.project import TASKS
 from harness.workloads.user_metric import chosen_metric, ends_for
 
 if TYPE_CHECKING:
+    from harness.tflite.graph import Graph
     from harness.workloads.metrics.base import Metric
     from harness.workloads.user import ModelEnds
 
@@ -80,12 +82,20 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         quantized = f", scale {ends.input.scale:.6g}, zero point {ends.input.zero_point}" if ends.input.scale else ""
         words.append(f"one input, {shape} of {ends.input.dtype}{quantized}")
     words.append(output_words(ends))
-    return [*words, *runtime_words(path)] if ends.kind == "tflite" else words
+    return words
 
 
-def runtime_words(path: Path) -> list[str]:
-    """What speaks against a finished model on the newest runtimes, as far as their data files tell."""
+def model_warnings(path: Path, ends: ModelEnds) -> list[str]:
+    """What a reader must know of a finished model: what is not judged, what is not run, and what runtimes refuse."""
+    if ends.kind != "tflite":
+        return []
     graph = read_graph(path)
+    unseen = [finding.what for finding in graph_findings(graph, judged=True, where=path.name)]
+    return [*unseen, *_runtime_words(graph)]
+
+
+def _runtime_words(graph: Graph) -> list[str]:
+    """What speaks against a finished model on the newest runtimes, as far as their data files tell."""
     found: dict[str, list[str]] = {}
     for name, version in newest_runtimes():
         for reason in runtime_supports(name, version, graph, kernels="default").reasons:

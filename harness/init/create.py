@@ -70,7 +70,8 @@ def create_project(
         raise UserInputError("no such file or folder", where=str(model_path), hint=hint)
     ends = model_ends(model_path)
     found = Choices()
-    found.add("model", "path", _relative(file, place.parent), *choose.model_words(model_path, ends))
+    warnings = choose.model_warnings(model_path, ends)
+    found.add("model", "path", _relative(file, place.parent), *choose.model_words(model_path, ends), *warnings)
     if signature is not None:
         found.add("model", "signature", signature)
     imported = None
@@ -88,7 +89,6 @@ def create_project(
     text = toml_text(found, _heading(model_path, data, place.parent))
     settings = read_settings(parse_toml(text, place), text, place)
     write_bytes_atomic(place, text.encode())
-    warnings = [line for line in choose.model_words(model_path, ends) if line.startswith("against it")]
     summary = (*_summary(settings, imported), *warnings)
     return Created(project=Project(path=place, settings=settings), summary=summary)
 
@@ -114,7 +114,9 @@ def _looked_at(
     prepared = Preparation()
     if metric is not None and ask:
         prepared = ask_model(user_workload(model, data, project=draft), say)
-    elif metric is None:
+    elif metric is not None:
+        prepared = Preparation(evidence=("the model was not asked, as was chosen: values go in as they are",))
+    else:
         prepared = Preparation(evidence=("the model was not asked: there are no labels to judge its answers by",))
     _add_preprocessing(found, imported, layout, prepared)
     found.tables.update(scored.tables)
@@ -203,7 +205,11 @@ def _summary(settings: Settings, imported: Imported | None) -> list[str]:
     lines = [f"model          {settings.model.path}"]
     if imported is not None:
         lines.append(f"data           {imported.note}")
-        values = "as they are" if prep.scale == 1 and prep.offset == 0 else f"value * {prep.scale:g} + {prep.offset:g}"
+        values = (
+            "as they are"
+            if prep.scale == 1 and prep.offset == 0
+            else f"value * {prep.scale:g}{f' {prep.offset:+g}' if prep.offset else ''}"
+        )
         further = [w for w in (prep.layout, prep.channels) if w not in ("nhwc", "rgb")]
         lines.append(f"preprocessing  {', '.join([values, *further])}")
     finished = settings.model.path.lower().endswith(".tflite")

@@ -16,6 +16,7 @@ from harness.boards.base import (
     Board,
     Deadlines,
     EvalResult,
+    LayerCosts,
     PlacementResult,
     Worker,
     WorkerFailure,
@@ -38,11 +39,13 @@ class Probe:
         bench: timing on the last sample; None where it was not asked for, or the board has no processes:
             its samples were all timed or counted while they were evaluated.
         placement: where its nodes ran; None where it was not asked for.
+        layers: what each node costs; None where it was not asked for, or the board does not tell.
     """
 
     evaluated: EvalResult
     bench: BenchResult | None = None
     placement: PlacementResult | None = None
+    layers: LayerCosts | None = None
 
 
 def _request_starts(count: int, size: int, beginnings: np.ndarray | None) -> list[int]:
@@ -138,7 +141,13 @@ class Alone:
             raise
 
     def probe(
-        self, model: bytes, inputs: Sequence[np.ndarray], *, plan: BenchPlan | None = None, placement: bool = False
+        self,
+        model: bytes,
+        inputs: Sequence[np.ndarray],
+        *,
+        plan: BenchPlan | None = None,
+        placement: bool = False,
+        layers: bool = False,
     ) -> Probe:
         """A model on samples [n, ...] per input, timed too where a plan says how. Raises as `__call__`."""
         path, count = self._folder / "model.tflite", len(inputs[0])
@@ -152,10 +161,17 @@ class Alone:
                 evaluated=evaluated,
                 bench=worker.bench(plan) if plan is not None and self._board.fresh_starts else None,
                 placement=worker.placement() if placement else None,
+                layers=self._layers(worker, [file.sha256 for file in files]) if layers else None,
             )
         except WorkerFailure:
             self.close()
             raise
+
+    def _layers(self, worker: Worker, samples: list[str]) -> LayerCosts | None:
+        if self._board.fresh_starts:
+            return None
+        worker.first_invoke(samples)  # the costs are of the first sample
+        return worker.layers()
 
     def _loaded(self, path: Path, samples: Sequence[InputFile], count: int) -> Worker:
         """The worker with a model loaded, and with its samples on the board."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.errors import UserInputError
+
 if TYPE_CHECKING:
     from harness.project.settings import Settings
 
@@ -39,6 +41,21 @@ class Project:
     def data(self) -> Path | None:
         """The data's path, absolute; of `module:function` the same with the folder in front; None without data."""
         return self.absolute(self.settings.data.path) if self.settings.data is not None else None
+
+    def refuse_foreign(self) -> None:
+        """Refuses to run what the file names where somebody else wrote it: it is found upward, so a stranger's file in a shared
+        folder must not choose code for everybody who works below.
+
+        Raises:
+            UserInputError: the file belongs to neither this user nor root.
+        """
+        owner = self.path.stat().st_uid
+        if owner not in (os.getuid(), 0):
+            raise UserInputError(
+                f"belongs to another user (number {owner}), and names a function to be run",
+                where=str(self.path),
+                hint="copy the project into a folder of your own, or leave it aside by --no-project",
+            )
 
     def absolute(self, text: str) -> Path:
         """A path of the file, from any working folder."""

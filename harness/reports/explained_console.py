@@ -33,7 +33,7 @@ def print_explanation(e: Explanation, console: Console) -> None:
     if not e.advice:
         console.print(Text("Try: nothing that this shows needs trying"))
     _print_layers(e, console)
-    for line in (*_wrong_lines(e), *_cause_lines(e)):
+    for line in (*_wrong_lines(e), *_piece_lines(e), *_cause_lines(e)):
         console.print(Text(f"{' ' * (len(line) - len(line.lstrip()))}{one_line(line)}"))
 
 
@@ -120,6 +120,22 @@ def _wrong_lines(e: Explanation) -> list[str]:
         lines.append(f"  worst channel {d.worst_channel}: RMS {d.worst_channel_error:.3g} {unit}")
     if d.worst_sample is not None:
         lines.append(f"  worst sample {d.worst_sample}: RMS {d.worst_sample_error:.3g} {unit}")
+    return lines
+
+
+def _piece_lines(e: Explanation) -> list[str]:
+    """Each partition as a whole, where a delegate has any."""
+    lines = []
+    for piece in e.pieces:
+        if e.first_wrong is not None and piece.verdict != "wrong":
+            continue  # few outputs of a whole partition hide what its ops show
+        nodes = (
+            f"nodes {piece.nodes[0]} to {piece.nodes[1]}"
+            if piece.nodes[0] != piece.nodes[1]
+            else f"node {piece.nodes[0]}"
+        )
+        reason = f": {piece.reason}" if piece.reason else ""
+        lines.append(f"partition {piece.partition} ({nodes}) as a whole: {piece.verdict or 'not run'}{reason}")
     return lines
 
 

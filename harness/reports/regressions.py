@@ -55,6 +55,13 @@ def regressions_table(judgement: Judgement, records: Mapping[CellKey, CellRecord
     return table(rows, COLUMNS)
 
 
+def verdicts_table(judgement: Judgement, records: Mapping[CellKey, CellRecord]) -> pd.DataFrame:
+    """The same with those that say nothing, `same` and `first`, at the end."""
+    quiet = [verdict for verdict in judgement.verdicts if verdict.status in ("same", "first")]
+    rows = [_row(name, v, records.get(v.key)) for name, found in groups(judgement) for v in found]
+    return table([*rows, *(_row(v.status, v, records.get(v.key)) for v in quiet)], COLUMNS)
+
+
 def _row(group: str, verdict: Verdict, record: CellRecord | None) -> dict[str, Any]:
     key, numbers = verdict.key, verdict.numbers
     before, after, unit = numbers.get("before"), numbers.get("after"), None

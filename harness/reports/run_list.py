@@ -5,10 +5,15 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from harness.core.printable import one_line
-from harness.results.record import RunInfo
+from harness.results.record import OUTCOMES, RunInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.results.overview import RunOverview
 
 _HEADS = ("run", "started (UTC)", "state", "cells", "command")
 #: the outcomes of a run may be many words; what is longer pushes its line's command to the right
@@ -39,3 +44,30 @@ def lines(runs: Iterable[tuple[RunInfo, str]], width: int | None = None) -> Iter
 def _row(info: RunInfo, counts: str) -> tuple[str, ...]:
     texts = (info.run, info.started_utc[:19], info.state, counts, " ".join(info.command))
     return tuple(one_line(text, 200) for text in texts)
+
+
+def runs_frame(found: Iterable[RunOverview]) -> pd.DataFrame:
+    """The runs as a table: `run`, `started` (UTC), `state`, `series`, `planned`, `cells`, one column per outcome, `damaged`,
+    `not_run`, `command`.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "run": one.info.run,
+            "started": one.info.started_utc,
+            "state": one.info.state,
+            "series": one.info.series,
+            "planned": one.planned,
+            "cells": one.cells,
+            **{outcome: one.outcomes.get(outcome, 0) for outcome in OUTCOMES},
+            "damaged": one.damaged,
+            "not_run": one.not_run,
+            "command": " ".join(one.info.command),
+        }
+        for one in found
+    ]
+    columns = ["run", "started", "state", "series", "planned", "cells", *OUTCOMES, "damaged", "not_run", "command"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["started"] = pd.to_datetime(frame["started"], utc=True, format="ISO8601")
+    return frame

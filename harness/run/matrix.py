@@ -106,11 +106,11 @@ def make_plan(options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     from harness.run.plan import cell_keys, expand, prepare_requests
     from harness.variants.recipe import select_recipes
     from harness.workloads.datasets import DataSource
-    from harness.workloads.registry import get_workload, workload_names
+    from harness.workloads.registry import get_workload, usual_workload_names
 
     source = replace(DataSource.default(options.data_dir), samples=most_samples(devices, options.samples))
     data = Path(options.data) if options.data else None
-    names = options.workloads or workload_names()
+    names = options.workloads or usual_workload_names()
     workloads = distinct([get_workload(name, data=data, metric=options.metric) for name in names])
     _refuse_recipes_of_finished(options, workloads)
     requests = expand(workloads, select_recipes(options.recipes), range(options.seeds))

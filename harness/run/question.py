@@ -123,7 +123,8 @@ def better_samples(model: PreparedModel, dataset: Dataset, references: Reference
             better = meets_better(given, outputs, labels, alternatives=len(others))
         if better:
             first, second = (model.metric.score(model.metric.answers(part), labels).value for part in (given, outputs))
-            words = _words(other, rows, (first, second), model.metric.title)
+            gained = model.metric.loss_of(second - first) < 0
+            words = _words(other, rows, (first, second), model.metric.title, gained=gained)
             return Better(other=other, words=words, scores=(first, second))
     return None
 
@@ -164,10 +165,17 @@ def float_outputs(
     return None if outputs is None else real_values(outputs[0], model.artifact.outputs[0])
 
 
-def _words(other: Rescaling | Arrangement, rows: np.ndarray, scores: tuple[float, float], title: str) -> str:
+def _words(
+    other: Rescaling | Arrangement, rows: np.ndarray, scores: tuple[float, float], title: str, *, gained: bool
+) -> str:
     seen = f"the samples' values lie in {rows.min():.4g} to {rows.max():.4g}"
     if isinstance(other, Arrangement):
         seen = f"the samples are {'x'.join(map(str, rows.shape[1:]))}"
+    if not gained:
+        return (
+            f"{seen}; {other.name}, the float model's probabilities fit the labels far better ({title} {scores[1]:.4g}, and "
+            f"{scores[0]:.4g} as they are: what changes is how sure it is, on {len(rows)} samples)"
+        )
     return (
         f"{seen}; {other.name}, the float model explains the labels far better ({title} {scores[1]:.4g} instead of "
         f"{scores[0]:.4g} on {len(rows)} samples)"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UserInputError
+from harness.core.errors import StableDeviceError
 from harness.core.files import write_bytes_atomic
 from harness.judge.stored import finisher
 from harness.prepare.prepared import FLOAT_RECIPE, Say
@@ -38,7 +38,7 @@ KIND = "tune"
 #: shares of the budget at the end of which plain recipes, cheap errors and trials have to be done; the rest proves the result
 _PLAIN_SHARE, _SCORED_SHARE, _TRIALS_SHARE = 0.3, 0.45, 0.75
 #: the winner's file in the run's folder
-MODEL_NAME = "tuned.tflite"
+MODEL_NAME = "winner.tflite"
 #: searched variants that are proven beside the pick
 _PROVEN = 3
 
@@ -166,7 +166,7 @@ class Search:
         fronts = [c.recipe for c in found.front if is_searched(c.recipe)]
         searched = list(dict.fromkeys(([picked[0]] if picked and is_searched(picked[0]) else []) + fronts))
         # Where nothing keeps to the limits, what is nearest to them is shown all the same.
-        searched = searched or [c.recipe for c in found.candidates if is_searched(c.recipe)][:1]
+        searched = searched or _nearest(found)
         recipes = [*PLAIN, *searched[: 1 + _PROVEN]]
         records = self._trials.run(recipes, "proof", until_s=self._until(1.0))
         before = self._answer([r for r in records if not is_searched(r.key.recipe)])
@@ -191,7 +191,7 @@ class Search:
         """The float model is every score's baseline: without it there is nothing to lose against."""
         own = [r for r in records if r.key.recipe == FLOAT_RECIPE]
         if own and all(r.outcome == "failed" for r in own):
-            raise UserInputError(
+            raise StableDeviceError(
                 f"the device failed: {own[0].reason}",
                 where=own[0].key.device,
                 hint="`harness devices check` says what is wrong with it; then `harness tune --resume`",
@@ -212,6 +212,13 @@ class Search:
         place = export / MODEL_NAME
         write_bytes_atomic(place, model_bytes(verdict.winner.record, open_objects(self._results)))
         return place
+
+
+def _nearest(found: Answer) -> list[str]:
+    """The searched recipe that loses least, of those that miss a limit; at most one."""
+    searched = [c for c in found.candidates if is_searched(c.recipe) and not c.control]
+    lost = {c.recipe: drop for c in searched if (drop := c.drop) is not None}
+    return [min(lost, key=lambda recipe: lost[recipe])] if lost else []
 
 
 def _not_run(records: Sequence[CellRecord]) -> frozenset[LayerKind]:

@@ -1,8 +1,9 @@
 """Recipes: one way to quantize a model = training x conversion, as one table of data.
 
 A recipe is named `TRAINING-CONVERSION`, such as `ptq-int8-io`, `qat-dense-default`, `qat-q[allvalues-pc,w4]-int8-io` or
-`ptq-int8-io-dynbatch`; or `mixed[...]`, which says what each layer is to be (`harness.variants.mix`). Nothing here imports
-TensorFlow; `harness.variants.convert.ptq` and `harness.variants.qat.training` read these tables and do what they say.
+`ptq-int8-io-dynbatch`; or `mixed[...]`, which says what each layer is to be (`harness.variants.mix`). Behind it may stand how its
+activations are calibrated: `ptq-int8-io-cal[random,50,seed3]`. Nothing here imports TensorFlow; `harness.variants.convert.ptq`
+and `harness.variants.qat.training` read these tables and do what they say.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from harness.core.errors import UserInputError, unknown_name
+from harness.variants.calibration import Calibration, parse_calibration
 from harness.variants.mix import Mix, parse_mix
+from harness.variants.scheme import Scheme, parse_scheme
 
 QuantizerKind = Literal["last", "allvalues", "movavg", "allvalues-pc"]
 IoType = Literal["float32", "int8", "uint8", "int16"]
@@ -61,6 +64,8 @@ class Training:
 
     `base`: `float` (the float model as trained), `finetune` (the control: the float model trained on with exactly the
     steps that QAT gets) or `qat`. `scope`: which layers QAT annotates: all that TFMOT can, Dense, or the named `layers`.
+    `simulated`: what training rounds to where the project's own straight-through training takes the place of TFMOT's
+    (`qat-sim[...]`).
     """
 
     name: str
@@ -68,6 +73,7 @@ class Training:
     scope: Literal["none", "model", "dense", "layers"] = "none"
     quantizer: Quantizer | None = None
     layers: tuple[str, ...] = ()
+    simulated: Scheme | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,7 @@ class Conversion:
         per_channel: False asks for per-tensor weights everywhere.
         aeq_recipe: the name of AI Edge Quantizer's own recipe.
         arithmetic: what a float-trained model is promised to compute in; the audit checks the promise.
+        simulated: the model stays in float, with its weights (and activations) rounded as this scheme would (`sim[...]`).
     """
 
     name: str
@@ -99,20 +106,23 @@ class Conversion:
     aeq_recipe: str | None = None
     arithmetic: Arithmetic = "float"
     mix: Mix | None = None
+    simulated: Scheme | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON. `mix` is there where there is one only: keys of caches are made of this."""
-        fields = asdict(self)
-        return fields if self.mix is not None else {name: value for name, value in fields.items() if name != "mix"}
+        """As JSON. `mix` and `simulated` are there where there is one only: keys of caches are made of this."""
+        rare = {name for name in ("mix", "simulated") if getattr(self, name) is None}
+        return {name: value for name, value in asdict(self).items() if name not in rare}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Training x conversion; `dynamic_batch` converts without a fixed batch of 1, to show what that costs."""
+    """Training x conversion; `dynamic_batch` converts without a fixed batch of 1, to show what that costs; `calibration` says
+    which samples calibrate, None for the workload's own choice."""
 
     training: Training
     conversion: Conversion
     dynamic_batch: bool = False
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -121,9 +131,12 @@ class Recipe:
             base = f"mixed[{mix.text},qat={'+'.join(self.training.layers)}]"
         elif mix is not None and self.training.base == "float":
             base = self.conversion.name
+        elif self.training.simulated is not None:
+            base = f"qat-{self.conversion.name}"
         else:
             base = f"{self.training.name}-{self.conversion.name}"
-        return base + ("-dynbatch" if self.dynamic_batch else "")
+        name = base + ("-dynbatch" if self.dynamic_batch else "")
+        return name if self.calibration is None else f"{name}-cal[{self.calibration.text}]"
 
     @property
     def promised_arithmetic(self) -> Arithmetic:
@@ -263,6 +276,8 @@ ALL: tuple[str, ...] = (*CORE, *_MORE, *_unlisted(CORE + _MORE))
 _SUITES = {"core": CORE, "all": ALL}
 _QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")
 _MIXED_NAME = re.compile(r"^(?:(ptq|ft|qat)-)?mixed\[([^\[\]]*)\]$")
+_SIMULATED_NAME = re.compile(r"^(?:([a-z-]+)-)?sim\[([^\]]*)\]$")
+_CALIBRATED_NAME = re.compile(r"^(.+)-cal\[([^\]]*)\]$")
 _QUANTIZER_KINDS: tuple[QuantizerKind, ...] = get_args(QuantizerKind)
 _QUANTIZER_FLAGS: dict[str, Callable[[Quantizer], Quantizer]] = {
     "per-tensor": lambda quantizer: replace(quantizer, per_channel=False),
@@ -311,10 +326,17 @@ def parse_recipe(name: str) -> Recipe:
     Raises:
         UserInputError: when training, conversion or quantizer is unknown; the nearest names are suggested.
     """
+    calibrated = _CALIBRATED_NAME.match(name)
+    if calibrated:
+        return _calibrated(parse_recipe(calibrated[1]), parse_calibration(calibrated[2]))
     base, dynamic_batch = (name[: -len("-dynbatch")], True) if name.endswith("-dynbatch") else (name, False)
     mixed = _MIXED_NAME.match(base)
     if mixed:
         return replace(_mixed(mixed[1] or "ptq", mixed[2]), dynamic_batch=dynamic_batch)
+    simulated = _SIMULATED_NAME.match(base)
+    if simulated and simulated[1] in _SIMULATED_TRAININGS:
+        recipe = _simulated(simulated[1], parse_scheme(simulated[2]))
+        return replace(recipe, dynamic_batch=dynamic_batch)
     match = _QUANTIZER_NAME.match(base)
     if match:
         quantizer = parse_quantizer(match[1])
@@ -346,6 +368,36 @@ def _mixed(training: str, text: str) -> Recipe:
         )
     named = Training(name=f"qat-layers[{'+'.join(layers)}]", base="qat", scope="layers", layers=layers)
     return Recipe(training=named, conversion=conversion)
+
+
+#: trainings whose models can be rounded without a kernel; `qat` then trains by the very same rounding
+_SIMULATED_TRAININGS = ("ptq", "ft", "qat")
+
+
+def _simulated(training: str, scheme: Scheme) -> Recipe:
+    conversion = Conversion(
+        name=f"sim[{scheme.text}]", representative=scheme.activation_bits is not None, simulated=scheme
+    )
+    if training != "qat":
+        return Recipe(training=TRAININGS[training], conversion=conversion)
+    trained = Training(name=f"qat-sim[{scheme.text}]", base="qat", simulated=scheme)
+    return Recipe(training=trained, conversion=conversion)
+
+
+def _calibrated(recipe: Recipe, calibration: Calibration) -> Recipe:
+    """The recipe with a calibration of its own.
+
+    Raises:
+        UserInputError: nothing of it is calibrated, or it has one already.
+    """
+    if recipe.calibration is not None:
+        raise UserInputError(f"'{recipe.name}' says how it is calibrated already", hint="leave one -cal[...] out")
+    if not recipe.conversion.representative:
+        raise UserInputError(
+            f"'{recipe.name}' calibrates nothing, so that no choice of samples applies to it",
+            hint="take a calibrated conversion, such as int8-io",
+        )
+    return replace(recipe, calibration=calibration)
 
 
 def select_recipes(patterns: Iterable[str]) -> list[Recipe]:

@@ -93,6 +93,11 @@ def _made_of(before: CellRecord, after: CellRecord) -> str:
     if None in (old, new) or before.key.recipe == "as-is":
         return ""
     if old == new:
+        by = {before.recipe_object, after.recipe_object}
+        if len(by) == 1 and None not in by:
+            return (
+                f"of the same float model ({_hash(new)}) by the same recipe and packages: a build that does not repeat"
+            )
         return f"of the same float model ({_hash(new)}): the recipe or its converter made another file"
     return f"of another float model ({_hash(old)} -> {_hash(new)}), by whatever recipe and converter were there"
 

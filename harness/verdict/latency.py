@@ -19,6 +19,8 @@ from harness.verdict.verdict import Cause, Status, Verdict
 
 #: fresh sessions of today's artifact where there is no other one to compare with
 FRESH_SESSIONS = 5
+#: a shift of the board that is shown: below it stands `0.0%`
+_SHOWN_SHIFT = 0.0005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +271,8 @@ def figures(suspect: Suspect) -> str:
     """`12.1 us -> 13.4 us (+10.7 %, board's shift of +0.3 % taken off)`."""
     now = math.exp(_night_value(suspect.record))
     text = f"{time_text(math.exp(suspect.level))} -> {time_text(now)} ({math.expm1(suspect.change):+.1%}"
-    return text + (f", the board's {math.expm1(suspect.shift):+.1%} taken off)" if suspect.shift else ")")
+    shift = math.expm1(suspect.shift)
+    return text + (f", the board's {shift:+.1%} taken off)" if abs(shift) >= _SHOWN_SHIFT else ")")
 
 
 def verdict_of(

@@ -103,6 +103,7 @@ class Workload:
         from_logits: the model's outputs are logits; False when it ends in softmax or sigmoid. Losses need to know.
         state: `sample`: no sample sees what those before it left in the model. `sequence`: a model that remembers carries it on
             within one sequence of the dataset (`Dataset.sequences`), and starts anew with the next.
+        by_name_only: commands that are given no workload leave it out, because it takes long and answers a question of its own.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Workload:
     max_accuracy_drop: float = 0.03
     metric: Metric | None = None
     state: State = "sample"
+    by_name_only: bool = False
 
     def __post_init__(self) -> None:
         metric, task = self.metric, self.task

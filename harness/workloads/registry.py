@@ -22,6 +22,11 @@ def workload_names() -> list[str]:
     return sorted(_workloads())
 
 
+def usual_workload_names() -> list[str]:
+    """Those that commands take which are given none, sorted."""
+    return sorted(name for name, workload in _workloads().items() if not workload.by_name_only)
+
+
 def get_workload(name_or_path: str, *, data: Path | None = None, metric: str | None = None) -> Workload:
     """A workload by name, or one made of the user's own model file.
 

@@ -28,6 +28,7 @@ from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.random_inputs import RandomInputs
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
+from harness.workloads.sources.function import is_function
 from harness.workloads.sources.imported import Imported, import_data, is_plain_npz, read_about
 from harness.workloads.sources.parts import Wanted
 from harness.workloads.user_metric import chosen_metric, data_words, ends_for
@@ -345,7 +346,8 @@ def user_workload(
             raise UserInputError(
                 "a model of your own needs samples: they calibrate activations and measure accuracy",
                 where=str(path),
-                hint="give an .npz with x_train, y_train, x_test, y_test (or x and y) by --data",
+                hint="give them by --data: an .npz with x_train, y_train, x_test, y_test (or x and y), a .csv, a folder of "
+                "images or .wav per class, or module:function",
             )
         assert ends.input is not None
         if not (ends.input.dtype.startswith("float") or ends.input.scale > 0):
@@ -399,6 +401,8 @@ def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Impo
         UserInputError: as `import_data`.
     """
     settings = project.settings if project is not None else None
+    if project is not None and is_function(data):
+        project.refuse_foreign()
     return import_data(
         data,
         Wanted(input=ends.input, finished=ends.kind == "tflite"),

@@ -59,6 +59,16 @@ def test_an_outlier_channel_is_the_cause_and_named():
     assert error.outliers[0][0] == 11 and 20 < error.outliers[0][1] < 80
 
 
+def test_shares_have_no_outlier_channels():
+    plain = np.abs(RNG.normal(0, 0.02, size=(100, 16)))
+    plain[:, 3] = 0.7
+    sums = ErrorSums(levels=Levels(scale=1 / 256, zero_point=-128, low=-128, high=127), shares=True)
+    value = rounded(plain, sums.levels)
+    sums.add(plain, value, plain, plain)
+    error = sums.figures()
+    assert error.outliers == () and error.own_db == pytest.approx(error.sqnr_db)
+
+
 def test_a_scale_that_is_too_large_is_the_cause():
     plain = RNG.uniform(-1, 1, size=(100, 8))
     cause = cause_of(error := error_of(plain, plain), dtype="int8")

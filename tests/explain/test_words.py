@@ -126,10 +126,9 @@ def test_prefixes_give_each_node_its_own_count():
     assert sum(cost.value for cost in costs.values()) == 1000.0 and costs[3].method == "prefix"
 
 
-def test_counts_between_nodes_go_before_prefixes():
-    assert counted_nodes([{"node": 0, "op": "ADD"}]) is None
-    costs = counted_nodes([{"node": 0, "op": "ADD", "count": 12}, {"node": 1, "op": "MUL", "count": 30}])
-    assert costs[1].value == 30 and costs[1].method == "counter"
+def test_counts_between_nodes_leave_out_what_is_no_nodes():
+    costs = counted_nodes({0: 12, 1: 30, None: 500})
+    assert {node: cost.value for node, cost in costs.items()} == {0: 12, 1: 30} and costs[1].method == "counter"
 
 
 def test_the_same_model_gets_the_same_number_of_samples():

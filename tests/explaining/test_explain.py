@@ -77,6 +77,7 @@ def test_a_fault_in_one_layer_of_an_npu_is_found_there(tmp_path, standin, intege
     assert not any(d.is_wrong for other in others for d in (other.alone, other.inside) if d is not None)
     assert e.advice[0].what.startswith("leave AVERAGE_POOL_2D to the CPU")
     assert e.cost_unit == "ns" and layer.cost.value > 0
+    assert [piece.nodes for piece in e.pieces] == [(0, len(e.layers) - 1)] and e.pieces[0].verdict is not None
 
 
 def test_a_stored_cell_keeps_its_explanation_and_shows_it(tmp_path, integer_net):
@@ -101,6 +102,16 @@ def test_a_stored_cell_keeps_its_explanation_and_shows_it(tmp_path, integer_net)
     rows = values[values.index(head) + 1 :]
     assert [row[head.index("op")] for row in rows] == [layer.op for layer in e.layers]
     assert (run.export / "explain.csv").is_file()
+
+
+def test_what_there_was_no_time_for_is_left_out_by_name(tmp_path, integer_net):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(integer_net)
+    options = RunOptions(devices=("host-litert",), recipes=(), backends=("cpu",))
+    e = explain_model(path, run_options=options, backend="cpu", options=dataclasses.replace(FEW, limit_s=0.0))
+    assert all(layer.alone.kind is None for layer in e.layers if layer.alone is not None)
+    assert any("node 0 CONV_2D and " in line and "the time that was given was over" in line for line in e.got)
+    assert e.first_wrong is None and "none is wrong" not in e.answer
 
 
 def told(*arguments: str) -> UserInputError:

@@ -19,7 +19,7 @@ from harness.links.serial.session import SerialSession
 from tests.support.fuzzing import cases, mutated_bytes
 
 HELLO = messages._HELLO.pack(
-    1, 7, 1032, 4, 25_000_000, 25_000_000, 1, 1, 1, 65536, 65536, 65536, 52_000, 2, 2**20, 1, 0, 0, 0, 0, 0, 0
+    1, 7, 1032, 4, 25_000_000, 25_000_000, 1, 1, 1, 65536, 65536, 65536, 52_000, 2, 2**20, 1, 0, 3, 0, 0, 0, 0, 0
 )
 HELLO += b"".join(bytes([len(word)]) + word for word in (b"mps2", b"cortex-m4", b"plan 1", b"build 1"))
 GOOD = {
@@ -27,6 +27,7 @@ GOOD = {
     Type.WRITE: (64).to_bytes(4, "little"),
     Type.COMMIT: messages._LOADED.pack(4096, 1, 1, 1000) + (16).to_bytes(4, "little") * 2,
     Type.RUN: messages._RUN.pack(4, 0, 4000),
+    Type.PROFILE: messages._PROFILE.pack(3, 3, 4000, *range(15), *range(100, 115)),
     Type.READ: bytes(16),
     Type.STATS: messages._STATS.pack(500, 4096, 4096, 65536, 900, 10, 0, 0, bytes(32), bytes(32)),
 }
@@ -90,6 +91,8 @@ def test_every_conversation_is_good_or_an_error():
             answer = session.run(count=4, deadline_s=5)
             found = McuClock(tick_hz=hello.tick_hz, tick_unit=hello.tick_unit).one_ns(answer.total_ticks)
             assert found is not None and 0 <= found <= MOST_NS
+            told = session.profile(deadline_s=5)
+            assert 0 < len(told.ticks) == len(told.own_ticks) <= told.nodes and max(told.ticks) <= messages.MOST_TICKS
             assert len(session.read(Target.RESULTS, 0, 16)) == 16
             stats = session.stats()
             assert stats.arena_used <= stats.arena_bytes and stats.stack_peak <= stats.stack_bytes
@@ -105,6 +108,7 @@ def test_payloads_of_every_kind_are_read_or_refused():
         messages.parse_hello: HELLO,
         messages.parse_loaded: GOOD[Type.COMMIT],
         messages.parse_run: GOOD[Type.RUN],
+        messages.parse_profile: GOOD[Type.PROFILE],
         messages.parse_stats: GOOD[Type.STATS],
         messages.parse_fault: bytes(20),
         messages.parse_error: b"\x06\0\0\0too large",

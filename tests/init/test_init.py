@@ -61,7 +61,7 @@ def test_the_model_itself_says_its_scale(folder):
     create_project("net.tflite", vectors_csv(folder, x * 255, models.drawn(models.scores(x))))
     assert values(folder)["preprocessing"]["scale"] == pytest.approx(1 / 255)
     text = " ".join((folder / FILE_NAME).read_text().replace("#", " ").split())
-    assert "divided by 255, the float model explains the labels far better" in text
+    assert "divided by 255, the float model's probabilities fit the labels far better" in text
     assert "so fed, the float model's accuracy is 0.6" in text
 
 

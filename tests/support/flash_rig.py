@@ -43,7 +43,8 @@ class FlashRig:
         script = self.folder / f"{tool}.py"
         script.write_text(f"import shutil, sys\nopen({str(self.calls)!r}, 'a').write('x')\n{TOOLS[tool]}\n")
         third = self.folder / "third.elf"
-        shutil.copyfile(build_firmware(self.firmware.board, ops=["FULLY_CONNECTED"]).elf, third)
+        if tool == "other":
+            shutil.copyfile(build_firmware(self.firmware.board, ops=["FULLY_CONNECTED"]).elf, third)
         return [shutil.which("python3") or "python3", str(script), "{elf}", str(self.flash), str(third)]
 
     def called(self) -> int:

@@ -36,6 +36,9 @@ SLOW_FIXTURES = {
 SLOW_FILES = {
     "variants/test_around.py": "TensorFlow",
     "variants/test_flat.py": "TensorFlow",
+    "variants/test_simulated.py": "TensorFlow",
+    "studies/test_study_runs.py": "whole runs",
+    "api/test_pages.py": "whole runs",
     "variants/test_qat.py": "TensorFlow",
     "variants/test_quantizers.py": "TensorFlow",
     "emulation/test_[!e]*.py": "QEMU, cross compilers",

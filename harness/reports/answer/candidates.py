@@ -52,9 +52,12 @@ def recipe_of(name: str) -> Recipe | None:
 
 
 def is_control(name: str) -> bool:
-    """Whether a recipe is there to be compared with: the float model, and the one that was trained on without QAT."""
+    """Whether a recipe is a control: the float model, the one that was trained on without QAT, or a simulation."""
     recipe = recipe_of(name)
-    return recipe is not None and (recipe.training.base == "finetune" or recipe.conversion.name == "float32")
+    if recipe is None:
+        return False
+    conversion = recipe.conversion
+    return recipe.training.base == "finetune" or conversion.name == "float32" or conversion.simulated is not None
 
 
 def is_float(name: str) -> bool:

@@ -28,21 +28,22 @@ _GROUPS = (
 
 def headline(judgement: Judgement) -> str:
     """One sentence: what became of the night."""
-    cells = len({v.key for v in judgement.verdicts})
+    count = len({v.key for v in judgement.verdicts})
+    cells = f"{count} cell{'' if count == 1 else 's'}"
     if judgement.two_runs:
         text = (
             f"{len(judgement.open)} thing{'' if len(judgement.open) == 1 else 's'} got worse"
             if judgement.open
-            else f"nothing got worse in {cells} cells"
+            else f"nothing got worse in {cells}"
         )
     elif judgement.no_history is not None:
         text = f"no history could be read, so nothing is compared: {judgement.no_history}"
     elif judgement.first:
-        text = f"the first night of the series '{judgement.series}': {cells} cells, nothing to compare with yet"
+        text = f"the first night of the series '{judgement.series}': {cells}, nothing to compare with yet"
     elif judgement.open:
-        text = f"{_many(len(judgement.open))} open, {len(judgement.new())} of them new tonight"
+        text = _open(len(judgement.open), len(judgement.new()))
     else:
-        text = f"nothing got worse: {cells} cells, {earlier(judgement)}"
+        text = f"nothing got worse: {cells}, {earlier(judgement)}"
     left: list[str] = []
     if judgement.failed:
         many = len(judgement.failed)
@@ -59,8 +60,10 @@ def earlier(judgement: Judgement) -> str:
     return f"{judgement.nights} earlier night{'' if judgement.nights == 1 else 's'}"
 
 
-def _many(count: int) -> str:
-    return "one regression is" if count == 1 else f"{count} regressions are"
+def _open(count: int, new: int) -> str:
+    if count == 1:
+        return f"one regression is open, {'' if new else 'not '}new tonight"
+    return f"{count} regressions are open, {new} of them new tonight"
 
 
 def groups(judgement: Judgement) -> list[tuple[str, list[Verdict]]]:

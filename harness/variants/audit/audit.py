@@ -22,6 +22,7 @@ from harness.variants.audit.qat import audit_qat, is_quantization_aware
 from harness.variants.audit.report import AUDIT_VERSION, AuditReport, sorted_findings
 from harness.variants.audit.tflite import audit_graph, audit_tflite
 from harness.variants.build.steps import DEADLINE_S, limit_s
+from harness.variants.calibration_known import study_findings
 from harness.variants.recipe import Recipe, parse_recipe
 from harness.workloads.keras.env import worker_environment
 from harness.workloads.keras.file import read_keras_file
@@ -84,10 +85,12 @@ def audit_built(artifact: Artifact) -> list[AuditReport]:
     target = f"{artifact.workload}:{artifact.recipe}"
     reports: list[AuditReport] = []
     # A float training has nothing to explain, except where quantization-aware training was asked for.
-    if summary is not None and (recipe.training.base == "qat" or is_quantization_aware(summary)):
+    wrapped = recipe.training.base == "qat" and recipe.training.simulated is None
+    if summary is not None and (wrapped or is_quantization_aware(summary)):
         reports.append(audit_qat(summary, recipe, f"{target} (training)"))
     if artifact.path is not None:
         report = audit_graph(read_graph(artifact.path), f"{target} (.tflite)", recipe, summary)
+        report.findings[:] = sorted_findings([*report.findings, *study_findings(artifact)])
         reports.append(_with_notes(report, artifact.manifest.get("mixed")))
     return reports
 

@@ -22,7 +22,7 @@ def qat_findings(summary: dict[str, Any], recipe: Recipe | None) -> list[Finding
     """
     layers = summary["layers"]
     if not summary["totals"]["added_params"]:
-        asked_qat = recipe is not None and recipe.training.base == "qat"
+        asked_qat = recipe is not None and recipe.training.base == "qat" and recipe.training.simulated is None
         return [
             Finding(
                 code="not-quantization-aware",

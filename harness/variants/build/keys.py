@@ -142,6 +142,7 @@ class KeyMaker:
                 "seed": seed,
                 "quantizer": asdict(recipe.training.quantizer) if recipe.training.quantizer else None,
                 **({"layers": list(recipe.training.layers)} if recipe.training.layers else {}),
+                **_said("simulated", recipe.training.simulated),
             }
             if recipe.training.base != "float"
             else None,
@@ -153,6 +154,7 @@ class KeyMaker:
                 "conversion": recipe.conversion.to_json(),
                 **({"mixed_version": MIXED_VERSION} if recipe.conversion.mix is not None else {}),
                 "dynamic_batch": recipe.dynamic_batch,
+                **_said("calibration", recipe.calibration),
             },
         }
 
@@ -166,6 +168,11 @@ class KeyMaker:
         if path not in self._models:
             self._models[path] = model_digest(Path(path))
         return self._models[path]
+
+
+def _said(name: str, value: Any) -> dict[str, Any]:
+    """A setting that only some recipes have, so that the keys of the others say nothing of it."""
+    return {} if value is None else {name: asdict(value)}
 
 
 def _training_task(workload: Workload) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import harness
 from harness.core.errors import UserInputError
+from harness.core.files import sha256_json
 from harness.core.plain import to_plain
 from harness.variants.build.cache import BuildCache
 from harness.variants.build.keys import BuildKeys, representative_digest
@@ -120,10 +121,7 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
             "representative": None,
         }
         if recipe.conversion.representative and manifest["dataset"]:
-            mix = recipe.conversion.mix
-            count = (mix and mix.samples) or workload.schedule.representative_samples
-            digest = representative_digest(manifest["dataset"]["digest"], count)
-            manifest["representative"] = {"digest": digest, "count": count}
+            manifest["representative"] = _representative(workload, recipe, manifest["dataset"]["digest"])
         return manifest
 
     tasks.append(
@@ -141,3 +139,13 @@ def tasks_of(cache: BuildCache, request: BuildRequest, keys: BuildKeys) -> list[
         )
     )
     return tasks
+
+
+def _representative(workload: Workload, recipe: Recipe, dataset_digest: str) -> dict[str, Any]:
+    """What a manifest says of the calibration samples."""
+    if recipe.calibration is not None:
+        digest = sha256_json(["representative", dataset_digest, recipe.calibration.text])
+        return {"digest": digest, "count": recipe.calibration.count, "choice": recipe.calibration.text}
+    mix = recipe.conversion.mix
+    count = (mix and mix.samples) or workload.schedule.representative_samples
+    return {"digest": representative_digest(dataset_digest, count), "count": count}

@@ -14,7 +14,9 @@ from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
 from harness.core.plain import from_plain
 from harness.variants.build.steps import Step
+from harness.variants.calibration import Calibration, calibration_part
 from harness.variants.recipe import Recipe, parse_recipe
+from harness.variants.scheme import Scheme
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
@@ -108,7 +110,10 @@ class JobRunner:
         else:
             model = _rebuild(job, workload, recipe, report)
             report.step("training")
-            qat.fine_tune(workload, dataset, model, job["seed"], report)
+            if recipe.training.simulated is None:
+                qat.fine_tune(workload, dataset, model, job["seed"], report)
+            else:
+                model = _train_simulated(workload, dataset, model, recipe.training.simulated, job["seed"], report)
             write_arrays_atomic(out / "weights.npz", qat.weight_arrays(model))
         return {
             "training_summary": describe(model),
@@ -175,9 +180,7 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
 
 def _calibration_samples(workload: Workload, dataset: Dataset, count: int) -> np.ndarray | None:
     """The first of those kept for it, else of the training set, in their fixed stratified order: more are more of the same."""
-    x, y = dataset.x_calibration, dataset.y_calibration
-    if x is None:
-        x, y = dataset.x_train, dataset.y_train
+    x, y = calibration_part(dataset)
     if x is None:
         return None
     return np.ascontiguousarray(x[stratified_order(workload.strata(y), len(x))[:count]])
@@ -193,6 +196,10 @@ def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Re
     report.step("loading")
     qat.seed_everything(job["seed"])
     model = _plain_model(job, workload)
+    if recipe.training.simulated is not None:
+        from harness.variants.qat.simulated import folded
+
+        return folded(model)
     return quantize(model, recipe.training) if recipe.training.base == "qat" else model
 
 
@@ -210,6 +217,18 @@ def _plain_model(job: dict[str, Any], workload: Workload) -> Any:
     return model
 
 
+def _train_simulated(
+    workload: Workload, dataset: Dataset, model: Any, scheme: Scheme, seed: int, report: Report
+) -> Any:
+    from harness.variants.qat import training as qat
+    from harness.variants.qat.simulated import straight_through
+
+    training = straight_through(model, scheme)
+    qat.fine_tune(workload, dataset, training.model, seed, report)
+    training.finish()
+    return training.model
+
+
 def _convert(
     job: dict[str, Any], workload: Workload, recipe: Recipe, out: Path, report: Report, load: Callable[[], Dataset]
 ) -> dict[str, Any]:
@@ -219,10 +238,10 @@ def _convert(
     from harness.variants.qat import training as qat
 
     float_dir, training_dir = Path(job["float_dir"]), Path(job["training_dir"])
-    representative = _representative(recipe, float_dir, workload, load)
     model = _rebuild(job, workload, recipe, report)
     if recipe.training.base != "float":
         qat.set_weight_arrays(model, _arrays(training_dir / "weights.npz"))
+    representative = _representative(recipe, float_dir, workload, load, model)
     notes: dict[str, Any] | None = None
     if recipe.conversion.mix is not None:
         if recipe.training.base == "qat":
@@ -245,9 +264,11 @@ def _convert(
 
 
 def _representative(
-    recipe: Recipe, float_dir: Path, workload: Workload, load: Callable[[], Dataset]
+    recipe: Recipe, float_dir: Path, workload: Workload, load: Callable[[], Dataset], model: Any
 ) -> np.ndarray | None:
-    """The calibration samples of a recipe: those beside the weights, or, where it asks for more, the first of the dataset."""
+    """The calibration samples of a recipe: those that it names, or the first of the fixed order, as many as it asks for."""
+    if recipe.calibration is not None:
+        return _chosen(load(), workload, recipe.calibration, model)
     path = float_dir / "representative.npy"
     if not recipe.conversion.representative or not path.exists():
         return None
@@ -259,6 +280,17 @@ def _representative(
     dataset = load()
     found = _calibration_samples(workload, dataset, wanted)
     return kept if found is None else found
+
+
+def _chosen(dataset: Dataset, workload: Workload, calibration: Calibration, model: Any) -> np.ndarray | None:
+    """The calibration samples that a recipe names, float32 [n, ...]; None where there are none to choose from."""
+    from harness.variants.convert.reach import activation_reach
+
+    samples, labels = calibration_part(dataset)
+    if samples is None:
+        return None
+    chosen = calibration.indices(len(samples), workload.strata(labels), lambda: activation_reach(model, samples))
+    return np.ascontiguousarray(samples[chosen])
 
 
 def _stripped(job: dict[str, Any], workload: Workload, trained: Any) -> Any:

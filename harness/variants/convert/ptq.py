@@ -40,6 +40,10 @@ def convert(
     if conversion.converter == "aeq":
         float_model = convert_float(model, dynamic_batch=dynamic_batch)
         return quantize_with_aeq(float_model, conversion, representative)
+    if conversion.simulated is not None:
+        from harness.variants.convert.simulate import simulate
+
+        return simulate(convert_float(model, dynamic_batch=dynamic_batch), conversion.simulated, representative)
     converter = _converter(model, dynamic_batch)
     _configure(converter, conversion, representative)
     return _run(converter)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserInputError
+from harness.core.files import exists
 from harness.workloads.keras.protobuf import protobuf_fields
 
 _MAX_BYTES = 2 << 30
@@ -69,7 +70,7 @@ class Signature:
 def split_signature(path: Path) -> tuple[Path, str | None]:
     """`FOLDER#SIGNATURE` in its two parts; a path that is there is taken as it is."""
     name, mark, signature = path.name.rpartition("#")
-    if not mark or not name or path.exists():
+    if not mark or not name or exists(path):
         return path, None
     return path.with_name(name), signature
 

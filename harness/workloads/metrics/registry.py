@@ -29,9 +29,29 @@ _OWN: dict[str, tuple[str, str]] = {
 }
 
 
+#: metrics of this very process, by name
+_HERE: dict[str, Metric] = {}
+
+
+def use_metric(metric: Metric) -> None:
+    """Makes a metric known in this process by its name, for notebooks. Another one of that name is replaced.
+
+    Raises:
+        UserInputError: it is no metric, or it would hide one that comes with the harness or with a package.
+    """
+    if not isinstance(metric, Metric):
+        raise UserInputError(
+            f"expected a harness Metric, found {type(metric).__name__}",
+            hint="derive from harness.workloads.metrics.base.Metric; see docs/guides/adding-a-workload.md",
+        )
+    if metric.name in _OWN or metric.name in _plugins():
+        raise UserInputError(f"the metric name '{metric.name}' is taken", hint="give yours another name")
+    _HERE[metric.name] = metric
+
+
 def metric_names() -> list[str]:
     """Every metric that can be asked for by name, sorted. Imports none."""
-    return sorted({*_OWN, *_plugins()})
+    return sorted({*_OWN, *_plugins(), *_HERE})
 
 
 def get_metric(name: str, **settings: Any) -> Metric:
@@ -46,6 +66,8 @@ def get_metric(name: str, **settings: Any) -> Metric:
     if name in _OWN:
         module, attribute = _OWN[name]
         metric = getattr(importlib.import_module(f"harness.workloads.metrics.{module}"), attribute)
+    elif name in _HERE:
+        metric = _HERE[name]
     else:
         plugins = _plugins()
         if name not in plugins:

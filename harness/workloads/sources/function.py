@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.core.files import exists
 from harness.workloads.sources.arrays import found_arrays
 from harness.workloads.sources.parts import Found
 
@@ -28,7 +29,7 @@ _RETURNS = (
 
 def is_function(path: Path) -> bool:
     """Whether a path is `FOLDER/module:function`."""
-    return _NAME.fullmatch(path.name) is not None and not path.exists()
+    return _NAME.fullmatch(path.name) is not None and not exists(path)
 
 
 def call_function(path: Path) -> Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -14,8 +15,9 @@ import numpy as np
 
 from harness.core import paths
 from harness.core.errors import UserInputError
-from harness.core.files import atomic_file, exists, sha256_json, short_name
+from harness.core.files import atomic_file, exists, open_regular, sha256_json, short_name
 from harness.project.settings import DataSettings, PreprocessingSettings
+from harness.workloads.archive import READ_FAULTS
 from harness.workloads.digest import arrays_digest
 from harness.workloads.sources import arrays, function, images, sound, table
 from harness.workloads.sources.parts import PARTS, Found, Part, PartName, Wanted
@@ -53,7 +55,7 @@ class Imported:
 
 def is_plain_npz(path: Path) -> bool:
     """Whether a path is read as an .npz by itself: whatever is no folder, table or function."""
-    return not (path.is_dir() or path.suffix.lower() in (*table.SUFFIXES, *_SINGLE) or function.is_function(path))
+    return not (os.path.isdir(path) or path.suffix.lower() in (*table.SUFFIXES, *_SINGLE) or function.is_function(path))
 
 
 #: a single sample is no data set
@@ -115,7 +117,7 @@ def import_data(
 def read_about(path: Path) -> Imported | None:
     """What an .npz that was made here says of itself; None for any other."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             about = json.loads(archive.read(ABOUT))
         return Imported(
             path=path,
@@ -126,7 +128,7 @@ def read_about(path: Path) -> Imported | None:
             counts=dict(about["counts"]),
             split=bool(about["split"]),
         )
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+    except (UserInputError, KeyError, TypeError, *READ_FAULTS):
         return None
 
 

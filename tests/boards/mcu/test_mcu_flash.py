@@ -14,6 +14,7 @@ from harness.boards.resolve import get_profile
 from harness.core.errors import MissingPartError, StableDeviceError, TransientDeviceError, UserInputError
 from harness.flash.base import FlashImage
 from harness.flash.profile import PyocdProfile
+from tests.support import tiny_model
 from tests.support.fixtures_mcu_board import emulated_line, mcu_profile
 from tests.support.flash_rig import FlashRig
 
@@ -165,3 +166,12 @@ def test_pyocd_is_called_by_its_arguments_and_its_words_are_told(tmp_path, monke
     for option, value in (("--target", "stm32f446re"), ("--probe", "0669"), ("--frequency", "4000000")):
         assert arguments[arguments.index(option) + 1] == value
     assert {"--no-wait", "--no-config"} <= set(arguments)
+
+
+def test_a_run_flashes_first_where_it_is_asked_to(rig, flashed, mcu_run, prepare_mcu):
+    (record,) = mcu_run(prepare_mcu(tiny_model.int8_dense(), samples=2), profiles=(flashed(),), flash=True)
+    assert rig.called() == 1 and record.outcome == "ok", record.reason
+    assert record.fingerprint.firmware.startswith(rig.firmware.build)
+    (failed,) = mcu_run(prepare_mcu(tiny_model.int8_dense(), samples=2), profiles=(flashed("refuses"),), flash=True)
+    assert failed.outcome == "ok", "it runs already, and no tool is asked"
+    assert rig.called() == 1

@@ -16,6 +16,7 @@ from harness.reports.tables import mcu_table
 from harness.results.objects import ObjectStore
 from tests.support import tiny_model
 from tests.support.fixtures_mcu_board import KilledLine, breakable_line, emulated_line, hang_next, mcu_profile
+from tests.support.lstm_models import lstm
 
 FIRST = "r0"
 
@@ -144,6 +145,35 @@ def test_a_board_that_loses_power_in_a_cell_is_started_again_and_the_cell_retrie
     (record,) = mcu_run(model, make=make)
     assert (record.outcome, record.attempts) == ("ok", 2), record.reason
     assert len(lines) == 2
+
+
+def test_a_model_with_state_that_is_interrupted_begins_its_sequence_anew(mcu_run, prepare_mcu, tmp_path):
+    """One sequence of six samples; the power goes before the fourth. The half sequence leaves nothing behind."""
+    cases = (lstm(np.random.default_rng(seed), 1) for seed in range(100))
+    case = next(case for case in cases if case.inputs[0].shape[1] == 1)
+    model = replace(prepare_mcu(case.model, samples=6), beginnings=np.array([0]))
+    lines = []
+
+    def make(profile):
+        line = emulated_line(profile, KilledLine, lives=0 if lines else 1)
+        lines.append(line)
+        board = McuBoard(profile, line)
+        ask, asked = board.ask, []
+
+        def struck(phase, request):
+            asked.append(phase)
+            if asked.count("evaluate") == 4:
+                line.strike()
+            return ask(phase, request)
+
+        board.ask = struck
+        return board
+
+    (whole,) = mcu_run(model)
+    (broken,) = mcu_run(model, make=make)
+    assert (whole.outcome, broken.outcome, broken.attempts, len(lines)) == ("ok", "ok", 2, 2), broken.reason
+    outputs = [ObjectStore(tmp_path / "results").get_arrays(r.outputs_object)["output_0"] for r in (whole, broken)]
+    assert np.array_equal(*outputs) and len(np.unique(outputs[0], axis=0)) > 1
 
 
 def test_a_board_that_cannot_be_had_fails_every_cell_with_the_reason(mcu_run, prepare_mcu):

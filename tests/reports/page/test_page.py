@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.core.finding import Finding
+from harness.explain.document import Advice, Explanation, Layer
 from harness.reports.export import export_run
 from harness.reports.night_view import MAX_CELLS, view_night
 from harness.reports.page.content import content_of
@@ -114,6 +115,19 @@ def hostile_report(tmp_path) -> tuple[Store, Report]:
     bad.fallback = [FallbackOp(node=0, op=HOSTILE, reason=HOSTILE)]
     bad.findings = [Finding(code="x", severity="error", where=HOSTILE, what=HOSTILE, fix=HOSTILE)]
     bad.fingerprint = replace(bad.fingerprint, runtime=HOSTILE)
+    told = Explanation(
+        cell=HOSTILE,
+        run=RUN,
+        asked=HOSTILE,
+        answer=HOSTILE,
+        device=HOSTILE,
+        backend=HOSTILE,
+        artifact_sha256=None,
+        got=(HOSTILE,),
+        advice=(Advice(what=HOSTILE, why=HOSTILE, command=HOSTILE),),
+        layers=(Layer(node=0, op=HOSTILE, name=HOSTILE, cause=HOSTILE),),
+    )
+    bad.explanation_object = ObjectStore(tmp_path / "results").put_json(told.to_json())
     info = make_info(records)
     store = fill_store(tmp_path / "results", records, info)
     return store, Report.of(store.cells(run=RUN), info, results=tmp_path / "results")
@@ -125,12 +139,13 @@ def test_nothing_that_boards_or_files_say_becomes_markup_or_a_script(tmp_path):
         text = export_page(report, store, tmp_path / "results", tmp_path / "results" / RUN).read_text("utf-8")
     page = Page(text)
     scripts = page.all("script")
-    assert len(scripts) == 7 and not page.all("img") and "\x1b" not in text and "\u2028" not in text
+    assert len(scripts) == 8 and not page.all("img") and "\x1b" not in text and "\u2028" not in text
     nonce = {e["nonce"] for e in scripts if e.get("type") != "application/json"}
     (policy,) = [e["content"] for e in page.all("meta") if e.get("http-equiv")]
     assert len(nonce) == 1 and f"script-src 'nonce-{nonce.pop()}'" in policy and "default-src 'none'" in policy
     (cell,) = [c for c in page.data["cells"] if "hacked" in c["name"]]
     assert "</script>" in cell["reason"] and "\x1b" not in cell["reason"]
+    assert "</script>" in cell["explained"]["answer"] and "\x1b" not in json_text(cell["explained"])
     assert all(not name.startswith("on") for e in page.elements for name in e.attributes)
 
 
@@ -316,7 +331,7 @@ def test_energy_and_quality_of_each_night_are_in_the_trend_and_the_plot(tmp_path
     assert cell["trend"]["energy_nj"] == [None, 1000.0, 1100.0], "figures of two instruments share no line"
     assert cell["trend"]["quality"] == ["quiet", "noisy", "throttled"]
     assert (cell["energy_nj"], cell["energy_low_nj"], cell["instrument"]) == (1100.0, 990.0, "meter 1")
-    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ [990 nJ, 1.01 µJ], by meter 1"
+    assert dict(cell["facts"])["Energy of an inference"] == "1.1 µJ (990 nJ to 1.01 µJ); by meter 1"
     page = Page(render(content, Script(text="")))
     assert [e["value"] for e in page.all("option", value="energy")] == ["energy"]
     plain = Report.of([record()])

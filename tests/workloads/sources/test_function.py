@@ -1,10 +1,14 @@
 """Samples by a function, and arrays: what they may return, what is refused, and that nothing pickled is taken."""
 
+import os
+
 import numpy as np
 import pytest
 
 from harness.core.errors import UserInputError
+from harness.workloads.registry import get_workload
 from tests.support.sample_files import imported
+from tests.support.tiny_model import float_mlp
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +82,21 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, body, words):
 def test_no_such_module(tmp_path):
     with pytest.raises(UserInputError, match="no such module.*write nothing.py"):
         imported(tmp_path / "nothing:load", (2,))
+
+
+def test_a_strangers_project_chooses_no_code_to_run(tmp_path, monkeypatch):
+    (tmp_path / "net.tflite").write_bytes(float_mlp())
+    (tmp_path / "mydata.py").write_text(
+        "import numpy as np\ndef load():\n    return np.random.default_rng(0).random((40, 4))\n"
+    )
+    (tmp_path / "harness.toml").write_text('[model]\npath = "net.tflite"\n[data]\npath = "mydata:load"\n')
+    assert get_workload(str(tmp_path / "harness.toml")).metric is None
+    mine = (tmp_path / "harness.toml").stat().st_uid
+    monkeypatch.setattr("os.getuid", lambda: mine + 1)
+    if mine == 0:  # what root wrote is trusted
+        os.chown(tmp_path / "harness.toml", 12345, -1)
+    with pytest.raises(UserInputError, match="belongs to another user.*--no-project"):
+        get_workload(str(tmp_path / "harness.toml"))
 
 
 def npz(tmp_path, **arrays):

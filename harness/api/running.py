@@ -1,0 +1,159 @@
+"""Running cells: `harness.run` and `harness.measure`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
+from harness.api.calls import samples as sample_count
+from harness.api.runs import Run, run_of
+from harness.core.paths import results_dir
+
+if TYPE_CHECKING:
+    from harness.run.options import RunOptions
+
+Progress = Callable[[str, int, int], None]
+"""Told how it goes: (what, done, total)."""
+
+
+@told
+def run(
+    workloads: Names = (),
+    *,
+    devices: Names,
+    recipes: Names | None = None,
+    backends: Names = (),
+    data: Data | None = None,
+    metric: str | None = None,
+    samples: int | str | None = None,
+    seeds: int = 1,
+    budget: float | str | None = None,
+    emulated: bool = False,
+    runtimes: Names = (),
+    bundle: PathLike | None = None,
+    jobs: int | None = None,
+    deadline: float | str | None = None,
+    data_dir: PathLike | None = None,
+    devices_dir: PathLike | None = None,
+    results: PathLike | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Builds variants, runs them on devices, stores and exports the run: `harness run`.
+
+    Args:
+        workloads: published ones, or model files of your own; none: the published three.
+        devices: names of profiles.
+        recipes: names, globs, `core` or `all`. Default: `core` (everything of a `bundle`).
+        backends: only these of the devices.
+        data: the samples of model files: an .npz, arrays by its keys, or what `harness.dataset` gives.
+        metric: what model files are judged by; None: what output and labels ask for.
+        samples: per cell, or `"all"`; None as the device's profile says.
+        seeds: so many trainings.
+        budget: time for everything, in seconds or as `"8m"`: shrinks samples, never cells.
+        emulated: the devices' emulated twins.
+        runtimes: releases as `NAME==VERSION` in place of the devices' own.
+        bundle: a folder of `harness build --bundle`, for machines without TensorFlow.
+        jobs: build workers; None: one per core.
+        deadline: how long a conversion, a training without progress, or an inference may take.
+        data_dir, devices_dir, results: as the options of the command.
+        progress: called with (what, done, total) while models are prepared and cells run, also from other threads.
+
+    Returns:
+        The run; cells that a device failed are among its records, as `failed`.
+
+    Raises:
+        HarnessError: wrong input, or something that is missing; nothing has run then.
+        KeyboardInterrupt: after everything finished is stored; `harness run --resume` goes on with it.
+    """
+    from harness.run.options import RunOptions
+
+    chosen = names(recipes) if recipes is not None else (() if bundle is not None else ("core",))
+    options = RunOptions(
+        workloads=names(workloads),
+        recipes=chosen,
+        devices=names(devices),
+        backends=names(backends),
+        runtimes=names(runtimes),
+        seeds=seeds,
+        samples=sample_count(samples),
+        budget_s=seconds(budget, "budget"),
+        emulated=emulated,
+        data_dir=text(data_dir),
+        data=data_file(data),
+        metric=metric,
+        devices_dir=text(devices_dir),
+        bundle=text(bundle),
+        jobs=jobs,
+        deadline_s=seconds(deadline, "deadline"),
+    )
+    return _run(options, results, progress, "harness.run")
+
+
+@told
+def measure(
+    model: PathLike,
+    *,
+    devices: Names,
+    backends: Names = (),
+    data: Data | None = None,
+    metric: str | None = None,
+    samples: int | str | None = None,
+    budget: float | str | None = None,
+    emulated: bool = False,
+    runtimes: Names = (),
+    deadline: float | str | None = None,
+    data_dir: PathLike | None = None,
+    devices_dir: PathLike | None = None,
+    results: PathLike | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Measures one finished .tflite: `harness measure`. Without `data` inputs are random, and agreement with the reference
+    takes the place of a score. Arguments, result and errors as `harness.run` has them."""
+    from harness.run.options import RunOptions
+
+    options = RunOptions(
+        workloads=names(model),
+        recipes=(),
+        devices=names(devices),
+        backends=names(backends),
+        runtimes=names(runtimes),
+        samples=sample_count(samples),
+        budget_s=seconds(budget, "budget"),
+        emulated=emulated,
+        data_dir=text(data_dir),
+        data=data_file(data),
+        metric=metric,
+        devices_dir=text(devices_dir),
+        deadline_s=seconds(deadline, "deadline"),
+    )
+    return _run(options, results, progress, "harness.measure")
+
+
+def _run(options: RunOptions, results: PathLike | None, progress: Progress | None, command: str) -> Run:
+    from harness.run.jobs import Watcher
+    from harness.session.session import run_session
+
+    done = 0
+    total = 0
+
+    def planned(count: int) -> None:
+        nonlocal total
+        total = count
+
+    def finished(record: object) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress("running", done, total)
+
+    return run_of(
+        run_session(
+            options,
+            results_dir(results),
+            watcher=Watcher(cell_finished=finished),
+            say=progress,
+            command=[command],
+            planned=planned,
+        )
+    )

@@ -1,0 +1,65 @@
+"""The page of the API and its worked examples, as they stand, in an empty folder."""
+
+import re
+import runpy
+
+import pytest
+
+import harness
+from tests.support.places import ROOT
+
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_RESULTS_DIR", raising=False)
+    monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
+    return tmp_path
+
+
+def test_the_page_is_true(empty_folder, capfd):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/python-api.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 5
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "python-api.md", "exec"), names)
+    assert capfd.readouterr() == ("", "")
+    assert names["run"].outcomes == {"ok": 2} and names["shipped"].is_file()
+    assert len(names["changed"]) < 20 and names["median_ns"] > 0
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(path, empty_folder, capfd):
+    assert path.read_text().startswith("# %% [markdown]")
+    names = runpy.run_path(str(path))
+    assert capfd.readouterr() == ("", "")
+    CHECKS[path.stem](names)
+
+
+def five_minutes(names):
+    assert names["answer"].picks == {("mnist-cnn", "host-litert"): "ptq-default"} and names["shipped"][0].is_file()
+    assert names["again"].id == names["run"].id
+    assert list(names["checks"].to_frame()["loads"]) == [True, False, True]
+
+
+def your_own_metric(names):
+    cell = names["cell"]
+    assert cell.metric == "neighbour" and cell.outcome == "ok" and cell.score > 0.9
+    right = (names["answers"]["answer"] == names["answers"]["label"]).mean()
+    assert cell.score == pytest.approx(right + len(names["forgiven"]) / len(names["answers"]))
+
+
+def two_nights(names):
+    assert [v.quantity for v in names["comparison"].worse] and names["nights"]["size_ratio"].iloc[0] > 3
+    assert isinstance(names["comparison"].worse[0].reason, str)
+
+
+CHECKS = {"five_minutes": five_minutes, "your_own_metric": your_own_metric, "two_nights": two_nights}
+
+
+def test_every_example_is_checked_and_named_on_the_page():
+    assert {path.stem for path in EXAMPLES} == CHECKS.keys()
+    assert "docs/examples/" in (ROOT / "docs/reference/python-api.md").read_text()
+    assert harness.__version__
