@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.core.errors import UserInputError
 from harness.core.files import sha256_bytes
 from harness.diff.score import stored_score
-from harness.diff.side import Side
+from harness.diff.side import Side, stored_side
 from harness.results.objects import ObjectStore
+from harness.results.store import Store
 from tests.diff.nets import renamed, residual
 from tests.support import tiny_model
-from tests.support.answered_store import answered_store
+from tests.support.answered_store import RUN, answered_store, model_file
 from tests.support.pages import Page
 
 
@@ -123,6 +125,25 @@ def test_scores_of_two_cells_are_what_their_devices_answered(tmp_path: Path):
     assert found.samples == 400 and found.a == 1 - 16 / 400 and found.b == 1 - 11 / 400
     assert found.delta == pytest.approx(5 / 400) and found.low < found.delta < found.high
     assert (found.only_a_right, found.only_b_right) == (0, 5) and not found.worse and found.ran_on == "board/cpu"
+
+
+def test_a_cell_and_a_recipe_of_a_run_are_the_files_that_were_measured(tmp_path: Path):
+    (tmp_path / "files").mkdir()
+    answered_store(tmp_path / "results", tmp_path / "files")
+    objects = ObjectStore(tmp_path / "results")
+    with Store.open(tmp_path / "results", create=False) as store:
+
+        def side(text: str, **options: str) -> Side:
+            return stored_side(store, objects, text, **{"run": None, "workload": None, "device": None, **options})
+
+        recipe, cell = side("ptq-int8-io"), side("w/ptq-int8-io/other/cpu", run=RUN)
+        assert recipe.data == cell.data == model_file("ptq-int8-io")
+        assert (recipe.name, cell.name) == ("w/ptq-int8-io/board/cpu", "w/ptq-int8-io/other/cpu")
+        assert side("ptq-int8-io", device="other").name == cell.name
+        with pytest.raises(UserInputError, match=f"unknown file, cell, or recipe of run {RUN} 'ptq-int8'"):
+            side("ptq-int8")
+        with pytest.raises(UserInputError, match="unknown cell of run"):
+            side("w/ptq-int8-io/none/cpu", run=RUN)
 
 
 @pytest.mark.parametrize(
