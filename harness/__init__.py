@@ -22,8 +22,6 @@ __version__ = "0.1.0"
 
 #: name -> the module that it comes from; a line here and one in `__init__.pyi` make a new call of the Python API
 CALLS: dict[str, str] = {
-    # a project
-    "init": "harness.api.projects",
     # runs
     "run": "harness.api.running",
     "measure": "harness.api.running",
@@ -34,14 +32,13 @@ CALLS: dict[str, str] = {
     "build": "harness.api.models",
     "check": "harness.api.models",
     # from a model file to a better variant
-    "init": "harness.api.searching",
-    "explain": "harness.api.searching",
+    "init": "harness.api.projects",
+    "explain": "harness.api.explaining",
     "tune": "harness.api.searching",
     # questions to stored runs
     "compare": "harness.api.questions",
     "recommend": "harness.api.questions",
     "history": "harness.api.questions",
-    "explain": "harness.api.explaining",
     # what there is
     "devices": "harness.api.places",
     "datasets": "harness.api.places",

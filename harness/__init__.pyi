@@ -14,8 +14,6 @@ from harness.api.running import run as run
 from harness.api.runs import Run as Run
 from harness.api.runs import load_run as load_run
 from harness.api.runs import runs as runs
-from harness.api.searching import explain as explain
-from harness.api.searching import init as init
 from harness.api.searching import tune as tune
 from harness.api.studies import study_calibration as study_calibration
 from harness.api.studies import study_schemes as study_schemes

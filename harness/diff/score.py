@@ -12,12 +12,10 @@ from harness.diff.side import Side
 from harness.measure.reference import LITERT_FLOAT, References
 from harness.measure.scoring import real_values
 from harness.prepare.prepared import PreparedModel, prepare_model
-from harness.prepare.samples import value_inputs
 from harness.results.objects import ObjectStore
 from harness.variants.artifact import AS_IS
 from harness.verdict.answers import AnswerBook
 from harness.verdict.scores import Answers, common
-from harness.workloads.base import stratified_order
 
 #: a difference whose test has a larger p is told from nothing
 ALPHA = 0.05
@@ -147,9 +145,9 @@ def _answers(references: References, side: Side, model: PreparedModel) -> Answer
 
 def _prepared(side: Side, data: Path, metric: str | None, path: Path) -> PreparedModel:
     """A file with its samples."""
+    from harness.prepare.named import named_model
     from harness.variants.build.build import artifact_from_file
     from harness.workloads.datasets import DataSource
-    from harness.workloads.named_inputs import read_named_samples
     from harness.workloads.registry import get_workload
 
     if side.path is not None:
@@ -158,22 +156,7 @@ def _prepared(side: Side, data: Path, metric: str | None, path: Path) -> Prepare
         path.write_bytes(side.data)
     artifact = artifact_from_file(path)
     if len(artifact.inputs) > 1:
-        samples = read_named_samples(data.expanduser().absolute(), side.graph, artifact.inputs, metric)
-        strata = samples.metric.strata(samples.labels) if samples.metric and samples.labels is not None else None
-        order = stratified_order(strata, samples.count)
-        return PreparedModel(
-            workload=path.stem,
-            metric=samples.metric,
-            recipe=AS_IS,
-            seed=0,
-            artifact=artifact,
-            dataset_name=data.stem,
-            dataset_note="",
-            dataset_digest=samples.digest,
-            sample_ids=order,
-            inputs=value_inputs(samples.values, order, samples.digest),
-            labels=None if samples.labels is None else samples.labels[order],
-        )
+        return named_model(path, side.graph, artifact, data.expanduser().absolute(), metric)
     workload = get_workload(str(path), data=data, metric=metric)
     dataset = workload.load_dataset(DataSource.default(None))
     return replace(prepare_model(workload, AS_IS, artifact, dataset), workload=side.name)
