@@ -35,6 +35,8 @@ CALLS: dict[str, str] = {
     "init": "harness.api.projects",
     "explain": "harness.api.explaining",
     "tune": "harness.api.searching",
+    "diff": "harness.api.shipping",
+    "export": "harness.api.shipping",
     # questions to stored runs
     "compare": "harness.api.questions",
     "recommend": "harness.api.questions",

@@ -15,6 +15,8 @@ from harness.api.runs import Run as Run
 from harness.api.runs import load_run as load_run
 from harness.api.runs import runs as runs
 from harness.api.searching import tune as tune
+from harness.api.shipping import diff as diff
+from harness.api.shipping import export as export
 from harness.api.studies import study_calibration as study_calibration
 from harness.api.studies import study_schemes as study_schemes
 from harness.core.errors import DeviceError as DeviceError

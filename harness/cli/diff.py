@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from harness.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.diff.diff import Device, ModelDiff
-    from harness.diff.score import ScoreDiff
     from harness.diff.side import Side
 
 
@@ -76,37 +74,24 @@ def command(
         raise UserInputError(
             "judges the samples of --data", where="--metric", hint="add --data samples.npz, or leave it out"
         )
-    home = results_dir(results)
-    sides = _sides((a, b), home, run, workload, device_of)
-    expected = None if device is None else _expected(sides, device, emulated, devices_dir)
+    from harness.diff.asked import find_sides, score_of
     from harness.diff.diff import diff_models
 
-    found = diff_models(*sides, device=expected, score=_score(sides, home, data, metric))
+    home = results_dir(results)
+    sides = find_sides(
+        (a, b),
+        home,
+        run=run,
+        workload=workload,
+        device=device_of,
+        warn=lambda text: echo(f"warning: {text}", err=True),
+    )
+    expected = None if device is None else _expected(sides, device, emulated, devices_dir)
+    score = score_of(sides, home, None if data is None else Path(data), metric)
+    found = diff_models(*sides, device=expected, score=score)
     _write(found, everything, html, json_file)
     worse = found.worse or (exit_code and found.sameness == "different")
     return ExitCode.WORSE if worse else ExitCode.DONE
-
-
-def _sides(
-    names: tuple[str, str], home: Path, run: str | None, workload: str | None, device: str | None
-) -> tuple[Side, Side]:
-    from harness.diff.side import file_side, is_file, stored_side
-    from harness.results.objects import open_objects
-    from harness.results.store import Store
-
-    if all(map(is_file, names)):
-        one, two = (file_side(Path(name)) for name in names)
-        return one, two
-    with Store.open(home, create=False) as store:
-        one, two = (
-            file_side(Path(name))
-            if is_file(name)
-            else stored_side(store, open_objects(home), name, run=run, workload=workload, device=device)
-            for name in names
-        )
-        for text in store.damaged:
-            echo(f"warning: {text}", err=True)
-    return one, two
 
 
 def _expected(sides: tuple[Side, Side], name: str, emulated: bool, devices_dir: str | None) -> Device:
@@ -116,21 +101,6 @@ def _expected(sides: tuple[Side, Side], name: str, emulated: bool, devices_dir: 
 
     profile = get_profile(name, devices_dir, emulated=emulated)
     return Device(name=profile.name, backends=tuple(placements(*sides, profile, devices_dir)))
-
-
-def _score(sides: tuple[Side, Side], home: Path, data: str | None, metric: str | None) -> ScoreDiff | str | None:
-    """Of files on the data, of two cells as they were measured."""
-    from harness.diff.score import run_score, stored_score
-    from harness.results.objects import open_objects
-
-    if data is not None:
-        with tempfile.TemporaryDirectory(prefix="harness-diff-") as folder:
-            return run_score(*sides, Path(data), metric, Path(folder))
-    if all(side.record is not None for side in sides):
-        return stored_score(*sides, open_objects(home))
-    if any(side.record is not None for side in sides):
-        return "one of them is a file: give samples with --data"
-    return None
 
 
 def _write(found: ModelDiff, everything: bool, html: str | None, json_file: str | None) -> None:
