@@ -31,6 +31,10 @@ CALLS: dict[str, str] = {
     # models
     "build": "harness.api.models",
     "check": "harness.api.models",
+    # from a model file to a better variant
+    "init": "harness.api.projects",
+    "explain": "harness.api.explaining",
+    "tune": "harness.api.searching",
     # questions to stored runs
     "compare": "harness.api.questions",
     "recommend": "harness.api.questions",

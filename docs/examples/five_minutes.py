@@ -36,7 +36,7 @@ checks.to_frame()[["model", "loads", "right", "reasons"]]
 # Run them. `budget` shrinks samples, never cells.
 
 # %%
-run = harness.run("mnist-cnn", recipes=RECIPES, devices="host-litert", backends="cpu", budget="6s")
+run = harness.run("mnist-cnn", recipes=RECIPES, devices="host-litert", backends="cpu", budget="3s")
 run
 
 # %%
@@ -55,6 +55,17 @@ answer.to_frame()[["role", "recipe", "score", "delta", "p", "size_bytes", "why"]
 
 # %%
 shipped = answer.save("ship")
+
+# %% [markdown]
+# Which layer loses what, and why. (What would be better? `harness.tune("mnist-cnn", device="host-litert", max_drop=0.01)`
+# searches for it, layer by layer; it takes minutes.)
+
+# %%
+why = harness.explain("mnist-cnn/ptq-int8-io/host-litert/cpu", limit="5s")
+why
+
+# %%
+why.to_frame()[["op", "own_db", "sqnr_db", "score_delta_regained", "cost"]]
 
 # %% [markdown]
 # Everything is stored. Tomorrow, in another process:

@@ -13,7 +13,7 @@ import harness
 
 builds = harness.build("mnist-cnn", recipes=["ptq-wo8", "ptq-float32"])
 x = np.random.default_rng(0).random((200, 28, 28), dtype=np.float32)
-settings = {"devices": "host-litert", "backends": "cpu", "budget": "3s", "data": {"x_test": x}}
+settings = {"devices": "host-litert", "backends": "cpu", "budget": "2s", "data": {"x_test": x}}
 
 # %%
 shutil.copy(builds.path("ptq-wo8"), "net.tflite")

@@ -72,7 +72,7 @@ harness.use_metric(Neighbour())
 
 # %%
 run = harness.measure(
-    "digits.tflite", data=samples, metric="neighbour", devices="host-litert", backends="cpu", budget="3s"
+    "digits.tflite", data=samples, metric="neighbour", devices="host-litert", backends="cpu", budget="2s"
 )
 cell = run.records[0]
 cell.metric_title, cell.score, (cell.score_low, cell.score_high)

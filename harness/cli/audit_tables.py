@@ -52,6 +52,7 @@ def _headlines(report: AuditReport) -> list[str]:
         f"arithmetic {facts['arithmetic']}{promise}",
         f"input {', '.join(facts['inputs'])}; output {', '.join(facts['outputs'])}",
     ]
+    lines += [facts["detection"]] if "detection" in facts else []
     steps = [step for step in facts["output_lsb"] if step is not None]
     return [*lines, *([f"one step of the output is {', '.join(f'{step:.6g}' for step in steps)}"] if steps else [])]
 

@@ -10,6 +10,7 @@ import click
 from harness.cli.out import echo
 
 if TYPE_CHECKING:
+    from harness.emulation.mcu.board import McuBoard
     from harness.emulation.mcu.elf import Room
     from harness.emulation.mcu.firmware import Firmware
 
@@ -24,7 +25,14 @@ _BIN, _ELF = ".bin", ".elf"
 @click.option(
     "--tflite-micro", "with_tflite_micro", is_flag=True, help="With your own TFLite Micro (HARNESS_TFLM_...)."
 )
-def firmware_command(board: str, output: str | None, with_tflite_micro: bool) -> int:
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(),
+    help="Just the ops of this .tflite, which is smaller; repeatable. Default: all ops, so that any model can be pushed.",
+)
+def firmware_command(board: str, output: str | None, with_tflite_micro: bool, models: tuple[str, ...]) -> int:
     """Compile the firmware of a microcontroller board, and say where it is.
 
     BOARD_OR_FOLDER is a board that came with the harness, or the folder of your own (docs/guides/adding-an-mcu-board.md).
@@ -33,6 +41,7 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
     Examples:
       harness devices firmware mps2-an386
       harness devices firmware path/to/my-board --output my-board.bin
+      harness devices firmware path/to/my-board --model kws.tflite --output my-board.bin
     """
     from harness.emulation.mcu.board import HOST_CORE, load_board
     from harness.emulation.mcu.firmware import build_firmware
@@ -43,12 +52,13 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
         raise _no_file(
             output, f"{found.name} is a program of this machine and has no bare bytes", "write it to FILE.elf"
         )
+    ops = _ops_of(models, found, with_tflite_micro)
     library = None
     if with_tflite_micro:
         from harness.emulation.mcu.tflite_micro import tflite_micro
 
         library = tflite_micro(where=found.name)
-    made = build_firmware(found, tflite_micro=library, progress=lambda line: echo(line, err=True))
+    made = build_firmware(found, tflite_micro=library, ops=ops, progress=lambda line: echo(line, err=True))
     place = str(made.elf) if target is None else str(target)
     address = None if target is None else _write(made, target)
     echo(f"{found.name}: {found.core}, build {made.build}, {made.compiler}")
@@ -57,8 +67,37 @@ def firmware_command(board: str, output: str | None, with_tflite_micro: bool) ->
 
         echo(f"  {made.code_bytes:,} bytes of flash, {memory_bytes(made.elf):,} bytes of RAM with stack and buffers")
         echo(f"  room {_room_text(room(made.elf))}")
+    if ops is not None:
+        echo(f"  with just these ops: {', '.join(ops)}; a model that needs another one is unsupported on it")
     echo(f"  {place}{'' if address is None else f', for the address {address:#010x}'}")
     return 0
+
+
+def _ops_of(models: tuple[str, ...], board: McuBoard, tflite_micro: bool) -> list[str] | None:
+    """The ops of plans of these models for a board; None: all.
+
+    Raises:
+        UserInputError: with a runtime that runs no plans; a file that cannot be read.
+        UnsupportedError: no plan can be made of a model; says why.
+    """
+    if not models:
+        return None
+    from typing import cast
+
+    from harness.boards.mcu.profile import CORE_KERNELS, KERNEL_NAMES
+    from harness.core.errors import UserInputError
+    from harness.tflite.plan import KernelSet, make_plan
+    from harness.tflite.plan.words import RECORDS
+
+    if tflite_micro:
+        raise UserInputError(
+            "chooses the plan runtime's ops, and TFLite Micro has its own",
+            where="--model",
+            hint="leave one of the two out",
+        )
+    kernels = cast(KernelSet, KERNEL_NAMES[CORE_KERNELS.get(board.core, 1)])
+    ops = {op.op for model in models for op in make_plan(Path(model).expanduser(), kernels).ops}
+    return sorted(ops, key=lambda op: RECORDS[op].number)
 
 
 def _room_text(found: Room) -> str:

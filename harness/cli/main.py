@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "Tables of finished runs: workbook, CSV, Markdown, console, JSON."),
     "tune": ("tune", "Search for a better variant of a model for a device, layer by layer."),
     "recommend": ("recommend", "Say what to ship on a device, and how that is known."),
+    "export": ("export", "Make a folder to ship of what was measured: for a Linux board, or a C library."),
+    "diff": ("diff", "Compare two models: structure, quantization, size, placement, score."),
     "compare": ("compare", "Compare two runs: what got worse, what got better."),
     "history": ("history", "The nights of one cell: figures, verdicts, levels."),
     "accept": ("accept", "Accept a cell's figures as its new level, with the reason why."),

@@ -12,6 +12,7 @@ from harness.cli.options import (
     runtime_option,
     tolerance_option,
 )
+from harness.cli.out import echo
 from harness.cli.project import ProjectCommand, require
 
 
@@ -80,4 +81,11 @@ def command(
         mlperf=mlperf,
     )
     plan = measure_plan(options, RANDOM_SAMPLES)
-    return run_and_report(options, results_dir(results), plan=plan, json_file=json_file).exit_code
+    result = run_and_report(options, results_dir(results), plan=plan, json_file=json_file)
+    if mlperf:
+        from harness.reports.values import mlperf_text
+
+        for record in result.records:
+            text = mlperf_text(record) or "no figures (see the findings)"
+            echo(f"MLPerf Tiny, {record.key.text}: {text}", err=json_file == "-")
+    return result.exit_code

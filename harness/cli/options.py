@@ -21,13 +21,24 @@ def data_options(function):
 
 
 def metric_option(function):
-    """`--metric NAME`."""
+    """`--metric NAME`, repeatable; the command is given one text."""
     return click.option(
         "--metric",
-        metavar="NAME",
-        help="What your own model file is judged by: top1, binary, f1, f1_positive, mean_absolute_error or a plug-in's. "
-        "Default: what its output and labels ask for.",
+        metavar="[OUTPUT=]NAME",
+        multiple=True,
+        callback=_joined_metrics,
+        help="What your own model file is judged by: top1, top-5, f1, auc, rmse, mean_iou, ... or a plug-in's, with settings as "
+        "in 'rmse(unit=K)'; of a model with several outputs one for each, repeatable, `OUTPUT=none` leaves one out. Default: "
+        "what outputs and labels ask for.",
     )(function)
+
+
+def _joined_metrics(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> str | None:
+    if not texts:
+        return None
+    from harness.workloads.outputs import joined
+
+    return joined(texts)
 
 
 def matrix_options(function):

@@ -67,8 +67,8 @@ class LayerError:
 
     Attributes:
         sqnr_db: of its output, with all that came in from layers before; None where there is no error at all.
-        own_db: of what this layer itself adds, in the median channel: what its float weights and no rounding would give on the
-            same inputs, against what it gives; None where it adds nothing.
+        own_db: of what this layer itself adds, in all or in the median channel, whichever is worse: what its float weights and no
+            rounding would give on the same inputs, against what it gives; None where it adds nothing.
         cosine: between the float outputs and these.
         from_weights, from_rounding, from_saturation: shares of its own error; they add up to 1 but for what they have in common.
         saturated: share of outputs beyond the range of its type.

@@ -140,7 +140,9 @@ class ErrorSums:
         return figures if weights is None else _with_weights(figures, weights)
 
     def _own_db(self) -> float | None:
-        """Of the median channel: one large channel would hide in the total what it takes from all others."""
+        """The worse of the total and of the median channel: one large channel hides in the total what it takes from all others,
+        and the median hides what is lost in a few.
+        """
         total = ratio_db(self.own_signal, self.own)
         if (
             self.shares
@@ -153,7 +155,7 @@ class ErrorSums:
         alive = self._own_signal > 0
         ratios = self._own[alive] / self._own_signal[alive]
         middle = float(np.median(ratios)) if ratios.size else 0.0
-        return ratio_db(1.0, middle) if middle > 0 else total
+        return min(total, -10.0 * float(np.log10(middle))) if middle > 0 else total
 
     def _cosine(self) -> float | None:
         length = (self.signal * self.size) ** 0.5

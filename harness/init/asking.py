@@ -62,6 +62,7 @@ def ask_model(workload: Workload, say: Callable[[str], None]) -> Preparation:
         with References(None) as references:
             return _asked(model, workload.load_dataset(source), references)
     except HarnessError as error:
+        say(f"the model was not asked: {error}")
         return Preparation(evidence=(f"the model was not asked: {error.what}",))
 
 

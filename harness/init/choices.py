@@ -21,7 +21,7 @@ from harness.workloads.checks.model import graph_findings
 from harness.workloads.metrics.registry import get_metric, metric_names
 from harness.workloads.npz import npz_keys, read_arrays
 from harness.workloads.project import TASKS
-from harness.workloads.user_metric import chosen_metric, ends_for
+from harness.workloads.user_metric import chosen_metrics, ends_for
 
 if TYPE_CHECKING:
     from harness.tflite.graph import Graph
@@ -90,7 +90,7 @@ def model_warnings(path: Path, ends: ModelEnds) -> list[str]:
     if ends.kind != "tflite":
         return []
     graph = read_graph(path)
-    unseen = [finding.what for finding in graph_findings(graph, judged=True, where=path.name)]
+    unseen = [finding.what for finding in graph_findings(graph, judged=[0], where=path.name)]
     return [*unseen, *_runtime_words(graph)]
 
 
@@ -105,15 +105,16 @@ def _runtime_words(graph: Graph) -> list[str]:
 
 def output_words(ends: ModelEnds) -> str:
     """The judged output in words."""
-    if ends.numbers:
+    output = ends.outputs[0]
+    if output.numbers:
         return "the output is a class number"
-    if ends.output_units is None:
+    if output.units is None:
         return "the file does not say the size of the output"
-    what = "value" if ends.from_logits else "probability"
+    what = "probability" if output.squashed else "value"
     plural = {"value": "values", "probability": "probabilities"}[what]
-    each = f" at each of {ends.places:,} places" if ends.places not in (None, 1) else ""
-    end = "no softmax or sigmoid at the end" if ends.from_logits else "softmax or sigmoid at the end"
-    return f"the output gives {ends.output_units} {what if ends.output_units == 1 else plural}{each}: {end}"
+    each = f" at each of {output.places:,} places" if output.places not in (None, 1) else ""
+    end = "softmax or sigmoid at the end" if output.squashed else "no softmax or sigmoid at the end"
+    return f"the output gives {output.units} {what if output.units == 1 else plural}{each}: {end}"
 
 
 def add_score(choices: Choices, samples: Path, ends: ModelEnds, source: str) -> Metric | None:
@@ -122,7 +123,7 @@ def add_score(choices: Choices, samples: Path, ends: ModelEnds, source: str) -> 
     Raises:
         UserInputError: labels that no metric can judge this output by.
     """
-    metric = chosen_metric(samples, ends, None)
+    metric = chosen_metrics(samples, ends.outputs, None).metric
     if metric is None:
         choices.add(
             "score", "task", "none", f"no labels in {source}: agreement with the float model in place of a score"
@@ -154,7 +155,7 @@ def label_words(labels: np.ndarray) -> str:
 def _takes(name: str, labels: np.ndarray, ends: ModelEnds, samples: Path, key: str) -> bool:
     """Asks a metric whether it can judge; what cannot be loaded or says no is none that can be named."""
     try:
-        get_metric(name).checked(labels, ends_for(ends, samples, key))
+        get_metric(name).checked(labels, ends_for(ends.outputs[0], samples, key))
     except (HarnessError, ValueError, TypeError):
         return False
     return True

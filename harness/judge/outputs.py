@@ -90,7 +90,9 @@ def _note_figures(
     mine = [values[:count] for values in real_outputs(outputs, model.artifact.outputs)]
     theirs = [values[:count] for values in reference_values(model, reference)]
     if model.metric is not None:
-        record.agreement = model.metric.agreement(mine[0].astype(np.float64), theirs[0].astype(np.float64))
+        record.agreement = model.metric.agreement(
+            mine[model.output].astype(np.float64), theirs[model.output].astype(np.float64)
+        )
     record.nrmse = _nrmse(mine, theirs)
 
 

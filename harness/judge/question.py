@@ -13,7 +13,7 @@ import numpy as np
 from harness.measure.chance import at_chance, no_better_than_constant, renumbered
 from harness.measure.finite import own_not_finite
 from harness.measure.judged import reference_values
-from harness.measure.scoring import real_values
+from harness.measure.scoring import answers_of
 from harness.prepare.prepared import PreparedModel
 from harness.results.record import CellRecord
 from harness.workloads.checks.table import misread
@@ -27,13 +27,15 @@ def note_question(record: CellRecord, outputs: Sequence[np.ndarray], count: int,
     """
     _note_not_finite(record, outputs, count, model)
     if record.outcome != "wrong" and model.labels is not None and model.metric is not None:
-        _note_score(record, outputs[0][:count], model.labels[:count], model)
+        _note_score(record, [values[:count] for values in outputs], model.labels[:count], model)
 
 
-def _note_score(record: CellRecord, output: np.ndarray, labels: np.ndarray, model: PreparedModel) -> None:
+def _note_score(record: CellRecord, outputs: Sequence[np.ndarray], labels: np.ndarray, model: PreparedModel) -> None:
     metric = model.metric
     assert metric is not None
-    answers = metric.answers(real_values(output, model.artifact.outputs[0]))
+    if not metric.classes and metric.name != "mean_absolute_error":
+        return
+    answers = answers_of(metric, outputs, model.artifact.outputs, model.output)
     if not metric.classes:
         if metric.name == "mean_absolute_error" and (words := no_better_than_constant(answers, labels)) is not None:
             record.findings.append(misread("score-at-chance", record.key.text, words))

@@ -27,7 +27,7 @@ from harness.core.plain import from_plain, to_plain
 from harness.judge.cell import judge
 from harness.prepare.prepared import PreparedModel
 from harness.results.faults import CorruptStoreError
-from harness.results.objects import JSON, SINGLE, ObjectStore
+from harness.results.objects import FURTHER, JSON, SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import CellContext, Measurement
 from harness.variants.definition import definition_of
@@ -48,6 +48,9 @@ _PER_OUTPUT = {
     "model.reference.companions.": ("reference_object", "companion_"),
     "model.exact.outputs.": ("reference_object", "exact_"),
 }
+#: labels and float answers of further outputs: path -> the same object as those of the main one, under another name
+_FURTHER = re.compile(r"model\.further\.(\d+)\.(labels|float_answers)")
+_FURTHER_FIELDS = {"labels_object": "labels", "float_answers_object": "float_answers"}
 #: the raw samples of the worker's starts beside the first: path -> the same object under another name
 _START = re.compile(r"measurement\.further\.(\d+)\.bench\.samples_ns")
 _START_NAME = "start_"
@@ -105,6 +108,9 @@ def needed(grounds: Grounds) -> Grounds:
         beginnings=None if model.beginnings is None or count is None else model.beginnings[model.beginnings < count],
         labels=first(model.labels),
         float_answers=first(model.float_answers),
+        further=tuple(
+            replace(one, labels=first(one.labels), float_answers=first(one.float_answers)) for one in model.further
+        ),
         reference=None if count is None else model.reference,
         exact=None if count is None else model.exact,
         scores=None if count is None or model.scores is None else _needed_scores(model.scores),
@@ -131,8 +137,10 @@ def keep(grounds: Grounds, objects: ObjectStore) -> dict[str, str]:
         HarnessError: it cannot be written.
     """
     arrays: dict[str, np.ndarray] = {}
-    model = to_plain(replace(grounds.model, metric=None), arrays, "model")
+    bare = tuple(replace(one, metric=None) for one in grounds.model.further)
+    model = to_plain(replace(grounds.model, metric=None, further=bare), arrays, "model")
     model["metric"] = described(grounds.model.metric)
+    model["further_metrics"] = [described(one.metric) for one in grounds.model.further]
     facts = {
         "measurement": to_plain(grounds.measurement, arrays, "measurement"),
         "context": to_plain(grounds.context, arrays, "context"),
@@ -182,6 +190,8 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
         if sha256 := getattr(record, field):
             found = objects.get_arrays(sha256)
             arrays[path] = found.pop(name)
+            if kind := _FURTHER_FIELDS.get(field):
+                arrays |= {f"model.further.{name.removeprefix(FURTHER)}.{kind}": rows for name, rows in found.items()}
             if field == "latency_object":
                 arrays |= {_start_path(name): samples for name, samples in found.items()}
     for prefix, (field, kind) in _PER_OUTPUT.items():
@@ -192,9 +202,14 @@ def recall(record: CellRecord, objects: ObjectStore) -> Grounds:
         facts = json.loads(rest[JSON].tobytes())
         tensors = objects.get_json(record.tensors_object)
         metric = restored(tensors["metric"], tensors["workload"])
+        model = from_plain(PreparedModel, {**tensors, "metric": None}, arrays)
+        further = tuple(
+            replace(one, metric=restored(stored, tensors["workload"]))
+            for one, stored in zip(model.further, tensors.get("further_metrics", []), strict=True)
+        )
         return Grounds(
             measurement=from_plain(Measurement, facts["measurement"], arrays),
-            model=replace(from_plain(PreparedModel, {**tensors, "metric": None}, arrays), metric=metric),
+            model=replace(model, metric=metric, further=further),
             context=from_plain(CellContext, facts["context"], arrays),
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -223,6 +238,8 @@ def _place(path: str) -> tuple[str, str]:
             return field, kind + path.removeprefix(prefix)
     if match := _START.fullmatch(path):
         return "latency_object", f"{_START_NAME}{int(match[1]) + 2}"
+    if match := _FURTHER.fullmatch(path):
+        return f"{match[2]}_object", f"{FURTHER}{match[1]}"
     return _OWN.get(path, (_REST, path))
 
 

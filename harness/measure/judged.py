@@ -5,6 +5,7 @@ While a cell runs, to know whether its ops are worth asking one by one; and when
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from harness.core.tensor import TensorIo
 from harness.measure.figures import Classes, OutputFigures
 from harness.measure.rule import Judgement, judge, top_class
 from harness.prepare.prepared import PreparedModel, ReferenceOutputs
+from harness.workloads.metrics.base import Metric
 
 #: what N is at least, as a share of the outputs' spread, where no companion shows the model's own quantization error: the
 #: largest of right models that were measured is 0.1 of it. Models without integers hardly have one.
@@ -66,7 +68,10 @@ def judge_cell(
         return None
     judged = _judge_model(model, outputs, _classes(model), float16_accumulation)
     if model.scores is None or model.scores.reference is None or not scores:
-        return judged
+        return _of_boxes(judged) if model.suppressed else judged
+    if model.suppressed:
+        before = _judge_model(model.scores, scores, [None] * len(scores), float16_accumulation)
+        return replace(before, rule=f"of the boxes and scores before suppression: {before.rule}")
     behind = _judge_model(model.scores, scores, [top_class] * len(scores), float16_accumulation)
     return _together(behind, judged)
 
@@ -151,15 +156,32 @@ def _by_runtime(judged: Judgement, model: PreparedModel, reference: ReferenceOut
 
 
 def _classes(model: PreparedModel) -> list[Classes | None]:
-    """What makes classes of each output: the metric's answers of the first; without a metric there are none."""
-    metric = model.metric
-    first: Classes | None = None
-    if metric is not None and metric.classes:
-        several = int(np.prod([max(1, d) for d in model.artifact.outputs[0].sample_shape], dtype=np.int64)) > 1
+    """What makes classes of each output: what its metric finds named by it; without a metric there are none."""
+    found: list[Classes | None] = [None] * len(model.artifact.outputs)
+    judged = [(model.output, model.metric), *((one.output, one.metric) for one in model.further)]
+    for output, metric in judged:
+        if metric is None or not metric.chooses:
+            continue
+        several = int(np.prod([max(1, d) for d in model.artifact.outputs[output].sample_shape], dtype=np.int64)) > 1
         # Of one output the largest is always the same: only a metric that knows a threshold makes classes of it.
         if several or metric.agreement(np.zeros((1, 1)), np.zeros((1, 1))) is not None:
-            first = lambda values: metric.answers(values.astype(np.float64))  # noqa: E731
-    return [first, *[None] * (len(model.artifact.outputs) - 1)]
+            found[output] = functools.partial(_chosen, metric)
+    return found
+
+
+def _chosen(metric: Metric, values: np.ndarray) -> np.ndarray:
+    """The class that each output names."""
+    found = metric.chosen(values.astype(np.float64))
+    assert found is not None, f"the metric {metric.name} says that outputs name classes, and names none"
+    return found
+
+
+def _of_boxes(judged: Judgement) -> Judgement:
+    """A verdict on suppressed boxes alone: another list of them accuses nobody, and the same one clears."""
+    if judged.verdict != "wrong":
+        return judged
+    why = "but which boxes suppression keeps is a matter of a hair, and those before it were not compared"
+    return replace(judged, verdict="undecided", reason=f"{judged.reason}, {why}")
 
 
 def _together(scores: Judgement, choice: Judgement) -> Judgement:

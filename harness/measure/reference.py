@@ -26,7 +26,7 @@ from harness.core.paths import cache_dir
 from harness.measure.alone import Alone
 from harness.measure.endless import NoEndError, raise_endless
 from harness.measure.judged import judge_cell
-from harness.measure.scoring import real_values
+from harness.measure.scoring import answers_of
 from harness.measure.twins import TWIN_VERSION, scores_model
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel, ReferenceOutputs, with_graph_facts
 from harness.tflite.fakequant.twin import Twin, float_twin
@@ -109,14 +109,21 @@ class References:
             )
         return replace(model, findings=(*model.findings, *findings))
 
-    def float_answers(self, float_model: PreparedModel) -> np.ndarray | None:
-        """What LiteRT's float32 model answers on each labelled sample, as the metric sees it, [N, ...] in `sample_ids` order."""
-        if float_model.artifact.path is None or float_model.labels is None or float_model.metric is None:
-            return None
+    def float_answers(self, float_model: PreparedModel) -> dict[int, np.ndarray]:
+        """What LiteRT's float32 model answers on each labelled sample, as the metrics see it: position of each judged output ->
+        [N, ...] in `sample_ids` order. Empty where it cannot answer.
+        """
+        if float_model.artifact.path is None or not float_model.judged or float_model.labels is None:
+            return {}
         arrays = self.float_outputs(float_model, len(float_model.labels))
         if arrays is None:
-            return None
-        return float_model.metric.answers(real_values(arrays[0], float_model.artifact.outputs[0]))
+            return {}
+        io = float_model.artifact.outputs
+        return {
+            one.output: answers_of(one.metric, arrays, io, one.output)
+            for one in float_model.judged
+            if one.metric is not None
+        }
 
     def float_outputs(self, model: PreparedModel, count: int) -> tuple[np.ndarray, ...] | None:
         """LiteRT's outputs of a model on its first samples, [count, ...] each; None where it cannot answer."""
@@ -246,7 +253,7 @@ class References:
                 manifest={},
             )
             scores = replace(
-                with_graph_facts(replace(model, artifact=artifact, metric=None)),
+                with_graph_facts(replace(model, artifact=artifact, metric=None, further=())),
                 reference=None, exact=None, scores=None, labels=None, sample_ids=None, float_answers=None, findings=(),
             )  # fmt: skip
             return replace(scores, reference=self._twin(scores))

@@ -10,7 +10,7 @@ import numpy as np
 from harness.measure.op_cases import Run
 from harness.measure.rule import Classes, Judgement, judge
 from harness.tflite.cut.cutter import Cutter
-from harness.tflite.cut.heads import before_class_map
+from harness.tflite.cut.heads import before_class_map, before_suppression
 from harness.tflite.fakequant.twin import float_twin
 from harness.tflite.features import features, output_lsb
 from harness.tflite.graph import Graph
@@ -85,11 +85,12 @@ def real_values(graph: Graph, outputs: Sequence[np.ndarray]) -> list[np.ndarray]
 
 
 def scores_model(model: bytes) -> bytes | None:
-    """For a model that ends in a choice (ARG_MAX): the model of the scores it chooses from, which tell more than the choice.
+    """For a model that ends in a choice (ARG_MAX, suppression of boxes): the model of the values it chooses from, which tell more
+    than the choice.
 
-    A class map differs wherever two scores are nearly equal; the scores themselves are judged like any output. None for
-    other models.
+    A class map differs wherever two scores are nearly equal, and a list of boxes too; the values themselves are judged like any
+    output. None for other models.
     """
     cutter = Cutter(model)
-    outputs = before_class_map(cutter)
+    outputs = before_class_map(cutter) or before_suppression(cutter)
     return None if outputs is None else cutter.between(cutter.subgraph.indices("inputs"), outputs).model

@@ -15,6 +15,7 @@ from harness.tflite.delegates.table import (
     schema_op_name,
 )
 from harness.tflite.graph import Graph, Node, Tensor
+from harness.tflite.post_process import POST_PROCESS
 
 __all__ = [
     "DelegateTable",
@@ -75,6 +76,8 @@ def _refusal(table: DelegateTable, graph: Graph, node: Node, excluded: set[str |
         return f"the delegate's option `{table.refuse_option}` names {node.op}"
     if node.op == "CUSTOM" and node.custom_name in table.taken_custom:
         return None
+    if node.custom_name == POST_PROCESS:
+        return f"{POST_PROCESS} decodes and suppresses boxes in float, which no delegate does"
     if node.op == "CUSTOM":
         return f"custom operator {node.custom_name}: {table.title} does not have it"
     if node.op not in table.taken:

@@ -30,7 +30,7 @@ from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import read_regular, sha256_bytes, sha256_file, write_json_atomic
 from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
-from harness.prepare.prepared import InputFile, PreparedModel, ReferenceOutputs
+from harness.prepare.prepared import InputFile, JudgedOutput, PreparedModel, ReferenceOutputs
 from harness.variants.artifact import Artifact
 from harness.workloads.base import METRIC_OF_TASK
 from harness.workloads.metrics.base import Metric
@@ -39,7 +39,8 @@ from harness.workloads.metrics.registry import described, get_metric, restored
 
 #: 3: `beginnings` of sequences, which an older harness would run as samples that stand alone
 #: 4: references are float twins with companions, which an older harness would take for stored outputs
-BUNDLE_SCHEMA = 4
+#: 5: several outputs are judged, of which an older harness would judge the first by the metric of another
+BUNDLE_SCHEMA = 5
 INDEX = "bundle.json"
 
 _FOLDERS = {"models": ".tflite", "manifests": ".json", "samples": ".npy", "arrays": ".npy"}
@@ -162,6 +163,10 @@ class _Writer:
             "sample_ids": self.array(model.sample_ids),
             "beginnings": self.array(model.beginnings),
             "labels": self.array(model.labels),
+            "output": model.output,
+            "output_name": model.output_name,
+            "left_out": list(model.left_out),
+            "further": [self.judged(one) for one in model.further],
             "reference": self.reference(model.reference),
             "exact": self.reference(model.exact),
             "scores": None if model.scores is None else self.entry(model.scores),
@@ -170,8 +175,19 @@ class _Writer:
             "lsb": list(model.lsb),
             "arithmetic": list(model.arithmetic),
             "node_count": model.node_count,
+            "suppressed": model.suppressed,
             "endless": model.endless,
             "findings": [asdict(finding) for finding in model.findings],
+        }
+
+    def judged(self, one: JudgedOutput) -> dict[str, Any]:
+        """A further output's part of an entry."""
+        return {
+            "output": one.output,
+            "name": one.name,
+            "metric": described(one.metric),
+            "labels": self.array(one.labels),
+            "float_answers": self.array(one.float_answers),
         }
 
     def reference(self, reference: ReferenceOutputs | None) -> dict[str, Any] | None:
@@ -237,6 +253,10 @@ class _Reader:
             sample_ids=self.array(entry["sample_ids"]),
             beginnings=self.array(entry.get("beginnings")),
             labels=self.array(entry["labels"]),
+            output=entry.get("output", 0),
+            output_name=entry.get("output_name", ""),
+            left_out=tuple(entry.get("left_out", ())),
+            further=tuple(self._judged(one, entry["workload"]) for one in entry.get("further", ())),
             reference=self._reference(entry["reference"]),
             exact=self._reference(entry.get("exact")),
             scores=None if entry.get("scores") is None else self.model(entry["scores"]),
@@ -245,8 +265,18 @@ class _Reader:
             lsb=tuple(entry["lsb"]),
             arithmetic=tuple(entry.get("arithmetic", ())),
             node_count=entry["node_count"],
+            suppressed=entry.get("suppressed", False),
             endless=entry.get("endless"),
             findings=tuple(Finding(**finding) for finding in entry["findings"]),
+        )
+
+    def _judged(self, stored: dict[str, Any], workload: str) -> JudgedOutput:
+        return JudgedOutput(
+            output=stored["output"],
+            name=stored["name"],
+            metric=restored(stored["metric"], workload),
+            labels=self.array(stored["labels"]),
+            float_answers=self.array(stored["float_answers"]),
         )
 
     def _reference(self, stored: dict[str, Any] | None) -> ReferenceOutputs | None:

@@ -6,7 +6,7 @@ bundle on a lab host without TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -17,10 +17,13 @@ from harness.core.finding import Finding
 from harness.prepare.samples import InputFile, needed_samples, random_inputs, samples_file
 from harness.tflite.features import features, output_lsb
 from harness.tflite.graph import read_graph
+from harness.tflite.post_process import ends_in_suppression
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.checks.model import graph_findings, refuse_misfit
-from harness.workloads.metrics.base import Metric
+from harness.workloads.checks.outputs import model_outputs
+from harness.workloads.metrics.base import Ends, Metric
+from harness.workloads.outputs import output_name
 from harness.workloads.sequences import sequence_beginnings, sequence_order
 
 __all__ = [
@@ -69,6 +72,24 @@ class ReferenceOutputs:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedOutput:
+    """One output with what it is judged by; a model may have several.
+
+    Attributes:
+        output: its position.
+        name: in records and tables.
+        metric: None only where a stored model is being read.
+        labels, float_answers: as those of `PreparedModel`.
+    """
+
+    output: int
+    name: str
+    metric: Metric | None
+    labels: np.ndarray | None = None
+    float_answers: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedModel:
     """One workload x recipe x seed, ready to run on any device.
 
@@ -78,6 +99,9 @@ class PreparedModel:
         sample_ids: int64 [N], positions in the dataset's test set; every prefix is a stratified sample.
         beginnings: int64, rows at which a sequence begins within which the model's state is carried; None: samples stand alone.
         metric: what outputs are judged by; None: there is no score.
+        output, output_name: which output `metric`, `labels` and `float_answers` are of; the name is empty where there is one.
+        further: the other outputs that are judged.
+        left_out: positions of outputs that are not, on purpose.
         labels: [N, ...] in the same order, as the metric takes them, or None.
         float_answers: [N, ...], what the LiteRT float32 model answers, as the metric sees it; None without labels or float model.
         float_identity: what gave `float_answers`.
@@ -86,6 +110,7 @@ class PreparedModel:
         exact: what tflite-runtime 2.14.0's reference kernels answer, of an integer model that they compute rightly: some boards
             promise these outputs to the bit.
         scores: of a model that ends in a choice (ARG_MAX), the model of the scores that it chooses from, with its own reference.
+        suppressed: its outputs are boxes that suppression chose, so that they are no values to be compared one by one.
         lsb: real size of a quantization step per output, or of what the board can tell apart; None for float outputs.
         arithmetic: the kinds of arithmetic in the model, as `harness.tflite.features` names them.
         node_count: nodes of the model's graph.
@@ -104,6 +129,10 @@ class PreparedModel:
     inputs: tuple[InputFile, ...] = ()
     sample_ids: np.ndarray | None = None
     beginnings: np.ndarray | None = None
+    output: int = 0
+    output_name: str = ""
+    further: tuple[JudgedOutput, ...] = ()
+    left_out: tuple[int, ...] = ()
     labels: np.ndarray | None = None
     reference: ReferenceOutputs | None = None
     exact: ReferenceOutputs | None = None
@@ -113,9 +142,24 @@ class PreparedModel:
     lsb: tuple[float | None, ...] = ()
     arithmetic: tuple[str, ...] = ()
     node_count: int | None = None
+    suppressed: bool = False
     endless: str | None = None
     max_accuracy_drop: float = 0.03
     findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def judged(self) -> tuple[JudgedOutput, ...]:
+        """All outputs that have a metric and labels, the main one first."""
+        if self.metric is None or self.labels is None:
+            return ()
+        main = JudgedOutput(
+            output=self.output,
+            name=self.output_name,
+            metric=self.metric,
+            labels=self.labels,
+            float_answers=self.float_answers,
+        )
+        return (main, *self.further)
 
 
 def prepare_model(
@@ -149,14 +193,57 @@ def prepare_model(
             where=str(artifact.path),
             hint="measure it without --data: random inputs are made for every input",
         )
-    refuse_misfit(read_graph(artifact.file), dataset.y_test, workload.metric)
+    graph = read_graph(artifact.file)
+    refuse_misfit(graph, dataset, workload)
     order, beginnings = evaluation_order(workload, dataset, needed_samples(dataset, artifact.inputs[0], samples))
+    outputs = model_outputs(graph)
+    main = workload.place_of(workload.output, outputs)
+    base = replace(
+        base,
+        metric=workload.metric and workload.metric.fitted(outputs[main]),
+        output=main,
+        output_name=_main_name(workload, outputs, main),
+        further=_further(workload, dataset, order, outputs),
+        left_out=tuple(workload.place_of(output, outputs) for output in workload.left_out),
+    )
     return replace(
         with_graph_facts(base),
         inputs=(samples_file(dataset, order, artifact.inputs[0]),),
         sample_ids=order,
         beginnings=beginnings,
-        labels=None if dataset.y_test is None else dataset.y_test[order],
+        labels=_labels(workload.metric, dataset.y_test, dataset, order),
+    )
+
+
+def _main_name(workload: Workload, outputs: Sequence[Ends], main: int) -> str:
+    """What the judged output is called; nothing where there is one, or where all are judged together."""
+    if len(outputs) < 2 or (workload.metric is not None and workload.metric.all_outputs):
+        return ""
+    return workload.output_name or output_name(outputs, main)
+
+
+def _labels(metric: Metric | None, labels: np.ndarray | None, dataset: Dataset, order: np.ndarray) -> np.ndarray | None:
+    """The labels of the evaluated samples, with what the samples themselves tell of the right answer."""
+    if labels is None:
+        return None
+    if metric is not None and metric.reads_inputs:
+        return metric.with_inputs(labels[order], dataset.x_test[order])
+    return labels[order]
+
+
+def _further(
+    workload: Workload, dataset: Dataset, order: np.ndarray, outputs: Sequence[Ends]
+) -> tuple[JudgedOutput, ...]:
+    """The outputs beside the main one that have a metric and labels."""
+    return tuple(
+        JudgedOutput(
+            output=workload.place_of(one.output, outputs),
+            name=one.name,
+            metric=one.metric,
+            labels=_labels(one.metric, dataset.y_test_of[one.name], dataset, order),
+        )
+        for one in workload.further
+        if one.metric is not None and one.name in dataset.y_test_of
     )
 
 
@@ -184,12 +271,16 @@ def with_graph_facts(model: PreparedModel) -> PreparedModel:
     or not judged.
     """
     graph = read_graph(model.artifact.file)
-    found = graph_findings(graph, judged=model.metric is not None, where=f"{model.workload}/{model.recipe}")
+    where = f"{model.workload}/{model.recipe}"
+    judged = [] if model.metric is None else [model.output, *(one.output for one in model.further)]
+    everything = model.metric is not None and model.metric.all_outputs
+    found = graph_findings(graph, judged=judged, left_out=model.left_out, everything=everything, where=where)
     return replace(
         model,
         lsb=output_lsb(graph),
         arithmetic=tuple(sorted(set(features(graph).arithmetic))),
         node_count=len(graph.nodes),
+        suppressed=ends_in_suppression(graph),
         findings=(*model.findings, *found),
     )
 

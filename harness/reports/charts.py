@@ -77,7 +77,7 @@ def chart_points(summaries: Sequence[Summary]) -> pd.DataFrame:
                         "time_basis": column.time_basis,
                         "recipe": row.recipe,
                         "outcome": record.outcome,
-                        "metric": summary.score_head,
+                        "metric": summary.main_head,
                         "score": score_of(record),
                         "latency_median_us": _scaled(record.latency_median_ns),
                         "latency_samples": record.latency_samples,
@@ -214,7 +214,7 @@ def _scatter(
     )
     chart.set_y_axis(
         {
-            "name": summary.score_head,
+            "name": summary.main_head,
             "min": low,
             "max": high,
             "num_format": "0.000" if summary.is_share else "General",

@@ -35,6 +35,7 @@ Kind = Literal[
     "vendor",
     "figures",
     "op_check",
+    "output_scores",
     "mlperf",
 ]
 
@@ -123,6 +124,13 @@ FIELDS: tuple[Field, ...] = (
     _field("mcnemar_p", "share", "Exact McNemar test of that difference (two-sided p).", "as accuracy_delta"),
     _field("only_float_right", "count", "Samples that only the float model got right.", "as accuracy_delta"),
     _field("only_cell_right", "count", "Samples that only this cell got right.", "as accuracy_delta"),
+    _field("score_output", "text", "The output that the score is of.", "the model has one output, or " + _NO_LABELS),
+    _field(
+        "output_scores",
+        "output_scores",
+        "The score of each judged output: its name, and the fields above from metric to only_cell_right.",
+        "one output is judged at most",
+    ),
     _field(
         "model_sha256",
         "sha256",

@@ -63,7 +63,14 @@ def markdown(report: Report) -> str:
     for summary in report.summaries:
         mine = [a for a in report.answers if (a.workload, a.dataset) == (summary.workload, summary.dataset)]
         lines += summary_section(summary, mine)
-    lines += _problems(report) + _seeds(report) + _microcontrollers(report) + _fallback(report) + _findings(report)
+    lines += (
+        _outputs(report)
+        + _problems(report)
+        + _seeds(report)
+        + _microcontrollers(report)
+        + _fallback(report)
+        + _findings(report)
+    )
     lines += [
         "## Environment",
         "",
@@ -103,6 +110,37 @@ def _problems(report: Report) -> list[str]:
 def _data(report: Report) -> list[str]:
     """The head of a table that spans workloads."""
     return [line for note in report.dataset_notes for line in (f"Data of {escape(note)}", "")]
+
+
+def _outputs(report: Report) -> list[str]:
+    frame = report.frames.get("Outputs")
+    if frame is None:
+        return []
+    columns = [
+        "workload",
+        "recipe",
+        "device",
+        "backend",
+        "outcome",
+        "output",
+        "metric_title",
+        "metric_unit",
+        "score",
+        "score_low",
+        "score_high",
+        "score_delta",
+        "score_p",
+        "samples",
+    ]
+    return [
+        "## Outputs",
+        "",
+        "Each judged output of models that have several; differences are to the float model's on the same samples.",
+        "",
+        *_data(report),
+        frame_table(frame[columns]),
+        "",
+    ]
 
 
 def _seeds(report: Report) -> list[str]:

@@ -15,6 +15,7 @@ from harness.reports.answer.evidence import NoEvidence, StoredEvidence
 from harness.reports.audit_table import audit_table
 from harness.reports.environment import environment_table
 from harness.reports.identity import models_note, newest_per_model, told_apart
+from harness.reports.outputs import outputs_table
 from harness.reports.seeds import seeds_table
 from harness.reports.starts import starts_table
 from harness.reports.summary import Summary, summaries
@@ -136,6 +137,7 @@ class Report:
         return {
             "Cells": tables.cells_table(self.shown),
             "Problems": tables.problems_table(self.shown),
+            **({"Outputs": outputs_table(self.shown)} if any(r.output_scores for r in self.shown) else {}),
             "Seeds": seeds_table(self.shown),
             "Starts": starts_table(self.shown),
             "Ops": tables.ops_table(self.shown),

@@ -67,6 +67,10 @@ _KINDS: dict[str, dict[str, Any]] = {
     "ops": {"type": "array", "items": _object({"node": _COUNT, "op": _TEXT, "ran_on": _TEXT})},
     "prediction": {"type": "object"},
     "figures": {"type": "array", "items": {"type": "object"}},
+    "output_scores": {
+        "type": "array",
+        "items": _object({"output": _TEXT, "metric": _TEXT, "score": {"type": "number"}}),
+    },
     "op_check": _object(
         {"verdict": _TEXT, "right": _COUNT, "wrong": {"type": "array"}, "not_checked": {"type": "array"}}
     ),
@@ -122,6 +126,7 @@ _KIND_TEXT = {
     "compiled": "object",
     "prediction": "object",
     "figures": "list of objects",
+    "output_scores": "list of objects",
     "op_check": "object",
     "settings": "object",
     "mlperf": "object",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from harness.core.numbers import significant_text
 from harness.results.record import CellRecord
+from harness.results.sections import OUTPUT_FIELDS
 
 ACCURACY = "accuracy"
 #: what stands where the cells of a table have several metrics
@@ -76,14 +79,35 @@ def metric_columns(record: CellRecord) -> dict[str, str | None]:
     }
 
 
+def output_records(record: CellRecord) -> list[tuple[str, CellRecord]]:
+    """Each judged output's name with the record as if the model had it alone; the main one first. Empty where there is one."""
+    alone = (*OUTPUT_FIELDS, "accuracy", "accuracy_low", "accuracy_high", "accuracy_delta", "mcnemar_p")
+    found = []
+    for one in record.output_scores or []:
+        fields: dict[str, Any] = {name: one.get(name) for name in alone}
+        found.append((one["output"], replace(record, **fields, output_scores=None, score_output=None)))
+    return found
+
+
 def score_head(records: Iterable[CellRecord]) -> str:
     """What the scores of cells are, for a column's head: `accuracy`, `mean absolute error (K, lower is better)`."""
     heads = {_head(record) for record in records if score_of(record) is not None}
     return heads.pop() if len(heads) == 1 else SCORE if heads else ACCURACY
 
 
+def main_head(records: Iterable[CellRecord]) -> str:
+    """The same where one figure of a cell is shown: of a model with several outputs the main one's."""
+    scored = [record for record in records if score_of(record) is not None]
+    head = score_head(output_records(record)[0][1] if record.output_scores else record for record in scored)
+    names = {record.score_output for record in scored}
+    name = names.pop() if len(names) == 1 else None
+    return f"{name}: {head}" if name else head
+
+
 def _head(record: CellRecord) -> str:
-    if record.accuracy is not None or record.metric is None:
+    if record.output_scores:
+        return "; ".join(f"{name}: {_head(one)}" for name, one in output_records(record))
+    if record.accuracy is not None or record.metric is None or title_of(record) == ACCURACY:
         return ACCURACY
     words = [record.metric_unit] if record.metric_unit else []
     if record.metric_direction:
@@ -148,6 +172,9 @@ def share_delta_text(delta: float | None) -> str:
 
 def score_text(record: CellRecord, *, narrow: bool = False) -> str:
     """The score with its interval and sample count; without one, the agreement with the reference."""
+    if record.output_scores:
+        each = [f"{name} {_own_score_text(one, narrow=narrow)}" for name, one in output_records(record)]
+        return "; ".join(each) + f" n={record.samples}"
     if score_of(record) is not None:
         interval = interval_text(record, narrow=narrow)
         return " ".join(p for p in (value_text(record, score_of(record)), interval, f"n={record.samples}") if p)
@@ -159,6 +186,12 @@ def score_text(record: CellRecord, *, narrow: bool = False) -> str:
     if record.nrmse is not None:
         return f"NRMSE {significant_text(record.nrmse)} to the reference n={record.reference_samples}"
     return ""
+
+
+def _own_score_text(record: CellRecord, *, narrow: bool) -> str:
+    """One of several outputs' scores with its interval."""
+    interval = interval_text(record, narrow=narrow)
+    return " ".join(part for part in (value_text(record, score_of(record)), interval) if part)
 
 
 def agreement_share(record: CellRecord) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.reports.scores import metric_columns, score_head, score_of
+from harness.reports.scores import main_head, metric_columns, score_of
 from harness.reports.summary import newest
 from harness.reports.tables import KEY, in_order, table
 from harness.reports.values import count_of, placement_text
@@ -93,4 +93,4 @@ def _metric(cells: list[CellRecord]) -> dict[str, str | None]:
         name: ", ".join(dict.fromkeys(str(columns[name]) for columns in scored if columns[name])) or None
         for name in ("metric", "metric_unit", "metric_direction")
     }
-    return {**joined, "metric_head": score_head(cells) if scored else None}
+    return {**joined, "metric_head": main_head(cells) if scored else None}

@@ -10,6 +10,7 @@ from harness.reports.scores import (
     SCORE,
     is_share,
     lower_is_better,
+    main_head,
     score_head,
     score_of,
     title_of,
@@ -92,10 +93,17 @@ class Summary:
         return score_head(self.scored)
 
     @property
+    def main_head(self) -> str:
+        """The same of the one figure that charts show: of several outputs the main one's."""
+        return main_head(self.scored)
+
+    @property
     def score_name(self) -> str:
         """The same without unit and direction."""
         if self.score_head in (ACCURACY, SCORE):
             return self.score_head
+        if any(record.output_scores for record in self.scored):
+            return SCORE
         return title_of(self.scored[0])
 
     @property

@@ -198,7 +198,7 @@ def _block(summary: Summary, position: int) -> tuple[tuple[str, int, str], ...]:
     counted = [cell for cell in cells if count_of(cell) is not None]
     unit = "cycles" if counted and counted[0].instructions is None else "instructions"
     block = COUNT_BLOCK if counted else BLOCK
-    return tuple((name.format(unit=unit, score=summary.score_head), width, kind) for name, width, kind in block)
+    return tuple((name.format(unit=unit, score=summary.main_head), width, kind) for name, width, kind in block)
 
 
 def _us(ns: int | None) -> float | None:

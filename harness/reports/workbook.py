@@ -143,6 +143,7 @@ _NO_NIGHT = (
 _EXPLAINED = {
     "Cells": "One row per cell with every field; the sheet About says what each means. Times are in ns, sizes in bytes.",
     "Problems": "Cells whose outcome is not ok, with the full reason.",
+    "Outputs": "The score of each judged output of models that have several, with its difference to the float model's.",
     "Seeds": "The spread over seeds of training. A difference within it shows nothing.",
     "Starts": "Cold (an empty graph cache), cached (a second start, where the delegate keeps a cache) and steady, in ns.",
     "Ops": "Where every node of every model ran, and its cost where the board, an estimate or the vendor's benchmark gives one.",

@@ -29,6 +29,8 @@ from harness.results.place import place_of
 OBJECTS_NAME = "objects"
 #: the name inside the file of what `put_array` stores
 SINGLE = "array"
+#: the same of what belongs to a cell's further outputs, with their number behind it
+FURTHER = "further_"
 #: the same of `put_json`: the text's bytes
 JSON = "json"
 #: what reading a damaged archive raises; OSError: a place in it that is negative

@@ -95,6 +95,28 @@ class Score(Section):
     #: samples only the float model got right, and samples only this cell got right
     only_float_right: int | None = None
     only_cell_right: int | None = None
+    #: which output of several the fields above are of
+    score_output: str | None = None
+    #: of a model with several judged outputs each one's score, the one above first: {"output"} and OUTPUT_FIELDS
+    output_scores: list[dict[str, Any]] | None = None
+
+
+#: what `Score.output_scores` has of each output: the fields of the same names
+OUTPUT_FIELDS = (
+    "metric",
+    "metric_title",
+    "metric_unit",
+    "metric_direction",
+    "metric_settings",
+    "score",
+    "score_low",
+    "score_high",
+    "score_delta",
+    "score_p",
+    "score_test",
+    "only_float_right",
+    "only_cell_right",
+)
 
 
 @dataclass(kw_only=True)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, sha256_json
+from harness.prepare.named import named_model
 from harness.prepare.prepared import PreparedModel, Say
-from harness.prepare.samples import value_inputs
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, key_of, make_plan
 from harness.run.options import RunOptions
 from harness.run.plan import prepare_finished, prepare_without_data
 from harness.tflite.graph import read_graph
 from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.build import artifact_from_file
-from harness.workloads.base import stratified_order
 from harness.workloads.checks.inputs import refuse_open_inputs
-from harness.workloads.named_inputs import read_named_samples
 from harness.workloads.registry import get_workload
 from harness.workloads.user import workload_name
 
@@ -77,25 +74,9 @@ def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Se
     graph = read_graph(path)
     refuse_open_inputs(graph)
     data = Path(options.data or "").expanduser().absolute()
-    samples = read_named_samples(data, graph, artifact.inputs, options.metric)
-    strata = samples.metric.strata(samples.labels) if samples.metric and samples.labels is not None else None
-    order = stratified_order(strata, samples.count)
-    base = PreparedModel(
-        workload=workload_name(path),
-        metric=samples.metric,
-        recipe=AS_IS,
-        seed=0,
-        artifact=artifact,
-        dataset_name=data.stem,
-        dataset_note=f"{data.name}, {samples.count:,} samples of {len(samples.values)} inputs"
-        + ("" if samples.metric else "; no labels: agreement with the reference only"),
-        dataset_digest=samples.digest,
-        sample_ids=order,
-        labels=None if samples.labels is None else samples.labels[order],
-    )
+    base = named_model(path, graph, artifact, data, options.metric)
 
     def prepare(say: Say) -> list[PreparedModel]:
-        inputs = value_inputs(samples.values, order, samples.digest)
-        return [prepare_finished(replace(base, inputs=inputs), say, options.deadline_s)]
+        return [prepare_finished(base, say, options.deadline_s)]
 
     return Plan(keys=tuple(key_of(base, c.device, b) for c in devices for b in c.backends), prepare=prepare)

@@ -119,7 +119,7 @@ def _prepare(
 ) -> list[PreparedModel]:
     datasets: dict[str, Dataset] = {}
     sources: dict[str, str] = {}
-    baselines: dict[tuple[str, int], tuple[PreparedModel | None, np.ndarray | None]] = {}
+    baselines: dict[tuple[str, int], tuple[PreparedModel | None, dict[int, np.ndarray]]] = {}
     prepared = []
     with References(inference_s) as references:
         questions = Questions(references)
@@ -142,8 +142,8 @@ def _prepare(
                 )
             float_model, float_answers = baselines[baseline]
             model = references.add_reference(model)
-            if float_answers is not None:
-                model = replace(model, float_answers=float_answers, float_identity=LITERT_FLOAT.identity)
+            if float_answers:
+                model = _with_float_answers(model, float_answers)
             found = questions.findings(workload, dataset, model, float_model)
             prepared.append(replace(model, findings=(*model.findings, *found)))
         say("preparing samples and references", len(requests), len(requests))
@@ -173,12 +173,22 @@ def _artifact(request: ModelRequest, artifacts: dict[tuple[str, str, int], Artif
 
 def _float_model(
     workload: Workload, artifact: Artifact | None, dataset: Dataset, samples: int | None, references: References
-) -> tuple[PreparedModel | None, np.ndarray | None]:
-    """The float model of a workload's recipes and its answers; None where there is none, or it was refused."""
+) -> tuple[PreparedModel | None, dict[int, np.ndarray]]:
+    """The float model of a workload's recipes and its answers by output; None where there is none, or it was refused."""
     if artifact is None or artifact.path is None:
-        return None, None
+        return None, {}
     model = prepare_model(workload, FLOAT_RECIPE, artifact, dataset, samples)
     return model, references.float_answers(model)
+
+
+def _with_float_answers(model: PreparedModel, answers: dict[int, np.ndarray]) -> PreparedModel:
+    """The model with the float model's answers, by output, beside its own labels."""
+    return replace(
+        model,
+        float_answers=answers.get(model.output),
+        further=tuple(replace(one, float_answers=answers.get(one.output)) for one in model.further),
+        float_identity=LITERT_FLOAT.identity,
+    )
 
 
 def prepare_without_data(

@@ -111,7 +111,7 @@ def better_samples(model: PreparedModel, dataset: Dataset, references: Reference
     given = float_outputs(model, rows, "as they are", dataset, references) if others else None
     if given is None:
         return None
-    squashed = output_ends(read_graph(model.artifact.file))[0].squashed
+    squashed = output_ends(read_graph(model.artifact.file))[model.output].squashed
     for other in others:
         outputs = float_outputs(model, other.of(rows), other.name, dataset, references)
         if outputs is None:
@@ -120,7 +120,7 @@ def better_samples(model: PreparedModel, dataset: Dataset, references: Reference
             usual = isinstance(other, Arrangement) or other in USUAL
             better = explains_better(given, outputs, labels, squashed=squashed, alternatives=len(others), usual=usual)
         else:
-            better = meets_better(given, outputs, labels, alternatives=len(others))
+            better = model.metric.numbers and meets_better(given, outputs, labels, alternatives=len(others))
         if better:
             first, second = (model.metric.score(model.metric.answers(part), labels).value for part in (given, outputs))
             gained = model.metric.loss_of(second - first) < 0
@@ -132,6 +132,8 @@ def better_samples(model: PreparedModel, dataset: Dataset, references: Reference
 def may_be_asked(model: PreparedModel) -> bool:
     """Whether a model can show by its answers what it should be fed: it is there, takes floats, and there are labels."""
     if model.metric is None or model.labels is None or model.sample_ids is None or model.artifact.path is None:
+        return False
+    if not (model.metric.classes or model.metric.numbers):
         return False
     return input_range(read_graph(model.artifact.file)) is None and model.artifact.inputs[0].dtype.startswith("float")
 
@@ -153,7 +155,7 @@ def _rescalings(rows: np.ndarray) -> list[Rescaling]:
 def float_outputs(
     model: PreparedModel, rows: np.ndarray, name: str, dataset: Dataset, references: References
 ) -> np.ndarray | None:
-    """The float model's first output on samples, real values [N, ...]; None where no runtime answers.
+    """The float model's main output on samples, real values [N, ...]; None where no runtime answers.
 
     Args:
         name: what became of the dataset's samples; samples of one name and dataset are asked about once.
@@ -162,7 +164,7 @@ def float_outputs(
     part = replace(dataset, x_test=rows, y_test=None, digest=digest)
     file = samples_file(part, np.arange(len(rows)), model.artifact.inputs[0])
     outputs = references.float_outputs(replace(model, inputs=(file,)), len(rows))
-    return None if outputs is None else real_values(outputs[0], model.artifact.outputs[0])
+    return None if outputs is None else real_values(outputs[model.output], model.artifact.outputs[model.output])
 
 
 def _words(

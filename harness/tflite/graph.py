@@ -96,7 +96,7 @@ class Tensor:
 class Node:
     """One operator. `inputs` and `intermediates` (what an LSTM computes on the way) hold -1 for what is absent.
 
-    `custom_name` is set for custom ops.
+    `custom_name` and `custom_options` are set for custom ops.
     """
 
     index: int
@@ -107,6 +107,7 @@ class Node:
     options: dict[str, Any] = field(default_factory=dict)
     custom_name: str | None = None
     code: int = 0
+    custom_options: bytes = field(default=b"", repr=False)
     intermediates: tuple[int, ...] = ()
 
 
@@ -137,6 +138,8 @@ class Graph:
     source: str | None = None
     #: key of each signature -> the number of its subgraph
     signatures: dict[str, int] = field(default_factory=dict)
+    #: tensor -> what the first signature of this subgraph calls it, of outputs
+    output_names: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[int, Node]:
@@ -237,7 +240,16 @@ def _read_model(buffer: Buffer, where: str | None) -> Graph:
         source=where,
         # Slots of SignatureDef: 2 signature_key, 4 subgraph_index.
         signatures={table.text(2): table.scalar(4, "uint32") for table in model.tables(7)},
+        output_names=_output_names(model.tables(7)),
     )
+
+
+def _output_names(signatures: list[Table]) -> dict[int, str]:
+    """Slots of SignatureDef: 1 outputs, 4 subgraph_index; of TensorMap: 0 name, 1 tensor_index."""
+    first = next((table for table in signatures if table.scalar(4, "uint32") == 0), None)
+    if first is None:
+        return {}
+    return {row.scalar(1, "uint32"): row.text(0) for row in first.tables(1)}
 
 
 def _read_op_code(table: Table) -> _OpCode:
@@ -252,7 +264,9 @@ def _read_op_code(table: Table) -> _OpCode:
 
 
 def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tuple[Node, ...]:
-    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 8 intermediates, 11/12 builtin_options_2."""
+    """Slots of Operator: 0 opcode_index, 1 inputs, 2 outputs, 3/4 builtin_options, 5 custom_options, 8 intermediates, 11/12
+    builtin_options_2.
+    """
     nodes = []
     for index, table in enumerate(subgraph.tables(3)):
         code_index = table.scalar(0, "uint32")
@@ -272,6 +286,7 @@ def _read_nodes(subgraph: Table, codes: list[_OpCode], tensor_count: int) -> tup
                 code=code.code,
                 version=code.version,
                 custom_name=code.custom_name,
+                custom_options=bytes(table.raw(5) or b"") if code.custom_name else b"",
                 options=options,
                 inputs=_indices(table, 1, tensor_count, f"an input of node {index}", optional=True),
                 outputs=_indices(table, 2, tensor_count, f"an output of node {index}"),

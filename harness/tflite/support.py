@@ -15,11 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.core.errors import unknown_name
+from harness.core.errors import UserInputError, unknown_name
 from harness.tflite.arithmetic import NodeTypes, node_types, weights_of
 from harness.tflite.custom_ops import custom_op_words
 from harness.tflite.dimensions import has_impossible_dimension
 from harness.tflite.graph import Graph, Node
+from harness.tflite.post_process import POST_PROCESS, read_post_process
 from harness.tflite.row_sums import overflowing_rows
 
 #: as in `harness.boards.base.BackendSpec.kernels`
@@ -144,6 +145,8 @@ def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[
             continue
         seen.add(key)
         if node.op == "CUSTOM":
+            if node.custom_name == POST_PROCESS and (fault := _post_process_fault(node)) is not None:
+                refusals.append(fault)
             if node.custom_name not in data.get("custom_ops", []):
                 unknowns.append(custom_op_words(node.custom_name))
             continue
@@ -154,6 +157,15 @@ def _op_refusals(data: dict[str, Any], graph: Graph, kernels: Kernels) -> tuple[
             span = f"versions {lowest} to {highest}" if highest > lowest else f"version {highest} only"
             refusals.append(f"{node.op} version {node.version}: {whose} {span}")
     return refusals, unknowns
+
+
+def _post_process_fault(node: Node) -> str | None:
+    """What is wrong with the options of a detector's last op, which every runtime reads before it runs; None where nothing is."""
+    try:
+        read_post_process(node)
+    except UserInputError as error:
+        return str(error)
+    return None
 
 
 def _dimension_refusals(graph: Graph) -> list[str]:

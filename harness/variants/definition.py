@@ -6,8 +6,8 @@ with every cell tells the two apart, and builds the old row again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from harness.core.errors import UserInputError
@@ -28,7 +28,7 @@ def definition_of(artifact: Artifact) -> dict[str, Any] | None:
         recipe = parse_recipe(artifact.recipe)
     except UserInputError:
         return None
-    if asdict(recipe.conversion) != manifest["conversion"]:
+    if json.loads(json.dumps(recipe.conversion.to_json())) != manifest["conversion"]:
         return None
     return {
         RECIPE: to_plain(recipe, {}, RECIPE),

@@ -28,43 +28,68 @@ def judge_scores(pairs: Sequence[Pair], book: AnswerBook, *, budget: float = SCO
         pairs: records that ran; those without a score, or of other labels, give none.
         budget: the chance of one or more false alarms among all of them.
     """
-    compared = [(pair, _compare(pair, book)) for pair in pairs if None not in (pair.before.score, pair.after.score)]
-    tested = [(pair, found) for pair, found in compared if isinstance(found, Compared) and found.moved]
-    bounds = holm([found.p for _, found in tested], budget)
-    verdicts = [_tested(pair, found, bound) for (pair, found), bound in zip(tested, bounds, strict=True)]
-    # What did not move took nothing of the budget; what it could have seen is what a single changed cell could.
-    verdicts += [
-        _same(pair, found, budget) for pair, found in compared if isinstance(found, Compared) and not found.moved
+    compared = [
+        (number, pair, found)
+        for number, pair in enumerate(pairs)
+        if None not in (pair.before.score, pair.after.score)
+        for found in _compare(pair, book)
     ]
-    verdicts += [_not_compared(pair, found) for pair, found in compared if isinstance(found, str)]
-    order = {id(pair): i for i, pair in enumerate(pairs)}
-    keys = {pair.after.key: order[id(pair)] for pair in pairs}
-    return sorted(verdicts, key=lambda v: keys[v.key])
+    tested = [found.p for _, _, found in compared if isinstance(found, Compared) and found.moved]
+    bounds = iter(holm(tested, budget))
+    verdicts: dict[int, Verdict] = {}
+    for number, pair, found in compared:
+        if isinstance(found, str):
+            verdict = _not_compared(pair, found)
+        elif found.moved:
+            verdict = _tested(pair, found, next(bounds))
+        else:
+            # What did not move took nothing of the budget; what it could have seen is what a single changed cell could.
+            verdict = _same(pair, found, budget)
+        known = verdicts.get(number)
+        if known is None or _GRAVITY.index(verdict.status) < _GRAVITY.index(known.status):
+            verdicts[number] = verdict
+    return [verdicts[number] for number in sorted(verdicts)]
 
 
-def _compare(pair: Pair, book: AnswerBook) -> Compared | str:
-    """The comparison, or why there is none."""
+#: of a model with several outputs the gravest verdict is told, first in this order; among the same the main output's
+_GRAVITY: tuple[Status, ...] = ("worse", "suspect", "better", "new level", "same")
+
+
+def _compare(pair: Pair, book: AnswerBook) -> list[Compared | str]:
+    """The comparison of each judged output that both have, the main one first; or why there is none."""
     before, after = pair.before, pair.after
     if same_answers(before, after):
-        score = after.score or 0.0
-        old = before.score if before.score is not None else score
-        right_or_wrong = 0 if after.accuracy is not None else None
-        return Compared(
-            loss=0.0,
-            p=1.0,
-            test="identical outputs",
-            samples=after.samples or 0,
-            cut=False,
-            before=old,
-            after=score,
-            only_before_right=right_or_wrong,
-            only_after_right=right_or_wrong,
-        )
-    answers = [book.of(record) for record in (before, after)]
-    if answers[0] is None or answers[1] is None:
-        return "its stored answers cannot be read"
-    found = compare_scores(answers[0], answers[1])
-    return found if found is not None else "the two runs have no sample, or no label, in common"
+        return [_nothing_moved(before, after)]
+    answers = [book.all_of(record) for record in (before, after)]
+    if not answers[0] or not answers[1]:
+        return ["its stored answers cannot be read"]
+    if len(answers[0]) == len(answers[1]) == 1:
+        found = compare_scores(answers[0][0], answers[1][0])
+        return [found if found is not None else _NOT_IN_COMMON]
+    old = {one.output: one for one in answers[0]}
+    pairs = [(old[one.output], one) for one in answers[1] if one.output in old]
+    several = [found for one in pairs if (found := compare_scores(*one)) is not None]
+    return list(several) or [_NOT_IN_COMMON]
+
+
+_NOT_IN_COMMON = "the two runs have no sample, or no label, in common"
+
+
+def _nothing_moved(before: CellRecord, after: CellRecord) -> Compared:
+    """The comparison of records that name the same outputs."""
+    score = after.score or 0.0
+    right_or_wrong = 0 if after.accuracy is not None or after.only_cell_right is not None else None
+    return Compared(
+        loss=0.0,
+        p=1.0,
+        test="identical outputs",
+        samples=after.samples or 0,
+        cut=False,
+        before=before.score if before.score is not None else score,
+        after=score,
+        only_before_right=right_or_wrong,
+        only_after_right=right_or_wrong,
+    )
 
 
 def _title(record: CellRecord) -> str:
@@ -87,9 +112,11 @@ def _numbers(found: Compared, bound: float | None, seen: float | None) -> dict[s
 
 
 def _sentence(record: CellRecord, found: Compared) -> str:
-    unit = f" {record.metric_unit}" if record.metric_unit else ""
+    unit_name = found.unit if found.output else record.metric_unit
+    unit = f" {unit_name}" if unit_name else ""
     part = " common" if found.cut else ""
-    text = f"{_title(record)} {found.before:.4f} -> {found.after:.4f}{unit} on {found.samples:,}{part} samples"
+    title = f"output {found.output}: {found.title}" if found.output else _title(record)
+    text = f"{title} {found.before:.4f} -> {found.after:.4f}{unit} on {found.samples:,}{part} samples"
     if found.only_before_right is not None:
         text += f" ({found.only_before_right} only right before, {found.only_after_right} only right now)"
     return text

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from harness.workloads.metrics.base import Metric, Paired
-from harness.workloads.metrics.permutation import RANDOM
+from harness.workloads.metrics.permutation import RANDOM, RANDOM_NAME
 
 #: the share of a night's error budget that scores have
 SCORE_BUDGET = 0.004
@@ -30,12 +30,14 @@ class Answers:
         answers: [N, ...] as the metric sees them.
         labels: [N, ...] in the same order.
         sample_ids: int64 [N], positions in the dataset's test set.
+        output: the name of the output that they are of; empty where the model has one.
     """
 
     metric: Metric
     answers: np.ndarray
     labels: np.ndarray
     sample_ids: np.ndarray
+    output: str = ""
 
     def first(self, count: int) -> Answers:
         """The same of the first samples."""
@@ -44,6 +46,7 @@ class Answers:
             answers=self.answers[:count],
             labels=self.labels[:count],
             sample_ids=self.sample_ids[:count],
+            output=self.output,
         )
 
 
@@ -59,6 +62,9 @@ class Compared:
         cut: True where one of the two has more samples than the common ones.
         before, after: scores on the common samples.
         only_before_right, only_after_right: None where answers are not right or wrong.
+        least_p: the smallest p that the test can give; 0 for one that has none.
+        output: the name of the output that was compared; empty where the model has one.
+        title, unit: what its score is, where it is not the record's own.
     """
 
     loss: float
@@ -70,6 +76,10 @@ class Compared:
     after: float
     only_before_right: int | None = None
     only_after_right: int | None = None
+    least_p: float = 0.0
+    output: str = ""
+    title: str | None = None
+    unit: str | None = None
 
     @property
     def moved(self) -> bool:
@@ -97,6 +107,10 @@ def compare_scores(before: Answers, after: Answers) -> Compared | None:
         after=metric.score(new, labels).value,
         only_before_right=paired.only_baseline_right,
         only_after_right=paired.only_cell_right,
+        least_p=paired.least_p if paired.least_p is not None else _LEAST_P if paired.test == RANDOM_NAME else 0.0,
+        output=after.output,
+        title="accuracy" if metric.accuracy else metric.title,
+        unit=metric.unit,
     )
 
 
@@ -154,4 +168,4 @@ def smallest_loss(compared: Compared, alpha: float) -> float | None:
 
 def out_of_reach(compared: Compared, bound: float) -> bool:
     """True where the test's own smallest p lies above the bound, so that nothing could have been told."""
-    return compared.only_after_right is None and bound < _LEAST_P and compared.p <= 1.5 * _LEAST_P
+    return compared.only_after_right is None and bound < compared.least_p and compared.p <= 1.5 * compared.least_p

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.base import Ends, Metric
+from harness.workloads.outputs import OutputMetric, built_position
 from harness.workloads.rows import Rows
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Dataset:
         y_train, y_test: labels as the workload's metric takes them, [N, ...]: class numbers, int64 [N], for classification;
             None where there are no labels.
         origin: the file or package it was read from, for a reader.
+        y_train_of, y_test_of: labels of a model's further outputs, by the name that the workload's `further` gives them.
         sequences: int64 [N], the number of each test sample's sequence, for workloads with `state` "sequence"; samples of one
             sequence stand together, in the order of time.
         x_calibration, y_calibration: samples that calibrate activations and are neither trained on nor tested; None where the
@@ -50,6 +52,8 @@ class Dataset:
     x_test: Rows
     y_test: np.ndarray | None
     origin: str = ""
+    y_train_of: Mapping[str, np.ndarray] = field(default_factory=dict)
+    y_test_of: Mapping[str, np.ndarray] = field(default_factory=dict)
     sequences: np.ndarray | None = None
     x_calibration: Rows | None = None
     y_calibration: np.ndarray | None = None
@@ -92,6 +96,11 @@ class Workload:
         task: short for a metric; give one of the two, the other follows. None where no task is short for the metric.
         metric: what the model is judged and trained by (harness/workloads/metrics/); None: there is no score, and agreement with
             the reference is measured.
+        output, output_name: the position and the name of the output that `metric` judges, of several; positions are those of the
+            model that is built, or of the finished .tflite.
+        further: what other outputs are judged by; their labels are `Dataset.y_test_of` (and `y_train_of`).
+        left_out: positions of outputs of which nothing is to be said, on purpose.
+        metric_text: what the user asked for by `--metric`, so that a build worker finds the same.
         load_dataset: reads the data from a source (option, cache, bundled digits); never downloads.
         dataset_digest: the digest of what `load_dataset` would return, cheap (cached by file identity).
         build_model: builds the untrained Keras model; imports TensorFlow, so only build workers call it. None for a
@@ -101,6 +110,7 @@ class Workload:
         data_path: the user's own .npz, for workloads made of one.
         keras_major: the Keras that wrote `model_path`, which also reads it; models that `build_model` builds are Keras 2.
         from_logits: the model's outputs are logits; False when it ends in softmax or sigmoid. Losses need to know.
+        logits_of: the same of the outputs in `further`, by their names.
         state: `sample`: no sample sees what those before it left in the model. `sequence`: a model that remembers carries it on
             within one sequence of the dataset (`Dataset.sequences`), and starts anew with the next.
         by_name_only: commands that are given no workload leave it out, because it takes long and answers a question of its own.
@@ -118,9 +128,15 @@ class Workload:
     data_path: str | None = None
     keras_major: Literal[2, 3] = 2
     from_logits: bool = False
+    logits_of: Mapping[str, bool] = field(default_factory=dict, compare=False)
     #: the largest accuracy loss against float that the workload's suite accepts
     max_accuracy_drop: float = 0.03
     metric: Metric | None = None
+    output: int = 0
+    output_name: str = ""
+    further: tuple[OutputMetric, ...] = ()
+    left_out: tuple[int, ...] = ()
+    metric_text: str | None = None
     state: State = "sample"
     by_name_only: bool = False
 
@@ -144,6 +160,10 @@ class Workload:
     def strata(self, labels: np.ndarray | None) -> np.ndarray | None:
         """What a choice of samples holds in proportion, int [N]; None where there is nothing of the kind."""
         return labels if labels is None or self.metric is None else self.metric.strata(labels)
+
+    def place_of(self, output: int, outputs: Sequence[Ends]) -> int:
+        """Where a .tflite of this workload has the output of a position."""
+        return output if self.build_model is None else built_position(outputs, output)
 
     @property
     def model_file(self) -> str:

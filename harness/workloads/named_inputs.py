@@ -12,12 +12,13 @@ from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph
 from harness.workloads.archive import Archive
+from harness.workloads.checks.outputs import model_outputs
 from harness.workloads.digest import cached_digest
-from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest
+from harness.workloads.outputs import OutputMetric, label_keys
 from harness.workloads.prepare import fitting_shape, quantize_samples
-from harness.workloads.user import tflite_output_ends
-from harness.workloads.user_metric import ends_for, metric_for
+from harness.workloads.user_metric import Judged, ends_for, judged_outputs
 
 LABELS = "y"
 #: what converters put around the name that an input had
@@ -30,13 +31,14 @@ class NamedSamples:
 
     Attributes:
         values: one array per input, [N, ...], in the input's own type.
-        labels: [N, ...] as the metric takes them; None where there are none, and no metric.
+        judged: what the model's outputs are judged by.
+        labels: of each judged output, by its position, [N, ...] as its metric takes them.
         digest: of the arrays that were read.
     """
 
     values: tuple[np.ndarray, ...]
-    labels: np.ndarray | None
-    metric: Metric | None
+    judged: Judged
+    labels: dict[int, np.ndarray]
     digest: str
 
     @property
@@ -51,7 +53,7 @@ def read_named_samples(path: Path, graph: Graph, inputs: Sequence[TensorIo], met
         path: the .npz. An array may be called as the input is, or without what a converter put around the name
             (`serving_default_NAME:0`).
         inputs: the model's, in its order.
-        metric_name: what it is judged by; None: what output and labels ask for.
+        metric_name: what `--metric` says; None: what outputs and labels ask for.
 
     Raises:
         UserInputError: an array is missing or does not fit, counts differ, or a metric without labels.
@@ -61,23 +63,34 @@ def read_named_samples(path: Path, graph: Graph, inputs: Sequence[TensorIo], met
         for key in keys:
             header = archive.header(key)
             check_kind(header.shape, header.dtype, path=path, key=key)
-        arrays = {key: archive.read(key) for key in (*keys, *([LABELS] if LABELS in archive.keys else []))}
+        outputs = model_outputs(graph)
+        places = label_keys([key for key in archive.keys if key not in keys], LABELS, outputs, str(path))
+        arrays = {key: archive.read(key) for key in (*keys, *places.values())}
     counts = {key: len(array) if array.ndim else 0 for key, array in arrays.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"'{key}' {count}" for key, count in counts.items())
         raise UserInputError(f"the arrays hold different numbers of samples: {told}", where=str(path))
     values = tuple(_converted(arrays[key], key, tensor, path) for key, tensor in zip(keys, inputs, strict=True))
-    labels = metric = None
-    if LABELS in arrays:
-        ends = tflite_output_ends(graph)
-        metric = metric_for(arrays[LABELS], ends, metric_name, path, LABELS)
-        labels = metric.checked(arrays[LABELS], ends_for(ends, path, LABELS))
-    elif metric_name is not None:
-        raise UserInputError(
-            f"the metric '{metric_name}' needs labels, and there is no array '{LABELS}'", where=str(path)
+    judged = judged_outputs(path, outputs, metric_name, LABELS, list(places.values()), arrays.__getitem__)
+    main = OutputMetric(output=judged.output, name="", metric=judged.metric)
+    labels = {
+        one.output: _labels(
+            one.metric, arrays[places[one.output]], ends_for(outputs[one.output], path, places[one.output])
         )
+        for one in (main, *judged.further)
+        if one.metric is not None
+    }
     digest = cached_digest(path, f"named {sorted(arrays)}", lambda: file_digest(path, sorted(arrays)))
-    return NamedSamples(values=values, labels=labels, metric=metric, digest=digest)
+    return NamedSamples(values=values, judged=judged, labels=labels, digest=digest)
+
+
+def _labels(metric: Metric, labels: np.ndarray, ends: Ends) -> np.ndarray:
+    if metric.reads_inputs:
+        raise UserInputError(
+            f"the metric '{metric.name}' compares an output with the model's one input, and this model has several",
+            where=ends.where,
+        )
+    return metric.checked(labels, ends)
 
 
 def short_name(name: str) -> str:

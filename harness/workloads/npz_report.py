@@ -30,6 +30,8 @@ def describe_npz(path: Path) -> list[str]:
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
     used = [key for pair in _PAIRS for key in pair if key in keys]
+    further = [key for key in keys if key.startswith(("y_test_", "y_train_")) or (key.startswith("y_") and "x" in keys)]
+    further = [key for key in further if key not in used]
     lines = []
     with Archive(path) as archive:
         headers = {key: archive.header(key) for key in used}
@@ -40,7 +42,12 @@ def describe_npz(path: Path) -> list[str]:
                 if x_key not in headers:
                     raise UserInputError(f"has '{y_key}' without '{x_key}'", where=str(path))
                 lines.append(_labels_line(archive, headers[y_key], headers[x_key].shape[0]))
-        unused = [*(key for key in keys if key not in used), *(f"{name} (no array)" for name in archive.others)]
+        for key in further:
+            base = next((x for x, y in _PAIRS if key.startswith(f"{y}_") and x in headers), None)
+            if base is not None:
+                lines.append(_labels_line(archive, archive.header(key), headers[base].shape[0]))
+                used.append(key)
+    unused = [*(key for key in keys if key not in used), *(f"{name} (no array)" for name in archive.others)]
     if unused:
         lines.append(f"beside   {', '.join(unused)}")
     lines.append(f"layout   {_layout(path, headers)}")
@@ -65,13 +72,32 @@ def _labels_line(archive: Archive, header: ArrayHeader, count: int) -> str:
 
 
 def _labels(y: np.ndarray, count: int, path: Path, key: str) -> str:
-    """What labels are: numbers to be met where they have fractions, else class numbers."""
+    """What labels are: numbers to be met where they have fractions, else class numbers, by their shape of what."""
+    if len(y) == count and (words := _other_kinds(y)) is not None:
+        return words
     if y.dtype.kind == "f" and y.size and np.isfinite(y).all() and not is_whole(y):
         if len(y) != count:
             raise UserInputError(f"array '{key}' has {len(y)} labels for {count} samples", where=str(path))
         return f"numbers {y.min():g} to {y.max():g}"
     values, counts = np.unique(check_labels(y, count=count, path=path, key=key), return_counts=True)
     return f"{len(values)} classes {values[0]}..{values[-1]}, {counts.min():,} to {counts.max():,} samples each"
+
+
+def _other_kinds(y: np.ndarray) -> str | None:
+    """Labels that are no list of class numbers: boxes, maps, several labels per sample (docs/guides/metrics.md)."""
+    if y.ndim < 2 or y.size == 0 or y.dtype.kind not in "uifb" or y[0].size == 1 or not np.isfinite(y).all():
+        return None
+    if y.ndim == 3 and y.shape[2] in (5, 6) and (y[..., 4] >= -1).all() and is_whole(y[..., 4]):
+        there = y[..., 4] != -1
+        classes = np.unique(y[..., 4][there])
+        return f"{there.sum():,} boxes of {len(classes)} classes" if there.any() else "no box in any image"
+    if not is_whole(y):
+        return None
+    if y.ndim > 2:
+        return f"maps of classes {y.min():g}..{y.max():g}"
+    if np.isin(y, (0, 1)).all():
+        return f"0 and 1 for {y.shape[1]} labels, {y.sum(axis=1).mean():.2f} of them per sample"
+    return f"whole numbers {y.min():g} to {y.max():g}"
 
 
 def _layout(path: Path, headers: dict[str, ArrayHeader]) -> str:

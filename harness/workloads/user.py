@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.base import Dataset, Schedule, State, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
-from harness.workloads.checks.outputs import output_ends, units_and_places
+from harness.workloads.checks.outputs import model_outputs, units_and_places
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import cached_digest
 from harness.workloads.keras.signature import split_signature
-from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
+from harness.workloads.outputs import OutputMetric, label_keys, output_name
 from harness.workloads.prepare import fitting_shape, quantize_samples
 from harness.workloads.random_inputs import RandomInputs
 from harness.workloads.rows import Rows, StoredRows
@@ -31,11 +32,11 @@ from harness.workloads.sequences import checked_sequences
 from harness.workloads.sources.function import is_function
 from harness.workloads.sources.imported import Imported, import_data, is_plain_npz, read_about
 from harness.workloads.sources.parts import Wanted
-from harness.workloads.user_metric import chosen_metric, data_words, ends_for
+from harness.workloads.user_metric import Judged, chosen_metrics, data_words, ends_for
 
 if TYPE_CHECKING:
     from harness.project.project import Project
-    from harness.tflite.graph import Graph
+    from harness.workloads.keras.graph import KerasOutput
 
 #: raise it when samples are read differently: part of the digest
 _READ_VERSION = 1
@@ -57,22 +58,23 @@ _SCHEDULE = Schedule(
 class ModelEnds:
     """What is known about the user's model without running it.
 
-    `input` has -1 where any size fits; None when the file does not say. The others are of the output that is judged, the first:
-    see `Ends`; None when the file does not say. `signature` is the name of a SavedModel's that has no layers.
+    `input` has -1 where any size fits; None when the file does not say. `outputs` are all that the model has, in its order.
+    `signature` is the name of a SavedModel's that has no layers.
     """
 
     kind: Literal["keras", "tflite"]
     input: TensorIo | None
-    output_units: int | None
-    from_logits: bool
-    places: int | None = None
-    numbers: bool = False
+    outputs: tuple[Ends, ...]
     keras_major: Literal[2, 3] = 2
     signature: str | None = None
 
+    def is_logits(self, output: int) -> bool:
+        """Whether the output at a position is no shares."""
+        return not self.outputs[output].squashed
+
 
 def model_ends(path: Path) -> ModelEnds:
-    """Reads what a model file says about its one input and its output.
+    """Reads what a model file says about its one input and its outputs.
 
     Raises:
         UserInputError: missing, damaged or unsafe file, or a model with several inputs.
@@ -92,15 +94,22 @@ def model_ends(path: Path) -> ModelEnds:
     ends = keras_ends(file)
     shape = ends.input_shape
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
-    units, places = units_and_places(ends.output_shape)
-    return ModelEnds(
-        kind="keras",
-        input=io,
-        output_units=ends.output_units if units is None else units,
+    outputs = tuple(_keras_output(output, shape) for output in ends.outputs)
+    outputs = tuple(replace(output, together=outputs) for output in outputs)
+    signature = file.signature.name if file.signature is not None else None
+    return ModelEnds(kind="keras", input=io, outputs=outputs, keras_major=file.keras_major, signature=signature)
+
+
+def _keras_output(output: KerasOutput, input_shape: tuple[int, ...] | None) -> Ends:
+    units, places = units_and_places(output.shape)
+    return Ends(
+        name=output.name,
+        units=output.units if units is None else units,
         places=places,
-        from_logits=ends.from_logits,
-        keras_major=file.keras_major,
-        signature=file.signature.name if file.signature is not None else None,
+        squashed=output.squashed_by is not None,
+        squashed_by=output.squashed_by,
+        shape=output.shape,
+        input_shape=input_shape,
     )
 
 
@@ -118,25 +127,15 @@ def _tflite_ends(path: Path) -> ModelEnds:
     if shape[:1] in ((1,), (-1,)):
         shape = (-1, *shape[1:])
     io = TensorIo(name=tensor.name, dtype=tensor.dtype, shape=shape, scale=scale, zero_point=zero_point)
-    return tflite_output_ends(graph, io)
-
-
-def tflite_output_ends(graph: Graph, io: TensorIo | None = None) -> ModelEnds:
-    """What is known of a .tflite's first output, beside one input that is known already."""
-    ends = output_ends(graph)[0].ends()
-    return ModelEnds(
-        kind="tflite",
-        input=io,
-        output_units=ends.units,
-        places=ends.places,
-        numbers=ends.numbers,
-        from_logits=not ends.squashed,
-    )
+    return ModelEnds(kind="tflite", input=io, outputs=model_outputs(graph))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """The user's .npz as the model wants it. `x_test`/`y_test` (and `x_train`/`y_train`), or `x`/`y`, or `x` alone.
+
+    Of a model with several outputs, `y_test_NAME` (`y_train_NAME`, `y_NAME`) are the labels of the output NAME, which may be its
+    position; the plain names are the first one's.
 
     `sequence`, the number of each evaluated sample's sequence, makes the model's state be carried within one.
 
@@ -148,16 +147,29 @@ class Samples:
     path: Path
     ends: ModelEnds
     metric: Metric | None
+    output: int = 0
+    further: tuple[OutputMetric, ...] = ()
 
     def digest(self, source: DataSource) -> str:
         """The digest of what `load` returns; remembered per file."""
-        raw = cached_digest(self.path, f"user {_READ_VERSION}", self._raw_digest)
         io = self.ends.input
-        rules = [self.ends.kind, data_words(self.metric), io and [io.dtype, list(io.shape), io.scale, io.zero_point]]
-        return sha256_json([raw, rules])
+        rules: list[Any] = [
+            self.ends.kind,
+            data_words(self.metric),
+            io and [io.dtype, list(io.shape), io.scale, io.zero_point],
+        ]
+        more = sorted({key for base in _LABELS for key in self._label_keys(base).values()} - set(_KNOWN_KEYS))
+        if self.output or self.further:
+            rules.append([self.output, *([one.output, data_words(one.metric)] for one in self.further)])
+        tag = f"user {_READ_VERSION}" + "".join(f" {key}" for key in more)
+        return sha256_json([cached_digest(self.path, tag, lambda: self._raw_digest(more)), rules])
 
-    def _raw_digest(self) -> str:
-        return file_digest(self.path, [k for k in npz_keys(self.path) if k in _KNOWN_KEYS])
+    def _raw_digest(self, more: list[str]) -> str:
+        return file_digest(self.path, [k for k in npz_keys(self.path) if k in (*_KNOWN_KEYS, *more)])
+
+    def _label_keys(self, base: str) -> dict[int, str]:
+        """Position of each output that has labels -> their array."""
+        return label_keys(npz_keys(self.path), base, self.ends.outputs, str(self.path))
 
     def load(self, source: DataSource) -> Dataset:
         """Reads, checks and converts the samples.
@@ -186,17 +198,19 @@ class Samples:
         split = "x_test" in keys
         x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
         train_keys = ("x_train", "y_train", "y_calibration") if split and source.parts == "all" else ()
-        small = [key for key in (y_key, *train_keys[1:], "scale", "offset", SEQUENCE) if key in keys]
+        label_arrays = [key for base in (y_key, *train_keys[1:]) for key in self._label_keys(base).values()]
+        small = [key for key in (*label_arrays, "scale", "offset", SEQUENCE) if key in keys]
         arrays = {key: archive.read(key) for key in small}
         x_test = self._samples(archive, x_key, arrays)
-        y_test = self._labels(arrays, y_key, len(x_test))
+        y_test, y_test_of = self._labels(arrays, y_key, len(x_test))
         x_train = y_train = x_calibration = y_calibration = None
+        y_train_of: dict[str, np.ndarray] = {}
         if train_keys and "x_train" in keys:
             x_train = self._samples(archive, "x_train", arrays)
-            y_train = self._labels(arrays, "y_train", len(x_train))
+            y_train, y_train_of = self._labels(arrays, "y_train", len(x_train))
         if train_keys and "x_calibration" in keys:
             x_calibration = self._samples(archive, "x_calibration", arrays)
-            y_calibration = self._labels(arrays, "y_calibration", len(x_calibration))
+            y_calibration, _ = self._labels(arrays, "y_calibration", len(x_calibration))
         elif source.parts == "all" and x_train is None:
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
@@ -207,6 +221,8 @@ class Samples:
             y_train=y_train,
             x_test=x_test,
             y_test=y_test,
+            y_train_of=y_train_of,
+            y_test_of=y_test_of,
             origin=str(self.path) if about is None else about.source,
             sequences=self._sequences(arrays, len(x_test)),
             x_calibration=x_calibration,
@@ -283,13 +299,23 @@ class Samples:
             raise UserInputError(what, where=str(self.path))
         return float(arrays[key].reshape(()))
 
-    def _labels(self, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray | None:
-        if self.metric is None or key not in arrays:
-            return None
-        if len(arrays[key]) != count:
-            what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
-            raise UserInputError(what, where=str(self.path))
-        return self.metric.checked(arrays[key], ends_for(self.ends, self.path, key))
+    def _labels(
+        self, arrays: dict[str, np.ndarray], base: str, count: int
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        """The labels of the main output, and those of the others by its name, of the arrays that are called by `base`."""
+        places = self._label_keys(base)
+
+        def checked(position: int, metric: Metric | None) -> np.ndarray | None:
+            key = places.get(position)
+            if metric is None or key is None:
+                return None
+            if len(arrays[key]) != count:
+                what = f"array '{key}' has {len(arrays[key])} labels for {count} samples"
+                raise UserInputError(what, where=str(self.path))
+            return metric.checked(arrays[key], ends_for(self.ends.outputs[position], self.path, key))
+
+        others = {one.name: checked(one.output, one.metric) for one in self.further}
+        return checked(self.output, self.metric), {name: rows for name, rows in others.items() if rows is not None}
 
     def _note(self, keys: list[str], x: ArrayHeader, about: Imported | None) -> str:
         form = f"samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"
@@ -312,6 +338,7 @@ class Samples:
 
 #: the array that says which samples follow each other
 SEQUENCE = "sequence"
+_LABELS = ("y_test", "y_train", "y_calibration", "y")
 _KNOWN_KEYS = (
     *("x_train", "y_train", "x_calibration", "y_calibration", "x_test", "y_test", "x", "y", "scale", "offset"),
     SEQUENCE,
@@ -360,12 +387,12 @@ def user_workload(
         if metric_name is not None:
             raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
-        metric = None
+        judged = Judged()
     else:
         data = imported(data.expanduser().absolute(), ends, project)
         Samples(path=data, ends=ends, metric=None).check_shapes()
-        metric = chosen_metric(data, ends, metric_name)
-        samples = Samples(path=data, ends=ends, metric=metric)
+        judged = chosen_metrics(data, ends.outputs, metric_name)
+        samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
     build_model = None
     if ends.kind == "keras":
         from harness.workloads.keras.load import load_keras_model
@@ -374,14 +401,20 @@ def user_workload(
     return Workload(
         name=workload_name(path),
         title=f"{path.name} (a model of your own)",
-        metric=metric,
+        metric=judged.metric,
+        output=judged.output,
+        output_name=output_name(ends.outputs, judged.output) if len(ends.outputs) > 1 else "",
+        further=judged.further,
+        left_out=judged.left_out,
+        metric_text=metric_name,
         load_dataset=samples.load,
         dataset_digest=samples.digest,
         build_model=build_model,
         schedule=_SCHEDULE,
         model_path=str(path),
         data_path=str(data) if data else None,
-        from_logits=ends.from_logits,
+        from_logits=ends.is_logits(judged.output),
+        logits_of={one.name: ends.is_logits(one.output) for one in judged.further},
         state=samples.state if isinstance(samples, Samples) else "sample",
         keras_major=ends.keras_major,
     )

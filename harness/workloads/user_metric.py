@@ -1,28 +1,56 @@
-"""What a model of the user's own is judged by: the metric that was named, or the one that its output and labels ask for."""
+"""What a model of the user's own is judged by: the metrics that were named, or those that its outputs and labels ask for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.base import METRIC_OF_TASK
 from harness.workloads.metrics.base import Ends, Metric
-from harness.workloads.metrics.classes import is_whole
+from harness.workloads.metrics.fits import fitting_words, usual_metric
 from harness.workloads.metrics.registry import described, get_metric
 from harness.workloads.npz import npz_keys, read_arrays
+from harness.workloads.outputs import (
+    NONE,
+    OutputMetric,
+    asked_metrics,
+    label_keys,
+    output_name,
+    position_of,
+    unlabelled,
+)
 
-if TYPE_CHECKING:
-    from harness.workloads.user import ModelEnds
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What of a model is judged.
+
+    Attributes:
+        metric: of the main output, the first that has labels; None where none has.
+        output: its position.
+        further: the other outputs that have labels.
+        left_out: positions of outputs that nothing is to be said of.
+    """
+
+    metric: Metric | None = None
+    output: int = 0
+    further: tuple[OutputMetric, ...] = ()
+    left_out: tuple[int, ...] = ()
 
 
-def chosen_metric(data: Path, ends: ModelEnds, name: str | None) -> Metric | None:
-    """The metric of that name, or the one that labels and output ask for; None without labels.
+def chosen_metrics(data: Path, outputs: Sequence[Ends], asked: str | None) -> Judged:
+    """What a file's labels and a model's outputs are judged by.
+
+    Args:
+        asked: what `--metric` says; None: what labels and outputs ask for.
 
     Raises:
-        UserInputError: no samples, an unknown metric, or one that takes no such labels or output.
+        UserInputError: no samples, an unknown metric or output, or a metric that takes no such labels or output.
     """
     keys = npz_keys(data)
     if "x_test" not in keys and "x" not in keys:
@@ -32,15 +60,48 @@ def chosen_metric(data: Path, ends: ModelEnds, name: str | None) -> Metric | Non
             where=str(data),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
-    key = "y_test" if "x_test" in keys else "y"
-    if key not in keys:
-        if name is not None:
-            raise UserInputError(f"the metric '{name}' needs labels, and there is no array '{key}'", where=str(data))
-        return None
-    return metric_for(read_arrays(data, [key])[key], ends, name, data, key)
+    base = "y_test" if "x_test" in keys else "y"
+    return judged_outputs(data, outputs, asked, base, keys, lambda key: read_arrays(data, [key])[key])
 
 
-def metric_for(labels: np.ndarray, ends: ModelEnds, name: str | None, data: Path, key: str) -> Metric:
+def judged_outputs(
+    data: Path,
+    outputs: Sequence[Ends],
+    asked: str | None,
+    base: str,
+    keys: Sequence[str],
+    read: Callable[[str], np.ndarray],
+) -> Judged:
+    """The same of labels whose arrays are read by `read`.
+
+    Args:
+        base: what the labels' arrays are called: `y_test`, or `y`.
+        keys: the arrays of the file.
+    """
+    wanted = asked_metrics(asked)
+    places = label_keys(keys, base, outputs, str(data))
+    plain = next((one.metric for one in wanted if one.output is None), None)
+    if not places and plain is not None:
+        raise UserInputError(f"the metric '{plain}' needs labels, and there is no array '{base}'", where=str(data))
+    unlabelled(wanted, list(places), outputs, data, base)
+    named = {position_of(outputs, one.output): one.metric for one in wanted if one.output is not None}
+    if plain is not None:
+        # A metric without the name of an output is the main one's.
+        named.setdefault(next(position for position in places if named.get(position) != NONE), plain)
+    found = []
+    for position, key in places.items():
+        name = named.get(position)
+        if name == NONE:
+            continue
+        metric = metric_for(read(key), outputs[position], name, data, key)
+        found.append(OutputMetric(output=position, name=output_name(outputs, position), metric=metric))
+    left_out = tuple(position for position, name in named.items() if name == NONE)
+    if not found:
+        return Judged(left_out=left_out)
+    return Judged(metric=found[0].metric, output=found[0].output, further=tuple(found[1:]), left_out=left_out)
+
+
+def metric_for(labels: np.ndarray, ends: Ends, name: str | None, data: Path, key: str) -> Metric:
     """The metric of that name, or the one that these labels and the output ask for.
 
     Args:
@@ -51,37 +112,26 @@ def metric_for(labels: np.ndarray, ends: ModelEnds, name: str | None, data: Path
     """
     if len(labels.shape) == 0 or labels.size == 0:
         raise UserInputError(f"array '{key}' is empty", where=str(data), hint="leave it out when there are no labels")
-    metric = get_metric(name if name is not None else _usual_metric(labels, ends))
-    metric.checked(labels, ends_for(ends, data, key))
-    return metric
+    here = ends_for(ends, data, key)
+    metric = get_metric(name if name is not None else usual_metric(labels, here))
+    try:
+        metric.checked(labels, here)
+    except UserInputError as error:
+        fitting = fitting_words(labels, here)
+        if name is None or not fitting:
+            raise
+        hint = f"{error.hint}; " if error.hint else ""
+        raise UserInputError(
+            f"the metric '{name}' does not fit: {error.what}",
+            where=error.where,
+            hint=f"{hint}these labels and this output fit: {fitting}",
+        ) from error
+    return metric.fitted(here)
 
 
-def _usual_metric(labels: np.ndarray, ends: ModelEnds) -> str:
-    """What a model of this output is judged by with such labels.
-
-    Numbers to be met (floats, as many per sample as the model gives) ask for the mean absolute error, class numbers for accuracy.
-    A model with one output that is no probability is never a classifier.
-    """
-    floats = labels.dtype.kind == "f"
-    fractions = floats and not is_whole(labels)
-    width = labels[0].size
-    if ends.numbers:
-        return "class_number"
-    if ends.output_units == 1:
-        return "mean_absolute_error" if fractions or (floats and ends.from_logits) else "binary"
-    return "mean_absolute_error" if fractions and ends.output_units in (None, width) else "top1"
-
-
-def ends_for(ends: ModelEnds, data: Path, key: str) -> Ends:
+def ends_for(ends: Ends, data: Path, key: str) -> Ends:
     """The model's output and the place of the labels, as metrics ask for them."""
-    return Ends(
-        units=ends.output_units,
-        places=ends.places,
-        squashed=not ends.from_logits,
-        numbers=ends.numbers,
-        where=str(data),
-        key=key,
-    )
+    return replace(ends, where=str(data), key=key)
 
 
 def data_words(metric: Metric | None) -> Any:

@@ -41,6 +41,7 @@ def test_an_example_runs(path, empty_folder, capfd):
 def five_minutes(names):
     assert names["answer"].picks == {("mnist-cnn", "host-litert"): "ptq-default"} and names["shipped"][0].is_file()
     assert names["again"].id == names["run"].id
+    assert names["why"].answer and "FULLY_CONNECTED" in set(names["why"].to_frame()["op"])
     assert list(names["checks"].to_frame()["loads"]) == [True, False, True]
 
 

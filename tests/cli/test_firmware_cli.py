@@ -14,6 +14,7 @@ from harness.emulation.mcu.board import ports_dir
 from harness.emulation.mcu.elf import flat_image, load_bytes, memory_bytes, room
 from harness.emulation.mcu.firmware import build_firmware
 from harness.emulation.mcu.machine import McuMachine
+from tests.support import tiny_model
 from tests.support.fixtures_firmware import MCU_BOARDS
 from tests.support.mcu_client import McuClient
 
@@ -97,6 +98,20 @@ def test_what_cannot_be_is_told_before_anything_is_compiled(arguments, words, ha
     shown = harness_cli("devices", "firmware", *(argument.format(tmp=tmp_path) for argument in arguments))
     assert shown.code == 1 and words in shown.err
     assert not (tmp_path / "cache" / "firmware").exists()
+
+
+def test_a_firmware_has_just_the_ops_of_given_models(harness_cli, tmp_path: Path):
+    for name, data in (("dense", tiny_model.int8_dense()), ("float", tiny_model.float_mlp())):
+        (tmp_path / f"{name}.tflite").write_bytes(data)
+    shown = harness_cli("devices", "firmware", "mps2-an386", "--model", tmp_path / "dense.tflite")
+    assert shown.code == 0, shown.err
+    made = build_firmware("mps2-an386", ops=["FULLY_CONNECTED"])
+    assert f"build {made.build}" in shown.out and made.code_bytes < build_firmware("mps2-an386").code_bytes / 2
+    assert "with just these ops: FULLY_CONNECTED; a model that needs another one is unsupported on it" in shown.out
+    refused = harness_cli("devices", "firmware", "mps2-an386", "--model", tmp_path / "float.tflite")
+    assert refused.code == 1 and "float.tflite: " in refused.err
+    both = harness_cli("devices", "firmware", "mps2-an386", "--model", tmp_path / "dense.tflite", "--tflite-micro")
+    assert both.code == 1 and "TFLite Micro has its own" in both.err
 
 
 def test_the_first_build_says_that_it_compiles(own_board: Path, tmp_path: Path, monkeypatch):

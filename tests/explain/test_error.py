@@ -31,7 +31,8 @@ def test_sqnr_and_cosine_are_those_of_their_definitions():
     assert error.sqnr_db == pytest.approx(10 * np.log10((plain**2).sum() / ((value - plain) ** 2).sum()))
     assert error.cosine == pytest.approx((plain * value).sum() / np.linalg.norm(plain) / np.linalg.norm(value))
     channels = (plain**2).sum(axis=(0, 1)), ((value - plain) ** 2).sum(axis=(0, 1))
-    assert error.own_db == pytest.approx(-10 * np.log10(np.median(channels[1] / channels[0])))
+    median_db = -10 * np.log10(np.median(channels[1] / channels[0]))
+    assert error.own_db == pytest.approx(min(error.sqnr_db, median_db))
     assert error.from_rounding + error.from_saturation == pytest.approx(1) and error.from_weights == 0
 
 
@@ -57,6 +58,16 @@ def test_an_outlier_channel_is_the_cause_and_named():
     cause = cause_of(error := error_of(plain, plain), dtype="int8")
     assert cause.name == "outlier-channels" and "outlier channel 11: " in cause.words
     assert error.outliers[0][0] == 11 and 20 < error.outliers[0][1] < 80
+
+
+def test_what_is_lost_in_a_few_channels_and_what_one_channel_takes_both_show():
+    plain = RNG.normal(0, 3, size=(100, 16))
+    plain[:, :2] *= 20  # two saturate, the others are as good as ever
+    few = error_of(plain, plain)
+    assert few.own_db == pytest.approx(few.sqnr_db) and few.own_db < 10
+    one = RNG.normal(0, 0.12, size=(100, 16))
+    one[:, 5] *= 30  # one takes the range, and its own error is small
+    assert (e := error_of(one, one)).own_db < 20 < e.sqnr_db
 
 
 def test_shares_have_no_outlier_channels():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from harness.api.explaining import Explained
 from harness.cli.explain import command
 from harness.core.errors import UserInputError
 from harness.explain.document import Explanation
@@ -92,6 +93,8 @@ def test_a_stored_cell_keeps_its_explanation_and_shows_it(tmp_path, integer_net)
     with Store.open(results) as store:
         (record,) = store.cells(run=run.run)
         assert Explanation.from_json(store.objects.get_json(record.explanation_object)) == e
+    frame = Explained(e).to_frame()
+    assert list(frame["op"]) == [layer.op for layer in e.layers] and frame["cost"].notna().any()
     page = (run.export / "index.html").read_text()
     assert json.dumps(e.answer)[1:30] in page and "explainParts" in page
     import openpyxl

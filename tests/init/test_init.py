@@ -174,3 +174,13 @@ def test_the_command_says_what_it_chose(folder):
     assert "wrote harness.toml: read it, then `harness run`" in result.output
     again = CliRunner().invoke(cli, ["init", "net.tflite"], standalone_mode=False)
     assert isinstance(again.exception, HarnessError)
+
+
+def test_it_is_a_call_too(folder):
+    import harness
+
+    (folder / "net.tflite").write_bytes(float_mlp())
+    created = harness.init("net.tflite")
+    assert created.project.path == folder / FILE_NAME and created.summary[0] == "model          net.tflite"
+    with pytest.raises(harness.UserInputError, match="already"):
+        harness.init("net.tflite")

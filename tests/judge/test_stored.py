@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from harness.judge.stored import NotKeptError, finisher, recall
 from harness.measure.figures import figures_of
 from harness.measure.op_facts import OpFacts, OpsFacts
 from harness.predict.prediction import Prediction
-from harness.prepare.prepared import ReferenceOutputs
+from harness.prepare.prepared import JudgedOutput, ReferenceOutputs
 from harness.results.codec import record_from_json, record_to_json
 from harness.results.faults import CorruptStoreError
 from harness.results.objects import ObjectStore
@@ -50,6 +50,25 @@ CHOICE = model(
     reference=ReferenceOutputs(identity="float twin", outputs=(LABELS[:, None],), kind="twin", trusted=True),
     scores=replace(TWIN, metric=None, labels=None, sample_ids=None, float_answers=None),
 )
+ANGLES = np.linspace(0, 1, COUNT, dtype=np.float32)[:, None]
+TWO = model(
+    artifact=replace(
+        model().artifact, outputs=(model().artifact.outputs[0], TensorIo(name="angle", dtype="float32", shape=(1, 1)))
+    ),
+    reference=ReferenceOutputs(identity="float twin", outputs=(OUTPUTS, ANGLES), kind="twin", trusted=True),
+    lsb=(None, None),
+    output_name="kind",
+    further=(
+        JudgedOutput(
+            output=1,
+            name="angle",
+            metric=get_metric("rmse", unit="rad"),
+            labels=ANGLES + np.float32(0.1),
+            float_answers=ANGLES,
+        ),
+    ),
+)
+TWO_RAN = replace(measured(), evaluated=replace(measured().evaluated, outputs=(OUTPUTS, ANGLES)))
 PREDICTED = Prediction(
     device="board",
     backend="cpu",
@@ -123,6 +142,7 @@ CELLS = {
         None,
     ),
     "ops asked": (measured(np.roll(OUTPUTS, 1, axis=1), ops=OPS), None, None),
+    "several outputs": (TWO_RAN, TWO, None),
     "scores of a choice": (measured(LABELS[:, None], scores=(OUTPUTS,)), CHOICE, None),
 }
 
@@ -145,6 +165,15 @@ def test_facts_come_back_as_they_were(objects):
     assert np.array_equal(grounds.measurement.evaluated.invoke_ns, facts.evaluated.invoke_ns)
     assert np.array_equal(grounds.model.reference.outputs[0], OUTPUTS)
     assert grounds.model.labels.tolist() == LABELS.tolist() and grounds.model.artifact.outputs[0].shape == (1, 10)
+
+
+def test_the_labels_of_every_output_come_back_under_its_metric(objects):
+    record = finished(objects, TWO_RAN, TWO)
+    (angle,) = recall(record, objects).model.further
+    assert (angle.output, angle.name, angle.metric) == (1, "angle", get_metric("rmse", unit="rad"))
+    assert np.array_equal(angle.labels, ANGLES + np.float32(0.1)) and np.array_equal(angle.float_answers, ANGLES)
+    assert [one["output"] for one in record.output_scores] == ["kind", "angle"]
+    assert record.output_scores[1]["score"] == pytest.approx(0.1) and record.output_scores[1]["score_delta"] == 0.0
 
 
 def test_the_raw_samples_of_every_start_are_kept_in_one_object(objects):
@@ -281,7 +310,7 @@ def test_what_built_an_artifact_is_kept_where_the_tables_built_it(tmp_path):
     objects = ObjectStore(tmp_path)
     recipe = parse_recipe("ptq-int8-io")
     manifest = {
-        "conversion": asdict(recipe.conversion),
+        "conversion": recipe.conversion.to_json(),
         "packages": {"tensorflow": "2.21.0"},
         "schedule": {"epochs": 3},
     }
@@ -293,7 +322,7 @@ def test_what_built_an_artifact_is_kept_where_the_tables_built_it(tmp_path):
     assert told == ["conversion.per_channel yes -> no", "tensorflow 2.21.0 -> 2.20.0"]
     finished = replace(TWIN, artifact=replace(TWIN.artifact, manifest={}))
     assert finisher(objects)(measured(), finished, context()).recipe_object is None
-    elsewhere = {**manifest, "conversion": asdict(other.conversion)}
+    elsewhere = {**manifest, "conversion": other.conversion.to_json()}
     assert definition_of(replace(built.artifact, manifest=elsewhere)) is None
     with pytest.raises(UserInputError, match="definition of a recipe cannot be read"):
         recipe_of({"recipe": {"training": 3}})

@@ -18,7 +18,7 @@ def call(*args):
 
 def test_a_calibration_study_is_told_drawn_kept_and_audited(tmp_path):
     found = call(
-        "calibration", "mnist-cnn", "--device", "host-litert", "--counts", "1,10", "--choice", "first", "--budget", "6s",
+        "calibration", "mnist-cnn", "--device", "host-litert", "--counts", "1,10", "--choice", "first", "--budget", "3s",
         "--results", tmp_path / "r",
     )  # fmt: skip
     assert "by how many of 1,297 training samples calibrate" in found.stdout and "run " in found.stdout
@@ -38,7 +38,7 @@ def test_a_calibration_study_is_told_drawn_kept_and_audited(tmp_path):
 
 def test_a_study_of_schemes_fills_its_tables(tmp_path, capfd):
     found = harness.study_schemes(
-        "mnist-cnn", devices="host-litert", weight_bits=(2,), trainings=("ptq",), budget="12s", results=tmp_path / "r"
+        "mnist-cnn", devices="host-litert", weight_bits=(2,), trainings=("ptq",), budget="4s", results=tmp_path / "r"
     )
     assert capfd.readouterr() == ("", "")
     frame = found.to_frame()

@@ -64,6 +64,7 @@ SLOW_FILES = {
     "devices/test_kernels_safety.py": "sanitized builds",
     "devices/test_npu_*.py": "whole cells",
     "envs/test_hostenv.py": "environments are made",
+    "export/test_mcu_export.py": "emulated cores, cross compilers",
     "nightly/test_[bnr]*.py": "whole nights",
     "reports/page/test_page_browser.py": "a browser",
     "suites/test_baseline.py": "whole runs",

@@ -70,4 +70,4 @@ def test_a_model_without_a_batch_takes_each_sample_whole(tmp_path):
 def test_a_file_of_100_mb_is_described_from_its_head(tmp_path):
     path = written(tmp_path, "large")
     assert path.stat().st_size > 100_000_000
-    assert model_ends(path).output_units == 6_600_000
+    assert model_ends(path).outputs[0].units == 6_600_000

@@ -16,6 +16,7 @@ from harness.core.tensor import TensorIo
 from harness.workloads.datasets import DataSource
 from harness.workloads.keras.env import worker_environment
 from harness.workloads.keras.file import read_keras_file
+from harness.workloads.metrics.base import Ends
 from harness.workloads.registry import get_workload
 from harness.workloads.user import ModelEnds, RandomInputs, Samples, model_ends
 from tests.support.workload_files import dense_classifier, layer, sequential, write_h5, write_keras_zip
@@ -176,7 +177,7 @@ def test_a_keras_model_without_samples_is_told_to_give_some(model):
 
 def tflite_ends(dtype="uint8", scale=1 / 128, zero_point=128):
     io = TensorIo(name="in", dtype=dtype, shape=(-1, 4), scale=scale, zero_point=zero_point)
-    return ModelEnds(kind="tflite", input=io, output_units=3, from_logits=False)
+    return ModelEnds(kind="tflite", input=io, outputs=(Ends(units=3, places=1, squashed=True),))
 
 
 def test_samples_in_the_input_dtype_of_a_tflite_reach_it_unchanged(tmp_path):
@@ -216,7 +217,7 @@ def test_a_file_that_is_no_tflite_is_refused(tmp_path):
 )
 def test_shape_units_and_activation_are_read_from_every_format(tmp_path, write, name):
     ends = model_ends(write(tmp_path / name, dense_classifier(7, "softmax", (5, 6))))
-    assert ends.input.shape == (-1, 5, 6) and ends.output_units == 7 and not ends.from_logits
+    assert ends.input.shape == (-1, 5, 6) and ends.outputs[0].units == 7 and not ends.is_logits(0)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_shape_units_and_activation_are_read_from_every_format(tmp_path, write, 
 def test_the_last_layers_tell_units_and_logits(tmp_path, last, units, logits):
     config = sequential(layer("InputLayer", batch_shape=[None, 8]), *last)
     ends = model_ends(write_keras_zip(tmp_path / "m.keras", config, "3.5.0"))
-    assert (ends.output_units, ends.from_logits) == (units, logits)
+    assert (ends.outputs[0].units, ends.is_logits(0)) == (units, logits)
 
 
 def test_a_model_with_two_inputs_is_refused(tmp_path):
@@ -375,6 +376,6 @@ if os.environ.get("HARNESS_SHARED"):
 
     def test_the_public_resnet_and_mobilenet_are_understood():
         resnet = model_ends(MODELS / "pretrainedResnet.h5")
-        assert resnet.input.shape == (-1, 32, 32, 3) and resnet.output_units == 10 and not resnet.from_logits
+        assert resnet.input.shape == (-1, 32, 32, 3) and resnet.outputs[0].units == 10 and not resnet.is_logits(0)
         mobilenet = get_workload(str(MODELS / "mobilenet_v1_0.25_128_quant.tflite"))
         assert mobilenet.build_model is None and mobilenet.load_dataset(SOURCE).x_test.shape == (256, 128, 128, 3)

@@ -168,7 +168,8 @@ static void run_shaped(uint32_t op, const void *node)
         PLAN_RUN(PLAN_SOFTMAX, kn_softmax(&((const plan_softmax *)node)->params, input, output));
         PLAN_RUN(PLAN_GATHER, kn_gather(&((const plan_gather *)node)->view, input, output));
     default: /* PLAN_RESIZE_NEAREST */
-        kn_resize_nearest(&resize->shape, at(resize->rows), at(resize->columns), input, output);
+        if (PLAN_HAS(PLAN_RESIZE_NEAREST))
+            kn_resize_nearest(&resize->shape, at(resize->rows), at(resize->columns), input, output);
         break;
     }
 }

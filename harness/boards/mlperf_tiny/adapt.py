@@ -13,6 +13,7 @@ from harness.boards.mlperf_tiny.model import RESULT_STEP, HeldModel, held_model
 from harness.core.errors import UnsupportedError
 from harness.core.finding import Finding
 from harness.core.tensor import TensorIo
+from harness.workloads.metrics.autoencoder_auc import AutoencoderAuc
 
 if TYPE_CHECKING:
     from harness.boards.mlperf_tiny.profile import MlperfTinyProfile
@@ -69,8 +70,10 @@ def _require_no_state(path: Path) -> None:
 
 def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple[Finding, ...]]:
     """The model as the firmware answers: one score per sample in place of the outputs, in the reference too. There is no
-    share of right answers without a threshold, and the firmware has none; labels are for the AUC of `--mlperf`.
+    share of right answers without a threshold, and the firmware has none; labels are for the autoencoder's AUC, which is of this
+    score, and for that of `--mlperf`.
     """
+    anomaly = isinstance(model.metric, AutoencoderAuc)
     reference = model.reference
     if reference is not None:
         rows = np.load(model.inputs[0].path, mmap_mode="r", allow_pickle=False)[: len(reference.outputs[0])]
@@ -92,8 +95,9 @@ def _scored(model: PreparedModel, held: HeldModel) -> tuple[PreparedModel, tuple
         model,
         artifact=replace(model.artifact, outputs=(score,)),
         reference=reference,
-        float_answers=None,
-        metric=None,
+        float_answers=model.float_answers if anomaly else None,
+        metric=model.metric if anomaly else None,
+        further=(),
         exact=None,
         lsb=(RESULT_STEP,),
     )

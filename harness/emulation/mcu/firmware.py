@@ -160,6 +160,47 @@ def build_firmware(
     return found
 
 
+def compiler_of(board: McuBoard) -> tuple[str, str]:
+    """The compiler of a board's firmware, and the first line that it says of itself.
+
+    Raises:
+        MissingPartError: it is not installed; the hint names the packages.
+    """
+    compiler = _find_compiler(board)
+    return compiler, _run([compiler, "--version"], None).stdout.partition("\n")[0]
+
+
+def runtime_flags(board: McuBoard) -> tuple[str, ...]:
+    """With what the plan runtime and its kernels are compiled for a board, in every firmware and in what is exported of one."""
+    return (*board.flags, *_COMMON, *(_HOST_FLAGS if board.core == HOST_CORE else _ARM_FLAGS))
+
+
+def link_flags(board: McuBoard, sections: Path) -> tuple[str, ...]:
+    """What makes a program of a Cortex-M board; `sections` is the linker script for every one of them."""
+    return () if board.memory is None else (*_ARM_LINK, "-T", str(board.memory), "-T", str(sections))
+
+
+def runtime_sources() -> list[Path]:
+    """The C files of the plan runtime and of all of its kernels, in a fixed order."""
+    root = paths.packaged_devices_dir()
+    names = [f"{folder}/{path.name}" for folder in _PLAN_FOLDERS for path in sorted((root / folder).glob("*.c"))]
+    return [root / name for name in ("cortex_m/protocol/crc32.c", *names) if name not in _NOT_ON_BOARDS]
+
+
+def runtime_includes() -> list[Path]:
+    """Where their headers lie."""
+    return [paths.packaged_devices_dir() / name for name in _INCLUDES]
+
+
+def run_compiler(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a tool of the compiler's in a folder, to its end.
+
+    Raises:
+        MissingPartError: it does not end.
+    """
+    return _run(command, folder)
+
+
 def program_of_build(board: str, build: str) -> Path | None:
     """The program of a build that was made on this machine; None where it was not, or where the cache has it no more.
 
@@ -256,7 +297,7 @@ def _flags(board: McuBoard, test_faults: bool) -> tuple[str, ...]:
     defines += [f'-DFW_BOARD="{board.name}"', f'-DFW_CORE="{board.core}"']
     if test_faults:
         defines.append("-DFW_TEST_FAULTS")
-    return (*board.flags, *_COMMON, *(_HOST_FLAGS if board.core == HOST_CORE else _ARM_FLAGS), *defines)
+    return (*runtime_flags(board), *defines)
 
 
 def _ops_flags(ops: Collection[str] | None) -> tuple[str, ...]:
@@ -323,10 +364,7 @@ def _compile(
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             list(pool.map(one, units, objects))
-        scripts: list[str] = []
-        if board.memory is not None:
-            sections = root / _ARM_FOLDERS[0] / "sections.ld"
-            scripts = [*_ARM_LINK, "-T", str(board.memory), "-T", str(sections)]
+        scripts = link_flags(board, root / _ARM_FOLDERS[0] / "sections.ld")
         program = Path(temporary) / ELF
         libraries = cxx.libraries if cxx else ()
         command = [compiler, *flags, *scripts, *[path.name for path in objects], *libraries, "-o", ELF]

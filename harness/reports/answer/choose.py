@@ -9,7 +9,7 @@ from harness.core.errors import UserInputError
 from harness.reports.answer.candidate import AS_SMALL, Candidate, as_fast, faster
 from harness.reports.answer.candidates import Exclusion, effort, taken_share
 from harness.reports.answer.limits import USUAL_DROP, Limits
-from harness.reports.scores import is_share, score_delta_of, score_of
+from harness.reports.scores import is_share, output_records, score_delta_of, score_of
 from harness.reports.values import duration_text, size_text
 from harness.results.record import CellRecord
 
@@ -47,6 +47,7 @@ def within(
     kept, out = [], []
     for candidate in candidates:
         missed = [text for text in (_drop(candidate, limits), _time(candidate, limits, ranked_times)) if text]
+        missed += _drops_of_others(candidate.record, limits)
         missed += [text for text in (_size(candidate, limits),) if text]
         if missed:
             out.append(Exclusion(record=candidate.record, kind="limit", reason="; ".join(missed)))
@@ -70,6 +71,22 @@ def _drop(candidate: Candidate, limits: Limits) -> str | None:
     if drop <= allowed + 1e-12:
         return None
     return f"loses {drop_text(record, drop)}, more than {drop_text(record, allowed)}"
+
+
+def _drops_of_others(record: CellRecord, limits: Limits) -> list[str]:
+    """What a model loses in the outputs beside its main one, where that is more than is allowed: each by its own metric.
+
+    A bound that was given holds for shares of 1 alone, since other outputs have other units.
+    """
+    found = []
+    for name, one in output_records(record)[1:]:
+        if one.score_delta is None:
+            continue
+        drop = one.score_delta if one.metric_direction == "lower" else -one.score_delta
+        allowed = allowed_drop(one, limits if is_share(one) else Limits())
+        if drop > allowed + 1e-12:
+            found.append(f"output {name} loses {drop_text(one, drop)}, more than {drop_text(one, allowed)}")
+    return found
 
 
 def drop_text(record: CellRecord, drop: float) -> str:

@@ -74,7 +74,14 @@ class Comparisons:
         wanted = [(i, self.FLOAT) for i in positions] + [(i, j) for i in positions for j in positions if i < j]
         # Of two cells nothing but who is better is told; the difference to the float model is shown with its interval.
         sides, shown = [self._sides(*pair) for pair in wanted], [second == self.FLOAT for _, second in wanted]
-        self._pairs = dict(zip(wanted, compare_together(sides, shown), strict=True))
+        # The other outputs of models with several are compared as well, in the same family.
+        others = [(pair, number) for pair in wanted for number in range(self._further(*pair))]
+        sides += [self._sides(*pair, number) for pair, number in others]
+        found = compare_together(sides, [*shown, *[False] * len(others)])
+        self._pairs = dict(zip(wanted, found[: len(wanted)], strict=True))
+        self._others: dict[tuple[int, int], list[Compared | str]] = {}
+        for (pair, _), tested in zip(others, found[len(wanted) :], strict=True):
+            self._others.setdefault(pair, []).append(tested)
 
     def of(self, first: int, second: int) -> Compared | str:
         """The first against the second, or in words why they cannot be compared."""
@@ -84,19 +91,38 @@ class Comparisons:
         return found if isinstance(found, str) else turned(found)
 
     def shown_better(self, first: int, second: int) -> bool:
-        """Whether the first one's score is better by more than chance."""
+        """Whether the first one's score is better by more than chance: of several outputs one's, and no other's worse."""
         found = self.of(first, second)
-        return not isinstance(found, str) and found.better
+        if isinstance(found, str):
+            return False
+        together = [found, *self._of_others(first, second)]
+        return any(one.better for one in together) and not any(one.worse for one in together)
 
-    def _sides(self, first: int, second: int) -> tuple[Answers, Answers] | str:
+    def _of_others(self, first: int, second: int) -> list[Compared]:
+        """The comparisons of the further outputs."""
+        if (first, second) in self._others:
+            return [one for one in self._others[first, second] if not isinstance(one, str)]
+        return [turned(one) for one in self._others.get((second, first), []) if not isinstance(one, str)]
+
+    def _further(self, first: int, second: int) -> int:
+        """How many outputs beside the main one both have."""
+        sides = [self._cells[number] for number in (first, second) if number != self.FLOAT]
+        return min(0 if isinstance(side, str) else len(side.further) for side in sides)
+
+    def _sides(self, first: int, second: int, further: int | None = None) -> tuple[Answers, Answers] | str:
+        """What is compared: of the main output, or of the further one of that number."""
         mine = self._cells[first]
         if isinstance(mine, str):
             return mine
+        if further is not None:
+            mine = mine.further[further]
         if second == self.FLOAT:
             floats = float_side(mine)
             return "there is no float model to compare with" if floats is None else (mine, floats)
         theirs = self._cells[second]
-        return theirs if isinstance(theirs, str) else (mine, theirs)
+        if isinstance(theirs, str):
+            return theirs
+        return mine, theirs if further is None else theirs.further[further]
 
 
 def float_side(cell: Answers) -> Answers | None:
@@ -154,7 +180,7 @@ def compare_together(
 
 @dataclass(frozen=True, kw_only=True)
 class _Key:
-    """What makes two comparisons one: the digests of the samples and of either side's answers to them."""
+    """What makes two comparisons one: the samples' digest and the output's name, and the digests of either side's answers."""
 
     samples: bytes
     first: bytes
@@ -181,7 +207,8 @@ def _key(first: Answers, second: Answers) -> _Key | str:
     same = np.array_equal(first.ids[:n], second.ids[:n]) and np.array_equal(first.labels[:n], second.labels[:n])
     if n == 0 or not same:
         return "they ran on different samples"
-    return _Key(samples=_digest(first.ids[:n]), first=_digest(first.answers[:n]), second=_digest(second.answers[:n]))
+    samples = _digest(first.ids[:n]) + first.output.encode()
+    return _Key(samples=samples, first=_digest(first.answers[:n]), second=_digest(second.answers[:n]))
 
 
 def _digest(array: np.ndarray) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from harness.results.objects import SINGLE, ObjectStore
 from harness.results.record import CellRecord
 from harness.workloads.metrics.base import Metric
 from harness.workloads.metrics.registry import restored
+
+if TYPE_CHECKING:
+    from harness.measure.scoring import StoredJudged
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +28,8 @@ class Answers:
         answers: [N, ...].
         float_answers: [N, ...], the float model's on the same samples; None where there is none.
         outputs: the name of the stored outputs; equal ones are the same bits.
+        output: the name of the model's output that they are of; empty where it has one.
+        further: the same of the model's other judged outputs.
     """
 
     metric: Metric
@@ -33,6 +38,8 @@ class Answers:
     answers: np.ndarray
     float_answers: np.ndarray | None
     outputs: str
+    output: str = ""
+    further: tuple[Answers, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -81,25 +88,14 @@ class StoredEvidence:
         outputs, labels, ids, tensors = wanted
         if outputs is None or labels is None or ids is None or tensors is None:
             return "its answers to each sample were not kept"
-        from harness.measure.scoring import real_values
+        from harness.measure.scoring import stored_judged
 
         try:
             facts = self._objects.get_json(tensors)
-            metric = restored(facts["metric"], facts["workload"])
-            if metric is None:
+            judged = [self._answers(one, facts, record) for one in stored_judged(facts)]
+            if judged[0] is None:
                 return "it has no metric"
-            io = TensorIo(
-                **{**facts["artifact"]["outputs"][0], "shape": tuple(facts["artifact"]["outputs"][0]["shape"])}
-            )
-            floats = record.float_answers_object
-            found = Answers(
-                metric=metric,
-                ids=self._one(ids),
-                labels=self._one(labels),
-                answers=metric.answers(real_values(self._load(outputs)["output_0"], io)),
-                float_answers=None if floats is None else self._one(floats),
-                outputs=outputs,
-            )
+            found = replace(judged[0], further=tuple(one for one in judged[1:] if one is not None))
         except HarnessError as error:
             return f"its answers cannot be read ({error})"
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -107,6 +103,27 @@ class StoredEvidence:
         lengths = {len(a) for a in (found.ids, found.labels, found.answers)}
         lengths |= set() if found.float_answers is None else {len(found.float_answers)}
         return found if len(lengths) == 1 else "its stored answers, labels and samples are not equally many"
+
+    def _answers(self, judged: StoredJudged, facts: dict[str, Any], record: CellRecord) -> Answers | None:
+        """What one output of a cell answered; None where nothing judges it."""
+        from harness.measure.scoring import answers_of
+
+        metric = restored(judged.metric, facts["workload"])
+        if metric is None:
+            return None
+        io = [TensorIo(**{**one, "shape": tuple(one["shape"])}) for one in facts["artifact"]["outputs"]]
+        stored = self._load(str(record.outputs_object))
+        outputs = [stored[f"output_{number}"] for number in range(len(io))]
+        floats = record.float_answers_object
+        return Answers(
+            metric=metric,
+            ids=self._one(str(record.sample_ids_object)),
+            labels=self._load(str(record.labels_object))[judged.array],
+            answers=answers_of(metric, outputs, io, judged.output),
+            float_answers=None if floats is None else self._load(floats).get(judged.array),
+            outputs=str(record.outputs_object),
+            output=judged.name,
+        )
 
     def _one(self, sha256: str) -> np.ndarray:
         return self._load(sha256)[SINGLE]

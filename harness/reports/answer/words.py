@@ -11,7 +11,7 @@ from harness.reports.answer.choose import allowed_drop, drop_text
 from harness.reports.answer.compare import Compared
 from harness.reports.answer.gain import QatGain
 from harness.reports.answer.ratio import size_words, speed_words
-from harness.reports.scores import agreement_share, is_share, number_text, score_of, score_text, value_text
+from harness.reports.scores import agreement_share, is_share, number_text, score_of, score_text, title_of, value_text
 from harness.reports.values import (
     clean,
     count_text,
@@ -45,7 +45,8 @@ def score_words(candidate: Candidate) -> str:
     if candidate.delta is not None:
         return delta_words(record, candidate.delta)
     if score_of(record) is not None:
-        return value_text(record, score_of(record))
+        value = value_text(record, score_of(record))
+        return value if record.accuracy is not None else f"{clean(title_of(record))} {value}"
     share = agreement_share(record)
     return "" if share is None else f"{100 * share:.4g} % as the reference"
 

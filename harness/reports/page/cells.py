@@ -14,7 +14,7 @@ from harness.reports.page.graph import Graphs, op_times, places
 from harness.reports.scores import (
     delta_text,
     lower_is_better,
-    score_head,
+    main_head,
     score_interval_of,
     score_of,
     score_text,
@@ -31,6 +31,7 @@ from harness.reports.values import (
     energy_figures,
     latency_text,
     memory_text,
+    mlperf_text,
     outcome_word,
     placement_text,
     size_text,
@@ -181,7 +182,7 @@ def cell_json(cell: PageCell, graphs: Graphs, extra: Mapping[str, Any]) -> dict[
         "score": number(score_of(record)),
         "score_low": number(low),
         "score_high": number(high),
-        "score_title": clean(score_head([record])) if score_of(record) is not None else clean(title_of(record)),
+        "score_title": clean(main_head([record])) if score_of(record) is not None else clean(title_of(record)),
         "lower": lower_is_better(record),
         "latency_ns": number(record.latency_median_ns),
         "latency_low_ns": number(record.latency_median_low_ns),
@@ -227,6 +228,7 @@ def _facts(cell: PageCell) -> Iterable[tuple[str, str]]:
     yield "While timing", surroundings_text(record)
     yield "First invoke", duration_text(record.first_invoke_ns)
     yield "Load", duration_text(record.load_ns)
+    yield "MLPerf Tiny", mlperf_text(record)
     yield "Energy of an inference", energy_figures(record)
     yield "Published", "; ".join(cell.published)
     yield "Size", f"{cell.size} bytes" if cell.size else ""

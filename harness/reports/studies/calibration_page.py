@@ -75,10 +75,11 @@ def figure(found: CalibrationFound) -> Any:
         width=_WIDTH,
         height=_HEIGHT,
         template="plotly_white",
-        legend={"orientation": "h", "y": -0.2},
+        legend={"orientation": "h", "y": -0.25},
         xaxis={
             "title": "calibration samples",
             "type": "log",
+            "tickangle": 0,
             "tickvals": _ticks(found),
             "ticktext": _tick_texts(found),
         },
@@ -125,7 +126,9 @@ def _hover(point: CalibrationPoint) -> str:
 
 
 def _ticks(found: CalibrationFound) -> list[int]:
-    return [*sorted({p.calibration.count or 0 for p in found.points}), found.total]
+    """The numbers that were tried, but for such as would be written over all samples."""
+    counts = sorted({p.calibration.count or 0 for p in found.points})
+    return [*(count for count in counts if 1.6 * count < found.total), found.total]
 
 
 def _tick_texts(found: CalibrationFound) -> list[str]:

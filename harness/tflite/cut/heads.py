@@ -1,9 +1,10 @@
-"""Where a model's answer is a choice, the scores that it chose from."""
+"""Where a model's answer is a choice, of a class or among boxes, the values that it chose from."""
 
 from __future__ import annotations
 
 from harness.tflite.cut.cutter import Cutter
-from harness.tflite.cut.tree import op_name
+from harness.tflite.cut.tree import custom_name, op_name
+from harness.tflite.post_process import POST_PROCESS
 
 
 def before_class_map(cutter: Cutter) -> tuple[int, ...] | None:
@@ -22,6 +23,24 @@ def before_class_map(cutter: Cutter) -> tuple[int, ...] | None:
             tensor = cutter.operators[node].indices("inputs")[0]
         outputs.append(tensor)
     return tuple(outputs) if found else None
+
+
+def before_suppression(cutter: Cutter) -> tuple[int, ...] | None:
+    """The outputs with those of TFLite_Detection_PostProcess replaced by the box encodings and the scores that it reads; None
+    when no output is of it.
+
+    Which of two overlapping boxes stays is a matter of a hair; whether a device computes rightly shows in all of them.
+    """
+    outputs: list[int] = []
+    found = False
+    for tensor in cutter.subgraph.indices("outputs"):
+        node = cutter.producers.get(_behind_moves(cutter, tensor))
+        if node is not None and custom_name(cutter.tree, cutter.operators[node]) == POST_PROCESS:
+            found = True
+            outputs += cutter.operators[node].indices("inputs")[:2]
+        else:
+            outputs.append(tensor)
+    return tuple(dict.fromkeys(outputs)) if found else None
 
 
 def _behind_moves(cutter: Cutter, tensor: int) -> int:

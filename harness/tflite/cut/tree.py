@@ -118,6 +118,14 @@ def op_name(model: Record, operator: Record) -> str:
     return schema.op_name(max(code.number("deprecated_builtin_code"), code.number("builtin_code")))
 
 
+def custom_name(model: Record, operator: Record) -> str | None:
+    """The name of a custom operator; None for the others."""
+    if op_name(model, operator) != "CUSTOM":
+        return None
+    name = model.rows("operator_codes")[operator.number("opcode_index")]["custom_code"]
+    return None if name is None else bytes(name).decode(errors="replace")
+
+
 def options_of(operator: Record) -> Iterator[Record]:
     """The operator's options tables: none, one, or rarely two."""
     for field in ("builtin_options", "builtin_options_2"):

@@ -8,6 +8,7 @@ from harness.core.errors import UnsupportedError
 from harness.tflite.arithmetic import WEIGHTED_OPS, node_arithmetic
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.values import describe
+from harness.tflite.post_process import POST_PROCESS
 
 _INT8_RECIPES = "a microcontroller with this runtime runs int8 models: use a recipe such as ptq-int8-io"
 _CONTROL_FLOW = {"IF", "WHILE", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
@@ -27,6 +28,11 @@ def refuse_op(node: Node) -> None:
     Raises:
         UnsupportedError: custom ops, control flow, ops with state.
     """
+    if node.custom_name == POST_PROCESS:
+        raise UnsupportedError(
+            f"{POST_PROCESS} decodes and suppresses boxes in float, and kernels here are of integers",
+            hint="export the model without it: raw heads run here, and a workload of your own states the decoder (SsdMap)",
+        )
     if node.op == "CUSTOM":
         hint = (
             "a model that Vela compiled runs on an Ethos-U only: push the original"

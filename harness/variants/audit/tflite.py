@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import UserInputError
 from harness.tflite.arithmetic import weights_of
 from harness.tflite.features import Features, features, is_integer_model, output_lsb
 from harness.tflite.graph import Graph, Tensor, model_io, read_graph
+from harness.tflite.post_process import POST_PROCESS, post_process_node, read_post_process
 from harness.variants.audit.findings import tflite_findings
 from harness.variants.audit.mixed import mixed_findings
 from harness.variants.audit.report import AuditReport, OpRow, TensorRow, sorted_findings
@@ -87,7 +89,19 @@ def _facts(graph: Graph, found: Features, recipe: Recipe | None) -> dict[str, An
         "features": sorted(found.flags),
         "op_versions": dict(sorted(found.op_versions.items())),
         "constant_bytes": sum(t.buffer_bytes for t in graph.tensors),
+        **_detection(graph),
     }
+
+
+def _detection(graph: Graph) -> dict[str, str]:
+    """What a detector's last op does, by its options; nothing of other models."""
+    node = post_process_node(graph)
+    if node is None:
+        return {}
+    try:
+        return {"detection": f"{POST_PROCESS}: {read_post_process(node).words}"}
+    except UserInputError as error:
+        return {"detection": str(error)}
 
 
 def _tensor_row(graph: Graph, tensor: Tensor) -> TensorRow:

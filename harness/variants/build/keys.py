@@ -180,7 +180,10 @@ def _training_task(workload: Workload) -> str:
     if workload.metric is None:
         return "none"
     loss = workload.metric.loss.name
-    return _TASKS.get(loss, loss)
+    words = _TASKS.get(loss, loss)
+    # Keys of models of one output stay as they always were.
+    others = [f"{one.output}:{one.metric.loss.name}" for one in workload.further if one.metric is not None]
+    return "; ".join([words if not workload.output else f"{workload.output}:{words}", *others])
 
 
 def artifact_key(workload: Workload, recipe: Recipe, source: DataSource, seed: int) -> str:

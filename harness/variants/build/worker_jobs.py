@@ -13,6 +13,7 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, write_arrays_atomic, write_json_atomic
 from harness.core.plain import from_plain
+from harness.variants.build.keys import model_digest
 from harness.variants.build.steps import Step
 from harness.variants.calibration import Calibration, calibration_part
 from harness.variants.recipe import Recipe, parse_recipe
@@ -36,7 +37,7 @@ def workload_reference(workload: Workload) -> dict[str, Any]:
     """How a worker finds a workload again: by its registered name, or by the user's own files and the metric's name."""
     if workload.model_path is None:
         return {"name": workload.name, "data": None, "metric": None}
-    metric = workload.metric and workload.metric.name
+    metric = workload.metric_text or (workload.metric and workload.metric.name)
     return {"name": workload.model_path, "data": workload.data_path, "metric": metric}
 
 
@@ -136,9 +137,12 @@ def _float_model(job: dict[str, Any], workload: Workload, dataset: Dataset, out:
     _store_representative(workload, dataset, out)
     if workload.keras_major == 3:
         model = _own_keras3_model(job, workload, report)
-        if model.layers:  # of a graph without layers there is no copy
-            report.step("asking")
+        report.step("asking")
+        if model.layers:
             _leave(model, workload, dataset, out)
+        else:  # of a graph without layers there is no copy, and its weights are known by its files
+            digest = np.frombuffer(bytes.fromhex(model_digest(Path(workload.model_file))), np.uint8)
+            write_arrays_atomic(out / "weights.npz", {"model_sha256": digest})
         return model
     report.step("loading" if workload.model_path else "training")
     model = qat.train_float(workload, dataset, job["seed"], report)

@@ -7,7 +7,7 @@ really gets the steps that QAT gets, and more training is never sold as quantiza
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from harness.workloads.keras.precision import as_input
 
 if TYPE_CHECKING:
     from harness.workloads.base import Dataset, Workload
+    from harness.workloads.metrics.base import Metric
 
 #: called with the share of the training that is done, 0..1
 OnProgress = Callable[[float], None]
@@ -51,7 +52,8 @@ def build_model(workload: Workload) -> Any:
 
 
 def train_float(workload: Workload, dataset: Dataset, seed: int, on_progress: OnProgress | None = None) -> Any:
-    """The float model: built and trained by the workload's schedule, or as the user's own model file holds it.
+    """The float model: built and trained by the workload's schedule (not at all in 0 epochs), or as the user's own model file
+    holds it.
 
     Returns:
         A tf_keras model.
@@ -61,9 +63,10 @@ def train_float(workload: Workload, dataset: Dataset, seed: int, on_progress: On
     """
     seed_everything(seed)
     model = build_model(workload)
-    if workload.model_path is not None:
-        return model
     schedule = workload.schedule
+    samples = dataset.x_test if dataset.x_train is None else dataset.x_train
+    if workload.model_path is not None or schedule.epochs_for(len(samples)) == 0:
+        return model
     x, y = _training_data(workload, dataset, schedule.train_samples)
     _fit(
         workload,
@@ -105,20 +108,51 @@ def fine_tune(
     )
 
 
-def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-    if dataset.x_train is None or dataset.y_train is None or workload.metric is None:
+def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Samples, and targets of each trained output by its position.
+
+    Raises:
+        UnsupportedError: there are none.
+    """
+    x, targets = _main_targets(workload, dataset, count)
+    further = {
+        one.output: one.metric.targets(dataset.y_train_of[one.name][:count])
+        for one in workload.further
+        if one.metric is not None and not one.metric.reads_inputs and one.name in dataset.y_train_of
+    }
+    return x, {workload.output: targets, **further}
+
+
+def _main_targets(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+    metric = workload.metric
+    if dataset.x_train is not None and metric is not None and metric.reads_inputs:
+        x = dataset.x_train[:count]
+        # What a model is to give back needs no label: all that it is trained on is normal.
+        labels = np.zeros(len(x), np.int64) if dataset.y_train is None else dataset.y_train[:count]
+        return x, metric.targets(metric.with_inputs(labels, x))
+    if dataset.x_train is None or dataset.y_train is None or metric is None:
         raise UnsupportedError(
             "training needs samples with labels, and the data has none",
             hint="give x_train and y_train in the .npz, or ask for ptq recipes only",
         )
-    return dataset.x_train[:count], workload.metric.targets(dataset.y_train[:count])
+    return dataset.x_train[:count], metric.targets(dataset.y_train[:count])
+
+
+def _shaped(y: np.ndarray, shape: Any) -> np.ndarray:
+    """Targets in the shape of an output, or in that without its classes; as they are where they are neither."""
+    if not isinstance(shape, tuple) or any(size is None for size in shape[1:]):
+        return y
+    for sample in (shape[1:], shape[1:-1]):
+        if len(sample) > 1 and y[0].size == np.prod(sample, dtype=np.int64):
+            return y.reshape(len(y), *sample)
+    return y
 
 
 def _fit(
     workload: Workload,
     model: Any,
     x: np.ndarray,
-    y: np.ndarray,
+    y: dict[int, np.ndarray],
     *,
     epochs: int,
     batch_size: int,
@@ -134,7 +168,11 @@ def _fit(
     optimizer.learning_rate = learning_rate
     # Keras 3 would compile by XLA where it can, which takes minutes on one core.
     settings = {} if has_keras2() else {"jit_compile": False}
-    model.compile(optimizer=optimizer, loss=_loss(keras, workload), **settings)
+    several = len(model.outputs) > 1
+    losses = _losses(keras, workload, len(model.outputs), y)
+    model.compile(optimizer=optimizer, loss=losses if several else losses[0], **settings)
+    shapes = model.output_shape if several else [model.output_shape]
+    targets = _all_targets({place: _shaped(rows, shapes[place]) for place, rows in y.items()}, shapes, len(x))
     order = np.random.default_rng(seed)
     for epoch in range(epochs):
         chosen = order.permutation(len(x))
@@ -142,7 +180,7 @@ def _fit(
         try:
             model.fit(
                 as_input(model, x[chosen]),
-                y[chosen],
+                [rows[chosen] for rows in targets] if several else targets[0][chosen],
                 batch_size=batch_size,
                 epochs=1,
                 shuffle=False,
@@ -154,21 +192,39 @@ def _fit(
             raise training_refused(model, explain(error)) from error
 
 
-def _loss(keras: Any, workload: Workload) -> Any:
-    """The loss of the workload's metric.
+def _losses(keras: Any, workload: Workload, outputs: int, trained: Collection[int]) -> list[Any]:
+    """The loss of each output in the model's order; None for one that has no targets."""
+    assert workload.metric is not None, "what has no metric is not trained"
+    found: list[Any] = [None] * outputs
+    found[workload.output] = _loss(keras, workload, workload.metric, workload.from_logits)
+    for one in workload.further:
+        if one.metric is not None and one.output in trained:
+            found[one.output] = _loss(keras, workload, one.metric, workload.logits_of.get(one.name, False))
+    return found
+
+
+def _all_targets(known: dict[int, np.ndarray], shapes: Any, count: int) -> list[np.ndarray]:
+    """Targets of every output; nothing is trained on those of an output without a loss, and Keras wants some all the same."""
+    return [known.get(place, np.zeros((count, 1), np.float32)) for place in range(len(shapes))]
+
+
+def _loss(keras: Any, workload: Workload, metric: Metric, from_logits: bool) -> Any:
+    """The loss of a metric.
 
     Raises:
         UserInputError: Keras has none of that name.
     """
-    assert workload.metric is not None, "what has no metric is not trained"
-    loss = workload.metric.loss
+    loss = metric.loss
     kind = getattr(keras.losses, loss.name, None)
     if kind is None:
         raise UserInputError(
-            f"the metric '{workload.metric.name}' trains by '{loss.name}', which is no class of keras.losses",
+            f"the metric '{metric.name}' trains by '{loss.name}', which is no class of keras.losses",
             where=workload.name,
         )
-    return kind(from_logits=workload.from_logits) if loss.takes_logits else kind()
+    settings: dict[str, Any] = {} if loss.ignore_class is None else {"ignore_class": loss.ignore_class}
+    if loss.takes_logits:
+        settings["from_logits"] = from_logits
+    return kind(**settings)
 
 
 def _progress_callback(keras: Any, epoch: int, epochs: int, on_progress: OnProgress) -> Any:

@@ -37,7 +37,7 @@ def set_findings(dataset: Dataset, metric: Metric | None, where: str) -> list[Fi
     found: list[Finding] = []
     if metric is None or dataset.y_test is None:
         return found
-    found += _label_findings(dataset, where)
+    found += _label_findings(dataset, where, trained_on_one_class=metric.reads_inputs)
     test = _fingerprints(dataset.x_test)
     if (finding := _few(test, where)) is not None:
         found.append(finding)
@@ -45,15 +45,19 @@ def set_findings(dataset: Dataset, metric: Metric | None, where: str) -> list[Fi
         return found
     if (finding := _shared(test, _fingerprints(dataset.x_train), where)) is not None:
         found.append(finding)
-    if (finding := _scales(dataset.x_train, dataset.x_test, where)) is not None:
+    # Anomalies are what they are because they look otherwise than all that was trained on.
+    like_train = dataset.x_test[np.flatnonzero(dataset.y_test == 0)] if metric.reads_inputs else dataset.x_test
+    if (finding := _scales(dataset.x_train, like_train, where)) is not None:
         found.append(finding)
     return found
 
 
-def _label_findings(dataset: Dataset, where: str) -> list[Finding]:
-    """`one-class`, for each part whose labels are all the same."""
+def _label_findings(dataset: Dataset, where: str, *, trained_on_one_class: bool) -> list[Finding]:
+    """`one-class`, for each part whose labels are all the same and should not be."""
     found = []
     for part, labels in (("test", dataset.y_test), ("training", dataset.y_train)):
+        if part == "training" and trained_on_one_class:
+            continue
         if labels is not None and len(labels) > 1 and (labels == labels[:1]).all():
             value = ", ".join(f"{number:g}" for number in np.ravel(labels[0])[:4])
             found.append(misread("one-class", where, f"all {len(labels):,} labels of the {part} part are {value}"))

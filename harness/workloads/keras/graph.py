@@ -1,10 +1,10 @@
-"""What a Keras model description says about the model's one input and one output: shape, type, units, last activation."""
+"""What a Keras model description says about the model's one input and its outputs: shape, units, last activation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.core.errors import UserInputError
 from harness.workloads.keras.file import KerasFile
@@ -12,7 +12,7 @@ from harness.workloads.keras.shapes import Shape, shape_behind
 from harness.workloads.keras.signature import Signature
 
 _MODELS = ("Sequential", "Functional", "Model")
-_SQUASHING = {"softmax", "sigmoid"}
+_SQUASHING: dict[str | None, Literal["softmax", "sigmoid"]] = {"softmax": "softmax", "sigmoid": "sigmoid"}
 #: layers that move values about or leave those in 0..1 as they are, so that what squashes them may stand before
 _PASSING = {
     "AlphaDropout", "Concatenate", "Cropping1D", "Cropping2D", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise",
@@ -25,34 +25,43 @@ _PASSING_FUNCTIONS = {"concat", "expand_dims", "identity", "linear", "relu", "re
 
 
 @dataclass(frozen=True, kw_only=True)
+class KerasOutput:
+    """One output of a model.
+
+    Attributes:
+        name: of the layer that gives it.
+        shape: of one sample, -1 where any size fits; None when the description does not say.
+        units: size of the last axis; None when the description does not say it plainly.
+        squashed_by: softmax or sigmoid at its end; None where it is neither.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None
+    units: int | None
+    squashed_by: Literal["softmax", "sigmoid"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class KerasEnds:
-    """The two ends of a model.
+    """The ends of a model.
 
     Attributes:
         input_shape: of one sample, -1 where any size fits; None when the description does not say.
-        output_shape: of one sample, -1 where any size fits; None when the description does not say.
-        output_units: size of the output's last axis; None when the description does not say it plainly.
-        from_logits: no softmax or sigmoid at the end.
+        outputs: in the model's order, at least one.
     """
 
     input_shape: tuple[int, ...] | None
-    output_units: int | None
-    from_logits: bool
-    output_shape: tuple[int, ...] | None = None
+    outputs: tuple[KerasOutput, ...]
 
 
 _SEVERAL_INPUTS = "convert it to .tflite yourself: `harness measure` runs those with several inputs"
-_SEVERAL_OUTPUTS = (
-    "save the part that the labels are of, such as keras.Model(model.inputs, model.outputs[0]); `harness measure` compares all "
-    "outputs of a .tflite that you convert yourself"
-)
 
 
 def keras_ends(file: KerasFile) -> KerasEnds:
-    """Reads input and output off a model description.
+    """Reads input and outputs off a model description.
 
     Raises:
-        UserInputError: the model has several inputs or outputs, or is not Sequential or Functional.
+        UserInputError: the model has several inputs, or no output, or is not Sequential or Functional.
     """
     where = str(file.path)
     if file.signature is not None:
@@ -67,27 +76,34 @@ def keras_ends(file: KerasFile) -> KerasEnds:
 def _signature_ends(signature: Signature) -> KerasEnds:
     source, result = signature.input.shape, signature.output.shape
     output = None if result is None else result[1:]
-    return KerasEnds(
-        input_shape=None if source is None else source[1:],
-        output_units=output[-1] if output and output[-1] != -1 else None,
-        from_logits=not signature.squashed,
-        output_shape=output,
+    one = KerasOutput(
+        name=signature.output.name,
+        shape=output,
+        units=output[-1] if output and output[-1] != -1 else None,
+        squashed_by=signature.squashed_by,
     )
+    return KerasEnds(input_shape=None if source is None else source[1:], outputs=(one,))
 
 
 def _ends(model: dict[str, Any], where: str) -> KerasEnds:
     graph = _Graph.of(model, where)
-    for what, names, hint in (("inputs", graph.inputs, _SEVERAL_INPUTS), ("outputs", graph.outputs, _SEVERAL_OUTPUTS)):
-        if len(names) != 1:
-            raise UserInputError(f"the model has {len(names)} {what}, expected one", where=where, hint=hint)
+    if len(graph.inputs) != 1:
+        what = f"the model has {len(graph.inputs)} inputs, expected one"
+        raise UserInputError(what, where=where, hint=_SEVERAL_INPUTS)
+    if not graph.outputs:
+        raise UserInputError("the model has no output", where=where, hint="save the model again")
     shape = graph.input_shape()
-    output = graph.shape(graph.outputs[0], {graph.inputs[0]: shape})
+    return KerasEnds(input_shape=shape, outputs=tuple(_output(graph, name, shape) for name in graph.outputs))
+
+
+def _output(graph: _Graph, name: str, input_shape: Shape) -> KerasOutput:
+    output = graph.shape(name, {graph.inputs[0]: input_shape})
     units = output[-1] if output else None
-    return KerasEnds(
-        input_shape=shape,
-        output_units=None if units == -1 else units,
-        from_logits=not graph.is_squashed(graph.outputs[0]),
-        output_shape=output,
+    return KerasOutput(
+        name=name,
+        shape=output,
+        units=None if units == -1 else units,
+        squashed_by=graph.squashed_by(name),
     )
 
 
@@ -182,22 +198,24 @@ class _Graph:
                 stack.append((current, True))
                 stack += [(key, False) for key in self.before[current]]
 
-    def is_squashed(self, name: str) -> bool:
-        """Whether softmax or sigmoid is the last thing that changes the values."""
+    def squashed_by(self, name: str) -> Literal["softmax", "sigmoid"] | None:
+        """Whether softmax or sigmoid is the last thing that changes the values, and which; sigmoid where several parts differ."""
         layer = self.layers[name]
         if layer["class_name"].startswith("QuantizeWrapper"):
             layer = layer["config"]["layer"]
         if layer["class_name"] in _MODELS:
             inner = _Graph.of(layer, self.where)
-            return inner.is_squashed(inner.outputs[0])
+            return inner.squashed_by(inner.outputs[0])
         function = _function(layer)
         if function in _SQUASHING:
-            return True
+            return _SQUASHING[function]
         is_function = layer["class_name"] in ("Activation", "TFOpLambda")
         if layer["class_name"] not in _PASSING and not (is_function and function in _PASSING_FUNCTIONS):
-            return False
-        before = self.before[name]
-        return bool(before) and all(self.is_squashed(key) for key in before)
+            return None
+        before = {self.squashed_by(key) for key in self.before[name]}
+        if not before or None in before:
+            return None
+        return before.pop() if len(before) == 1 else "sigmoid"
 
 
 def _function(layer: dict[str, Any]) -> str | None:

@@ -100,8 +100,13 @@ def weights_by_layer(model: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
 
 
 def outputs_of(model: Any, samples: np.ndarray) -> np.ndarray:
-    """The model's answers, float32 [N, ...]. One call: a model that keeps state would carry it from batch to batch."""
-    return np.asarray(model(as_input(model, samples), training=False), dtype=np.float32)
+    """The model's answers, float32 [N, ...]; of several outputs all values of each sample in a row, [N, values]. One call: a
+    model that keeps state would carry it from batch to batch.
+    """
+    found = model(as_input(model, samples), training=False)
+    if not isinstance(found, list | tuple):
+        return np.asarray(found, dtype=np.float32)
+    return np.concatenate([np.asarray(one, dtype=np.float32).reshape(len(samples), -1) for one in found], axis=1)
 
 
 def _leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.core.errors import UserInputError
 from harness.core.files import exists
@@ -58,13 +58,18 @@ class Signature:
     """One function of a SavedModel, with one input and one output.
 
     Attributes:
-        squashed: softmax or sigmoid is the last thing that changes the output's values.
+        squashed_by: softmax or sigmoid, where it is the last thing that changes the output's values.
     """
 
     name: str
     input: Tensor
     output: Tensor
-    squashed: bool
+    squashed_by: Literal["softmax", "sigmoid"] | None
+
+    @property
+    def squashed(self) -> bool:
+        """Whether the output's values are shares."""
+        return self.squashed_by is not None
 
 
 def split_signature(path: Path) -> tuple[Path, str | None]:
@@ -112,7 +117,7 @@ def read_signature(folder: Path, name: str | None) -> Signature:
     if source.dtype not in FED_AS:
         what = f"signature '{name}' takes values of type {source.dtype}, to which no samples are converted"
         raise UserInputError(what, where=where, hint="export a signature that takes numbers")
-    return Signature(name=name, input=source, output=result, squashed=_is_squashed(graph, tensor))
+    return Signature(name=name, input=source, output=result, squashed_by=_squashed_by(graph, tensor))
 
 
 @dataclass(frozen=True)
@@ -216,30 +221,30 @@ def _refuse_ops(graph: _Graph, where: str) -> None:
                 )
 
 
-def _is_squashed(graph: _Graph, tensor: str) -> bool:
-    """Whether softmax or sigmoid makes a tensor, looked for through calls and ops that move values about."""
+def _squashed_by(graph: _Graph, tensor: str) -> Literal["softmax", "sigmoid"] | None:
+    """Whether softmax or sigmoid makes a tensor, and which, looked for through calls and ops that move values about."""
     nodes, name = graph.nodes, tensor
     for _ in range(200):
         key, *index = name.removeprefix("^").split(":")
         node = nodes.get(key)
         if node is None:
-            return False
+            return None
         op = _op(node)
         if op in _SQUASHING:
-            return True
+            return "softmax" if "softmax" in op.lower() else "sigmoid"
         if op in _CALLS:
             called = graph.functions.get(_called(node))
             if called is None:
-                return False
+                return None
             nodes, results, returned = called
             position = int(index[-1]) if index and index[-1].isdigit() else 0
             name = returned.get(results[position], "") if position < len(results) else ""
             continue
         inputs = [value.decode() for value in node.get(3, [])]
         if op not in _PASSING or not inputs:
-            return False
+            return None
         name = inputs[0]
-    return False
+    return None
 
 
 def _called(node: dict[int, list[Any]]) -> str:

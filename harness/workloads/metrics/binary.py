@@ -19,6 +19,7 @@ class Binary(Top1):
 
     name: ClassVar[str] = "binary"
     loss: ClassVar[Loss] = Loss(name="BinaryCrossentropy", takes_logits=True)
+    takes: ClassVar[str] = "labels 0 and 1, [N], by one sigmoid output"
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
         return binary_labels(labels, ends)

@@ -18,6 +18,7 @@ class ClassNumber(Top1):
     """Share of right answers, with its 95 % Wilson interval."""
 
     name: ClassVar[str] = "class_number"
+    takes: ClassVar[str] = "class numbers [N] by one whole number per sample, as ARG_MAX gives it"
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
         if ends.units is not None and ends.units != 1:

@@ -44,9 +44,7 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
         raise UserInputError(
             f"array '{ends.key}' has shape {list(labels.shape)}, expected [{len(labels)}] class numbers",
             where=ends.where,
-            hint="one-hot labels become class numbers by argmax(axis=1)"
-            if labels.ndim == 2
-            else "leave the labels out to measure agreement only",
+            hint=_shape_hint(labels),
         )
     if ends.places is not None and ends.places > 1:
         gives = f"gives {ends.places:,} whole numbers for" if ends.numbers else f"answers at {ends.places:,} places of"
@@ -68,6 +66,15 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
         what = f"array '{ends.key}' holds the label {low if low < 0 else high}, expected {expected}"
         raise UserInputError(what, where=ends.where, hint=_label_hint(low, high, classes))
     return flat.astype(np.int64)
+
+
+def _shape_hint(labels: np.ndarray) -> str:
+    """What labels most likely are that are no list of class numbers."""
+    if labels.ndim != 2 or labels.dtype.kind not in "uifb" or not np.isin(labels, (0, 1)).all():
+        return "leave the labels out to measure agreement only"
+    if (labels.sum(axis=1) == 1).all():
+        return "one-hot labels become class numbers by argmax(axis=1)"
+    return "rows of 0 and 1 are several labels per sample, which multilabel_f1_macro judges by a sigmoid for each"
 
 
 def scores_only(ends: Ends) -> None:

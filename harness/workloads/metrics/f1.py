@@ -42,6 +42,7 @@ class F1(Metric):
     direction: ClassVar[Direction] = "higher"
     loss: ClassVar[Loss] = Loss(name="SparseCategoricalCrossentropy", takes_logits=True)
     classes: ClassVar[bool] = True
+    takes: ClassVar[str] = "class numbers [N] by scores of several classes"
     #: the one class whose F1 is the score; None for the mean over all
     positive: ClassVar[int | None] = None
 
@@ -192,6 +193,7 @@ class F1Positive(F1):
     title: ClassVar[str] = "F1"
     loss: ClassVar[Loss] = Loss(name="BinaryCrossentropy", takes_logits=True)
     positive: ClassVar[int | None] = 1
+    takes: ClassVar[str] = "labels 0 and 1, [N], by one sigmoid output"
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
         return binary_labels(labels, ends)

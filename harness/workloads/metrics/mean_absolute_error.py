@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Direction, Ends, Loss, Metric, Paired, Scored, same_number
+from harness.workloads.metrics.numbers import number_rows, output_rows, same_shape
 from harness.workloads.metrics.permutation import exchange_p
 
 
@@ -24,32 +24,14 @@ class MeanAbsoluteError(Metric):
     title: ClassVar[str] = "mean absolute error"
     direction: ClassVar[Direction] = "lower"
     loss: ClassVar[Loss] = Loss(name="MeanAbsoluteError")
+    numbers: ClassVar[bool] = True
+    takes: ClassVar[str] = "numbers, [N] or [N, K], by as many numbers"
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
-        if labels.dtype.kind not in "uifb":
-            what = f"array '{ends.key}' has dtype {labels.dtype}, expected numbers"
-            raise UserInputError(what, where=ends.where)
-        if labels.ndim == 0 or labels.size == 0:
-            raise UserInputError(f"array '{ends.key}' is empty", where=ends.where)
-        rows = labels.reshape(len(labels), -1).astype(np.float32)
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise UserInputError(
-                f"array '{ends.key}' has NaN or infinite values in {len(bad)} of {len(rows)} labels, first in label {bad[0]}",
-                where=ends.where,
-            )
-        expected = ends.values
-        if expected is None and labels.ndim <= 2:
-            expected = ends.units
-        if expected is not None and rows.shape[1] != expected:
-            raise UserInputError(
-                f"array '{ends.key}' has {rows.shape[1]} numbers per sample, the model gives {expected}",
-                where=ends.where,
-            )
-        return rows
+        return number_rows(labels, ends)
 
     def answers(self, outputs: np.ndarray) -> np.ndarray:
-        return outputs.reshape(len(outputs), -1).astype(np.float32)
+        return output_rows(outputs)
 
     def score(self, answers: np.ndarray, labels: np.ndarray) -> Scored:
         samples = same_number(answers, labels)
@@ -79,8 +61,7 @@ def _errors(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: answers and labels have different numbers of values per sample.
     """
-    if answers.shape != labels.shape:
-        raise ValueError(f"answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}")
+    same_shape(answers, labels)
     return np.abs(answers.astype(np.float64) - labels.astype(np.float64)).mean(axis=1)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,24 @@ _OWN: dict[str, tuple[str, str]] = {
     "mean_absolute_error": ("mean_absolute_error", "METRIC"),
     "f1": ("f1", "METRIC"),
     "f1_positive": ("f1", "POSITIVE"),
+    "top-5": ("top_k", "METRIC"),
+    "multilabel_f1_macro": ("multilabel_f1", "METRIC"),
+    "multilabel_f1_micro": ("multilabel_f1", "MICRO"),
+    "auc": ("auc", "METRIC"),
+    "autoencoder_auc": ("autoencoder_auc", "METRIC"),
+    "rmse": ("rmse", "METRIC"),
+    "r2": ("r2", "METRIC"),
+    "mean_iou": ("mean_iou", "METRIC"),
+    "class_map_iou": ("mean_iou", "CLASS_MAP"),
+    "detection_map": ("detection", "METRIC"),
+    "detection_map_50": ("detection", "AT_50"),
+    "ssd_map": ("detection_heads", "SSD"),
+    "yolo_map": ("detection_heads", "YOLO"),
 }
+#: the metrics that are one for every number in their name
+_TOP_K = re.compile(r"top-([1-9]\d{0,5})")
+#: a metric with settings, as users write it: `rmse(unit=K)`
+_WRITTEN = re.compile(r"(?P<name>[^()=\s]+)\((?P<settings>[^()]*)\)")
 
 
 #: metrics of this very process, by name
@@ -58,11 +76,17 @@ def get_metric(name: str, **settings: Any) -> Metric:
     """A metric by its name.
 
     Args:
+        name: as `metric_names` has it; `top-K` for any K; with settings behind it where they come as text: `rmse(unit=K)`.
         settings: its dataclass fields, such as `unit`, where they are not the usual ones.
 
     Raises:
         UserInputError: an unknown name or setting, or a package that does not give what it promises.
     """
+    if written := _WRITTEN.fullmatch(name):
+        metric = get_metric(written["name"])
+        return _with_settings(metric, _read_settings(metric, written["settings"]) | settings)
+    if top := _TOP_K.fullmatch(name):
+        return _with_settings(_top_k(int(top[1])), settings)
     if name in _OWN:
         module, attribute = _OWN[name]
         metric = getattr(importlib.import_module(f"harness.workloads.metrics.{module}"), attribute)
@@ -144,6 +168,35 @@ def _load(name: str, points: list[EntryPoint]) -> Metric:
         what = f"expected a harness Metric called '{name}', found {found}"
         raise UserInputError(what, where=point.value, hint="see docs/guides/adding-a-workload.md")
     return metric
+
+
+def _top_k(k: int) -> Metric:
+    from harness.workloads.metrics.top_k import top_k
+
+    return get_metric("top1") if k == 1 else top_k(k)
+
+
+def _read_settings(metric: Metric, text: str) -> dict[str, Any]:
+    """`unit=K, ignore=0` by the types of the metric's settings.
+
+    Raises:
+        UserInputError: no such setting, or a value that is none of it.
+    """
+    known: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(metric)}
+    found: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, value = (word.strip() for word in part.partition("="))
+        if not sign or not value:
+            raise UserInputError(f"'{part}' is no setting of the metric {metric.name}", hint="write NAME=VALUE")
+        if name not in known:
+            raise unknown_name(f"setting of the metric {metric.name}", name, known)
+        kind = type(known[name]) if isinstance(known[name], int | float) else str
+        try:
+            found[name] = kind(value)
+        except ValueError:
+            what = f"'{value}' is no {kind.__name__} for the setting '{name}' of the metric {metric.name}"
+            raise UserInputError(what, hint=f"usual: {known[name]}") from None
+    return found
 
 
 def _with_settings(metric: Metric, settings: Mapping[str, Any]) -> Metric:

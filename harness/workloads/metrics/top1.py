@@ -28,6 +28,7 @@ class Top1(Metric):
     loss: ClassVar[Loss] = Loss(name="SparseCategoricalCrossentropy", takes_logits=True)
     classes: ClassVar[bool] = True
     accuracy: ClassVar[bool] = True
+    takes: ClassVar[str] = "class numbers [N] by scores of several classes"
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
         scores_only(ends)

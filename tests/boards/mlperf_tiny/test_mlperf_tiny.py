@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from harness.boards.connect import backend_spec
 from harness.boards.mlperf_tiny.board import MlperfTinyBoard
@@ -18,6 +19,7 @@ from harness.core.errors import StableDeviceError, TransientDeviceError
 from harness.reports.tables import is_mcu
 from harness.reports.values import placement_text
 from harness.results.objects import ObjectStore
+from harness.workloads.metrics.registry import get_metric
 from tests.support import tiny_model
 from tests.support.mlperf_simulator import Fault, MlperfSimulator
 
@@ -133,6 +135,19 @@ def test_the_anomaly_score_is_compared_with_the_references_score(run_on, prepare
     assert record.nrmse < 1e-4 and record.accuracy is None and "score-only" in {f.code for f in record.findings}
     (scores,) = ObjectStore(tmp_path / "results").get_arrays(record.outputs_object).values()
     assert scores.shape == (5, 1) and scores.dtype == np.float32 and (scores > 0).all()
+
+
+def test_the_anomaly_score_is_judged_by_its_auc_where_there_are_labels(run_on, prepare_mcu, make_board, tmp_path):
+    autoencoder = tiny_model.int8_dense(inputs=40, outputs=40)
+    prepared = prepare_mcu(autoencoder, samples=6, reference=True)
+    anomaly = np.array([0, 1, 0, 1, 1, 0], np.float32)
+    labels = np.concatenate([anomaly[:, None], np.zeros((6, 40), np.float32)], axis=1)
+    prepared = replace(prepared, metric=get_metric("autoencoder_auc"), labels=labels)
+    with make_board(autoencoder, model="ad01") as board:
+        (record,) = run_on(board, prepared, model="ad01")
+    (scores,) = ObjectStore(tmp_path / "results").get_arrays(record.outputs_object).values()
+    assert (record.metric, record.accuracy) == ("autoencoder_auc", None)
+    assert record.score == pytest.approx(roc_auc_score(anomaly, scores[:, 0]))
 
 
 def test_another_model_of_the_same_name_is_wrong(run_on, prepare_mcu, make_board):

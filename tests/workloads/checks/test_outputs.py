@@ -80,7 +80,7 @@ def test_the_metric_is_that_of_what_the_output_is(tmp_path, tail, labels, metric
         (models.classifier(), CLASSES - 1, r"the label -1, expected 0\.\.3 .*they lie in -1\.\.2: add 1"),
         (models.classifier(), CLASSES * 100, "the model has 4 classes: use the model that belongs to these labels"),
         (models.classifier(), np.eye(4)[CLASSES], "one-hot labels become class numbers"),
-        (models.map_model(), np.zeros((5, 4, 4), int), "leave the labels out to measure agreement only"),
+        (models.map_model(), np.zeros((5, 3, 4), int), "has 3x4 pixels per sample, the model answers at 16"),
         (models.with_signature_shape(models.map_model(), (1, -1, -1, 2)), np.arange(5) % 3, r"\[1, open, open, 2\]"),
         (models.classifier(first_axis=(3,)), CLASSES, "the model takes 3 samples at once"),
     ],
@@ -120,15 +120,15 @@ def test_class_numbers_are_answers_as_they_are():
 
 def test_several_outputs_are_told_where_one_is_judged():
     graph = read_graph(models.classifier("two"))
-    assert graph_findings(graph, judged=False, where="w") == []
-    (finding,) = graph_findings(graph, judged=True, where="w")
+    assert graph_findings(graph, judged=[], where="w") == []
+    (finding,) = graph_findings(graph, judged=[0], where="w")
     assert finding.code == "outputs-not-judged"
     assert finding.what == "the score is that of output 'shares' [4]; 'scores' [4] is not judged"
 
 
 def test_signatures_that_are_not_run_are_told():
-    (finding,) = graph_findings(read_graph(models.with_signatures(models.classifier())), judged=False, where="w")
+    (finding,) = graph_findings(read_graph(models.with_signatures(models.classifier())), judged=[], where="w")
     assert finding.code == "signatures-not-run"
     assert finding.what == "of the signatures only 'serve' is run, and not 'train'"
     same = read_graph(models.with_signatures(models.classifier(), subgraphs=1))
-    assert graph_findings(same, judged=True, where="w") == []
+    assert graph_findings(same, judged=[0], where="w") == []

@@ -16,7 +16,7 @@ SIGMOID = layer("Dense", units=1, activation="sigmoid")
 
 def ends(tmp_path, config):
     found = keras_ends(read_keras_file(write_keras_zip(tmp_path / "m.keras", config, "3.15.1")))
-    return found.output_units, not found.from_logits
+    return found.outputs[0].units, found.outputs[0].squashed_by is not None
 
 
 def functional(layers, last, first="x"):

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UserInputError
+from harness.variants.build.build import BuildRequest, build_artifacts
+from harness.variants.recipe import parse_recipe
+from harness.workloads.datasets import DataSource
 from harness.workloads.keras.env import worker_environment
 from harness.workloads.keras.signature import read_signature, split_signature
 from harness.workloads.user import model_ends, user_workload
@@ -34,7 +37,7 @@ def test_ends_are_read_without_tensorflow(signatures):
     shares = read_signature(signatures / "model", "probabilities")
     assert (shares.input.dtype, shares.squashed) == ("uint8", True)
     ends = model_ends(signatures / "model#probabilities")
-    assert (ends.output_units, ends.from_logits, ends.signature) == (3, False, "probabilities")
+    assert (ends.outputs[0].units, ends.is_logits(0), ends.signature) == (3, False, "probabilities")
 
 
 @pytest.mark.slow
@@ -63,6 +66,19 @@ def test_a_signature_is_a_workload(signatures, tmp_path, monkeypatch):
     np.savez(tmp_path / "s.npz", x_test=np.zeros((40, 6), np.uint8), y_test=np.arange(40) % 3)
     workload = user_workload(signatures / "model#logits", tmp_path / "s.npz")
     assert (workload.name, workload.metric.name, workload.from_logits) == ("model-logits", "top1", True)
+
+
+@pytest.mark.slow
+def test_a_signature_is_built_and_what_trains_is_refused(signatures, tmp_path):
+    np.savez(tmp_path / "s.npz", x_test=np.arange(240).reshape(40, 6), y_test=np.arange(40) % 3)
+    workload = user_workload(signatures / "model#logits", tmp_path / "s.npz")
+    requests = [
+        BuildRequest(workload=workload, recipe=parse_recipe(name), source=DataSource())
+        for name in ("ptq-int8-io", "qat-int8-io")
+    ]
+    built, refused = build_artifacts(requests, jobs=1)
+    assert built.path is not None and built.inputs[0].dtype == "int8"
+    assert refused.path is None and "is a graph without layers: nothing of it can be trained" in refused.refused
 
 
 def field(number, value):

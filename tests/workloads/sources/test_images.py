@@ -1,10 +1,12 @@
 """Folders of images: classes, parts, sizes, colours, and what is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from harness.core.errors import UserInputError
+from harness.core.errors import MissingPartError, UserInputError
 from tests.support.sample_files import colours, image_folder, imported, write_image
 
 SHAPE = (6, 6, 3)
@@ -172,3 +174,12 @@ def test_a_model_of_vectors_takes_no_images(tmp_path):
 def test_a_single_image_is_no_data_set(tmp_path):
     with pytest.raises(UserInputError, match="is a single sample"):
         imported(write_image(tmp_path / "one.png", colours(1)[0]), SHAPE)
+
+
+@pytest.mark.parametrize("module, extra, file", [("PIL.Image", "images", "a/1.png"), ("soundfile", "audio", "a/1.wav")])
+def test_a_missing_extra_is_named(tmp_path, monkeypatch, module, extra, file):
+    (tmp_path / "s" / "a").mkdir(parents=True)
+    (tmp_path / "s" / file).touch()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingPartError, match=rf"pip install 'tflite-hil-harness\[{extra}\]'"):
+        imported(tmp_path / "s", SHAPE)
