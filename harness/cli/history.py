@@ -46,7 +46,10 @@ def _print(name: str, dataset: str, series: str, rows: Sequence[dict[str, Any]])
     console = make_console()
     echo(f"{name}, dataset {dataset[:12]}, series {series}: {len(rows)} nights")
     table = Table(box=None, pad_edge=False)
-    for head in ("run", "outcome", "score", "latency", "smallest change of it seen", "what was said"):
+    # Most boards have no instrument beside them.
+    has_energy = any(row["energy_nj"] is not None for row in rows)
+    heads = ("run", "outcome", "score", "latency", "smallest change of it seen")
+    for head in (*heads, *(("energy",) if has_energy else ()), "what was said"):
         table.add_column(head)
     for row in rows:
         seen = f"{row['detectable']:.1%}" if row["detectable"] is not None else ""
@@ -61,7 +64,14 @@ def _print(name: str, dataset: str, series: str, rows: Sequence[dict[str, Any]])
             "" if row["score"] is None else f"{row['score']:.4f}",
             " ".join(filter(None, (duration_text(row["latency_median_ns"]), row["quality"] or ""))),
             seen,
+            *((_energy(row["energy_nj"]),) if has_energy else ()),
             "\n".join(clean(text) for text in told) or "same",
         )
         table.add_row(*(Text(str(value)) for value in values))
     console.print(table)
+
+
+def _energy(nj: float | None) -> str:
+    from harness.verdict.energy import energy_text
+
+    return "" if nj is None else energy_text(nj)

@@ -19,6 +19,7 @@ from harness.results.history import History
 from harness.results.record import CellRecord
 from harness.variants.build.build import artifact_from_file
 from harness.verdict.confirm import LOOKS, Look, error_share, look
+from harness.verdict.energy import EnergySuspect
 from harness.verdict.latency import FRESH_SESSIONS, Evidence, Suspect
 
 #: (workload, recipe, seed) -> the night's prepared model
@@ -93,6 +94,46 @@ class Confirmer:
                 self.spent_s += time.monotonic() - begun_s
         return found
 
+    def confirm_energy(
+        self, suspects: Sequence[EnergySuspect], sessions: BoardSessions, budget: float
+    ) -> dict[str, Evidence]:
+        """The same for a board's energies that rose, under its instrument; by the cell's text with seed."""
+        found: dict[str, Evidence] = {}
+        for suspect in sorted(suspects, key=lambda one: -one.change):
+            name = suspect.after.key.text_with_seed
+            if self.spent_s >= self.seconds:
+                found[name] = Evidence(problem="the time for confirmation was over (--confirm-budget)")
+                continue
+            self.note(f"confirming the energy of {name}")
+            begun_s = time.monotonic()
+            try:
+                found[name] = self._one_energy(suspect, sessions, error_share(len(suspects), budget))
+            except DeviceError as error:
+                found[name] = Evidence(problem=f"the board failed while it was confirmed: {error}")
+            except HarnessError as error:
+                found[name] = Evidence(problem=f"it could not be confirmed: {error}")
+            finally:
+                self.spent_s += time.monotonic() - begun_s
+        return found
+
+    def _one_energy(self, suspect: EnergySuspect, sessions: BoardSessions, alpha: float) -> Evidence:
+        key = suspect.after.key
+        new = self.models.get((key.workload, key.recipe, key.seed))
+        if new is None or new.artifact.path is None or not new.inputs:
+            return Evidence(problem="tonight's artifact is not at hand")
+        if suspect.same_bytes:
+            return Evidence(problem="the same bytes as then: the board, its supply or what it runs on, never the model")
+        old, problem = self._accepted(suspect.before, new)
+        if old is None:
+            return Evidence(problem=problem)
+        if old.inputs != new.inputs:
+            new = replace(new, inputs=random_inputs(new.artifact.inputs, 1, seed=0))
+        accepted, tonight = old, new
+        sides = self._side_by_side(
+            lambda: sessions.energy(accepted, key.backend), lambda: sessions.energy(tonight, key.backend), True, alpha
+        )
+        return Evidence(new=sides.new, old=sides.old, look=sides.look)
+
     def _one(self, suspect: Suspect, sessions: BoardSessions, alpha: float, boards: ExitStack) -> Evidence:
         key = suspect.key
         new = self.models.get((key.workload, key.recipe, key.seed))
@@ -116,7 +157,10 @@ class Confirmer:
             new = replace(new, inputs=random_inputs(new.artifact.inputs, 1, seed=0))
         accepted, tonight = old, new
         sides = self._side_by_side(
-            lambda: sessions.time(accepted, key.backend), lambda: sessions.time(tonight, key.backend), suspect, alpha
+            lambda: sessions.time(accepted, key.backend),
+            lambda: sessions.time(tonight, key.backend),
+            suspect.slower,
+            alpha,
         )
         found = Evidence(new=sides.new, old=sides.old, look=sides.look)
         if sides.look.state == "confirmed":
@@ -152,13 +196,11 @@ class Confirmer:
         """Tonight's artifact on the level's runtime and on tonight's."""
         backend = suspect.key.backend
         sides = self._side_by_side(
-            lambda: old_runtime.time(model, backend), lambda: sessions.time(model, backend), suspect, alpha
+            lambda: old_runtime.time(model, backend), lambda: sessions.time(model, backend), suspect.slower, alpha
         )
         return replace(found, runtime=sides.look, runtime_old=sides.old, runtime_new=sides.new)
 
-    def _side_by_side(
-        self, old: Callable[[], float], new: Callable[[], float], suspect: Suspect, alpha: float
-    ) -> _Sides:
+    def _side_by_side(self, old: Callable[[], float], new: Callable[[], float], worse: bool, alpha: float) -> _Sides:
         """Sessions of both in random order, as many as it takes."""
         times: dict[bool, list[float]] = {False: [], True: []}
         for count in LOOKS:
@@ -166,7 +208,7 @@ class Confirmer:
             self._random.shuffle(sides)
             for is_new in sides:
                 times[is_new].append(new() if is_new else old())
-            seen = look(times[False], times[True], alpha, worse=suspect.slower)
+            seen = look(times[False], times[True], alpha, worse=worse)
             if seen.state != "more":
                 break
         return _Sides(old=tuple(times[False]), new=tuple(times[True]), look=seen)

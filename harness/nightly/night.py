@@ -28,6 +28,7 @@ from harness.session.session import RunResult
 from harness.verdict.boards import Controls
 from harness.verdict.conclude import conclude
 from harness.verdict.confirm import LATENCY_BUDGET
+from harness.verdict.energy import EnergySuspect, conclude_energy, energy_suspect
 from harness.verdict.latency import Evidence, Suspect, screen_times
 from harness.verdict.night import Judgement, judge_night, settle
 from harness.verdict.past import Past, load_past
@@ -200,7 +201,7 @@ class Night:
             if self._no_history is not None:
                 return self._not_judged(history, result, self._no_history)
             past = self._past_of(store, result)
-            evidence = self._on_boards(history, result, past)
+            evidence, energies = self._on_boards(history, result, past)
             judgement = judge_night(
                 result.run,
                 self.series,
@@ -212,6 +213,12 @@ class Night:
                 options=asdict(self.options),
             )
             judgement.place = needed_options(self.results)
+            judgement.verdicts = [
+                conclude_energy(v, energies.get(v.key.text_with_seed), result.run)
+                if v.quantity == "energy" and v.status == "suspect"
+                else v
+                for v in judgement.verdicts
+            ]
             later = history.nights_after(self.series, result.run)
             if later:
                 many = "a later night of this series was" if later == 1 else f"{later} later nights of this series were"
@@ -258,13 +265,28 @@ class Night:
         here = [r for r in result.records if r.key.device == device and r.outcome != "failed"]
         return screen_times(here, past, controls).suspects
 
-    def _on_boards(self, history: History, result: RunResult, past: Past | None) -> dict[str, Evidence]:
-        """Control cells after the night, then the suspects of each board; by the cell's text with seed.
+    def _energy_suspects(self, result: RunResult, past: Past | None, device: str) -> list[EnergySuspect]:
+        """The cells of one board whose energy rose, and is not known to be worse already."""
+        found = []
+        for record in result.records if past is not None else ():
+            reference = past.references.get((record.key, "energy")) if past is not None else None
+            if record.key.device != device or reference is None or past is None:
+                continue
+            suspect = energy_suspect(reference, record)
+            if suspect is not None and (record.key, "energy") not in past.opened:
+                found.append(suspect)
+        return found
+
+    def _on_boards(
+        self, history: History, result: RunResult, past: Past | None
+    ) -> tuple[dict[str, Evidence], dict[str, Evidence]]:
+        """Control cells after the night, then the suspects of each board; by the cell's text with seed. Times, and energies.
 
         Args:
             past: None: nothing was compared, and there are no suspects.
         """
         evidence: dict[str, Evidence] = {}
+        energies: dict[str, Evidence] = {}
         with Confirmer(history=history, models=self._models, seconds=self._confirm_s(), note=self.note) as confirmer:
             for profile in self._profiles():
                 device, controlled = profile.name, profile.name in self._before
@@ -272,7 +294,8 @@ class Night:
                 asked: list[Suspect] = []
                 found: dict[int, Evidence] = {}
                 asks = self.night.confirm and past is not None
-                if not controlled and not (asks and self._suspects(history, result, past, device)):
+                thirsty = self._energy_suspects(result, past, device) if asks else []
+                if not controlled and not thirsty and not (asks and self._suspects(history, result, past, device)):
                     continue
                 try:
                     with BoardSessions(profile=profile, run=result.run, note=self.note) as sessions:
@@ -285,13 +308,15 @@ class Night:
                         # Each board has its cells' share of the night's error budget.
                         budget = LATENCY_BUDGET * len(cells) / max(1, len(result.records))
                         found = confirmer.confirm(asked, sessions, budget)
+                        energies |= confirmer.confirm_energy(thirsty, sessions, budget)
                 except HarnessError as error:
                     self.note(f"{device}: {error}")
                     problem = f"the board could not be asked again: {error}"
                     asked = asked or self._suspects(history, result, past, device)
                     found = {i: Evidence(problem=problem) for i in range(len(asked))}
+                    energies |= {one.after.key.text_with_seed: Evidence(problem=problem) for one in thirsty}
                 evidence |= {asked[i].key.text_with_seed: one for i, one in found.items()}
-        return evidence
+        return evidence, energies
 
     def _confirm_s(self) -> float:
         if self.night.confirm_s is not None:

@@ -14,21 +14,27 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from harness.boards.adapt import Adapted, NotAdapted, adapt
-from harness.boards.base import BackendSpec, BenchPlan, Board, WorkerFailure
+from harness.boards.base import BackendSpec, BenchPlan, Board, Worker, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
 from harness.boards.profile.model import Profile
 from harness.core.errors import HarnessError
 from harness.core.files import sha256_bytes
 from harness.core.fingerprint import Fingerprint
+from harness.measure.energy import gross_nj
 from harness.prepare.prepared import PreparedModel
 from harness.run.cell import new_measurement
 from harness.run.cooling import wait_until_cool
+from harness.run.device import cell_meter
+from harness.run.energy import drive_energy
 from harness.run.measurement import Measurement
+
+T = TypeVar("T")
 
 #: how a session is timed
 PLAN = BenchPlan(min_samples=8, min_ns=100_000_000, max_ns=2_000_000_000, warmup_max_ns=100_000_000)
@@ -95,15 +101,43 @@ class BoardSessions:
             SessionError: this model gives no time here.
             DeviceError: the board or the link failed.
         """
+        samples = self._session(model, backend, lambda worker: np.asarray(worker.bench(PLAN).samples_ns, float))
+        samples = samples[np.isfinite(samples) & (samples > 0)]
+        if not len(samples):
+            raise SessionError("the board tells no time: no sample is a number above 0")
+        return samples
+
+    def _session(self, model: PreparedModel, backend: str, use: Callable[[Worker], T]) -> T:
+        """What `use` makes of a worker of its own, with a fresh copy of the model that has run once."""
         assert self.board is not None
         spec = backend_spec(self.profile, backend)
-        adapted = self._form(model, spec)
-        copied = self._copy(adapted)
+        copied = self._copy(self._form(model, spec))
         wait_until_cool(self.board, self.profile.cool_down(), self._waits, lambda _: None)
         try:
-            return self._timed(copied, spec)
+            return self._used(copied, spec, use)
         except WorkerFailure as error:
             raise SessionError(f"{error.phase}: {error.what}") from error
+
+    def energy(self, model: PreparedModel, backend: str) -> float:
+        """ln of the energy of one inference in nJ, in a session of its own under the instrument; what rest takes is in it.
+
+        Raises:
+            SessionError: the device has no instrument, it gave nothing, or this model runs nowhere here.
+            DeviceError: the board or the link failed.
+        """
+        meter = cell_meter(self.profile)
+        if meter is None:
+            raise SessionError("the device's profile names no instrument")
+        measured = new_measurement()
+        self._session(
+            model, backend, lambda worker: drive_energy(worker, meter.profile, meter.make, measured, lambda _: None)
+        )
+        if measured.energy is None:
+            raise SessionError(f"no energy: {measured.energy_failed or 'the instrument gave nothing'}")
+        middle_nj = gross_nj(measured.energy).median
+        if not (math.isfinite(middle_nj) and middle_nj > 0):
+            raise SessionError("the instrument's figures are no energy above 0")
+        return math.log(middle_nj)
 
     def artifact_sha256(self, model: PreparedModel, backend: str) -> str | None:
         """The hash that a record of this model names: that of the compiled file where the backend has an offline compiler."""
@@ -133,7 +167,7 @@ class BoardSessions:
         copy = replace(artifact, path=path, sha256=sha256, size_bytes=len(data))
         return replace(adapted, model=replace(adapted.model, artifact=copy))
 
-    def _timed(self, adapted: Adapted, spec: BackendSpec) -> np.ndarray:
+    def _used(self, adapted: Adapted, spec: BackendSpec, use: Callable[[Worker], T]) -> T:
         board, model = self.board, adapted.model
         assert board is not None
         artifact = model.artifact
@@ -147,10 +181,6 @@ class BoardSessions:
         try:
             worker.load(artifact.file_sha256)
             worker.first_invoke([file.sha256 for file in model.inputs])
-            samples = np.asarray(worker.bench(PLAN).samples_ns, float)
+            return use(worker)
         finally:
             worker.close()
-        samples = samples[np.isfinite(samples) & (samples > 0)]
-        if not len(samples):
-            raise SessionError("the board tells no time: no sample is a number above 0")
-        return samples

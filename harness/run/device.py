@@ -12,6 +12,7 @@ from harness.boards.adapt import Adapted, NotAdapted, adapt
 from harness.boards.base import Board, Progress, WorkerFailure
 from harness.boards.connect import backend_spec, connect
 from harness.boards.lease import lease
+from harness.boards.profile.model import Profile
 from harness.boards.registry import kind_of
 from harness.core.errors import DeviceError, HarnessError, TransientDeviceError
 from harness.core.faults import environment_error
@@ -296,11 +297,7 @@ class DeviceRunner:
 
     def _meter(self) -> CellMeter | None:
         """The instrument that the profile names; None where it names none, or where nothing is measured in time."""
-        profile = self.job.profile
-        if profile.meter is None or self._time_basis() not in ("device", "device-cycles"):
-            return None
-        block = profile.meter
-        return CellMeter(profile=block, make=lambda: block.make_meter(kind_of(profile).meter_place(profile)))
+        return cell_meter(self.job.profile) if self._time_basis() in ("device", "device-cycles") else None
 
     def _check(
         self, measurement: Measurement, model: PreparedModel, context: CellContext, original: PreparedModel
@@ -395,3 +392,11 @@ def _failure_of(error: Exception) -> Failure:
     return Failure(
         source="defect", what=f"{type(error).__name__}: {error}", board_log="".join(traceback.format_exception(error))
     )
+
+
+def cell_meter(profile: Profile) -> CellMeter | None:
+    """The instrument beside a device; None where its profile names none."""
+    block = profile.meter
+    if block is None:
+        return None
+    return CellMeter(profile=block, make=lambda: block.make_meter(kind_of(profile).meter_place(profile)))

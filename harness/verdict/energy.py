@@ -1,21 +1,83 @@
 """Energy of an inference: by the intervals of one instrument. Figures of two instruments are never compared.
 
-A figure tells how far its own windows scatter, not how far nights do; that takes old and new artifact side by side under the
-instrument. So a change beyond both intervals and beyond what nights usually do is a suspect, which blocks nothing.
+A figure tells how far its own windows scatter, not how far nights do. So a change beyond both intervals and beyond what nights
+usually do is a suspect, until old and new artifact ran side by side under the instrument (`harness.nightly.confirm`).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 from harness.results.record import CellRecord
 from harness.verdict.epoch import changes, since_text
 from harness.verdict.exact import cause_of
+from harness.verdict.latency import Evidence
 from harness.verdict.screen import LEAST, POWER_SIGMAS, PRIOR_SCALE, SUSPECT_SIGMAS
 from harness.verdict.verdict import Status, Verdict
 
+_NOBODY = "; nobody measured the accepted artifact beside it"
 #: standard deviations from the middle of a 95 % interval to its end
 _Z95 = 1.96
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergySuspect:
+    """A cell whose energy rose beyond what its intervals and nights explain.
+
+    Attributes:
+        before: the record of the level; its artifact is the old side of a confirmation.
+        after: tonight's.
+        change: ln of the ratio.
+    """
+
+    before: CellRecord
+    after: CellRecord
+    change: float
+
+    @property
+    def same_bytes(self) -> bool:
+        """Whether both are one artifact."""
+        return self.before.artifact_sha256 == self.after.artifact_sha256
+
+
+def energy_suspect(before: CellRecord, after: CellRecord) -> EnergySuspect | None:
+    """The suspect that `judge_energy` speaks of; None where there is none."""
+    found = judge_energy(before, after)
+    if found is None or found.status != "suspect":
+        return None
+    return EnergySuspect(before=before, after=after, change=math.log1p(found.numbers["change"]))
+
+
+def conclude_energy(verdict: Verdict, evidence: Evidence | None, run: str) -> Verdict:
+    """The verdict of a suspect by what its board gave.
+
+    Args:
+        verdict: of `judge_energy`, a suspect.
+        evidence: ln of the energies of fresh sessions; None: nobody asked the board.
+        run: tonight's, which an open regression begins with.
+    """
+    look = None if evidence is None else evidence.look
+    if evidence is None or look is None:
+        problem = evidence.problem if evidence is not None else None
+        return verdict if problem is None else replace(verdict, reason=f"{verdict.reason}: {problem}")
+    told = verdict.reason.removesuffix(_NOBODY)
+    beside = (
+        f"{look.sessions} fresh sessions of it beside {look.sessions} of the accepted artifact's (run {verdict.reference}) in "
+        f"random order under the instrument: {math.expm1(look.change):+.1%}, p = {look.p:.2g}"
+    )
+    numbers = {
+        **verdict.numbers,
+        "p": look.p,
+        "alpha": look.alpha,
+        "confirmed_change": math.expm1(look.change),
+        "old_nj": [round(math.exp(y), 3) for y in evidence.old],
+        "new_nj": [round(math.exp(y), 3) for y in evidence.new],
+    }
+    if look.state == "confirmed":
+        words = f"{told}; this artifact takes more energy; {beside}"
+        return replace(verdict, status="worse", gates=True, reason=words, numbers=numbers, cause="artifact", since=run)
+    return replace(verdict, status="same", gates=True, reason=f"{told}, and not confirmed: {beside}", numbers=numbers)
 
 
 def judge_energy(before: CellRecord, after: CellRecord, *, previous: CellRecord | None = None) -> Verdict | None:
@@ -54,7 +116,7 @@ def _compared(before: CellRecord, after: CellRecord, old: float, new: float, pre
         )
     else:
         epoch = since_text(changes(previous.fingerprint, after.fingerprint))
-        words += f"{epoch}, beyond {math.expm1(threshold):.1%}; nobody measured the accepted artifact beside it"
+        words += f"{epoch}, beyond {math.expm1(threshold):.1%}{_NOBODY}"
     return Verdict(
         key=after.key,
         quantity="energy",

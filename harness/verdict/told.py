@@ -19,9 +19,9 @@ class CellNights:
     """The nights of a cell in a series.
 
     Attributes:
-        rows: one per night, oldest first: `run`, `outcome`, `score`, `latency_median_ns`, `quality`, `size_bytes`, `detectable`
-            (the smallest change of its time that would have been seen), `verdicts` (each `quantity`, `status`, `open`,
-            `reason`). None where a night has no record of the cell, or the board does not tell.
+        rows: one per night, oldest first: `run`, `outcome`, `score`, `latency_median_ns`, `energy_nj` (of
+            `energy_instrument`), `quality`, `size_bytes`, `detectable` (the smallest change of its time that would have been
+            seen), `verdicts` (each `quantity`, `status`, `open`, `reason`). None where a night has no record of the cell, or the board does not tell.
         levels: what was accepted, in the order of acceptance.
     """
 
@@ -100,6 +100,8 @@ def _row(run: str, record: CellRecord | None, said: Sequence[VerdictRow]) -> dic
         "outcome": record.outcome if record is not None else None,
         "score": record.score if record is not None else None,
         "latency_median_ns": record.latency_median_ns if record is not None else None,
+        "energy_nj": record.energy_nj if record is not None else None,
+        "energy_instrument": record.energy_instrument if record is not None else None,
         "quality": record.quality if record is not None else None,
         "size_bytes": record.size_bytes if record is not None else None,
         "detectable": times.data.get("detectable") if times is not None else None,

@@ -1,5 +1,6 @@
 """Whole nights on a fake board: control cells, artifacts confirmed beside the accepted one, failing boards, exit codes."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness.cli.main import cli
 from harness.core.errors import TransientDeviceError
 from harness.core.fingerprint import Fingerprint
 from harness.judge.stored import finisher
+from harness.meters.simulated import SimulatedProfile
 from harness.nightly import night as night_module
 from harness.nightly import sessions as sessions_module
 from harness.nightly.night import Night, NightOptions, series_of_plan
@@ -50,6 +52,14 @@ class TimedWorker(FakeWorker):
 
     def bench(self, plan):
         us = self.board.pace_us(self.sha256)
+        if plan.min_samples == 1:  # a loop under an instrument, which lasts as long as it is to
+            time.sleep(plan.min_ns / 1e9)
+            data = self.board.files[self.sha256]
+            thirst = next((f for start, f in self.board.thirsts.items() if data.startswith(start)), 1.0)
+            count = round(plan.min_ns / (1000 * us * thirst))
+            return BenchResult(
+                samples_ns=np.full(count, round(1000 * us)), warmup_ns=np.array([], np.int64), warmup_stable=True
+            )
         noise = np.exp(0.003 * self.board.rng.standard_normal())
         samples = (1000 * us * noise * np.exp(0.002 * self.board.rng.standard_normal(plan.min_samples))).astype(
             np.int64
@@ -65,6 +75,8 @@ class TimedBoard(FakeBoard):
         self.rng = np.random.default_rng(1)
         self.factors: dict[bytes, float] = {}
         self.shift = 1.0
+        #: the same for its energy: so many fewer inferences in a loop that takes what it took
+        self.thirsts: dict[bytes, float] = {}
         self.files: dict[str, bytes] = {}
         #: what it says of itself, and what models answer whose files begin so, in place of `outputs`
         self.facts = {"runtime": "fake 1.0"}
@@ -132,7 +144,15 @@ def lab(tmp_path, monkeypatch):
             result = RunResult(run=name, info=store.run(name), records=records, results=results, export=None)
         return night.judge(result)
 
-    run.board, run.results = board, results
+    def give_a_meter():
+        nonlocal profile
+        meter = SimulatedProfile(type="simulated", seconds=0.05, windows=3, idle_s=0.05, noise=0.001)
+        profile = profile.model_copy(update={"meter": meter})
+        chosen = night_module.choose_devices(OPTIONS)
+        with_meter = [replace(one, profile=profile) for one in chosen]
+        monkeypatch.setattr(night_module, "choose_devices", lambda options: with_meter)
+
+    run.board, run.results, run.give_a_meter = board, results, give_a_meter
     return run
 
 
@@ -167,6 +187,36 @@ def test_a_slower_artifact_is_confirmed_on_the_board_and_stays_open(lab):
     assert found.numbers["confirmed_change"] == pytest.approx(0.12, abs=0.02)
     assert lab(slower).exit_code == 3 and lab(slower, new_only=True).exit_code == 0
     assert lab().exit_code == 0
+
+
+def energy(done):
+    return [v for v in done.judgement.verdicts if v.quantity == "energy"]
+
+
+def test_an_artifact_that_takes_more_energy_is_confirmed_under_the_instrument(lab):
+    lab.give_a_meter()
+    for _ in range(2):
+        assert lab(controls=False).exit_code == 0
+    thirsty = other_bytes()
+    lab.board.thirsts[thirsty] = 1.3
+    done = lab(thirsty, controls=False)
+    (found,) = energy(done)
+    assert (done.exit_code, found.status, found.cause, found.gates) == (3, "worse", "artifact", True)
+    assert found.numbers["p"] < 0.005 and 0.2 < found.numbers["confirmed_change"] < 0.32
+    assert "under the instrument" in found.reason and "nobody measured" not in found.reason
+    assert lab(thirsty, controls=False).exit_code == 3 and lab(thirsty, controls=False, new_only=True).exit_code == 0
+    done = lab(controls=False)
+    assert done.exit_code == 0 and [v.numbers.get("fixed") for v in energy(done)] == [True]
+
+
+def test_the_same_bytes_that_take_more_energy_are_not_the_models_fault(lab):
+    lab.give_a_meter()
+    lab(controls=False)
+    lab.board.thirsts[ACCEPTED] = 1.3
+    done = lab(controls=False)
+    (found,) = energy(done)
+    assert (done.exit_code, found.status, found.gates) == (0, "suspect", False)
+    assert "the same bytes as then" in found.reason
 
 
 def test_other_bytes_of_the_same_speed_are_no_alarm(lab):
