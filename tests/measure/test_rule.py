@@ -249,6 +249,8 @@ def test_the_verdict_does_not_depend_on_the_order_of_samples_or_outputs(case):
     seed, samples, times = case
     rounded, clamped = model_outputs(samples, seed=seed)
     device = off_by(rounded, times * STEP / 2, seed)
+    # Of equal largest outputs the first one is the class, whichever that is.
+    assume(not any(np.any(np.ptp(np.sort(values)[:, -2:], axis=1) == 0) for values in (device, rounded, clamped)))
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(samples), rng.permutation(10)
     shuffled = verdict_of(*(values[rows][:, columns] for values in (device, rounded, clamped)))

@@ -164,7 +164,7 @@ def test_a_record_says_what_was_measured_and_by_what(write_profile, devices_dir,
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        ("{seconds: 1}", "'type'"),
+        ("{seconds: 1}", "'meter.type' is missing"),
         ("{type: joulescope}", "'hwmon', 'iio', 'csv', 'simulated'"),
         ("{type: csv, command: [x], columns: {current: I}}", "a `voltage` and a `current`"),
         ("{type: csv, command: [x], columns: {power: P}, window: mark}", "mark"),

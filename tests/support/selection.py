@@ -95,6 +95,9 @@ LONGEST_FILES = (
     "emulation/test_twin.py",
     "workloads/test_user_workload.py",
     "variants/test_keras3_builds.py",
+    "tune/test_tune.py",
+    "workloads/metrics/test_one_file.py",
+    "boards/mcu/test_mcu_flash.py",
 )
 
 
