@@ -19,9 +19,9 @@ class CellNights:
     """The nights of a cell in a series.
 
     Attributes:
-        rows: one per night, oldest first: `run`, `outcome`, `score`, `latency_median_ns`, `energy_nj` (of
-            `energy_instrument`), `quality`, `size_bytes`, `detectable` (the smallest change of its time that would have been
-            seen), `verdicts` (each `quantity`, `status`, `open`, `reason`). None where a night has no record of the cell, or the board does not tell.
+        rows: one per night, oldest first: `run`, `outcome`, `score`, `latency_median_ns`, `energy_nj` (of `energy_instrument`),
+            `quality`, `size_bytes`, `detectable` (the smallest change of its time that would have been seen), `verdicts` (each
+            `quantity`, `status`, `open`, `reason`). None where a night has no record of the cell, or the board does not tell.
         levels: what was accepted, in the order of acceptance.
     """
 
