@@ -81,6 +81,17 @@ SLOW_FILES = {
     "tflite/plan/test_plan_reference.py": "random networks on two runtimes",
     "tflite/plan/test_plan_safety.py": "sanitized builds, fuzzing",
     "variants/test_build_faults.py": "workers whose deadlines pass",
+    "explaining/test_explain.py": "whole explanations on devices",
+    "results/test_exchange.py": "whole stores",
+    "run/test_energy.py": "loops under an instrument",
+    "studies/test_enough.py": "thousands of scores",
+    "export/test_linux_export.py": "whole cells",
+    "run/test_several_outputs.py": "whole cells",
+    "run/test_detection.py": "whole cells",
+    "tune/test_candidates.py": "searches by the hundred",
+    "init/test_init.py": "TensorFlow",
+    "measure/test_endless.py": "models whose deadlines pass",
+    "cli/test_report_cli.py": "whole exports",
 }
 #: the files that take longest, longest first: started last, one of them would keep the others' processes waiting
 LONGEST_FILES = (
