@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.core.errors import DeviceError, HarnessError
@@ -77,44 +78,36 @@ class Confirmer:
         order = sorted(range(len(suspects)), key=lambda i: -abs(suspects[i].change))
         for i in order:
             suspect = suspects[i]
-            if self.spent_s >= self.seconds:
-                found[i] = Evidence(problem="the time for confirmation was over (--confirm-budget)")
-                continue
             alpha = error_share(sum(other.slower == suspect.slower for other in suspects), budget)
-            self.note(f"confirming {suspect.key.text_with_seed}")
-            begun_s = time.monotonic()
-            try:
-                with ExitStack() as boards:
-                    found[i] = self._one(suspect, sessions, alpha, boards)
-            except DeviceError as error:
-                found[i] = Evidence(problem=f"the board failed while it was confirmed: {error}")
-            except HarnessError as error:
-                found[i] = Evidence(problem=f"it could not be confirmed: {error}")
-            finally:
-                self.spent_s += time.monotonic() - begun_s
+            found[i] = self._asked(suspect.key.text_with_seed, partial(self._one_time, suspect, sessions, alpha))
         return found
 
     def confirm_energy(
         self, suspects: Sequence[EnergySuspect], sessions: BoardSessions, budget: float
     ) -> dict[str, Evidence]:
         """The same for a board's energies that rose, under its instrument; by the cell's text with seed."""
-        found: dict[str, Evidence] = {}
-        for suspect in sorted(suspects, key=lambda one: -one.change):
-            name = suspect.after.key.text_with_seed
-            if self.spent_s >= self.seconds:
-                found[name] = Evidence(problem="the time for confirmation was over (--confirm-budget)")
-                continue
-            self.note(f"confirming the energy of {name}")
-            begun_s = time.monotonic()
-            try:
-                found[name] = self._one_energy(suspect, sessions, error_share(len(suspects), budget))
-            except DeviceError as error:
-                found[name] = Evidence(problem=f"the board failed while it was confirmed: {error}")
-            except HarnessError as error:
-                found[name] = Evidence(problem=f"it could not be confirmed: {error}")
-            finally:
-                self.spent_s += time.monotonic() - begun_s
-        return found
+        alpha = error_share(len(suspects), budget)
+        return {
+            (name := suspect.after.key.text_with_seed): self._asked(
+                f"the energy of {name}", partial(self._one_energy, suspect, sessions, alpha)
+            )
+            for suspect in sorted(suspects, key=lambda one: -one.change)
+        }
+
+    def _asked(self, what: str, ask: Callable[[], Evidence]) -> Evidence:
+        """What asking a board gives, or why it gave nothing; its time is counted."""
+        if self.spent_s >= self.seconds:
+            return Evidence(problem="the time for confirmation was over (--confirm-budget)")
+        self.note(f"confirming {what}")
+        begun_s = time.monotonic()
+        try:
+            return ask()
+        except DeviceError as error:
+            return Evidence(problem=f"the board failed while it was confirmed: {error}")
+        except HarnessError as error:
+            return Evidence(problem=f"it could not be confirmed: {error}")
+        finally:
+            self.spent_s += time.monotonic() - begun_s
 
     def _one_energy(self, suspect: EnergySuspect, sessions: BoardSessions, alpha: float) -> Evidence:
         key = suspect.after.key
@@ -133,6 +126,10 @@ class Confirmer:
             lambda: sessions.energy(accepted, key.backend), lambda: sessions.energy(tonight, key.backend), True, alpha
         )
         return Evidence(new=sides.new, old=sides.old, look=sides.look)
+
+    def _one_time(self, suspect: Suspect, sessions: BoardSessions, alpha: float) -> Evidence:
+        with ExitStack() as boards:
+            return self._one(suspect, sessions, alpha, boards)
 
     def _one(self, suspect: Suspect, sessions: BoardSessions, alpha: float, boards: ExitStack) -> Evidence:
         key = suspect.key

@@ -267,15 +267,14 @@ class Night:
 
     def _energy_suspects(self, result: RunResult, past: Past | None, device: str) -> list[EnergySuspect]:
         """The cells of one board whose energy rose, and is not known to be worse already."""
+        if past is None:
+            return []
         found = []
-        for record in result.records if past is not None else ():
-            reference = past.references.get((record.key, "energy")) if past is not None else None
-            if record.key.device != device or reference is None or past is None:
-                continue
-            suspect = energy_suspect(reference, record)
-            if suspect is not None and (record.key, "energy") not in past.opened:
-                found.append(suspect)
-        return found
+        for record in result.records:
+            reference = past.references.get((record.key, "energy"))
+            if record.key.device == device and reference is not None and (record.key, "energy") not in past.opened:
+                found.append(energy_suspect(reference, record))
+        return [one for one in found if one is not None]
 
     def _on_boards(
         self, history: History, result: RunResult, past: Past | None
