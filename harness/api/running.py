@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
-from harness.api.calls import samples as sample_count
+from harness.api.asked import run_options
+from harness.api.calls import Data, Names, PathLike, told
 from harness.api.runs import Run, run_of
 from harness.core.paths import results_dir
 
@@ -66,27 +66,13 @@ def run(
         HarnessError: wrong input, or something that is missing; nothing has run then.
         KeyboardInterrupt: after everything finished is stored; `harness run --resume` goes on with it.
     """
-    from harness.run.options import RunOptions
-
-    chosen = names(recipes) if recipes is not None else (() if bundle is not None else ("core",))
-    options = RunOptions(
-        workloads=names(workloads),
-        recipes=chosen,
-        devices=names(devices),
-        backends=names(backends),
-        runtimes=names(runtimes),
-        seeds=seeds,
-        samples=sample_count(samples),
-        budget_s=seconds(budget, "budget"),
-        emulated=emulated,
-        data_dir=text(data_dir),
-        data=data_file(data),
-        metric=metric,
-        devices_dir=text(devices_dir),
-        bundle=text(bundle),
-        jobs=jobs,
-        deadline_s=seconds(deadline, "deadline"),
-    )
+    if recipes is None:
+        recipes = () if bundle is not None else ("core",)
+    options = run_options(
+        workloads, devices, recipes=recipes, backends=backends, runtimes=runtimes, seeds=seeds, samples=samples,
+        budget=budget, emulated=emulated, data_dir=data_dir, data=data, metric=metric, devices_dir=devices_dir,
+        bundle=bundle, jobs=jobs, deadline=deadline,
+    )  # fmt: skip
     return _run(options, results, progress, "harness.run")
 
 
@@ -110,23 +96,10 @@ def measure(
 ) -> Run:
     """Measures one finished .tflite: `harness measure`. Without `data` inputs are random, and agreement with the reference
     takes the place of a score. Arguments, result and errors as `harness.run` has them."""
-    from harness.run.options import RunOptions
-
-    options = RunOptions(
-        workloads=names(model),
-        recipes=(),
-        devices=names(devices),
-        backends=names(backends),
-        runtimes=names(runtimes),
-        samples=sample_count(samples),
-        budget_s=seconds(budget, "budget"),
-        emulated=emulated,
-        data_dir=text(data_dir),
-        data=data_file(data),
-        metric=metric,
-        devices_dir=text(devices_dir),
-        deadline_s=seconds(deadline, "deadline"),
-    )
+    options = run_options(
+        model, devices, recipes=(), backends=backends, runtimes=runtimes, samples=samples, budget=budget,
+        emulated=emulated, data_dir=data_dir, data=data, metric=metric, devices_dir=devices_dir, deadline=deadline,
+    )  # fmt: skip
     return _run(options, results, progress, "harness.measure")
 
 

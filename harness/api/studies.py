@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
-from harness.api.calls import samples as sample_count
+from harness.api.asked import run_options
+from harness.api.calls import Data, Names, PathLike, told
 from harness.api.running import Progress
 from harness.api.runs import Run, run_of
 from harness.core.paths import results_dir
@@ -16,7 +16,6 @@ from harness.core.paths import results_dir
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.run.options import RunOptions
     from harness.studies.calibration import CalibrationStudy
     from harness.studies.schemes import SchemeStudy
     from harness.variants.calibration import Choice
@@ -92,9 +91,10 @@ def study_calibration(
     """
     from harness.studies.calibration import study_calibration as study
 
-    options = _options(
-        workload, devices, backends, data, metric, samples, budget, emulated, runtimes, jobs, data_dir, devices_dir
-    )
+    options = run_options(
+        workload, devices, backends=backends, runtimes=runtimes, samples=samples, budget=budget, emulated=emulated,
+        data_dir=data_dir, data=data, metric=metric, devices_dir=devices_dir, jobs=jobs,
+    )  # fmt: skip
     return Calibrations(
         study(
             options, results_dir(results), recipe=recipe, counts=counts, draws=draws, choices=choices, say=progress,
@@ -171,9 +171,10 @@ def study_schemes(
     """
     from harness.studies.schemes import study_schemes as study
 
-    options = _options(
-        workload, devices, backends, data, metric, samples, budget, emulated, runtimes, jobs, data_dir, devices_dir
-    )
+    options = run_options(
+        workload, devices, backends=backends, runtimes=runtimes, samples=samples, budget=budget, emulated=emulated,
+        data_dir=data_dir, data=data, metric=metric, devices_dir=devices_dir, jobs=jobs,
+    )  # fmt: skip
     return Schemes(
         study(
             options,
@@ -183,36 +184,4 @@ def study_schemes(
             say=progress,
             command=["harness.study_schemes"],
         )
-    )
-
-
-def _options(
-    workload: PathLike,
-    devices: Names,
-    backends: Names,
-    data: Data | None,
-    metric: str | None,
-    samples: int | str | None,
-    budget: float | str | None,
-    emulated: bool,
-    runtimes: Names,
-    jobs: int | None,
-    data_dir: PathLike | None,
-    devices_dir: PathLike | None,
-) -> RunOptions:
-    from harness.run.options import RunOptions
-
-    return RunOptions(
-        workloads=names(workload),
-        devices=names(devices),
-        backends=names(backends),
-        runtimes=names(runtimes),
-        samples=sample_count(samples),
-        budget_s=seconds(budget, "budget"),
-        emulated=emulated,
-        data_dir=text(data_dir),
-        data=data_file(data),
-        metric=metric,
-        devices_dir=text(devices_dir),
-        jobs=jobs,
     )
