@@ -169,6 +169,28 @@ def inference_deadline_option(function):
     )(function)
 
 
+def limit_options(function):
+    """`--max-drop`, `--max-latency`, `--max-size`, `--prefer`: what a recommended variant keeps to."""
+    for option in (
+        click.option(
+            "--prefer",
+            type=click.Choice(["speed", "size"]),
+            default="speed",
+            show_default=True,
+            help="What decides among those that keep to the limits.",
+        ),
+        click.option("--max-size", help="The largest .tflite: 200k (200,000 bytes), 200KiB, 1.5M."),
+        click.option("--max-latency", help="The longest median latency, with its unit: 5ms, 300us."),
+        click.option(
+            "--max-drop",
+            help="The most that the score may be worse than the float model's, in its unit: 0.01, or 1p for a point of a "
+            "hundred. Default: one point, or 1 % of a score that is no share.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def _refuse_tolerances(
     context: click.Context, parameter: click.Parameter, settings: tuple[str, ...]
 ) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import results_options
+from harness.cli.options import limit_options, results_options
 from harness.cli.out import echo
 from harness.cli.targets import Target
 from harness.core.errors import ExitCode
@@ -27,20 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--workload", "workloads", multiple=True, help="Only these workloads; names or globs, repeatable.")
 @click.option("--backend", "backends", multiple=True, help="Only these backends; names or globs, repeatable.")
-@click.option(
-    "--max-drop",
-    help="The most that the score may be worse than the float model's, in its unit: 0.01, or 1p for a point of a hundred. "
-    "Default: one point, or 1 % of a score that is no share.",
-)
-@click.option("--max-latency", help="The longest median latency, with its unit: 5ms, 300us.")
-@click.option("--max-size", help="The largest .tflite: 200k (200,000 bytes), 200KiB, 1.5M.")
-@click.option(
-    "--prefer",
-    type=click.Choice(["speed", "size"]),
-    default="speed",
-    show_default=True,
-    help="What decides among those that keep to the limits.",
-)
+@limit_options
 @click.option(
     "--output", type=Target("folder"), help="A folder to write the picked .tflite into. Default: the run's models/."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,9 +39,9 @@ class FlashProfile(OneOfMany):
         """By the field that only one of the two has."""
         return CommandProfile if "command" in data else PyocdProfile
 
+    @abstractmethod
     def flasher(self, device: str) -> Flasher:
         """The tool, for a device of this name."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _one_program(self) -> FlashProfile:
