@@ -12,7 +12,7 @@ import numpy as np
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profile
 from harness.core.errors import HarnessError, UserInputError
-from harness.nightly.kept import kept_model
+from harness.nightly.kept import kept_model, source_sha256
 from harness.prepare.prepared import PreparedModel
 from harness.results.cellname import cell_name, find_cell
 from harness.results.history import History
@@ -20,6 +20,7 @@ from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.run.options import RunOptions
 from harness.variants.artifact import AS_IS
+from harness.variants.recipe import Recipe, plain_recipe
 
 Note = Callable[[str], None]
 
@@ -200,9 +201,7 @@ def _model(history: History, record: CellRecord, folder: Path, options: Mapping[
     except HarnessError as error:
         why = error.what
     note(f"{why}: the model is prepared again")
-    made = _prepared(record.key.workload, record.key.recipe, record.key.seed, options)
-    from harness.nightly.kept import source_sha256
-
+    made, _ = _prepared(record.key.workload, record.key.recipe, record.key.seed, options)
     if made is None or made.artifact.sha256 != source_sha256(record):
         raise UserInputError(
             f"{why}, and cannot be made again as it was",
@@ -212,21 +211,24 @@ def _model(history: History, record: CellRecord, folder: Path, options: Mapping[
     return made
 
 
-def _prepared(workload: str, recipe: str, seed: int, options: Mapping[str, Any]) -> PreparedModel | None:
-    """A model by the options of the run that had it, from the build cache where it is there; None where it cannot be had."""
+def _prepared(workload: str, recipe: str, seed: int, options: Mapping[str, Any]) -> tuple[PreparedModel | None, str]:
+    """A model by the options of the run that had it, from the build cache where it is there; None and why it cannot be had."""
     from harness.run.plan import ModelRequest, prepare_requests
     from harness.workloads.datasets import DataSource
+    from harness.workloads.given import given_workload
     from harness.workloads.registry import get_workload
 
-    given = next((w for w in options.get("workloads") or () if Path(str(w)).stem == workload), workload)
+    given = given_workload(workload, options.get("workloads") or ())
     data = options.get("data")
     try:
-        found = get_workload(str(given), data=Path(data) if data else None, metric=options.get("metric"))
+        found = get_workload(given, data=Path(data) if data else None, metric=options.get("metric"))
         source = DataSource.default(options.get("data_dir"))
         (model,) = prepare_requests([ModelRequest(workload=found, recipe=recipe, seed=seed)], source)
-    except (HarnessError, OSError, ValueError):
-        return None
-    return model if model.artifact.path is not None else None
+    except HarnessError as error:
+        return None, error.what
+    except (OSError, ValueError) as error:
+        return None, str(error)
+    return (model, "") if model.artifact.path is not None else (None, model.artifact.refused or "it is refused")
 
 
 def _float_of(
@@ -235,11 +237,15 @@ def _float_of(
     """The float model of the cell's own training, and why there is none."""
     if record.key.recipe == AS_IS:
         return None, "no float model was given (--float FLOAT.tflite)"
-    recipe = float_recipe(record.key.recipe)
-    if recipe is None:
-        return None, f"{record.key.recipe} trains its own weights, which no float recipe has"
+    try:
+        plain = plain_recipe(record.key.recipe)
+    except UserInputError:
+        return None, f"{record.key.recipe} is no recipe here, so nobody knows its float model"
+    recipe, words = plain.name, plain.name
     if recipe == record.key.recipe:
         return None, "the model is the float model"
+    if plain.training.base == "qat":
+        words = f"{recipe}: the weights that the training of {record.key.recipe} gave, in float32 and without fake quantizers"
     wanted = replace(record.key, recipe=recipe)
     for other in history.store.cells(run=record.run, workload=_exact(wanted.workload), recipe=_exact(recipe)):
         if (other.key.workload, other.key.dataset, other.key.seed) != (wanted.workload, wanted.dataset, wanted.seed):
@@ -247,25 +253,24 @@ def _float_of(
         if other.model_sha256 != record.model_sha256 or not other.ran:
             continue
         try:
-            return _float_model(kept_model(history, other, folder), f"{recipe} of run {other.run}"), ""
+            return _float_model(kept_model(history, other, folder), f"{words}, of run {other.run}"), ""
         except HarnessError:
             continue
     note(f"the float model {recipe} is not in the run: it is taken from the build cache, or built")
-    made = _prepared(wanted.workload, recipe, wanted.seed, options)
-    if made is None or made.model_sha256 != record.model_sha256:
-        return None, f"{recipe} is not kept in run {record.run}, and cannot be had as it was"
-    return _float_model(made, recipe), ""
+    made, why = _prepared(wanted.workload, recipe, wanted.seed, options)
+    if made is None:
+        return None, f"{recipe} is not kept in run {record.run}, and cannot be had: {why}"
+    if made.model_sha256 != record.model_sha256 or not _is_of_its_training(record, plain, options):
+        return None, f"{recipe} is not kept in run {record.run}, and what is built here is of another training"
+    return _float_model(made, words), ""
 
 
-def float_recipe(name: str) -> str | None:
-    """The recipe whose model has the weights of another before they were rounded; None for QAT and finished models."""
-    from harness.variants.recipe import parse_recipe
-
-    try:
-        training = parse_recipe(name).training
-    except UserInputError:
-        return None
-    return None if training.base == "qat" else f"{training.name}-float32"
+def _is_of_its_training(record: CellRecord, plain: Recipe, options: Mapping[str, Any]) -> bool:
+    """Whether trained weights here are those of a record: its own recipe gives the same file from them."""
+    if plain.training.base == "float":
+        return True
+    own, _ = _prepared(record.key.workload, record.key.recipe, record.key.seed, options)
+    return own is not None and own.artifact.sha256 == source_sha256(record)
 
 
 def _float_model(model: PreparedModel, words: str) -> FloatModel:
