@@ -13,7 +13,7 @@ from harness.explain.error import SHARES, ErrorSums, Levels, Weights
 from harness.explain.hosttwin import HostTwin, tapped
 from harness.explain.loss import layer_loss, loss_samples, score_of
 from harness.explain.matching import Match, NoMatch, channel_axis, match_models, weight_values
-from harness.explaining.target import FloatModel
+from harness.explaining.floatmodel import FloatModel
 from harness.measure.op_cases import Run
 from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.fakequant.values import LIMITS

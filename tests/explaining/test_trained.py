@@ -54,11 +54,11 @@ def test_a_cell_of_qat_is_held_against_its_own_weights_in_float(results, tmp_pat
 
 def test_weights_of_another_training_are_not_taken_for_its_own(results, monkeypatch):
     """What is built here from the recipe is another file than the run had, so its weights are others too."""
-    from harness.explaining import target as module
+    from harness.explaining import floatmodel as module
 
     monkeypatch.setattr(module, "source_sha256", lambda record: "0" * 64)
     with Store.open(results, create=False) as store:
         record = next(r for r in store.cells() if r.key.recipe == "qat-int8-io")
         options = store.run(record.run).environment["options"]
-        found, why = module._float_of(module.History(store), record, results, options, lambda text: None)
+        found, why = module.float_of(module.History(store), record, results, options, lambda text: None)
     assert found is None and "what is built here is of another training" in why
