@@ -10,6 +10,8 @@ from harness.explain.document import Explanation, Layer, OpDivergence
 _ALPHA = 0.05
 #: error that is left with a layer in float, below which the layer stands out
 _STANDS_OUT = 0.7
+#: two float kernels differ by about as much
+_NOTHING_DB = 80.0
 
 
 def answer_of(e: Explanation) -> str:
@@ -91,7 +93,7 @@ def _loss(e: Explanation) -> str:
     if not e.is_quantized:
         return "nothing in the model is quantized"
     if not worst:
-        return "nothing is lost to quantization" if e.error_samples else "the loss to quantization is not known"
+        return _no_layers(e)
     first = worst[0]
     cause = f": {first.cause}" if first.cause else ""
     own = first.error.own_db if first.error is not None else None
@@ -111,6 +113,16 @@ def _loss(e: Explanation) -> str:
     why = f": {accused.cause}" if accused.cause else ""
     bounds = f" [{loss.low:+.4f}, {loss.high:+.4f}]" if loss.low is not None and loss.high is not None else ""
     return f"{points}, and {accused.title} alone back in float gives {loss.regained:+.4f}{bounds} of it{why}"
+
+
+def _no_layers(e: Explanation) -> str:
+    """Where no layer's own part is known, or none adds anything."""
+    known = [layer for layer in e.layers if layer.error is not None and layer.error.sqnr_db is not None]
+    if known:
+        last = known[-1]
+        assert last.error is not None
+        return f"{last.title} is {last.error.sqnr_db:.1f} dB from float, and which layer adds that cannot be told from the file"
+    return "nothing is lost to quantization" if e.error_samples else "the loss to quantization is not known"
 
 
 def _accused(e: Explanation) -> Layer | None:

@@ -12,8 +12,8 @@ from harness.explain.document import LayerError, LayerLoss
 from harness.explain.error import SHARES, ErrorSums, Levels, Weights
 from harness.explain.hosttwin import HostTwin, tapped
 from harness.explain.loss import layer_loss, loss_samples, score_of
-from harness.explain.matching import Match, NoMatch, match_models, weight_values
-from harness.explaining.target import FloatModel
+from harness.explain.matching import Match, NoMatch, channel_axis, match_models, weight_values
+from harness.explaining.floatmodel import FloatModel
 from harness.measure.op_cases import Run
 from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.fakequant.values import LIMITS
@@ -82,8 +82,7 @@ class HostArithmetic:
                 self._match = found
         self._twin = HostTwin(self.data, self.graph, self._match.constants if self._match else None)
         if self.plain is not None and self._match is not None:
-            missing = f"; {len(self._match.missing)} nodes have no counterpart there" if self._match.missing else ""
-            words = f"the float model {self.plain.words}{missing}"
+            words = f"the float model {self.plain.words}{_apart(self._match)}"
         elif self._twin.is_plain:
             words = ""
             self.say("nothing is quantized")
@@ -186,10 +185,9 @@ class HostArithmetic:
             return None
         position = list(node.inputs).index(tensor.index)
         plain = self._match.constants.get((node.index, position)) if self._match is not None else None
-        axis = tensor.quantized_dimension if tensor.per_channel else 3 if node.op == "DEPTHWISE_CONV_2D" else 0
         levels = 2 ** (tensor.bits or 8) if tensor.is_quantized else 1 << 24
         scales = tensor.scales if tensor.is_quantized else ()
-        return Weights(stored=stored, axis=min(axis, stored.ndim - 1), scales=scales, levels=levels, plain=plain)
+        return Weights(stored=stored, axis=channel_axis(tensor, node), scales=scales, levels=levels, plain=plain)
 
     # ----------------------------------------------------------------------------------------------------------- loss
 
@@ -232,3 +230,12 @@ class HostArithmetic:
         ]:
             raise UserInputError("the float model has other outputs")
         return outputs
+
+
+def _apart(match: Match) -> str:
+    """What of a model has no counterpart in the float model, in words."""
+    said = f"; {len(match.missing)} nodes have no counterpart there" if match.missing else ""
+    if match.unfolded:
+        which = ", ".join(f"node {index}" for index in match.unfolded)
+        said += f"; it has the normalization folded into the weights that here stands behind {which}"
+    return said

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profile
 from harness.core.errors import HarnessError, UserInputError
-from harness.nightly.kept import kept_model
+from harness.explaining.floatmodel import FloatModel, Note, exact_name, float_of, given_float, prepared_again
+from harness.nightly.kept import kept_model, source_sha256
 from harness.prepare.prepared import PreparedModel
 from harness.results.cellname import cell_name, find_cell
 from harness.results.history import History
 from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.run.options import RunOptions
-from harness.variants.artifact import AS_IS
-
-Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatModel:
-    """The float model of the same training.
-
-    Attributes:
-        data: the .tflite.
-        inputs: its samples, one array per input, [N, ...], in the order of the quantized model's; None: those are turned into
-            floats.
-        words: which it is, for a reader.
-    """
-
-    data: bytes
-    inputs: tuple[np.ndarray, ...] | None
-    words: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +72,7 @@ def cell_target(
     if plain is not None:
         float_model, why = given_float(plain), ""
     else:
-        float_model, why = _float_of(history, record, folder, options, note)
+        float_model, why = float_of(history, record, folder, options, note)
     return Target(
         name=name,
         asked=f"{name} of run {record.run}",
@@ -147,29 +127,11 @@ def file_target(
     )
 
 
-def given_float(path: Path) -> FloatModel:
-    """A float model that the user names.
-
-    Raises:
-        UserInputError: no .tflite, or one that is quantized itself.
-    """
-    from harness.tflite.graph import read_graph
-
-    graph = read_graph(path)
-    if any(tensor.is_quantized for tensor in graph.tensors):
-        raise UserInputError(
-            "is quantized itself, and cannot stand for the float model",
-            where=str(path),
-            hint="give the float32 .tflite",
-        )
-    return FloatModel(data=path.read_bytes(), inputs=None, words=path.name)
-
-
 def _record(store: Store, text: str, run: str | None) -> CellRecord:
     key = find_cell(store, text)
     records = [
         r
-        for r in store.cells(run=run, recipe=_exact(key.recipe), device=_exact(key.device), backend=key.backend)
+        for r in store.cells(run=run, recipe=exact_name(key.recipe), device=exact_name(key.device), backend=key.backend)
         if r.key == key or (run is not None and cell_name(r.key) == cell_name(key))
     ]
     if not records:
@@ -182,15 +144,10 @@ def _record(store: Store, text: str, run: str | None) -> CellRecord:
 
 def _siblings(store: Store, record: CellRecord) -> list[CellRecord]:
     key = record.key
-    found = store.cells(run=record.run, workload=_exact(key.workload), device=_exact(key.device))
+    found = store.cells(run=record.run, workload=exact_name(key.workload), device=exact_name(key.device))
     same = ((o.key.workload, o.key.device, o.key.dataset, o.key.seed) for o in found)
     mine = (key.workload, key.device, key.dataset, key.seed)
     return [o for o, its in zip(found, same, strict=True) if its == mine and o.key != key]
-
-
-def _exact(name: str) -> str | None:
-    """A name as a filter of the store that means itself; None where it would be read as a pattern."""
-    return None if any(sign in name for sign in "*?") else name
 
 
 def _model(history: History, record: CellRecord, folder: Path, options: Mapping[str, Any], note: Note) -> PreparedModel:
@@ -200,9 +157,7 @@ def _model(history: History, record: CellRecord, folder: Path, options: Mapping[
     except HarnessError as error:
         why = error.what
     note(f"{why}: the model is prepared again")
-    made = _prepared(record.key.workload, record.key.recipe, record.key.seed, options)
-    from harness.nightly.kept import source_sha256
-
+    made, _ = prepared_again(record.key.workload, record.key.recipe, record.key.seed, options)
     if made is None or made.artifact.sha256 != source_sha256(record):
         raise UserInputError(
             f"{why}, and cannot be made again as it was",
@@ -210,67 +165,6 @@ def _model(history: History, record: CellRecord, folder: Path, options: Mapping[
             hint="run the cell again, then explain it",
         )
     return made
-
-
-def _prepared(workload: str, recipe: str, seed: int, options: Mapping[str, Any]) -> PreparedModel | None:
-    """A model by the options of the run that had it, from the build cache where it is there; None where it cannot be had."""
-    from harness.run.plan import ModelRequest, prepare_requests
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.registry import get_workload
-
-    given = next((w for w in options.get("workloads") or () if Path(str(w)).stem == workload), workload)
-    data = options.get("data")
-    try:
-        found = get_workload(str(given), data=Path(data) if data else None, metric=options.get("metric"))
-        source = DataSource.default(options.get("data_dir"))
-        (model,) = prepare_requests([ModelRequest(workload=found, recipe=recipe, seed=seed)], source)
-    except (HarnessError, OSError, ValueError):
-        return None
-    return model if model.artifact.path is not None else None
-
-
-def _float_of(
-    history: History, record: CellRecord, folder: Path, options: Mapping[str, Any], note: Note
-) -> tuple[FloatModel | None, str]:
-    """The float model of the cell's own training, and why there is none."""
-    if record.key.recipe == AS_IS:
-        return None, "no float model was given (--float FLOAT.tflite)"
-    recipe = float_recipe(record.key.recipe)
-    if recipe is None:
-        return None, f"{record.key.recipe} trains its own weights, which no float recipe has"
-    if recipe == record.key.recipe:
-        return None, "the model is the float model"
-    wanted = replace(record.key, recipe=recipe)
-    for other in history.store.cells(run=record.run, workload=_exact(wanted.workload), recipe=_exact(recipe)):
-        if (other.key.workload, other.key.dataset, other.key.seed) != (wanted.workload, wanted.dataset, wanted.seed):
-            continue
-        if other.model_sha256 != record.model_sha256 or not other.ran:
-            continue
-        try:
-            return _float_model(kept_model(history, other, folder), f"{recipe} of run {other.run}"), ""
-        except HarnessError:
-            continue
-    note(f"the float model {recipe} is not in the run: it is taken from the build cache, or built")
-    made = _prepared(wanted.workload, recipe, wanted.seed, options)
-    if made is None or made.model_sha256 != record.model_sha256:
-        return None, f"{recipe} is not kept in run {record.run}, and cannot be had as it was"
-    return _float_model(made, recipe), ""
-
-
-def float_recipe(name: str) -> str | None:
-    """The recipe whose model has the weights of another before they were rounded; None for QAT and finished models."""
-    from harness.variants.recipe import parse_recipe
-
-    try:
-        training = parse_recipe(name).training
-    except UserInputError:
-        return None
-    return None if training.base == "qat" else f"{training.name}-float32"
-
-
-def _float_model(model: PreparedModel, words: str) -> FloatModel:
-    inputs = tuple(np.load(file.path, mmap_mode="r", allow_pickle=False) for file in model.inputs)
-    return FloatModel(data=model.artifact.file.read_bytes(), inputs=inputs, words=words)
 
 
 def _accelerated(profile: Profile, names: tuple[str, ...]) -> str:

@@ -55,7 +55,7 @@ class PyocdProfile(FlashProfile):
 
     Attributes:
         target: pyOCD's name of the chip (`pyocd list --targets`).
-        probe: the probe's unique id, or the end of it; None: the only one that is connected.
+        probe: the unique id of the probe, or a part that only it has; None: the only one that is connected.
         frequency_hz: of the debug port.
     """
 

@@ -19,6 +19,7 @@ from harness.variants.recipe import Recipe
 from harness.verdict.differences import Difference
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
+from harness.workloads.given import given_workload
 from harness.workloads.registry import get_workload
 
 _SHORT, _NAMED = 12, 6
@@ -79,8 +80,8 @@ def _definition(objects: ObjectStore, sha256: str) -> Mapping[str, Any]:
 
 
 def _workload(name: str, options: RunOptions) -> Workload:
-    """The workload of a cell: a registered one, or the user's own file that goes by its name."""
-    given = next((text for text in options.workloads if Path(text).stem == name), name)
+    """The workload of a cell: a registered one, or the user's own file or project that goes by its name."""
+    given = given_workload(name, options.workloads)
     return get_workload(given, data=Path(options.data) if options.data else None, metric=options.metric)
 
 

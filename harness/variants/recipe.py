@@ -131,7 +131,7 @@ class Recipe:
             base = f"mixed[{mix.text},qat={'+'.join(self.training.layers)}]"
         elif mix is not None and self.training.base == "float":
             base = self.conversion.name
-        elif self.training.simulated is not None:
+        elif self.training.simulated is not None and mix is None:
             base = f"qat-{self.conversion.name}"
         else:
             base = f"{self.training.name}-{self.conversion.name}"
@@ -274,9 +274,10 @@ def _unlisted(listed: tuple[str, ...]) -> Iterator[str]:
 ALL: tuple[str, ...] = (*CORE, *_MORE, *_unlisted(CORE + _MORE))
 
 _SUITES = {"core": CORE, "all": ALL}
-_QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]-(.+)$")
-_MIXED_NAME = re.compile(r"^(?:(ptq|ft|qat)-)?mixed\[([^\[\]]*)\]$")
+_QUANTIZER_NAME = re.compile(r"^qat-q\[([^\]]*)\]$")
+_MIXED_NAME = re.compile(r"^(?:(.+)-)?mixed\[([^\[\]]*)\]$")
 _SIMULATED_NAME = re.compile(r"^(?:([a-z-]+)-)?sim\[([^\]]*)\]$")
+_WITH_BRACKETS = re.compile(r"^([a-z-]+\[[^\]]*\])-(.+)$")
 _CALIBRATED_NAME = re.compile(r"^(.+)-cal\[([^\]]*)\]$")
 _QUANTIZER_KINDS: tuple[QuantizerKind, ...] = get_args(QuantizerKind)
 _QUANTIZER_FLAGS: dict[str, Callable[[Quantizer], Quantizer]] = {
@@ -332,42 +333,76 @@ def parse_recipe(name: str) -> Recipe:
     base, dynamic_batch = (name[: -len("-dynbatch")], True) if name.endswith("-dynbatch") else (name, False)
     mixed = _MIXED_NAME.match(base)
     if mixed:
-        return replace(_mixed(mixed[1] or "ptq", mixed[2]), dynamic_batch=dynamic_batch)
+        prefix = _training(mixed[1] or "ptq")
+        if prefix is None:
+            raise unknown_name("recipe", name, ALL)
+        return replace(_mixed(prefix, mixed[2]), dynamic_batch=dynamic_batch)
     simulated = _SIMULATED_NAME.match(base)
     if simulated and simulated[1] in _SIMULATED_TRAININGS:
         recipe = _simulated(simulated[1], parse_scheme(simulated[2]))
         return replace(recipe, dynamic_batch=dynamic_batch)
-    match = _QUANTIZER_NAME.match(base)
-    if match:
-        quantizer = parse_quantizer(match[1])
-        training = Training(name=f"qat-q[{quantizer.text}]", base="qat", scope="model", quantizer=quantizer)
-        rest = match[2]
+    bracketed = _WITH_BRACKETS.match(base)
+    if bracketed:
+        training, rest = _training(bracketed[1]), bracketed[2]
     else:
         # Longest training name first: `qat-dense-int8` is qat-dense + int8, not qat + dense-int8.
         prefixes = sorted((t for t in TRAININGS if base.startswith(t + "-")), key=len, reverse=True)
-        if not prefixes:
-            raise unknown_name("recipe", name, ALL)
-        training, rest = TRAININGS[prefixes[0]], base[len(prefixes[0]) + 1 :]
-    if rest not in CONVERSIONS:
+        training, rest = (TRAININGS[prefixes[0]], base[len(prefixes[0]) + 1 :]) if prefixes else (None, base)
+    if training is None or training.simulated is not None or rest not in CONVERSIONS:
         raise unknown_name("recipe", name, ALL)
     return Recipe(training=training, conversion=CONVERSIONS[rest], dynamic_batch=dynamic_batch)
 
 
-def _mixed(training: str, text: str) -> Recipe:
+def _training(name: str) -> Training | None:
+    """The training of one exact name, of the table or with its settings in brackets; None for no such.
+
+    Raises:
+        UserInputError: brackets that cannot be read.
+    """
+    quantized = _QUANTIZER_NAME.match(name)
+    if quantized:
+        quantizer = parse_quantizer(quantized[1])
+        return Training(name=f"qat-q[{quantizer.text}]", base="qat", scope="model", quantizer=quantizer)
+    simulated = _SIMULATED_NAME.match(name)
+    if simulated and simulated[1] == "qat":
+        scheme = parse_scheme(simulated[2])
+        return Training(name=f"qat-sim[{scheme.text}]", base="qat", simulated=scheme)
+    return TRAININGS.get(name)
+
+
+def _mixed(training: Training, text: str) -> Recipe:
     """The recipe of `mixed[TEXT]`, whose layers of `qat=` are a training of their own."""
     mix, layers = parse_mix(text)
     conversion = Conversion(
         name=f"mixed[{mix.text}]", converter="mixed", representative=mix.is_calibrated, arithmetic="mixed", mix=mix
     )
     if not layers:
-        return Recipe(training=TRAININGS[training], conversion=conversion)
-    if training != "ptq":
+        return Recipe(training=training, conversion=conversion)
+    if training.base != "float":
         raise UserInputError(
-            f"mixed[...,qat={'+'.join(layers)}] says itself what is trained, and '{training}-' in front of it something else",
+            f"mixed[...,qat={'+'.join(layers)}] says itself what is trained, and '{training.name}-' in front of it another",
             hint="leave one of the two out",
         )
     named = Training(name=f"qat-layers[{'+'.join(layers)}]", base="qat", scope="layers", layers=layers)
     return Recipe(training=named, conversion=conversion)
+
+
+def plain_recipe(name: str) -> Recipe:
+    """The recipe whose model has the weights of another before anything was rounded, in the float graph, without fake quantizers.
+
+    After quantization-aware training that is `mixed[float]` of the same training: `float32` there keeps what training rounds by.
+    What is equalised before it is quantized is so there, too.
+
+    Raises:
+        UserInputError: no recipe.
+    """
+    recipe = parse_recipe(name)
+    mix = recipe.conversion.mix
+    if mix is not None and mix.equalise:
+        return Recipe(training=recipe.training, conversion=parse_recipe("mixed[float,equalise]").conversion)
+    if recipe.training.base != "qat":
+        return Recipe(training=recipe.training, conversion=CONVERSIONS["float32"])
+    return Recipe(training=recipe.training, conversion=parse_recipe("mixed[float]").conversion)
 
 
 #: trainings whose models can be rounded without a kernel; `qat` then trains by the very same rounding
@@ -378,9 +413,8 @@ def _simulated(training: str, scheme: Scheme) -> Recipe:
     conversion = Conversion(
         name=f"sim[{scheme.text}]", representative=scheme.activation_bits is not None, simulated=scheme
     )
-    if training != "qat":
-        return Recipe(training=TRAININGS[training], conversion=conversion)
-    trained = Training(name=f"qat-sim[{scheme.text}]", base="qat", simulated=scheme)
+    trained = _training(f"qat-sim[{scheme.text}]") if training == "qat" else TRAININGS[training]
+    assert trained is not None
     return Recipe(training=trained, conversion=conversion)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.results.cellname import cell_name
 from harness.results.record import CellKey
 from harness.verdict.quantities import BY_NAME
 from harness.verdict.verdict import Verdict
+from harness.workloads.given import given_workload
 
 #: stored option -> how the command line calls it
 _ONCE = {
@@ -30,7 +30,7 @@ def reproduction(key: CellKey, options: Mapping[str, Any]) -> str:
     Args:
         options: the run's stored options.
     """
-    words = ["harness", "run", "--workload", _workload(key.workload, options)]
+    words = ["harness", "run", "--workload", given_workload(key.workload, options.get("workloads") or ())]
     words += [] if key.recipe == _AS_IS and not options.get("bundle") else ["--recipe", key.recipe]
     words += ["--device", key.device, "--backend", key.backend]
     if key.seed:
@@ -60,11 +60,3 @@ def bisection(verdict: Verdict, place: str = "") -> str | None:
 def acceptance(device: str, place: str = "") -> str:
     """`harness accept` for a board that changed for a good reason; arguments as of `bisection`."""
     return shlex.join(["harness", "accept", "--board", device, "--why"]) + f" TEXT{place}"
-
-
-def _workload(name: str, options: Mapping[str, Any]) -> str:
-    """The name, or the user's own file that goes by it."""
-    for given in options.get("workloads") or ():
-        if Path(str(given)).stem == name:
-            return str(given)
-    return name

@@ -103,3 +103,54 @@ def test_a_model_of_other_inputs_is_refused(ranges):
         read_graph(quantize(net(), ranges)), read_graph(other.model(other.dense(other.reduce(other.inputs[0]), 5)))
     )
     assert isinstance(found, NoMatch) and "other shapes" in found.why
+
+
+# Normalization that stands behind a layer here, and is folded into it in the float model
+
+SCALE = np.geomspace(0.2, 6, 8).astype(np.float32)
+
+
+def normalized(*, folded):
+    """A convolution with batch normalization and ReLU, and a dense layer; both ways compute the same."""
+    n = Net((8, 8, 2))
+    rng = np.random.default_rng(4)
+    weights, shift = rng.normal(0, 0.3, (8, 3, 3, 2)), rng.normal(0, 0.1, 8)
+    last = rng.normal(0, 0.3, (5, 8))
+    if folded:
+        x = n.conv(n.inputs[0], 8, weights=weights * SCALE[:, None, None, None], bias=shift)
+    else:
+        x = n.conv(n.inputs[0], 8, weights=weights, bias=np.zeros(8), activation=None)
+        x = n.mul(x, n.editor.tensor("scale", (8,), "float32", data=SCALE))
+        x = n.add(x, n.editor.tensor("shift", (8,), "float32", data=shift.astype(np.float32)), activation="relu")
+    return n.model(n.dense(n.reduce(x), 5, weights=last, bias=np.zeros(5)))
+
+
+def test_normalization_behind_a_layer_is_that_inside_its_counterpart(litert, run):
+    model = quantize(normalized(folded=False), calibrate(normalized(folded=False), [SAMPLES], litert), Style())
+    graph, plain = read_graph(model), read_graph(normalized(folded=True))
+    match = match_models(graph, plain)
+    assert isinstance(match, Match) and match.missing == ()
+    conv, mul, add = graph.nodes[:3]
+    assert match.unfolded == (conv.index,)
+    assert match.tensors[add.outputs[0]] == plain.nodes[0].outputs[0]
+    assert not {conv.outputs[0], mul.outputs[0]} & match.tensors.keys()
+    (right,) = run(tapped(normalized(folded=True), [plain.nodes[0].outputs[0]])[0], [SAMPLES])
+    float_graph = read_graph(normalized(folded=False))
+    (same,) = run(tapped(normalized(folded=False), [float_graph.nodes[2].outputs[0]])[0], [SAMPLES])
+    assert np.allclose(right, same, atol=1e-4)
+    unfolded = float_graph.nodes[0]
+    weights = float_graph.tensors[unfolded.inputs[1]].data()
+    assert np.allclose(match.constants[conv.index, 1], weights, atol=0.01 * np.abs(weights).max())
+    assert (conv.index, 2) not in match.constants
+
+
+def test_weights_that_a_scheme_rounded_in_float_are_told_from_the_float_models():
+    weights = np.random.default_rng(4).normal(size=(5, 8)).astype(np.float32)
+
+    def net_of(values):
+        n = Net((8,))
+        return n.model(n.dense(n.inputs[0], 5, weights=values, bias=np.zeros(5)))
+
+    match = match_models(read_graph(net_of(np.round(weights * 4) / 4)), read_graph(net_of(weights)))
+    assert isinstance(match, Match) and [*match.constants] == [(0, 1)]
+    assert np.array_equal(match.constants[0, 1], weights)

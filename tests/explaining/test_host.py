@@ -5,8 +5,8 @@ import pytest
 
 from harness.explain.cause import cause_of, worst_layers
 from harness.explain.document import Layer
+from harness.explaining.floatmodel import FloatModel
 from harness.explaining.host import HostArithmetic
-from harness.explaining.target import FloatModel
 from harness.tflite.graph import read_graph
 from harness.workloads.metrics.registry import get_metric
 from tests.support.small_nets import Net

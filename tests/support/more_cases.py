@@ -153,15 +153,15 @@ def reduce_min(rng: np.random.Generator) -> Case:
     return reduce_extreme(rng, "REDUCE_MIN")
 
 
-def arg_extreme(rng: np.random.Generator, op: str) -> Case:
+def arg_extreme(rng: np.random.Generator, op: str, index: str = "int32") -> Case:
     dtype = "uint8" if rng.random() < 0.3 else "int8"
     shape = _shape(rng, int(rng.integers(2, 5)))
     axis = int(rng.integers(len(shape)))
     values = rng.integers(0, 100 if rng.random() < 0.5 else 4, shape).astype(dtype)
     return plan_case(
-        Op(name=op, options_table=f"Arg{op[4:].title()}Options", options={"OutputType": 2}),
+        Op(name=op, options_table=f"Arg{op[4:].title()}Options", options={"OutputType": 4 if index == "int64" else 2}),
         [activation(shape, 0.1, dtype, 3), index_tensor(np.array([axis]))],
-        Tensor(shape=tuple(n for d, n in enumerate(shape) if d != axis), dtype="int32"),
+        Tensor(shape=tuple(n for d, n in enumerate(shape) if d != axis), dtype=index),
         [values],
         f"{dtype} {shape} axis {axis}",
     )

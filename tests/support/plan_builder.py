@@ -15,7 +15,7 @@ from tests.support.plan_runtime import RUNTIME
 
 MAGIC, VERSION, HEADER_WORDS = 0x4C504E4B, 1, 16
 NONE, CONSTANT = 0xFFFFFFFF, 0x80000000
-TYPES = {"int8": 0, "uint8": 1, "float32": 2, "int16": 3, "int32": 4}
+TYPES = {"int8": 0, "uint8": 1, "float32": 2, "int16": 3, "int32": 4, "int64": 5}
 
 
 def read_ops() -> dict[str, int]:

@@ -46,7 +46,9 @@ def refusal(runtime: HostRuntime, plan: bytes, **options: int) -> PlanRefusedErr
 def field_word(op: str, name: str) -> int:
     """The word of a record that holds a field, read from plan.h and kernels.h; `dims+1` is the second of an array."""
     name, _plus, offset = name.partition("+")
-    headers = (RUNTIME / "plan.h").read_text() + (RUNTIME / "plan_more.h").read_text()
+    headers = (
+        (RUNTIME / "plan.h").read_text() + (RUNTIME / "plan_more.h").read_text() + (RUNTIME / "plan_late.h").read_text()
+    )
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     records = {match[2]: match[1] for match in re.finditer(r"typedef struct \{([^}]*)\} (\w+);", text)}
     words = _flatten(records, records[_RECORDS.get(op, f"plan_{op.lower()}")])

@@ -49,7 +49,9 @@ static void run_loaded(const uint8_t *plan, uint8_t *arena)
     rt_error error = {0, NULL};
     uint32_t sum = 0;
     memcpy(before, arena, header->arena_bytes);
-    if (rt_invoke(&error) != RT_OK)
+    /* Random indices may name nothing, and random divisors be 0. */
+    const int code = rt_invoke(&error);
+    if (code != RT_OK && (code != RT_RUN_FAILED || !error.text || error.detail >= header->node_count))
         stop("a loaded plan did not run");
     if (header->node_count == 1)
         check_writes(plan, before, arena);
@@ -113,6 +115,7 @@ int main(int argc, char **argv)
         ++counts[op][one_case(seeds[pick].data, seeds[pick].bytes, after_load) ? 0 : 1];
     }
     for (uint32_t op = 1; op < PLAN_OPS; ++op)
-        printf("%u %u %u\n", op, counts[op][0], counts[op][1]);
+        if (PLAN_HAS(op))
+            printf("%u %u %u\n", op, counts[op][0], counts[op][1]);
     return 0;
 }

@@ -30,7 +30,7 @@ BAD_MODEL, UNSUPPORTED_OP, TOO_LARGE, RUN_FAILED = 8, 9, 6, 10
 #: `PlanRefusedError.node` of a complaint that is not about one node
 NO_NODE = 0xFFFF
 
-_DTYPES = (np.int8, np.uint8, np.float32, np.int16, np.int32)
+_DTYPES = (np.int8, np.uint8, np.float32, np.int16, np.int32, np.int64)
 _GUARD = 0x5A
 _GUARD_BYTES = 64
 
@@ -109,7 +109,7 @@ class HostRuntime:
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
         self._library.rt_input.restype = self._library.rt_output.restype = _Tensor
-        self._library.rt_ops.restype = ctypes.c_uint64
+        self._library.rt_ops.restype = self._library.rt_late_ops.restype = ctypes.c_uint64
         self._library.rt_name.restype = ctypes.c_char_p
         self._plan = self._arena = _Memory.make(0)
         self._dtypes: list[type] = []
@@ -186,7 +186,7 @@ class HostRuntime:
     @property
     def ops(self) -> int:
         """Bit n: op n of plan.h."""
-        return self._library.rt_ops()
+        return self._library.rt_ops() | self._library.rt_late_ops() << 64
 
     @property
     def name(self) -> str:

@@ -50,6 +50,7 @@ SLOW_FILES = {
     "boards/mcu/test_mcu_run.py": "emulated cores",
     "boards/mcu/test_mcu_start.py": "emulated cores",
     "boards/mcu/test_mcu_suite.py": "emulated cores",
+    "boards/mcu/test_pyocd.py": "emulated cores, a debugger",
     "boards/mlperf_tiny/test_mlperf_tiny.py": "boards whose deadlines pass",
     "boards/test_plugins.py": "packages are installed, whole cells",
     "boards/linux/test_board_faults.py": "boards whose deadlines pass",

@@ -297,8 +297,9 @@ def make_wide_cases(name: str, count: int, *, seed: int = 0) -> list[Case]:
 
 
 def all_generators() -> dict[str, WideGenerator]:
-    """Those of this file, of more_cases.py and of more_cases_16.py: single ops that go through the plan runtime only."""
+    """Those of this file, more_cases.py, more_cases_16.py and late_cases.py: single ops that go through the plan runtime only."""
+    from tests.support.late_cases import LATE_GENERATORS
     from tests.support.more_cases import MORE_GENERATORS
     from tests.support.more_cases_16 import MORE_GENERATORS_16
 
-    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16}
+    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **LATE_GENERATORS}

@@ -97,3 +97,30 @@ def test_stripping_gives_the_float_model_with_the_trained_weights(keras):
         own = {weight.name.split(":")[0].split("/")[-1]: weight.numpy() for weight in trained.get_layer(name).weights}
         for weight in stripped.get_layer(layer).weights:
             np.testing.assert_array_equal(weight.numpy(), own[weight.name.split(":")[0].split("/")[-1]])
+
+
+def test_a_separable_convolution_gets_the_weights_of_the_two_layers_that_tfmot_made_of_it(keras):
+    def separable():
+        layers, source = keras.layers, keras.Input((8, 8, 3))
+        first = layers.SeparableConv2D(3, 3, padding="same", name="first")(source)
+        second = layers.SeparableConv2D(3, 3, padding="same", name="second")(source)
+        return keras.Model(source, layers.Flatten()(layers.Add()([first, second])))
+
+    plain = separable()
+    before = plain.get_weights()
+    again = separable()
+    again.set_weights(before)
+    trained = quantize(again, parse_recipe("qat-int8-io").training)
+    kernels = {layer.name: layer.get_weights()[0] for layer in trained.layers if "depthwise" in layer.name}
+    of = {
+        name: next(k for k, values in kernels.items() if np.array_equal(values, plain.get_layer(name).get_weights()[0]))
+        for name in ("first", "second")
+    }
+    fine_tune(small_workload(), random_data(), trained, 0)
+    stripped = strip(trained, plain)
+    assert of["first"] != of["second"]
+    for name, source in of.items():
+        np.testing.assert_array_equal(
+            stripped.get_layer(name).get_weights()[0], trained.get_layer(source).get_weights()[0]
+        )
+    assert all(not np.array_equal(a, b) for a, b in zip(before, stripped.get_weights(), strict=True))

@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.errors import UserInputError
 from harness.variants.build.keys import KeyMaker
-from harness.variants.recipe import parse_recipe, select_recipes
+from harness.variants.recipe import parse_recipe, plain_recipe, select_recipes
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
 
@@ -21,6 +21,9 @@ NAMES = {
     "mixed[qat=z+y,float-io]": "mixed[float-io,qat=y+z]",
     "ptq-mixed[cal=mse]": "mixed[cal=mse]",
     "ft-mixed[int16]-dynbatch": "ft-mixed[int16]-dynbatch",
+    "qat-dense-mixed[float]": "qat-dense-mixed[float]",
+    "qat-q[last,narrow]-mixed[w8]": "qat-q[last]-mixed[w8]",
+    "qat-sim[w4]-mixed[float]": "qat-sim[w4]-mixed[float]",
 }
 
 
@@ -44,6 +47,9 @@ REFUSED = {
     "mixed[float=a/b]": "'a/b' cannot name a layer",
     "mixed[float=]": "'' cannot name a layer",
     "qat-mixed[qat=a]": "says itself what is trained",
+    "qat-q[lst]-mixed[float]": "unknown quantizer",
+    "qta-mixed[float]": "unknown recipe",
+    "qat-sim[w4]-int8-io": "unknown recipe",
 }  # fmt: skip
 
 
@@ -52,6 +58,29 @@ def test_what_is_no_recipe_says_which_word(written):
     with pytest.raises(UserInputError) as refusal:
         parse_recipe(written)
     assert REFUSED[written] in refusal.value.what and refusal.value.hint
+
+
+PLAIN = {
+    "ptq-int8-io": "ptq-float32",
+    "ft-mixed[int16]-dynbatch": "ft-float32",
+    "ptq-int8-io-cal[random,50]": "ptq-float32",
+    "qat-int8-io": "qat-mixed[float]",
+    "qat-float32": "qat-mixed[float]",
+    "qat-dense-default": "qat-dense-mixed[float]",
+    "qat-q[allvalues-pc,w4]-int8-io": "qat-q[allvalues-pc,w4]-mixed[float]",
+    "qat-sim[w4,a8]": "qat-sim[w4,a8]-mixed[float]",
+    "mixed[cal=mse,qat=a+b]": "mixed[float,qat=a+b]",
+    "ft-mixed[int16=a,equalise]": "ft-mixed[float,equalise]",
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_training_has_a_recipe_of_its_weights_in_float(name):
+    recipe = plain_recipe(name)
+    assert recipe.name == PLAIN[name] and parse_recipe(recipe.name) == recipe
+    maker, source, workload = KeyMaker(), DataSource(), get_workload("mnist-cnn")
+    keys = [maker.keys(workload, its, source, 0) for its in (recipe, parse_recipe(name))]
+    assert keys[0].training_key == keys[1].training_key
 
 
 def test_the_layers_of_qat_are_a_training_that_several_mixes_share():

@@ -204,6 +204,11 @@ uint64_t rt_ops(void)
     return 0;
 }
 
+uint64_t rt_late_ops(void)
+{
+    return 0;
+}
+
 int rt_load(const uint8_t *model, uint32_t model_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)
 {
     Loading loading = {model, model_bytes, arena, arena_bytes};

@@ -32,6 +32,9 @@ static void tell_facts(sp_facts *facts)
     facts->code_bytes = code_bytes();
     facts->kernels = rt_kernels();
     facts->ops = rt_ops();
+#if SP_LATE_OPS
+    facts->late_ops = rt_late_ops();
+#endif
     facts->boots = faults_boots();
     facts->reset_reason = (uint8_t)faults_reset_reason();
     facts->features = (RT_LAYERS ? SP_TELLS_LAYERS : 0) | SP_TELLS_WORK;

@@ -84,6 +84,13 @@ typedef struct {
     uint32_t pc, lr, status, address;
 } sp_fault;
 
+/* Whether HELLO ends in the ops from 64 on. A build of some ops that has none of those leaves it out: it is to be
+ * small.
+ */
+#ifndef SP_LATE_OPS
+#define SP_LATE_OPS 1
+#endif
+
 /* What HELLO tells. Strings are UTF-8 and end in 0; at most SP_STRING_BYTES bytes of each are sent. */
 #define SP_STRING_BYTES 44
 typedef struct {
@@ -92,8 +99,8 @@ typedef struct {
     uint8_t model_kind; /* 1 plan, 2 .tflite */
     uint16_t plan_version;
     uint32_t arena_bytes, model_bytes, sample_bytes, code_bytes;
-    uint32_t kernels; /* 1 portable, 2 DSP, 3 MVE */
-    uint64_t ops;
+    uint32_t kernels;       /* 1 portable, 2 DSP, 3 MVE */
+    uint64_t ops, late_ops; /* bit n: op n of the plan format, op 64 + n */
     uint32_t boots;
     uint8_t reset_reason;
     uint8_t features;    /* enum sp_feature */

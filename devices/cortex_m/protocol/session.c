@@ -82,6 +82,9 @@ static void hello(sp_session *s, const uint8_t *payload, uint32_t length)
     at = sp_put32(sp_put64(at, f->ops), f->boots);
     at = put_fault(sp_put32(at, f->reset_reason | (uint32_t)f->features << 8), &f->last_fault);
     at = put_string(put_string(put_string(put_string(at, f->board), f->core), f->runtime), f->firmware);
+#if SP_LATE_OPS
+    at = sp_put64(at, f->late_ops);
+#endif
     sp_frame_send(s, SP_HELLO + SP_ANSWER, 0, 0, s->kept, (uint32_t)(at - s->kept));
 }
 

@@ -35,7 +35,15 @@ typedef struct {
     uint32_t reserved[2];
 } plan_header;
 
-enum plan_type { PLAN_INT8 = 0, PLAN_UINT8 = 1, PLAN_FLOAT32 = 2, PLAN_INT16 = 3, PLAN_INT32 = 4, PLAN_TYPES = 5 };
+enum plan_type {
+    PLAN_INT8 = 0,
+    PLAN_UINT8 = 1,
+    PLAN_FLOAT32 = 2,
+    PLAN_INT16 = 3,
+    PLAN_INT32 = 4,
+    PLAN_INT64 = 5,
+    PLAN_TYPES = 6
+};
 
 /* One entry of the inputs-and-outputs table; inputs first. */
 typedef struct {
@@ -101,23 +109,39 @@ enum plan_op {
     PLAN_QUANTIZE_16 = 53,   /* float32 to int16 */
     PLAN_DEQUANTIZE_16 = 54, /* int16 to float32 */
     PLAN_LSTM = 55,          /* UNIDIRECTIONAL_SEQUENCE_LSTM */
-    PLAN_OPS = 56
+    /* plan_late.h: */
+    PLAN_TAKE = 64,     /* GATHER, GATHER_ND by computed indices */
+    PLAN_CAST = 65,     /* CAST between types of any two sizes */
+    PLAN_INTEGERS = 66, /* ADD, SUB, MUL, MAXIMUM, MINIMUM, DIV, FLOOR_DIV, FLOOR_MOD of int32 */
+    PLAN_OPS = 67
 };
 
 /* Ops from this one on are checked and run by the files named *_more.c. */
 #define PLAN_FIRST_MORE 33
-#define PLAN_HAS_MORE ((PLAN_BUILT_OPS) >> PLAN_FIRST_MORE)
+#define PLAN_HAS_MORE ((PLAN_BUILT_OPS) >> PLAN_FIRST_MORE || PLAN_HAS_LATE)
+
+/* From this one on: by the files named *_late.c. */
+#define PLAN_FIRST_LATE 64
+#define PLAN_HAS_LATE ((PLAN_BUILT_LATE_OPS) != 0)
 
 /* Whether a plan can keep anything from one inference to the next. */
 #define PLAN_HAS_STATE (PLAN_HAS(PLAN_FILL) || PLAN_HAS(PLAN_ASSIGN))
 
-/* Which ops a build has, bit n for op n: all of them, unless the compiler is told those of some models. */
+/* Which ops a build has, bit n for op n, and bit n of the second number for op 64 + n: all of them, unless the compiler
+ * is told those of some models. */
 #ifndef PLAN_BUILT_OPS
-#define PLAN_BUILT_OPS (((uint64_t)1 << PLAN_OPS) - 2u)
+#define PLAN_BUILT_OPS (((uint64_t)1 << 56) - 2u)
+#ifndef PLAN_BUILT_LATE_OPS
+#define PLAN_BUILT_LATE_OPS (((uint64_t)1 << (PLAN_OPS - PLAN_FIRST_LATE)) - 1u)
+#endif
+#endif
+#ifndef PLAN_BUILT_LATE_OPS
+#define PLAN_BUILT_LATE_OPS ((uint64_t)0)
 #endif
 
-/* A constant, so that the compiler drops what a build does not have. */
-#define PLAN_HAS(op) (((PLAN_BUILT_OPS) >> (op)) & 1u)
+/* A constant where `op` is one, so that the compiler drops what a build does not have. */
+#define PLAN_HAS(op)                                                                                                   \
+    (((op) < PLAN_FIRST_LATE ? (PLAN_BUILT_OPS) >> ((op) & 63) : (PLAN_BUILT_LATE_OPS) >> ((op) & 63)) & 1u)
 
 #define PLAN_HAS_CONV_16                                                                                               \
     (PLAN_HAS(PLAN_CONV_2D_16) || PLAN_HAS(PLAN_DEPTHWISE_CONV_2D_16) || PLAN_HAS(PLAN_TRANSPOSE_CONV_16))
@@ -285,6 +309,7 @@ PLAN_WORDS(plan_quantize, 6);
 PLAN_WORDS(plan_conv_16, 34);
 PLAN_WORDS(plan_requantize, 13);
 
+#include "plan_late.h"
 #include "plan_more.h"
 
 #endif

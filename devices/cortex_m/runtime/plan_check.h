@@ -102,6 +102,12 @@ void plan_check_node(plan_checker *check, const uint32_t *record);
 
 void plan_check_more(plan_checker *check, const uint32_t *record);
 
+/* ---- plan_check_late.c: the ops from PLAN_FIRST_LATE on ---- */
+
+/* The letters of a record's words (plan_check_fields.c), and the relations between its fields. */
+const char *plan_late_layout(uint32_t op);
+void plan_check_late(plan_checker *check, const uint32_t *record);
+
 /* ---- plan_check.c ---- */
 
 /* RT_OK, or a code with `error` filled in. `plan` is a multiple of 16. */

@@ -98,7 +98,7 @@ static const char *const layouts[PLAN_FIRST_MORE] = {
 
 #define MORE_LAYOUT(op, words) [op - PLAN_FIRST_MORE] = PLAN_HAS(op) ? words : ""
 
-static const char *const more_layouts[PLAN_OPS - PLAN_FIRST_MORE] = {
+static const char *const more_layouts[PLAN_LSTM + 1 - PLAN_FIRST_MORE] = {
     MORE_LAYOUT(PLAN_REDUCE, "..rddddddffffffbf"),
     MORE_LAYOUT(PLAN_ARG_MAX, "..cccf"),
     MORE_LAYOUT(PLAN_COMPARE, BROADCAST_WORDS "aomeome"),
@@ -126,6 +126,8 @@ static const char *const more_layouts[PLAN_OPS - PLAN_FIRST_MORE] = {
 
 static const char *layout_of(uint32_t op)
 {
+    if (PLAN_HAS_LATE && op >= PLAN_FIRST_LATE)
+        return plan_late_layout(op);
     return PLAN_HAS_MORE && op >= PLAN_FIRST_MORE ? more_layouts[op - PLAN_FIRST_MORE] : layouts[op];
 }
 

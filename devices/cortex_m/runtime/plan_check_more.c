@@ -144,6 +144,8 @@ void plan_check_more(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_SVDF, check_svdf(check, node));
         CHECK(PLAN_LSTM, check_lstm(check, node));
     default:
+        if (PLAN_HAS_LATE)
+            plan_check_late(check, record);
         break;
     }
 }

@@ -4,16 +4,16 @@
 
 #include "plan_check.h"
 
-/* Whether any op on two inputs of 16 bits is built. */
-#define HAS_PAIRS_16                                                                                                   \
+/* Whether any op on two inputs of more than 8 bits is built. */
+#define HAS_WIDE_PAIRS                                                                                                 \
     (PLAN_HAS(PLAN_ADD_16) || PLAN_HAS(PLAN_SUB_16) || PLAN_HAS(PLAN_MUL_16) || PLAN_HAS(PLAN_MAXIMUM_16) ||           \
-     PLAN_HAS(PLAN_MINIMUM_16))
+     PLAN_HAS(PLAN_MINIMUM_16) || PLAN_HAS(PLAN_INTEGERS))
 
 /* Pairs of items of `bytes`. */
 static void check_pair(plan_checker *check, const plan_pair *node, uint32_t bytes)
 {
     const kn_broadcast *const b = &node->broadcast;
-    if (!HAS_PAIRS_16)
+    if (!HAS_WIDE_PAIRS)
         bytes = 1;
     plan_check_output(check, node->output, plan_bytes(plan_elements(check, b->rank, b->dims), bytes), bytes);
     plan_check_input(check, node->input1, plan_bytes(plan_extent(b->rank, b->dims, b->strides1), bytes), bytes,
@@ -172,6 +172,12 @@ static void check_rarer(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_MUL_16, check_pair(check, node, 2));
         CHECK(PLAN_MAXIMUM_16, check_pair(check, node, 2));
         CHECK(PLAN_MINIMUM_16, check_pair(check, node, 2));
+    case PLAN_INTEGERS:
+        if (PLAN_HAS(PLAN_INTEGERS)) {
+            check_pair(check, node, 4);
+            plan_check_late(check, record);
+        }
+        break;
         CHECK(PLAN_ASSIGN, check_elementwise(check, node, PLAN_ANY_OVERLAP));
         CHECK(PLAN_QUANTIZE_16, check_float(check, node, 1, 2));
         CHECK(PLAN_DEQUANTIZE_16, check_float(check, node, 0, 2));

@@ -239,6 +239,11 @@ uint64_t rt_ops(void)
     return PLAN_BUILT_OPS;
 }
 
+uint64_t rt_late_ops(void)
+{
+    return PLAN_BUILT_LATE_OPS;
+}
+
 int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)
 {
     rt_unload();
@@ -251,6 +256,7 @@ int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t a
     if (code == RT_OK) {
         model.plan = plan;
         model.arena = arena;
+        model.failed = NULL;
         rt_reset(error);
     }
     return code;
@@ -319,6 +325,19 @@ int rt_reset(rt_error *error)
     return RT_OK;
 }
 
+/* How an inference ended. Its outputs are of no use where a node had no answer; the next inference is as any other. */
+static inline int answer_of(rt_error *error)
+{
+    if (!PLAN_CAN_FAIL || !model.failed)
+        return RT_OK;
+    error->detail = 0;
+    for (const uint32_t *record = first_node(); record != model.failed; record += record[0] >> 16)
+        ++error->detail;
+    error->text = plan_failure(model.failed);
+    model.failed = NULL;
+    return RT_RUN_FAILED;
+}
+
 int rt_invoke(rt_error *error)
 {
     if (!model.plan) {
@@ -334,7 +353,7 @@ int rt_invoke(rt_error *error)
             record += record[0] >> 16;
     }
     run_nodes(record, count);
-    return RT_OK;
+    return answer_of(error);
 }
 
 #if RT_LAYERS
@@ -347,7 +366,6 @@ uint32_t rt_node_count(void)
  * there, its turn of run_nodes' loop included. */
 int rt_invoke_marked(rt_mark mark, int dry, rt_error *error)
 {
-    (void)error;
     const uint32_t *record = first_node();
     const uint32_t each = dry ? 0 : 1;
     if (PLAN_HAS_STATE)
@@ -359,6 +377,6 @@ int rt_invoke_marked(rt_mark mark, int dry, rt_error *error)
         record += record[0] >> 16;
         mark();
     }
-    return RT_OK;
+    return answer_of(error);
 }
 #endif

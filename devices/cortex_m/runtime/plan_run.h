@@ -9,6 +9,7 @@
 typedef struct {
     const uint8_t *plan; /* NULL where none is loaded */
     uint8_t *arena;
+    const uint32_t *failed; /* the first node of this inference that had no answer; NULL mostly */
 } plan_memory;
 
 /* What belongs to an op that this build does not have is dropped by the compiler. */
@@ -26,6 +27,10 @@ static inline const void *plan_at(const plan_memory *memory, uint32_t operand)
 }
 
 /* plan_run_more.c: one node of the ops from PLAN_FIRST_MORE on. */
-void plan_run_more(const plan_memory *memory, const uint32_t *record);
+void plan_run_more(plan_memory *memory, const uint32_t *record);
+
+/* plan_run_late.c: those from PLAN_FIRST_LATE on, and why a node had no answer. */
+void plan_run_late(plan_memory *memory, const uint32_t *record);
+const char *plan_failure(const uint32_t *record);
 
 #endif

@@ -49,7 +49,7 @@ static void run_resize_bilinear(const plan_memory *memory, const plan_resize_bil
 }
 
 /* Ops with one input: their records begin with head, input, output. */
-static void run_unary(const plan_memory *memory, uint32_t op, const void *node)
+static void run_unary(plan_memory *memory, uint32_t op, const void *node)
 {
     const plan_copy *const front = node;
     const plan_l2_normalization *const l2 = node;
@@ -75,11 +75,13 @@ static void run_unary(const plan_memory *memory, uint32_t op, const void *node)
         PLAN_RUN(PLAN_SOFTMAX_16, kn_softmax_16(&softmax->params, plan_at(memory, softmax->exp_table),
                                                 plan_at(memory, softmax->reciprocal_table), input, output));
     default:
+        if (PLAN_HAS_LATE)
+            plan_run_late(memory, node);
         break;
     }
 }
 
-void plan_run_more(const plan_memory *memory, const uint32_t *record)
+void plan_run_more(plan_memory *memory, const uint32_t *record)
 {
     const void *const node = record;
     const uint32_t op = record[0] & 0xFFFFu;

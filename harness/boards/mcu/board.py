@@ -164,7 +164,7 @@ class McuBoard(Board):
             kernels=hello.kernels,
             arena_bytes=hello.arena_bytes,
             model_bytes=hello.model_bytes,
-            plan_ops=frozenset(n for n in range(64) if hello.ops >> n & 1) if plans else None,
+            plan_ops=frozenset(n for n in range(hello.ops.bit_length()) if hello.ops >> n & 1) if plans else None,
         )
 
     def facts_for_prediction(self) -> McuFacts:

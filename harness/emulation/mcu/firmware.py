@@ -303,16 +303,14 @@ def _flags(board: McuBoard, test_faults: bool) -> tuple[str, ...]:
 def _ops_flags(ops: Collection[str] | None) -> tuple[str, ...]:
     if ops is None:
         return ()
-    from harness.tflite.plan.words import RECORDS
+    from harness.tflite.plan.words import RECORDS, ops_defines, ops_mask
 
     unknown = sorted(set(ops) - set(RECORDS))
     if unknown:
         raise unknown_name("op of a plan", unknown[0], RECORDS)
     # What is built for some models is to be small, and its counts are those of a loop with one caller.
-    return (
-        "-DRT_LAYERS=0",
-        f"-DPLAN_BUILT_OPS={sum(1 << RECORDS[op].number for op in set(ops)):#x}ull",
-    )
+    mask = ops_mask(ops)
+    return ("-DRT_LAYERS=0", *ops_defines(mask), *(() if mask >> 64 else ("-DSP_LATE_OPS=0",)))
 
 
 def _units(board: McuBoard, tflite_micro: TfliteMicro | None) -> list[_Unit]:

@@ -22,6 +22,7 @@ from harness.export.mcu.toolchain import Toolchain
 from harness.export.shipped import Shipped
 from harness.export.templates import fill
 from harness.tflite.plan.base import Plan
+from harness.tflite.plan.words import built_ops
 
 _PACKAGE = "harness.export.mcu"
 _INCLUDE = re.compile(r'^#include "(?:[^"]*/)?([^"/]+)"', re.MULTILINE)
@@ -173,9 +174,8 @@ def _prologue(library: Library, file: str) -> str:
     """What stands before a source of the harness: its names, and what this library does without."""
     lines = [f'#include "{_names_file(library.name)}"']
     if is_checker(file):
-        lines.append(
-            f"#define PLAN_BUILT_OPS {library.selection.ops_mask:#x}ull /* {', '.join(library.selection.ops)} */"
-        )
+        lines.append(f"/* {', '.join(library.selection.ops)} */")
+        lines += [f"#define {name} {mask}" for name, mask in built_ops(library.selection.ops_mask).items()]
     left_out = library.selection.left_out.get(file, ()) if file in DISPATCH else ()
     if left_out:
         lines.append(

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from harness.emulation.mcu.firmware import runtime_includes, runtime_sources
 from harness.export.mcu.toolchain import Toolchain
-from harness.tflite.plan.words import RECORDS
+from harness.tflite.plan.words import RECORDS, ops_defines, ops_mask
 
 #: files that call kernels by the op of a node
-DISPATCH = ("plan_run.c", "plan_run_more.c")
+DISPATCH = ("plan_run.c", "plan_run_more.c", "plan_run_late.c")
 _CHECKER = "plan_check"
 _ENTRY = "library_root"
 #: all that a program calls of the library, which is where the linker begins
@@ -54,7 +54,7 @@ class Selection:
 
     def defines(self, source: str) -> tuple[str, ...]:
         """What a file is compiled with beside the flags of all: the checker knows the plan's ops alone."""
-        return (f"-DPLAN_BUILT_OPS={self.ops_mask:#x}ull",) if is_checker(source) else ()
+        return ops_defines(self.ops_mask) if is_checker(source) else ()
 
 
 def is_checker(source: str) -> bool:
@@ -71,10 +71,10 @@ def select(ops: Collection[str], toolchain: Toolchain) -> Selection:
     Raises:
         HarnessError: the runtime does not build here.
     """
-    mask = sum(1 << RECORDS[op].number for op in set(ops))
+    mask = ops_mask(ops)
     sources = runtime_sources()
     includes = [f"-I{folder}" for folder in runtime_includes()]
-    narrow = [*includes, f"-DPLAN_BUILT_OPS={mask:#x}ull"]
+    narrow = [*includes, *ops_defines(mask)]
     with tempfile.TemporaryDirectory(prefix="harness-export-") as temporary:
         root = Path(temporary)
         (root / "root.c").write_text(_ROOT)

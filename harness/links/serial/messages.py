@@ -280,6 +280,7 @@ PROFILE_NODES = 14
 _PROFILE_SLOTS = PROFILE_NODES + 1
 _FLASH = "flash the firmware of this version of the harness"
 _HELLO = struct.Struct("<HHHHIIBBHIIIIIQIBBxxIIIII")
+_LATE_OPS = struct.Struct("<Q")
 _STATS = struct.Struct("<8I32s32s")
 _LOADED = struct.Struct("<IHHQ")
 _RUN = struct.Struct("<IIQ")
@@ -325,8 +326,11 @@ def parse_hello(payload: bytes) -> Hello:
         at = end
     fault = parse_fault(payload[_HELLO.size - _FAULT.size : _HELLO.size])
     board, core, runtime, firmware = strings
+    known = dict(zip(names, fields, strict=False))
+    if len(payload) >= at + _LATE_OPS.size:  # a firmware of before there were any ends here
+        known["ops"] |= _LATE_OPS.unpack_from(payload, at)[0] << 64
     hello = Hello(
-        **dict(zip(names, fields, strict=False)),
+        **known,
         last_fault=fault if fault.kind else None,
         board=board,
         core=core,

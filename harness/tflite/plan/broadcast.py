@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.core.errors import UnsupportedError
+from harness.tflite.plan.record import MAX_RANK
 from harness.tflite.plan.slices import row_strides
-from harness.tflite.plan.words import MAX_RANK
 
 
 @dataclass(frozen=True, kw_only=True)

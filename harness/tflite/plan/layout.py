@@ -18,7 +18,7 @@ from harness.tflite.plan.words import CONSTANT, NONE, ReadRecord, pack_record, u
 
 MAGIC = b"KNPL"
 VERSION = 1
-IO_TYPES = ("int8", "uint8", "float32", "int16", "int32")
+IO_TYPES = ("int8", "uint8", "float32", "int16", "int32", "int64")
 _HEADER = struct.Struct("<4s12I3I")
 _IO = struct.Struct("<4I")
 _CONSTANTS_ALIGNMENT = 16

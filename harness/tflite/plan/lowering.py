@@ -33,7 +33,7 @@ from harness.tflite.plan.variables import Variables
 #: op of the .tflite -> what makes steps of it
 Rules = Mapping[str, Callable[[NodeRule], None]]
 
-_IO_TYPES = (*EIGHT_BITS, "float32", "int16", "int32", "bool")
+_IO_TYPES = (*EIGHT_BITS, "float32", "int16", "int32", "int64", "bool")
 
 
 class Lowering:

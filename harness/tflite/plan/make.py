@@ -13,6 +13,7 @@ from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph, model_io, read_graph
 from harness.tflite.plan import (
     ops_convert,
+    ops_index,
     ops_more,
     ops_move,
     ops_rearrange,
@@ -74,6 +75,7 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     **ops_state.RULES,
     **ops_recurrent.RULES,
 }
+RULES |= {op: ops_index.or_integers(RULES.get(op)) for op in ops_index.OPERATIONS}
 
 #: the same for nodes with activations of more than 8 bits
 WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {

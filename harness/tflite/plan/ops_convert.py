@@ -1,4 +1,4 @@
-"""RESIZE_BILINEAR, and CAST between types whose values fit."""
+"""RESIZE_BILINEAR, and CAST."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.core.errors import UnsupportedError
+from harness.tflite.plan import ops_index
 from harness.tflite.plan.ops_more import int8_activation, int8_target
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import ITEM_BYTES, Value, operand_of
@@ -64,7 +65,7 @@ def bilinear_positions(
 
 
 def cast(rule: NodeRule) -> None:
-    """To integers that hold every value, or from 8 bits to float32: the stored values, whatever their scale is."""
+    """The stored values, whatever their scale is: to wider integers and from 8 bits to float32 as other conversions do it."""
     source = rule.input(0)
     check_shape(source)
     target = rule.target(source.shape)
@@ -77,9 +78,7 @@ def cast(rule: NodeRule) -> None:
     elif source.dtype in ("int8", "uint8", "bool", "int16") and _WIDTHS.get(target.dtype, (0,))[0] > _bytes(source):
         _widen(rule, source, target, zero_point)
     else:
-        raise UnsupportedError(
-            f"from {source.dtype} to {target.dtype}", hint="it goes to wider integers, and from 8 bits to float32"
-        )
+        ops_index.cast(rule, source, target)
 
 
 def _bytes(source: Value) -> int:

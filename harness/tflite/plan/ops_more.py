@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
+from harness.tflite.plan.ops_index import cast_fields
 from harness.tflite.plan.ops_move import SAME_HINT, checked_axis, is_same
 from harness.tflite.plan.ops_simple import emit_mean, merge_reduced, reduced_shape
+from harness.tflite.plan.record import MAX_RANK
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import row_strides
 from harness.tflite.plan.values import ITEM_BYTES, Value, check_quantization, operand_of
-from harness.tflite.plan.words import MAX_RANK
 from harness.tflite.quantized_tables import TABLE_OPS, Scales, table_8
 
 _COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
@@ -57,6 +59,8 @@ def by_table(rule: NodeRule) -> None:
 def extreme(rule: NodeRule) -> None:
     """REDUCE_MAX, REDUCE_MIN of 8 and of 16 bits."""
     source = rule.moved(0)
+    if ITEM_BYTES[source.dtype] > 2:
+        raise UnsupportedError(f"'{source.name}' is {source.dtype}", hint="it takes activations of 8 and of 16 bits")
     shape, reduced = reduced_shape(rule, source)
     target = rule.target(shape)
     if not is_same(source, target):
@@ -77,23 +81,23 @@ def sum_(rule: NodeRule) -> None:
 
 
 def arg_max(rule: NodeRule) -> None:
-    """ARG_MAX, ARG_MIN; the indices are int32."""
+    """ARG_MAX, ARG_MIN; the kernel's indices are int32, and int64 ones are those, cast."""
     source = rule.activation(0)
     axis = checked_axis(rule.integers(1, "axis")[0], len(source.shape))
     target = rule.target([size for d, size in enumerate(source.shape) if d != axis])
-    if target.dtype != "int32":
+    if target.dtype not in ("int32", "int64"):
         raise UnsupportedError(f"its output is {target.dtype}", hint="convert with output_type=tf.int32")
-    rule.emit(
-        "ARG_MAX",
-        target,
-        {"input": operand_of(source)},
-        {
-            "outer": math.prod(source.shape[:axis]),
-            "size": source.shape[axis],
-            "inner": math.prod(source.shape[axis + 1 :]),
-            "smallest": int(rule.node.op == "ARG_MIN"),
-        },
-    )
+    fields = {
+        "outer": math.prod(source.shape[:axis]),
+        "size": source.shape[axis],
+        "inner": math.prod(source.shape[axis + 1 :]),
+        "smallest": int(rule.node.op == "ARG_MIN"),
+    }
+    if target.dtype == "int32":
+        rule.emit("ARG_MAX", target, {"input": operand_of(source)}, fields)
+        return
+    found = rule.between("ARG_MAX", replace(target, dtype="int32"), {"input": operand_of(source)}, fields)
+    rule.emit("CAST", target, {"input": operand_of(found)}, cast_fields(found, "int64"))
 
 
 def compare(rule: NodeRule) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
+from harness.tflite.plan.record import MAX_RANK
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box, row_strides, strided, transposed
-from harness.tflite.plan.values import EIGHT_BITS, ITEM_BYTES, Frame, Value, check_moved, operand_of
-from harness.tflite.plan.words import MAX_CONCATENATION_INPUTS, MAX_RANK
+from harness.tflite.plan.values import EIGHT_BITS, ITEM_BYTES, Frame, Value, check_moved, is_plain, operand_of
+from harness.tflite.plan.words import MAX_CONCATENATION_INPUTS
 
 SAME_HINT = "a move does not rescale: input and output must share scale and zero point"
 
@@ -124,17 +125,17 @@ def pad(rule: NodeRule) -> None:
     target = rule.target([low + size + high for low, size, high in zip(before, source.shape, after, strict=True)])
     if not is_same(source, target):
         raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
-    value = target.zero_point
+    value = 0 if is_plain(target) else target.zero_point
     if rule.optional(2) is not None:
-        if source.dtype == "int16":
-            raise UnsupportedError("PADV2 of 16-bit activations", hint="pad with zeros")
+        if source.dtype not in EIGHT_BITS:
+            raise UnsupportedError(f"PADV2 of {source.dtype}", hint="pad with zeros")
         constant = rule.activation(2)
         if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
             raise UnsupportedError(
                 "its padding value is not one constant of the output's scale", hint="pad with a constant"
             )
         value = int(constant.data.reshape(-1)[0])
-    frame = _frame(rule, source, before, after) if value == target.zero_point else None
+    frame = _frame(rule, source, before, after) if target.zero_points[:1] == (value,) else None
     if frame is not None:
         rule.alias(source, replace(target, frame=frame))
         return
@@ -170,7 +171,7 @@ def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence
         or before[3]
         or after[3]
         or source.is_constant
-        or source.dtype == "int16"
+        or source.dtype not in EIGHT_BITS
     ):
         return None
     for node in readers:

@@ -9,29 +9,54 @@ from dataclasses import replace
 import numpy as np
 
 from harness.core.errors import UnsupportedError
+from harness.tflite.plan import ops_index
 from harness.tflite.plan.ops_move import SAME_HINT, checked_axis, is_same, move_by_view, pad_fields, view_fields
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box
-from harness.tflite.plan.values import ITEM_BYTES, Value, operand_of
-
-_FIXED = "indices must be constants: convert with a fixed input shape, or look values up on the host"
+from harness.tflite.plan.values import ITEM_BYTES, Value, is_plain, operand_of
 
 
 def gather(rule: NodeRule) -> None:
-    """GATHER by constant indices along one axis: rows of an image, as RESIZE_NEAREST_NEIGHBOR picks them."""
-    source, indices = rule.moved(0), _indices(rule)
+    """GATHER along one axis; by constant indices they are rows of an image, as RESIZE_NEAREST_NEIGHBOR picks them."""
+    source, asked = rule.moved(0), rule.input(1)
     axis = checked_axis(rule.option("axis", 0), len(source.shape))
-    if rule.option("batch_dims", 0):
-        raise UnsupportedError("batches of indices", hint="gather along one axis")
+    batch_dims = int(rule.option("batch_dims", 0))
+    if asked.data is None or batch_dims:
+        _gather_computed(rule, source, asked, axis, batch_dims + (len(asked.shape) if batch_dims < 0 else 0))
+        return
+    indices = _indices(rule)
     outer, inner = math.prod(source.shape[:axis]), math.prod(source.shape[axis + 1 :])
     shape = (*source.shape[:axis], *indices.shape, *source.shape[axis + 1 :])
     _pick_rows(rule, source, shape, indices.reshape(-1), outer, source.shape[axis], inner)
 
 
+def _gather_computed(rule: NodeRule, source: Value, indices: Value, axis: int, batch_dims: int) -> None:
+    """GATHER by indices that the model computes or gets, and by batches of them."""
+    fits = 0 <= batch_dims <= min(axis, len(indices.shape)) and source.shape[:batch_dims] == indices.shape[:batch_dims]
+    if not fits:
+        raise UnsupportedError(f"{batch_dims} batches of indices {list(indices.shape)} from {list(source.shape)}")
+    ops_index.take(
+        rule,
+        source,
+        indices,
+        (*source.shape[:axis], *indices.shape[batch_dims:], *source.shape[axis + 1 :]),
+        dims=(source.shape[axis],),
+        picks=math.prod(indices.shape[batch_dims:]),
+        batches=math.prod(source.shape[:batch_dims]),
+        outer=math.prod(source.shape[batch_dims:axis]),
+    )
+
+
 def gather_nd(rule: NodeRule) -> None:
-    """GATHER_ND by constant indices: each picks what lies behind its leading dimensions."""
-    source, indices = rule.moved(0), _indices(rule)
-    depth = indices.shape[-1] if indices.ndim else 0
+    """GATHER_ND: each index picks what lies behind its leading dimensions."""
+    source, asked = rule.moved(0), rule.input(1)
+    depth = asked.shape[-1] if asked.shape else 0
+    if asked.data is None and 1 <= depth <= len(source.shape):
+        shape = (*asked.shape[:-1], *source.shape[depth:])
+        picks = math.prod(asked.shape[:-1])
+        ops_index.take(rule, source, asked, shape, dims=source.shape[:depth], picks=picks)
+        return
+    indices = _indices(rule)
     if not 1 <= depth <= len(source.shape):
         raise UnsupportedError(f"indices of shape {list(indices.shape)} do not fit an input of {list(source.shape)}")
     leading = source.shape[:depth]
@@ -45,7 +70,7 @@ def gather_nd(rule: NodeRule) -> None:
 def _indices(rule: NodeRule) -> np.ndarray:
     found = rule.input(1)
     if found.data is None or found.dtype not in ("int32", "int64"):
-        raise UnsupportedError("its indices are computed, or of another type than int32 and int64", hint=_FIXED)
+        raise UnsupportedError(f"its indices are {found.dtype}", hint="they must be int32 or int64: cast them")
     if not found.data.size:
         raise UnsupportedError("it has no indices")
     return found.data.astype(np.int64)
@@ -116,7 +141,7 @@ def space_to_batch(rule: NodeRule) -> None:
         shape = tuple(low + size + high for low, size, high in zip(before, source.shape, after, strict=True))
         made = replace(source, shape=shape)
         check_shape(made)
-        fields = pad_fields(source, before, after, source.zero_point)
+        fields = pad_fields(source, before, after, 0 if is_plain(source) else source.zero_point)
         source = rule.between("PAD", made, {"input": operand_of(source)}, fields)
     n, height, width, c = source.shape
     if height % block[0] or width % block[1]:

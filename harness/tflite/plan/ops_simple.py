@@ -10,9 +10,9 @@ from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import Broadcast, broadcast
 from harness.tflite.plan.ops_weighted import limits, place_window
+from harness.tflite.plan.record import MAX_RANK
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import EIGHT_BITS, Value, check_quantization, operand_of
-from harness.tflite.plan.words import MAX_RANK
 
 #: kn_softmax: 12 bits for the sum of the exponentials
 _DEEPEST_SOFTMAX = 4095

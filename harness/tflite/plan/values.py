@@ -12,8 +12,10 @@ from harness.core.errors import UnsupportedError
 from harness.tflite.graph import Tensor
 
 EIGHT_BITS = ("int8", "uint8")
+#: types of numbers that mean themselves, where they have no scale
+PLAIN = ("int32", "int64", "bool")
 #: bytes of one item of a tensor that a plan holds
-ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4, "int16": 2, "int32": 4, "bool": 1}
+ITEM_BYTES = {"int8": 1, "uint8": 1, "float32": 4, "int16": 2, "int32": 4, "int64": 8, "bool": 1}
 
 
 @dataclass(eq=False)
@@ -228,12 +230,19 @@ def check_wide(value: Value, dtypes: Sequence[str] = ("int16",)) -> None:
 
 
 def check_moved(value: Value) -> None:
-    """Refuses what cannot be moved as it is: an activation that is neither of 8 nor of 16 bits.
+    """Refuses what cannot be moved as it is: an activation that is neither of 8 nor of 16 bits. Indices can.
 
     Raises:
         UnsupportedError: with the tensor's name.
     """
+    if is_plain(value):
+        return
     if value.dtype == "int16":
         check_wide(value)
     else:
         check_quantization(value)
+
+
+def is_plain(value: Value) -> bool:
+    """Whether the numbers mean themselves: indices, counts and booleans, which have no scale."""
+    return value.dtype in PLAIN and not value.scales

@@ -6,59 +6,15 @@ Writing and reading of one record; `layout.py` has the file around it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-#: kn_* arrays: KN_MAX_RANK
-MAX_RANK = 6
+from harness.tflite.plan.record import MAX_RANK, Record, words_of
+from harness.tflite.plan.words_late import LATE_RECORDS
+
 MAX_CONCATENATION_INPUTS = 32
 NONE = 0xFFFFFFFF
 CONSTANT = 0x80000000
-
-Kind = Literal["operand", "int", "array", "float"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """One field: `array` is MAX_RANK words, everything else one."""
-
-    name: str
-    kind: Kind
-
-    @property
-    def count(self) -> int:
-        return MAX_RANK if self.kind == "array" else 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """The words after the head, in order. `listed`: CONCATENATION's three lists follow."""
-
-    number: int
-    words: tuple[Word, ...]
-    listed: bool = False
-
-    @property
-    def length(self) -> int:
-        """Words with the head, without lists."""
-        return 1 + sum(word.count for word in self.words)
-
-
-def _words(*parts: str) -> tuple[Word, ...]:
-    """Names as in plan.h: `@name` an operand, `name[]` an array, `name:f` a float, else an int32."""
-    made = []
-    for name in " ".join(parts).split():
-        if name.startswith("@"):
-            made.append(Word(name=name[1:], kind="operand"))
-        elif name.endswith("[]"):
-            made.append(Word(name=name[:-2], kind="array"))
-        elif name.endswith(":f"):
-            made.append(Word(name=name[:-2], kind="float"))
-        else:
-            made.append(Word(name=name, kind="int"))
-    return tuple(made)
-
 
 _WEIGHTED = "@input @weights @bias @folded @multipliers @shifts @scratch @output scratch_bytes per_channel"
 _CONV = (
@@ -85,125 +41,126 @@ _MEAN = (_UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multi
 _MUL = (_PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding")
 
 RECORDS: dict[str, Record] = {
-    "CONV_2D": Record(number=1, words=_words(*_CONV)),
-    "DEPTHWISE_CONV_2D": Record(number=2, words=_words(*_CONV)),
+    "CONV_2D": Record(number=1, words=words_of(*_CONV)),
+    "DEPTHWISE_CONV_2D": Record(number=2, words=words_of(*_CONV)),
     "FULLY_CONNECTED": Record(
         number=3,
-        words=_words(
+        words=words_of(
             _WEIGHTED,
             "batches inputs outputs input_offset weights_offset output_offset activation_min activation_max rounding",
         ),
     ),
-    "MAX_POOL_2D": Record(number=4, words=_words(*_POOL)),
-    "AVERAGE_POOL_2D": Record(number=5, words=_words(*_POOL)),
-    "MEAN": Record(number=6, words=_words(*_MEAN)),
-    "ADD": Record(number=7, words=_words(*_SUM)),
-    "SUB": Record(number=8, words=_words(*_SUM)),
-    "MUL": Record(number=9, words=_words(*_MUL)),
-    "MAXIMUM": Record(number=10, words=_words(_PAIR)),
-    "MINIMUM": Record(number=11, words=_words(_PAIR)),
-    "CONCATENATION": Record(number=12, words=_words("@output outer inputs"), listed=True),
-    "COPY": Record(number=13, words=_words(_COUNTED)),
-    "PAD": Record(number=14, words=_words(_UNARY, "rank input_dims[] before[] after[] value")),
-    "SOFTMAX": Record(number=15, words=_words(_UNARY, "rows depth multiplier shift difference_min")),
-    "LOOKUP": Record(number=16, words=_words(_COUNTED, "@table")),
+    "MAX_POOL_2D": Record(number=4, words=words_of(*_POOL)),
+    "AVERAGE_POOL_2D": Record(number=5, words=words_of(*_POOL)),
+    "MEAN": Record(number=6, words=words_of(*_MEAN)),
+    "ADD": Record(number=7, words=words_of(*_SUM)),
+    "SUB": Record(number=8, words=words_of(*_SUM)),
+    "MUL": Record(number=9, words=words_of(*_MUL)),
+    "MAXIMUM": Record(number=10, words=words_of(_PAIR)),
+    "MINIMUM": Record(number=11, words=words_of(_PAIR)),
+    "CONCATENATION": Record(number=12, words=words_of("@output outer inputs"), listed=True),
+    "COPY": Record(number=13, words=words_of(_COUNTED)),
+    "PAD": Record(number=14, words=words_of(_UNARY, "rank input_dims[] before[] after[] value")),
+    "SOFTMAX": Record(number=15, words=words_of(_UNARY, "rows depth multiplier shift difference_min")),
+    "LOOKUP": Record(number=16, words=words_of(_COUNTED, "@table")),
     "RESCALE": Record(
         number=17,
-        words=_words(
+        words=words_of(
             _COUNTED, "input_zero_point output_zero_point multiplier shift activation_min activation_max rounding"
         ),
     ),
     "LEAKY_RELU": Record(
         number=18,
-        words=_words(_COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift"),
+        words=words_of(_COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift"),
     ),
     "HARD_SWISH": Record(
         number=19,
-        words=_words(
+        words=words_of(
             _COUNTED, "input_zero_point output_zero_point output_multiplier output_shift relu_multiplier relu_shift"
         ),
     ),
-    "GATHER": Record(number=20, words=_words(_UNARY, "rank dims[] strides[] start")),
+    "GATHER": Record(number=20, words=words_of(_UNARY, "rank dims[] strides[] start")),
     "RESIZE_NEAREST": Record(
         number=21,
-        words=_words(_UNARY, "@rows @columns batches input_height input_width output_height output_width channels"),
+        words=words_of(_UNARY, "@rows @columns batches input_height input_width output_height output_width channels"),
     ),
-    "QUANTIZE": Record(number=22, words=_words(_COUNTED, "zero_point scale:f")),
-    "DEQUANTIZE": Record(number=23, words=_words(_COUNTED, "zero_point scale:f")),
-    "FLIP_SIGN": Record(number=24, words=_words(_COUNTED)),
-    "CONV_2D_16": Record(number=25, words=_words(*_CONV_16)),
-    "DEPTHWISE_CONV_2D_16": Record(number=26, words=_words(*_CONV_16)),
-    "TRANSPOSE_CONV": Record(number=27, words=_words(*_CONV)),
-    "TRANSPOSE_CONV_16": Record(number=28, words=_words(*_CONV_16)),
-    "ADD_16": Record(number=29, words=_words(*_SUM)),
-    "SUB_16": Record(number=30, words=_words(*_SUM)),
+    "QUANTIZE": Record(number=22, words=words_of(_COUNTED, "zero_point scale:f")),
+    "DEQUANTIZE": Record(number=23, words=words_of(_COUNTED, "zero_point scale:f")),
+    "FLIP_SIGN": Record(number=24, words=words_of(_COUNTED)),
+    "CONV_2D_16": Record(number=25, words=words_of(*_CONV_16)),
+    "DEPTHWISE_CONV_2D_16": Record(number=26, words=words_of(*_CONV_16)),
+    "TRANSPOSE_CONV": Record(number=27, words=words_of(*_CONV)),
+    "TRANSPOSE_CONV_16": Record(number=28, words=words_of(*_CONV_16)),
+    "ADD_16": Record(number=29, words=words_of(*_SUM)),
+    "SUB_16": Record(number=30, words=words_of(*_SUM)),
     "LEAKY_RELU_16": Record(
         number=31,
-        words=_words(_COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift"),
+        words=words_of(_COUNTED, "input_zero_point output_zero_point multiplier shift alpha_multiplier alpha_shift"),
     ),
     "REQUANTIZE": Record(
         number=32,
-        words=_words(
+        words=words_of(
             _COUNTED,
             "input_bytes output_bytes input_zero_point output_zero_point multiplier shift activation_min activation_max "
             "rounding",
         ),
     ),
-    "REDUCE": Record(number=33, words=_words(_UNARY, "rank dims[] reduced[] item_bytes smallest")),
-    "ARG_MAX": Record(number=34, words=_words(_UNARY, "outer size inner smallest")),
+    "REDUCE": Record(number=33, words=words_of(_UNARY, "rank dims[] reduced[] item_bytes smallest")),
+    "ARG_MAX": Record(number=34, words=words_of(_UNARY, "outer size inner smallest")),
     "COMPARE": Record(
         number=35,
-        words=_words(
+        words=words_of(
             _PAIR,
             "comparison input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift",
         ),
     ),
     "SELECT": Record(
-        number=36, words=_words("@condition @input1 @input2 @output rank dims[] strides0[] strides1[] strides2[]")
+        number=36, words=words_of("@condition @input1 @input2 @output rank dims[] strides0[] strides1[] strides2[]")
     ),
     "RESIZE_BILINEAR": Record(
         number=37,
-        words=_words(
+        words=words_of(
             _UNARY,
             "@rows @row_parts @columns @column_parts batches input_height input_width output_height output_width channels",
         ),
     ),
     "PRELU": Record(
         number=38,
-        words=_words(_PAIR, "input_offset alpha_offset output_offset multiplier shift alpha_multiplier alpha_shift"),
+        words=words_of(_PAIR, "input_offset alpha_offset output_offset multiplier shift alpha_multiplier alpha_shift"),
     ),
     "BATCH_MATMUL": Record(
         number=39,
-        words=_words(
+        words=words_of(
             _PAIR,
             "rows depth columns row_stride1 depth_stride1 depth_stride2 column_stride2 input1_offset input2_offset "
             "output_offset multiplier shift",
         ),
     ),
-    "L2_NORMALIZATION": Record(number=40, words=_words(_UNARY, "rows depth zero_point")),
-    "MAX_POOL_2D_16": Record(number=41, words=_words(*_POOL)),
-    "AVERAGE_POOL_2D_16": Record(number=42, words=_words(*_POOL)),
-    "MEAN_16": Record(number=43, words=_words(*_MEAN)),
-    "MUL_16": Record(number=44, words=_words(*_MUL)),
-    "MAXIMUM_16": Record(number=45, words=_words(_PAIR)),
-    "MINIMUM_16": Record(number=46, words=_words(_PAIR)),
-    "LOOKUP_16": Record(number=47, words=_words(_COUNTED, "@table")),
-    "SIGMOID_16": Record(number=48, words=_words(_COUNTED, "@table multiplier right_shift tanh")),
-    "SOFTMAX_16": Record(number=49, words=_words(_UNARY, "@exp_table @reciprocal_table rows depth multiplier shift")),
-    "FILL": Record(number=50, words=_words("@output count value")),
-    "ASSIGN": Record(number=52, words=_words(_COUNTED)),
-    "QUANTIZE_16": Record(number=53, words=_words(_COUNTED, "zero_point scale:f")),
-    "DEQUANTIZE_16": Record(number=54, words=_words(_COUNTED, "zero_point scale:f")),
+    "L2_NORMALIZATION": Record(number=40, words=words_of(_UNARY, "rows depth zero_point")),
+    "MAX_POOL_2D_16": Record(number=41, words=words_of(*_POOL)),
+    "AVERAGE_POOL_2D_16": Record(number=42, words=words_of(*_POOL)),
+    "MEAN_16": Record(number=43, words=words_of(*_MEAN)),
+    "MUL_16": Record(number=44, words=words_of(*_MUL)),
+    "MAXIMUM_16": Record(number=45, words=words_of(_PAIR)),
+    "MINIMUM_16": Record(number=46, words=words_of(_PAIR)),
+    "LOOKUP_16": Record(number=47, words=words_of(_COUNTED, "@table")),
+    "SIGMOID_16": Record(number=48, words=words_of(_COUNTED, "@table multiplier right_shift tanh")),
+    "SOFTMAX_16": Record(number=49, words=words_of(_UNARY, "@exp_table @reciprocal_table rows depth multiplier shift")),
+    "FILL": Record(number=50, words=words_of("@output count value")),
+    "ASSIGN": Record(number=52, words=words_of(_COUNTED)),
+    "QUANTIZE_16": Record(number=53, words=words_of(_COUNTED, "zero_point scale:f")),
+    "DEQUANTIZE_16": Record(number=54, words=words_of(_COUNTED, "zero_point scale:f")),
     "SVDF": Record(
         number=51,
-        words=_words(
+        words=words_of(
             "@input @state @feature_weights @time_weights @bias @output batches inputs filters rank memory input_offset "
             "output_offset multiplier1 shift1 multiplier2 shift2"
         ),
     ),
+    **LATE_RECORDS,
     "LSTM": Record(
         number=55,
-        words=_words(
+        words=words_of(
             "@input @state @input_weights @recurrent_weights @bias @multipliers @shifts @output batches steps inputs units "
             "gates time_major input_offset state_zero_point hidden_zero_point hidden_multiplier hidden_shift "
             "cell_integer_bits cell_clip"
@@ -211,6 +168,21 @@ RECORDS: dict[str, Record] = {
     ),
 }
 NAMES = {record.number: name for name, record in RECORDS.items()}
+
+
+def ops_mask(ops: Collection[str]) -> int:
+    """Bit n: op n of plan.h."""
+    return sum(1 << RECORDS[op].number for op in set(ops))
+
+
+def built_ops(mask: int) -> dict[str, str]:
+    """The macros of plan.h that say which ops a build has, in C."""
+    return {"PLAN_BUILT_OPS": f"{mask & (1 << 64) - 1:#x}ull", "PLAN_BUILT_LATE_OPS": f"{mask >> 64:#x}ull"}
+
+
+def ops_defines(mask: int) -> tuple[str, ...]:
+    """The same as flags of a compiler."""
+    return tuple(f"-D{name}={value}" for name, value in built_ops(mask).items())
 
 
 def pack_record(

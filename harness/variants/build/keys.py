@@ -24,6 +24,7 @@ from harness.workloads.keras.signature import split_signature
 TRAINING_VERSION = 1
 CONVERSION_VERSION = 1
 MIXED_VERSION = 1
+STRIP_VERSION = 2
 
 #: one of these brings the module `tensorflow`
 _TENSORFLOW = ("tensorflow-cpu", "tensorflow")
@@ -153,6 +154,7 @@ class KeyMaker:
                 "recipe": recipe.name,
                 "conversion": recipe.conversion.to_json(),
                 **({"mixed_version": MIXED_VERSION} if recipe.conversion.mix is not None else {}),
+                **({"strip_version": STRIP_VERSION} if _is_stripped(recipe) else {}),
                 "dynamic_batch": recipe.dynamic_batch,
                 **_said("calibration", recipe.calibration),
             },
@@ -168,6 +170,11 @@ class KeyMaker:
         if path not in self._models:
             self._models[path] = model_digest(Path(path))
         return self._models[path]
+
+
+def _is_stripped(recipe: Recipe) -> bool:
+    """Whether trained weights are put back into the float model before they are converted."""
+    return recipe.conversion.mix is not None and recipe.training.base == "qat" and recipe.training.simulated is None
 
 
 def _said(name: str, value: Any) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def _convert(
     representative = _representative(recipe, float_dir, workload, load, model)
     notes: dict[str, Any] | None = None
     if recipe.conversion.mix is not None:
-        if recipe.training.base == "qat":
+        if recipe.training.base == "qat" and recipe.training.simulated is None:
             model = _stripped(job, workload, model)
         report.step("converting")
         mixed = ptq.convert_mixed(

@@ -12,8 +12,6 @@ from harness.boards.mcu.flashing import flash_mcu
 from harness.boards.mcu.profile import McuProfile
 from harness.boards.resolve import get_profile
 from harness.core.errors import MissingPartError, StableDeviceError, TransientDeviceError, UserInputError
-from harness.flash.base import FlashImage
-from harness.flash.profile import PyocdProfile
 from tests.support import tiny_model
 from tests.support.fixtures_mcu_board import emulated_line, mcu_profile
 from tests.support.flash_rig import FlashRig
@@ -117,55 +115,6 @@ def test_a_board_nobody_says_how_to_flash_is_told_what_to_write(devices_dir, wri
     write_profile("flashed", PROFILE.format(port="/dev/ttyACM0", flash="null"))
     shown = harness_cli("devices", "flash", "flashed", "--devices-dir", devices_dir)
     assert shown.code == 1 and "flash: {tool: pyocd, target: ...}" in shown.err
-
-
-# ------------------------------------------------------------------------------------------------------- pyOCD
-
-#: what pyOCD 0.46 prints and how it ends, for each of the ways in which it can
-PYOCD = {
-    "no probe": ("No connected debug probes\n0000731 E No target device available [load_cmd]", 1),
-    "busy": ("0001200 C USB Error: [Errno 16] Resource busy [__main__]", 1),
-    "target": ("0000500 C Target type stm32f999 not recognized. Use 'pyocd list --targets' [__main__]", 1),
-    "other": ("0002000 C Failed to erase sector (address 0x08000000; result code 0x1) [__main__]", 1),
-    "good": ("0004000 I Erased 65536 bytes (4 sectors), programmed 65536 bytes [loader]", 0),
-}
-
-
-@pytest.mark.parametrize(
-    ("case", "error", "words"),
-    [
-        ("no probe", StableDeviceError, "the probe 0669 is not connected"),
-        ("busy", TransientDeviceError, "cannot be opened: .*Resource busy"),
-        ("target", StableDeviceError, "pyOCD does not know the target 'stm32f446re'"),
-        ("other", StableDeviceError, "exit status 1.*Failed to erase sector"),
-        ("good", None, ""),
-    ],
-)
-def test_pyocd_is_called_by_its_arguments_and_its_words_are_told(tmp_path, monkeypatch, case, error, words):
-    said, code = PYOCD[case]
-    package = tmp_path / "site" / "pyocd"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "__main__.py").write_text(
-        f"import json, os, sys\njson.dump([sys.argv[1:], os.getcwd()], open({str(tmp_path / 'called')!r}, 'w'))\n"
-        f"print({said!r})\nsys.exit({code})\n"
-    )
-    monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setenv("PYTHONPATH", str(package.parent))
-    block = {"tool": "pyocd", "target": "stm32f446re", "probe": "0669", "frequency_hz": 4_000_000}
-    flasher = PyocdProfile.model_validate(block).flasher("nucleo")
-    image = FlashImage(elf=tmp_path / "f.elf", bare=tmp_path / "f.bin", address=0x0800_0000, build="b")
-    if error is None:
-        flasher.flash(image)
-    else:
-        with pytest.raises(error, match=words) as caught:
-            flasher.flash(image)
-        assert caught.value.where == "nucleo" and caught.value.hint
-    arguments, folder = json.loads((tmp_path / "called").read_text())
-    assert arguments[0] == "load" and arguments[-1] == str(image.elf) and folder != str(Path.cwd())
-    for option, value in (("--target", "stm32f446re"), ("--probe", "0669"), ("--frequency", "4000000")):
-        assert arguments[arguments.index(option) + 1] == value
-    assert {"--no-wait", "--no-config"} <= set(arguments)
 
 
 def test_a_run_flashes_first_where_it_is_asked_to(rig, flashed, mcu_run, prepare_mcu):

@@ -88,7 +88,7 @@ def test_a_header_that_is_not_true_is_refused(header: dict[str, int], reason: st
 @pytest.mark.parametrize(
     ("first", "reason"),
     [
-        ((0, 8, 5, 8), "unknown type"),
+        ((0, 8, 6, 8), "unknown type"),
         ((0, 8, 0, 4), "are not those of its elements"),
         ((0, 8, 2, 8), "are not those"),
         ((0, 0, 0, 0), "no elements"),

@@ -26,6 +26,7 @@ from tests.support.plan_net import Net
 
 _PLAN_H = ROOT / "devices/cortex_m/runtime/plan.h"
 _PLAN_MORE_H = ROOT / "devices/cortex_m/runtime/plan_more.h"
+_PLAN_LATE_H = ROOT / "devices/cortex_m/runtime/plan_late.h"
 _SHARED = os.environ.get("HARNESS_SHARED")
 _PUBLISHED = [("ad01_int8.tflite", 2_260)] if _SHARED else []
 
@@ -40,7 +41,7 @@ def ops(plan: Plan) -> list[str]:
 
 def test_the_records_are_those_of_the_header() -> None:
     """Names, order and number of the words, from plan.h and kernels.h themselves."""
-    headers = _PLAN_H.read_text() + _PLAN_MORE_H.read_text()
+    headers = _PLAN_H.read_text() + _PLAN_MORE_H.read_text() + _PLAN_LATE_H.read_text()
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     numbers = dict(re.findall(r"PLAN_(\w+) = (\d+)", text.split("enum plan_op")[1].split("}")[0]))
     assert {name: record.number for name, record in RECORDS.items()} == {
