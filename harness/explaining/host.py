@@ -94,9 +94,9 @@ class HostArithmetic:
             self.say("nothing is quantized")
         else:
             words = f"the model itself without rounding, its weights as stored: what these lose is not seen ({why})"
-        found = HostFound(compared_with=words)
-        self._name(found)
-        return found
+        host = HostFound(compared_with=words)
+        self._name(host)
+        return host
 
     def _name(self, found: HostFound) -> None:
         """What a recipe calls the nodes: it knows layers, and ops by their numbers in the float model."""
