@@ -11,7 +11,7 @@ from harness.core.errors import UserInputError
 from harness.explain.cause import Cause, cause_of, worst_layers
 from harness.explain.document import Advice, Explanation, Layer
 from harness.explain.error import SHARES
-from harness.explain.mixing import mixed_recipes
+from harness.explain.mixing import calibrated_again, mixed_recipes
 from harness.results.record import CellKey
 from harness.variants.artifact import AS_IS
 
@@ -201,6 +201,8 @@ _FOR_CAUSE: dict[str, list[tuple[str, str]]] = {
         ("qat-int8-io", "training moves the weights to where rounding costs least"),
     ],
 }
+#: causes that other ranges help
+_OF_RANGES = ("saturation", "wide-range")
 #: a difference of scores that chance explains
 _ALPHA = 0.05
 #: a layer's own error above this needs nothing
@@ -230,7 +232,7 @@ def _for_loss(e: Explanation, situation: Situation) -> list[Advice]:
         Advice(what=f"recipe {recipe}", why=f"{layer.title}: {why}", command=situation.run(recipe))
         for recipe, why in _existing(_FOR_CAUSE[cause.name], situation)
     ]
-    if cause.name in ("saturation", "wide-range"):
+    if cause.name in _OF_RANGES:
         found.append(
             Advice(
                 what="calibration samples like those that are judged",
@@ -241,10 +243,13 @@ def _for_loss(e: Explanation, situation: Situation) -> list[Advice]:
 
 
 def _mixed(e: Explanation, situation: Situation, cause: Cause) -> list[Advice]:
-    """Recipes that change few layers: smaller and faster than those that change all of them."""
+    """Recipes that change few layers, which are smaller and faster than those that change all of them; before them the trained
+    weights with other ranges, where ranges that training left are to blame."""
     if situation.key is None or situation.recipe == AS_IS:
         return []
-    reasons = {one.recipe: one.why for one in mixed_recipes(e, situation.recipe, cause.name, situation.units)}
+    made = mixed_recipes(e, situation.recipe, cause.name, situation.units)
+    again = calibrated_again(situation.recipe) if cause.name in _OF_RANGES else None
+    reasons = {one.recipe: one.why for one in ([again] if again is not None else []) + made}
     return [
         Advice(what=f"recipe {recipe}", why=why, command=situation.run(recipe))
         for recipe, why in _existing(list(reasons.items()), situation)

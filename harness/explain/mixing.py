@@ -62,6 +62,19 @@ def mixed_recipes(
     return found
 
 
+def calibrated_again(recipe: str) -> MixedRecipe | None:
+    """Trained weights with ranges from calibration, where training left its own; None for every other recipe."""
+    try:
+        asked = parse_recipe(recipe)
+    except UserInputError:
+        return None
+    mix = _mix(asked)
+    if asked.training.base != "qat" or asked.conversion.mix is not None or mix is None or mix.base != "int8":
+        return None
+    why = "the trained weights, and ranges from calibration: those of a short training hardly move from their start"
+    return MixedRecipe(recipe=_named(asked, mix), why=why)
+
+
 def losing_layers(e: Explanation) -> list[Layer]:
     """The few layers that lose most, the worst first: by the score, or by the outputs' error where there is none."""
     tried = [layer for layer in e.layers if layer.loss is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.explain.document import Explanation, Layer, LayerLoss
-from harness.explain.mixing import losing_layers, mixed_recipes
+from harness.explain.mixing import calibrated_again, losing_layers, mixed_recipes
 from harness.variants.recipe import parse_recipe
 
 NAMES = ("first", "second", "third", "fourth", "head")
@@ -74,3 +74,11 @@ def test_as_many_layers_as_most_of_it_takes_and_no_more_than_three():
 
 def test_nothing_is_advised_of_layers_that_no_recipe_can_name():
     assert mixed_recipes(explained(*ONE, names=(None,) * 5), "ptq-int8-io", "rounding", {}) == []
+
+
+def test_trained_weights_may_get_ranges_from_calibration():
+    found = {name: calibrated_again(name) for name in ("qat-int8-io", "qat-dense-int8", "qat-int16x8", "ptq-int8-io")}
+    assert [one and one.recipe for one in found.values()] == [
+        "qat-mixed[int8]", "qat-dense-mixed[float-io]", None, None,
+    ]  # fmt: skip
+    assert calibrated_again("mixed[cal=mse,qat=a]") is None and calibrated_again("as-is") is None
