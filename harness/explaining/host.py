@@ -19,6 +19,8 @@ from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.fakequant.values import LIMITS
 from harness.tflite.graph import Graph, Node, read_graph
 from harness.tflite.macs import model_macs
+from harness.variants.convert.layers import layer_ops
+from harness.variants.convert.units import units_of, word_of
 from harness.workloads.metrics.base import Metric
 
 #: bytes of inner values that are held at a time
@@ -31,10 +33,14 @@ class HostFound:
 
     Attributes:
         compared_with: what float is, in words; empty where nothing is quantized.
+        called: node -> what a `mixed[...]` recipe calls it.
+        units: that name -> what leaves int8 with it.
         whole: what putting all layers back to float gives.
     """
 
     compared_with: str
+    called: dict[int, str] = field(default_factory=dict)
+    units: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: dict[int, LayerError] = field(default_factory=dict)
     losses: dict[int, LayerLoss] = field(default_factory=dict)
     score: float | None = None
@@ -88,7 +94,19 @@ class HostArithmetic:
             self.say("nothing is quantized")
         else:
             words = f"the model itself without rounding, its weights as stored: what these lose is not seen ({why})"
-        return HostFound(compared_with=words)
+        host = HostFound(compared_with=words)
+        self._name(host)
+        return host
+
+    def _name(self, found: HostFound) -> None:
+        """What a recipe calls the nodes: it knows layers, and ops by their numbers in the float model."""
+        if self.plain is None or self._match is None or self.plain.layers is None:
+            return
+        plain = read_graph(self.plain.data)
+        ops = layer_ops(plain, self.plain.layers)
+        words = {op.node.index: word_of(op) for op in ops}
+        found.called = {node: words[other] for node, other in self._match.nodes.items() if other in words}
+        found.units = {unit.layer: unit.layers for unit in units_of(plain, ops)}
 
     @property
     def layers(self) -> list[Node]:

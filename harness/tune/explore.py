@@ -12,13 +12,14 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.prepare.prepared import FLOAT_RECIPE
 from harness.tflite.graph import read_graph
-from harness.tune.candidates import Explored, Explorer, Unit, chosen
+from harness.tune.candidates import Explored, Explorer, chosen
 from harness.tune.scorers import ScorerProcess
 from harness.variants.artifact import Artifact
 from harness.variants.audit.mixed import layer_names_of
 from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.calibration import calibration_part
 from harness.variants.convert.layers import layer_ops
+from harness.variants.convert.units import Unit
 from harness.variants.mix import LayerKind
 from harness.variants.recipe import parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
