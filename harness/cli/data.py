@@ -14,6 +14,8 @@ from harness.cli.out import echo
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from harness.workloads.input_names import ModelInput
+
 DATA_DIR_OPTION = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
@@ -79,14 +81,17 @@ def check(file: Path, model: str | None) -> None:
     from harness.workloads.sources.imported import is_plain_npz
 
     file = file.expanduser().absolute()
+    inputs: tuple[ModelInput, ...] = ()
+    if model is not None:
+        from harness.workloads.user import model_ends, user_workload
+
+        inputs = model_ends(Path(model).expanduser().absolute()).several
     if is_plain_npz(file):
-        for line in describe_npz(file):
+        for line in describe_npz(file, inputs):
             echo(line)
     elif model is None:
         _describe_import(file)
     if model is not None:
-        from harness.workloads.user import user_workload
-
         workload = user_workload(Path(model), file)
         dataset = workload.load_dataset(DataSource())
         judged = f"metric {workload.metric.name}" if workload.metric else "no metric"

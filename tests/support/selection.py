@@ -18,6 +18,8 @@ SLOW_FIXTURES = {
     "keras3_builds": "TensorFlow",
     "keras3_models": "TensorFlow",
     "keras2_copies": "TensorFlow",
+    "keras2_inputs": "TensorFlow",
+    "keras3_inputs": "TensorFlow",
     "built_others": "TensorFlow",
     "figures": "TensorFlow",
     "board_image": "an emulated board",
