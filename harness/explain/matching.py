@@ -13,6 +13,7 @@ import numpy as np
 from harness.core.errors import HarnessError
 from harness.tflite.arithmetic import weights_of
 from harness.tflite.graph import Graph, Node, Tensor
+from harness.workloads.input_names import same_inputs
 
 _ALIASES = ("QUANTIZE", "DEQUANTIZE")
 #: weights of one layer of one training agree at least so well, whatever rounded them
@@ -52,8 +53,8 @@ def match_models(quantized: Graph, plain: Graph) -> Match | NoMatch:
     """
     if len(quantized.inputs) != len(plain.inputs) or len(quantized.outputs) != len(plain.outputs):
         return NoMatch(why="the two have other numbers of inputs or outputs")
-    for mine, theirs in zip(quantized.inputs, plain.inputs, strict=True):
-        if quantized.tensors[mine].shape[1:] != plain.tensors[theirs].shape[1:]:
+    for mine, theirs in zip(quantized.inputs, same_inputs(quantized, plain), strict=True):
+        if quantized.tensors[mine].shape[1:] != plain.tensors[plain.inputs[theirs]].shape[1:]:
             return NoMatch(why="the two take samples of other shapes")
     matcher = _Matcher(quantized, plain)
     matcher.run()
@@ -75,7 +76,8 @@ class _Matcher:
     def __init__(self, quantized: Graph, plain: Graph) -> None:
         self._quantized, self._plain = quantized, plain
         self.nodes: dict[int, int] = {}
-        self.tensors: dict[int, int] = dict(zip(quantized.inputs, plain.inputs, strict=True))
+        places = same_inputs(quantized, plain)
+        self.tensors = {mine: plain.inputs[place] for mine, place in zip(quantized.inputs, places, strict=True)}
         self._taken: set[int] = set()
 
     def run(self) -> None:

@@ -19,6 +19,7 @@ from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.fakequant.values import LIMITS
 from harness.tflite.graph import Graph, Node, read_graph
 from harness.tflite.macs import model_macs
+from harness.workloads.input_names import same_inputs
 from harness.workloads.metrics.base import Metric
 
 #: bytes of inner values that are held at a time
@@ -158,11 +159,12 @@ class HostArithmetic:
             return self._chunk(self.plain.inputs, start, end)
         chunk = self._chunk(self.inputs, start, end)
         found = []
-        for values, index in zip(chunk, self.graph.inputs, strict=True):
-            tensor = self.graph.tensors[index]
+        plain = read_graph(self.plain.data)
+        for place in same_inputs(plain, self.graph):
+            values, tensor = chunk[place], self.graph.tensors[self.graph.inputs[place]]
             if tensor.is_quantized:
                 values = (values.astype(np.float64) - tensor.zero_points[0]) * tensor.scales[0]
-            found.append(values.astype(np.float32))
+            found.append(values.astype(plain.tensors[plain.inputs[len(found)]].dtype))
         return found
 
     @staticmethod

@@ -23,6 +23,8 @@ from harness.workloads.sources.arrays import channels_first
 from harness.workloads.sources.imported import Imported, values_key
 from harness.workloads.user import ModelEnds, import_samples, model_ends, user_workload
 
+_IN_FRONT = "the samples have their channels in front, and the model its last"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Created:
@@ -106,8 +108,8 @@ def _looked_at(
 ) -> Imported:
     """The data: parts, metric, and how the model wants them."""
     say(f"reading {data.name}")
-    layout = channels_first(data, ends.input)
-    draft = _draft(place, model, data, overlap, layout)
+    in_front = channels_first(data, ends.input, ends.several)
+    draft = _draft(place, model, data, overlap, in_front)
     imported = import_samples(data, ends, draft)
     _add_data(found, data, place, overlap, imported)
     scored = Choices()
@@ -119,17 +121,18 @@ def _looked_at(
         prepared = Preparation(evidence=("the model was not asked, as was chosen: values go in as they are",))
     else:
         prepared = Preparation(evidence=("the model was not asked: there are no labels to judge its answers by",))
-    _add_preprocessing(found, imported, ends.several, layout, prepared)
+    _add_preprocessing(found, imported, ends.several, in_front, prepared)
     found.tables.update(scored.tables)
     return imported
 
 
-def _draft(place: Path, model: Path, data: Path, overlap: str, layout: str | None) -> Project:
+def _draft(place: Path, model: Path, data: Path, overlap: str, in_front: Sequence[str]) -> Project:
     """The project before the model was asked: samples as they are stored."""
+    layouts = {name: {"layout": "nchw"} for name in in_front}
     settings = Settings(
         model=ModelSettings(path=str(model)),
         data=DataSettings.model_validate({"path": str(data), "overlap": overlap}),
-        preprocessing=PreprocessingSettings.model_validate({"layout": layout or "nhwc"}),
+        preprocessing=PreprocessingSettings.model_validate(layouts.get("") or {"inputs": layouts}),
     )
     return Project(path=place, settings=settings)
 
@@ -159,17 +162,17 @@ def _add_preprocessing(
     found: Choices,
     imported: Imported,
     several: Sequence[ModelInput],
-    layout: str | None,
+    in_front: Sequence[str],
     prepared: Preparation,
 ) -> None:
     if several:
-        _add_inputs(found, imported, several, prepared)
+        _add_inputs(found, imported, several, in_front, prepared)
         return
     values, change = f"stored: {imported.evidence['values']}", prepared.of("")
     found.add("preprocessing", "scale", change.scale, values, *prepared.evidence)
     found.add("preprocessing", "offset", change.offset)
-    if layout is not None:
-        found.add("preprocessing", "layout", layout, "the samples have their channels in front, and the model its last")
+    if in_front:
+        found.add("preprocessing", "layout", "nchw", _IN_FRONT)
     for key, value in change.settings:
         found.add("preprocessing", key, value, "as the model answered, see above")
     if evidence := imported.evidence.get("preprocessing.resize"):
@@ -178,13 +181,21 @@ def _add_preprocessing(
         found.add("preprocessing", "rate_hz", None, evidence)
 
 
-def _add_inputs(found: Choices, imported: Imported, several: Sequence[ModelInput], prepared: Preparation) -> None:
+def _add_inputs(
+    found: Choices,
+    imported: Imported,
+    several: Sequence[ModelInput],
+    in_front: Sequence[str],
+    prepared: Preparation,
+) -> None:
     """A table for each of several inputs."""
     for number, one in enumerate(several):
         table, change = f"preprocessing.inputs.{toml_key(one.name)}", prepared.of(one.name)
         values = f"stored: {imported.evidence[values_key(one.name)]}"
         found.add(table, "scale", change.scale, values, *(prepared.evidence if not number else ()))
         found.add(table, "offset", change.offset)
+        if one.name in in_front:
+            found.add(table, "layout", "nchw", _IN_FRONT)
         for key, value in change.settings:
             found.add(table, key, value, "as the model answered, see above")
 

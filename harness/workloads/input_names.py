@@ -88,9 +88,22 @@ def names_in_order(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
     for one, index in zip(own, graph.inputs, strict=True):
         calls = {one.name, *one.aliases, *_calls(graph, index)}
         # A name of the model comes before what one was made into for TensorFlow.
-        fitting = [name for name in names if name in calls] or [n for n in names if arguments[n] in calls]
+        made = {*calls, *(argument_names([call])[0] for call in calls if call)}
+        fitting = [name for name in names if name in calls] or [n for n in names if arguments[n] in made]
         found += [name for name in fitting if name not in found][:1]
     if sorted(found) != sorted(names) or len(own) != len(names):
         ours, theirs = (", ".join(f"'{name}'" for name in part) for part in ((one.name for one in own), names))
         raise UserInputError(f"the model's inputs are {ours}, and those of the data are {theirs}", where=graph.source)
     return tuple(found)
+
+
+def same_inputs(graph: Graph, other: Graph) -> tuple[int, ...]:
+    """For each input of a model the position of the same one in another that was made of the same source: by name, and by
+    position where names do not tell.
+    """
+    mine = [one.name for one in graph_inputs(graph)]
+    try:
+        theirs = names_in_order(other, mine)
+    except UserInputError:
+        return tuple(range(len(mine)))
+    return tuple(theirs.index(name) for name in mine)

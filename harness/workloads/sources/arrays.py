@@ -40,20 +40,27 @@ def read_npz(path: Path, several: Sequence[ModelInput] = ()) -> Found:
         return found_arrays(arrays, str(path), others=[key for key in archive.keys if key not in _KEYS])
 
 
-def channels_first(path: Path, io: TensorIo | None) -> str | None:
-    """`nchw` for an .npz whose samples fit a model only with their channels moved from the front to the end; None for any other.
+def channels_first(path: Path, io: TensorIo | None, several: Sequence[ModelInput]) -> tuple[str, ...]:
+    """The inputs for which the samples of an .npz fit only with their channels moved from the front to the end; the one input's
+    name is empty.
 
     Args:
-        io: the model's input.
+        io: the model's one input.
+        several: the inputs of a model with more than one.
     """
-    if io is None or len(io.sample_shape) != 3 or not path.is_file() or path.suffix.lower() != ".npz":
-        return None
+    if not path.is_file() or path.suffix.lower() != ".npz":
+        return ()
+    inputs = {one.name: one.io for one in several} or {"": io}
     with Archive(path) as archive:
-        key = "x_test" if "x_test" in archive.keys else "x"
-        shape = archive.header(key).shape[1:] if key in archive.keys else ()
-    if len(shape) != 3 or _fits(shape, io):
-        return None
-    return "nchw" if _fits((*shape[1:], shape[0]), io) else None
+        keys = input_keys(archive.keys, several, str(path))
+        shapes = {name: archive.header(key).shape[1:] for name, key in keys.parts.get(keys.test, {}).items()}
+    return tuple(name for name, shape in shapes.items() if _in_front(shape, inputs[name]))
+
+
+def _in_front(shape: tuple[int, ...], io: TensorIo | None) -> bool:
+    if io is None or len(io.sample_shape) != 3 or len(shape) != 3:
+        return False
+    return not _fits(shape, io) and _fits((*shape[1:], shape[0]), io)
 
 
 def _fits(shape: tuple[int, ...], io: TensorIo) -> bool:
