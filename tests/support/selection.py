@@ -92,6 +92,7 @@ SLOW_FILES = {
     "run/test_detection.py": "whole cells",
     "tune/test_candidates.py": "searches by the hundred",
     "init/test_init.py": "TensorFlow",
+    "init/test_several_inputs.py": "whole cells",
     "measure/test_endless.py": "models whose deadlines pass",
     "cli/test_report_cli.py": "whole exports",
 }
