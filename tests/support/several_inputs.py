@@ -33,7 +33,8 @@ def models(keras):
     vectors = layers.Embedding(30, 4, name="table")(words)
     kept = layers.Multiply(name="kept")([vectors, layers.Reshape((7, 1), name="column")(mask)])
     pooled = layers.GlobalAveragePooling1D(name="mean")(kept)
-    text = keras.Model([words, mask], layers.Dense(3, activation="softmax", name="topic")(pooled))
+    # Of a mapping, as Keras takes them too.
+    text = keras.Model({"words": words, "mask": mask}, layers.Dense(3, activation="softmax", name="topic")(pooled))
     return {"mixed": mixed, "siamese": siamese, "text": text}
 
 
@@ -79,8 +80,8 @@ def save(version: str, folder: Path) -> None:
     for name, model in models(keras).items():
         rng = np.random.default_rng(4)
         model.set_weights([rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
-        order = [tensor.name for tensor in model.inputs]
-        write_samples(folder, name, lambda x: np.asarray(model.predict([x[key] for key in order], verbose=0)))  # noqa: B023
+        given = (lambda x: x) if name == "text" else (lambda x, m=model: [x[tensor.name] for tensor in m.inputs])
+        write_samples(folder, name, lambda x: np.asarray(model.predict(given(x), verbose=0)))  # noqa: B023
         if version == "3":
             model.save(folder / f"{name}.keras")
             continue

@@ -14,7 +14,7 @@ from harness.variants.recipe import Conversion
 from harness.variants.refusals import converter_reason
 from harness.workloads.input_names import argument_names, names_in_order
 from harness.workloads.keras.env import has_keras2, import_this_keras
-from harness.workloads.keras.precision import input_names, typed
+from harness.workloads.keras.precision import as_called, input_names, typed
 from harness.workloads.rows import Arrays, InputRows
 
 
@@ -93,7 +93,7 @@ def _converter(model: Any, dynamic_batch: bool) -> Any:
                 hint="save the model with a fixed input shape",
             )
     several = len(model.inputs) > 1
-    function = tf.function(lambda *x: model(list(x) if several else x[0], training=False))
+    function = tf.function(lambda *x: model(as_called(model, list(x)) if several else x[0], training=False))
     batch = None if dynamic_batch else 1
     specs = [
         tf.TensorSpec([batch, *tensor.shape[1:]], tensor.dtype, name=name)

@@ -41,9 +41,21 @@ def typed(model: Any, samples: Arrays) -> Arrays:
 
 
 def as_input(model: Any, samples: Arrays) -> Any:
-    """What a Keras model is called with for samples: an array, or a list of one per input, each in its type."""
+    """What a Keras model is called with for samples: an array, or one per input, each in its type."""
     made = typed(model, samples)
-    return [made.of[name] for name in input_names(model)] if isinstance(made, InputRows) else made
+    return as_called(model, [made.of[name] for name in input_names(model)]) if isinstance(made, InputRows) else made
+
+
+def as_called(model: Any, tensors: list[Any]) -> Any:
+    """One tensor for each of several inputs in the form that a Keras model is called with. Keras 3 takes no list where the model
+    was made of a mapping.
+    """
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None or isinstance(structure, list | tuple):
+        return tensors
+    from harness.workloads.keras.env import import_keras3
+
+    return import_keras3().keras.tree.pack_sequence_as(structure, tensors)
 
 
 def input_type(dtype: str) -> str:
