@@ -158,7 +158,7 @@ class HostArithmetic:
         if self.plain.inputs is not None and len(self.plain.inputs[0]) >= end:
             return self._chunk(self.plain.inputs, start, end)
         chunk = self._chunk(self.inputs, start, end)
-        found = []
+        found: list[np.ndarray] = []
         plain = read_graph(self.plain.data)
         for place in same_inputs(plain, self.graph):
             values, tensor = chunk[place], self.graph.tensors[self.graph.inputs[place]]

@@ -65,7 +65,8 @@ def describe_npz(path: Path, inputs: Sequence[ModelInput] = ()) -> list[str]:
 
 def _several_lines(path: Path, found: InputKeys) -> list[str]:
     """The same of a model with several inputs."""
-    lines, used = [], []
+    lines: list[str] = []
+    used: list[str] = []
     with Archive(path) as archive:
         for part, arrays in found.parts.items():
             headers = [archive.header(key) for key in arrays.values()]

@@ -102,16 +102,17 @@ def test_quantized_models_score_within_their_interval(prepared, expected, name, 
     assert score.low <= right <= score.high
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("text, Keras 2", "takes whole numbers, such as indices of words, and TFMOT would quantize them"),
-        ("signature", "is a graph without layers: nothing of it can be trained"),
-    ],
-)
-def test_what_trains_is_refused_with_its_reason(prepared, name, words):
-    refused = prepared[name, "qat-int8-io"].artifact
-    assert refused.path is None and words in refused.refused
+def test_a_graph_without_layers_is_not_trained(prepared):
+    refused = prepared["signature", "qat-int8-io"].artifact
+    assert refused.path is None and "is a graph without layers: nothing of it can be trained" in refused.refused
+
+
+def test_training_quantizes_no_input_of_whole_numbers(prepared):
+    model = prepared["text, Keras 2", "qat-int8-io"]
+    assert {io.dtype: io.scale > 0 for io in model.artifact.inputs} == {"int32": False, "int8": True}
+    layers = {layer["name"]: layer for layer in model.artifact.manifest["training_summary"]["layers"]}
+    assert not layers["table"]["wrapped"] and layers["quant_topic"]["wrapped"]
+    assert "words" not in {layer.get("reads") for layer in layers.values()}
 
 
 def test_each_input_is_calibrated_by_its_own_samples(prepared):

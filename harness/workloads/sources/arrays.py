@@ -50,7 +50,7 @@ def channels_first(path: Path, io: TensorIo | None, several: Sequence[ModelInput
     """
     if not path.is_file() or path.suffix.lower() != ".npz":
         return ()
-    inputs = {one.name: one.io for one in several} or {"": io}
+    inputs: dict[str, TensorIo | None] = {one.name: one.io for one in several} or {"": io}
     with Archive(path) as archive:
         keys = input_keys(archive.keys, several, str(path))
         shapes = {name: archive.header(key).shape[1:] for name, key in keys.parts.get(keys.test, {}).items()}
