@@ -56,6 +56,8 @@ def test_from_init_to_what_ships(folder, harness_cli, litert_python, runtime_cac
     ):
         done = harness_cli(*arguments)
         assert done.code == 0, done.out + done.err
+    readme = (folder / "ship" / "README.md").read_text()
+    assert [f'details()[{n}]["index"], input_{n}_{n})' in readme for n in (0, 1)] == [True, True]
     code = f"import sys; sys.path.insert(0, {str(folder / 'ship')!r}); import selftest; sys.exit(selftest.main())"
     tested = subprocess.run([litert_python, "-I", "-c", code], capture_output=True, text=True, cwd="/", check=False)
     assert tested.returncode == 0 and tested.stdout.splitlines()[-1] == "PASS", tested.stdout + tested.stderr
