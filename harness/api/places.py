@@ -64,6 +64,7 @@ def dataset(
         harness.dataset(frame, label="species")                        # a table: split, classes in proportion
         harness.dataset(x, y)                                          # arrays: all of them are test samples
         harness.dataset(x_train=..., y_train=..., x_test=..., y_test=...)
+        harness.dataset(x_test={"photo": ..., "facts": ...}, y_test=...)   # a model with several inputs
 
     Args:
         samples: a DataFrame with one sample per row, or an array [N, ...] as the model takes it.

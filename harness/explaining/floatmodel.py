@@ -29,8 +29,7 @@ class FloatModel:
 
     Attributes:
         data: the .tflite.
-        inputs: its samples, one array per input, [N, ...], in the order of the quantized model's; None: those are turned into
-            floats.
+        inputs: its samples, one array per input, [N, ...], in its own order; None: the quantized model's are turned into floats.
         words: which it is, for a reader.
         layers: the names of the Keras model's layers, as far as they are known; None: no recipe here made it.
     """

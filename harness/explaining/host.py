@@ -21,6 +21,7 @@ from harness.tflite.graph import Graph, Node, read_graph
 from harness.tflite.macs import model_macs
 from harness.variants.convert.layers import layer_ops
 from harness.variants.convert.units import units_of, word_of
+from harness.workloads.input_names import same_inputs
 from harness.workloads.metrics.base import Metric
 
 #: bytes of inner values that are held at a time
@@ -174,12 +175,13 @@ class HostArithmetic:
         if self.plain.inputs is not None and len(self.plain.inputs[0]) >= end:
             return self._chunk(self.plain.inputs, start, end)
         chunk = self._chunk(self.inputs, start, end)
-        found = []
-        for values, index in zip(chunk, self.graph.inputs, strict=True):
-            tensor = self.graph.tensors[index]
+        found: list[np.ndarray] = []
+        plain = read_graph(self.plain.data)
+        for place in same_inputs(plain, self.graph):
+            values, tensor = chunk[place], self.graph.tensors[self.graph.inputs[place]]
             if tensor.is_quantized:
                 values = (values.astype(np.float64) - tensor.zero_points[0]) * tensor.scales[0]
-            found.append(values.astype(np.float32))
+            found.append(values.astype(plain.tensors[plain.inputs[len(found)]].dtype))
         return found
 
     @staticmethod

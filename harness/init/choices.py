@@ -14,6 +14,7 @@ from harness.boards.connect import availability
 from harness.boards.resolve import list_profiles
 from harness.core.errors import HarnessError, MissingPartError
 from harness.core.paths import packaged_devices_dir
+from harness.core.tensor import TensorIo
 from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
 from harness.variants.recipe import CORE, parse_recipe, select_recipes
@@ -78,11 +79,18 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         kind += ", SavedModel"
     words = [kind]
     if ends.input is not None:
-        shape = "x".join("any" if size == -1 else str(size) for size in ends.input.sample_shape)
-        quantized = f", scale {ends.input.scale:.6g}, zero point {ends.input.zero_point}" if ends.input.scale else ""
-        words.append(f"one input, {shape} of {ends.input.dtype}{quantized}")
+        words.append(f"one input, {_input_words(ends.input)}")
+    if ends.several:
+        told = ", ".join(f"{one.name} ({_input_words(one.io)})" for one in ends.several)
+        words.append(f"{len(ends.several)} inputs: {told}")
     words.append(output_words(ends))
     return words
+
+
+def _input_words(io: TensorIo) -> str:
+    shape = "x".join("any" if size == -1 else str(size) for size in io.sample_shape)
+    quantized = f", scale {io.scale:.6g}, zero point {io.zero_point}" if io.scale else ""
+    return f"{shape} of {io.dtype}{quantized}"
 
 
 def model_warnings(path: Path, ends: ModelEnds) -> list[str]:
@@ -123,7 +131,7 @@ def add_score(choices: Choices, samples: Path, ends: ModelEnds, source: str) -> 
     Raises:
         UserInputError: labels that no metric can judge this output by.
     """
-    metric = chosen_metrics(samples, ends.outputs, None).metric
+    metric = chosen_metrics(samples, ends.outputs, None, ends.several).metric
     if metric is None:
         choices.add(
             "score", "task", "none", f"no labels in {source}: agreement with the float model in place of a score"

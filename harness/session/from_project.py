@@ -132,12 +132,9 @@ def _measured(asked: Asked, project: Project, words: list[str]) -> list[str]:
 def _samples(model: Path, project: Project) -> str:
     """The project's samples, made ready for a finished model."""
     from harness.core.errors import UserInputError
-    from harness.tflite.graph import read_graph
     from harness.workloads.user import import_samples, model_ends
 
     assert project.data is not None
-    if len(read_graph(model).inputs) != 1:
-        return str(project.data)
     try:
         return str(import_samples(project.data, model_ends(model), project).path)
     except UserInputError as error:

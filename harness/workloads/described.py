@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.workloads.datasets import DataSource
+from harness.workloads.input_names import ModelInput
 from harness.workloads.npz_report import describe_npz
 from harness.workloads.sources.imported import import_data, is_plain_npz
 
@@ -21,13 +22,16 @@ def described_samples(data: Path, *, model: Path | None = None) -> list[str]:
     """
     data = data.expanduser().absolute()
     lines = []
+    inputs: tuple[ModelInput, ...] = ()
+    if model is not None:
+        from harness.workloads.user import model_ends, user_workload
+
+        inputs = model_ends(model.expanduser().absolute()).several
     if is_plain_npz(data):
-        lines += describe_npz(data)
+        lines += describe_npz(data, inputs)
     elif model is None:
         lines += _as_imported(data)
     if model is not None:
-        from harness.workloads.user import user_workload
-
         workload = user_workload(model, data)
         dataset = workload.load_dataset(DataSource())
         judged = f"metric {workload.metric.name}" if workload.metric else "no metric"

@@ -55,14 +55,15 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """One function of a SavedModel, with one input and one output.
+    """One function of a SavedModel, with one output.
 
     Attributes:
+        inputs: by name, which has no order.
         squashed_by: softmax or sigmoid, where it is the last thing that changes the output's values.
     """
 
     name: str
-    input: Tensor
+    inputs: tuple[Tensor, ...]
     output: Tensor
     squashed_by: Literal["softmax", "sigmoid"] | None
 
@@ -87,7 +88,7 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         name: None for the only one, or `serving_default` of several.
 
     Raises:
-        UserInputError: no SavedModel, a damaged one, no such signature, several inputs or outputs, types that are no numbers, or
+        UserInputError: no SavedModel, a damaged one, no such signature, no input, several outputs, types that are no numbers, or
             ops that run code or touch files.
     """
     where = str(folder)
@@ -106,18 +107,22 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         raise UserInputError(f"has no signature '{name}'", where=where, hint=f"it has {known}")
     _refuse_ops(graph, where)
     inputs, outputs = signatures[name]
-    for what, ends in (("inputs", inputs), ("outputs", outputs)):
-        if len(ends) != 1:
-            names = ", ".join(end.name for end, _ in ends)
-            hint = "export a signature of one input and one output; `harness measure` runs a .tflite with several"
-            raise UserInputError(
-                f"signature '{name}' has {len(ends)} {what} ({names}), expected one", where=where, hint=hint
-            )
-    ((source, _),), ((result, tensor),) = inputs, outputs
-    if source.dtype not in FED_AS:
-        what = f"signature '{name}' takes values of type {source.dtype}, to which no samples are converted"
-        raise UserInputError(what, where=where, hint="export a signature that takes numbers")
-    return Signature(name=name, input=source, output=result, squashed_by=_squashed_by(graph, tensor))
+    if not inputs:
+        raise UserInputError(f"signature '{name}' has no input", where=where, hint="export a function of samples")
+    if len(outputs) != 1:
+        names = ", ".join(end.name for end, _ in outputs)
+        hint = "export a signature of one output; `harness measure` runs a .tflite with several"
+        raise UserInputError(
+            f"signature '{name}' has {len(outputs)} outputs ({names}), expected one", where=where, hint=hint
+        )
+    for source, _ in inputs:
+        if source.dtype not in FED_AS:
+            of = f"input '{source.name}'" if len(inputs) > 1 else "values"
+            what = f"signature '{name}' takes {of} of type {source.dtype}, to which no samples are converted"
+            raise UserInputError(what, where=where, hint="export a signature that takes numbers")
+    ((result, tensor),) = outputs
+    sources = tuple(sorted((source for source, _ in inputs), key=lambda source: source.name))
+    return Signature(name=name, inputs=sources, output=result, squashed_by=_squashed_by(graph, tensor))
 
 
 @dataclass(frozen=True)

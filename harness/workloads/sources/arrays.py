@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.workloads.archive import Archive
+from harness.workloads.input_keys import array_of, input_keys
+from harness.workloads.input_names import ModelInput
+from harness.workloads.rows import InputRows
 from harness.workloads.sources.parts import Found, Part, PartName, Places
 
 _OWN_KEYS: tuple[tuple[PartName, str, str], ...] = (
@@ -21,31 +24,43 @@ _OWN_KEYS: tuple[tuple[PartName, str, str], ...] = (
 _KEYS = {key for _, x, y in _OWN_KEYS for key in (x, y)} | {"x", "y", "scale", "offset"}
 
 
-def read_npz(path: Path) -> Found:
+def read_npz(path: Path, several: Sequence[ModelInput] = ()) -> Found:
     """The arrays of an .npz.
 
+    Args:
+        several: the inputs of a model with more than one.
+
     Raises:
-        UserInputError: as `Archive`, or it has neither `x` nor `x_test`.
+        UserInputError: as `Archive`, or it has no samples for the model.
     """
     with Archive(path) as archive:
+        if several:
+            return several_arrays({key: archive.read(key) for key in archive.keys}, str(path), several)
         arrays = {key: archive.read(key) for key in archive.keys if key in _KEYS}
         return found_arrays(arrays, str(path), others=[key for key in archive.keys if key not in _KEYS])
 
 
-def channels_first(path: Path, io: TensorIo | None) -> str | None:
-    """`nchw` for an .npz whose samples fit a model only with their channels moved from the front to the end; None for any other.
+def channels_first(path: Path, io: TensorIo | None, several: Sequence[ModelInput]) -> tuple[str, ...]:
+    """The inputs for which the samples of an .npz fit only with their channels moved from the front to the end; the one input's
+    name is empty.
 
     Args:
-        io: the model's input.
+        io: the model's one input.
+        several: the inputs of a model with more than one.
     """
-    if io is None or len(io.sample_shape) != 3 or not path.is_file() or path.suffix.lower() != ".npz":
-        return None
+    if not path.is_file() or path.suffix.lower() != ".npz":
+        return ()
+    inputs: dict[str, TensorIo | None] = {one.name: one.io for one in several} or {"": io}
     with Archive(path) as archive:
-        key = "x_test" if "x_test" in archive.keys else "x"
-        shape = archive.header(key).shape[1:] if key in archive.keys else ()
-    if len(shape) != 3 or _fits(shape, io):
-        return None
-    return "nchw" if _fits((*shape[1:], shape[0]), io) else None
+        keys = input_keys(archive.keys, several, str(path))
+        shapes = {name: archive.header(key).shape[1:] for name, key in keys.parts.get(keys.test, {}).items()}
+    return tuple(name for name, shape in shapes.items() if _in_front(shape, inputs[name]))
+
+
+def _in_front(shape: tuple[int, ...], io: TensorIo | None) -> bool:
+    if io is None or len(io.sample_shape) != 3 or len(shape) != 3:
+        return False
+    return not _fits(shape, io) and _fits((*shape[1:], shape[0]), io)
 
 
 def _fits(shape: tuple[int, ...], io: TensorIo) -> bool:
@@ -61,8 +76,7 @@ def found_arrays(arrays: Mapping[str, np.ndarray], where: str, *, others: list[s
     Raises:
         UserInputError: names that say nothing, or counts that differ.
     """
-    numbers = {key: _number(arrays[key], key, where) for key in ("scale", "offset") if key in arrays}
-    found = Found(what="arrays", scale=numbers.get("scale", 1.0), offset=numbers.get("offset", 0.0))
+    found = Found(what="arrays", scaling={"": _scaling(arrays, "", where)})
     if others:
         found.evidence["data.path"] = f"the arrays {', '.join(sorted(others)[:6])} are left alone"
     if "x_test" in arrays:
@@ -81,9 +95,54 @@ def found_arrays(arrays: Mapping[str, np.ndarray], where: str, *, others: list[s
     return found
 
 
-def _part(arrays: Mapping[str, np.ndarray], x_key: str, y_key: str, where: str) -> Part:
+def several_arrays(arrays: Mapping[str, np.ndarray], where: str, several: Sequence[ModelInput]) -> Found:
+    """Parts of named arrays for a model with several inputs.
+
+    Raises:
+        UserInputError: an input without an array, an array of no input, or counts that differ.
+    """
+    keys = input_keys(list(arrays), several, where)
+    scaling = {one.name: _scaling(arrays, one.name, where) for one in several}
+    found = Found(what=f"arrays of {len(several)} inputs", scaling=scaling)
+    if keys.test in keys.parts and keys.test != "x":
+        for name, x, y in _OWN_KEYS:
+            if x in keys.parts and name not in found.parts:
+                found.parts[name] = _several_part(arrays, keys.parts[x], y, where)
+        told = ", ".join(key for part in keys.parts.values() for key in part.values())
+        found.evidence["data.test"] = f"the arrays {told} are parts already"
+    else:
+        found.whole = _several_part(arrays, keys.parts["x"], "y", where)
+    return found
+
+
+def _several_part(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, str], y_key: str, where: str) -> Part:
+    """One part, of which each input has an array.
+
+    Args:
+        inputs: input -> array.
+    """
+    parts = {name: _part(arrays, key, y_key, where, least_axes=1) for name, key in inputs.items()}
+    counts = {inputs[name]: len(part.x) for name, part in parts.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"'{key}' {count:,}" for key, count in counts.items())
+        raise UserInputError(f"the arrays hold different numbers of samples: {told}", where=where)
+    first = next(iter(parts.values()))
+    rows = InputRows({name: part.x for name, part in parts.items() if isinstance(part.x, np.ndarray)})
+    return Part(x=rows, y=first.y, places=first.places)
+
+
+def _scaling(arrays: Mapping[str, np.ndarray], name: str, where: str) -> tuple[float, float]:
+    """The scale and the offset that stand beside the samples of an input."""
+    scale, offset = (
+        _number(arrays[key], key, where) if (key := array_of(base, name)) in arrays else plain
+        for base, plain in (("scale", 1.0), ("offset", 0.0))
+    )
+    return scale, offset
+
+
+def _part(arrays: Mapping[str, np.ndarray], x_key: str, y_key: str, where: str, least_axes: int = 2) -> Part:
     x, y = arrays[x_key], arrays.get(y_key)
-    if x.dtype.kind not in "uifb" or x.ndim < 2 or not x.size:
+    if x.dtype.kind not in "uifb" or x.ndim < least_axes or not x.size:
         seen = f"array '{x_key}' is {x.dtype} of shape {list(x.shape)}"
         raise UserInputError(f"{seen}, expected numbers [N, ...] of at least one sample", where=where)
     if x.dtype.kind == "f" and not np.isfinite(x).all():
