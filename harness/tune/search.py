@@ -28,7 +28,7 @@ from harness.tune.split import split_of
 from harness.tune.train import qat_recipes
 from harness.tune.trials import Trials, chosen_device, require_metric, search_source
 from harness.tune.verdict import TuneVerdict, is_searched, judge
-from harness.variants.mix import LayerKind
+from harness.variants.mix import SHOWN_BY, LayerKind
 from harness.workloads.registry import get_workload
 
 #: what a search is held against
@@ -225,8 +225,7 @@ def _nearest(found: Answer) -> list[str]:
 def _not_run(records: Sequence[CellRecord]) -> frozenset[LayerKind]:
     """The kinds of layers that the device refused wherever it was given them, as on cores without a float kernel."""
     refused: set[LayerKind] = set()
-    shown: dict[str, tuple[LayerKind, ...]] = {FLOAT_RECIPE: ("float", "w8"), "ptq-int16x8": ("int16",)}
-    for recipe, kinds in shown.items():
+    for recipe, kinds in SHOWN_BY.items():
         outcomes = {r.outcome for r in records if r.key.recipe == recipe}
         if outcomes == {"unsupported"}:
             refused.update(kinds)
