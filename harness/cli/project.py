@@ -114,7 +114,9 @@ def _measured(ctx: click.Context, project: Project, words: list[str]) -> list[st
         ctx.params["model"] = model = str(project.model)
     elif not _is_model(model, project):
         words = words[1:]
-    if ctx.params.get("data") or project.data is None or Path(model).suffix != ".tflite":
+    from harness.core.formats import has_tflite_name
+
+    if ctx.params.get("data") or project.data is None or not has_tflite_name(model):
         return [w for w in words if w.startswith("model")]
     ctx.params["data"] = _samples(Path(model), project)
     if not ctx.params.get("metric"):
@@ -167,7 +169,9 @@ def _settings(ctx: click.Context, project: Project) -> list[str]:
 
 
 def _is_finished(project: Project) -> bool:
-    return project.model.suffix.lower() == ".tflite"
+    from harness.core.formats import has_tflite_name
+
+    return has_tflite_name(project.model)
 
 
 def _is_model(text: str, project: Project) -> bool:

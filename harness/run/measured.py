@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, sha256_json
+from harness.core.formats import HDF5, KERAS, format_of_file, has_tflite_name
 from harness.prepare.named import named_model
 from harness.prepare.prepared import PreparedModel, Say
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, key_of, make_plan
@@ -34,12 +35,8 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         UserInputError: when the model or the data cannot be read, or do not fit each other.
     """
     path = Path(options.workloads[0])
-    if path.suffix != ".tflite":
-        raise UserInputError(
-            "`measure` takes a finished .tflite",
-            where=str(path),
-            hint="quantize a float model with `harness run --workload MODEL --data samples.npz`",
-        )
+    if not has_tflite_name(path):
+        raise _no_tflite(path)
     artifact = artifact_from_file(path)
     devices = choose_devices(options)
     several = len(artifact.inputs) > 1
@@ -80,3 +77,12 @@ def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Se
         return [prepare_finished(base, say, options.deadline_s)]
 
     return Plan(keys=tuple(key_of(base, c.device, b) for c in devices for b in c.backends), prepare=prepare)
+
+
+def _no_tflite(path: Path) -> UserInputError:
+    """What to say of another file where a finished .tflite is asked for."""
+    found = None if path.is_dir() else format_of_file(path)
+    if found in (None, HDF5, KERAS):
+        hint = f"quantize a float model with `harness run --workload {path} --data samples.npz`"
+        return UserInputError("is no finished .tflite", where=str(path), hint=hint)
+    return UserInputError(f"is {found.words}, expected a finished .tflite", where=str(path), hint=found.hint)

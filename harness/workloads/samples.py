@@ -23,7 +23,7 @@ from harness.workloads.outputs import OutputMetric, label_keys
 from harness.workloads.prepare import fitting_shape
 from harness.workloads.rows import Rows, StoredRows
 from harness.workloads.sequences import checked_sequences
-from harness.workloads.sources.imported import Imported, read_about
+from harness.workloads.sources.imported import Imported, read_about, told_of_source
 from harness.workloads.user_metric import data_words, ends_for
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Samples:
         Raises:
             UserInputError: naming file, key and what was expected.
         """
-        with Archive(self.path) as archive:
+        with told_of_source(self.path), Archive(self.path) as archive:
             return self._load(archive, source)
 
     def check_shapes(self) -> None:
@@ -91,7 +91,7 @@ class Samples:
         Raises:
             UserInputError: naming file, key and what was expected.
         """
-        with Archive(self.path) as archive:
+        with told_of_source(self.path), Archive(self.path) as archive:
             for key in ("x_test" if "x_test" in archive.keys else "x", "x_train", "x_calibration"):
                 if key in archive.keys:
                     header = archive.header(key)

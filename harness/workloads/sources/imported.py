@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from harness.workloads.sources.split import cut_calibration, split, without_over
 #: the member of an .npz that says where its samples came from
 ABOUT = "about.json"
 #: raise it when the same files become other arrays
-_VERSION = 1
+_VERSION = 2
 _MOST_CLASSES = 1000
 
 
@@ -132,6 +133,23 @@ def read_about(path: Path) -> Imported | None:
         return None
 
 
+def class_names(path: Path) -> tuple[str, ...]:
+    """The names that class numbers of an .npz that was made here stand for; none of any other's."""
+    about = read_about(path)
+    return () if about is None else about.classes
+
+
+@contextlib.contextmanager
+def told_of_source(path: Path) -> Iterator[None]:
+    """Errors over an .npz that was made here are told of what the user gave: nobody knows the file in the cache."""
+    try:
+        yield
+    except UserInputError as error:
+        if error.where is not None and str(path) in error.where and (about := read_about(path)) is not None:
+            error.where = error.where.replace(str(path), about.source)
+        raise
+
+
 def _rules(wanted: Wanted) -> Any:
     return [wanted.input and asdict(wanted.input), wanted.finished]
 
@@ -188,6 +206,13 @@ def _parts(
         made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.y))
         found.evidence.setdefault("data.test", f"one set of {len(found.whole.x):,} samples, split by content")
         return made, len(made) > 1, []
+    if "test" not in found.parts:
+        has = " and ".join(found.parts) or "nothing"
+        raise UserInputError(
+            f"{found.what} has no test part, only {has}",
+            where=where,
+            hint="mark some samples as test, or leave the parts out",
+        )
     parts, dropped = without_overlap(found.parts, overlap=data.overlap, where=where)
     notes = [f"{dropped:,} samples that stand in the test part, too, left out of the others"] if dropped else []
     if "train" in parts and "calibration" not in parts and not wanted.finished:
