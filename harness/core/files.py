@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 CHUNK_BYTES = 1 << 20
+#: names of files that this process has open
+_OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 
 
 _KINDS = (
@@ -90,13 +92,29 @@ def sha256_json(value: Any) -> str:
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 
+def _is_no_file(path: Path) -> bool:
+    """Whether a pipe, a device or the like is there. An open file's number is one too, also where it leads to a file."""
+    if os.path.abspath(path).startswith(_OPEN_FILES):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Opens a temporary file beside `path` that takes its name only if the block ends well.
 
     A reader never sees half a file, also when the process is killed: the rename is atomic, and the bytes are on disk
-    before it. Temporary names start with `.tmp-`, so that a later clean-up can tell them.
+    before it. Temporary names start with `.tmp-`, so that a later clean-up can tell them. What is there and no file (a
+    pipe, `/dev/stdout`) is written to: a rename would put a file in its place, for root also in that of `/dev/null`.
     """
+    if _is_no_file(path):
+        with open(path, mode) as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_file, sha256_json
 from harness.core.formats import HDF5, KERAS, format_of_file, has_tflite_name
+from harness.core.utf8 import require_text_name
 from harness.prepare.named import named_model
 from harness.prepare.prepared import PreparedModel, Say
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, key_of, make_plan
@@ -35,6 +36,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         UserInputError: when the model or the data cannot be read, or do not fit each other.
     """
     path = Path(options.workloads[0])
+    require_text_name(path)
     if not has_tflite_name(path):
         raise _no_tflite(path)
     artifact = artifact_from_file(path)

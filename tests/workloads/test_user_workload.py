@@ -305,8 +305,8 @@ def test_a_model_that_carries_code_is_refused(tmp_path, which, write, name):
 @pytest.mark.parametrize(
     "name, content, words",
     [
-        ("m.h5", b"no hdf5", "is a text, expected a .keras or .h5 model"),
-        ("m.keras", b"PK no zip", "is a text, expected a .keras or .h5 model"),
+        ("m.h5", b"no hdf5", "is a text, expected a .keras, .h5 or .tflite model"),
+        ("m.keras", b"PK no zip", "is a text, expected a .keras, .h5 or .tflite model"),
         ("m.h5", b"\x89HDF\r\n\x1a\n cut", "not an .h5 model that can be read"),
     ],
 )

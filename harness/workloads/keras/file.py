@@ -60,6 +60,7 @@ def read_keras_file(path: Path) -> KerasFile:
     folder, named = split_signature(path)
     if folder.is_dir() and (named is not None or not (folder / "keras_metadata.pb").is_file()):
         signature = read_signature(folder, named)
+        _require_batch(signature, where)
         config = {"class_name": "Signature", "config": {"name": signature.name}}
         return KerasFile(path=folder, kind="signature", config=config, keras_major=3, signature=signature)
     if not path.exists():
@@ -75,7 +76,7 @@ def read_keras_file(path: Path) -> KerasFile:
     elif found is KERAS or (found is None and path.suffix.lower() == ".keras"):
         kind, (config, version) = "keras", _zip_config(path)
     elif found is not None:
-        raise UserInputError(f"is {found.words}, expected a .keras or .h5 model", where=where, hint=found.hint)
+        raise UserInputError(f"is {found.words}, expected a .keras, .h5 or .tflite model", where=where, hint=found.hint)
     else:
         _readable(path)
         hint = "it is truncated, damaged or of another format; save the model again"
@@ -86,6 +87,18 @@ def read_keras_file(path: Path) -> KerasFile:
     drop_training_settings(config)
     refuse_code(config, where)
     return KerasFile(path=path, kind=kind, config=config, keras_major=_major(version))
+
+
+def _require_batch(signature: Signature, where: str) -> None:
+    """Refuses a function of a bare sample, or of several at once: its first axis would be taken for that of the samples."""
+    for tensor in (signature.input, signature.output):
+        if tensor.shape is not None and tensor.shape[:1] not in ((-1,), (1,)):
+            shape = ", ".join("any" if size == -1 else str(size) for size in tensor.shape)
+            raise UserInputError(
+                f"signature '{signature.name}': '{tensor.name}' is [{shape}], expected an open batch (or 1) as its first axis",
+                where=where,
+                hint="export a function of [None, ...]: tf.TensorSpec([None, ...]) in its input_signature",
+            )
 
 
 def _major(version: str) -> Literal[2, 3]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import UserInputError
+from harness.core.utf8 import require_text_name
 from harness.workloads.sources.parts import PART_WORDS, PartName
 
 _MOST_FILES = 1_000_000
@@ -133,6 +134,7 @@ def _inside(folder: Path, suffixes: Sequence[str]) -> tuple[list[Path], list[Pat
     for entry in entries:
         if entry.name.startswith((".", "__")):
             continue
+        require_text_name(entry.path)
         if entry.is_dir():
             folders.append(Path(entry.path))
         elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():

@@ -17,6 +17,7 @@ import numpy as np
 from harness.core import paths
 from harness.core.errors import UserInputError
 from harness.core.files import atomic_file, exists, open_regular, sha256_json, short_name
+from harness.core.utf8 import require_text_name
 from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.archive import READ_FAULTS
 from harness.workloads.digest import arrays_digest
@@ -78,6 +79,7 @@ def import_data(
         UserInputError: whatever is wrong with the samples.
         MissingPartError: an extra is not installed.
     """
+    require_text_name(path)
     if not function.is_function(path) and not exists(path):
         hint = "expected an .npz, a .csv, a folder of images or sounds per class, or module:function"
         raise UserInputError("no such file or folder", where=str(path), hint=hint)
@@ -96,7 +98,7 @@ def import_data(
             return kept
     found = _read(path, data, preprocessing, wanted)
     parts, was_split, notes = _parts(found, data, wanted, str(path))
-    content, number = _content(found, parts, preprocessing, wanted)
+    content, number = _content(found, parts, preprocessing, wanted, str(path))
     if not labels:
         content = {key: array for key, array in content.items() if not key.startswith("y_")}
     if function.is_function(path):
@@ -228,7 +230,7 @@ def _strata(y: np.ndarray | None) -> np.ndarray | None:
 
 
 def _content(
-    found: Found, parts: dict[PartName, Part], preprocessing: PreprocessingSettings, wanted: Wanted
+    found: Found, parts: dict[PartName, Part], preprocessing: PreprocessingSettings, wanted: Wanted, where: str
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of the .npz, and what is to be said of their values."""
     scale = found.scale * preprocessing.scale
@@ -239,7 +241,7 @@ def _content(
     for name, part in parts.items():
         x = part.x.astype(np.uint8) if part.x.dtype.kind == "b" else part.x
         low, high = min(low, float(x.min())), max(high, float(x.max()))
-        x = _laid_out(x, preprocessing, found.what)
+        x = _laid_out(x, preprocessing, where)
         if not plain and wanted.input is not None and x.dtype == wanted.input.dtype:
             # Values of the input's own integer type would pass as the tensor's own, which these are not.
             x = x.astype(np.float32) * np.float32(scale) + np.float32(offset)
@@ -253,7 +255,7 @@ def _content(
     return content, {"values": f"{first.dtype} values from {low:.4g} to {high:.4g}"}
 
 
-def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings, what: str) -> np.ndarray:
+def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings, where: str) -> np.ndarray:
     """Samples as the model's NHWC, its colours in the model's order.
 
     Raises:
@@ -265,7 +267,7 @@ def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings, what: str) ->
     if x.ndim not in (3, 4) or (layout in ("nchw", "planes") and x.ndim != 4) or (bgr and x.ndim != 4):
         setting = f'layout = "{layout}"' if layout != "nhwc" else 'channels = "bgr"'
         raise UserInputError(
-            f"preprocessing: {setting} is for images, and the samples are {list(x.shape[1:])}", where=what
+            f"preprocessing: {setting} is for images, and the samples are {list(x.shape[1:])}", where=where
         )
     if layout == "nchw":
         x = x.transpose(0, 2, 3, 1)
@@ -276,7 +278,7 @@ def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings, what: str) ->
         x = x.reshape(count, channels, height, width).transpose(0, 2, 3, 1)
     if bgr and x.shape[-1] != 3:
         raise UserInputError(
-            f'preprocessing: channels = "bgr" is for 3 colours, and the samples have {x.shape[-1]}', where=what
+            f'preprocessing: channels = "bgr" is for 3 colours, and the samples have {x.shape[-1]}', where=where
         )
     return np.ascontiguousarray(x[..., ::-1] if bgr else x)
 
