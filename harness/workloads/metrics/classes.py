@@ -9,6 +9,8 @@ from harness.workloads.metrics.base import Ends
 
 #: an answer that nobody gave; never a label
 NO_ANSWER = -1
+#: from here on floats do not tell whole numbers apart
+_NO_NUMBER = 2.0**53
 
 
 def largest(outputs: np.ndarray) -> np.ndarray:
@@ -53,8 +55,18 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
             where=ends.where,
             hint="leave the labels out to measure agreement only, or use the model that answers once per sample",
         )
+    if classes == 1:
+        raise UserInputError(
+            f"array '{ends.key}' is for one value per sample, and the largest of one is always the same",
+            where=ends.where,
+            hint="binary judges one sigmoid, class_number a class, mean_absolute_error a number",
+        )
     if len(flat) == 0:
         raise UserInputError(f"array '{ends.key}' is empty", where=ends.where)
+    if flat.dtype.kind in "uif" and (beyond := np.abs(flat.astype(np.float64)) >= _NO_NUMBER).any():
+        first = int(np.flatnonzero(beyond)[0])
+        what = f"array '{ends.key}' holds {flat[first]:g} for sample {first}, which numbers no class"
+        raise UserInputError(what, where=ends.where)
     if flat.dtype.kind == "b" or (flat.dtype.kind == "f" and is_whole(flat)):
         flat = flat.astype(np.int64)
     if flat.dtype.kind not in "ui":
