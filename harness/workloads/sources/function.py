@@ -111,6 +111,10 @@ def _named(returned: Any, where: str) -> Mapping[str, Any]:
 def _array(value: Any, key: str, where: str) -> np.ndarray | None:
     if value is None:
         return None
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        count = int(np.ma.getmaskarray(value).sum())
+        what = f"'{key}' masks {count:,} values, and a model takes all"
+        raise UserInputError(what, where=where, hint="fill them, value.filled(...), or leave their samples out")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:

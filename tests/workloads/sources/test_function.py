@@ -68,6 +68,7 @@ def test_what_a_function_returns_is_read_anew(tmp_path):
         ("def load():\n    return np.array([{}, {}]), y", "'x' is an array of object, expected numbers"),
         ("def load():\n    return np.array(['a', 'b']), y", "'x' is an array of <U1, expected numbers"),
         ("def load():\n    raise KeyError('train')", r"raised KeyError: 'train' \(line 5 of mydata.py\)"),
+        ("def load():\n    return np.ma.masked_less(x, 3), y", "'x' masks [0-9]+ values, and a model takes all"),
         ("import nothing_of_this_name", "does not import: ModuleNotFoundError: .*nothing_of_this_name"),
         ("def load(:", "does not import: SyntaxError"),
         ("import sys; sys.exit(3)", "does not import: SystemExit"),
