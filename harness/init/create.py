@@ -63,7 +63,11 @@ def create_project(
         MissingPartError: an extra for the data's format is not installed, or no device can run.
     """
     place = Path(folder or Path.cwd()).absolute() / FILE_NAME
-    if exists(place) and not force:
+    if place.is_dir():
+        raise UserInputError(
+            "is a folder, and the project file has its name", where=str(place), hint="rename the folder"
+        )
+    if os.path.lexists(place) and not force:
         raise UserInputError(f"there is a {FILE_NAME} already", where=str(place), hint="--force replaces it")
     model_path = Path(model).expanduser().absolute()
     require_text_name(model_path)  # with the working folder, whose project file it would stand in
