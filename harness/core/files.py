@@ -108,13 +108,9 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Opens a temporary file beside `path` that takes its name only if the block ends well.
 
     A reader never sees half a file, also when the process is killed: the rename is atomic, and the bytes are on disk
-    before it. Temporary names start with `.tmp-`, so that a later clean-up can tell them. What is there and no file (a
-    pipe, `/dev/stdout`) is written to: a rename would put a file in its place, for root also in that of `/dev/null`.
+    before it. Temporary names start with `.tmp-`, so that a later clean-up can tell them. Whatever has the name already is
+    replaced; of a place that somebody named, `write_named` is more careful.
     """
-    if _is_no_file(path):
-        with open(path, mode) as stream:
-            yield stream
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
     try:
@@ -134,6 +130,23 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` atomically."""
     with atomic_file(path) as file:
         file.write(data)
+
+
+def write_named(path: Path, data: bytes) -> None:
+    """Writes to a place that somebody named: a file atomically; a pipe or a device, such as `/dev/stdout`, is written to.
+
+    A rename would put a file in its place, for root also in that of `/dev/null`.
+    """
+    if _is_no_file(path):
+        with open(path, "wb") as stream:
+            stream.write(data)
+    else:
+        write_bytes_atomic(path, data)
+
+
+def write_named_json(path: Path, value: Any) -> None:
+    """As `write_named`, in the form of `write_json_atomic`."""
+    write_named(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def write_arrays_atomic(path: Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.files import write_bytes_atomic
+from harness.core.files import write_named
 from tests.support.tiny_model import float_mlp
 
 
@@ -86,11 +86,11 @@ def test_what_is_there_and_no_file_is_written_to_and_not_replaced(tmp_path):
     read = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
     reader.start()
-    write_bytes_atomic(tmp_path / "pipe", b"all of it")
+    write_named(tmp_path / "pipe", b"all of it")
     reader.join(10)
     assert read == [b"all of it"] and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     with pytest.raises(OSError, match="No space left"):
-        write_bytes_atomic(Path("/dev/full"), b"x")
+        write_named(Path("/dev/full"), b"x")
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
     (tmp_path / "m.tflite").write_bytes(float_mlp())
     done = harness("check", "m.tflite", "--device", "host-litert", "--json", "/dev/stdout", cwd=tmp_path)
