@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.core.errors import UserInputError
 from harness.run.options import RunOptions
-from harness.variants.build.requests import BuildRequest, make_requests
+from harness.variants.build.requests import make_requests
+from harness.variants.build.tasks import BuildRequest
 from harness.workloads.base import Workload
 
 
