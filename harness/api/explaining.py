@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
 from harness.core.errors import UserInputError
+from harness.core.formats import has_tflite_name
 from harness.core.paths import results_dir
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def explain(
     options = ExplainOptions(samples=samples, on_device=on_device, limit_s=seconds(limit, "limit") or 0.0)
     float_file = None if plain is None else Path(plain).expanduser()
     path = Path(target)
-    if path.suffix != ".tflite":
+    if not has_tflite_name(path):
         found = explain_cell(
             results_dir(results), str(target), run=run, devices_dir=text(devices_dir), plain=float_file, options=options
         )

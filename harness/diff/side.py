@@ -7,14 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.core.errors import UserInputError, unknown_name
-from harness.core.files import read_regular, sha256_bytes
+from harness.core.files import sha256_bytes
+from harness.core.formats import has_tflite_name
 from harness.reports.answer.models import model_bytes
 from harness.results.cellname import cell_name
 from harness.results.find import find_record
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 from harness.results.store import Store
-from harness.tflite.graph import Graph, read_graph
+from harness.tflite.graph import Graph, read_graph, read_tflite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +53,14 @@ def file_side(path: Path) -> Side:
     Raises:
         UserInputError: it cannot be read, or is none.
     """
-    try:
-        data = read_regular(path.expanduser())
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=str(path)) from None
-    side = Side(name=str(path), data=data, path=path.expanduser())
+    side = Side(name=str(path), data=read_tflite(path.expanduser()), path=path.expanduser())
     side.graph  # noqa: B018 - read now, so that what is no model is said of its name
     return side
 
 
 def is_file(text: str) -> bool:
     """Whether an argument names a file, rather than a cell or a recipe."""
-    return text.endswith(".tflite") or Path(text).expanduser().is_file()
+    return has_tflite_name(text) or Path(text).expanduser().is_file()
 
 
 def stored_side(

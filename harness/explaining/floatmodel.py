@@ -46,7 +46,7 @@ def given_float(path: Path) -> FloatModel:
     Raises:
         UserInputError: no .tflite, or one that is quantized itself.
     """
-    from harness.tflite.graph import read_graph
+    from harness.tflite.graph import read_graph, read_tflite
 
     graph = read_graph(path)
     if any(tensor.is_quantized for tensor in graph.tensors):
@@ -55,7 +55,7 @@ def given_float(path: Path) -> FloatModel:
             where=str(path),
             hint="give the float32 .tflite",
         )
-    return FloatModel(data=path.read_bytes(), inputs=None, words=path.name)
+    return FloatModel(data=read_tflite(path), inputs=None, words=path.name)
 
 
 def float_of(

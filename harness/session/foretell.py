@@ -12,6 +12,7 @@ from harness.boards.predict import predict
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profiles
 from harness.core.errors import UserInputError, unknown_name
+from harness.core.formats import has_tflite_name
 from harness.predict.prediction import Prediction
 from harness.prepare.prepared import Say
 from harness.tflite.graph import Graph, read_graph
@@ -118,11 +119,7 @@ def _backends(profile: Profile, wanted: Sequence[str]) -> list[str]:
 
 def _is_finished(target: str) -> bool:
     """Whether an argument names a .tflite, and not what is to be built."""
-    return (
-        Path(target).is_file()
-        and Path(target).suffix not in (".keras", ".h5", ".hdf5")
-        or Path(target).suffix == ".tflite"
-    )
+    return Path(target).is_file() and Path(target).suffix not in (".keras", ".h5", ".hdf5") or has_tflite_name(target)
 
 
 def _models(target: str, given: Given, say: Say) -> list[CheckedModel]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.formats import has_tflite_name
 from harness.project.project import FILE_NAME, load_project
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _measured(asked: Asked, project: Project, words: list[str]) -> list[str]:
         asked.params["model"] = model = str(project.model)
     elif not _is_model(model, project):
         words = words[1:]
-    if asked.params.get("data") or project.data is None or Path(model).suffix != ".tflite":
+    if asked.params.get("data") or project.data is None or not has_tflite_name(model):
         return [w for w in words if w.startswith("model")]
     asked.params["data"] = _samples(Path(model), project)
     if not asked.params.get("metric"):
@@ -169,7 +170,7 @@ def _settings(asked: Asked, project: Project) -> list[str]:
 
 
 def _is_finished(project: Project) -> bool:
-    return project.model.suffix.lower() == ".tflite"
+    return has_tflite_name(project.model)
 
 
 def _is_model(text: str, project: Project) -> bool:

@@ -14,6 +14,7 @@ from harness.judge.stored import finisher
 from harness.prepare.prepared import FLOAT_RECIPE, Say
 from harness.reports.answer.answer import Answer, find_answer
 from harness.reports.answer.evidence import StoredEvidence
+from harness.reports.answer.limits import refuse_more_than_all
 from harness.reports.answer.models import model_bytes
 from harness.results.objects import open_objects
 from harness.results.record import CellRecord, RunInfo
@@ -63,7 +64,9 @@ class Search:
             options.workload, data=Path(options.data) if options.data else None, metric=options.metric
         )
         refuse_finished(options.workload, workload.build_model is not None)
-        require_metric(workload)
+        metric = require_metric(workload)
+        if metric.accuracy and options.limits.max_drop is not None:
+            refuse_more_than_all(options.limits.max_drop)
         self._workload = workload
         device = chosen_device(options)
         source = search_source(options, device)

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.files import exists, short_name
+from harness.core.formats import has_tflite_name
 from harness.core.tensor import TensorIo
 from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.base import Schedule, Workload
@@ -73,7 +74,7 @@ def model_ends(path: Path) -> ModelEnds:
     Raises:
         UserInputError: missing, damaged or unsafe file, or an input that no samples can be given for.
     """
-    if path.suffix.lower() == ".tflite":
+    if has_tflite_name(path):
         return _tflite_ends(path)
     from harness.workloads.keras.file import is_qat, read_keras_file
     from harness.workloads.keras.graph import keras_ends
