@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.boards.connect import availability
-from harness.boards.resolve import list_profiles
+from harness.boards.resolve import get_profiles, list_profiles
 from harness.core.errors import HarnessError, MissingPartError
 from harness.core.paths import packaged_devices_dir
 from harness.core.tensor import TensorIo
@@ -185,6 +185,23 @@ def chosen_recipes(ends: ModelEnds, *, trained: bool, judged: bool) -> tuple[tup
 def expanded(recipes: Sequence[str]) -> list[str]:
     """The names that recipes, globs and sets stand for."""
     return [recipe.name for recipe in select_recipes(recipes)]
+
+
+def named_devices(names: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Devices that the user named, with the number of their backends, and what is seen of them: one that cannot be tried now
+    is meant all the same.
+
+    Raises:
+        UserInputError: there is no such device, or no twin of it.
+    """
+    found: dict[str, int] = {}
+    words = []
+    for profile in get_profiles(names):
+        state = availability(profile)
+        found[profile.name] = len(profile.backends)
+        ready = "" if state.ok else f"; not ready: {state.reason}"
+        words.append(f"{profile.name}: named; {profile.title}, {' and '.join(profile.backends)}{ready}")
+    return found, words
 
 
 def chosen_devices() -> tuple[dict[str, int], list[str]]:

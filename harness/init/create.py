@@ -47,6 +47,7 @@ def create_project(
     folder: str | os.PathLike[str] | None = None,
     force: bool = False,
     overlap: str = "error",
+    devices: Sequence[str] = (),
     ask: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Created:
@@ -58,13 +59,15 @@ def create_project(
         folder: where the file is written; default: the working folder.
         force: replace a file that is there.
         overlap: what becomes of samples that stand in two parts: `error`, `drop` or `allow`.
+        devices: those to run on; none: those of this machine and the user's own boards, as far as they can be tried now.
         ask: build the float model and ask it which values it takes; False takes them as they are.
         say: told what is going on.
 
     Raises:
-        UserInputError: there is a file already, or model and data are wrong or do not fit together.
+        UserInputError: there is a file already, model and data are wrong or do not fit together, or an unknown device.
         MissingPartError: an extra for the data's format is not installed, or no device can run.
     """
+    named = choose.named_devices(devices) if devices else None
     place = Path(folder or Path.cwd()).absolute() / FILE_NAME
     if place.is_dir():
         raise UserInputError(
@@ -95,8 +98,8 @@ def create_project(
     else:
         data_path = Path(os.path.normpath(Path(data).expanduser().absolute()))
         imported = _looked_at(found, model_path, ends, data_path, place, overlap, ask, say)
-    _add_run(found, ends, imported)
-    text = toml_text(found, _heading(model_path, data, place.parent))
+    _add_run(found, ends, imported, named or choose.chosen_devices())
+    text = toml_text(found, _heading(model_path, data, devices, place.parent))
     settings = read_settings(parse_toml(text, place), text, place)
     write_bytes_atomic(place, text.encode())
     summary = (*_summary(settings, imported), *warnings)
@@ -208,10 +211,12 @@ def _add_inputs(
             found.add(table, key, value, "as the model answered, see above")
 
 
-def _add_run(found: Choices, ends: ModelEnds, imported: Imported | None) -> None:
+def _add_run(
+    found: Choices, ends: ModelEnds, imported: Imported | None, chosen: tuple[dict[str, int], list[str]]
+) -> None:
     judged = "metric" in {choice.key for choice in found.tables.get("score", [])}
     trained = imported is not None and "train" in imported.counts
-    devices, seen = choose.chosen_devices()
+    devices, seen = chosen
     found.add("run", "devices", tuple(devices), *seen)
     recipes, why = choose.chosen_recipes(ends, trained=trained, judged=judged)
     if recipes:
@@ -225,8 +230,9 @@ def _add_run(found: Choices, ends: ModelEnds, imported: Imported | None) -> None
         found.add("run", "max_drop", None, "max_drop = 0.01 lets pytest accept no larger loss of the score")
 
 
-def _heading(model: Path, data: str | os.PathLike[str] | None, folder: Path) -> list[str]:
+def _heading(model: Path, data: str | os.PathLike[str] | None, devices: Sequence[str], folder: Path) -> list[str]:
     given = f" --data {_relative(Path(data).absolute(), folder)}" if data is not None else ""
+    given += "".join(f" --device {name}" for name in devices)
     return [
         f"Written by `harness init {_relative(model, folder)}{given}`. What was seen stands above each choice;",
         "change what is not meant. `harness run`, `harness nightly` and pytest in this folder take it from here, and",

@@ -206,3 +206,16 @@ def test_it_is_a_call_too(folder):
     assert created.project.path == folder / FILE_NAME and created.summary[0] == "model          net.tflite"
     with pytest.raises(harness.UserInputError, match="already"):
         harness.init("net.tflite")
+
+
+def test_named_devices_are_written_and_an_unknown_one_writes_nothing(folder):
+    (folder / "net.tflite").write_bytes(models.classifier())
+    done = CliRunner().invoke(cli, ["init", "net.tflite", "--device", "imx8mp@qemu", "--device", "imx8mq"])
+    assert (
+        done.exit_code == 1 and "unknown device 'imx8mq'" in str(done.exception) and not (folder / FILE_NAME).exists()
+    )
+    done = CliRunner().invoke(cli, ["init", "net.tflite", "--device", "imx8mp@qemu", "--device", "cortex-m4@qemu"])
+    assert done.exit_code == 0, done.output
+    assert values(folder)["run"]["devices"] == ["imx8mp@qemu", "cortex-m4@qemu"]
+    text = (folder / FILE_NAME).read_text()
+    assert "# imx8mp@qemu: named; " in text and "--device imx8mp@qemu --device cortex-m4@qemu" in text
