@@ -81,11 +81,12 @@ def explain(
     """
     from harness.explaining import ExplainOptions, explain_cell, explain_model
     from harness.run.options import RunOptions
+    from harness.workloads.finished import is_finished
 
     options = ExplainOptions(samples=samples, on_device=on_device, limit_s=seconds(limit, "limit") or 0.0)
     float_file = None if plain is None else Path(plain).expanduser()
     path = Path(target)
-    if path.suffix != ".tflite":
+    if not is_finished(path):
         found = explain_cell(
             results_dir(results), str(target), run=run, devices_dir=text(devices_dir), plain=float_file, options=options
         )

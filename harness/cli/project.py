@@ -95,7 +95,7 @@ def _model(ctx: click.Context, project: Project) -> list[str]:
 def _targets(project: Project) -> tuple[str, ...]:
     """What `harness check` checks: a finished model as it is, of another one what its recipes make of it."""
     if _is_finished(project):
-        return (str(project.model),)
+        return (str(project.named_model),)
     return tuple(f"{project.path}:{recipe}" for recipe in project.settings.run.recipes)
 
 
@@ -111,10 +111,12 @@ def _measured(ctx: click.Context, project: Project, words: list[str]) -> list[st
                 where=str(project.path),
                 hint="quantize and run it with `harness run`, or name a .tflite",
             )
-        ctx.params["model"] = model = str(project.model)
+        ctx.params["model"] = model = str(project.named_model)
     elif not _is_model(model, project):
         words = words[1:]
-    if ctx.params.get("data") or project.data is None or Path(model).suffix != ".tflite":
+    from harness.workloads.finished import is_finished
+
+    if ctx.params.get("data") or project.data is None or not is_finished(Path(model)):
         return [w for w in words if w.startswith("model")]
     ctx.params["data"] = _samples(Path(model), project)
     if not ctx.params.get("metric"):
@@ -128,10 +130,11 @@ def _samples(model: Path, project: Project) -> str:
     """The project's samples, made ready for a finished model."""
     from harness.core.errors import UserInputError
     from harness.tflite.graph import read_graph
+    from harness.workloads.finished import finished_model
     from harness.workloads.user import import_samples, model_ends
 
     assert project.data is not None
-    if len(read_graph(model).inputs) != 1:
+    if len(read_graph(finished_model(model).path).inputs) != 1:
         return str(project.data)
     try:
         return str(import_samples(project.data, model_ends(model), project).path)

@@ -15,6 +15,7 @@ from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.tflite.graph import Graph, read_graph
+from harness.workloads.finished import finished_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +48,19 @@ class Side:
 
 
 def file_side(path: Path) -> Side:
-    """A .tflite.
+    """A .tflite, or one signature of it.
 
     Raises:
         UserInputError: it cannot be read, or is none.
     """
+    model = finished_model(path)
     try:
-        data = read_regular(path.expanduser())
+        data = read_regular(model.path)
     except (OSError, ValueError) as error:
         raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=str(path)) from None
-    side = Side(name=str(path), data=data, path=path.expanduser())
+    side = Side(name=str(path), data=data, path=model.path)
     side.graph  # noqa: B018 - read now, so that what is no model is said of its name
     return side
-
-
-def is_file(text: str) -> bool:
-    """Whether an argument names a file, rather than a cell or a recipe."""
-    return text.endswith(".tflite") or Path(text).expanduser().is_file()
 
 
 def stored_side(

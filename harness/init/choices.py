@@ -18,6 +18,8 @@ from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
 from harness.variants.recipe import CORE, parse_recipe, select_recipes
 from harness.workloads.checks.model import graph_findings
+from harness.workloads.finished import finished_model
+from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.registry import get_metric, metric_names
 from harness.workloads.npz import npz_keys, read_arrays
 from harness.workloads.project import TASKS
@@ -76,6 +78,8 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         )
     elif ends.kind == "keras" and path.is_dir():
         kind += ", SavedModel"
+    if ends.kind == "tflite" and (signature := split_signature(path)[1]) is not None:
+        kind = f"the signature '{signature}' of a finished .tflite, cut out of it and measured as it is"
     words = [kind]
     if ends.input is not None:
         shape = "x".join("any" if size == -1 else str(size) for size in ends.input.sample_shape)
@@ -89,7 +93,7 @@ def model_warnings(path: Path, ends: ModelEnds) -> list[str]:
     """What a reader must know of a finished model: what is not judged, what is not run, and what runtimes refuse."""
     if ends.kind != "tflite":
         return []
-    graph = read_graph(path)
+    graph = read_graph(finished_model(path).path)
     unseen = [finding.what for finding in graph_findings(graph, judged=[0], where=path.name)]
     return [*unseen, *_runtime_words(graph)]
 

@@ -48,7 +48,7 @@ def create_project(
     """Looks at a model and its data and writes `harness.toml`.
 
     Args:
-        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE` or `FILE.tflite#SIGNATURE`.
         data: an .npz, .csv, folder of images or sounds per class, or `module:function`; a .tflite does without.
         folder: where the file is written; default: the working folder.
         force: replace a file that is there.

@@ -8,6 +8,7 @@ from harness.prepare.prepared import JudgedOutput, PreparedModel
 from harness.prepare.samples import value_inputs
 from harness.tflite.graph import Graph
 from harness.variants.artifact import AS_IS, Artifact
+from harness.variants.build.keys import model_digest
 from harness.workloads.base import stratified_order
 from harness.workloads.checks.outputs import model_outputs
 from harness.workloads.named_inputs import read_named_samples
@@ -19,7 +20,7 @@ def named_model(path: Path, graph: Graph, artifact: Artifact, data: Path, metric
     """The model with its samples, in their stratified order; no references yet.
 
     Args:
-        path: of the .tflite.
+        path: of the .tflite, as the user names it.
         data: the .npz, absolute.
         metric: what `--metric` says; None: what outputs and labels ask for.
 
@@ -45,6 +46,7 @@ def named_model(path: Path, graph: Graph, artifact: Artifact, data: Path, metric
         recipe=AS_IS,
         seed=0,
         artifact=artifact,
+        model_sha256=model_digest(path),
         dataset_name=data.stem,
         dataset_note=f"{data.name}, {samples.count:,} samples of {len(samples.values)} inputs"
         + ("" if judged.metric else "; no labels: agreement with the reference only"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -281,13 +281,17 @@ def with_graph_facts(model: PreparedModel) -> PreparedModel:
         arithmetic=tuple(sorted(set(features(graph).arithmetic))),
         node_count=len(graph.nodes),
         suppressed=ends_in_suppression(graph),
-        findings=(*model.findings, *found),
+        findings=(*model.findings, *_findings(model.artifact.manifest.get("cut_out", [])), *found),
     )
 
 
 def audit_findings(artifact: Artifact) -> tuple[Finding, ...]:
     """The findings that the audit stored in the artifact's manifest."""
-    stored = (artifact.manifest.get("audit") or {}).get("findings", [])
+    return _findings((artifact.manifest.get("audit") or {}).get("findings", []))
+
+
+def _findings(stored: Sequence[dict[str, Any]]) -> tuple[Finding, ...]:
+    """Findings as a manifest has them."""
     return tuple(
         Finding(
             code=f["code"],

@@ -12,6 +12,7 @@ from harness.core.fields import Line, LocalPath, Part, inconsistent, not_allowed
 VERSION = 1
 
 Name = Annotated[str, text(r"[A-Za-z][A-Za-z0-9_.-]{0,79}", "a name of letters, digits, '_', '.' and '-'")]
+Signature = Annotated[str, text(r"[^\x00-\x1f\x7f/#]{1,200}", "the name of a signature, without '/' and '#'")]
 Duration = Annotated[str, text(r"(\d+(\.\d+)?[smh])+", 'a duration such as "90s", "8m" or "1h30m"')]
 _Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,11 +24,11 @@ class ModelSettings(Part):
 
     Attributes:
         path: .keras, .h5, .tflite or a SavedModel folder; relative to the project file.
-        signature: of a SavedModel with several, or of one whose graph is wanted in place of its Keras layers.
+        signature: of a SavedModel or .tflite with several, or of a SavedModel whose graph is wanted in place of its Keras layers.
     """
 
     path: LocalPath
-    signature: Name | None = None
+    signature: Signature | None = None
 
 
 class DataSettings(Part):

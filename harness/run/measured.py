@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.errors import UserInputError
-from harness.core.files import sha256_file, sha256_json
+from harness.core.files import sha256_json
 from harness.prepare.named import named_model
 from harness.prepare.prepared import PreparedModel, Say
 from harness.run.matrix import ChosenDevice, Plan, choose_devices, key_of, make_plan
@@ -15,7 +15,9 @@ from harness.run.plan import prepare_finished, prepare_without_data
 from harness.tflite.graph import read_graph
 from harness.variants.artifact import AS_IS, Artifact
 from harness.variants.build.build import artifact_from_file
+from harness.variants.build.keys import model_digest
 from harness.workloads.checks.inputs import refuse_open_inputs
+from harness.workloads.finished import is_finished
 from harness.workloads.registry import get_workload
 from harness.workloads.user import workload_name
 
@@ -34,7 +36,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         UserInputError: when the model or the data cannot be read, or do not fit each other.
     """
     path = Path(options.workloads[0])
-    if path.suffix != ".tflite":
+    if not is_finished(path):
         raise UserInputError(
             "`measure` takes a finished .tflite",
             where=str(path),
@@ -48,7 +50,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     if several and options.metric is not None:
         raise UserInputError(f"the metric '{options.metric}' needs samples with labels", hint="give an .npz by --data")
     if several:
-        refuse_open_inputs(read_graph(path))
+        refuse_open_inputs(read_graph(artifact.file))
     count = options.samples or random_samples
     base = PreparedModel(
         workload=workload_name(path) if several else get_workload(str(path), metric=options.metric).name,
@@ -58,7 +60,8 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         artifact=artifact,
         dataset_name="random",
         dataset_note=f"{count} random inputs in the model's input types; agreement with the reference instead of accuracy",
-        dataset_digest=sha256_json(["random", sha256_file(path), count]),
+        dataset_digest=sha256_json(["random", artifact.sha256, count]),
+        model_sha256=model_digest(path),
     )
     keys = tuple(key_of(base, c.device, backend) for c in devices for backend in c.backends)
 
@@ -71,7 +74,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
 
 def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
     """A model with several inputs, and the user's samples of each, called like it."""
-    graph = read_graph(path)
+    graph = read_graph(artifact.file)
     refuse_open_inputs(graph)
     data = Path(options.data or "").expanduser().absolute()
     base = named_model(path, graph, artifact, data, options.metric)

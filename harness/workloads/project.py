@@ -9,6 +9,7 @@ from harness.core.errors import UserInputError
 from harness.core.files import exists
 from harness.project.project import load_project
 from harness.workloads.base import METRIC_OF_TASK, Workload
+from harness.workloads.finished import is_finished
 
 if TYPE_CHECKING:
     from harness.project.project import Project
@@ -37,13 +38,10 @@ def project_workload(path: Path, data: Path | None = None, metric: str | None = 
             where=str(project.path),
             hint="paths start from the project file",
         )
-    model = project.model
-    if project.settings.model.signature is not None:
-        if not model.is_dir():
-            what = f"model.signature: {model.name} is no SavedModel folder, and only those are read by signature"
-            raise UserInputError(what, where=str(project.path), hint="leave the key out")
-        model = model.with_name(f"{model.name}#{project.settings.model.signature}")
-    return user_workload(model, data or project.data, metric or metric_of(project), project=project)
+    if project.settings.model.signature is not None and not (project.model.is_dir() or is_finished(project.model)):
+        what = f"model.signature: {project.model.name} is no SavedModel folder and no .tflite: it has no signatures"
+        raise UserInputError(what, where=project.where("model", "signature"), hint="leave the key out")
+    return user_workload(project.named_model, data or project.data, metric or metric_of(project), project=project)
 
 
 def metric_of(project: Project) -> str | None:

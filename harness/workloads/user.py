@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.core.files import exists, short_name
+from harness.core.files import exists
 from harness.core.tensor import TensorIo
 from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.base import Schedule, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.checks.outputs import model_outputs, units_and_places
+from harness.workloads.finished import finished_model, is_finished, model_stem, plain_name
 from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.base import Ends
 from harness.workloads.outputs import output_name
@@ -69,7 +69,7 @@ def model_ends(path: Path) -> ModelEnds:
     Raises:
         UserInputError: missing, damaged or unsafe file, or a model with several inputs.
     """
-    if path.suffix.lower() == ".tflite":
+    if is_finished(path):
         return _tflite_ends(path)
     from harness.workloads.keras.file import is_qat, read_keras_file
     from harness.workloads.keras.graph import keras_ends
@@ -106,7 +106,7 @@ def _keras_output(output: KerasOutput, input_shape: tuple[int, ...] | None) -> E
 def _tflite_ends(path: Path) -> ModelEnds:
     from harness.tflite.graph import read_graph
 
-    graph = read_graph(path)
+    graph = replace(read_graph(finished_model(path).path), source=str(path))
     if len(graph.inputs) != 1 or not graph.outputs:
         what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
         raise UserInputError(what, where=str(path), hint="`harness measure` takes models with several inputs")
@@ -126,7 +126,7 @@ def user_workload(
     """A workload made of the user's model and samples.
 
     Args:
-        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE` or `FILE.tflite#SIGNATURE`.
         data: an .npz (see `Samples`), or whatever `import_data` makes one of; a .tflite does without, then its inputs are random.
         metric_name: what it is judged by; None: what output and labels ask for.
         project: says how the samples become the model's; None: the usual ways.
@@ -217,8 +217,10 @@ def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Impo
 
 
 def workload_name(path: Path) -> str:
-    """The file's stem in the characters of a test id; a published workload's name is never taken."""
+    """The file's stem, and the signature that is named behind it, in the characters of a test id; a published workload's name is
+    never taken.
+    """
     from harness.workloads.registry import workload_names
 
-    stem = short_name(re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model")
+    stem = plain_name(model_stem(path))
     return f"user-{stem}" if stem in workload_names() else stem
