@@ -54,22 +54,32 @@ class Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signature:
-    """One function of a SavedModel, with one input and one output.
+class Output(Tensor):
+    """One output of a signature.
 
     Attributes:
         squashed_by: softmax or sigmoid, where it is the last thing that changes the output's values.
     """
 
-    name: str
-    input: Tensor
-    output: Tensor
     squashed_by: Literal["softmax", "sigmoid"] | None
 
     @property
     def squashed(self) -> bool:
-        """Whether the output's values are shares."""
+        """Whether its values are shares."""
         return self.squashed_by is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """One function of a SavedModel, with one input.
+
+    Attributes:
+        outputs: at least one, in the order of their names: the file has none of its own.
+    """
+
+    name: str
+    input: Tensor
+    outputs: tuple[Output, ...]
 
 
 def split_signature(path: Path) -> tuple[Path, str | None]:
@@ -87,7 +97,7 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         name: None for the only one, or `serving_default` of several.
 
     Raises:
-        UserInputError: no SavedModel, a damaged one, no such signature, several inputs or outputs, types that are no numbers, or
+        UserInputError: no SavedModel, a damaged one, no such signature, several inputs, no output, types that are no numbers, or
             ops that run code or touch files.
     """
     where = str(folder)
@@ -106,18 +116,29 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         raise UserInputError(f"has no signature '{name}'", where=where, hint=f"it has {known}")
     _refuse_ops(graph, where)
     inputs, outputs = signatures[name]
-    for what, ends in (("inputs", inputs), ("outputs", outputs)):
-        if len(ends) != 1:
-            names = ", ".join(end.name for end, _ in ends)
-            hint = "export a signature of one input and one output; `harness measure` runs a .tflite with several"
-            raise UserInputError(
-                f"signature '{name}' has {len(ends)} {what} ({names}), expected one", where=where, hint=hint
-            )
-    ((source, _),), ((result, tensor),) = inputs, outputs
+    if len(inputs) != 1:
+        names = ", ".join(end.name for end, _ in inputs)
+        hint = "export a signature of one input; `harness measure` runs a .tflite with several"
+        raise UserInputError(
+            f"signature '{name}' has {len(inputs)} inputs ({names}), expected one", where=where, hint=hint
+        )
+    ((source, _),) = inputs
     if source.dtype not in FED_AS:
         what = f"signature '{name}' takes values of type {source.dtype}, to which no samples are converted"
         raise UserInputError(what, where=where, hint="export a signature that takes numbers")
-    return Signature(name=name, input=source, output=result, squashed_by=_squashed_by(graph, tensor))
+    if not outputs:
+        raise UserInputError(f"signature '{name}' has no output", where=where, hint="export one that gives something")
+    for result, _ in outputs:
+        if result.dtype not in (*FED_AS, "bool"):
+            what = (
+                f"signature '{name}' gives '{result.name}' of type {result.dtype}, and no values that could be judged"
+            )
+            raise UserInputError(what, where=where, hint="export a signature that gives numbers")
+    found = [
+        Output(name=one.name, dtype=one.dtype, shape=one.shape, squashed_by=_squashed_by(graph, tensor))
+        for one, tensor in outputs
+    ]
+    return Signature(name=name, input=source, outputs=tuple(sorted(found, key=lambda one: one.name)))
 
 
 @dataclass(frozen=True)

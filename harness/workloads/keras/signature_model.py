@@ -1,4 +1,4 @@
-"""A SavedModel's signature in the form of a Keras model that is called and converted: one input, one output, no layers."""
+"""A SavedModel's signature in the form of a Keras model that is called and converted: one input, no layers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class SignatureModel:
         self.inputs = [tf.TensorSpec([None, *sizes], FED_AS[signature.input.dtype], name="x")]
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """The output of the signature; `x` is of the type of `inputs`."""
+        """The output of the signature, of several a list in the signature's order; `x` is of the type of `inputs`."""
         source = self._signature.input
-        fed = {source.name: self._tf.cast(x, source.dtype)}
-        return self._function(**fed)[self._signature.output.name]
+        given = self._function(**{source.name: self._tf.cast(x, source.dtype)})
+        outputs = [given[output.name] for output in self._signature.outputs]
+        return outputs[0] if len(outputs) == 1 else outputs
