@@ -169,7 +169,12 @@ def _add_preprocessing(found: Choices, imported: Imported, layout: str | None, p
 
 
 def _add_run(found: Choices, ends: ModelEnds, imported: Imported | None) -> None:
-    judged = "metric" in {choice.key for choice in found.tables.get("score", [])}
+    judged = any(
+        choice.key == "metric"
+        for table, choices in found.tables.items()
+        if table.startswith("score")
+        for choice in choices
+    )
     trained = imported is not None and "train" in imported.counts
     devices, seen = choose.chosen_devices()
     found.add("run", "devices", tuple(devices), *seen)
@@ -214,7 +219,8 @@ def _summary(settings: Settings, imported: Imported | None) -> list[str]:
         lines.append(f"preprocessing  {', '.join([values, *further])}")
     finished = settings.model.path.lower().endswith(".tflite")
     agreement = f"agreement with the {'reference runtime' if finished else 'float model'}"
-    lines.append(f"judged by      {settings.score.metric or agreement}")
+    outputs = ", ".join(f"{name} by {one.metric}" for name, one in settings.score.outputs.items() if one.metric)
+    lines.append(f"judged by      {settings.score.metric or outputs or agreement}")
     lines.append(f"devices        {', '.join(run.devices)}")
     lines.append(f"budget         {run.budget}")
     return lines

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.init.choices import Choice, Choices
+if TYPE_CHECKING:
+    from harness.init.choices import Choice, Choices
 
 _WIDTH = 110
 
@@ -24,6 +26,11 @@ def toml_text(choices: Choices, heading: list[str]) -> str:
         for entry in entries:
             lines += _entry(entry)
     return "\n".join(lines) + "\n"
+
+
+def toml_key(name: str) -> str:
+    """A key as TOML writes it: bare, or quoted where it has other characters."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
 
 
 def _entry(entry: Choice) -> list[str]:

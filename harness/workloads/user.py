@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -160,9 +162,11 @@ def user_workload(
         samples: Samples | RandomInputs = RandomInputs(io=ends.input)
         judged = Judged()
     else:
-        data = imported(data.expanduser().absolute(), ends, project)
-        Samples(path=data, ends=ends, metric=None).check_shapes()
-        judged = chosen_metrics(data, ends.outputs, metric_name)
+        given = data.expanduser().absolute()
+        data = imported(given, ends, project)
+        with _told_of(given, data):
+            Samples(path=data, ends=ends, metric=None).check_shapes()
+            judged = chosen_metrics(data, ends.outputs, metric_name)
         samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
     build_model = None
     if ends.kind == "keras":
@@ -191,6 +195,17 @@ def user_workload(
     )
 
 
+@contextlib.contextmanager
+def _told_of(given: Path, data: Path) -> Iterator[None]:
+    """Says of the user's own file what is wrong with the samples that were made of it."""
+    try:
+        yield
+    except UserInputError as error:
+        if error.where is None or str(data) not in error.where:
+            raise
+        raise UserInputError(error.what, where=error.where.replace(str(data), str(given)), hint=error.hint) from error
+
+
 def imported(data: Path, ends: ModelEnds, project: Project | None) -> Path:
     """The .npz of samples in any form. An .npz outside of a project is taken as it is."""
     if project is None and is_plain_npz(data) or read_about(data) is not None:
@@ -209,7 +224,7 @@ def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Impo
         project.refuse_foreign()
     return import_data(
         data,
-        Wanted(input=ends.input, finished=ends.kind == "tflite"),
+        Wanted(input=ends.input, finished=ends.kind == "tflite", outputs=ends.outputs),
         settings.data if settings is not None and settings.data is not None else DataSettings(path=str(data)),
         settings.preprocessing if settings is not None else PreprocessingSettings(),
         labels=settings is None or settings.score.task != "none",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.workloads.archive import Archive
+from harness.workloads.metrics.base import Ends
+from harness.workloads.outputs import label_keys
 from harness.workloads.sources.parts import Found, Part, PartName, Places
 
 _OWN_KEYS: tuple[tuple[PartName, str, str], ...] = (
@@ -21,15 +23,31 @@ _OWN_KEYS: tuple[tuple[PartName, str, str], ...] = (
 _KEYS = {key for _, x, y in _OWN_KEYS for key in (x, y)} | {"x", "y", "scale", "offset"}
 
 
-def read_npz(path: Path) -> Found:
+def read_npz(path: Path, outputs: Sequence[Ends] = ()) -> Found:
     """The arrays of an .npz.
+
+    Args:
+        outputs: the model's.
 
     Raises:
         UserInputError: as `Archive`, or it has neither `x` nor `x_test`.
     """
     with Archive(path) as archive:
-        arrays = {key: archive.read(key) for key in archive.keys if key in _KEYS}
-        return found_arrays(arrays, str(path), others=[key for key in archive.keys if key not in _KEYS])
+        wanted = _KEYS | {key for of in _labels_of(archive.keys, outputs, str(path)).values() for key in of.values()}
+        arrays = {key: archive.read(key) for key in archive.keys if key in wanted}
+        others = [key for key in archive.keys if key not in wanted]
+        return found_arrays(arrays, str(path), others=others, outputs=outputs)
+
+
+def _labels_of(keys: Sequence[str], outputs: Sequence[Ends], where: str) -> dict[str, dict[str, str]]:
+    """`y_test` and the like -> what an output is called behind it -> its array. None where the model has one output.
+
+    Raises:
+        UserInputError: labels that belong to no output, or to one of two arrays.
+    """
+    bases = [y for _, _, y in _OWN_KEYS] if "x_test" in keys else ["y"]
+    found = {base: label_keys(keys, base, outputs, where).values() for base in bases} if len(outputs) > 1 else {}
+    return {base: {key.removeprefix(f"{base}_"): key for key in of if key != base} for base, of in found.items()}
 
 
 def channels_first(path: Path, io: TensorIo | None) -> str | None:
@@ -52,11 +70,14 @@ def _fits(shape: tuple[int, ...], io: TensorIo) -> bool:
     return all(want in (-1, size) for want, size in zip(io.sample_shape, shape, strict=True))
 
 
-def found_arrays(arrays: Mapping[str, np.ndarray], where: str, *, others: list[str]) -> Found:
+def found_arrays(
+    arrays: Mapping[str, np.ndarray], where: str, *, others: list[str], outputs: Sequence[Ends] = ()
+) -> Found:
     """Parts of named arrays.
 
     Args:
         others: names of arrays that are left alone.
+        outputs: the model's, each of which may have labels of its own.
 
     Raises:
         UserInputError: names that say nothing, or counts that differ.
@@ -65,13 +86,14 @@ def found_arrays(arrays: Mapping[str, np.ndarray], where: str, *, others: list[s
     found = Found(what="arrays", scale=numbers.get("scale", 1.0), offset=numbers.get("offset", 0.0))
     if others:
         found.evidence["data.path"] = f"the arrays {', '.join(sorted(others)[:6])} are left alone"
+    labels = _labels_of(list(arrays), outputs, where)
     if "x_test" in arrays:
         for name, x, y in _OWN_KEYS:
             if x in arrays and name not in found.parts:
-                found.parts[name] = _part(arrays, x, y, where)
+                found.parts[name] = _part(arrays, x, y, labels.get(y, {}), where)
         found.evidence["data.test"] = f"the arrays {', '.join(f'x_{n}' for n in found.parts)} are parts already"
     elif "x" in arrays:
-        found.whole = _part(arrays, "x", "y", where)
+        found.whole = _part(arrays, "x", "y", labels.get("y", {}), where)
     else:
         raise UserInputError(
             f"has neither 'x_test' nor 'x'; found {', '.join(sorted([*arrays, *others])) or 'nothing'}",
@@ -81,7 +103,12 @@ def found_arrays(arrays: Mapping[str, np.ndarray], where: str, *, others: list[s
     return found
 
 
-def _part(arrays: Mapping[str, np.ndarray], x_key: str, y_key: str, where: str) -> Part:
+def _part(arrays: Mapping[str, np.ndarray], x_key: str, y_key: str, further: Mapping[str, str], where: str) -> Part:
+    """One part.
+
+    Args:
+        further: what an output is called -> the array of its labels.
+    """
     x, y = arrays[x_key], arrays.get(y_key)
     if x.dtype.kind not in "uifb" or x.ndim < 2 or not x.size:
         seen = f"array '{x_key}' is {x.dtype} of shape {list(x.shape)}"
@@ -90,10 +117,13 @@ def _part(arrays: Mapping[str, np.ndarray], x_key: str, y_key: str, where: str) 
         bad = np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))
         what = f"array '{x_key}' has NaN or infinite values in {len(bad)} of {len(x)} samples, first in sample {bad[0]}"
         raise UserInputError(what, where=where, hint="clean the data before they are saved")
-    if y is not None and (y.ndim == 0 or len(y) != len(x)):
-        count = 0 if y.ndim == 0 else len(y)
-        raise UserInputError(f"array '{y_key}' has {count} labels for {len(x)} samples", where=where)
-    return Part(x=x, y=y, places=Places(key=x_key, total=len(x)))
+    for key in (y_key, *further.values()):
+        labels = arrays.get(key)
+        if labels is not None and (labels.ndim == 0 or len(labels) != len(x)):
+            count = 0 if labels.ndim == 0 else len(labels)
+            raise UserInputError(f"array '{key}' has {count} labels for {len(x)} samples", where=where)
+    y_of = {name: arrays[key] for name, key in further.items()}
+    return Part(x=x, y=y, places=Places(key=x_key, total=len(x)), y_of=y_of)
 
 
 def _number(array: np.ndarray, key: str, where: str) -> float:

@@ -9,7 +9,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.files import exists
+from harness.workloads.metrics.base import Ends
 from harness.workloads.sources.arrays import found_arrays
 from harness.workloads.sources.parts import Found
 
 _NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 _RETURNS = (
     "a function returns (x, y), or ((x_train, y_train), (x_test, y_test)), or a dict of arrays called x_train, y_train, "
-    "x_test, y_test or x, y"
+    "x_test, y_test or x, y (of a model with several outputs y_test_NAME and the like)"
 )
 
 
@@ -32,11 +33,12 @@ def is_function(path: Path) -> bool:
     return _NAME.fullmatch(path.name) is not None and not exists(path)
 
 
-def call_function(path: Path) -> Found:
+def call_function(path: Path, outputs: Sequence[Ends] = ()) -> Found:
     """The arrays that a function returns.
 
     Args:
         path: `FOLDER/module:function`; the module is FOLDER/module.py.
+        outputs: the model's.
 
     Raises:
         UserInputError: no such module or function, it raised, or what it returned is no arrays.
@@ -55,7 +57,7 @@ def call_function(path: Path) -> Found:
         raise UserInputError(f"raised {_words(error)}", where=where, hint=_RETURNS) from None
     arrays = {key: _array(value, key, where) for key, value in _named(returned, where).items()}
     known = {key: array for key, array in arrays.items() if array is not None}
-    found = found_arrays(known, where, others=[])
+    found = found_arrays(known, where, others=[], outputs=outputs)
     found.what = f"{module}:{name}"
     return found
 

@@ -133,7 +133,8 @@ def read_about(path: Path) -> Imported | None:
 
 
 def _rules(wanted: Wanted) -> Any:
-    return [wanted.input and asdict(wanted.input), wanted.finished]
+    names = [output.name for output in wanted.outputs] if len(wanted.outputs) > 1 else []
+    return [wanted.input and asdict(wanted.input), wanted.finished, *([{"outputs": names}] if names else [])]
 
 
 def _state(path: Path) -> list[Any]:
@@ -153,7 +154,7 @@ def _place(key: str, path: Path) -> Path:
 
 def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, wanted: Wanted) -> Found:
     if function.is_function(path):
-        return function.call_function(path)
+        return function.call_function(path, wanted.outputs)
     if path.is_dir():
         return _folder_reader(path)(path, data, preprocessing, wanted)
     if path.suffix.lower() in table.SUFFIXES:
@@ -162,7 +163,7 @@ def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, 
         raise UserInputError(
             "is a single sample", where=str(path), hint="give the folder that holds one folder of samples per class"
         )
-    return arrays.read_npz(path)
+    return arrays.read_npz(path, wanted.outputs)
 
 
 def _folder_reader(path: Path) -> Callable[[Path, DataSettings, PreprocessingSettings, Wanted], Found]:
@@ -185,14 +186,14 @@ def _parts(
     """Disjoint parts, whether they were made here, and what to say of them."""
     if found.whole is not None:
         test = data.test if data.test is not None else (1.0 if wanted.finished else 0.2)
-        made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.y))
+        made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.labels))
         found.evidence.setdefault("data.test", f"one set of {len(found.whole.x):,} samples, split by content")
         return made, len(made) > 1, []
     parts, dropped = without_overlap(found.parts, overlap=data.overlap, where=where)
     notes = [f"{dropped:,} samples that stand in the test part, too, left out of the others"] if dropped else []
     if "train" in parts and "calibration" not in parts and not wanted.finished:
         train = parts["train"]
-        parts = {**parts, **cut_calibration(train, data.calibration, _strata(train.y))}
+        parts = {**parts, **cut_calibration(train, data.calibration, _strata(train.labels))}
     return {name: parts[name] for name in PARTS if name in parts}, False, notes
 
 
@@ -221,6 +222,7 @@ def _content(
         content[f"x_{name}"] = x
         if part.y is not None:
             content[f"y_{name}"] = part.y
+        content |= {f"y_{name}_{output}": labels for output, labels in part.y_of.items()}
     first = next(iter(parts.values())).x
     was_scaled = first.dtype != next(iter(content.values())).dtype and first.dtype.kind != "b"
     if not plain and not was_scaled:
