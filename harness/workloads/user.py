@@ -179,6 +179,7 @@ def user_workload(
         metric=judged.metric,
         output=judged.output,
         output_name=output_name(ends.outputs, judged.output) if len(ends.outputs) > 1 else "",
+        output_names=tuple(output_name(ends.outputs, place) for place in range(len(ends.outputs))),
         further=judged.further,
         left_out=judged.left_out,
         metric_text=metric_name,
