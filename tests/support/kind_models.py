@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.kind_table import KINDS, Kind
+from tests.support.kind_table import HEADS, KINDS, Kind
 
 COUNT = 96
 #: which labels are not what the model answers
@@ -88,6 +88,7 @@ def keras2_models(keras):
             words, layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling1D()(layers.Embedding(50, 6)(words)))
         ),
         "multilabel": keras.Sequential([keras.Input((12,)), layers.Dense(9, "relu"), layers.Dense(4, "sigmoid")]),
+        "raw-heads": keras.Model(x, layers.Conv2D(7, 1)(layers.MaxPooling2D()(conv(8)(x)))),
         "saved-model": cnn("saved"),
     }  # fmt: skip
 
@@ -184,6 +185,11 @@ def labels_of(form: str, predicted: np.ndarray, rng) -> np.ndarray:
         spread = predicted.reshape(len(predicted), -1).std(axis=1) if predicted.shape[1] > 1 else predicted[:, 0]
         right = spread > np.median(spread)
         return np.where(rng.random(len(right)) < _WRONG, ~right, right).astype(np.int64)
+    if form == "boxes":
+        boxes = predicted[:, :3, :5].copy()
+        boxes[..., :4] += np.tile(rng.normal(scale=0.02, size=(*boxes.shape[:2], 2)), 2)
+        boxes[..., 4] = np.where((rng.random(boxes.shape[:2]) < _WRONG) & (boxes[..., 4] >= 0), 0, boxes[..., 4])
+        return boxes.astype(np.float32)
     right = predicted.argmax(axis=-1)
     others = rng.integers(0, predicted.shape[-1], right.shape)
     return np.where(rng.random(right.shape) < _WRONG, others, right).astype(np.int64)
@@ -195,6 +201,37 @@ def write(folder: Path, kind: Kind, x: np.ndarray, predicted: list[np.ndarray], 
     made = [labels_of(judge.labels, p, rng) for judge, p in zip(kind.outputs, predicted, strict=True)]
     np.savez(folder / f"{kind.name}.npz", x_test=x, **dict(zip(keys, made, strict=True)))
     np.savez(folder / f"{kind.name}.predicted.npz", **dict(zip(keys, predicted, strict=True)))
+
+
+def decoded(values: np.ndarray) -> np.ndarray:
+    """The boxes of a grid of [N, 4, 4, 7] by version 3's formula, [N, 100, 6], suppressed by TensorFlow class by class."""
+    import tensorflow as tf
+
+    def share(v):
+        return 1 / (1 + np.exp(-v.astype(np.float64)))
+
+    ((height, width),), (((wide, high),),) = HEADS.grids, HEADS.anchors
+    rows, columns = np.mgrid[:height, :width]
+    x, y = (share(values[..., 0]) + columns) / width, (share(values[..., 1]) + rows) / height
+    w, h = wide * np.exp(values[..., 2].astype(np.float64)), high * np.exp(values[..., 3].astype(np.float64))
+    boxes = np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], axis=-1).reshape(len(values), -1, 4)
+    scores = (share(values[..., 4:5]) * share(values[..., 5:])).reshape(len(values), boxes.shape[1], -1)
+    found = np.zeros((len(values), 100, 6))
+    found[..., 4] = -1
+    for image, mine, sure in zip(found, boxes, scores, strict=True):
+        made = []
+        for kind in range(sure.shape[1]):
+            kept = tf.image.non_max_suppression(
+                mine.astype(np.float32),
+                sure[:, kind].astype(np.float32),
+                100,
+                HEADS.iou_threshold,
+                HEADS.score_threshold,
+            ).numpy()
+            made += [[*mine[place], kind, sure[place, kind]] for place in kept]
+        made.sort(key=lambda row: -row[5])
+        image[: len(made)] = made[:100]
+    return found
 
 
 def keras_kinds(folder: Path, models: dict, made_by: str) -> None:
@@ -212,6 +249,8 @@ def keras_kinds(folder: Path, models: dict, made_by: str) -> None:
         x = samples(model, rng)
         found = model.predict(x, verbose=0)
         predicted = list(found) if isinstance(found, (list, tuple)) else [found]
+        if kind.judges == ("heads",):
+            predicted = [decoded(predicted[0])]
         names = list(model.output_names) if len(predicted) > 1 else [""]
         write(folder, kind, x, predicted, names, rng)
         recipe = parse_recipe("ptq-float32")

@@ -12,8 +12,15 @@ from typing import Literal
 import numpy as np
 from sklearn import metrics as sklearn
 
+from harness.workloads.metrics.base import Metric
+from harness.workloads.metrics.detection_heads import YoloMap
+
 #: what another library makes of labels and of what TensorFlow predicted, [N, ...] each, and of the samples
 Truth = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+
+
+#: how the boxes of `raw-heads` are decoded: a grid with one anchor
+HEADS = YoloMap(grids=((4, 4),), anchors=(((0.3, 0.4),),))
 
 
 def _accuracy(y: np.ndarray, p: np.ndarray, x: np.ndarray) -> float:
@@ -75,12 +82,14 @@ class Judge:
         labels: which labels `kind_models.py` makes of predictions.
         truth: what is expected.
         asked: it is named by `--metric`; else output and labels ask for it.
+        stated: a workload of one's own states it with its settings.
     """
 
     metric: str
     labels: Literal["classes", "binary", "values", "several", "boxes"]
     truth: Truth
     asked: bool = False
+    stated: Metric | None = None
 
 
 JUDGES = {
@@ -96,6 +105,7 @@ JUDGES = {
     "iou": Judge(metric="mean_iou", labels="classes", truth=_iou, asked=True),
     "anomaly": Judge(metric="autoencoder_auc", labels="binary", truth=_anomaly, asked=True),
     "map": Judge(metric="detection_map", labels="boxes", truth=_average_precision),
+    "heads": Judge(metric="yolo_map", labels="boxes", truth=_average_precision, stated=HEADS),
 }
 
 
@@ -142,6 +152,7 @@ KINDS = {
             dynamic_batch="top1",
             embedding="top1",
             multilabel="multilabel",
+            raw_heads="heads",
         ),
         *_kinds(
             "keras3",
