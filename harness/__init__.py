@@ -31,6 +31,7 @@ CALLS: dict[str, str] = {
     # models
     "build": "harness.api.models",
     "check": "harness.api.models",
+    "audit": "harness.api.audits",
     # from a model file to a better variant
     "init": "harness.api.projects",
     "explain": "harness.api.explaining",
@@ -41,10 +42,27 @@ CALLS: dict[str, str] = {
     "compare": "harness.api.questions",
     "recommend": "harness.api.questions",
     "history": "harness.api.questions",
+    # nights
+    "nightly": "harness.api.nights",
+    "accept": "harness.api.nights",
+    "bisect": "harness.api.nights",
+    "baseline": "harness.api.nights",
+    "baselines": "harness.api.nights",
+    # a store as a whole
+    "judge": "harness.api.stores",
+    "export_results": "harness.api.stores",
+    "import_results": "harness.api.stores",
+    "prune_results": "harness.api.stores",
+    "check_results": "harness.api.stores",
     # what there is
     "devices": "harness.api.places",
+    "check_device": "harness.api.places",
+    "flash_device": "harness.api.places",
+    "add_device": "harness.api.places",
     "datasets": "harness.api.places",
     "dataset": "harness.api.places",
+    "fetch_dataset": "harness.api.places",
+    "check_dataset": "harness.api.places",
     "use_metric": "harness.api.metrics",
     # studies
     "study_calibration": "harness.api.studies",

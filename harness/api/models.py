@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.api.asked import Project, require, with_project
 from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Builds:
-    """What was built, in table order."""
+    """What was built, in table order; `project` says what came from a `harness.toml`."""
 
     outcomes: tuple[BuildOutcome, ...]
+    project: str | None = None
 
     def __repr__(self) -> str:
         refused = sum(artifact.refused is not None for artifact in self)
@@ -60,7 +62,7 @@ class Builds:
 def build(
     workloads: Names = (),
     *,
-    recipes: Names = ("core",),
+    recipes: Names | None = None,
     data: Data | None = None,
     metric: str | None = None,
     seeds: int = 1,
@@ -68,19 +70,21 @@ def build(
     quota: str | None = None,
     deadline: float | str | None = None,
     data_dir: PathLike | None = None,
+    project: Project = True,
     progress: Progress | None = None,
 ) -> Builds:
     """Builds what is not built yet: `harness build`. TensorFlow is imported by worker processes only.
 
     Args:
-        workloads: published ones, or model files of your own; none: the published three.
-        recipes: names, globs, `core` or `all`.
+        workloads: published ones, or model files of your own; none: the project's model, or the published three.
+        recipes: names, globs, `core` or `all`; None: the project's, or `core`.
         data, metric: of model files of your own: an .npz, arrays by its keys, or what `harness.dataset` gives.
         seeds: so many trainings.
         jobs: build workers; None: one per core.
         quota: the cache's size, such as `"2G"`.
         deadline: how long a conversion, or a training without progress, may take.
         data_dir: a folder with datasets.
+        project: as `harness.run` takes it.
         progress: called with (what, done, total).
 
     Raises:
@@ -92,11 +96,16 @@ def build(
 
     if seeds < 1:
         raise UserInputError(f"seeds takes a number of at least 1, not {seeds}")
-    requests = make_requests(names(workloads), names(recipes), range(seeds), text(data_dir), data_file(data), metric)
+    asked = with_project("build", project, names=workloads, recipes=recipes, data=data, metric=metric)
+    given = asked.values
+    requests = make_requests(
+        names(given["names"]), names(given["recipes"] or "core"), range(seeds), text(data_dir), data_file(given["data"]),
+        given["metric"],
+    )  # fmt: skip
     done = build_outcomes(
         requests, jobs=jobs, quota=quota, deadline_s=seconds(deadline, "deadline"), progress=_told(progress)
     )
-    return Builds(tuple(done))
+    return Builds(tuple(done), asked.taken)
 
 
 def _told(progress: Progress | None) -> Callable[..., None] | None:
@@ -105,9 +114,10 @@ def _told(progress: Progress | None) -> Callable[..., None] | None:
 
 @dataclass(frozen=True, eq=False)
 class Checks:
-    """What is expected of models on devices."""
+    """What is expected of models on devices; `project` says what came from a `harness.toml`."""
 
     found: tuple[Foretold, ...]
+    project: str | None = None
 
     def __repr__(self) -> str:
         return f"<harness checks: {sum(one.is_good for one in self.found)} of {len(self.found)} good>"
@@ -131,9 +141,9 @@ class Checks:
 
 @told
 def check(
-    models: Names,
+    models: Names = (),
     *,
-    devices: Names,
+    devices: Names = (),
     backends: Names = (),
     emulated: bool = False,
     runtime: str | None = None,
@@ -142,14 +152,16 @@ def check(
     seed: int = 0,
     data_dir: PathLike | None = None,
     devices_dir: PathLike | None = None,
+    project: Project = True,
     progress: Progress | None = None,
 ) -> Checks:
     """What will happen to models on devices, without the devices: `harness check`.
 
     Args:
-        models: .tflite files, or `WORKLOAD:RECIPE`, built first where they are not there yet.
-        devices, backends, emulated, runtime, devices_dir: as the options of the command.
+        models: .tflite files, or `WORKLOAD:RECIPE`, built first where they are not there yet; none: the project's.
+        devices, backends, emulated, runtime, devices_dir: as the options of the command; no device: the project's.
         data, metric, data_dir, seed: what models are built with.
+        project: as `harness.run` takes it.
         progress: called with (what, done, total) while models are built.
 
     Raises:
@@ -157,16 +169,29 @@ def check(
     """
     from harness.session.foretell import Given, foretell
 
-    file = data_file(data)
-    given = Given(data=Path(file) if file else None, metric=metric, data_dir=text(data_dir), seed=seed)
-    found = foretell(
-        names(models),
-        names(devices),
-        backends=names(backends),
+    asked = with_project(
+        "check",
+        project,
+        targets=models,
+        devices=devices,
+        backends=backends,
         emulated=emulated,
+        data=data,
+        metric=metric,
+    )
+    values = asked.values
+    require(values["targets"], "model", "such as harness.check('my_model.tflite', devices='imx8mp')")
+    require(values["devices"], "device", "such as devices='imx8mp'; `harness.devices()` lists them")
+    file = data_file(values["data"])
+    given = Given(data=Path(file) if file else None, metric=values["metric"], data_dir=text(data_dir), seed=seed)
+    found = foretell(
+        names(values["targets"]),
+        names(values["devices"]),
+        backends=names(values["backends"]),
+        emulated=values["emulated"],
         runtime=runtime,
         devices_dir=text(devices_dir),
         given=given,
         say=progress or (lambda what, done, total: None),
     )
-    return Checks(tuple(found))
+    return Checks(tuple(found), asked.taken)

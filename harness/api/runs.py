@@ -32,6 +32,7 @@ class Run:
         records: one per finished cell; every figure under the name that the published JSON has.
         results: the results folder.
         notes: what a reader should know first, such as damaged records; empty as a rule.
+        project: what the call that ran it took from a `harness.toml`, in words; None for nothing.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Run:
     records: tuple[CellRecord, ...]
     results: Path
     notes: tuple[str, ...] = field(default=())
+    project: str | None = None
 
     def __repr__(self) -> str:
         return f"<harness run {self.id}: {self._report.counts_text}>"
@@ -200,6 +202,6 @@ def runs(*, results: PathLike | None = None) -> pd.DataFrame:
     return runs_frame(overview(results_dir(results)))
 
 
-def run_of(result: RunResult) -> Run:
+def run_of(result: RunResult, project: str | None = None) -> Run:
     """A run that has just ended."""
-    return Run(id=result.run, info=result.info, records=result.records, results=result.results)
+    return Run(id=result.run, info=result.info, records=result.records, results=result.results, project=project)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api.asked import Project, project_file, require
 from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
 from harness.api.calls import samples as sample_count
 from harness.api.running import Progress
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """A search that has ended."""
+    """A search that has ended; `project` says what came from a `harness.toml`."""
 
     result: TuneResult
+    project: str | None = None
 
     def __repr__(self) -> str:
         return f"<harness search {self.result.run}: {self.result.verdict.why}>"
@@ -62,9 +64,9 @@ class Tuned:
 
 @told
 def tune(
-    workload: PathLike,
+    workload: PathLike | None = None,
     *,
-    device: str,
+    device: str | None = None,
     backends: Names = (),
     max_drop: float | str | None = None,
     max_latency: str | None = None,
@@ -81,12 +83,14 @@ def tune(
     data_dir: PathLike | None = None,
     devices_dir: PathLike | None = None,
     results: PathLike | None = None,
+    project: Project = True,
     progress: Progress | None = None,
 ) -> Tuned:
     """Searches for a better variant of a model for one device, layer by layer, and proves it: `harness tune`.
 
     Args:
-        workload: a workload, or a float model of your own with `data`.
+        workload: a workload, or a float model of your own with `data`; None: the project's, with its device and `max_drop`
+            where none are named.
         max_drop, max_latency, max_size, prefer: what the winner keeps to, as `harness.recommend` takes them.
         budget: time for everything.
         trials: how many searched variants the device is given at most.
@@ -97,20 +101,28 @@ def tune(
         HarnessError: a finished .tflite, no labels, too few samples, or anything else wrong with the input.
     """
     from harness.reports.answer.asked import read_limits
+    from harness.session.from_project import TuneAsked, take_tune
     from harness.tune.options import BUDGET_S, TuneOptions
     from harness.tune.tune import tune as search
 
-    limits: dict[str, Any] = {"--max-drop": max_drop, "--max-latency": max_latency, "--max-size": max_size}
+    path = project_file(project) if workload is None else None
+    drop = None if max_drop is None else str(max_drop)
+    asked, taken = TuneAsked(workload=text(workload), device=device, max_drop=drop, emulated=emulated), None
+    if path is not None:
+        asked, taken = take_tune(path, asked)
+    require(asked.workload, "model", "such as harness.tune('my_model.keras', data='samples.npz', device='host-litert')")
+    require(asked.device, "device", "such as device='host-litert'; `harness.devices()` lists them")
+    limits: dict[str, Any] = {"--max-drop": asked.max_drop, "--max-latency": max_latency, "--max-size": max_size}
     given = {name: None if value is None else str(value) for name, value in limits.items()}
     options = TuneOptions(
-        workload=str(workload),
-        device=device,
+        workload=asked.workload or "",
+        device=asked.device or "",
         backends=names(backends),
         limits=read_limits(given, prefer=prefer),
         budget_s=seconds(budget, "budget") or BUDGET_S,
         trials=trials,
         samples=sample_count(samples),
-        emulated=emulated,
+        emulated=asked.emulated,
         data=data_file(data),
         data_dir=text(data_dir),
         metric=metric,
@@ -119,4 +131,4 @@ def tune(
         deadline_s=seconds(deadline, "deadline"),
     )
     say = progress or (lambda what, done, total: None)
-    return Tuned(search(options, results_dir(results), say=say, command=["harness.tune"]))
+    return Tuned(search(options, results_dir(results), say=say, command=["harness.tune"]), taken)

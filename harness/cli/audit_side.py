@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.audit_tables import FOLD, RIGHT, STYLES, audit_table, short_where
-from harness.core.finding import Finding
 from harness.reports.values import folded_text
-from harness.variants.audit.report import AuditReport, LayerRow, TensorRow
+from harness.session.audited import Audited
+from harness.variants.audit.report import LayerRow, TensorRow
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
 _SEVERITIES = ("error", "warning", "info")
 #: places of a finding, layers and weights that are named; the others are counted
 _PLACES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Audited:
-    """One model's audits: of its training, of its file, or of both.
-
-    Attributes:
-        name: what it is called in the tables.
-        refused: why there is no file.
-    """
-
-    name: str
-    reports: Sequence[AuditReport]
-    refused: str | None = None
-
-    def of(self, kind: str) -> AuditReport | None:
-        """Its audit of a kind, `keras` or `tflite`."""
-        return next((report for report in self.reports if report.kind == kind), None)
-
-    @property
-    def findings(self) -> list[Finding]:
-        return [finding for report in self.reports for finding in report.findings]
 
 
 def print_side_by_side(

@@ -74,37 +74,10 @@ def fetch(name: str, url: str | None, sha256: str | None, folder: Path | None, f
 @click.option("--model", default=None, help="Your model: check that the samples fit it.")
 def check(file: Path, model: str | None) -> None:
     """Check samples (.npz, .csv, folder of images or sounds, module:function); with --model also that the model takes them."""
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.npz_report import describe_npz
-    from harness.workloads.sources.imported import is_plain_npz
+    from harness.workloads.described import described_samples
 
-    file = file.expanduser().absolute()
-    if is_plain_npz(file):
-        for line in describe_npz(file):
-            echo(line)
-    elif model is None:
-        _describe_import(file)
-    if model is not None:
-        from harness.workloads.user import user_workload
-
-        workload = user_workload(Path(model), file)
-        dataset = workload.load_dataset(DataSource())
-        judged = f"metric {workload.metric.name}" if workload.metric else "no metric"
-        echo(f"fits {Path(model).name}: {judged}; {dataset.note}")
-
-
-def _describe_import(file: Path) -> None:
-    """What samples are in another form than an .npz, as they come without a model."""
-    from harness.project.settings import DataSettings, PreprocessingSettings
-    from harness.workloads.sources.imported import import_data
-    from harness.workloads.sources.parts import Wanted
-
-    found = import_data(file, Wanted(), DataSettings(path=str(file)), PreprocessingSettings())
-    echo(found.note)
-    for key, words in sorted(found.evidence.items()):
-        echo(f"  {key}: {words}")
-    if found.classes:
-        echo(f"  classes: {', '.join(found.classes)}")
+    for line in described_samples(file, model=None if model is None else Path(model)):
+        echo(line)
 
 
 class _Bar:

@@ -71,20 +71,9 @@ def check_command(name: str, devices_dir: str | None, emulated: bool) -> int:
 @click.option("--emulated", is_flag=True, help="Flash the device's emulated twin.")
 def flash_command(name: str, devices_dir: str | None, build: bool, emulated: bool) -> int:
     """Bring a microcontroller's firmware onto its board, and prove that it runs; a board that runs it already is left alone."""
-    from harness.boards.lease import lease
-    from harness.boards.registry import kind_of
-    from harness.boards.resolve import get_profile
+    from harness.boards.flashing import flash_device
 
-    profile = get_profile(name, devices_dir, emulated=emulated)
-    kind = kind_of(profile)
-    if kind.can_flash(profile):
-        kind.require_address(profile)
-
-    def say(line: str) -> None:
-        echo(line, err=True)
-
-    with lease(profile, on_wait=say):
-        echo(kind.flash(profile, build=build, say=say))
+    echo(flash_device(name, devices_dir, emulated=emulated, build=build, say=lambda line: echo(line, err=True)))
     return ExitCode.DONE
 
 

@@ -27,7 +27,7 @@ _LONGEST = 300
 @click.option("--write", is_flag=True, help="Store what differs as a revision of each record; the old ones stay.")
 @click.option("--revisions", is_flag=True, help="Show the revisions that the run's records have, and end.")
 def command(run: str, results: str | None, write: bool, revisions: bool) -> None:
-    """Judge a stored RUN again, by today's rules: an id, the unique beginning of one, or `latest`.
+    """Judge a stored RUN again, by today's rules: an id, the unique beginning of one, a baseline, or `latest`.
 
     Reads what the run stored and nothing else. Prints, for each cell, the fields that come out otherwise; where none does, how
     many cells were judged. Cells that were stored before raw facts were kept say what is missing; the exit code is then 1.

@@ -13,11 +13,9 @@ from harness.core.errors import ExitCode
 from harness.nightly.night import Night, NightOptions, NightResult
 from harness.results.layout import store_path
 from harness.results.place import place_of
-from harness.results.running import one_night
 from harness.results.store import Store
 from harness.run.options import RunOptions
 from harness.session.session import RunResult
-from harness.verdict.night import Judgement
 
 
 def run_and_judge(
@@ -64,35 +62,22 @@ def _note(text: str) -> None:
 
 def _run(night: Night, *, resume: str | None, json_file: str | None) -> int:
     from harness.cli.running import run_and_report, say_what_was_lost
-    from harness.reports.verdicts.export import JUNIT_NAME, MARKDOWN_NAME, export_verdict
+    from harness.nightly.whole import run_night, write_verdict
+    from harness.reports.verdicts.export import JUNIT_NAME, MARKDOWN_NAME
     from harness.reports.verdicts.text import plain_lines
 
     results = night.results
-    plan = night.plan()
-    gone = Night.without_server(results)
-    if gone is not None:
-        night.note(f"warning: {gone}; this night goes on in {results} and is compared with nothing")
-    noted = night.noted() if resume is None else None
-    with one_night(results, night.series, note=night.note):
-        night.before()
-        result = run_and_report(
-            night.options,
-            results,
-            plan=plan,
-            series=night.series,
-            noted=noted,
-            begun=night.begun,
-            resume=resume,
-            json_file=json_file,
-        )
-        done = _judged(night, result)
+    done = run_night(
+        night, lambda **steps: run_and_report(night.options, results, json_file=json_file, **steps), resume=resume,
+        judge=lambda result: _judged(night, result),
+    )  # fmt: skip
+    result = done.result
     to_stderr = json_file == "-"
     echo("", err=to_stderr)
     for line in plain_lines(done.judgement):
         echo(line, err=to_stderr)
     if result.export is not None:
-        export_verdict(result.export, done.judgement, result.records, exit_code=done.exit_code)
-        page = _page(results, result.export, done.judgement)
+        page = write_verdict(results, done)
         echo(
             f"verdict: {result.export / MARKDOWN_NAME}, JUnit: {result.export / JUNIT_NAME}, page: {page}",
             err=to_stderr,
@@ -117,11 +102,3 @@ def _judged(night: Night, result: RunResult) -> NightResult:
             err=True,
         )
         raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
-
-
-def _page(results: Path, folder: Path, judgement: Judgement) -> Path:
-    """Makes page and workbook again, which knew of no judgement when the run was exported."""
-    from harness.reports.export import export_night
-
-    with Store.open(results) as store:
-        return export_night(store, results, folder, judgement)

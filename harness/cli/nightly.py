@@ -17,14 +17,6 @@ from harness.cli.options import (
 from harness.cli.out import echo
 from harness.cli.project import ProjectCommand
 
-#: devices that exist on every machine; one whose runtime cannot be had here is left out, with the reason
-HOST_DEVICES = ("host-tflite", "host-litert")
-#: devices that `--emulated` adds
-EMULATED_DEVICES = ("imx8mp@qemu", "cortex-m4@qemu")
-#: those of them whose runtime this harness installs
-_WITH_RUNTIME = ("imx8mp@qemu",)
-_BUDGET, _EMULATED_BUDGET = "6m", "15m"
-
 
 @click.command("nightly", cls=ProjectCommand)
 @matrix_options
@@ -99,35 +91,27 @@ def command(
     Exit code 3 as long as a regression is open (docs/guides/nightly.md), also where a board failed, too; 2 where only a device
     or link failed, or cells were not run.
     """
-    from harness.boards.connect import availability
-    from harness.boards.resolve import get_profile
     from harness.cli.night import run_and_judge
-    from harness.core.errors import MissingPartError
     from harness.core.paths import results_dir
+    from harness.nightly.defaults import BUDGET, EMULATED_BUDGET, devices_of_tonight
     from harness.nightly.night import NightOptions
     from harness.run.budget import parse_duration
     from harness.run.options import RunOptions, parse_samples
 
-    asked = tuple(devices)
+    asked, named_emulated = tuple(devices), emulated
     if not devices:
-        asked = _default_devices(emulated, runtimes)
-        states = {name: availability(get_profile(name, devices_dir)) for name in asked}
-        for name, state in states.items():
-            if not state.ok:
-                echo(f"left out: {name}: {state.reason}", err=True)
-        devices = tuple(name for name, state in states.items() if state.ok)
-        if not devices:
-            raise MissingPartError("no device on this machine can run", hint="see `harness devices list`")
+        tonight = devices_of_tonight(emulated, runtimes, devices_dir)
+        for name, reason in tonight.left_out.items():
+            echo(f"left out: {name}: {reason}", err=True)
+        asked, devices = tonight.asked, tonight.present
         runtimes, named_emulated = (), False  # their ids say both
-    else:
-        named_emulated = emulated
     options = RunOptions(
         workloads=workloads,
         recipes=recipes or (() if bundle else ("core",)),
         devices=devices,
         backends=backends,
         samples=parse_samples(samples),
-        budget_s=parse_duration(budget or (_EMULATED_BUDGET if emulated else _BUDGET), "--budget"),
+        budget_s=parse_duration(budget or (EMULATED_BUDGET if emulated else BUDGET), "--budget"),
         data_dir=data_dir,
         data=data,
         metric=metric,
@@ -149,16 +133,3 @@ def command(
     )
     # A device that is left out tonight is missed by its series, and begins no other one.
     return run_and_judge(options, replace(options, devices=asked), night, results_dir(results), json_file=json_file)
-
-
-def _default_devices(emulated: bool, runtimes: tuple[str, ...]) -> tuple[str, ...]:
-    """The ids of the devices without `--device`: with `--runtime`, one host device per release and the boards that take it."""
-    from harness.boards.runtimes import runtime_id
-    from harness.envs.hostenv import parse_package
-
-    if not runtimes:
-        return (*HOST_DEVICES, *(EMULATED_DEVICES if emulated else ()))
-    hosts = {"tflite-runtime": "host-tflite", "ai-edge-litert": "host-litert"}
-    own = [runtime_id(hosts[parse_package(package).name], package) for package in runtimes]
-    boards = _WITH_RUNTIME if emulated else ()
-    return (*own, *(runtime_id(board, package) for board in boards for package in runtimes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,21 +36,10 @@ def export_command(
     folder: Path, form: Format, runs: tuple[str, ...], series: str | None, with_objects: bool, results: str | None
 ) -> None:
     """Writes records with their history into a new FOLDER, a file per table. `harness results import` takes it again."""
-    from harness.core.errors import unknown_name
     from harness.core.paths import results_dir
-    from harness.results.exchange import export_store
-    from harness.results.history import History
-    from harness.results.store import Store
+    from harness.session.whole_store import export_chosen
 
-    with Store.open(results_dir(results), create=False) as store:
-        history = History(store)
-        chosen = [history.run_of(run) for run in runs]
-        if series is not None:
-            if series not in history.all_series():
-                raise unknown_name("series", series, history.all_series())
-            chosen += [night.run for night in history.nights(series)]
-        ordered = [run for run in store.run_ids() if run in set(chosen)]
-        done = export_store(store, folder, form=form, runs=ordered, with_objects=with_objects)
+    done = export_chosen(results_dir(results), folder, form=form, runs=runs, series=series, with_objects=with_objects)
     _warn(done.problems)
     objects = f" and {done.objects:,} objects" if with_objects else ""
     echo(f"{folder}: {done.cells:,} records of {done.runs:,} runs{objects}")
@@ -61,14 +51,12 @@ def export_command(
 def import_command(folder: Path, results: str | None) -> None:
     """Takes the runs of an export that the store does not have; what it has stays as it is."""
     from harness.core.paths import results_dir
-    from harness.results.exchange import import_store
-    from harness.results.store import Store
+    from harness.session.whole_store import import_into
 
-    with Store.open(results_dir(results)) as store:
-        taken, problems = import_store(store, folder)
-        where = store.where
-    _warn(problems)
-    echo(f"{where}: {taken.cells:,} records taken, {len(taken.runs):,} runs are new")
+    done = import_into(results_dir(results), folder)
+    taken = done.taken
+    _warn(done.problems)
+    echo(f"{done.where}: {taken.cells:,} records taken, {len(taken.runs):,} runs are new")
     if taken.known:
         echo(f"{taken.known:,} records were there already")
     if taken.kept:
@@ -127,16 +115,11 @@ def prune_command(keep_nights: int, dry_run: bool, results: str | None) -> None:
     Runs and control cells stay, and verdicts but for old ones that said `same`: the next nights are judged as before.
     """
     from harness.core.paths import results_dir
-    from harness.results.prune import prune
-    from harness.results.store import Store
-    from harness.session.conclude import conclude_killed
-    from harness.verdict.keep import what_to_keep
+    from harness.session.whole_store import prune_store
 
-    folder = results_dir(results)
-    Store.open(folder, create=False).close()  # a wrong folder is an error, not a new store
-    with Store.open(folder) as store:
-        conclude_killed(store, lambda text: echo(text, err=True))
-        done = prune(store, what_to_keep(store, nights=keep_nights), dry_run=dry_run)
+    done = prune_store(
+        results_dir(results), keep_nights=keep_nights, dry_run=dry_run, note=lambda text: echo(text, err=True)
+    )
     _say_pruned(done, keep_nights, dry_run=dry_run)
 
 
@@ -200,6 +183,6 @@ def check_command(records_only: bool, results: str | None) -> None:
         raise click.exceptions.Exit(ExitCode.WRONG_INPUT)
 
 
-def _warn(problems: list[str]) -> None:
+def _warn(problems: Sequence[str]) -> None:
     for text in problems:
         echo(f"warning: {text}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -133,25 +132,18 @@ def _of_project(
     workload: str | None, device: str | None, drop: str | None, given: dict[str, Any]
 ) -> tuple[str | None, str | None, str | None]:
     """Model, device and allowed drop, from the nearest harness.toml where the command line names no model."""
-    if given.pop("no_project") or workload is not None:
-        return workload, device, drop
-    from harness.project.project import load_project, project_path
+    from harness.project.project import project_path
+    from harness.session.from_project import TuneAsked, take_tune
 
-    path = project_path()
+    path = None if given.pop("no_project") or workload is not None else project_path()
     if path is None:
         return workload, device, drop
-    project = load_project(path)
-    settings = project.settings.run
-    words = [f"model {project.settings.model.path}"]
-    if device is None and settings.devices:
-        device = settings.devices[0]
-        given["emulated"] = given["emulated"] or settings.emulated
-        words.append(f"device {device}")
-    if drop is None and settings.max_drop is not None:
-        drop = f"{settings.max_drop:g}"
-        words.append(f"max-drop {drop}")
-    echo(f"{os.path.relpath(path)}: {', '.join(words)}", err=True)
-    return str(project.path), device, drop
+    asked = TuneAsked(workload=workload, device=device, max_drop=drop, emulated=given["emulated"])
+    asked, taken = take_tune(path, asked)
+    given["emulated"] = asked.emulated
+    if taken is not None:
+        echo(taken, err=True)
+    return asked.workload, asked.device, asked.max_drop
 
 
 #: what says where things are and land, rather than what is searched

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.tflite.graph import Graph, Node
+from harness.workloads.input_names import same_inputs
 
 #: ops that say how values are stored and nothing of what is computed
 TRANSPARENT = frozenset({"QUANTIZE", "DEQUANTIZE"})
@@ -144,10 +145,11 @@ def _flooded(a: _Side, b: _Side) -> np.ndarray:
     """How alike each node of A and each of B are with their surroundings, float64 [n, m]; 0 for other ops."""
     own = _own(a.facts, b.facts)
     n, m = own.shape
-    # One more row and column for what no node is, and then one each for the models' inputs, which are alike by their position.
+    # One more row and column for what no node is, and then one each for the models' inputs, which are alike by their names.
     inputs = max(len(a.graph.inputs), len(b.graph.inputs))
     likeness = np.zeros((n + 1 + inputs, m + 1 + inputs))
-    likeness[n + 1 :, m + 1 :] = np.eye(inputs)
+    for place, other in enumerate(same_inputs(a.graph, b.graph)):
+        likeness[n + 1 + place, m + 1 + other] = 1.0
     likeness[:n, :m] = own
     read_a, read_b = _padded(a.before, n), _padded(b.before, m)
     readers_a, readers_b = _padded(a.after, n), _padded(b.after, m)

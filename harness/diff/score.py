@@ -145,7 +145,6 @@ def _answers(references: References, side: Side, model: PreparedModel) -> Answer
 
 def _prepared(side: Side, data: Path, metric: str | None, path: Path) -> PreparedModel:
     """A file with its samples."""
-    from harness.prepare.named import named_model
     from harness.variants.build.build import artifact_from_file
     from harness.workloads.datasets import DataSource
     from harness.workloads.registry import get_workload
@@ -155,8 +154,6 @@ def _prepared(side: Side, data: Path, metric: str | None, path: Path) -> Prepare
     else:
         path.write_bytes(side.data)
     artifact = artifact_from_file(path)
-    if len(artifact.inputs) > 1:
-        return named_model(path, side.graph, artifact, data.expanduser().absolute(), metric)
     workload = get_workload(str(path), data=data, metric=metric)
     dataset = workload.load_dataset(DataSource.default(None))
     return replace(prepare_model(workload, AS_IS, artifact, dataset), workload=side.name)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.core.errors import UserInputError
-from harness.explain.cause import cause_of, worst_layers
+from harness.explain.cause import Cause, cause_of, worst_layers
 from harness.explain.document import Advice, Explanation, Layer
 from harness.explain.error import SHARES
+from harness.explain.mixing import calibrated_again, mixed_recipes
 from harness.results.record import CellKey
 from harness.variants.artifact import AS_IS
 
@@ -33,6 +34,7 @@ class Situation:
         options: of its run.
         seen: (recipe, backend) of the run's other cells of this workload on the device -> their outcome.
         weight_types: dtypes of the model's weights.
+        units: layer -> what leaves int8 with it, itself first, by the names that recipes have for them.
     """
 
     workload: str
@@ -45,6 +47,7 @@ class Situation:
     options: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[tuple[str, str], str] = field(default_factory=dict)
     weight_types: tuple[str, ...] = ()
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def run(self, recipe: str) -> str:
         """The command that runs another recipe of the same workload on the same device."""
@@ -198,6 +201,8 @@ _FOR_CAUSE: dict[str, list[tuple[str, str]]] = {
         ("qat-int8-io", "training moves the weights to where rounding costs least"),
     ],
 }
+#: causes that other ranges help
+_OF_RANGES = ("saturation", "wide-range")
 #: a difference of scores that chance explains
 _ALPHA = 0.05
 #: a layer's own error above this needs nothing
@@ -222,11 +227,12 @@ def _for_loss(e: Explanation, situation: Situation) -> list[Advice]:
     cause = cause_of(error, dtype=layer.dtype, weight_dtype=_weight_type(situation))
     if cause is None:
         return []
-    found = [
+    found = _mixed(e, situation, cause)
+    found += [
         Advice(what=f"recipe {recipe}", why=f"{layer.title}: {why}", command=situation.run(recipe))
         for recipe, why in _existing(_FOR_CAUSE[cause.name], situation)
     ]
-    if cause.name in ("saturation", "wide-range"):
+    if cause.name in _OF_RANGES:
         found.append(
             Advice(
                 what="calibration samples like those that are judged",
@@ -234,6 +240,20 @@ def _for_loss(e: Explanation, situation: Situation) -> list[Advice]:
             )
         )
     return found
+
+
+def _mixed(e: Explanation, situation: Situation, cause: Cause) -> list[Advice]:
+    """Recipes that change few layers, which are smaller and faster than those that change all of them; before them the trained
+    weights with other ranges, where ranges that training left are to blame."""
+    if situation.key is None or situation.recipe == AS_IS:
+        return []
+    made = mixed_recipes(e, situation.recipe, cause.name, situation.units)
+    again = calibrated_again(situation.recipe) if cause.name in _OF_RANGES else None
+    reasons = {one.recipe: one.why for one in ([again] if again is not None else []) + made}
+    return [
+        Advice(what=f"recipe {recipe}", why=why, command=situation.run(recipe))
+        for recipe, why in _existing(list(reasons.items()), situation)
+    ]
 
 
 def _weight_type(situation: Situation) -> str | None:

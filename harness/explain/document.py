@@ -141,6 +141,7 @@ class Layer:
 
     Attributes:
         name: of its first output tensor.
+        called: what a `mixed[...]` recipe calls it; None where the float model is not known by its recipe.
         ran_on: as the record's placement has it; None where nobody tells.
         cause: why its own error is as large as it is, in words; None where there is nothing to say.
     """
@@ -150,6 +151,7 @@ class Layer:
     name: str
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    called: str | None = None
     ran_on: str | None = None
     macs: int = 0
     alone: OpDivergence | None = None

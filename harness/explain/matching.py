@@ -15,6 +15,7 @@ import numpy as np
 from harness.core.errors import HarnessError
 from harness.tflite.arithmetic import WEIGHTED_OPS, weights_of
 from harness.tflite.graph import Graph, Node, Tensor
+from harness.workloads.input_names import same_inputs
 
 _ALIASES = ("QUANTIZE", "DEQUANTIZE", "FAKE_QUANT")
 #: ops whose weights a converter folds a normalization into
@@ -59,8 +60,8 @@ def match_models(quantized: Graph, plain: Graph) -> Match | NoMatch:
     """
     if len(quantized.inputs) != len(plain.inputs) or len(quantized.outputs) != len(plain.outputs):
         return NoMatch(why="the two have other numbers of inputs or outputs")
-    for mine, theirs in zip(quantized.inputs, plain.inputs, strict=True):
-        if quantized.tensors[mine].shape[1:] != plain.tensors[theirs].shape[1:]:
+    for mine, theirs in zip(quantized.inputs, same_inputs(quantized, plain), strict=True):
+        if quantized.tensors[mine].shape[1:] != plain.tensors[plain.inputs[theirs]].shape[1:]:
             return NoMatch(why="the two take samples of other shapes")
     matcher = _Matcher(quantized, plain)
     matcher.run()
@@ -87,7 +88,8 @@ class _Matcher:
     def __init__(self, quantized: Graph, plain: Graph) -> None:
         self._quantized, self._plain = quantized, plain
         self.nodes: dict[int, int] = {}
-        self.tensors: dict[int, int] = dict(zip(quantized.inputs, plain.inputs, strict=True))
+        places = same_inputs(quantized, plain)
+        self.tensors = {mine: plain.inputs[place] for mine, place in zip(quantized.inputs, places, strict=True)}
         self._taken: set[int] = set()
         #: what belongs to a node before it: its normalization, or an activation of its own
         self.within: set[int] = set()

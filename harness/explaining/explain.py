@@ -167,7 +167,7 @@ def explain(target: Target, folder: Path, options: ExplainOptions) -> Explanatio
         whole_reason=found.whole_reason,
         whole_changed=found.whole_changed,
     )
-    situation = _situation(target, graph)
+    situation = _situation(target, graph, host)
     return replace(
         explanation,
         answer=answer_of(explanation),
@@ -279,6 +279,7 @@ def _layer(graph: Graph, number: int, target: Target, found: Found, host: HostFo
         name=tensor.name if tensor is not None else "",
         shape=tensor.shape if tensor is not None else (),
         dtype=dtype,
+        called=host.called.get(number) if host is not None else None,
         ran_on=found.ran_on.get(number) or _stored_place(target, number),
         macs=node_macs(graph, node),
         alone=found.alone.get(number),
@@ -297,7 +298,7 @@ def _stored_place(target: Target, number: int) -> str | None:
     return None
 
 
-def _situation(target: Target, graph: Graph) -> Situation:
+def _situation(target: Target, graph: Graph, host: HostFound | None) -> Situation:
     spec = backend_spec(target.profile, target.backend)
     return Situation(
         workload=target.model.workload,
@@ -310,6 +311,7 @@ def _situation(target: Target, graph: Graph) -> Situation:
         options=dict(target.options),
         seen={(r.key.recipe, r.key.backend): r.outcome for r in target.siblings},
         weight_types=tuple(sorted({w.dtype for n in graph.nodes if (w := weights_of(graph, n)) is not None})),
+        units=dict(host.units) if host is not None else {},
     )
 
 

@@ -13,9 +13,12 @@ from harness.core.errors import HarnessError, UserInputError
 from harness.nightly.kept import kept_model, source_sha256
 from harness.prepare.prepared import PreparedModel
 from harness.results.history import History
-from harness.results.record import CellRecord
+from harness.results.record import CellKey, CellRecord
 from harness.variants.artifact import AS_IS
+from harness.variants.audit.mixed import layer_names_of
 from harness.variants.recipe import Recipe, plain_recipe
+from harness.workloads.base import Workload
+from harness.workloads.datasets import DataSource
 
 Note = Callable[[str], None]
 
@@ -26,14 +29,15 @@ class FloatModel:
 
     Attributes:
         data: the .tflite.
-        inputs: its samples, one array per input, [N, ...], in the order of the quantized model's; None: those are turned into
-            floats.
+        inputs: its samples, one array per input, [N, ...], in its own order; None: the quantized model's are turned into floats.
         words: which it is, for a reader.
+        layers: the names of the Keras model's layers, as far as they are known; None: no recipe here made it.
     """
 
     data: bytes
     inputs: tuple[np.ndarray, ...] | None
     words: str
+    layers: tuple[str, ...] | None = None
 
 
 def given_float(path: Path) -> FloatModel:
@@ -78,7 +82,8 @@ def float_of(
         if other.model_sha256 != record.model_sha256 or not other.ran:
             continue
         try:
-            return _float_model(kept_model(history, other, folder), f"{words}, of run {other.run}"), ""
+            kept = kept_model(history, other, folder)
+            return _float_model(kept, f"{words}, of run {other.run}", _layer_names(wanted, plain, options)), ""
         except HarnessError:
             continue
     note(f"the float model {recipe} is not in the run: it is taken from the build cache, or built")
@@ -87,7 +92,7 @@ def float_of(
         return None, f"{recipe} is not kept in run {record.run}, and cannot be had: {why}"
     if made.model_sha256 != record.model_sha256 or not _is_of_its_training(record, plain, options):
         return None, f"{recipe} is not kept in run {record.run}, and what is built here is of another training"
-    return _float_model(made, words), ""
+    return _float_model(made, words, _layer_names(wanted, plain, options)), ""
 
 
 def _is_of_its_training(record: CellRecord, plain: Recipe, options: Mapping[str, Any]) -> bool:
@@ -98,9 +103,22 @@ def _is_of_its_training(record: CellRecord, plain: Recipe, options: Mapping[str,
     return own is not None and own.artifact.sha256 == source_sha256(record)
 
 
-def _float_model(model: PreparedModel, words: str) -> FloatModel:
+def _float_model(model: PreparedModel, words: str, layers: tuple[str, ...]) -> FloatModel:
     inputs = tuple(np.load(file.path, mmap_mode="r", allow_pickle=False) for file in model.inputs)
-    return FloatModel(data=model.artifact.file.read_bytes(), inputs=inputs, words=words)
+    return FloatModel(data=model.artifact.file.read_bytes(), inputs=inputs, words=words, layers=layers)
+
+
+def _layer_names(key: CellKey, plain: Recipe, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a model's layers, from the build cache; none where that does not have it, and ops go by their numbers then."""
+    from harness.variants.build.build import BuildRequest, cached_outcomes
+
+    try:
+        workload, source = _sources(key.workload, options)
+        request = BuildRequest(workload=workload, recipe=plain, source=source, seed=key.seed)
+        (outcome,) = cached_outcomes([request])
+    except (HarnessError, OSError, ValueError):
+        return ()
+    return () if outcome is None else tuple(layer_names_of(outcome.artifact.manifest.get("training_summary")))
 
 
 def prepared_again(
@@ -108,21 +126,30 @@ def prepared_again(
 ) -> tuple[PreparedModel | None, str]:
     """A model by the options of the run that had it, from the build cache where it is there; None and why it cannot be had."""
     from harness.run.plan import ModelRequest, prepare_requests
-    from harness.workloads.datasets import DataSource
-    from harness.workloads.given import given_workload
-    from harness.workloads.registry import get_workload
 
-    given = given_workload(workload, options.get("workloads") or ())
-    data = options.get("data")
     try:
-        found = get_workload(given, data=Path(data) if data else None, metric=options.get("metric"))
-        source = DataSource.default(options.get("data_dir"))
+        found, source = _sources(workload, options)
         (model,) = prepare_requests([ModelRequest(workload=found, recipe=recipe, seed=seed)], source)
     except HarnessError as error:
         return None, error.what
     except (OSError, ValueError) as error:
         return None, str(error)
     return (model, "") if model.artifact.path is not None else (None, model.artifact.refused or "it is refused")
+
+
+def _sources(workload: str, options: Mapping[str, Any]) -> tuple[Workload, DataSource]:
+    """The workload of a run, and where its published data are.
+
+    Raises:
+        HarnessError: it cannot be had any more.
+    """
+    from harness.workloads.given import given_workload
+    from harness.workloads.registry import get_workload
+
+    given = given_workload(workload, options.get("workloads") or ())
+    data = options.get("data")
+    found = get_workload(given, data=Path(data) if data else None, metric=options.get("metric"))
+    return found, DataSource.default(options.get("data_dir"))
 
 
 def exact_name(name: str) -> str | None:

@@ -19,6 +19,9 @@ from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.fakequant.values import LIMITS
 from harness.tflite.graph import Graph, Node, read_graph
 from harness.tflite.macs import model_macs
+from harness.variants.convert.layers import layer_ops
+from harness.variants.convert.units import units_of, word_of
+from harness.workloads.input_names import same_inputs
 from harness.workloads.metrics.base import Metric
 
 #: bytes of inner values that are held at a time
@@ -31,10 +34,14 @@ class HostFound:
 
     Attributes:
         compared_with: what float is, in words; empty where nothing is quantized.
+        called: node -> what a `mixed[...]` recipe calls it.
+        units: that name -> what leaves int8 with it.
         whole: what putting all layers back to float gives.
     """
 
     compared_with: str
+    called: dict[int, str] = field(default_factory=dict)
+    units: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: dict[int, LayerError] = field(default_factory=dict)
     losses: dict[int, LayerLoss] = field(default_factory=dict)
     score: float | None = None
@@ -88,7 +95,19 @@ class HostArithmetic:
             self.say("nothing is quantized")
         else:
             words = f"the model itself without rounding, its weights as stored: what these lose is not seen ({why})"
-        return HostFound(compared_with=words)
+        host = HostFound(compared_with=words)
+        self._name(host)
+        return host
+
+    def _name(self, found: HostFound) -> None:
+        """What a recipe calls the nodes: it knows layers, and ops by their numbers in the float model."""
+        if self.plain is None or self._match is None or self.plain.layers is None:
+            return
+        plain = read_graph(self.plain.data)
+        ops = layer_ops(plain, self.plain.layers)
+        words = {op.node.index: word_of(op) for op in ops}
+        found.called = {node: words[other] for node, other in self._match.nodes.items() if other in words}
+        found.units = {unit.layer: unit.layers for unit in units_of(plain, ops)}
 
     @property
     def layers(self) -> list[Node]:
@@ -156,12 +175,13 @@ class HostArithmetic:
         if self.plain.inputs is not None and len(self.plain.inputs[0]) >= end:
             return self._chunk(self.plain.inputs, start, end)
         chunk = self._chunk(self.inputs, start, end)
-        found = []
-        for values, index in zip(chunk, self.graph.inputs, strict=True):
-            tensor = self.graph.tensors[index]
+        found: list[np.ndarray] = []
+        plain = read_graph(self.plain.data)
+        for place in same_inputs(plain, self.graph):
+            values, tensor = chunk[place], self.graph.tensors[self.graph.inputs[place]]
             if tensor.is_quantized:
                 values = (values.astype(np.float64) - tensor.zero_points[0]) * tensor.scales[0]
-            found.append(values.astype(np.float32))
+            found.append(values.astype(plain.tensors[plain.inputs[len(found)]].dtype))
         return found
 
     @staticmethod

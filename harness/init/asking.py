@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from harness.core.errors import HarnessError
 from harness.core.files import sha256_json
@@ -14,32 +14,51 @@ from harness.run.question import better_samples, float_outputs, may_be_asked, pr
 from harness.variants.artifact import AS_IS
 from harness.workloads.base import Dataset, Workload
 from harness.workloads.checks.arrangements import Arrangement
+from harness.workloads.checks.scales import Rescaling
 from harness.workloads.datasets import DataSource
+from harness.workloads.rows import changed
 
 #: a scale, a layout and an order of colours can all be wrong at once
 _MOST_CHANGES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """What becomes of stored values on their way to the model.
+class Change:
+    """What becomes of the stored values of an input on their way to the model.
 
     Attributes:
         scale, offset: value * scale + offset.
         settings: further keys of [preprocessing].
-        evidence: what the model answered, in words.
-        score: the metric's on samples made ready so, None where the model was not asked.
     """
 
     scale: float = 1.0
     offset: float = 0.0
     settings: tuple[tuple[str, str], ...] = ()
+
+    def then(self, other: Rescaling | Arrangement) -> Change:
+        """This, and then that."""
+        if isinstance(other, Arrangement):
+            return replace(self, settings=(*self.settings, other.setting))
+        return replace(self, scale=self.scale * other.factor, offset=self.offset * other.factor + other.offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What becomes of stored values.
+
+    Attributes:
+        changes: by input, the empty name for the one; those of which nothing becomes are left out.
+        evidence: what the model answered, in words.
+        score: the metric's on samples made ready so, None where the model was not asked.
+    """
+
+    changes: Mapping[str, Change] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
     score: float | None = None
 
-    @property
-    def is_plain(self) -> bool:
-        return self.scale == 1 and self.offset == 0 and not self.settings
+    def of(self, name: str) -> Change:
+        """What becomes of one input's values."""
+        return self.changes.get(name, Change())
 
 
 def ask_model(workload: Workload, say: Callable[[str], None]) -> Preparation:
@@ -77,19 +96,15 @@ def _why_not(model: PreparedModel) -> str:
 def _asked(model: PreparedModel, dataset: Dataset, references: References) -> Preparation:
     assert model.metric is not None and model.labels is not None
     found = Preparation()
-    for _ in range(_MOST_CHANGES):
+    for _ in range(_MOST_CHANGES * len(model.artifact.inputs)):
         better = better_samples(model, dataset, references)
         if better is None:
             break
-        other = better.other
-        found = replace(found, evidence=(*found.evidence, better.words))
-        if isinstance(other, Arrangement):
-            found = replace(found, settings=(*found.settings, other.setting))
-        else:
-            scale, offset = found.scale * other.factor, found.offset * other.factor + other.offset
-            found = replace(found, scale=scale, offset=offset)
-        rows = dataset.x_test[slice(None)]
-        dataset = replace(dataset, x_test=other.of(rows), digest=sha256_json([dataset.digest, other.name]))
+        other, name = better.other, better.input
+        changes = {**found.changes, name: found.of(name).then(other)}
+        found = replace(found, changes=changes, evidence=(*found.evidence, better.words))
+        digest = sha256_json([dataset.digest, other.name, *([name] if name else [])])
+        dataset = replace(dataset, x_test=changed(dataset.x_test[:], name, other.of), digest=digest)
     rows, labels = probed(model, dataset)
     outputs = float_outputs(model, rows, "as they are", dataset, references)
     if outputs is None:
@@ -99,7 +114,7 @@ def _asked(model: PreparedModel, dataset: Dataset, references: References) -> Pr
     words = (
         f"so fed, the float model's {model.metric.title} is {score.value:.4f}{interval} on {len(labels)} test samples"
     )
-    if found.is_plain:
+    if not found.changes:
         words = words.replace("so fed", "fed the values as they are")
         words += "; no usual rescaling or layout explains the labels far better"
     return replace(found, evidence=(*found.evidence, words), score=score.value)

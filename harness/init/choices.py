@@ -14,12 +14,14 @@ from harness.boards.connect import availability
 from harness.boards.resolve import list_profiles
 from harness.core.errors import HarnessError, MissingPartError
 from harness.core.paths import packaged_devices_dir
+from harness.core.tensor import TensorIo
 from harness.init.writing import toml_key
 from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
 from harness.variants.recipe import CORE, parse_recipe, select_recipes
 from harness.workloads.checks.model import graph_findings
 from harness.workloads.finished import finished_model
+from harness.workloads.input_keys import input_keys
 from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.registry import get_metric, metric_names
 from harness.workloads.npz import npz_keys, read_arrays
@@ -84,11 +86,18 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         kind = f"the signature '{signature}' of a finished .tflite, cut out of it and measured as it is"
     words = [kind]
     if ends.input is not None:
-        shape = "x".join("any" if size == -1 else str(size) for size in ends.input.sample_shape)
-        quantized = f", scale {ends.input.scale:.6g}, zero point {ends.input.zero_point}" if ends.input.scale else ""
-        words.append(f"one input, {shape} of {ends.input.dtype}{quantized}")
+        words.append(f"one input, {_input_words(ends.input)}")
+    if ends.several:
+        told = ", ".join(f"{one.name} ({_input_words(one.io)})" for one in ends.several)
+        words.append(f"{len(ends.several)} inputs: {told}")
     words.append(output_words(ends))
     return words
+
+
+def _input_words(io: TensorIo) -> str:
+    shape = "x".join("any" if size == -1 else str(size) for size in io.sample_shape)
+    quantized = f", scale {io.scale:.6g}, zero point {io.zero_point}" if io.scale else ""
+    return f"{shape} of {io.dtype}{quantized}"
 
 
 def model_warnings(path: Path, ends: ModelEnds) -> list[str]:
@@ -139,15 +148,15 @@ def add_score(choices: Choices, samples: Path, ends: ModelEnds, source: str) -> 
     Raises:
         UserInputError: labels that no metric can judge their output by.
     """
-    judged = chosen_metrics(samples, ends.outputs, None)
+    judged = chosen_metrics(samples, ends.outputs, None, ends.several)
     if judged.metric is None:
         choices.add(
             "score", "task", "none", f"no labels in {source}: agreement with the float model in place of a score"
         )
         return None
-    keys = npz_keys(samples)
-    base = "y_test" if "x_test" in keys else "y"
-    places = label_keys(keys, base, ends.outputs, str(samples))
+    found = input_keys(npz_keys(samples), ends.several, str(samples))
+    base = found.labels
+    places = label_keys(found.others, base, ends.outputs, str(samples))
     if len(ends.outputs) == 1:
         _add_metric(choices, "score", samples, ends.outputs[0], places[0], judged.metric)
         return judged.metric

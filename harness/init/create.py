@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,18 @@ from harness.core.files import exists, write_bytes_atomic
 from harness.init import choices as choose
 from harness.init.asking import Preparation, ask_model
 from harness.init.choices import Choices
-from harness.init.writing import toml_text
+from harness.init.writing import toml_key, toml_text
 from harness.project.located_toml import parse_toml
 from harness.project.project import FILE_NAME, Project
 from harness.project.reading import read_settings
-from harness.project.settings import DataSettings, ModelSettings, PreprocessingSettings, Settings
+from harness.project.settings import DataSettings, InputPreprocessing, ModelSettings, PreprocessingSettings, Settings
+from harness.workloads.input_names import ModelInput
 from harness.workloads.keras.signature import split_signature
 from harness.workloads.sources.arrays import channels_first
-from harness.workloads.sources.imported import Imported
+from harness.workloads.sources.imported import Imported, values_key
 from harness.workloads.user import ModelEnds, import_samples, model_ends, user_workload
+
+_IN_FRONT = "the samples have their channels in front, and the model its last"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +108,8 @@ def _looked_at(
 ) -> Imported:
     """The data: parts, metric, and how the model wants them."""
     say(f"reading {data.name}")
-    layout = channels_first(data, ends.input)
-    draft = _draft(place, model, data, overlap, layout)
+    in_front = channels_first(data, ends.input, ends.several)
+    draft = _draft(place, model, data, overlap, in_front)
     imported = import_samples(data, ends, draft)
     _add_data(found, data, place, overlap, imported)
     scored = Choices()
@@ -118,17 +121,18 @@ def _looked_at(
         prepared = Preparation(evidence=("the model was not asked, as was chosen: values go in as they are",))
     else:
         prepared = Preparation(evidence=("the model was not asked: there are no labels to judge its answers by",))
-    _add_preprocessing(found, imported, layout, prepared)
+    _add_preprocessing(found, imported, ends.several, in_front, prepared)
     found.tables.update(scored.tables)
     return imported
 
 
-def _draft(place: Path, model: Path, data: Path, overlap: str, layout: str | None) -> Project:
+def _draft(place: Path, model: Path, data: Path, overlap: str, in_front: Sequence[str]) -> Project:
     """The project before the model was asked: samples as they are stored."""
+    layouts = {name: {"layout": "nchw"} for name in in_front}
     settings = Settings(
         model=ModelSettings(path=str(model)),
         data=DataSettings.model_validate({"path": str(data), "overlap": overlap}),
-        preprocessing=PreprocessingSettings.model_validate({"layout": layout or "nhwc"}),
+        preprocessing=PreprocessingSettings.model_validate(layouts.get("") or {"inputs": layouts}),
     )
     return Project(path=place, settings=settings)
 
@@ -154,18 +158,46 @@ def _add_data(found: Choices, data: Path, place: Path, overlap: str, imported: I
         found.add("data", "overlap", overlap, f"the parts were compared by content: {checked}")
 
 
-def _add_preprocessing(found: Choices, imported: Imported, layout: str | None, prepared: Preparation) -> None:
-    values = f"stored: {imported.evidence['values']}"
-    found.add("preprocessing", "scale", prepared.scale, values, *prepared.evidence)
-    found.add("preprocessing", "offset", prepared.offset)
-    if layout is not None:
-        found.add("preprocessing", "layout", layout, "the samples have their channels in front, and the model its last")
-    for key, value in prepared.settings:
+def _add_preprocessing(
+    found: Choices,
+    imported: Imported,
+    several: Sequence[ModelInput],
+    in_front: Sequence[str],
+    prepared: Preparation,
+) -> None:
+    if several:
+        _add_inputs(found, imported, several, in_front, prepared)
+        return
+    values, change = f"stored: {imported.evidence['values']}", prepared.of("")
+    found.add("preprocessing", "scale", change.scale, values, *prepared.evidence)
+    found.add("preprocessing", "offset", change.offset)
+    if in_front:
+        found.add("preprocessing", "layout", "nchw", _IN_FRONT)
+    for key, value in change.settings:
         found.add("preprocessing", key, value, "as the model answered, see above")
     if evidence := imported.evidence.get("preprocessing.resize"):
         found.add("preprocessing", "resize", "stretch", evidence)
     if evidence := imported.evidence.get("preprocessing.rate_hz"):
         found.add("preprocessing", "rate_hz", None, evidence)
+
+
+def _add_inputs(
+    found: Choices,
+    imported: Imported,
+    several: Sequence[ModelInput],
+    in_front: Sequence[str],
+    prepared: Preparation,
+) -> None:
+    """A table for each of several inputs."""
+    for number, one in enumerate(several):
+        table, change = f"preprocessing.inputs.{toml_key(one.name)}", prepared.of(one.name)
+        values = f"stored: {imported.evidence[values_key(one.name)]}"
+        found.add(table, "scale", change.scale, values, *(prepared.evidence if not number else ()))
+        found.add(table, "offset", change.offset)
+        if one.name in in_front:
+            found.add(table, "layout", "nchw", _IN_FRONT)
+        for key, value in change.settings:
+            found.add(table, key, value, "as the model answered, see above")
 
 
 def _add_run(found: Choices, ends: ModelEnds, imported: Imported | None) -> None:
@@ -205,18 +237,26 @@ def _relative(path: Path, folder: Path) -> str:
     return str(path) if relative.startswith(f"..{os.sep}..{os.sep}") else relative
 
 
+def preprocessing_words(settings: PreprocessingSettings) -> str:
+    """What becomes of the samples, of each input where there are several."""
+    if settings.inputs:
+        return "; ".join(f"{name}: {_change_words(one)}" for name, one in settings.inputs.items())
+    return _change_words(settings)
+
+
+def _change_words(settings: InputPreprocessing) -> str:
+    offset = f" {settings.offset:+g}" if settings.offset else ""
+    values = "as they are" if settings.scale == 1 and not offset else f"value * {settings.scale:g}{offset}"
+    further = [words for words in (settings.layout, settings.channels) if words not in ("nhwc", "rgb")]
+    return ", ".join([values, *further])
+
+
 def _summary(settings: Settings, imported: Imported | None) -> list[str]:
     run, prep = settings.run, settings.preprocessing
     lines = [f"model          {settings.model.path}"]
     if imported is not None:
         lines.append(f"data           {imported.note}")
-        values = (
-            "as they are"
-            if prep.scale == 1 and prep.offset == 0
-            else f"value * {prep.scale:g}{f' {prep.offset:+g}' if prep.offset else ''}"
-        )
-        further = [w for w in (prep.layout, prep.channels) if w not in ("nhwc", "rgb")]
-        lines.append(f"preprocessing  {', '.join([values, *further])}")
+        lines.append(f"preprocessing  {preprocessing_words(prep)}")
     finished = settings.model.path.lower().endswith(".tflite")
     agreement = f"agreement with the {'reference runtime' if finished else 'float model'}"
     outputs = ", ".join(f"{name} by {one.metric}" for name, one in settings.score.outputs.items() if one.metric)

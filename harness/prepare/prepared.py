@@ -14,16 +14,18 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.core.finding import Finding
-from harness.prepare.samples import InputFile, needed_samples, random_inputs, samples_file
+from harness.prepare.samples import InputFile, needed_samples, random_inputs, sample_files
 from harness.tflite.features import features, output_lsb
-from harness.tflite.graph import read_graph
+from harness.tflite.graph import Graph, read_graph
 from harness.tflite.post_process import ends_in_suppression
 from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.checks.model import graph_findings, refuse_misfit
 from harness.workloads.checks.outputs import model_outputs
+from harness.workloads.input_names import names_in_order
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.outputs import output_name
+from harness.workloads.rows import InputRows
 from harness.workloads.sequences import sequence_beginnings, sequence_order
 
 __all__ = [
@@ -187,15 +189,10 @@ def prepare_model(
     )
     if artifact.path is None:
         return base
-    if len(artifact.inputs) != 1:
-        raise UserInputError(
-            f"the model has {len(artifact.inputs)} inputs and the data has one",
-            where=str(artifact.path),
-            hint="measure it without --data: random inputs are made for every input",
-        )
     graph = read_graph(artifact.file)
+    names = _input_names(graph, dataset, artifact)
     refuse_misfit(graph, dataset, workload)
-    order, beginnings = evaluation_order(workload, dataset, needed_samples(dataset, artifact.inputs[0], samples))
+    order, beginnings = evaluation_order(workload, dataset, needed_samples(dataset, artifact.inputs, samples))
     outputs = model_outputs(graph)
     main = workload.place_of(workload.output, outputs)
     base = replace(
@@ -208,11 +205,24 @@ def prepare_model(
     )
     return replace(
         with_graph_facts(base, {workload.place_of(n, outputs): name for n, name in enumerate(workload.output_names)}),
-        inputs=(samples_file(dataset, order, artifact.inputs[0]),),
+        inputs=sample_files(dataset, order, artifact.inputs, names),
         sample_ids=order,
         beginnings=beginnings,
         labels=_labels(workload.metric, dataset.y_test, dataset, order),
     )
+
+
+def _input_names(graph: Graph, dataset: Dataset, artifact: Artifact) -> tuple[str, ...]:
+    """Which of the dataset's inputs each of the model's is, in the model's order."""
+    if isinstance(dataset.x_test, InputRows):
+        return names_in_order(graph, list(dataset.x_test.of))
+    if len(artifact.inputs) != 1:
+        raise UserInputError(
+            f"the model has {len(artifact.inputs)} inputs and the data has one",
+            where=str(artifact.path),
+            hint="give one array per input, called like it: x_test_NAME",
+        )
+    return ("",)
 
 
 def _main_name(workload: Workload, outputs: Sequence[Ends], main: int) -> str:
@@ -227,7 +237,9 @@ def _labels(metric: Metric | None, labels: np.ndarray | None, dataset: Dataset, 
     if labels is None:
         return None
     if metric is not None and metric.reads_inputs:
-        return metric.with_inputs(labels[order], dataset.x_test[order])
+        samples = dataset.x_test
+        assert not isinstance(samples, InputRows), "such a metric judges models of one input only"
+        return metric.with_inputs(labels[order], samples[order])
     return labels[order]
 
 

@@ -18,7 +18,7 @@ from harness.core.paths import cache_dir
 from harness.core.tensor import TensorIo
 from harness.workloads.base import Dataset
 from harness.workloads.prepare import fitting_shape, quantize_samples
-from harness.workloads.rows import Rows, StoredRows, row_blocks
+from harness.workloads.rows import Rows, StoredRows, by_input, row_blocks
 
 #: a test set up to this size (in the input's dtype) is made ready whole, so that its file serves every number of samples
 _WHOLE_BYTES = 64 << 20
@@ -33,26 +33,39 @@ class InputFile:
     count: int
 
 
-def needed_samples(dataset: Dataset, io: TensorIo, asked: int | None) -> int:
+def needed_samples(dataset: Dataset, inputs: Sequence[TensorIo], asked: int | None) -> int:
     """How many test samples to make ready: all of a small set, and of a large one those that were asked for."""
     count = len(dataset.x_test)
-    size_bytes = math.prod(dataset.x_test.shape) * np.dtype(io.dtype).itemsize
+    values = [math.prod(rows.shape) for rows in by_input(dataset.x_test).values()]
+    size_bytes = sum(number * np.dtype(io.dtype).itemsize for number, io in zip(values, inputs, strict=True))
     return count if asked is None or size_bytes <= _WHOLE_BYTES else min(count, asked)
 
 
-def samples_file(dataset: Dataset, order: np.ndarray, io: TensorIo) -> InputFile:
-    """The test samples in `order` as a .npy in the input's dtype, made once per dataset and input quantization.
+def sample_files(
+    dataset: Dataset, order: np.ndarray, inputs: Sequence[TensorIo], names: Sequence[str] = ("",)
+) -> tuple[InputFile, ...]:
+    """The test samples in `order`, one file per input of a model, each in its input's dtype.
+
+    Args:
+        names: which of the dataset's inputs each of the model's is; the empty name for a dataset of one.
 
     Raises:
-        UserInputError: the samples do not fit the input.
+        UserInputError: the samples do not fit an input.
         HarnessError: the cache cannot be written, or is full.
     """
-    fitting_shape(dataset.x_test.shape, io)
-    key = sha256_json(
-        [dataset.digest, sha256_json(order.tolist()), io.dtype, list(io.shape), float(io.scale).hex(), io.zero_point]
+    rows = by_input(dataset.x_test)
+    return tuple(
+        _samples_file(rows[name], dataset.digest, order, io, name) for io, name in zip(inputs, names, strict=True)
     )
+
+
+def _samples_file(rows: Rows, digest: str, order: np.ndarray, io: TensorIo, name: str) -> InputFile:
+    """Rows in `order` as a .npy in the input's dtype, made once per dataset and input quantization."""
+    fitting_shape(rows.shape, io)
+    rule = [digest, sha256_json(order.tolist()), io.dtype, list(io.shape), float(io.scale).hex(), io.zero_point]
+    key = sha256_json([*rule, name] if name else rule)
     path = cache_dir() / "samples" / f"{key}.npy"
-    sha256 = cached_file(path, lambda file: _write(file, dataset.x_test, order, io))
+    sha256 = cached_file(path, lambda file: _write(file, rows, order, io))
     return InputFile(path=path, sha256=sha256, count=len(order))
 
 
@@ -64,26 +77,6 @@ def cached_samples(sha256: str) -> Path | None:
             if promise.read_text().strip() == sha256 and whole_sha256(path) == sha256:
                 return path
     return None
-
-
-def value_inputs(values: Sequence[np.ndarray], order: np.ndarray, digest: str) -> tuple[InputFile, ...]:
-    """Samples of every input, already in its type, in `order`.
-
-    Args:
-        values: one array per input, [N, ...].
-        digest: of all of them.
-
-    Raises:
-        HarnessError: the cache cannot be written, or is full.
-    """
-    files = []
-    for position, rows in enumerate(values):
-        key = sha256_json(["named", digest, sha256_json(order.tolist()), position, rows.dtype.str, list(rows.shape)])
-        path = cache_dir() / "samples" / f"{key}.npy"
-        ordered = np.ascontiguousarray(rows[order])
-        sha256 = cached_file(path, lambda file, ordered=ordered: np.save(file, ordered, allow_pickle=False))  # type: ignore[misc]
-        files.append(InputFile(path=path, sha256=sha256, count=len(order)))
-    return tuple(files)
 
 
 def random_inputs(io: Sequence[TensorIo], count: int, seed: int) -> tuple[InputFile, ...]:

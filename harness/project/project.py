@@ -66,6 +66,9 @@ class Project:
         Raises:
             UserInputError: the file belongs to neither this user nor root.
         """
+        if not self.path.exists():
+            # It is about to be written, by this user.
+            return
         owner = self.path.stat().st_uid
         if owner not in (os.getuid(), 0):
             raise UserInputError(

@@ -59,30 +59,40 @@ class DataSettings(Part):
     features: tuple[Line, ...] = ()
 
 
-class PreprocessingSettings(Part):
-    """`[preprocessing]`: from the values of the data to those that the model takes.
+class InputPreprocessing(Part):
+    """`[preprocessing.inputs.NAME]`: from the values of the data to those that one input takes.
 
     Attributes:
         scale, offset: value * scale + offset.
         layout: of the samples as they are stored. All become `nhwc`, which the model takes: `nchw` has channels in front, `nwhc`
             rows and columns exchanged, and `planes` is `nchw` that was given the shape of `nhwc` without moving a value.
         channels: of the images as the model takes them: `bgr` turns the order of the colours round.
-        resize: what becomes of images of another size: `stretch`, `crop` (the middle, scaled to cover) or `never` (an error).
-        rate_hz: of the sound that the model takes; other sound is resampled.
     """
 
     scale: _Number = 1.0
     offset: _Number = 0.0
     layout: Literal["nhwc", "nchw", "nwhc", "planes"] = "nhwc"
     channels: Literal["rgb", "bgr"] = "rgb"
-    resize: Literal["stretch", "crop", "never"] = "stretch"
-    rate_hz: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
     @model_validator(mode="after")
-    def _scales(self) -> PreprocessingSettings:
+    def _scales(self) -> InputPreprocessing:
         if self.scale == 0:
             raise inconsistent("a scale of 0 makes all samples the same")
         return self
+
+
+class PreprocessingSettings(InputPreprocessing):
+    """`[preprocessing]`: the same of a model with one input, and what is done with files.
+
+    Attributes:
+        resize: what becomes of images of another size: `stretch`, `crop` (the middle, scaled to cover) or `never` (an error).
+        rate_hz: of the sound that the model takes; other sound is resampled.
+        inputs: of a model with several inputs, by their names.
+    """
+
+    resize: Literal["stretch", "crop", "never"] = "stretch"
+    rate_hz: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    inputs: dict[str, InputPreprocessing] = Field(default_factory=dict)
 
 
 class OutputScore(Part):

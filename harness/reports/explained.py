@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError
 from harness.core.printable import one_line
-from harness.explain.document import Explanation, Layer, OpDivergence
+from harness.explain.document import Explanation, Layer, LayerError, OpDivergence
 from harness.explain.words import divergence_words
 from harness.reports.values import duration_text
 from harness.results.objects import ObjectStore, open_objects
@@ -27,8 +27,11 @@ COLUMNS = [
     "on_device",
     "on_device_beyond_share",
     "on_device_worst",
+    "steps_off",
     "worst_channel",
+    "worst_channel_error",
     "worst_sample",
+    "worst_sample_error",
     "own_db",
     "sqnr_db",
     "cosine",
@@ -39,6 +42,7 @@ COLUMNS = [
     "range_used_share",
     "range_bulk_share",
     "channel_spread",
+    "outlier_channels",
     "weight_db",
     "weight_spread",
     "score_delta_regained",
@@ -100,8 +104,11 @@ def layer_row(e: Explanation, layer: Layer) -> dict[str, Any]:
         "on_device": one_line(divergence_words(d), _TEXT) if d is not None else None,
         "on_device_beyond_share": d.beyond if d else None,
         "on_device_worst": d.worst if d else None,
+        "steps_off": histogram_text(d) or None if d else None,
         "worst_channel": d.worst_channel if d else None,
+        "worst_channel_error": d.worst_channel_error if d else None,
         "worst_sample": d.worst_sample if d else None,
+        "worst_sample_error": d.worst_sample_error if d else None,
         "own_db": error.own_db if error else None,
         "sqnr_db": error.sqnr_db if error else None,
         "cosine": error.cosine if error else None,
@@ -112,6 +119,7 @@ def layer_row(e: Explanation, layer: Layer) -> dict[str, Any]:
         "range_used_share": error.used if error else None,
         "range_bulk_share": error.bulk if error else None,
         "channel_spread": error.channel_spread if error else None,
+        "outlier_channels": outliers_text(error) or None if error else None,
         "weight_db": error.weight_db if error else None,
         "weight_spread": error.weight_spread if error else None,
         "score_delta_regained": loss.regained if loss else None,
@@ -123,6 +131,11 @@ def layer_row(e: Explanation, layer: Layer) -> dict[str, Any]:
         "cost_unit": e.cost_unit if cost else None,
         "cause": one_line(layer.cause, _TEXT) or None,
     }
+
+
+def outliers_text(error: LayerError) -> str:
+    """`5 (12.2x), 7 (4.1x)`: channels far larger than the median one, the largest first."""
+    return ", ".join(f"{channel} ({factor:.3g}x)" for channel, factor in error.outliers)
 
 
 def told(layer: Layer) -> OpDivergence | None:

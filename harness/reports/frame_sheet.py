@@ -44,8 +44,9 @@ _WIDE = {
 
 def write_frame(
     sheet: Worksheet, styles: Styles, frame: pd.DataFrame, *, notes: Sequence[str] = (), most_rows: int = MOST_ROWS
-) -> None:
-    """Writes notes, a head and the frame's rows; head and key columns stay in view, every column can be filtered.
+) -> int:
+    """Writes notes, a head and the frame's rows; head and key columns stay in view, every column can be filtered. Returns the row
+    of the frame's first one, from 0.
 
     Rows are written in their order, once: a large workbook keeps none of them in memory. Rows beyond `most_rows` are left out
     with a note; the CSV file beside the workbook has all of them.
@@ -78,6 +79,7 @@ def write_frame(
     if any(hidden):
         sheet.set_row(last + 1, None, None, {"collapsed": True})
     _set_up_table(sheet, styles, names, head, last)
+    return head + 1
 
 
 def _set_up_table(sheet: Worksheet, styles: Styles, names: list[str], head: int, last: int) -> None:

@@ -14,6 +14,7 @@ from harness.core.printable import one_line
 from harness.reports.answer.page import write_answer_sheet
 from harness.reports.charts import add_charts, chart_points
 from harness.reports.explained import explanation_notes
+from harness.reports.explained_charts import Place, write_explain_charts
 from harness.reports.frame_sheet import write_frame
 from harness.reports.night_sheets import HISTORY, REGRESSIONS, headline_lines, write_history, write_regressions
 from harness.reports.night_view import NightView
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 #: Excel's own limit on sheet names, and the characters it forbids
 _NAME_LIMIT = 31
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
-_POINTS, _ANSWER, _ABOUT = "Chart points", "Answer", "About"
+_POINTS, _ANSWER, _ABOUT, _PLOTS = "Chart points", "Answer", "About", "Explain plots"
 #: the tables that stand behind the summaries, in this order; the others follow in their own
 _FIRST = ("Fallback", HISTORY, "Audit", PUBLISHED, "Environment")
 #: fields of a cell that a large workbook leaves to its other sheets and to cells.csv
@@ -113,7 +114,7 @@ def _fill(
     )
     styles = Styles(book)
     points = chart_points(report.summaries)
-    taken = {name.lower() for name in (*frames, _ANSWER, _ABOUT, _POINTS, REGRESSIONS, HISTORY)}
+    taken = {name.lower() for name in (*frames, _ANSWER, _ABOUT, _POINTS, _PLOTS, REGRESSIONS, HISTORY)}
     title = f"Run {report.run}: {report.counts_text}" if report.run else f"Latest cells: {report.counts_text}"
     by_key = {record.key: record for record in report.records}
     first = headline_lines(view) or [_NO_NIGHT]
@@ -132,7 +133,10 @@ def _fill(
             notes = [] if name == "Environment" else [_EXPLAINED[name], *report.dataset_notes]
             notes += explanation_notes(report) if name == "Explain" else []
             most = _NODE_ROWS.get(name, MOST_ROWS) if large else MOST_ROWS
-            write_frame(book.add_worksheet(name), styles, frames[name], notes=notes, most_rows=most)
+            first_row = write_frame(book.add_worksheet(name), styles, frames[name], notes=notes, most_rows=most)
+            if name == "Explain":
+                place = Place(sheet=name, first_row=first_row)
+                write_explain_charts(book, book.add_worksheet(_PLOTS), styles, frames[name].iloc[:most], place)
     write_frame(book.add_worksheet(_POINTS), styles, points, notes=["What the charts show: cells with the outcome ok."])
     write_about(book.add_worksheet(_ABOUT), styles, report)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_json
-from harness.prepare.named import named_model
 from harness.prepare.prepared import PreparedModel, Say
-from harness.run.matrix import ChosenDevice, Plan, choose_devices, key_of, make_plan
+from harness.run.matrix import Plan, choose_devices, key_of, make_plan
 from harness.run.options import RunOptions
-from harness.run.plan import prepare_finished, prepare_without_data
+from harness.run.plan import prepare_without_data
 from harness.tflite.graph import read_graph
-from harness.variants.artifact import AS_IS, Artifact
+from harness.variants.artifact import AS_IS
 from harness.variants.build.build import artifact_from_file
 from harness.variants.build.keys import model_digest
 from harness.workloads.checks.inputs import refuse_open_inputs
@@ -46,7 +44,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     devices = choose_devices(options)
     several = len(artifact.inputs) > 1
     if options.data is not None:
-        return _named_plan(path, artifact, options, devices) if several else make_plan(options, devices)
+        return make_plan(options, devices)
     if several and options.metric is not None:
         raise UserInputError(f"the metric '{options.metric}' needs samples with labels", hint="give an .npz by --data")
     if several:
@@ -70,16 +68,3 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         return [prepare_without_data(path, samples=count, seed=0, base=base, say=say, inference_s=limit_s)]
 
     return Plan(keys=keys, prepare=prepare)
-
-
-def _named_plan(path: Path, artifact: Artifact, options: RunOptions, devices: Sequence[ChosenDevice]) -> Plan:
-    """A model with several inputs, and the user's samples of each, called like it."""
-    graph = read_graph(artifact.file)
-    refuse_open_inputs(graph)
-    data = Path(options.data or "").expanduser().absolute()
-    base = named_model(path, graph, artifact, data, options.metric)
-
-    def prepare(say: Say) -> list[PreparedModel]:
-        return [prepare_finished(base, say, options.deadline_s)]
-
-    return Plan(keys=tuple(key_of(base, c.device, b) for c in devices for b in c.backends), prepare=prepare)

@@ -5,6 +5,7 @@ Rows of `harness.workloads.checks.table`. What refuses is in `harness.workloads`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +16,8 @@ from harness.measure.reference import References
 from harness.measure.rescaled import explains_better, meets_better
 from harness.measure.scoring import real_values
 from harness.prepare.prepared import REFERENCE_SAMPLES, PreparedModel
-from harness.prepare.samples import samples_file
-from harness.tflite.graph import read_graph
+from harness.prepare.samples import sample_files
+from harness.tflite.graph import Graph, read_graph
 from harness.workloads.base import Dataset, Workload
 from harness.workloads.checks.arrangements import Arrangement, arrangements
 from harness.workloads.checks.inputs import input_range, range_finding
@@ -24,6 +25,8 @@ from harness.workloads.checks.outputs import output_ends
 from harness.workloads.checks.scales import USUAL, Rescaling, sensible, standardising
 from harness.workloads.checks.sets import set_findings, some_rows
 from harness.workloads.checks.table import misread
+from harness.workloads.input_names import names_in_order
+from harness.workloads.rows import Arrays, InputRows, Samples, by_input, changed, of_input
 
 #: samples on which a float model is asked about other scales: the more, the smaller a difference of scale they show
 _PROBED, _SMALL_BYTES = 1000, 2 << 20
@@ -35,7 +38,7 @@ class Questions:
     def __init__(self, references: References) -> None:
         self._references = references
         self._of_data: dict[str, list[Finding]] = {}
-        self._values: dict[str, np.ndarray] = {}
+        self._values: dict[str, dict[str, np.ndarray]] = {}
         self._of_scale: dict[tuple[str, int], list[Finding]] = {}
 
     def findings(
@@ -49,16 +52,16 @@ class Questions:
         name = workload.name
         if name not in self._of_data:
             self._of_data[name] = set_findings(dataset, workload.metric, name)
-            self._values[name] = some_rows(dataset.x_test)
+            self._values[name] = {key: some_rows(rows) for key, rows in by_input(dataset.x_test).items()}
         found = [*self._of_data[name]]
         if model.artifact.path is None:
             return tuple(found)
-        held = input_range(read_graph(model.artifact.file))
-        if (
-            held is not None
-            and (finding := range_finding(self._values[name], held, f"{name}/{model.recipe}")) is not None
-        ):
-            found.append(finding)
+        graph = read_graph(model.artifact.file)
+        for position, source in enumerate(input_names(graph, dataset)):
+            held, where = input_range(graph, position), f"{name}/{model.recipe}"
+            where = f"{where}, input '{source}'" if source else where
+            if held is not None and (finding := range_finding(self._values[name][source], held, where)) is not None:
+                found.append(finding)
         key = (name, model.seed)
         if key not in self._of_scale:
             self._of_scale[key] = scale_findings(float_model or model, dataset, self._references)
@@ -71,11 +74,13 @@ class Better:
 
     Attributes:
         other: how the samples become it.
+        input: which of several inputs' samples; empty for the one.
         words: what was seen.
         scores: the metric's, of the samples as they are and of the others.
     """
 
     other: Rescaling | Arrangement
+    input: str
     words: str
     scores: tuple[float, float]
 
@@ -105,15 +110,14 @@ def better_samples(model: PreparedModel, dataset: Dataset, references: Reference
         return None
     assert model.metric is not None and model.labels is not None
     rows, labels = probed(model, dataset)
-    others: list[Rescaling | Arrangement] = [*_rescalings(rows)]
-    # Numbers to be met have no confidence, by which a slightly worse layout could be told from a model's own.
-    others += arrangements(rows.shape[1:]) if model.metric.classes else ()
+    others = list(_others(model, rows))
     given = float_outputs(model, rows, "as they are", dataset, references) if others else None
     if given is None:
         return None
     squashed = output_ends(read_graph(model.artifact.file))[model.output].squashed
-    for other in others:
-        outputs = float_outputs(model, other.of(rows), other.name, dataset, references)
+    for name, other in others:
+        what = f"{other.name}{of_input(name)}"
+        outputs = float_outputs(model, changed(rows, name, other.of), what, dataset, references)
         if outputs is None:
             continue
         if model.metric.classes:
@@ -124,9 +128,23 @@ def better_samples(model: PreparedModel, dataset: Dataset, references: Reference
         if better:
             first, second = (model.metric.score(model.metric.answers(part), labels).value for part in (given, outputs))
             gained = model.metric.loss_of(second - first) < 0
-            words = _words(other, rows, (first, second), model.metric.title, gained=gained)
-            return Better(other=other, words=words, scores=(first, second))
+            words = _words(other, by_input(rows)[name][:], name, (first, second), model.metric.title, gained=gained)
+            return Better(other=other, input=name, words=words, scores=(first, second))
     return None
+
+
+def _others(model: PreparedModel, samples: Arrays) -> Iterator[tuple[str, Rescaling | Arrangement]]:
+    """What else the samples of each input that takes measurements might be meant to be."""
+    assert model.metric is not None
+    graph = read_graph(model.artifact.file)
+    for position, name in enumerate(_names(graph, samples)):
+        if not _is_measured(model, graph, position):
+            continue
+        rows = by_input(samples)[name][:]
+        yield from ((name, other) for other in _rescalings(rows))
+        # Numbers to be met have no confidence, by which a slightly worse layout could be told from a model's own.
+        if model.metric.classes:
+            yield from ((name, other) for other in arrangements(rows.shape[1:]))
 
 
 def may_be_asked(model: PreparedModel) -> bool:
@@ -135,11 +153,26 @@ def may_be_asked(model: PreparedModel) -> bool:
         return False
     if not (model.metric.classes or model.metric.numbers):
         return False
-    return input_range(read_graph(model.artifact.file)) is None and model.artifact.inputs[0].dtype.startswith("float")
+    graph = read_graph(model.artifact.file)
+    return any(_is_measured(model, graph, position) for position in range(len(graph.inputs)))
 
 
-def probed(model: PreparedModel, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The samples on which a model is asked, float32 [N, ...], and their labels."""
+def _is_measured(model: PreparedModel, graph: Graph, position: int) -> bool:
+    """Whether an input takes floats and no quantization says which: then its scale is a question."""
+    return model.artifact.inputs[position].dtype.startswith("float") and input_range(graph, position) is None
+
+
+def input_names(graph: Graph, dataset: Dataset) -> tuple[str, ...]:
+    """Which of the dataset's inputs each of a model's is; the empty name for a dataset of one."""
+    return _names(graph, dataset.x_test)
+
+
+def _names(graph: Graph, samples: Samples) -> tuple[str, ...]:
+    return names_in_order(graph, list(samples.of)) if isinstance(samples, InputRows) else ("",)
+
+
+def probed(model: PreparedModel, dataset: Dataset) -> tuple[Arrays, np.ndarray]:
+    """The samples on which a model is asked, and their labels."""
     assert model.labels is not None and model.sample_ids is not None
     small = (model.artifact.size_bytes or 0) <= _SMALL_BYTES
     count = min(_PROBED if small else REFERENCE_SAMPLES, len(model.labels))
@@ -153,7 +186,7 @@ def _rescalings(rows: np.ndarray) -> list[Rescaling]:
 
 
 def float_outputs(
-    model: PreparedModel, rows: np.ndarray, name: str, dataset: Dataset, references: References
+    model: PreparedModel, rows: Arrays, name: str, dataset: Dataset, references: References
 ) -> np.ndarray | None:
     """The float model's main output on samples, real values [N, ...]; None where no runtime answers.
 
@@ -162,17 +195,26 @@ def float_outputs(
     """
     digest = sha256_json([dataset.digest, "rescaled", name])
     part = replace(dataset, x_test=rows, y_test=None, digest=digest)
-    file = samples_file(part, np.arange(len(rows)), model.artifact.inputs[0])
-    outputs = references.float_outputs(replace(model, inputs=(file,)), len(rows))
+    names = _names(read_graph(model.artifact.file), rows)
+    files = sample_files(part, np.arange(len(rows)), model.artifact.inputs, names)
+    outputs = references.float_outputs(replace(model, inputs=files), len(rows))
     return None if outputs is None else real_values(outputs[model.output], model.artifact.outputs[model.output])
 
 
 def _words(
-    other: Rescaling | Arrangement, rows: np.ndarray, scores: tuple[float, float], title: str, *, gained: bool
+    other: Rescaling | Arrangement,
+    rows: np.ndarray,
+    name: str,
+    scores: tuple[float, float],
+    title: str,
+    *,
+    gained: bool,
 ) -> str:
     seen = f"the samples' values lie in {rows.min():.4g} to {rows.max():.4g}"
     if isinstance(other, Arrangement):
         seen = f"the samples are {'x'.join(map(str, rows.shape[1:]))}"
+    if name:
+        seen = f"input '{name}': {seen}"
     if not gained:
         return (
             f"{seen}; {other.name}, the float model's probabilities fit the labels far better ({title} {scores[1]:.4g}, and "

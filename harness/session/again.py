@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.judge.again import JudgedAgain, judge_again
+from harness.results.history import History
 from harness.results.objects import open_objects
 from harness.results.running import only_one, settled
 from harness.results.store import OPEN_STATES, Store
@@ -45,7 +46,7 @@ def judge_run(
 
     Args:
         results: the results folder.
-        run: a run's id, unique beginning or `latest`.
+        run: a run's id, unique beginning, a baseline or `latest`.
         write: stores every changed record as a revision; the one before stays readable.
         say: told of runs that were killed and are ended now.
 
@@ -55,7 +56,7 @@ def judge_run(
     with ExitStack() as open_things:
         store = open_things.enter_context(Store.open(results, create=False))
         conclude_killed(store, say)
-        info = settled(store, store.run(run))
+        info = settled(store, store.run(History(store).run_of(run)))
         if info.state in OPEN_STATES:
             raise UserInputError(f"run {info.run} is still running", hint="wait for its end")
         if write:

@@ -140,6 +140,8 @@ class Graph:
     signatures: dict[str, int] = field(default_factory=dict)
     #: tensor -> what the first signature of this subgraph calls it, of outputs
     output_names: dict[int, str] = field(default_factory=dict)
+    #: the same of inputs
+    input_names: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[int, Node]:
@@ -240,16 +242,17 @@ def _read_model(buffer: Buffer, where: str | None) -> Graph:
         source=where,
         # Slots of SignatureDef: 2 signature_key, 4 subgraph_index.
         signatures={table.text(2): table.scalar(4, "uint32") for table in model.tables(7)},
-        output_names=_output_names(model.tables(7)),
+        output_names=_end_names(model.tables(7), 1),
+        input_names=_end_names(model.tables(7), 0),
     )
 
 
-def _output_names(signatures: list[Table]) -> dict[int, str]:
-    """Slots of SignatureDef: 1 outputs, 4 subgraph_index; of TensorMap: 0 name, 1 tensor_index."""
+def _end_names(signatures: list[Table], slot: int) -> dict[int, str]:
+    """Slots of SignatureDef: 0 inputs, 1 outputs, 4 subgraph_index; of TensorMap: 0 name, 1 tensor_index."""
     first = next((table for table in signatures if table.scalar(4, "uint32") == 0), None)
     if first is None:
         return {}
-    return {row.scalar(1, "uint32"): row.text(0) for row in first.tables(1)}
+    return {row.scalar(1, "uint32"): row.text(0) for row in first.tables(slot)}
 
 
 def _read_op_code(table: Table) -> _OpCode:

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from harness.core.errors import UserInputError
 from harness.prepare.prepared import FLOAT_RECIPE
 from harness.tflite.graph import read_graph
-from harness.tune.candidates import Explored, Explorer, Unit, chosen
+from harness.tune.candidates import Explored, Explorer, chosen
 from harness.tune.scorers import ScorerProcess
 from harness.variants.artifact import Artifact
 from harness.variants.audit.mixed import layer_names_of
 from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.calibration import calibration_part
 from harness.variants.convert.layers import layer_ops
+from harness.variants.convert.units import Unit
 from harness.variants.mix import LayerKind
 from harness.variants.recipe import parse_recipe
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
+from harness.workloads.rows import Arrays
 
 #: candidates are scored on this many of the calibration samples: enough to order them
 _SCORED_SAMPLES = 64
@@ -143,7 +143,7 @@ def _float_artifact(workload: Workload, source: DataSource) -> Artifact:
     return artifact
 
 
-def _samples(workload: Workload, dataset: Dataset) -> np.ndarray:
+def _samples(workload: Workload, dataset: Dataset) -> Arrays:
     """The first of the calibration samples, of which `harness.variants.build.worker_jobs` keeps more."""
     samples, labels = calibration_part(dataset)
     if samples is None or samples is dataset.x_test:
@@ -153,4 +153,4 @@ def _samples(workload: Workload, dataset: Dataset) -> np.ndarray:
             hint="give x_train (and y_train) in the .npz",
         )
     order = stratified_order(workload.strata(labels), len(samples))
-    return np.ascontiguousarray(samples[order[:_SCORED_SAMPLES]])
+    return samples[order[:_SCORED_SAMPLES]]

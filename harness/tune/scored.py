@@ -20,10 +20,12 @@ import numpy as np
 from harness.core.errors import HarnessError
 from harness.measure.tensor_error import TensorError
 from harness.tflite.graph import Graph, read_graph
+from harness.variants.convert.feeding import Feed, Sample
 from harness.variants.convert.layers import LayerOp, layer_ops
 from harness.variants.convert.mixed import quantize_mixed
 from harness.variants.convert.ranges import open_interpreter
 from harness.variants.recipe import parse_recipe
+from harness.workloads.rows import Arrays, read_samples
 
 #: per-layer errors are summed over this many samples
 _LAYER_SAMPLES = 16
@@ -52,15 +54,15 @@ class Scored:
 class Scorer:
     """Scores candidates of one float model."""
 
-    def __init__(self, model: bytes, samples: np.ndarray, layers: Sequence[str]) -> None:
+    def __init__(self, model: bytes, samples: Arrays, layers: Sequence[str]) -> None:
         """
         Args:
             model: the float .tflite.
-            samples: [N, ...], calibration samples as the model's input takes them.
+            samples: calibration samples as the model's inputs take them.
             layers: the names of the Keras model's layers.
         """
         self._model, self._samples, self._layers = model, samples, layers
-        self._float = _Outputs(model, preserve=False)
+        self._float = _Outputs(model, samples, preserve=False)
         self._answers = [self._float.run(sample) for sample in samples]
 
     def score(self, recipe: str, *, by_layer: bool = False) -> Scored:
@@ -73,7 +75,7 @@ class Scorer:
         assert mix is not None, "only mixed recipes are scored"
         calibration = self._samples if mix.samples is None else self._samples[: mix.samples]
         data = quantize_mixed(self._model, mix, self._layers, calibration).model
-        outputs, error = _Outputs(data, preserve=False), TensorError()
+        outputs, error = _Outputs(data, self._samples, preserve=False), TensorError()
         for sample, answer in zip(self._samples, self._answers, strict=True):
             error.add(answer, outputs.run(sample))
         return Scored(
@@ -86,7 +88,7 @@ class Scorer:
 
     def _by_layer(self, data: bytes) -> list[tuple[int, float]]:
         """The SQNR of every op's output, on the first samples."""
-        plain, quantized = _Outputs(self._model, preserve=True), _Outputs(data, preserve=True)
+        plain, quantized = (_Outputs(one, self._samples, preserve=True) for one in (self._model, data))
         pairs = list(zip(plain.ops(self._layers), quantized.ops(self._layers), strict=True))
         errors = [TensorError() for _ in pairs]
         for sample in self._samples[:_LAYER_SAMPLES]:
@@ -102,30 +104,22 @@ class Scorer:
 class _Outputs:
     """Runs one model sample by sample; tensors come as real values."""
 
-    def __init__(self, model: bytes, *, preserve: bool) -> None:
+    def __init__(self, model: bytes, samples: Arrays, *, preserve: bool) -> None:
         self.graph: Graph = read_graph(model)
         self._interpreter: Any = open_interpreter(model) if preserve else _fast_interpreter(model)
-        self._input = self._interpreter.get_input_details()[0]
+        self._feed = Feed(self._interpreter, model, samples)
         self._output = self._interpreter.get_output_details()[0]["index"]
 
     def ops(self, layers: Sequence[str]) -> list[LayerOp]:
         return layer_ops(self.graph, layers)
 
-    def run(self, sample: np.ndarray) -> np.ndarray:
+    def run(self, sample: Sample) -> np.ndarray:
         """The first output for one sample."""
         self._interpreter.reset_all_variables()
-        self._interpreter.set_tensor(self._input["index"], self._as_input(sample))
+        self._feed.give(sample)
         self._interpreter.invoke()
         values = self.real(self._output)
         return self._interpreter.get_tensor(self._output) if values is None else values
-
-    def _as_input(self, sample: np.ndarray) -> np.ndarray:
-        shaped, dtype = sample[None].reshape(self._input["shape"]), np.dtype(self._input["dtype"])
-        scale, zero_point = self._input["quantization"]
-        if not scale:
-            return shaped.astype(dtype, copy=False)
-        limits = np.iinfo(dtype)
-        return np.clip(np.round(shaped / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
     def real(self, index: int) -> np.ndarray | None:
         """A tensor's real values as they are now; None of one that is counted and not measured."""
@@ -151,7 +145,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever quantizer and runtime print goes to stderr
     model, samples, layers = (Path(argument) for argument in sys.argv[1:4])
-    scorer = Scorer(model.read_bytes(), np.load(samples, allow_pickle=False), json.loads(layers.read_text()))
+    scorer = Scorer(model.read_bytes(), read_samples(samples), json.loads(layers.read_text()))
     for line in sys.stdin:
         question = json.loads(line)
         try:

@@ -15,10 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from harness.core.errors import HarnessError
 from harness.tune.scored import Scored
+from harness.workloads.rows import Arrays, write_samples
 
 #: how long one candidate may take; a small network takes a twentieth of a second
 DEADLINE_S = 60.0
@@ -30,14 +29,12 @@ class ScorerProcess:
 
     Args:
         model: the float .tflite.
-        samples: [N, ...], calibration samples as the model's input takes them.
+        samples: calibration samples as the model's inputs take them.
         layers: the names of the Keras model's layers.
         deadline_s: how long one candidate may take.
     """
 
-    def __init__(
-        self, model: Path, samples: np.ndarray, layers: Sequence[str], *, deadline_s: float = DEADLINE_S
-    ) -> None:
+    def __init__(self, model: Path, samples: Arrays, layers: Sequence[str], *, deadline_s: float = DEADLINE_S) -> None:
         self._model, self._samples, self._layers, self._deadline_s = model, samples, list(layers), deadline_s
         self._folder = tempfile.TemporaryDirectory(prefix="harness-tune-")
         self._process: subprocess.Popen[str] | None = None
@@ -45,7 +42,7 @@ class ScorerProcess:
 
     def __enter__(self) -> ScorerProcess:
         folder = Path(self._folder.name)
-        np.save(folder / "samples.npy", np.ascontiguousarray(self._samples), allow_pickle=False)
+        self._stored = write_samples(self._samples, folder, "samples")
         (folder / "layers.json").write_text(json.dumps(self._layers), encoding="utf-8")
         return self
 
@@ -83,7 +80,7 @@ class ScorerProcess:
             quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1"}
             try:
                 self._process = subprocess.Popen(
-                    [*_COMMAND, str(self._model), str(folder / "samples.npy"), str(folder / "layers.json")],
+                    [*_COMMAND, str(self._model), str(self._stored), str(folder / "layers.json")],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,

@@ -171,7 +171,8 @@ class Search:
         records = self._trials.run(recipes, "proof", until_s=self._until(1.0))
         before = self._answer([r for r in records if not is_searched(r.key.recipe)])
         after = self._answer(records)
-        return before, after, judge(before, after, picked, self._evidence)
+        ran = any(is_searched(record.key.recipe) for record in self._store.cells(run=self._info.run))
+        return before, after, judge(before, after, picked, self._evidence, tried=ran)
 
     # ------------------------------------------------------------------------------------------------------------- helps
 

@@ -45,6 +45,10 @@ def sentence(verdict: TuneVerdict) -> str:
     """The verdict in one sentence."""
     if verdict.found and verdict.winner is not None:
         return f"take {_named(verdict.winner)}: {verdict.why}"
+    if verdict.winner is not None and not verdict.tried:
+        return (
+            f"nothing was searched, and of the plain recipes {_named(verdict.winner)} is the one to take: {verdict.why}"
+        )
     if verdict.winner is not None:
         return f"nothing better than {_named(verdict.winner)} was found: {verdict.why}"
     return f"nothing to take: {verdict.why}"

@@ -7,7 +7,7 @@ and every copy of a sample is on the same side. Sequences go as wholes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +17,7 @@ from harness.core.errors import UserInputError
 from harness.core.files import sha256_json
 from harness.workloads.base import Dataset, Workload
 from harness.workloads.datasets import DataSource
-from harness.workloads.rows import Rows, row_blocks
+from harness.workloads.rows import Rows, Samples, by_input, row_blocks, whole_samples
 
 Half = Literal["search", "proof"]
 HALVES: tuple[Half, ...] = ("search", "proof")
@@ -78,8 +78,13 @@ def split_of(dataset: Dataset) -> Split:
     return split
 
 
-def _keys(rows: Rows) -> list[bytes]:
-    """A hash per sample, of its float32 values."""
+def _keys(samples: Samples) -> Sequence[bytes]:
+    """A hash per sample, of the values of all its inputs."""
+    return whole_samples([_row_keys(rows) for _, rows in sorted(by_input(samples).items())])
+
+
+def _row_keys(rows: Rows) -> list[bytes]:
+    """A hash per row, of its float32 values."""
     blocks = row_blocks(rows) if not isinstance(rows, np.ndarray) else [(0, rows)]
     return [
         hashlib.sha256(np.ascontiguousarray(sample, np.float32).tobytes()).digest()
@@ -88,7 +93,7 @@ def _keys(rows: Rows) -> list[bytes]:
     ]
 
 
-def _of_sequences(keys: list[bytes], sequences: np.ndarray) -> list[bytes]:
+def _of_sequences(keys: Sequence[bytes], sequences: np.ndarray) -> list[bytes]:
     """Every sample of a sequence has the hash of all of it."""
     whole: dict[int, hashlib._Hash] = {}
     for key, number in zip(keys, sequences.tolist(), strict=True):

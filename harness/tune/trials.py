@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from harness.boards.profile.model import Profile
 from harness.core.errors import UserInputError
 from harness.prepare.prepared import Say
+from harness.reports.answer.candidates import NO_TIMES
 from harness.results.record import CellKey, CellRecord
 from harness.run.execute import execute
 from harness.run.jobs import DeviceJob, Execution, PlannedCell
@@ -104,7 +105,7 @@ def chosen_device(options: TuneOptions) -> ChosenDevice:
     """The one device of a search, with the backends whose figures may be shipped.
 
     Raises:
-        UserInputError: an unknown device or backend.
+        UserInputError: an unknown device or backend, or a bound of time for one whose times are none of a board.
     """
     found = choose_devices(options.run)
     if len(found) != 1:
@@ -113,6 +114,13 @@ def chosen_device(options: TuneOptions) -> ChosenDevice:
             hint=f"name one: {', '.join(one.device for one in found)}",
         )
     chosen = found[0]
+    why = NO_TIMES.get(chosen.profile.time_basis)
+    if options.limits.max_latency_ns is not None and why is not None:
+        raise UserInputError(
+            f"--max-latency cannot be held against what {options.device} gives: {why}",
+            where=chosen.device,
+            hint="leave it out here, and search or `harness recommend --max-latency` with the board itself",
+        )
     if options.backends:
         return chosen
     useful = tuple(name for name in chosen.backends if not _is_reference(chosen.profile, name))

@@ -28,6 +28,7 @@ class TuneVerdict:
         against: the plain pick that it was held against; None where no plain recipe keeps to the limits.
         compared: the winner's score against that one's, on the same unseen samples; in words why not, or None.
         why: in one sentence.
+        tried: False where no searched variant has run.
     """
 
     found: bool
@@ -35,6 +36,7 @@ class TuneVerdict:
     against: Candidate | None
     compared: Compared | str | None
     why: str
+    tried: bool = True
 
 
 def is_searched(recipe: str) -> bool:
@@ -42,15 +44,21 @@ def is_searched(recipe: str) -> bool:
     return parse_recipe(recipe).conversion.mix is not None
 
 
-def judge(before: Answer, after: Answer, picked: tuple[str, str] | None, evidence: Evidence) -> TuneVerdict:
+def judge(
+    before: Answer, after: Answer, picked: tuple[str, str] | None, evidence: Evidence, *, tried: bool = True
+) -> TuneVerdict:
     """The verdict on a search.
 
     Args:
         before: what the plain recipes offer on the unseen samples.
         after: the same with the searched variants.
         picked: recipe and backend of the pick on the search's samples; None where nothing kept to the limits there.
+        tried: False where the time was over before any searched variant ran.
     """
     plain = before.pick
+    if not tried:
+        why = "the time was over before a searched variant had run; --budget gives it more"
+        return TuneVerdict(found=False, winner=plain, against=plain, compared=None, why=why, tried=False)
     if picked is None or not is_searched(picked[0]):
         return _nothing(plain, _nothing_picked(plain, picked))
     searched = next((c for c in after.candidates if (c.recipe, c.backend) == picked), None)

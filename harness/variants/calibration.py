@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError, unknown_name
 from harness.workloads.base import Dataset, stratified_order
-from harness.workloads.rows import Rows
+from harness.workloads.rows import Samples
 
 Choice = Literal["stratified", "random", "first", "worst"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -68,7 +68,7 @@ class Calibration:
         return stratified_order(strata, total)[: self.count]
 
 
-def calibration_part(dataset: Dataset) -> tuple[Rows | None, np.ndarray | None]:
+def calibration_part(dataset: Dataset) -> tuple[Samples | None, np.ndarray | None]:
     """The samples that calibrations choose from, and their labels: those kept for it, else the training set."""
     if dataset.x_calibration is not None:
         return dataset.x_calibration, dataset.y_calibration

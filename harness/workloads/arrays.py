@@ -25,7 +25,8 @@ def stored_arrays(arrays: Mapping[str, Any], folder: Path | None = None) -> Path
     """The .npz of arrays; one of the same content is not written twice.
 
     Args:
-        arrays: by the keys that an .npz has: `x_test`, `y_test`, `x_train`, `y_train`, or `x`, `y`; `scale`, `offset`.
+        arrays: by the keys that an .npz has: `x_test`, `y_test`, `x_train`, `y_train`, or `x`, `y`; `scale`, `offset`. The
+            samples of several inputs may be a mapping of them.
         folder: where; None: in the cache.
 
     Raises:
@@ -34,7 +35,7 @@ def stored_arrays(arrays: Mapping[str, Any], folder: Path | None = None) -> Path
     if not arrays:
         raise UserInputError("there is no array", hint="give x_test and y_test, or x and y")
     made: dict[str, np.ndarray] = {}
-    for name, values in arrays.items():
+    for name, values in flat(arrays).items():
         array = np.asarray(values)
         if array.dtype.kind not in _KINDS:
             raise UserInputError(
@@ -47,6 +48,19 @@ def stored_arrays(arrays: Mapping[str, Any], folder: Path | None = None) -> Path
         place.parent.mkdir(parents=True, exist_ok=True)
         write_arrays_atomic(place, made)
     return place
+
+
+def flat(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays by name, where a mapping may stand for the inputs of a model with several: `x_test` with `image` in it is
+    `x_test_image`.
+    """
+    found: dict[str, Any] = {}
+    for name, values in arrays.items():
+        if isinstance(values, Mapping):
+            found |= {f"{name}_{inner}": array for inner, array in values.items()}
+        else:
+            found[str(name)] = values
+    return found
 
 
 def split_frame(frame: pd.DataFrame, label: str | None, test: float, seed: int = 0) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.outputs import OutputMetric, built_position
-from harness.workloads.rows import Rows
+from harness.workloads.rows import Samples
 
 if TYPE_CHECKING:
     from harness.workloads.datasets import DataSource
@@ -33,7 +33,8 @@ class Dataset:
         name: such as `mnist` or `digits-28x28`.
         note: what it is and where it came from, in words; shown under every table.
         digest: SHA-256 over names, shapes, dtypes and bytes of all arrays; part of the cell's identity.
-        x_train, x_test: float32, [N, ...], already normalised; large ones stay in their file (`harness.workloads.rows`).
+        x_train, x_test: float32, [N, ...], already normalised; large ones stay in their file (`harness.workloads.rows`). Of a
+            model with several inputs, such rows of each by its name, and whole numbers where it takes these.
         y_train, y_test: labels as the workload's metric takes them, [N, ...]: class numbers, int64 [N], for classification;
             None where there are no labels.
         origin: the file or package it was read from, for a reader.
@@ -47,15 +48,15 @@ class Dataset:
     name: str
     note: str
     digest: str
-    x_train: Rows | None
+    x_train: Samples | None
     y_train: np.ndarray | None
-    x_test: Rows
+    x_test: Samples
     y_test: np.ndarray | None
     origin: str = ""
     y_train_of: Mapping[str, np.ndarray] = field(default_factory=dict)
     y_test_of: Mapping[str, np.ndarray] = field(default_factory=dict)
     sequences: np.ndarray | None = None
-    x_calibration: Rows | None = None
+    x_calibration: Samples | None = None
     y_calibration: np.ndarray | None = None
 
 

@@ -90,17 +90,24 @@ def check_kind(
     path: Path,
     key: str,
     sample_shape: tuple[int, ...] | None = None,
+    kinds: str = "uif",
+    axes: int = 2,
 ) -> None:
-    """The part of `check_samples` that an array's header tells."""
+    """The part of `check_samples` that an array's header tells.
+
+    Args:
+        kinds: of numbers that samples may be.
+        axes: the fewest that they have, with that of the samples.
+    """
     where = str(path)
-    if dtype.kind not in "uif":
+    if dtype.kind not in kinds:
         raise UserInputError(
             f"array '{key}' has dtype {dtype}, expected numbers",
             where=where,
             hint="save uint8, another integer type or float32",
         )
     expected = f"[N, {', '.join(map(str, sample_shape))}]" if sample_shape else "[N, ...]"
-    if len(shape) < 2 or (sample_shape is not None and shape[1:] != sample_shape):
+    if len(shape) < axes or (sample_shape is not None and shape[1:] != sample_shape):
         raise UserInputError(f"array '{key}' has shape {list(shape)}, expected {expected}", where=where)
     if 0 in shape:
         what = f"array '{key}' is empty (shape {list(shape)})"

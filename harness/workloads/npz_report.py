@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,31 @@ import numpy as np
 from harness.core.errors import UserInputError
 from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.datasets import PUBLISHED, read_published
+from harness.workloads.input_keys import InputKeys, input_keys
+from harness.workloads.input_names import ModelInput
 from harness.workloads.metrics.classes import is_whole
 from harness.workloads.npz import check_finite, check_kind, check_labels, file_digest, npz_keys
 
 _PAIRS = (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
 
 
-def describe_npz(path: Path) -> list[str]:
+def describe_npz(path: Path, inputs: Sequence[ModelInput] = ()) -> list[str]:
     """Reads and checks every array that the harness would use; returns lines for a reader.
+
+    Args:
+        inputs: those of a model with several, for which the samples are.
 
     Raises:
         UserInputError: naming file, key and what was expected.
     """
     keys = npz_keys(path)
+    if inputs:
+        return _several_lines(path, input_keys(keys, inputs, str(path)))
     if "x_test" not in keys and "x" not in keys:
         raise UserInputError(
             f"has neither 'x_test' nor 'x'; found the keys: {', '.join(keys) or 'none'}",
             where=str(path),
-            hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
+            hint="name the arrays x_train, y_train, x_test, y_test, or x and y; with --model also one per input",
         )
     used = [key for pair in _PAIRS for key in pair if key in keys]
     further = [key for key in keys if key.startswith(("y_test_", "y_train_")) or (key.startswith("y_") and "x" in keys)]
@@ -55,9 +63,30 @@ def describe_npz(path: Path) -> list[str]:
     return lines
 
 
-def _samples_line(archive: Archive, header: ArrayHeader) -> str:
+def _several_lines(path: Path, found: InputKeys) -> list[str]:
+    """The same of a model with several inputs."""
+    lines: list[str] = []
+    used: list[str] = []
+    with Archive(path) as archive:
+        for part, arrays in found.parts.items():
+            headers = [archive.header(key) for key in arrays.values()]
+            lines += [_samples_line(archive, header, kinds="uifb", axes=1) for header in headers]
+            used += arrays.values()
+            labels = part.replace("x", "y", 1)
+            for key in found.others:
+                further = key.startswith(f"{labels}_") and (labels != "y" or not key.startswith(("y_test", "y_train")))
+                if key == labels or further:
+                    lines.append(_labels_line(archive, archive.header(key), headers[0].shape[0]))
+                    used.append(key)
+    unused = [key for key in found.others if key not in used]
+    if unused:
+        lines.append(f"beside   {', '.join(unused)}")
+    return [*lines, f"digest   {file_digest(path, used)}"]
+
+
+def _samples_line(archive: Archive, header: ArrayHeader, *, kinds: str = "uif", axes: int = 2) -> str:
     """Type, shape and range of samples, after a look at every value."""
-    check_kind(header.shape, header.dtype, path=archive.path, key=header.key)
+    check_kind(header.shape, header.dtype, path=archive.path, key=header.key, kinds=kinds, axes=axes)
     blocks = iter([archive.read(header.key)]) if header.in_fortran_order else archive.blocks(header.key)
     low, high, first = math.inf, -math.inf, 0
     for block in blocks:

@@ -31,14 +31,14 @@ def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
     shaped = x.reshape(fitting_shape(x.shape, io))
     if io.dtype in ("float32", "float16"):
         return shaped.astype(io.dtype, copy=False)
-    if io.dtype not in ("int8", "uint8", "int16", "int32", "int64"):
+    if io.dtype not in ("int8", "uint8", "int16", "int32", "int64", "bool"):
         raise UserInputError(
             f"the input has dtype {io.dtype}, which samples are not converted to",
             where=f"input '{io.name}'",
-            hint="inputs of float32, float16, int8, uint8, int16, int32 and int64 are supported",
+            hint="inputs of float32, float16, int8, uint8, int16, int32, int64 and bool are supported",
         )
-    if not io.scale > 0:
-        return _whole(shaped, io)
+    if is_whole_input(io):
+        return whole_numbers(shaped, io)
     dtype = np.dtype(io.dtype)
     limits = np.iinfo(dtype)
     out = np.empty(shaped.shape, dtype=dtype)
@@ -48,19 +48,26 @@ def quantize_samples(x: np.ndarray, io: TensorIo) -> np.ndarray:
     return out
 
 
-def _whole(x: np.ndarray, io: TensorIo) -> np.ndarray:
-    """Samples for an integer input that stands for itself."""
-    limits = np.iinfo(io.dtype)
+def is_whole_input(io: TensorIo) -> bool:
+    """Whether an input takes whole numbers that stand for themselves: indices of words, yes and no."""
+    return not io.dtype.startswith("float") and not io.scale > 0
+
+
+def whole_numbers(x: np.ndarray, io: TensorIo) -> np.ndarray:
+    """Samples in the type of an input that takes whole numbers.
+
+    Raises:
+        UserInputError: they are no whole numbers, or none that the type holds.
+    """
+    low, high = (0, 1) if io.dtype == "bool" else (np.iinfo(io.dtype).min, np.iinfo(io.dtype).max)
     if x.dtype.kind == "f" and not np.array_equal(x, np.trunc(x)):
         what = f"the {io.dtype} input carries no quantization scale, and the samples are no whole numbers"
         hint = "give whole numbers, or convert the model with quantized or float inputs"
         raise UserInputError(what, where=f"input '{io.name}'", hint=hint)
-    if x.size and (x.min() < limits.min or x.max() > limits.max):
-        what = (
-            f"the samples run from {x.min():g} to {x.max():g}, the {io.dtype} input takes {limits.min} to {limits.max}"
-        )
+    if x.size and (x.min() < low or x.max() > high):
+        what = f"the samples run from {x.min():g} to {x.max():g}, the {io.dtype} input takes {low} to {high}"
         raise UserInputError(what, where=f"input '{io.name}'", hint="scale the samples, or give those of this model")
-    return x.astype(io.dtype)
+    return x.astype(io.dtype, copy=False)
 
 
 def _round(x: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,13 @@ from harness.workloads.archive import Archive, ArrayHeader
 from harness.workloads.base import Dataset, State
 from harness.workloads.datasets import DataSource
 from harness.workloads.digest import cached_digest
+from harness.workloads.input_keys import InputKeys, array_of, input_keys
 from harness.workloads.metrics.base import Metric
 from harness.workloads.npz import check_finite, check_kind, file_digest, npz_keys
 from harness.workloads.outputs import OutputMetric, label_keys
-from harness.workloads.prepare import fitting_shape
-from harness.workloads.rows import Rows, StoredRows
+from harness.workloads.prepare import fitting_shape, is_whole_input, whole_numbers
+from harness.workloads.rows import InputRows, Rows, StoredRows
+from harness.workloads.rows import Samples as AllSamples
 from harness.workloads.sequences import checked_sequences
 from harness.workloads.sources.imported import Imported, read_about
 from harness.workloads.user_metric import data_words, ends_for
@@ -39,13 +42,15 @@ _WHOLE_BYTES = 256 << 20
 class Samples:
     """The user's .npz as the model wants it. `x_test`/`y_test` (and `x_train`/`y_train`), or `x`/`y`, or `x` alone.
 
+    Of a model with several inputs, `x_test_NAME` (`x_train_NAME`, `x_NAME` or `NAME`) are the samples of the input NAME.
     Of a model with several outputs, `y_test_NAME` (`y_train_NAME`, `y_NAME`) are the labels of the output NAME, which may be its
     position; the plain names are the first one's.
 
     `sequence`, the number of each evaluated sample's sequence, makes the model's state be carried within one.
 
-    Two numbers may stand beside them: `scale` and `offset`, applied as x * scale + offset. Without them values go in as
-    they are (uint8 pixels as 0..255). Where the dtype of `x` is the integer dtype of a .tflite's input, the values are
+    Two numbers may stand beside them: `scale` and `offset`, applied as x * scale + offset (`scale_NAME` and `offset_NAME` of one
+    of several inputs). Without them values go in as they are (uint8 pixels as 0..255). Where the dtype of `x` is the integer
+    dtype of a .tflite's input, the values are
     the tensor's own and reach the model unchanged.
     """
 
@@ -57,13 +62,14 @@ class Samples:
 
     def digest(self, source: DataSource) -> str:
         """The digest of what `load` returns; remembered per file."""
-        io = self.ends.input
-        rules: list[Any] = [
-            self.ends.kind,
-            data_words(self.metric),
-            io and [io.dtype, list(io.shape), io.scale, io.zero_point],
-        ]
+        rules: list[Any] = [self.ends.kind, data_words(self.metric), _rule(self.ends.input)]
         more = sorted({key for base in _LABELS for key in self._label_keys(base).values()} - set(_KNOWN_KEYS))
+        if self.ends.several:
+            keys = npz_keys(self.path)
+            rules.append([[one.name, _rule(one.io)] for one in self.ends.several])
+            found = self._inputs(keys)
+            arrays = [key for part in found.parts.values() for key in part.values()]
+            more += sorted({*arrays, *self._scale_keys(found, keys)} - {*more, *_KNOWN_KEYS})
         if self.output or self.further:
             rules.append([self.output, *([one.output, data_words(one.metric)] for one in self.further)])
         tag = f"user {_READ_VERSION}" + "".join(f" {key}" for key in more)
@@ -71,6 +77,19 @@ class Samples:
 
     def _raw_digest(self, more: list[str]) -> str:
         return file_digest(self.path, [k for k in npz_keys(self.path) if k in (*_KNOWN_KEYS, *more)])
+
+    def _inputs(self, keys: Sequence[str]) -> InputKeys:
+        """Where the samples of each input stand."""
+        return input_keys(keys, self.ends.several, str(self.path))
+
+    def _scale_keys(self, found: InputKeys, keys: Sequence[str]) -> list[str]:
+        """The arrays that scale the samples of an input."""
+        names = next(iter(found.parts.values()), {"": ""})
+        return [key for name in names for base in _SCALES if (key := array_of(base, name)) in keys]
+
+    def _io(self, name: str) -> TensorIo | None:
+        """What is known of an input."""
+        return next((one.io for one in self.ends.several if one.name == name), self.ends.input)
 
     def _label_keys(self, base: str) -> dict[int, str]:
         """Position of each output that has labels -> their array."""
@@ -92,35 +111,38 @@ class Samples:
             UserInputError: naming file, key and what was expected.
         """
         with Archive(self.path) as archive:
-            for key in ("x_test" if "x_test" in archive.keys else "x", "x_train", "x_calibration"):
-                if key in archive.keys:
+            found = self._inputs(archive.keys)
+            for part in (found.test, "x_train", "x_calibration"):
+                for name, key in found.parts.get(part, {}).items():
                     header = archive.header(key)
-                    check_kind(header.shape, header.dtype, path=self.path, key=key)
-                    self._fitting(header)
+                    self._check_kind(header)
+                    self._fitting(header, name)
+                self._same_count(archive, found, part)
 
     def _load(self, archive: Archive, source: DataSource) -> Dataset:
         keys, about = archive.keys, read_about(self.path)
-        split = "x_test" in keys
-        x_key, y_key = ("x_test", "y_test") if split else ("x", "y")
+        found = self._inputs(keys)
+        split = found.test == "x_test"
+        x_key, y_key = found.test, "y_test" if split else "y"
         train_keys = ("x_train", "y_train", "y_calibration") if split and source.parts == "all" else ()
         label_arrays = [key for base in (y_key, *train_keys[1:]) for key in self._label_keys(base).values()]
-        small = [key for key in (*label_arrays, "scale", "offset", SEQUENCE) if key in keys]
+        small = [key for key in (*label_arrays, *self._scale_keys(found, keys), SEQUENCE) if key in keys]
         arrays = {key: archive.read(key) for key in small}
-        x_test = self._samples(archive, x_key, arrays)
+        x_test = self._samples(archive, found, x_key, arrays)
         y_test, y_test_of = self._labels(arrays, y_key, len(x_test))
         x_train = y_train = x_calibration = y_calibration = None
         y_train_of: dict[str, np.ndarray] = {}
-        if train_keys and "x_train" in keys:
-            x_train = self._samples(archive, "x_train", arrays)
+        if train_keys and "x_train" in found.parts:
+            x_train = self._samples(archive, found, "x_train", arrays)
             y_train, y_train_of = self._labels(arrays, "y_train", len(x_train))
-        if train_keys and "x_calibration" in keys:
-            x_calibration = self._samples(archive, "x_calibration", arrays)
+        if train_keys and "x_calibration" in found.parts:
+            x_calibration = self._samples(archive, found, "x_calibration", arrays)
             y_calibration, _ = self._labels(arrays, "y_calibration", len(x_calibration))
         elif source.parts == "all" and x_train is None:
             x_train = x_test  # calibrates activations; without labels nothing is trained on what is evaluated
         return Dataset(
             name=self.path.stem,
-            note=self._note(keys, archive.header(x_key), about),
+            note=self._note(archive, found, about),
             digest=self.digest(source),
             x_train=x_train,
             y_train=y_train,
@@ -144,33 +166,67 @@ class Samples:
             return None
         return checked_sequences(arrays[SEQUENCE], count, str(self.path), SEQUENCE)
 
-    def _samples(self, archive: Archive, key: str, arrays: dict[str, np.ndarray]) -> Rows:
-        """float32 [N, *the model's input shape]; in memory, or in the file when they are many."""
+    def _samples(self, archive: Archive, found: InputKeys, part: str, arrays: dict[str, np.ndarray]) -> AllSamples:
+        """A part's samples, of each input where there are several."""
+        rows = {name: self._rows(archive, key, name, arrays) for name, key in found.parts.get(part, {"": part}).items()}
+        self._same_count(archive, found, part)
+        return InputRows(rows) if self.ends.several else rows[""]
+
+    def _same_count(self, archive: Archive, found: InputKeys, part: str) -> None:
+        counts = {key: archive.header(key).shape[:1] for key in found.parts.get(part, {}).values()}
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"'{key}' {count[0]:,}" for key, count in counts.items())
+            raise UserInputError(f"the arrays hold different numbers of samples: {told}", where=str(self.path))
+
+    def _rows(self, archive: Archive, key: str, name: str, arrays: dict[str, np.ndarray]) -> Rows:
+        """One input's, [N, *its shape]: float32, or the whole numbers that one of several takes. In memory, or in the file when
+        they are many.
+        """
         header = archive.header(key)
-        check_kind(header.shape, header.dtype, path=self.path, key=key)
-        shape = self._fitting(header)
-        convert = functools.partial(self._converted, key, shape[1:], *self._scaling(header, arrays))
-        if math.prod(shape) * 4 > _WHOLE_BYTES and not header.in_fortran_order:
-            return StoredRows(self.path, key, shape, convert)
-        archive.require_memory(header, math.prod(shape) * 4)
+        self._check_kind(header)
+        shape = self._fitting(header, name)
+        scaling = self._scaling(header, name, arrays)
+        convert = functools.partial(self._converted, key, shape[1:], *scaling)
+        whole = self._whole(name)
+        if whole is not None:
+            convert = functools.partial(self._whole_numbers, key, shape[1:], scaling, whole)
+        dtype = np.dtype(np.float32 if whole is None else whole.dtype)
+        if math.prod(shape) * dtype.itemsize > _WHOLE_BYTES and not header.in_fortran_order:
+            return StoredRows(self.path, key, shape, convert, dtype)
+        archive.require_memory(header, math.prod(shape) * dtype.itemsize)
         return convert(0, archive.read(key))
 
-    def _fitting(self, header: ArrayHeader) -> tuple[int, ...]:
+    def _check_kind(self, header: ArrayHeader) -> None:
+        # An input of several may take one number per sample, or yes and no for each place: a mask.
+        kinds, axes = ("uifb", 1) if self.ends.several else ("uif", 2)
+        check_kind(header.shape, header.dtype, path=self.path, key=header.key, kinds=kinds, axes=axes)
+
+    def _fitting(self, header: ArrayHeader, name: str) -> tuple[int, ...]:
         """The samples' shape as the model takes them, with the number of samples in front."""
-        if self.ends.input is None:
+        io = self._io(name)
+        if io is None:
             return header.shape
         try:
-            return fitting_shape(header.shape, self.ends.input)
+            return fitting_shape(header.shape, io)
         except UserInputError as error:
             what = f"array '{header.key}' does not fit the model: {error.what}"
             raise UserInputError(what, where=str(self.path), hint=error.hint) from error
 
-    def _scaling(self, header: ArrayHeader, arrays: dict[str, np.ndarray]) -> tuple[np.float32, np.float32, np.float32]:
+    def _whole(self, name: str) -> TensorIo | None:
+        """An input of several that takes whole numbers, such as indices of words: they are kept as such."""
+        io = self._io(name) if name else None
+        return io if io is not None and is_whole_input(io) else None
+
+    def _scaling(
+        self, header: ArrayHeader, name: str, arrays: dict[str, np.ndarray]
+    ) -> tuple[np.float32, np.float32, np.float32]:
         """What turns stored values into real ones: (x - zero point) * scale + offset."""
-        io = self.ends.input
-        if io is not None and _are_tensor_values(header.dtype, io):
+        io = self._io(name)
+        if io is not None and _are_tensor_values(header.dtype, io) and self._whole(name) is None:
             return np.float32(io.zero_point), np.float32(io.scale), np.float32(0)
-        scale, offset = (self._number(arrays, name, default) for name, default in (("scale", 1.0), ("offset", 0.0)))
+        scale, offset = (
+            self._number(arrays, array_of(base, name), plain) for base, plain in zip(_SCALES, (1.0, 0.0), strict=True)
+        )
         return np.float32(0), np.float32(scale), np.float32(offset)
 
     def _converted(
@@ -193,6 +249,25 @@ class Samples:
         if offset:
             x += offset
         return x
+
+    def _whole_numbers(
+        self,
+        key: str,
+        sample: tuple[int, ...],
+        scaling: tuple[np.float32, np.float32, np.float32],
+        io: TensorIo,
+        first: int,
+        raw: np.ndarray,
+    ) -> np.ndarray:
+        """Stored rows as the whole numbers of an input's type, [n, *sample]."""
+        check_finite(raw, path=self.path, key=key, first=first)
+        plain = scaling == (0, 1, 0)
+        x = raw.reshape(len(raw), *sample) if plain else self._converted(key, sample, *scaling, first, raw)
+        try:
+            return whole_numbers(x, io)
+        except UserInputError as error:
+            what = f"array '{key}' does not fit the input '{io.name}': {error.what}"
+            raise UserInputError(what, where=str(self.path), hint=error.hint) from error
 
     def _number(self, arrays: dict[str, np.ndarray], key: str, default: float) -> float:
         if key not in arrays:
@@ -222,17 +297,14 @@ class Samples:
         others = {one.name: checked(one.output, one.metric) for one in self.further}
         return checked(self.output, self.metric), {name: rows for name, rows in others.items() if rows is not None}
 
-    def _note(self, keys: list[str], x: ArrayHeader, about: Imported | None) -> str:
-        form = f"samples of {x.dtype} {'x'.join(map(str, x.shape[1:]))}"
-        words = [f"{self.path.name}, {x.shape[0]:,} {form}"] if about is None else [about.note, form]
-        io = self.ends.input
-        if io is not None and _are_tensor_values(x.dtype, io):
-            words.append(f"values of the {io.dtype} input as they are")
-        elif "scale" in keys or "offset" in keys:
-            words.append("scaled by the file's scale and offset" if about is None else "scaled as the project says")
-        else:
-            words.append("values as they are")
-        if self.ends.kind == "keras" and not {"x_train", "x_calibration"} & set(keys):
+    def _note(self, archive: Archive, found: InputKeys, about: Imported | None) -> str:
+        keys = archive.keys
+        headers = {name: archive.header(key) for name, key in found.parts[found.test].items()}
+        forms = [_named(f"{x.dtype} {'x'.join(map(str, x.shape[1:]))}", name) for name, x in headers.items()]
+        count, form = next(iter(headers.values())).shape[0], f"samples of {' and '.join(forms)}"
+        words = [f"{self.path.name}, {count:,} {form}"] if about is None else [about.note, form]
+        words += [_named(self._values(x, name, keys, about), name) for name, x in headers.items()]
+        if self.ends.kind == "keras" and not {"x_train", "x_calibration"} & set(found.parts):
             words.append("the evaluated samples calibrate activations too, and nothing is trained on")
         if SEQUENCE in keys:
             words.append("the model's state is carried within a sequence of samples")
@@ -240,14 +312,32 @@ class Samples:
             words.append("no labels: agreement with the reference only")
         return "; ".join(words)
 
+    def _values(self, x: ArrayHeader, name: str, keys: Sequence[str], about: Imported | None) -> str:
+        """What becomes of the stored values of an input."""
+        io = self._io(name)
+        if io is not None and _are_tensor_values(x.dtype, io):
+            return f"values of the {io.dtype} input as they are"
+        if any(array_of(base, name) in keys for base in _SCALES):
+            return "scaled by the file's scale and offset" if about is None else "scaled as the project says"
+        return "values as they are"
+
+
+def _named(words: str, name: str) -> str:
+    return f"{name}: {words}" if name else words
+
 
 #: the array that says which samples follow each other
 SEQUENCE = "sequence"
+_SCALES = ("scale", "offset")
 _LABELS = ("y_test", "y_train", "y_calibration", "y")
 _KNOWN_KEYS = (
     *("x_train", "y_train", "x_calibration", "y_calibration", "x_test", "y_test", "x", "y", "scale", "offset"),
     SEQUENCE,
 )
+
+
+def _rule(io: TensorIo | None) -> Any:
+    return io and [io.dtype, list(io.shape), io.scale, io.zero_point]
 
 
 def _are_tensor_values(dtype: np.dtype, io: TensorIo) -> bool:

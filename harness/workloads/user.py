@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,10 +19,11 @@ from harness.workloads.base import Schedule, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.checks.outputs import model_outputs, units_and_places
 from harness.workloads.finished import finished_model, is_finished, model_stem, plain_name
+from harness.workloads.input_names import ModelInput, graph_inputs
 from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.base import Ends
 from harness.workloads.outputs import output_name
-from harness.workloads.prepare import quantize_samples
+from harness.workloads.prepare import is_whole_input, quantize_samples
 from harness.workloads.random_inputs import RandomInputs
 from harness.workloads.samples import Samples
 from harness.workloads.sources.function import is_function
@@ -32,7 +33,7 @@ from harness.workloads.user_metric import Judged, chosen_metrics
 
 if TYPE_CHECKING:
     from harness.project.project import Project
-    from harness.workloads.keras.graph import KerasOutput
+    from harness.workloads.keras.graph import KerasInput, KerasOutput
 
 #: an already trained model is only trained on gently, and on at most this many samples
 _SCHEDULE = Schedule(
@@ -50,7 +51,8 @@ _SCHEDULE = Schedule(
 class ModelEnds:
     """What is known about the user's model without running it.
 
-    `input` has -1 where any size fits; None when the file does not say. `outputs` are all that the model has, in its order.
+    `input` has -1 where any size fits; None when the file does not say, and for a model with several, which `several` has.
+    `outputs` are all that the model has, in its order.
     `signature` is the name of a SavedModel's that has no layers.
     """
 
@@ -59,6 +61,7 @@ class ModelEnds:
     outputs: tuple[Ends, ...]
     keras_major: Literal[2, 3] = 2
     signature: str | None = None
+    several: tuple[ModelInput, ...] = ()
 
     def is_logits(self, output: int) -> bool:
         """Whether the output at a position is no shares."""
@@ -66,10 +69,10 @@ class ModelEnds:
 
 
 def model_ends(path: Path) -> ModelEnds:
-    """Reads what a model file says about its one input and its outputs.
+    """Reads what a model file says about its inputs and outputs.
 
     Raises:
-        UserInputError: missing, damaged or unsafe file, or a model with several inputs.
+        UserInputError: missing, damaged or unsafe file, or an input that no samples can be given for.
     """
     if is_finished(path):
         return _tflite_ends(path)
@@ -84,12 +87,35 @@ def model_ends(path: Path) -> ModelEnds:
             hint="give the float model it was made from; `harness audit` explains this one",
         )
     ends = keras_ends(file)
-    shape = ends.input_shape
+    shape = ends.inputs[0].shape if len(ends.inputs) == 1 else None
     io = TensorIo(name="input", dtype="float32", shape=(-1, *shape)) if shape is not None else None
     outputs = tuple(_keras_output(output, shape) for output in ends.outputs)
     outputs = tuple(replace(output, together=outputs) for output in outputs)
     signature = file.signature.name if file.signature is not None else None
-    return ModelEnds(kind="keras", input=io, outputs=outputs, keras_major=file.keras_major, signature=signature)
+    return ModelEnds(
+        kind="keras",
+        input=io,
+        outputs=outputs,
+        keras_major=file.keras_major,
+        signature=signature,
+        several=_several(ends.inputs, str(path)),
+    )
+
+
+def _several(inputs: Sequence[KerasInput], where: str) -> tuple[ModelInput, ...]:
+    """The inputs of a Keras model that has more than one."""
+    if len(inputs) < 2:
+        return ()
+    from harness.workloads.keras.precision import input_type
+
+    found = []
+    for one in inputs:
+        if one.shape is None:
+            what = f"the model does not say the shape of its input '{one.name}'"
+            raise UserInputError(what, where=where, hint="save it with inputs of a fixed shape")
+        io = TensorIo(name=one.name, dtype=input_type(one.dtype), shape=(-1, *one.shape))
+        found.append(ModelInput(name=one.name, io=io))
+    return tuple(found)
 
 
 def _keras_output(output: KerasOutput, input_shape: tuple[int, ...] | None) -> Ends:
@@ -109,10 +135,14 @@ def _tflite_ends(path: Path) -> ModelEnds:
     from harness.tflite.graph import read_graph
 
     graph = replace(read_graph(finished_model(path).path), source=str(path))
-    if len(graph.inputs) != 1 or not graph.outputs:
-        what = f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one input"
-        raise UserInputError(what, where=str(path), hint="`harness measure` takes models with several inputs")
+    if not graph.inputs or not graph.outputs:
+        what = (
+            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one of each at least"
+        )
+        raise UserInputError(what, where=str(path))
     refuse_open_inputs(graph)
+    if len(graph.inputs) > 1:
+        return ModelEnds(kind="tflite", input=None, outputs=model_outputs(graph), several=graph_inputs(graph))
     tensor = graph.tensors[graph.inputs[0]]
     shape = tensor.shape_signature or tensor.shape
     scale, zero_point = (tensor.scales[0], tensor.zero_points[0]) if tensor.is_quantized else (0.0, 0)
@@ -149,24 +179,21 @@ def user_workload(
                 hint="give them by --data: an .npz with x_train, y_train, x_test, y_test (or x and y), a .csv, a folder of "
                 "images or .wav per class, or module:function",
             )
-        assert ends.input is not None
-        if not (ends.input.dtype.startswith("float") or ends.input.scale > 0):
-            raise UserInputError(
-                f"the {ends.input.dtype} input carries no quantization scale, so random values say nothing about the model",
-                where=str(path),
-                hint="give samples by --data samples.npz",
-            )
-        quantize_samples(np.zeros((1, *(max(axis, 1) for axis in ends.input.sample_shape)), np.float32), ends.input)
+        inputs = {one.name: one.io for one in ends.several}
+        if ends.input is not None:
+            inputs = {"": ends.input}
+        for name, io in inputs.items():
+            _refuse_random(io, name, path)
         if metric_name is not None:
             raise UserInputError(f"the metric '{metric_name}' needs samples with labels", hint="give an .npz by --data")
-        samples: Samples | RandomInputs = RandomInputs(io=ends.input)
+        samples: Samples | RandomInputs = RandomInputs(io=inputs)
         judged = Judged()
     else:
         given = data.expanduser().absolute()
         data = imported(given, ends, project)
         with _told_of(given, data):
             Samples(path=data, ends=ends, metric=None).check_shapes()
-            judged = chosen_metrics(data, ends.outputs, metric_name)
+            judged = chosen_metrics(data, ends.outputs, metric_name, ends.several)
         samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
     build_model = None
     if ends.kind == "keras":
@@ -207,6 +234,19 @@ def _told_of(given: Path, data: Path) -> Iterator[None]:
         raise UserInputError(error.what, where=error.where.replace(str(data), str(given)), hint=error.hint) from error
 
 
+def _refuse_random(io: TensorIo, name: str, path: Path) -> None:
+    """Refuses random values for an input of which they say nothing."""
+    if is_whole_input(io) and io.dtype != "bool":
+        what = f"input '{name}' of {io.dtype}" if name else f"{io.dtype} input"
+        hint = f"one array per input, such as x_{name}, in" if name else "samples by"
+        raise UserInputError(
+            f"the {what} carries no quantization scale, so random values say nothing about the model",
+            where=str(path),
+            hint=f"give {hint} --data samples.npz",
+        )
+    quantize_samples(np.zeros((1, *(max(axis, 1) for axis in io.sample_shape)), np.float32), io)
+
+
 def imported(data: Path, ends: ModelEnds, project: Project | None) -> Path:
     """The .npz of samples in any form. An .npz outside of a project is taken as it is."""
     if project is None and is_plain_npz(data) or read_about(data) is not None:
@@ -225,7 +265,7 @@ def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Impo
         project.refuse_foreign()
     return import_data(
         data,
-        Wanted(input=ends.input, finished=ends.kind == "tflite", outputs=ends.outputs),
+        Wanted(input=ends.input, finished=ends.kind == "tflite", several=ends.several, outputs=ends.outputs),
         settings.data if settings is not None and settings.data is not None else DataSettings(path=str(data)),
         settings.preprocessing if settings is not None else PreprocessingSettings(),
         labels=settings is None or settings.score.task != "none",

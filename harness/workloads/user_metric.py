@@ -11,6 +11,8 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.base import METRIC_OF_TASK
+from harness.workloads.input_keys import input_keys
+from harness.workloads.input_names import ModelInput
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.metrics.fits import fitting_words, usual_metric
 from harness.workloads.metrics.registry import described, get_metric
@@ -43,25 +45,34 @@ class Judged:
     left_out: tuple[int, ...] = ()
 
 
-def chosen_metrics(data: Path, outputs: Sequence[Ends], asked: str | None) -> Judged:
+def chosen_metrics(data: Path, outputs: Sequence[Ends], asked: str | None, inputs: Sequence[ModelInput] = ()) -> Judged:
     """What a file's labels and a model's outputs are judged by.
 
     Args:
         asked: what `--metric` says; None: what labels and outputs ask for.
+        inputs: those of a model with several.
 
     Raises:
         UserInputError: no samples, an unknown metric or output, or a metric that takes no such labels or output.
     """
     keys = npz_keys(data)
-    if "x_test" not in keys and "x" not in keys:
+    samples = input_keys(keys, inputs, str(data))
+    if samples.test not in samples.parts:
         found = ", ".join(keys) or "none"
         raise UserInputError(
             f"has neither 'x_test' nor 'x'; found the keys: {found}",
             where=str(data),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
-    base = "y_test" if "x_test" in keys else "y"
-    return judged_outputs(data, outputs, asked, base, keys, lambda key: read_arrays(data, [key])[key])
+    base = samples.labels
+    judged = judged_outputs(data, outputs, asked, base, samples.others, lambda key: read_arrays(data, [key])[key])
+    for metric in (judged.metric, *(one.metric for one in judged.further)):
+        if inputs and metric is not None and metric.reads_inputs:
+            raise UserInputError(
+                f"the metric '{metric.name}' compares an output with the model's one input, and this model has several",
+                where=str(data),
+            )
+    return judged
 
 
 def judged_outputs(

@@ -6,6 +6,7 @@ import runpy
 import pytest
 
 import harness
+from harness.core.files import sha256_file
 from tests.support.places import ROOT
 
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
@@ -39,10 +40,16 @@ def test_an_example_runs(path, empty_folder, capfd):
 
 
 def five_minutes(names):
-    assert names["answer"].picks == {("mnist-cnn", "host-litert"): "ptq-default"} and names["shipped"][0].is_file()
-    assert names["again"].id == names["run"].id
-    assert names["why"].answer and "FULLY_CONNECTED" in set(names["why"].to_frame()["op"])
-    assert list(names["checks"].to_frame()["loads"]) == [True, False, True]
+    assert names["run"].project.startswith("harness.toml: model digits.h5, data digits.npz")
+    assert names["run"].outcomes == {"ok": 3} and names["cells"]["score"].min() > 0.8
+    recipe = names["recipe"]
+    assert names["answer"].picks == {("digits", "host-litert"): recipe}
+    assert names["why"].answer and {"CONV_2D", "FULLY_CONNECTED"} <= set(names["why"].to_frame()["op"])
+    assert names["tuned"].recipe and names["tuned"].project.startswith("harness.toml: model digits.h5")
+    assert set(names["tuned"].to_frame()["stage"]) == {"before", "after"}
+    exported, record = names["exported"], names["run"].record(f"digits/{recipe}/host-litert/cpu")
+    assert sha256_file(exported.folder / "model.tflite") == record.artifact_sha256
+    assert "PASS" in names["selftest"].stdout.splitlines()
 
 
 def your_own_metric(names):

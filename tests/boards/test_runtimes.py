@@ -92,7 +92,7 @@ def test_a_release_is_named_once():
 
 
 def test_nightly_takes_the_host_device_of_each_release():
-    from harness.cli.nightly import _default_devices
+    from harness.nightly.defaults import _default_devices
 
     assert _default_devices(True, (OLD, "tflite-runtime==2.14.0")) == (
         "host-litert@ai-edge-litert-1.2.0",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.audit_side import Audited, print_side_by_side
+from harness.cli.audit_side import print_side_by_side
 from harness.core.finding import Finding
 from harness.reports.console import make_console
+from harness.session.audited import Audited
 from harness.variants.audit.report import AuditReport, LayerRow, TensorRow
 from tests.support.tiny_model import int8_dense
 

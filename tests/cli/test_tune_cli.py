@@ -34,6 +34,14 @@ def test_limits_and_budgets_are_read_before_anything_is_done():
     assert "cannot be given with --resume" in refused("--resume", "latest", "--budget", "5m")
 
 
+@pytest.mark.parametrize(
+    "device, why", [("cortex-m4@qemu", "instructions were counted"), ("imx8mp@qemu", "an emulator's")]
+)
+def test_a_bound_of_time_is_not_held_against_what_is_no_time_of_a_board(device, why):
+    said = refused("mnist-cnn", "--device", device, "--max-latency", "5ms")
+    assert f"--max-latency cannot be held against what {device} gives" in said and why in said
+
+
 def test_the_folder_s_project_says_what_is_left_open(tmp_path, monkeypatch):
     text = 'version = 1\n[model]\npath = "m.h5"\n[run]\ndevices = ["nowhere"]\nmax_drop = 0.02\n'
     (tmp_path / "harness.toml").write_text(text)

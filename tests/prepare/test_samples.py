@@ -10,7 +10,7 @@ import pytest
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.tensor import TensorIo
 from harness.prepare import samples
-from harness.prepare.samples import needed_samples, random_inputs, samples_file
+from harness.prepare.samples import InputFile, needed_samples, random_inputs, sample_files
 from harness.workloads.base import Dataset
 from harness.workloads.rows import StoredRows
 
@@ -25,6 +25,12 @@ def _own_cache(tmp_path, monkeypatch):
 
 def dataset(x) -> Dataset:
     return Dataset(name="d", note="", digest="0" * 64, x_train=None, y_train=None, x_test=x, y_test=None)
+
+
+def samples_file(data: Dataset, order: np.ndarray, io: TensorIo) -> InputFile:
+    """The file of a model with one input."""
+    (file,) = sample_files(data, order, [io])
+    return file
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-7], lambda data: data[:-1] + b"\x55", lambda data: b""])
@@ -57,9 +63,9 @@ def test_samples_that_stay_in_their_file_travel_as_those_in_memory_do(tmp_path, 
 
 
 def test_of_a_large_set_only_what_is_asked_for_is_made_ready(monkeypatch):
-    assert needed_samples(dataset(X), IO, 5) == 20
+    assert needed_samples(dataset(X), [IO], 5) == 20
     monkeypatch.setattr(samples, "_WHOLE_BYTES", 79)
-    assert [needed_samples(dataset(X), IO, asked) for asked in (5, 50, None)] == [5, 20, 20]
+    assert [needed_samples(dataset(X), [IO], asked) for asked in (5, 50, None)] == [5, 20, 20]
 
 
 def test_samples_that_do_not_fit_the_model_are_told_before_anything_is_written(tmp_path):

@@ -67,10 +67,13 @@ def test_without_labels_agreement_is_measured(planned):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"a": A}, "no array for the model's input 'serving_default_b:0'; found the keys: a"),
-        ({"x_test": A, "y_test": A}, "one array per input, called like it: 'a', 'b'"),
+        (
+            {"a": A},
+            "no array for the model's input 'b'; the model has the inputs 'a', 'b', and the file has the arrays a",
+        ),
+        ({"x_test": A, "y_test": A}, "one array for each, called like it: x_test_a, x_test_b"),
         ({"a": A, "b": B[:7]}, "different numbers of samples: 'a' 20, 'b' 7"),
-        ({"a": A, "b": np.zeros((20, 5), np.float32)}, "array 'b' does not fit the input"),
+        ({"a": A, "b": np.zeros((20, 5), np.float32)}, "array 'b' does not fit the model: samples have shape"),
         ({"a": A, "b": np.full((20, 4), np.nan, np.float32)}, "NaN"),
         ({"a": A, "b": B, "y": np.zeros(20), "metric": None}, None),
     ],

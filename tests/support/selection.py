@@ -19,6 +19,8 @@ SLOW_FIXTURES = {
     "kind_models": "TensorFlow",
     "keras3_models": "TensorFlow",
     "keras2_copies": "TensorFlow",
+    "keras2_inputs": "TensorFlow",
+    "keras3_inputs": "TensorFlow",
     "built_others": "TensorFlow",
     "figures": "TensorFlow",
     "board_image": "an emulated board",
@@ -92,6 +94,7 @@ SLOW_FILES = {
     "run/test_detection.py": "whole cells",
     "tune/test_candidates.py": "searches by the hundred",
     "init/test_init.py": "TensorFlow",
+    "init/test_several_inputs.py": "whole cells",
     "measure/test_endless.py": "models whose deadlines pass",
     "cli/test_report_cli.py": "whole exports",
 }

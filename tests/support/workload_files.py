@@ -61,3 +61,25 @@ def write_keras_zip(path, config, version="2.21.0"):
         archive.writestr("metadata.json", json.dumps({"keras_version": version}))
         archive.writestr("model.weights.h5", weights.getvalue())
     return path
+
+
+def write_weighted_h5(path, input_shape, *layers):
+    """A Sequential model of Dense layers with their weights, as Keras 2 writes it: no Keras needed.
+
+    Args:
+        layers: (name, activation, kernel [inputs, units], bias [units]) each.
+    """
+    described = [layer("Dense", units=kernel.shape[1], activation=activation) for _, activation, kernel, _ in layers]
+    for one, (name, *_) in zip(described, layers, strict=True):
+        one["config"]["name"] = name
+    write_h5(path, sequential(layer("InputLayer", batch_input_shape=[None, *input_shape]), *described))
+    with h5py.File(path, "a") as file:
+        group = file.create_group("model_weights")
+        group.attrs.update({"layer_names": [name.encode() for name, *_ in layers], "keras_version": "2.21.0"})
+        for name, _, kernel, bias in layers:
+            weights = {f"{name}/kernel:0": kernel, f"{name}/bias:0": bias}
+            place = group.create_group(name)
+            place.attrs["weight_names"] = [key.encode() for key in weights]
+            for key, values in weights.items():
+                place.create_dataset(key, data=np.asarray(values, np.float32))
+    return path

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from harness.tflite.graph import read_graph
-from harness.tune.candidates import Explorer, chosen, units_of
+from harness.tune.candidates import Explorer, chosen
 from harness.tune.scored import Scored, Scorer
 from harness.tune.scorers import ScorerProcess
 from harness.variants.convert.layers import layer_ops
+from harness.variants.convert.units import units_of
 from tests.support.small_nets import Net
 from tests.variants.test_mixed import LAYERS, SAMPLES, named, network, with_signature
 

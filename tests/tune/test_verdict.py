@@ -36,6 +36,16 @@ def test_limits_that_no_plain_recipe_keeps_to_are_a_find():
     assert "no plain recipe keeps to the limits" in sentence(found)
 
 
+def test_a_search_that_had_no_time_says_so():
+    evidence, base, _ = told()
+    found = judge(
+        answer(evidence, base, max_drop=0.5), answer(evidence, base, max_drop=0.5), None, evidence, tried=False
+    )
+    assert not found.found and found.winner.recipe == "ptq-int8-io"
+    assert sentence(found).startswith("nothing was searched, and of the plain recipes ptq-int8-io on cpu is the one")
+    assert "the time was over" in sentence(found) and "--budget" in sentence(found)
+
+
 def test_a_better_score_is_shown_in_pairs():
     found = verdict(limits={"max_drop": 0.5, "prefer": "size"})
     assert found.found and found.against.recipe == "ptq-int8-io"

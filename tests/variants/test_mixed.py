@@ -72,7 +72,7 @@ def kinds(model):
 def outputs(model, samples=SAMPLES):
     from harness.tune.scored import _Outputs
 
-    runner = _Outputs(model, preserve=False)
+    runner = _Outputs(model, samples, preserve=False)
     return np.concatenate([runner.run(sample) for sample in samples])
 
 

@@ -110,17 +110,6 @@ def test_calibration_without_samples_is_refused():
 
 
 @slow
-def test_a_model_with_two_inputs_is_refused_with_their_names():
-    from harness.workloads.keras.env import import_tf
-
-    layers = import_tf().keras.layers
-    a, b = layers.Input((4,), name="left"), layers.Input((4,), name="right")
-    model = import_tf().keras.Model([a, b], layers.Add()([a, b]))
-    with pytest.raises(UnsupportedError, match="2 inputs .*left.*right"):
-        ptq.convert(model, CONVERSIONS["float32"])
-
-
-@slow
 def test_an_open_input_shape_is_refused():
     from harness.workloads.keras.env import import_tf
 

@@ -208,7 +208,7 @@ def test_a_large_file_costs_no_more_memory_than_the_rows_that_are_asked_for(tmp_
     code = (
         "import resource, sys, numpy as np; from pathlib import Path\n"
         "from harness.core.tensor import TensorIo\n"
-        "from harness.prepare.samples import needed_samples, samples_file\n"
+        "from harness.prepare.samples import needed_samples, sample_files\n"
         "from harness.workloads.datasets import DataSource\n"
         "from harness.workloads.metrics.base import Ends\n"
         "from harness.workloads.user import ModelEnds, Samples\n"
@@ -216,8 +216,8 @@ def test_a_large_file_costs_no_more_memory_than_the_rows_that_are_asked_for(tmp_
         "ends = ModelEnds(kind='tflite', input=io, outputs=(Ends(units=2, squashed=False),))\n"
         f"data = Samples(path=Path({str(tmp_path / 'big.npz')!r}), ends=ends, metric=None).load(DataSource())\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "count = needed_samples(data, io, 20)\n"
-        "file = samples_file(data, np.arange(1200)[::-5][:count], io)\n"
+        "count = needed_samples(data, [io], 20)\n"
+        "(file,) = sample_files(data, np.arange(1200)[::-5][:count], [io])\n"
         "print(count, file.path.stat().st_size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     done = subprocess.run(

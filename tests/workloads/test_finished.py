@@ -60,6 +60,40 @@ def test_with_samples_the_outputs_are_the_signatures(two):
     assert model.metric.score(model.metric.answers(model.reference.outputs[0]), model.labels).value == 1
 
 
+def test_several_inputs_and_outputs_of_a_signature_are_called_by_their_names(tmp_path):
+    models = {"pair": tiny_model.sum_and_softmax(), "scores": question_models.classifier("logits")}
+    (tmp_path / "m.tflite").write_bytes(signed(models))
+    a, b = np.random.default_rng(0).standard_normal((2, COUNT, 4)).astype(np.float32)
+    classes = (a + b).argmax(axis=1)
+    np.savez(tmp_path / "s.npz", x_test_b=b, x_test_a=a, y_test_sum=a + b, y_test_softmax=classes)
+    path = tmp_path / "m.tflite#pair"
+    assert [one.name for one in model_ends(path).several] == ["a", "b"]
+    model = prepared(path, data=str(tmp_path / "s.npz"))
+    assert model.workload == "m-pair" and "signature-cut-out" in {finding.code for finding in model.findings}
+    assert (model.output_name, [one.name for one in model.further]) == ("sum", ["softmax"])
+    for file, values in zip(model.inputs, (a, b), strict=True):
+        np.testing.assert_array_equal(np.load(file.path), values[model.sample_ids])
+    (softmax,) = model.further
+    np.testing.assert_array_equal(softmax.labels, classes[model.sample_ids])
+    assert softmax.metric.score(softmax.metric.answers(model.reference.outputs[1]), softmax.labels).value == 1
+    assert len(prepared(path).inputs) == 2
+
+
+def test_a_project_of_several_inputs_and_outputs_takes_the_labels_of_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = {"pair": tiny_model.sum_and_softmax(), "scores": question_models.classifier("logits")}
+    (tmp_path / "m.tflite").write_bytes(signed(models))
+    (tmp_path / "mydata.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    a, b = np.random.default_rng(0).standard_normal((2, 40, 4)).astype(np.float32)\n"
+        "    return {'a': a, 'b': b}, {'sum': a + b, 'softmax': (a + b).argmax(axis=1)}\n"
+    )
+    create_project("m.tflite#pair", "mydata:load", ask=False)
+    workload = project_workload(tmp_path / "harness.toml")
+    assert (workload.output_name, [one.name for one in workload.further]) == ("sum", ["softmax"])
+
+
 def test_without_a_name_the_question_says_how_one_is_named(two):
     (finding,) = [f for f in prepared(two).findings if f.code == "signatures-not-run"]
     assert "model.tflite#NAME" in finding.fix

@@ -10,6 +10,8 @@ import pytest
 from harness.core.errors import UserInputError
 from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
+from harness.workloads.datasets import DataSource
+from harness.workloads.rows import by_input
 from harness.workloads.user import model_ends, user_workload
 from tests.support.odd_models import ODD
 
@@ -18,11 +20,9 @@ REFUSED = {
     "string": "the input 'x' takes values of type string.*feed it numbers",
     "float64": "the input 'x' takes values of type float64.*float32 inputs",
     "complex64": "the input 'x' takes values of type complex64",
-    "if": "the model has 2 inputs and 1 outputs, expected one input",
     "truncated": "is a truncated or corrupt .tflite file",
     "empty": "is empty",
     "zeros": "is not a .tflite file: the identifier TFL3 is missing",
-    "bool": "the bool input carries no quantization scale",
 }
 #: name -> what speaks against it on a runtime
 AGAINST = {
@@ -43,7 +43,14 @@ def written(folder, name):
 def test_what_cannot_be_fed_is_refused_with_its_reason(tmp_path, name):
     with pytest.raises(UserInputError, match=REFUSED[name]) as caught:
         user_workload(written(tmp_path, name), None)
-    assert caught.value.where is not None and caught.value.where.startswith(str(tmp_path)) or name == "bool"
+    assert caught.value.where is not None and caught.value.where.startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["bool", "if"])
+def test_yes_and_no_are_drawn_where_there_are_no_samples(tmp_path, name):
+    samples = user_workload(written(tmp_path, name), None).load_dataset(DataSource()).x_test
+    conditions = by_input(samples)["condition" if name == "if" else ""]
+    assert conditions.dtype == bool and 0 < conditions[:].mean() < 1
 
 
 @pytest.mark.parametrize("name", AGAINST)

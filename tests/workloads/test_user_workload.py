@@ -197,7 +197,7 @@ def test_float_samples_of_an_integer_tflite_are_real_values(tmp_path):
 
 @pytest.mark.parametrize("dtype, low, high", [("float32", 0, 1), ("uint8", -1, 127 / 128)])
 def test_random_inputs_cover_the_range_and_repeat(dtype, low, high):
-    inputs = RandomInputs(io=tflite_ends(dtype).input)
+    inputs = RandomInputs(io={"": tflite_ends(dtype).input})
     x = inputs.load(SOURCE).x_test
     assert low <= x.min() < low + 0.05 and high - 0.05 < x.max() <= high
     assert np.array_equal(x, inputs.load(SOURCE).x_test)
@@ -237,19 +237,25 @@ def test_the_last_layers_tell_units_and_logits(tmp_path, last, units, logits):
     assert (ends.outputs[0].units, ends.is_logits(0)) == (units, logits)
 
 
-def test_a_model_with_two_inputs_is_refused(tmp_path):
-    inputs = [{**layer("InputLayer", batch_input_shape=[None, 2]), "name": n, "inbound_nodes": []} for n in "ab"]
+@pytest.mark.parametrize(
+    "named", [[["b", 0, 0], ["a", 0, 0]], {"first": ["b", 0, 0], "second": ["a", 0, 0]}], ids=["a list", "a mapping"]
+)
+def test_the_inputs_of_a_model_are_read_with_their_names_and_types(tmp_path, named):
+    types = {"a": ("int64", [None, 7]), "b": ("uint8", [None, 8, 8, 3])}
+    inputs = [
+        {**layer("InputLayer", batch_input_shape=shape, dtype=dtype), "name": name, "inbound_nodes": []}
+        for name, (dtype, shape) in types.items()
+    ]
     config = {
         "class_name": "Functional",
-        "config": {
-            "name": "m",
-            "layers": inputs,
-            "input_layers": [["a", 0, 0], ["b", 0, 0]],
-            "output_layers": [["a", 0, 0]],
-        },
+        "config": {"name": "m", "layers": inputs, "input_layers": named, "output_layers": [["a", 0, 0]]},
     }
-    with pytest.raises(UserInputError, match="2 inputs, expected one"):
-        model_ends(write_h5(tmp_path / "m.h5", config))
+    ends = model_ends(write_h5(tmp_path / "m.h5", config))
+    assert ends.input is None
+    assert [(one.name, one.io.dtype, one.io.shape) for one in ends.several] == [
+        ("b", "float32", (-1, 8, 8, 3)),
+        ("a", "int32", (-1, 7)),
+    ]
 
 
 LAMBDA = layer("Lambda", function=["4wEAAAAAAAAA", None, None])

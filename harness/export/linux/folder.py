@@ -15,6 +15,7 @@ from harness.export.folder import licence_text, write_manifest, write_text
 from harness.export.shipped import Shipped
 from harness.export.templates import comment_words, fill, table_cell
 from harness.reports.values import placement_text
+from harness.workloads.input_names import argument_names, plain_name
 
 _PACKAGE = "harness.export.linux"
 #: a backend's kernels in the runtime's words (devices/linux/agent/loading.py)
@@ -118,11 +119,18 @@ def _readme(shipped: Shipped, package: str) -> str:
         package=package,
         numpy=f"numpy=={numpy_version(package)}",
         keeps_state=shipped.keeps_state,
+        inputs=_input_variables(shipped),
         settings=[(table_cell(name), table_cell(value)) for name, value in _settings(shipped).items()],
         tensors=[_tensor_row(f"input {i}", io) for i, io in enumerate(shipped.inputs)]
         + [_tensor_row(f"output {i}", io) for i, io in enumerate(shipped.outputs)],
         notes=_notes(shipped),
     )
+
+
+def _input_variables(shipped: Shipped) -> tuple[str, ...]:
+    """What the samples of each input are called in the README's program."""
+    names = [plain_name(io.name) for io in shipped.inputs]
+    return ("sample",) if len(names) == 1 else argument_names(names)
 
 
 def _settings(shipped: Shipped) -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from harness.tflite.arithmetic import weights_of
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.variants.audit.summary import short_name
+from harness.workloads.input_names import names_in_order
 
 #: why a weight's scale is not the one it was trained with: the end of "BatchNormalization folded in"
 FOLDED = "folded in"
@@ -141,8 +142,10 @@ class RecordedRanges:
     def activation(self, tensor: Tensor) -> RecordedRange | None:
         """The learned range of what a tensor holds."""
         producer = self.graph.producers.get(tensor.index)
-        if producer is None or (producer.op == "QUANTIZE" and producer.inputs[0] in self.graph.inputs):
-            return self._input_range()
+        if producer is None:
+            return self._input_range(tensor.index)
+        if producer.op == "QUANTIZE" and producer.inputs[0] in self.graph.inputs:
+            return self._input_range(producer.inputs[0])
         for layer in self.layers_of(tensor):
             found = _output_range(layer)
             if found is not None:
@@ -159,11 +162,16 @@ class RecordedRanges:
                 return found
         return None
 
-    def _input_range(self) -> RecordedRange | None:
-        for layer in self.layers:
-            if layer["class"] == "QuantizeLayer":
-                return _output_range(layer)
-        return None
+    def _input_range(self, index: int) -> RecordedRange | None:
+        """The learned range of an input, of several by its name."""
+        found = [layer for layer in self.layers if layer["class"] == "QuantizeLayer"]
+        if len(self.graph.inputs) == 1:
+            return _output_range(found[0]) if found else None
+        names = [layer.get("reads", "") for layer in found]
+        if index not in self.graph.inputs or len(names) != len(self.graph.inputs) or "" in names:
+            return None
+        name = names_in_order(self.graph, names)[self.graph.inputs.index(index)]
+        return _output_range(found[names.index(name)])
 
 
 def _next_scaling(layers: list[dict[str, Any]]) -> str | None:

@@ -21,6 +21,7 @@ from harness.variants.scheme import Scheme
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.datasets import DataSource
 from harness.workloads.registry import get_workload
+from harness.workloads.rows import Arrays, find_samples, read_samples, write_samples
 
 
 class Report(Protocol):
@@ -179,15 +180,15 @@ def _store_representative(workload: Workload, dataset: Dataset, out: Path) -> No
     """Keeps the calibration samples beside the weights: conversions need nothing else of the dataset."""
     samples = _calibration_samples(workload, dataset, workload.schedule.representative_samples)
     if samples is not None:
-        np.save(out / "representative.npy", samples, allow_pickle=False)
+        write_samples(samples, out, "representative")
 
 
-def _calibration_samples(workload: Workload, dataset: Dataset, count: int) -> np.ndarray | None:
+def _calibration_samples(workload: Workload, dataset: Dataset, count: int) -> Arrays | None:
     """The first of those kept for it, else of the training set, in their fixed stratified order: more are more of the same."""
     x, y = calibration_part(dataset)
     if x is None:
         return None
-    return np.ascontiguousarray(x[stratified_order(workload.strata(y), len(x))[:count]])
+    return x[stratified_order(workload.strata(y), len(x))[:count]]
 
 
 def _rebuild(job: dict[str, Any], workload: Workload, recipe: Recipe, report: Report) -> Any:
@@ -269,14 +270,14 @@ def _convert(
 
 def _representative(
     recipe: Recipe, float_dir: Path, workload: Workload, load: Callable[[], Dataset], model: Any
-) -> np.ndarray | None:
+) -> Arrays | None:
     """The calibration samples of a recipe: those that it names, or the first of the fixed order, as many as it asks for."""
     if recipe.calibration is not None:
         return _chosen(load(), workload, recipe.calibration, model)
-    path = float_dir / "representative.npy"
-    if not recipe.conversion.representative or not path.exists():
+    path = find_samples(float_dir, "representative")
+    if not recipe.conversion.representative or path is None:
         return None
-    kept = np.load(path, allow_pickle=False)
+    kept = read_samples(path)
     mix = recipe.conversion.mix
     wanted = None if mix is None else mix.samples
     if wanted is None or wanted <= len(kept):
@@ -286,15 +287,15 @@ def _representative(
     return kept if found is None else found
 
 
-def _chosen(dataset: Dataset, workload: Workload, calibration: Calibration, model: Any) -> np.ndarray | None:
-    """The calibration samples that a recipe names, float32 [n, ...]; None where there are none to choose from."""
+def _chosen(dataset: Dataset, workload: Workload, calibration: Calibration, model: Any) -> Arrays | None:
+    """The calibration samples that a recipe names; None where there are none to choose from."""
     from harness.variants.convert.reach import activation_reach
 
     samples, labels = calibration_part(dataset)
     if samples is None:
         return None
     chosen = calibration.indices(len(samples), workload.strata(labels), lambda: activation_reach(model, samples))
-    return np.ascontiguousarray(samples[chosen])
+    return samples[chosen]
 
 
 def _stripped(job: dict[str, Any], workload: Workload, trained: Any) -> Any:

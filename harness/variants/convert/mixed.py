@@ -22,6 +22,7 @@ from harness.variants.convert.layers import LayerOp, OpChoice, layer_ops, resolv
 from harness.variants.convert.ranges import Range, tensor_ranges
 from harness.variants.mix import LayerKind, Mix
 from harness.variants.refusals import converter_reason
+from harness.workloads.rows import Arrays
 
 #: how AI Edge Quantizer calls an op, where that is not as the schema does
 _THEIR_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
@@ -41,13 +42,13 @@ class MixedModel:
     notes: dict[str, Any]
 
 
-def quantize_mixed(float_model: bytes, mix: Mix, layers: Sequence[str], samples: np.ndarray | None) -> MixedModel:
+def quantize_mixed(float_model: bytes, mix: Mix, layers: Sequence[str], samples: Arrays | None) -> MixedModel:
     """Quantizes a float model.
 
     Args:
         float_model: a float .tflite.
         layers: the names of the Keras model's layers, in its order.
-        samples: [N, ...], the calibration samples in the type of the model's input; None where the mix needs none.
+        samples: the calibration samples in the types of the model's inputs; None where the mix needs none.
 
     Raises:
         UnsupportedError: the mix names a layer that the model has not, or the quantizer refuses.

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from harness.core.errors import UnsupportedError
+from harness.tflite.graph import read_graph
 from harness.variants.convert.mixed import MixedModel, quantize_mixed
 from harness.variants.mix import Mix
 from harness.variants.qat.summary import layer_names
 from harness.variants.recipe import Conversion
 from harness.variants.refusals import converter_reason
+from harness.workloads.input_names import argument_names, names_in_order
 from harness.workloads.keras.env import has_keras2, import_this_keras
-from harness.workloads.keras.precision import as_input
+from harness.workloads.keras.precision import as_called, input_names, typed
+from harness.workloads.rows import Arrays, InputRows
 
 
 def convert(
-    model: Any, conversion: Conversion, *, dynamic_batch: bool = False, representative: np.ndarray | None = None
+    model: Any, conversion: Conversion, *, dynamic_batch: bool = False, representative: Arrays | None = None
 ) -> bytes:
     """Converts a Keras model.
 
     Args:
-        model: a model with one input, float or (tf_keras) quantization-aware, of the Keras that this process has.
+        model: a model, float or (tf_keras) quantization-aware, of the Keras that this process has.
         conversion: what to do.
         dynamic_batch: False converts a concrete function of batch 1; True the Keras model with its open batch, which
             adds SHAPE, STRIDED_SLICE and PACK where a reshape needs the batch size.
-        representative: float32 [N, ...], for conversions that calibrate.
+        representative: samples, for conversions that calibrate.
 
     Returns:
         The .tflite file.
@@ -36,7 +38,7 @@ def convert(
     """
     _require_samples(conversion.representative, representative)
     if representative is not None:
-        representative = as_input(model, representative)
+        representative = typed(model, representative)
     if conversion.converter == "aeq":
         float_model = convert_float(model, dynamic_batch=dynamic_batch)
         return quantize_with_aeq(float_model, conversion, representative)
@@ -45,28 +47,28 @@ def convert(
 
         return simulate(convert_float(model, dynamic_batch=dynamic_batch), conversion.simulated, representative)
     converter = _converter(model, dynamic_batch)
-    _configure(converter, conversion, representative)
+    _configure(converter, conversion, None if representative is None else _feeds(model, representative, dynamic_batch))
     return _run(converter)
 
 
 def convert_mixed(
-    model: Any, mix: Mix, *, dynamic_batch: bool = False, representative: np.ndarray | None = None
+    model: Any, mix: Mix, *, dynamic_batch: bool = False, representative: Arrays | None = None
 ) -> MixedModel:
     """Converts a float Keras model layer by layer; see `harness.variants.convert.mixed`.
 
     Args:
-        representative: float32 [N, ...], as many as the mix asks for; None where it calibrates nothing.
+        representative: samples, as many as the mix asks for; None where it calibrates nothing.
 
     Raises:
         UnsupportedError: the converter or the quantizer refuses, or the mix names a layer that the model has not.
     """
     _require_samples(mix.is_calibrated, representative)
-    samples = None if representative is None else as_input(model, representative)
+    samples = None if representative is None else typed(model, representative)
     float_model = convert_float(model, dynamic_batch=dynamic_batch)
     return quantize_mixed(float_model, mix, layer_names(model), samples)
 
 
-def _require_samples(wanted: bool, representative: np.ndarray | None) -> None:
+def _require_samples(wanted: bool, representative: Arrays | None) -> None:
     if wanted and representative is None:
         raise UnsupportedError(
             "calibration needs representative samples, and the data has no training samples",
@@ -82,23 +84,22 @@ def convert_float(model: Any, *, dynamic_batch: bool = False) -> bytes:
 def _converter(model: Any, dynamic_batch: bool) -> Any:
     """A TFLiteConverter for the model, with the batch fixed to 1 unless asked otherwise."""
     tf, _ = import_this_keras()
-    if len(model.inputs) != 1:
-        names = ", ".join(tensor.name for tensor in model.inputs)
-        raise UnsupportedError(
-            f"the model has {len(model.inputs)} inputs ({names}); one array of samples feeds one input"
-        )
     if dynamic_batch and has_keras2():
         return tf.lite.TFLiteConverter.from_keras_model(model)
-    tensor = model.inputs[0]
-    unknown = [size for size in tensor.shape[1:] if size is None]
-    if unknown:
-        raise UnsupportedError(
-            f"the input shape {list(tensor.shape)} is open beyond the batch",
-            hint="save the model with a fixed input shape",
-        )
-    function = tf.function(lambda x: model(x, training=False))
+    for tensor in model.inputs:
+        if any(size is None for size in tensor.shape[1:]):
+            raise UnsupportedError(
+                f"the input shape {list(tensor.shape)} is open beyond the batch",
+                hint="save the model with a fixed input shape",
+            )
+    several = len(model.inputs) > 1
+    function = tf.function(lambda *x: model(as_called(model, list(x)) if several else x[0], training=False))
     batch = None if dynamic_batch else 1
-    concrete = function.get_concrete_function(tf.TensorSpec([batch, *tensor.shape[1:]], tensor.dtype, name="x"))
+    specs = [
+        tf.TensorSpec([batch, *tensor.shape[1:]], tensor.dtype, name=name)
+        for tensor, name in zip(model.inputs, _arguments(model), strict=True)
+    ]
+    concrete = function.get_concrete_function(*specs)
     # The converter saves the object that owns the variables. A bare one instead of the Keras model, whose layers would all
     # be traced and saved for nothing, gives the same bytes in a quarter of the time.
     owner = tf.Module()
@@ -113,13 +114,29 @@ def _converter(model: Any, dynamic_batch: bool) -> Any:
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
 
 
-def _configure(converter: Any, conversion: Conversion, representative: np.ndarray | None) -> None:
+def _arguments(model: Any) -> tuple[str, ...]:
+    """What the arguments of the function are called that is converted: `x`, or as the inputs are where there are several."""
+    names = input_names(model)
+    return argument_names(names) if len(names) > 1 else ("x",)
+
+
+def _feeds(model: Any, samples: Arrays, dynamic_batch: bool) -> Callable[[], Iterator[Any]]:
+    """Samples as the converter calibrates with them: several inputs by name, because it orders them as it likes."""
+    if not isinstance(samples, InputRows):
+        return lambda: ([sample[None]] for sample in samples)
+    names = input_names(model)
+    calls = names if dynamic_batch and has_keras2() else _arguments(model)
+    pairs = list(zip(calls, names, strict=True))
+    return lambda: ({call: sample[name][None] for call, name in pairs} for sample in samples)
+
+
+def _configure(converter: Any, conversion: Conversion, representative: Callable[[], Iterator[Any]] | None) -> None:
     """Sets the converter's options from the recipe table's fields."""
     tf, _ = import_this_keras()
     if conversion.optimize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if conversion.representative and representative is not None:
-        converter.representative_dataset = lambda: ([sample[None]] for sample in representative)
+        converter.representative_dataset = representative
     if conversion.float16:
         converter.target_spec.supported_types = [tf.float16]
     if conversion.int16_activations:
@@ -147,7 +164,7 @@ def _run(converter: Any) -> bytes:
         raise UnsupportedError(converter_reason(error)) from error
 
 
-def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative: np.ndarray | None) -> bytes:
+def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative: Arrays | None) -> bytes:
     """Quantizes a float .tflite with AI Edge Quantizer's recipe of that name.
 
     Raises:
@@ -169,10 +186,11 @@ def quantize_with_aeq(float_model: bytes, conversion: Conversion, representative
         raise UnsupportedError(f"AI Edge Quantizer: {converter_reason(error)}") from error
 
 
-def _aeq_calibration(quantizer: Any, float_model: bytes, representative: np.ndarray) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    signatures = Interpreter(model_content=float_model).get_signature_list()
-    key, signature = next(iter(signatures.items()))
-    name = signature["inputs"][0]
-    return quantizer.calibrate({key: [{name: sample[None]} for sample in representative]})
+def _aeq_calibration(quantizer: Any, float_model: bytes, representative: Arrays) -> Any:
+    graph = read_graph(float_model)
+    key = next(iter(graph.signatures))
+    calls = [graph.input_names[index] for index in graph.inputs]
+    names = names_in_order(graph, list(representative.of)) if isinstance(representative, InputRows) else ("",)
+    samples = (sample if isinstance(sample, dict) else {"": sample} for sample in representative)
+    pairs = list(zip(calls, names, strict=True))
+    return quantizer.calibrate({key: [{call: sample[name][None] for call, name in pairs} for sample in samples]})

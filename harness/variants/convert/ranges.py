@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.variants.convert.feeding import Feed
 from harness.variants.mix import Mix
+from harness.workloads.rows import Arrays
 
 _BINS = 2048
 #: the integers of an int8 tensor
@@ -29,15 +31,15 @@ class Range:
     high: float
 
 
-def tensor_ranges(model: bytes, samples: np.ndarray, mix: Mix, exact: frozenset[str] = frozenset()) -> dict[str, Range]:
+def tensor_ranges(model: bytes, samples: Arrays, mix: Mix, exact: frozenset[str] = frozenset()) -> dict[str, Range]:
     """The range of every float tensor that is no constant, by its name.
 
     Args:
-        model: a float .tflite with one input of batch 1.
-        samples: [N, ...], in the type of the input.
+        model: a float .tflite of batch 1.
+        samples: in the types of its inputs.
         exact: tensors that are given all of their range, whatever the mix says: 16 bits have levels to spare.
     """
-    runner = _Runner(model)
+    runner = _Runner(model, samples)
     ranges = _extremes(runner, samples)
     if mix.calibration == "minmax":
         return ranges
@@ -62,28 +64,27 @@ def open_interpreter(model: bytes) -> Any:
 class _Runner:
     """Runs a float model and shows every tensor of it."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, samples: Arrays) -> None:
         self._interpreter = open_interpreter(model)
-        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
+        self._feed = Feed(self._interpreter, model, samples)
         written = {int(i) for op in self._interpreter._get_ops_details() for i in op["outputs"]}
         self._shown = [
             (detail["index"], detail["name"])
             for detail in self._interpreter.get_tensor_details()
-            if detail["dtype"] == np.float32 and (detail["index"] in written or detail["index"] == self._input["index"])
+            if detail["dtype"] == np.float32 and (detail["index"] in written or detail["index"] in self._feed.indices)
         ]
 
-    def values(self, samples: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    def values(self, samples: Arrays) -> Iterator[tuple[str, np.ndarray]]:
         """Every float tensor of every sample, one after the other."""
         for sample in samples:
             self._interpreter.reset_all_variables()
-            shaped = sample[None].reshape(self._input["shape"]).astype(self._input["dtype"], copy=False)
-            self._interpreter.set_tensor(self._input["index"], shaped)
+            self._feed.give(sample)
             self._interpreter.invoke()
             for index, name in self._shown:
                 yield name, self._interpreter.get_tensor(index)
 
 
-def _extremes(runner: _Runner, samples: np.ndarray) -> dict[str, Range]:
+def _extremes(runner: _Runner, samples: Arrays) -> dict[str, Range]:
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     for name, values in runner.values(samples):
@@ -92,7 +93,7 @@ def _extremes(runner: _Runner, samples: np.ndarray) -> dict[str, Range]:
     return {name: Range(low=low[name], high=high[name]) for name in low}
 
 
-def _histograms(runner: _Runner, samples: np.ndarray, ranges: dict[str, Range]) -> dict[str, np.ndarray]:
+def _histograms(runner: _Runner, samples: Arrays, ranges: dict[str, Range]) -> dict[str, np.ndarray]:
     """Values of each tensor in `_BINS` equal parts of its range, int64 [_BINS]."""
     counts = {name: np.zeros(_BINS, np.int64) for name in ranges}
     for name, values in runner.values(samples):

@@ -8,15 +8,15 @@ import numpy as np
 
 from harness.workloads.keras.env import has_keras2, import_this_keras
 from harness.workloads.keras.precision import as_input
-from harness.workloads.rows import Rows, row_blocks
+from harness.workloads.rows import Samples, sample_blocks
 
 
-def activation_reach(model: Any, samples: Rows) -> np.ndarray:
+def activation_reach(model: Any, samples: Samples) -> np.ndarray:
     """The mean over all layers of a sample's largest absolute activation, as a share of the largest of any sample.
 
     Args:
-        model: a built Keras model with one input.
-        samples: float32 [N, ...].
+        model: a built Keras model.
+        samples: as it takes them.
 
     Returns:
         float64 [N], in 0..1.
@@ -29,7 +29,7 @@ def activation_reach(model: Any, samples: Rows) -> np.ndarray:
     outputs = [tensor for layer in model.layers if (tensor := _output(layer)) is not None]
     probe = keras.Model(model.inputs, outputs or model.outputs)
     found = []
-    for _, block in row_blocks(samples, 256):
+    for block in sample_blocks(samples, 256):
         answers = probe(as_input(model, block), training=False)
         parts = answers if isinstance(answers, list | tuple) else [answers]
         found.append([np.abs(np.asarray(part)).reshape(len(block), -1).max(axis=1) for part in parts])

@@ -16,7 +16,9 @@ from harness.tflite import schema
 from harness.tflite.arithmetic import WEIGHTED_OPS
 from harness.tflite.cut.edit import Editor
 from harness.tflite.cut.tree import Record, op_name, read_tree, write_tree
+from harness.variants.convert.feeding import Feed
 from harness.variants.scheme import Scheme
+from harness.workloads.rows import Arrays
 
 #: ops whose weights are rounded -> (position of the weights, axis of the output channels in a .tflite)
 WEIGHTS = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
@@ -52,12 +54,12 @@ def _not_zero(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, scale, 1.0)
 
 
-def simulate(model: bytes, scheme: Scheme, representative: np.ndarray | None) -> bytes:
+def simulate(model: bytes, scheme: Scheme, representative: Arrays | None) -> bytes:
     """A float .tflite with its weights, and where the scheme says so its activations, rounded.
 
     Args:
         model: from the converter, float32, with batch normalization folded in.
-        representative: float32 [N, ...], which give the ranges of activations (their least and largest value).
+        representative: samples, which give the ranges of activations (their least and largest value).
 
     Raises:
         UnsupportedError: it has weights that this does not know how to round (recurrent layers), or several subgraphs.
@@ -140,7 +142,7 @@ def _activations(tree: Record) -> Iterator[_Activation]:
         yield from (_Activation(tensor=t, writer=operator) for t in operator.indices("outputs") if is_float[t])
 
 
-def _ranges(model: bytes, wanted: Sequence[int], representative: np.ndarray) -> list[tuple[float, float]]:
+def _ranges(model: bytes, wanted: Sequence[int], representative: Arrays) -> list[tuple[float, float]]:
     """The least and the largest value of each tensor over the samples, 0 among them."""
     import tensorflow as tf
 
@@ -149,10 +151,10 @@ def _ranges(model: bytes, wanted: Sequence[int], representative: np.ndarray) -> 
         experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )  # fmt: skip
     interpreter.allocate_tensors()
-    place = interpreter.get_input_details()[0]["index"]
+    feed = Feed(interpreter, model, representative)
     found = [(0.0, 0.0)] * len(wanted)
     for sample in representative:
-        interpreter.set_tensor(place, sample[None])
+        feed.give(sample)
         interpreter.invoke()
         for i, tensor in enumerate(wanted):
             values = interpreter.get_tensor(tensor)

@@ -19,11 +19,15 @@ def flattened(model: Any) -> Any:
     _, keras = import_tf()
     if not any(_is_model(layer) for layer in model.layers):
         return model
-    first = model.inputs[0]
-    source = keras.Input(batch_shape=tuple(first.shape), dtype=first.dtype, name=first.name.split(":")[0])
+    sources = [
+        keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype, name=tensor.name.split(":")[0])
+        for tensor in model.inputs
+    ]
     taken: set[str] = set()
-    answers = _Layout(taken).run(model, [source], prefix="")
-    flat = keras.Model(source, answers[0] if len(answers) == 1 else answers, name=model.name)
+    answers = _Layout(taken).run(model, sources, prefix="")
+    flat = keras.Model(
+        sources[0] if len(sources) == 1 else sources, answers[0] if len(answers) == 1 else answers, name=model.name
+    )
     # A fresh one, whose layers remember these calls only and not those inside the models that they came from.
     clone = keras.models.clone_model(flat)
     clone.set_weights(flat.get_weights())

@@ -105,7 +105,7 @@ def _activation(model: Any, message: str) -> str | None:
 
 
 def _integer_input(model: Any) -> str | None:
-    if model.inputs[0].dtype.is_floating:
+    if all(tensor.dtype.is_floating for tensor in model.inputs):
         return None
     return "the model takes whole numbers, such as indices of words, and TFMOT would quantize them as if they were measurements"
 

@@ -41,7 +41,8 @@ def describe(model: Any) -> dict[str, Any]:
     Returns:
         JSON-able: `version`; `layers`, each with `name`, `class` (of the layer inside the wrapper), `wrapped`,
         `quantize_config` (class name or None), `weight_quantizer`, `activation_quantizer`, `output_quantizer` (each
-        `{"class", "num_bits", "per_axis", "symmetric", "narrow_range"}` or None), `activation` (name or None),
+        `{"class", "num_bits", "per_axis", "symmetric", "narrow_range"}` or None), `activation` (name or None), `reads` (of what
+        quantizes an input, the input's name),
         `variables` (each `{"name", "shape", "count", "role", "added"}`, with `value` for what the wrapper added, and
         `channel_min` and `channel_max`, one per output channel, for kernels), `float_params`, `added_params`, `params`; and
         `totals` with `float_params`, `added_params`, `params`, `added_by_role`, `wrapped_layers` and
@@ -111,6 +112,7 @@ def _describe_layer(layer: Any) -> dict[str, Any]:
         "activation_quantizer": _activation_quantizer(layer) if wrapped else None,
         "output_quantizer": _output_quantizer(layer, wrapped),
         "activation": _activation_name(inner),
+        **({"reads": layer.input.name.split(":")[0]} if _is_input_quantizer(layer) else {}),
         "variables": variables,
         "float_params": float_params,
         "added_params": added_params,

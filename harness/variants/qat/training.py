@@ -17,6 +17,7 @@ from harness.variants.qat.refused import training_refused
 from harness.workloads.keras.env import has_keras2, import_this_keras
 from harness.workloads.keras.messages import explain
 from harness.workloads.keras.precision import as_input
+from harness.workloads.rows import Arrays, InputRows
 
 if TYPE_CHECKING:
     from harness.workloads.base import Dataset, Workload
@@ -108,7 +109,7 @@ def fine_tune(
     )
 
 
-def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> tuple[Arrays, dict[int, np.ndarray]]:
     """Samples, and targets of each trained output by its position.
 
     Raises:
@@ -123,10 +124,11 @@ def _training_data(workload: Workload, dataset: Dataset, count: int | None) -> t
     return x, {workload.output: targets, **further}
 
 
-def _main_targets(workload: Workload, dataset: Dataset, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _main_targets(workload: Workload, dataset: Dataset, count: int | None) -> tuple[Arrays, np.ndarray]:
     metric = workload.metric
     if dataset.x_train is not None and metric is not None and metric.reads_inputs:
         x = dataset.x_train[:count]
+        assert not isinstance(x, InputRows), "such a metric judges models of one input only"
         # What a model is to give back needs no label: all that it is trained on is normal.
         labels = np.zeros(len(x), np.int64) if dataset.y_train is None else dataset.y_train[:count]
         return x, metric.targets(metric.with_inputs(labels, x))
@@ -151,7 +153,7 @@ def _shaped(y: np.ndarray, shape: Any) -> np.ndarray:
 def _fit(
     workload: Workload,
     model: Any,
-    x: np.ndarray,
+    x: Arrays,
     y: dict[int, np.ndarray],
     *,
     epochs: int,

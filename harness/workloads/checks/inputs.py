@@ -75,11 +75,11 @@ class InputRange:
     what: str
 
 
-def input_range(graph: Graph) -> InputRange | None:
-    """What the first input can hold: its own range, or that of the QUANTIZE which alone reads it; None for a float input."""
-    if not graph.inputs:
+def input_range(graph: Graph, position: int = 0) -> InputRange | None:
+    """What an input can hold: its own range, or that of the QUANTIZE which alone reads it; None for a float input."""
+    if position >= len(graph.inputs):
         return None
-    tensor = graph.tensors[graph.inputs[0]]
+    tensor = graph.tensors[graph.inputs[position]]
     readers = graph.consumers.get(tensor.index, ())
     if not tensor.is_quantized and readers and all(node.op == "QUANTIZE" and node.outputs for node in readers):
         tensor = graph.tensors[readers[0].outputs[0]]

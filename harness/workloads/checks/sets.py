@@ -17,7 +17,7 @@ from harness.workloads.base import Dataset
 from harness.workloads.checks.scales import USUAL, standardising
 from harness.workloads.checks.table import ALARM, misread
 from harness.workloads.metrics.base import Metric
-from harness.workloads.rows import Rows, row_blocks
+from harness.workloads.rows import Rows, Samples, by_input, of_input, row_blocks, whole_samples
 
 #: the fewest different test samples on which a paired test can see a loss of 20 points: 6 pairs, all to one side
 FEWEST = 30
@@ -47,9 +47,8 @@ def set_findings(dataset: Dataset, metric: Metric | None, where: str) -> list[Fi
         found.append(finding)
     # Anomalies are what they are because they look otherwise than all that was trained on.
     like_train = dataset.x_test[np.flatnonzero(dataset.y_test == 0)] if metric.reads_inputs else dataset.x_test
-    if (finding := _scales(dataset.x_train, like_train, where)) is not None:
-        found.append(finding)
-    return found
+    train, like = by_input(dataset.x_train), by_input(like_train)
+    return found + [f for name in like if (f := _scales(train[name], like[name], where, name)) is not None]
 
 
 def _label_findings(dataset: Dataset, where: str, *, trained_on_one_class: bool) -> list[Finding]:
@@ -64,13 +63,17 @@ def _label_findings(dataset: Dataset, where: str, *, trained_on_one_class: bool)
     return found
 
 
-def _fingerprints(rows: Rows) -> Counter[bytes]:
-    """How often each sample is there, by its content."""
-    counts: Counter[bytes] = Counter()
+def _fingerprints(samples: Samples) -> Counter[bytes]:
+    """How often each sample is there, by the content of all its inputs."""
+    return Counter(whole_samples([_row_hashes(rows) for _, rows in sorted(by_input(samples).items())]))
+
+
+def _row_hashes(rows: Rows) -> list[bytes]:
+    found: list[bytes] = []
     for _, block in row_blocks(rows):
         block = np.ascontiguousarray(block, dtype=np.float32) + np.float32(0)  # -0 is 0
-        counts.update(hashlib.blake2b(row.data, digest_size=16).digest() for row in block.reshape(len(block), -1))
-    return counts
+        found += [hashlib.blake2b(row.data, digest_size=16).digest() for row in block.reshape(len(block), -1)]
+    return found
 
 
 def _few(test: Counter[bytes], where: str) -> Finding | None:
@@ -111,12 +114,12 @@ def _hoeffding(count: int, total: int, expected: float) -> float:
     return math.exp(-total * gain)
 
 
-def _scales(train: Rows, test: Rows, where: str) -> Finding | None:
+def _scales(train: Rows, test: Rows, where: str, name: str) -> Finding | None:
     """`train-test-scale`, by each sample's mean and spread, and by the quantiles of all values."""
     ours, theirs = (some_rows(rows).reshape(-1, math.prod(rows.shape[1:])).astype(np.float64) for rows in (train, test))
     if not any(_differ(of(ours), of(theirs)) for of in (_means, _spreads)):
         return None
-    seen = f"training samples lie in {_range(ours)}, test samples in {_range(theirs)}"
+    seen = f"training samples{of_input(name)} lie in {_range(ours)}, test samples in {_range(theirs)}"
     rescalings = [*USUAL, *(r for r in (standardising(ours),) if r is not None)]
     backwards = [r for r in (standardising(theirs),) if r is not None]
     for rescaling, first, second, part in (
@@ -136,7 +139,7 @@ def _scales(train: Rows, test: Rows, where: str) -> Finding | None:
 
 
 def some_rows(rows: Rows) -> np.ndarray:
-    """Up to 1,000 samples, chosen without looking at them."""
+    """Up to 1,000 rows, chosen without looking at them; the same ones of every input."""
     count = len(rows)
     chosen = (
         np.arange(count) if count <= _COMPARED else np.random.default_rng(0).choice(count, _COMPARED, replace=False)

@@ -50,10 +50,12 @@ TABLE: tuple[Misreading, ...] = (
         code="sample-shape",
         verdict="refused",
         when="before",
-        what="samples of another shape than the model's input, a model that takes several samples at once, or several inputs",
-        sign="the shapes, with a channel axis of 1 added or dropped; an input without a batch axis takes each sample whole",
+        what="samples of another shape than the model's input, a model that takes several samples at once, an input without "
+        "samples of its own, or samples of no input",
+        sign="the shapes, with a channel axis of 1 added or dropped, and the names of arrays and inputs; an input without a "
+        "batch axis takes each sample whole",
         alarms=_NEVER,
-        fix="reshape the samples, or export the model with one input and a batch of 1",
+        fix="reshape the samples, call the arrays like the inputs, or export the model with a batch of 1",
     ),
     Misreading(
         code="open-size",

@@ -181,7 +181,13 @@ def _saved_model_config(path: Path) -> Any:
                 if not isinstance(metadata, bytes):
                     raise ValueError("the root's metadata is a number")
                 # The rest says how the saved functions are called, which nothing here calls.
-                return {key: value for key, value in json.loads(metadata).items() if key in ("class_name", "config")}
+                read = json.loads(metadata, object_hook=_without_tuples)
+                return {key: value for key, value in read.items() if key in ("class_name", "config")}
     except (ValueError, IndexError, KeyError, AttributeError, RecursionError) as error:
         raise UserInputError(f"keras_metadata.pb is damaged ({error})", where=str(path)) from error
     raise UserInputError("keras_metadata.pb describes no model", where=str(path), hint="save the model as .keras")
+
+
+def _without_tuples(node: dict[str, Any]) -> Any:
+    """A SavedModel writes shapes and kernel sizes as tuples, in a mapping that says so; every other file writes lists."""
+    return node["items"] if node.get("class_name") == "__tuple__" and isinstance(node.get("items"), list) else node

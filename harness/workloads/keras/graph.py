@@ -1,4 +1,4 @@
-"""What a Keras model description says about the model's one input and its outputs: shape, units, last activation."""
+"""What a Keras model description says about the model's inputs and outputs: shape, units, last activation."""
 
 from __future__ import annotations
 
@@ -42,26 +42,38 @@ class KerasOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KerasInput:
+    """One input of a model.
+
+    Attributes:
+        name: of its input layer; of a signature, its own.
+        dtype: as the description says it.
+        shape: of one sample, -1 where any size fits; None when the description does not say.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class KerasEnds:
     """The ends of a model.
 
     Attributes:
-        input_shape: of one sample, -1 where any size fits; None when the description does not say.
+        inputs: at least one.
         outputs: in the model's order, at least one.
     """
 
-    input_shape: tuple[int, ...] | None
+    inputs: tuple[KerasInput, ...]
     outputs: tuple[KerasOutput, ...]
-
-
-_SEVERAL_INPUTS = "convert it to .tflite yourself: `harness measure` runs those with several inputs"
 
 
 def keras_ends(file: KerasFile) -> KerasEnds:
     """Reads input and outputs off a model description.
 
     Raises:
-        UserInputError: the model has several inputs, or no output, or is not Sequential or Functional.
+        UserInputError: the model has no input or no output, or is not Sequential or Functional.
     """
     where = str(file.path)
     if file.signature is not None:
@@ -74,9 +86,11 @@ def keras_ends(file: KerasFile) -> KerasEnds:
 
 
 def _signature_ends(signature: Signature) -> KerasEnds:
-    source = signature.input.shape
-    outputs = tuple(_signature_output(output) for output in signature.outputs)
-    return KerasEnds(input_shape=None if source is None else source[1:], outputs=outputs)
+    inputs = tuple(
+        KerasInput(name=source.name, dtype=source.dtype, shape=None if source.shape is None else source.shape[1:])
+        for source in signature.inputs
+    )
+    return KerasEnds(inputs=inputs, outputs=tuple(_signature_output(output) for output in signature.outputs))
 
 
 def _signature_output(output: Output) -> KerasOutput:
@@ -87,17 +101,22 @@ def _signature_output(output: Output) -> KerasOutput:
 
 def _ends(model: dict[str, Any], where: str) -> KerasEnds:
     graph = _Graph.of(model, where)
-    if len(graph.inputs) != 1:
-        what = f"the model has {len(graph.inputs)} inputs, expected one"
-        raise UserInputError(what, where=where, hint=_SEVERAL_INPUTS)
-    if not graph.outputs:
-        raise UserInputError("the model has no output", where=where, hint="save the model again")
-    shape = graph.input_shape()
-    return KerasEnds(input_shape=shape, outputs=tuple(_output(graph, name, shape) for name in graph.outputs))
+    for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
+        if not ends:
+            raise UserInputError(f"the model has no {what}", where=where, hint="save the model again")
+    inputs = tuple(
+        KerasInput(name=name, dtype=_dtype(graph.layers[name]), shape=graph.input_shape(name)) for name in graph.inputs
+    )
+    return KerasEnds(inputs=inputs, outputs=tuple(_output(graph, name, inputs) for name in graph.outputs))
 
 
-def _output(graph: _Graph, name: str, input_shape: Shape) -> KerasOutput:
-    output = graph.shape(name, {graph.inputs[0]: input_shape})
+def _dtype(layer: dict[str, Any]) -> str:
+    dtype = layer["config"].get("dtype") if isinstance(layer["config"], dict) else None
+    return dtype if isinstance(dtype, str) else "float32"
+
+
+def _output(graph: _Graph, name: str, inputs: Sequence[KerasInput]) -> KerasOutput:
+    output = graph.shape(name, {one.name: one.shape for one in inputs})
     units = output[-1] if output else None
     return KerasOutput(
         name=name,
@@ -158,12 +177,13 @@ class _Graph:
             build_shape=_sample_shape(config.get("build_input_shape")) if isinstance(config, dict) else None,
         )
 
-    def input_shape(self) -> Shape:
-        """Of one sample, as the first layer says."""
-        first = self.layers[self.inputs[0]]
+    def input_shape(self, name: str) -> Shape:
+        """Of one sample, as the layer of an input says."""
+        first = self.layers[name]
         shape = _batch_shape(first) or self.build_shape
         if shape is None and first["class_name"] in _MODELS:
-            return _Graph.of(first, self.where).input_shape()
+            inner = _Graph.of(first, self.where)
+            return inner.input_shape(inner.inputs[0])
         return shape or _sample_shape((first.get("build_config") or {}).get("input_shape"))
 
     def shape(self, name: str, known: dict[str, Shape]) -> Shape:
@@ -235,12 +255,12 @@ def _function(layer: dict[str, Any]) -> str | None:
 
 
 def _layer_names(value: Any) -> list[str]:
-    """Names in `input_layers` or `output_layers`: [name, 0, 0] (Keras 3, one) or [[name, 0, 0], ...]."""
+    """Names in `input_layers` or `output_layers`: [name, 0, 0] (Keras 3, one), [[name, 0, 0], ...], or a mapping of these."""
     if isinstance(value, dict):
         value = list(value.values())
     if value and isinstance(value[0], str):
         return [value[0]]
-    return [entry[0] for entry in value]
+    return [name for entry in value for name in _layer_names(entry)]
 
 
 def _inbound(layer: dict[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from harness.workloads.keras.precision import as_input, to_float32
 from harness.workloads.keras.stateless import to_stateless
 from harness.workloads.keras.trace import trace
 from harness.workloads.keras.translate import CopyRefusedError, refused, to_keras2
+from harness.workloads.rows import Arrays, find_samples, read_samples, write_samples
 
 #: samples on which the outputs of both are compared
 PROBE_SAMPLES = 64
@@ -30,15 +31,16 @@ PROBE_SAMPLES = 64
 TOLERANCE = 1e-4
 #: samples and values per layer in the trace, which only tells where a copy went another way
 _TRACED_SAMPLES = 4
-_WEIGHTS, _OWNERS, _PROBE, _TRACE = "weights.npz", "owners.json", "probe.npz", "trace.npz"
+_WEIGHTS, _OWNERS, _ANSWERS, _TRACE = "weights.npz", "owners.json", "answers.npy", "trace.npz"
+_PROBED = "probe"
 
 
-def leave(model: Any, samples: np.ndarray, folder: Path) -> None:
+def leave(model: Any, samples: Arrays, folder: Path) -> None:
     """Writes what a copy is made from and compared with.
 
     Args:
         model: the Keras 3 model.
-        samples: float32 [N, ...]; the first `PROBE_SAMPLES` are used.
+        samples: as the model takes them; the first `PROBE_SAMPLES` are used.
         folder: where the files go.
     """
     owned = list(weights_by_layer(model))
@@ -47,7 +49,8 @@ def leave(model: Any, samples: np.ndarray, folder: Path) -> None:
     np.savez(folder / _WEIGHTS, **named)
     (folder / _OWNERS).write_text(json.dumps([[name, len(values)] for name, values in owned]))
     probe = samples[:PROBE_SAMPLES]
-    np.savez(folder / _PROBE, x=probe, y=outputs_of(model, probe))
+    write_samples(probe, folder, _PROBED)
+    np.save(folder / _ANSWERS, outputs_of(model, probe), allow_pickle=False)
     traced: dict[str, Any] = trace(model, as_input(model, probe[:_TRACED_SAMPLES]))
     np.savez(folder / _TRACE, **traced)
 
@@ -99,7 +102,7 @@ def weights_by_layer(model: Any) -> Iterator[tuple[str, list[np.ndarray]]]:
         yield name, [np.asarray(weight) for weight in _own_weights(layer)]
 
 
-def outputs_of(model: Any, samples: np.ndarray) -> np.ndarray:
+def outputs_of(model: Any, samples: Arrays) -> np.ndarray:
     """The model's answers, float32 [N, ...]; of several outputs all values of each sample in a row, [N, values]. One call: a
     model that keeps state would carry it from batch to batch.
     """
@@ -152,8 +155,9 @@ def _set_weights(model: Any, folder: Path) -> None:
 
 def _compare(model: Any, folder: Path) -> None:
     """Refuses a copy whose outputs are not those of Keras 3, naming the first layer that goes another way."""
-    with np.load(folder / _PROBE, allow_pickle=False) as probe:
-        samples, expected = probe["x"], probe["y"]
+    place = find_samples(folder, _PROBED)
+    assert place is not None, "what `leave` has kept"
+    samples, expected = read_samples(place), np.load(folder / _ANSWERS, allow_pickle=False)
     try:
         apart = difference(outputs_of(model, samples), expected)
     # Keras 2 and TensorFlow throw what they like over values that a layer does not take.

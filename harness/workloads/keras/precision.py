@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 from harness.workloads.keras.safety import layer_text, objects
+from harness.workloads.rows import Arrays, InputRows, by_input, same_kind
 
 _POLICIES = ("DTypePolicy", "Policy")
 _FLOATS = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
@@ -21,10 +22,45 @@ _SMALL_INTEGERS = {"int8", "uint8", "int16", "uint16", "bool"}
 _INDICES = {"int32", "int64", "uint32", "uint64"}
 
 
-def as_input(model: Any, samples: np.ndarray) -> np.ndarray:
-    """Samples in the type of a Keras model's one input: float32, or whole numbers for what an Embedding looks up."""
-    dtype = model.inputs[0].dtype
-    return samples.astype(getattr(dtype, "as_numpy_dtype", dtype), copy=False)
+def input_names(model: Any) -> tuple[str, ...]:
+    """What the inputs of a Keras model are called, in the order in which it takes them."""
+    return tuple(tensor.name.split(":")[0] for tensor in model.inputs)
+
+
+def typed(model: Any, samples: Arrays) -> Arrays:
+    """Samples in the types of a Keras model's inputs: float32, or whole numbers for what an Embedding looks up."""
+    rows = by_input(samples)
+    names = input_names(model) if isinstance(samples, InputRows) else ("",)
+    return same_kind(
+        samples,
+        {
+            name: np.asarray(rows[name]).astype(getattr(tensor.dtype, "as_numpy_dtype", tensor.dtype), copy=False)
+            for name, tensor in zip(names, model.inputs, strict=True)
+        },
+    )
+
+
+def as_input(model: Any, samples: Arrays) -> Any:
+    """What a Keras model is called with for samples: an array, or one per input, each in its type."""
+    made = typed(model, samples)
+    return as_called(model, [made.of[name] for name in input_names(model)]) if isinstance(made, InputRows) else made
+
+
+def as_called(model: Any, tensors: list[Any]) -> Any:
+    """One tensor for each of several inputs in the form that a Keras model is called with. Keras 3 takes no list where the model
+    was made of a mapping.
+    """
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None or isinstance(structure, list | tuple):
+        return tensors
+    from harness.workloads.keras.env import import_keras3
+
+    return import_keras3().keras.tree.pack_sequence_as(structure, tensors)
+
+
+def input_type(dtype: str) -> str:
+    """The type in which a model with an input of a Keras type takes samples once it is loaded: float32 or int32."""
+    return "int32" if dtype in _INDICES else "float32"
 
 
 def to_float32(config: dict[str, Any], *, where: str) -> None:

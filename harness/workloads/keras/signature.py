@@ -71,14 +71,15 @@ class Output(Tensor):
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """One function of a SavedModel, with one input.
+    """One function of a SavedModel.
 
     Attributes:
+        inputs: at least one, in the order of their names.
         outputs: at least one, in the order of their names: the file has none of its own.
     """
 
     name: str
-    input: Tensor
+    inputs: tuple[Tensor, ...]
     outputs: tuple[Output, ...]
 
 
@@ -97,7 +98,7 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         name: None for the only one, or `serving_default` of several.
 
     Raises:
-        UserInputError: no SavedModel, a damaged one, no such signature, several inputs, no output, types that are no numbers, or
+        UserInputError: no SavedModel, a damaged one, no such signature, no input or output, types that are no numbers, or
             ops that run code or touch files.
     """
     where = str(folder)
@@ -116,16 +117,13 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         raise UserInputError(f"has no signature '{name}'", where=where, hint=f"it has {known}")
     _refuse_ops(graph, where)
     inputs, outputs = signatures[name]
-    if len(inputs) != 1:
-        names = ", ".join(end.name for end, _ in inputs)
-        hint = "export a signature of one input; `harness measure` runs a .tflite with several"
-        raise UserInputError(
-            f"signature '{name}' has {len(inputs)} inputs ({names}), expected one", where=where, hint=hint
-        )
-    ((source, _),) = inputs
-    if source.dtype not in FED_AS:
-        what = f"signature '{name}' takes values of type {source.dtype}, to which no samples are converted"
-        raise UserInputError(what, where=where, hint="export a signature that takes numbers")
+    if not inputs:
+        raise UserInputError(f"signature '{name}' has no input", where=where, hint="export a function of samples")
+    for source, _ in inputs:
+        if source.dtype not in FED_AS:
+            of = f"input '{source.name}'" if len(inputs) > 1 else "values"
+            what = f"signature '{name}' takes {of} of type {source.dtype}, to which no samples are converted"
+            raise UserInputError(what, where=where, hint="export a signature that takes numbers")
     if not outputs:
         raise UserInputError(f"signature '{name}' has no output", where=where, hint="export one that gives something")
     for result, _ in outputs:
@@ -138,7 +136,11 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         Output(name=one.name, dtype=one.dtype, shape=one.shape, squashed_by=_squashed_by(graph, tensor))
         for one, tensor in outputs
     ]
-    return Signature(name=name, input=source, outputs=tuple(sorted(found, key=lambda one: one.name)))
+    return Signature(
+        name=name,
+        inputs=tuple(sorted((source for source, _ in inputs), key=lambda source: source.name)),
+        outputs=tuple(sorted(found, key=lambda one: one.name)),
+    )
 
 
 @dataclass(frozen=True)

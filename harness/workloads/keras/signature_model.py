@@ -1,4 +1,4 @@
-"""A SavedModel's signature in the form of a Keras model that is called and converted: one input, no layers."""
+"""A SavedModel's signature in the form of a Keras model that is called and converted, without layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SignatureModel:
     """What is asked of a model that is converted.
 
     Attributes:
-        inputs: one specification, with the batch open, of the type that samples are given in.
+        inputs: a specification of each, with the batch open, of the type that samples are given in.
         layers: none: a graph has no layers, and nothing of it is trained.
     """
 
@@ -37,16 +37,21 @@ class SignatureModel:
             what = f"cannot be loaded by TensorFlow: {explain(error)}"
             raise UserInputError(what, where=str(folder), hint="save the model again") from error
         self._tf, self._signature = tf, signature
-        shape = signature.input.shape
-        sizes = None if shape is None else [None if size == -1 else size for size in shape[1:]]
-        if sizes is None:
-            what = f"signature '{signature.name}' does not say the shape of its input"
-            raise UserInputError(what, where=str(folder), hint="export it with an input_signature of a fixed shape")
-        self.inputs = [tf.TensorSpec([None, *sizes], FED_AS[signature.input.dtype], name="x")]
+        self.inputs = []
+        for source in signature.inputs:
+            if source.shape is None:
+                of = f"its input '{source.name}'" if len(signature.inputs) > 1 else "its input"
+                what = f"signature '{signature.name}' does not say the shape of {of}"
+                raise UserInputError(what, where=str(folder), hint="export it with an input_signature of a fixed shape")
+            sizes = [None if size == -1 else size for size in source.shape[1:]]
+            self.inputs.append(tf.TensorSpec([None, *sizes], FED_AS[source.dtype], name=source.name))
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """The output of the signature, of several a list in the signature's order; `x` is of the type of `inputs`."""
-        source = self._signature.input
-        given = self._function(**{source.name: self._tf.cast(x, source.dtype)})
-        outputs = [given[output.name] for output in self._signature.outputs]
+        """The output of the signature, of several a list in the signature's order; `x` is of the type of `inputs`, a list of them
+        where there are several.
+        """
+        given = x if isinstance(x, list | tuple) else [x]
+        sources = zip(self._signature.inputs, given, strict=True)
+        found = self._function(**{source.name: self._tf.cast(values, source.dtype) for source, values in sources})
+        outputs = [found[output.name] for output in self._signature.outputs]
         return outputs[0] if len(outputs) == 1 else outputs

@@ -12,12 +12,12 @@ import numpy as np
 _KEPT = 4096
 
 
-def trace(model: Any, samples: np.ndarray) -> dict[str, np.ndarray]:
+def trace(model: Any, samples: Any) -> dict[str, np.ndarray]:
     """Answers by layer, in the order in which the layers ran.
 
     Args:
         model: a Keras model, run eagerly.
-        samples: float32 [N, ...].
+        samples: what it is called with, of several inputs a list.
 
     Returns:
         `path#call` -> at most 4,096 values, float32, where `path` is made of the names of models around the layer and

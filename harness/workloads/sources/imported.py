@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ import numpy as np
 from harness.core import paths
 from harness.core.errors import UserInputError
 from harness.core.files import atomic_file, exists, open_regular, sha256_json, short_name
-from harness.project.settings import DataSettings, PreprocessingSettings
+from harness.core.tensor import TensorIo
+from harness.project.settings import DataSettings, InputPreprocessing, PreprocessingSettings
 from harness.workloads.archive import READ_FAULTS
 from harness.workloads.digest import arrays_digest
+from harness.workloads.input_keys import array_of
+from harness.workloads.rows import by_input, of_input
 from harness.workloads.sources import arrays, function, images, sound, table
 from harness.workloads.sources.parts import PARTS, Found, Part, PartName, Wanted
 from harness.workloads.sources.split import cut_calibration, split, without_overlap
@@ -86,7 +89,7 @@ def import_data(
         str(path),
         _rules(wanted),
         data.model_dump(mode="json"),
-        preprocessing.model_dump(mode="json"),
+        preprocessing.model_dump(mode="json", exclude=None if preprocessing.inputs else {"inputs"}),
     ]
     if not function.is_function(path):
         seen = _state(path)
@@ -133,8 +136,10 @@ def read_about(path: Path) -> Imported | None:
 
 
 def _rules(wanted: Wanted) -> Any:
+    several = [[one.name, asdict(one.io), *one.aliases] for one in wanted.several]
     names = [output.name for output in wanted.outputs] if len(wanted.outputs) > 1 else []
-    return [wanted.input and asdict(wanted.input), wanted.finished, *([{"outputs": names}] if names else [])]
+    more = [*([several] if several else []), *([{"outputs": names}] if names else [])]
+    return [wanted.input and asdict(wanted.input), wanted.finished, *more]
 
 
 def _state(path: Path) -> list[Any]:
@@ -154,7 +159,9 @@ def _place(key: str, path: Path) -> Path:
 
 def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, wanted: Wanted) -> Found:
     if function.is_function(path):
-        return function.call_function(path, wanted.outputs)
+        return function.call_function(path, wanted.several, wanted.outputs)
+    if wanted.several and not is_plain_npz(path):
+        raise _one_input_only(path, wanted)
     if path.is_dir():
         return _folder_reader(path)(path, data, preprocessing, wanted)
     if path.suffix.lower() in table.SUFFIXES:
@@ -163,7 +170,18 @@ def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, 
         raise UserInputError(
             "is a single sample", where=str(path), hint="give the folder that holds one folder of samples per class"
         )
-    return arrays.read_npz(path, wanted.outputs)
+    return arrays.read_npz(path, wanted.several, wanted.outputs)
+
+
+def _one_input_only(path: Path, wanted: Wanted) -> UserInputError:
+    form = "a folder" if path.is_dir() else f"a {path.suffix.lower()}"
+    names = [one.name for one in wanted.several]
+    return UserInputError(
+        f"{form} holds samples of one input, and the model has the inputs {', '.join(names)}",
+        where=str(path),
+        hint=f"give an .npz with one array for each ({', '.join(f'x_test_{name}' for name in names)}), or module:function that "
+        "returns them",
+    )
 
 
 def _folder_reader(path: Path) -> Callable[[Path, DataSettings, PreprocessingSettings, Wanted], Found]:
@@ -203,34 +221,88 @@ def _strata(y: np.ndarray | None) -> np.ndarray | None:
     return y.reshape(len(y))
 
 
+def values_key(name: str) -> str:
+    """Under which evidence the values of an input are told; the one input's name is empty."""
+    return f"values.{name}" if name else "values"
+
+
 def _content(
     found: Found, parts: dict[PartName, Part], preprocessing: PreprocessingSettings, wanted: Wanted
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of the .npz, and what is to be said of their values."""
-    scale = found.scale * preprocessing.scale
-    offset = found.offset * preprocessing.scale + preprocessing.offset
-    plain = scale == 1 and offset == 0
+    content: dict[str, np.ndarray] = {f"y_{name}": part.y for name, part in parts.items() if part.y is not None}
+    content |= {f"y_{name}_{output}": of for name, part in parts.items() for output, of in part.y_of.items()}
+    seen: dict[str, str] = {}
+    for name, settings in _by_input(found, preprocessing, wanted).items():
+        scale, offset = found.scaling.get(name, (1.0, 0.0))
+        scaling = scale * settings.scale, offset * settings.scale + settings.offset
+        io = next((one.io for one in wanted.several if one.name == name), wanted.input)
+        rows = {array_of(f"x_{key}", name): by_input(part.x)[name][:] for key, part in parts.items()}
+        made, seen[values_key(name)] = _input_content(rows, name, scaling, settings, io, found.what)
+        content |= made
+    return content, seen
+
+
+def _by_input(
+    found: Found, preprocessing: PreprocessingSettings, wanted: Wanted
+) -> Mapping[str, PreprocessingSettings | InputPreprocessing]:
+    """What is done with the samples of each input.
+
+    Raises:
+        UserInputError: settings for an input that is not there, or that do not say for which of several they are.
+    """
+    names = [one.name for one in wanted.several]
+    if not names:
+        if preprocessing.inputs:
+            what = f"preprocessing.inputs.{next(iter(preprocessing.inputs))}: the model has one input"
+            hint = "write its settings right under [preprocessing]"
+            raise UserInputError(what, where=found.what, hint=hint)
+        return {"": preprocessing}
+    if preprocessing != PreprocessingSettings(inputs=preprocessing.inputs):
+        what = f"[preprocessing] does not say for which of the inputs {', '.join(names)} it is"
+        hint = f"write a table for each: [preprocessing.inputs.{names[0]}]"
+        raise UserInputError(what, where=found.what, hint=hint)
+    if strange := [name for name in preprocessing.inputs if name not in names]:
+        what = f"preprocessing.inputs.{strange[0]}: the model has no such input"
+        raise UserInputError(what, where=found.what, hint=f"it has {', '.join(names)}")
+    return {name: preprocessing.inputs.get(name, InputPreprocessing()) for name in names}
+
+
+def _input_content(
+    rows: dict[str, np.ndarray],
+    name: str,
+    scaling: tuple[float, float],
+    settings: PreprocessingSettings | InputPreprocessing,
+    io: TensorIo | None,
+    what: str,
+) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of one input, and what its values are.
+
+    Args:
+        rows: array -> samples as they are stored, of each part.
+        scaling: scale and offset.
+    """
+    plain = scaling == (1, 0)
     content: dict[str, np.ndarray] = {}
     low, high = np.inf, -np.inf
-    for name, part in parts.items():
-        x = part.x.astype(np.uint8) if part.x.dtype.kind == "b" else part.x
+    for key, stored in rows.items():
+        x = stored.astype(np.uint8) if stored.dtype.kind == "b" else stored
         low, high = min(low, float(x.min())), max(high, float(x.max()))
-        x = _laid_out(x, preprocessing, found.what)
-        if not plain and wanted.input is not None and x.dtype == wanted.input.dtype:
+        x = _laid_out(x, settings, f"{what}{of_input(name)}")
+        if not plain and io is not None and x.dtype == io.dtype:
             # Values of the input's own integer type would pass as the tensor's own, which these are not.
-            x = x.astype(np.float32) * np.float32(scale) + np.float32(offset)
-        content[f"x_{name}"] = x
-        if part.y is not None:
-            content[f"y_{name}"] = part.y
-        content |= {f"y_{name}_{output}": labels for output, labels in part.y_of.items()}
-    first = next(iter(parts.values())).x
+            x = x.astype(np.float32) * np.float32(scaling[0]) + np.float32(scaling[1])
+        content[key] = x
+    first = next(iter(rows.values()))
     was_scaled = first.dtype != next(iter(content.values())).dtype and first.dtype.kind != "b"
     if not plain and not was_scaled:
-        content["scale"], content["offset"] = np.array(scale), np.array(offset)
-    return content, {"values": f"{first.dtype} values from {low:.4g} to {high:.4g}"}
+        content |= {
+            array_of(base, name): np.array(value) for base, value in zip(("scale", "offset"), scaling, strict=True)
+        }
+    return content, f"{first.dtype} values from {low:.4g} to {high:.4g}"
 
 
-def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings, what: str) -> np.ndarray:
+def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings | InputPreprocessing, what: str) -> np.ndarray:
     """Samples as the model's NHWC, its colours in the model's order.
 
     Raises:

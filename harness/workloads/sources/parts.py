@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.core.tensor import TensorIo
+from harness.workloads.input_names import ModelInput
 from harness.workloads.metrics.base import Ends
+from harness.workloads.rows import Arrays
 
 PartName = Literal["train", "calibration", "test"]
 PARTS: tuple[PartName, ...] = ("train", "calibration", "test")
@@ -26,13 +28,15 @@ class Wanted:
     """What the model takes.
 
     Attributes:
-        input: its one input, -1 where any size fits; None where the file does not say.
+        input: its one input, -1 where any size fits; None where the file does not say, and where there are several.
+        several: the inputs of a model with more than one.
         finished: a .tflite, on which nothing is trained.
         outputs: the model's, which say what labels there can be.
     """
 
     input: TensorIo | None = None
     finished: bool = False
+    several: tuple[ModelInput, ...] = ()
     outputs: tuple[Ends, ...] = ()
 
     @property
@@ -45,7 +49,7 @@ class Part:
     """Some samples.
 
     Attributes:
-        x: [N, ...], as they are stored, or a mapping of several inputs.
+        x: [N, ...], as they are stored; of several inputs such rows of each.
         y: labels [N, ...] of the first output; None where there are none.
         places: where each sample stands, for messages: file names, rows.
         keys: a hash of each sample as it was before it was made fit for a model, so that parts are the same for every model;
@@ -53,7 +57,7 @@ class Part:
         y_of: labels [N, ...] of outputs that the source names.
     """
 
-    x: np.ndarray
+    x: Arrays
     y: np.ndarray | None
     places: Sequence[str]
     keys: Sequence[bytes] | None = None
@@ -84,7 +88,7 @@ class Found:
         what: the source in a few words, such as "a folder of images, 10 classes".
         classes: names of the classes, in the order of their numbers; empty where labels have none.
         evidence: key of the project file -> what was seen that decides it.
-        scale, offset: of an .npz that brings them.
+        scaling: of an .npz that brings them, scale and offset by input; the one input's name is empty.
         keys: further arrays of an .npz, which are handed on.
     """
 
@@ -93,8 +97,7 @@ class Found:
     whole: Part | None = None
     classes: tuple[str, ...] = ()
     evidence: dict[str, str] = field(default_factory=dict)
-    scale: float = 1.0
-    offset: float = 0.0
+    scaling: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def any_part(self) -> Part:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from harness.core.errors import UserInputError
+from harness.workloads.rows import Arrays, by_input, whole_samples
 from harness.workloads.sources.parts import PARTS, Part, PartName
 
 _SHOWN = 3
@@ -24,8 +25,12 @@ def keys_of(part: Part) -> Sequence[bytes]:
     return contents(part.x) if part.keys is None else part.keys
 
 
-def contents(x: np.ndarray) -> list[bytes]:
-    """A hash of each sample's values; -0 is 0, and the type counts for nothing."""
+def contents(x: Arrays) -> Sequence[bytes]:
+    """A hash of each sample's values, of all its inputs; -0 is 0, and the type counts for nothing."""
+    return whole_samples([_row_contents(rows[:]) for _, rows in sorted(by_input(x).items())])
+
+
+def _row_contents(x: np.ndarray) -> list[bytes]:
     found = []
     for start in range(0, len(x), 256):
         block = np.ascontiguousarray(x[start : start + 256].astype(np.float64) + 0.0)

@@ -34,11 +34,11 @@ def signatures(make_once):
 @pytest.mark.slow
 def test_ends_are_read_without_tensorflow(signatures):
     logits = read_signature(signatures / "model", "logits")
-    assert (logits.input.name, logits.input.dtype, logits.input.shape) == ("x", "float32", (-1, 6))
+    assert (logits.inputs[0].name, logits.inputs[0].dtype, logits.inputs[0].shape) == ("x", "float32", (-1, 6))
     (scores,) = logits.outputs
     assert (scores.name, scores.shape, scores.squashed) == ("scores", (-1, 3), False)
     shares = read_signature(signatures / "model", "probabilities")
-    assert (shares.input.dtype, shares.outputs[0].squashed) == ("uint8", True)
+    assert (shares.inputs[0].dtype, shares.outputs[0].squashed) == ("uint8", True)
     several = model_ends(signatures / "model#several")
     assert [(one.name, one.units, one.squashed_by) for one in several.outputs] == [
         ("mean", 1, None),
@@ -56,8 +56,8 @@ def test_which_signature_is_meant_must_be_clear(signatures):
         read_signature(signatures / "model", None)
     with pytest.raises(UserInputError, match="has no signature 'other'.*it has both, logits, probabilities, several"):
         read_signature(signatures / "model", "other")
-    with pytest.raises(UserInputError, match=r"signature 'both' has 2 inputs \(a, b\), expected one"):
-        read_signature(signatures / "model", "both")
+    both = read_signature(signatures / "model", "both")
+    assert [(one.name, one.shape) for one in both.inputs] == [("a", (-1, 6)), ("b", (-1, 6))]
 
 
 @pytest.mark.slow
@@ -104,6 +104,24 @@ def test_several_outputs_of_a_signature_are_built_and_judged_by_name(signatures,
     np.testing.assert_array_equal(outputs[model.further[0].output].argmax(axis=1), truth.argmax(axis=1)[order])
 
 
+@pytest.mark.slow
+def test_several_inputs_and_several_outputs_of_a_signature_are_told_apart(signatures, tmp_path):
+    a = samples().repeat(5, axis=0)
+    b = np.roll(a, 3, axis=0) / 2
+    classes = scores(a - b).argmax(axis=1)
+    np.savez(tmp_path / "s.npz", x_test_b=b, x_test_a=a, y_test_sum=a + b, y_test_shares=classes)
+    workload = user_workload(signatures / "model#both", tmp_path / "s.npz", "sum=rmse")
+    requests = [ModelRequest(workload=workload, recipe=name, seed=0) for name in ("ptq-float32", "ptq-int8-io")]
+    plain, quantized = prepare_requests(requests, DataSource())
+    assert {plain.output_name, *(one.name for one in plain.further)} == {"sum", "shares"}
+    places = {plain.output_name: plain.output} | {one.name: one.output for one in plain.further}
+    order = plain.sample_ids
+    np.testing.assert_allclose(plain.reference.outputs[places["sum"]], (a + b)[order], rtol=1e-5)
+    np.testing.assert_array_equal(plain.reference.outputs[places["shares"]].argmax(axis=1), classes[order])
+    assert [one.dtype for one in quantized.artifact.inputs] == ["int8", "int8"]
+    assert (quantized.output_name, len(quantized.artifact.outputs)) == (plain.output_name, 2)
+
+
 def field(number, value):
     """A field of a protobuf message: bytes or a number under 128."""
     if isinstance(value, int):
@@ -125,7 +143,7 @@ def saved(folder, op, dtype=1):
 
 def test_a_graph_that_computes_is_read(tmp_path):
     signature = read_signature(saved(tmp_path / "m", b"Softmax"), None)
-    assert (signature.name, signature.outputs[0].squashed, signature.input.shape) == ("serve", True, None)
+    assert (signature.name, signature.outputs[0].squashed, signature.inputs[0].shape) == ("serve", True, None)
 
 
 @pytest.mark.parametrize(
