@@ -9,7 +9,7 @@ from tests.support.selection import longest_first, mark_slow
 
 _FIXTURES = (
     "session", "build", "audit", "boards", "results", "kernels", "devices", "emulation", "vela", "npu", "firmware", "serial",
-    "plan", "mcu_board", "wrong", "keras3", "server", "inputs",
+    "plan", "mcu_board", "wrong", "keras3", "kinds", "server", "inputs",
 )  # fmt: skip
 pytest_plugins = [f"tests.support.fixtures_{name}" for name in _FIXTURES]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from harness.api.calls import Data, Names, PathLike, data_file, names, seconds, text, told
 from harness.core.errors import UserInputError
-from harness.core.formats import has_tflite_name
 from harness.core.paths import results_dir
 
 if TYPE_CHECKING:
@@ -82,11 +81,12 @@ def explain(
     """
     from harness.explaining import ExplainOptions, explain_cell, explain_model
     from harness.run.options import RunOptions
+    from harness.workloads.finished import is_finished
 
     options = ExplainOptions(samples=samples, on_device=on_device, limit_s=seconds(limit, "limit") or 0.0)
     float_file = None if plain is None else Path(plain).expanduser()
     path = Path(target)
-    if not has_tflite_name(path):
+    if not is_finished(path):
         found = explain_cell(
             results_dir(results), str(target), run=run, devices_dir=text(devices_dir), plain=float_file, options=options
         )

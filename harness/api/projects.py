@@ -24,7 +24,7 @@ def init(
     """Looks at a model and its data and writes `harness.toml`: task, metric, preprocessing, devices, budget, and why.
 
     Args:
-        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE` or `FILE.tflite#SIGNATURE`.
         data: an .npz, a .csv, a folder of images or sounds per class, or `module:function`; a .tflite does without.
         folder: where the file is written; default: the working folder.
         overlap: what becomes of a sample that stands in two parts of the data; `drop` keeps it in the test part alone.

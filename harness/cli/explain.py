@@ -103,6 +103,7 @@ def command(
     from harness.reports.console import make_console
     from harness.reports.explained_console import print_explanation
     from harness.run.budget import parse_duration
+    from harness.workloads.finished import names_file
 
     with make_console(stderr=True).status("looking at it") as status:
         options = ExplainOptions(
@@ -113,7 +114,7 @@ def command(
             save=None if save is None else Path(save),
             note=lambda text: status.update(Text(one_line(text, 100))),
         )
-        if _is_file(target):
+        if names_file(target):
             explanation = _of_file(
                 target, run, device, backend, emulated, runtimes, plain, devices_dir, data_dir, data, metric, options
             )
@@ -126,12 +127,6 @@ def command(
         write_json_document(explanation.to_json(), json_file)
     if explanation.run is not None and not no_device:
         echo(f"kept with run {explanation.run}: its page and workbook show it", err=json_file == "-")
-
-
-def _is_file(target: str) -> bool:
-    from harness.core.formats import has_tflite_name
-
-    return has_tflite_name(target) or Path(target).is_file()
 
 
 def _of_cell(

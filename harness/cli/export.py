@@ -64,11 +64,12 @@ def command(target: str, folder: str, run: str | None, results: str | None, **op
     from harness.export.folder import require_place
     from harness.export.shipped import ship
     from harness.results.objects import open_objects
+    from harness.workloads.finished import finished_model, names_file
 
     place, force, anyway = Path(folder).expanduser(), options.pop("force"), options.pop("anyway")
     require_place(place.absolute(), force=force)
     home = results_dir(results)
-    if target.endswith(".tflite") or Path(target).is_file():
+    if names_file(target):
         record = _measured(Path(target).expanduser(), home, run, options)
     else:
         record = _recorded(home, target, run, options)
@@ -78,7 +79,7 @@ def command(target: str, folder: str, run: str | None, results: str | None, **op
         open_objects(home),
         samples=options["samples"],
         anyway=anyway,
-        model=None if model is None else Path(model),
+        model=None if model is None else finished_model(Path(model)).path,
     )
     done = export(
         shipped,
@@ -130,13 +131,14 @@ def _measured(model: Path, home: Path, run: str | None, options: dict) -> CellRe
     from harness.boards.resolve import get_profiles
     from harness.core.errors import UserInputError
     from harness.core.files import sha256_file
+    from harness.workloads.finished import finished_model
 
     if run is not None:
         raise UserInputError("is for a cell of a run", where="--run", hint="name the cell instead of the file")
     if options["device"] is None:
         raise UserInputError("is a file: which device was it measured on?", where=str(model), hint="add --device NAME")
     try:
-        sha256 = sha256_file(model)
+        sha256 = sha256_file(finished_model(model).path)
     except OSError as error:
         raise UserInputError(f"cannot be read: {error.strerror or error}", where=str(model)) from None
     (profile,) = get_profiles((options["device"],), options["devices_dir"], emulated=options["emulated"])

@@ -88,6 +88,7 @@ def _ops_of(models: tuple[str, ...], board: McuBoard, tflite_micro: bool) -> lis
     from harness.core.errors import UserInputError
     from harness.tflite.plan import KernelSet, make_plan
     from harness.tflite.plan.words import RECORDS
+    from harness.workloads.finished import finished_model
 
     if tflite_micro:
         raise UserInputError(
@@ -96,7 +97,7 @@ def _ops_of(models: tuple[str, ...], board: McuBoard, tflite_micro: bool) -> lis
             hint="leave one of the two out",
         )
     kernels = cast(KernelSet, KERNEL_NAMES[CORE_KERNELS.get(board.core, 1)])
-    ops = {op.op for model in models for op in make_plan(Path(model).expanduser(), kernels).ops}
+    ops = {op.op for model in models for op in make_plan(finished_model(Path(model)).path, kernels).ops}
     return sorted(ops, key=lambda op: RECORDS[op].number)
 
 

@@ -49,6 +49,8 @@ def command(
 ) -> int:
     """Measure one finished .tflite on a device.
 
+    MODEL.tflite#NAME takes one of several signatures.
+
     Without --data the inputs are random, in the model's own input types, and agreement with the reference runtime takes
     the place of a score.
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.diff.score import ScoreDiff, run_score, stored_score
-from harness.diff.side import Side, file_side, is_file, stored_side
+from harness.diff.side import Side, file_side, stored_side
 from harness.results.layout import store_path
 from harness.results.objects import open_objects
 from harness.results.place import place_of
 from harness.results.store import Store
+from harness.workloads.finished import names_file
 
 
 def find_sides(
@@ -34,7 +35,7 @@ def find_sides(
     Raises:
         HarnessError: a file cannot be read; no such cell or recipe, or its model was not kept.
     """
-    if all(map(is_file, names)):
+    if all(map(names_file, names)):
         one, two = (file_side(Path(name)) for name in names)
         return one, two
     no_store = not place_of(home).shared and not store_path(home).is_file()
@@ -45,7 +46,7 @@ def find_sides(
     with Store.open(home, create=False) as store:
         one, two = (
             file_side(Path(name))
-            if is_file(name)
+            if names_file(name)
             else stored_side(store, open_objects(home), name, run=run, workload=workload, device=device)
             for name in names
         )

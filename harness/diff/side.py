@@ -8,7 +8,6 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError, unknown_name
 from harness.core.files import sha256_bytes
-from harness.core.formats import has_tflite_name
 from harness.reports.answer.models import model_bytes
 from harness.results.cellname import cell_name
 from harness.results.find import find_record
@@ -16,6 +15,7 @@ from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 from harness.results.store import Store
 from harness.tflite.graph import Graph, read_graph, read_tflite
+from harness.workloads.finished import finished_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +48,15 @@ class Side:
 
 
 def file_side(path: Path) -> Side:
-    """A .tflite.
+    """A .tflite, or one signature of it.
 
     Raises:
         UserInputError: it cannot be read, or is none.
     """
-    side = Side(name=str(path), data=read_tflite(path.expanduser()), path=path.expanduser())
+    model = finished_model(path)
+    side = Side(name=str(path), data=read_tflite(model.path), path=model.path)
     side.graph  # noqa: B018 - read now, so that what is no model is said of its name
     return side
-
-
-def is_file(text: str) -> bool:
-    """Whether an argument names a file, rather than a cell or a recipe."""
-    return has_tflite_name(text) or Path(text).expanduser().is_file()
 
 
 def stored_side(

@@ -47,15 +47,17 @@ def given_float(path: Path) -> FloatModel:
         UserInputError: no .tflite, or one that is quantized itself.
     """
     from harness.tflite.graph import read_graph, read_tflite
+    from harness.workloads.finished import finished_model
 
-    graph = read_graph(path)
+    model = finished_model(path).path
+    graph = read_graph(model)
     if any(tensor.is_quantized for tensor in graph.tensors):
         raise UserInputError(
             "is quantized itself, and cannot stand for the float model",
             where=str(path),
             hint="give the float32 .tflite",
         )
-    return FloatModel(data=read_tflite(path), inputs=None, words=path.name)
+    return FloatModel(data=read_tflite(model), inputs=None, words=path.name)
 
 
 def float_of(

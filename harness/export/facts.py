@@ -8,6 +8,7 @@ from harness.core.printable import one_line
 from harness.export.shipped import Shipped
 from harness.reports.values import BASIS_MEANING, duration_text, outcome_word, placement_text
 from harness.results.record import CellRecord
+from harness.workloads.finished import CUT_OUT
 
 CODE = "`"
 
@@ -46,6 +47,7 @@ def measured_lines(shipped: Shipped) -> list[str]:
         f"- outcome: **{outcome_word(record)}**" + (f" ({one_line(record.reason, 300)})" if record.reason else "")
     )
     lines.append(f"- model: {len(shipped.tflite):,} bytes, SHA-256 {_code(shipped.sha256)}")
+    lines += [f"- {finding.what}" for finding in record.findings if finding.code == CUT_OUT]
     if record.compiled:
         source = record.compiled.get("source_sha256")
         lines.append(f"- compiled offline before it travelled, from the .tflite with SHA-256 {_code(str(source))}")

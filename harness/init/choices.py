@@ -15,18 +15,23 @@ from harness.boards.resolve import get_profiles, list_profiles
 from harness.core.errors import HarnessError, MissingPartError
 from harness.core.paths import packaged_devices_dir
 from harness.core.tensor import TensorIo
+from harness.init.writing import toml_key
 from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
 from harness.variants.recipe import CORE, parse_recipe, select_recipes
 from harness.workloads.checks.model import graph_findings
+from harness.workloads.finished import finished_model
+from harness.workloads.input_keys import input_keys
+from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.registry import get_metric, metric_names
 from harness.workloads.npz import npz_keys, read_arrays
+from harness.workloads.outputs import OutputMetric, label_keys, output_name
 from harness.workloads.project import TASKS
 from harness.workloads.user_metric import chosen_metrics, ends_for
 
 if TYPE_CHECKING:
     from harness.tflite.graph import Graph
-    from harness.workloads.metrics.base import Metric
+    from harness.workloads.metrics.base import Ends, Metric
     from harness.workloads.user import ModelEnds
 
 #: devices that need nothing but this machine
@@ -77,6 +82,8 @@ def model_words(path: Path, ends: ModelEnds) -> list[str]:
         )
     elif ends.kind == "keras" and path.is_dir():
         kind += ", SavedModel"
+    if ends.kind == "tflite" and (signature := split_signature(path)[1]) is not None:
+        kind = f"the signature '{signature}' of a finished .tflite, cut out of it and measured as it is"
     words = [kind]
     if ends.input is not None:
         words.append(f"one input, {_input_words(ends.input)}")
@@ -94,11 +101,11 @@ def _input_words(io: TensorIo) -> str:
 
 
 def model_warnings(path: Path, ends: ModelEnds) -> list[str]:
-    """What a reader must know of a finished model: what is not judged, what is not run, and what runtimes refuse."""
+    """What a reader must know of a finished model: what is not run, and what runtimes refuse."""
     if ends.kind != "tflite":
         return []
-    graph = read_graph(path)
-    unseen = [finding.what for finding in graph_findings(graph, judged=[0], where=path.name)]
+    graph = read_graph(finished_model(path).path)
+    unseen = [finding.what for finding in graph_findings(graph, judged=[], where=path.name)]
     return [*unseen, *_runtime_words(graph)]
 
 
@@ -112,42 +119,72 @@ def _runtime_words(graph: Graph) -> list[str]:
 
 
 def output_words(ends: ModelEnds) -> str:
-    """The judged output in words."""
-    output = ends.outputs[0]
+    """The outputs in words."""
+    if len(ends.outputs) == 1:
+        return f"the output {_gives(ends.outputs[0])}"
+    told = (f"{output_name(ends.outputs, number)} {_gives(one)}" for number, one in enumerate(ends.outputs))
+    return f"{len(ends.outputs)} outputs: {'; '.join(told)}"
+
+
+def _gives(output: Ends) -> str:
+    """What an output gives, as the rest of a sentence."""
     if output.numbers:
-        return "the output is a class number"
+        return "is a class number"
     if output.units is None:
-        return "the file does not say the size of the output"
+        return "is of a size that the file does not say"
     what = "probability" if output.squashed else "value"
     plural = {"value": "values", "probability": "probabilities"}[what]
     each = f" at each of {output.places:,} places" if output.places not in (None, 1) else ""
     end = "softmax or sigmoid at the end" if output.squashed else "no softmax or sigmoid at the end"
-    return f"the output gives {output.units} {what if output.units == 1 else plural}{each}: {end}"
+    return f"gives {output.units} {what if output.units == 1 else plural}{each}: {end}"
 
 
 def add_score(choices: Choices, samples: Path, ends: ModelEnds, source: str) -> Metric | None:
-    """The metric that output and labels ask for, and which others would take them.
+    """The metric that each output and its labels ask for, and which others would take them.
+
+    Returns:
+        That of the first output with labels; None where none has.
 
     Raises:
-        UserInputError: labels that no metric can judge this output by.
+        UserInputError: labels that no metric can judge their output by.
     """
-    metric = chosen_metrics(samples, ends.outputs, None, ends.several).metric
-    if metric is None:
+    judged = chosen_metrics(samples, ends.outputs, None, ends.several)
+    if judged.metric is None:
         choices.add(
             "score", "task", "none", f"no labels in {source}: agreement with the float model in place of a score"
         )
         return None
-    key = "y_test" if "y_test" in npz_keys(samples) else "y"
+    found = input_keys(npz_keys(samples), ends.several, str(samples))
+    base = found.labels
+    places = label_keys(found.others, base, ends.outputs, str(samples))
+    if len(ends.outputs) == 1:
+        _add_metric(choices, "score", samples, ends.outputs[0], places[0], judged.metric)
+        return judged.metric
+    for position in range(len(ends.outputs)):
+        name = output_name(ends.outputs, position)
+        if position not in places:
+            told = f"output {name} has no labels ({base}_{name}): what is worse in it is not seen, and no variant is recommended"
+            meant = f'metric = "none" in [score.outputs.{toml_key(name)}] says that nothing is to be said of it'
+            choices.add("score", "outputs", None, told, meant)
+    main = OutputMetric(output=judged.output, name=output_name(ends.outputs, judged.output), metric=judged.metric)
+    for one in (main, *judged.further):
+        assert one.metric is not None
+        table = f"score.outputs.{toml_key(one.name)}"
+        _add_metric(choices, table, samples, ends.outputs[one.output], places[one.output], one.metric)
+    return judged.metric
+
+
+def _add_metric(choices: Choices, table: str, samples: Path, output: Ends, key: str, metric: Metric) -> None:
+    """Task and metric of one output, with its labels as evidence."""
     labels = read_arrays(samples, [key])[key]
-    evidence = [label_words(labels), output_words(ends)]
-    others = [name for name in metric_names() if name != metric.name and _takes(name, labels, ends, samples, key)]
+    evidence = [label_words(labels), f"the output {_gives(output)}"]
+    others = [name for name in metric_names() if name != metric.name and _takes(name, labels, output, samples, key)]
     if others:
         evidence.append(f"these take such labels and this output, too: {', '.join(others)}")
     task = next((task for task, name in TASKS.items() if name == metric.name), None)
     if task is not None:
-        choices.add("score", "task", task)
-    choices.add("score", "metric", metric.name, *evidence)
-    return metric
+        choices.add(table, "task", task)
+    choices.add(table, "metric", metric.name, *evidence)
 
 
 def label_words(labels: np.ndarray) -> str:
@@ -160,10 +197,10 @@ def label_words(labels: np.ndarray) -> str:
     return f"labels: {shape} {labels.dtype} per sample, {labels.min():.4g} to {labels.max():.4g}"
 
 
-def _takes(name: str, labels: np.ndarray, ends: ModelEnds, samples: Path, key: str) -> bool:
+def _takes(name: str, labels: np.ndarray, output: Ends, samples: Path, key: str) -> bool:
     """Asks a metric whether it can judge; what cannot be loaded or says no is none that can be named."""
     try:
-        get_metric(name).checked(labels, ends_for(ends.outputs[0], samples, key))
+        get_metric(name).checked(labels, ends_for(output, samples, key))
     except (HarnessError, ValueError, TypeError):
         return False
     return True

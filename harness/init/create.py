@@ -54,7 +54,7 @@ def create_project(
     """Looks at a model and its data and writes `harness.toml`.
 
     Args:
-        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        model: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE` or `FILE.tflite#SIGNATURE`.
         data: an .npz, .csv, folder of images or sounds per class, or `module:function`; a .tflite does without.
         folder: where the file is written; default: the working folder.
         force: replace a file that is there.
@@ -214,7 +214,12 @@ def _add_inputs(
 def _add_run(
     found: Choices, ends: ModelEnds, imported: Imported | None, chosen: tuple[dict[str, int], list[str]]
 ) -> None:
-    judged = "metric" in {choice.key for choice in found.tables.get("score", [])}
+    judged = any(
+        choice.key == "metric"
+        for table, choices in found.tables.items()
+        if table.startswith("score")
+        for choice in choices
+    )
     trained = imported is not None and "train" in imported.counts
     devices, seen = chosen
     found.add("run", "devices", tuple(devices), *seen)
@@ -268,7 +273,8 @@ def _summary(settings: Settings, imported: Imported | None) -> list[str]:
         lines.append(f"preprocessing  {preprocessing_words(prep)}")
     finished = settings.model.path.lower().endswith(".tflite")
     agreement = f"agreement with the {'reference runtime' if finished else 'float model'}"
-    lines.append(f"judged by      {settings.score.metric or agreement}")
+    outputs = ", ".join(f"{name} by {one.metric}" for name, one in settings.score.outputs.items() if one.metric)
+    lines.append(f"judged by      {settings.score.metric or outputs or agreement}")
     lines.append(f"devices        {', '.join(run.devices)}")
     lines.append(f"budget         {run.budget}")
     return lines

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.init.choices import Choice, Choices
+if TYPE_CHECKING:
+    from harness.init.choices import Choice, Choices
 
 _WIDTH = 110
 

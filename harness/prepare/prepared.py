@@ -6,9 +6,9 @@ bundle on a lab host without TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -204,7 +204,7 @@ def prepare_model(
         left_out=tuple(workload.place_of(output, outputs) for output in workload.left_out),
     )
     return replace(
-        with_graph_facts(base),
+        with_graph_facts(base, {workload.place_of(n, outputs): name for n, name in enumerate(workload.output_names)}),
         inputs=sample_files(dataset, order, artifact.inputs, names),
         sample_ids=order,
         beginnings=beginnings,
@@ -276,28 +276,37 @@ def evaluation_order(workload: Workload, dataset: Dataset, count: int | None) ->
     return order, sequence_beginnings(dataset.sequences[order])
 
 
-def with_graph_facts(model: PreparedModel) -> PreparedModel:
+def with_graph_facts(model: PreparedModel, names: Mapping[int, str] | None = None) -> PreparedModel:
     """Adds what reading the .tflite tells: node count, arithmetic, the size of an output's step, and what of the model is not run
     or not judged.
+
+    Args:
+        names: what its outputs are called, by their positions in the .tflite; those left out as it says.
     """
     graph = read_graph(model.artifact.file)
     where = f"{model.workload}/{model.recipe}"
     judged = [] if model.metric is None else [model.output, *(one.output for one in model.further)]
     everything = model.metric is not None and model.metric.all_outputs
-    found = graph_findings(graph, judged=judged, left_out=model.left_out, everything=everything, where=where)
+    found = graph_findings(
+        graph, judged=judged, left_out=model.left_out, everything=everything, where=where, names=names or {}
+    )
     return replace(
         model,
         lsb=output_lsb(graph),
         arithmetic=tuple(sorted(set(features(graph).arithmetic))),
         node_count=len(graph.nodes),
         suppressed=ends_in_suppression(graph),
-        findings=(*model.findings, *found),
+        findings=(*model.findings, *_findings(model.artifact.manifest.get("cut_out", [])), *found),
     )
 
 
 def audit_findings(artifact: Artifact) -> tuple[Finding, ...]:
     """The findings that the audit stored in the artifact's manifest."""
-    stored = (artifact.manifest.get("audit") or {}).get("findings", [])
+    return _findings((artifact.manifest.get("audit") or {}).get("findings", []))
+
+
+def _findings(stored: Sequence[dict[str, Any]]) -> tuple[Finding, ...]:
+    """Findings as a manifest has them."""
     return tuple(
         Finding(
             code=f["code"],

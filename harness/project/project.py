@@ -38,9 +38,26 @@ class Project:
         return self.absolute(self.settings.model.path)
 
     @property
+    def named_model(self) -> Path:
+        """The same with the signature behind it, where the file names one: `FILE#SIGNATURE`."""
+        signature = self.settings.model.signature
+        return self.model if signature is None else self.model.with_name(f"{self.model.name}#{signature}")
+
+    @property
     def data(self) -> Path | None:
         """The data's path, absolute; of `module:function` the same with the folder in front; None without data."""
         return self.absolute(self.settings.data.path) if self.settings.data is not None else None
+
+    def where(self, *key: str) -> str:
+        """Where a key of the file stands, as `FILE:LINE:COLUMN`; the file, where it does not have the key (any more)."""
+        from harness.project.located_toml import locate_toml, parse_toml, read_toml
+
+        try:
+            text = read_toml(self.path)
+            parse_toml(text, self.path)
+            return str(locate_toml(text, self.path).values.get(key) or self.path)
+        except UserInputError:
+            return str(self.path)
 
     def refuse_foreign(self) -> None:
         """Refuses to run what the file names where somebody else wrote it: it is found upward, so a stranger's file in a shared
@@ -49,6 +66,9 @@ class Project:
         Raises:
             UserInputError: the file belongs to neither this user nor root.
         """
+        if not self.path.exists():
+            # It is about to be written, by this user.
+            return
         owner = self.path.stat().st_uid
         if owner not in (os.getuid(), 0):
             raise UserInputError(

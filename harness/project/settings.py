@@ -12,6 +12,14 @@ from harness.core.fields import Line, LocalPath, Part, inconsistent, not_allowed
 VERSION = 1
 
 Name = Annotated[str, text(r"[A-Za-z][A-Za-z0-9_.-]{0,79}", "a name of letters, digits, '_', '.' and '-'")]
+Metric = Annotated[
+    str,
+    text(
+        r"[A-Za-z][A-Za-z0-9_.-]{0,79}(\([^()\x00-\x1f\x7f;]{0,160}\))?",
+        'a metric\'s name, such as "rmse" or "rmse(unit=K)"',
+    ),
+]
+Signature = Annotated[str, text(r"[^\x00-\x1f\x7f/#]{1,200}", "the name of a signature, without '/' and '#'")]
 Duration = Annotated[str, text(r"(\d+(\.\d+)?[smh])+", 'a duration such as "90s", "8m" or "1h30m"')]
 _Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,11 +31,11 @@ class ModelSettings(Part):
 
     Attributes:
         path: .keras, .h5, .tflite or a SavedModel folder; relative to the project file.
-        signature: of a SavedModel with several, or of one whose graph is wanted in place of its Keras layers.
+        signature: of a SavedModel or .tflite with several, or of a SavedModel whose graph is wanted in place of its Keras layers.
     """
 
     path: LocalPath
-    signature: Name | None = None
+    signature: Signature | None = None
 
 
 class DataSettings(Part):
@@ -87,16 +95,26 @@ class PreprocessingSettings(InputPreprocessing):
     inputs: dict[str, InputPreprocessing] = Field(default_factory=dict)
 
 
-class ScoreSettings(Part):
-    """`[score]`.
+class OutputScore(Part):
+    """`[score.outputs.NAME]`: what one output is judged by.
 
     Attributes:
-        task: of the model, in a word; short for a metric.
-        metric: what the model is judged by. Neither: what output and labels ask for.
+        task: what it does, in a word; short for a metric. `none`: it is judged by nothing, on purpose.
+        metric: with settings in brackets where it has some. Neither: what output and labels ask for.
     """
 
     task: Name | None = None
-    metric: Name | None = None
+    metric: Metric | None = None
+
+
+class ScoreSettings(OutputScore):
+    """`[score]`: the same of a model with one output, or of the first that has labels.
+
+    Attributes:
+        outputs: of a model with several outputs, by their names.
+    """
+
+    outputs: dict[Line, OutputScore] = Field(default_factory=dict)
 
 
 class RunSettings(Part):

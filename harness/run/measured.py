@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.core.errors import UserInputError
-from harness.core.files import sha256_file, sha256_json
-from harness.core.formats import HDF5, KERAS, format_of_file, has_tflite_name
+from harness.core.files import sha256_json
+from harness.core.formats import HDF5, KERAS, format_of_file
 from harness.core.utf8 import require_text_name
 from harness.prepare.prepared import PreparedModel, Say
 from harness.run.matrix import Plan, choose_devices, key_of, make_plan
@@ -15,7 +15,9 @@ from harness.run.plan import prepare_without_data
 from harness.tflite.graph import read_graph
 from harness.variants.artifact import AS_IS
 from harness.variants.build.build import artifact_from_file
+from harness.variants.build.keys import model_digest
 from harness.workloads.checks.inputs import refuse_open_inputs
+from harness.workloads.finished import is_finished
 from harness.workloads.registry import get_workload
 from harness.workloads.user import workload_name
 
@@ -35,7 +37,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     """
     path = Path(options.workloads[0])
     require_text_name(path)
-    if not has_tflite_name(path):
+    if not is_finished(path):
         raise _no_tflite(path)
     artifact = artifact_from_file(path)
     devices = choose_devices(options)
@@ -45,7 +47,7 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
     if several and options.metric is not None:
         raise UserInputError(f"the metric '{options.metric}' needs samples with labels", hint="give an .npz by --data")
     if several:
-        refuse_open_inputs(read_graph(path))
+        refuse_open_inputs(read_graph(artifact.file))
     count = options.samples or random_samples
     base = PreparedModel(
         workload=workload_name(path) if several else get_workload(str(path), metric=options.metric).name,
@@ -55,7 +57,8 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         artifact=artifact,
         dataset_name="random",
         dataset_note=f"{count} random inputs in the model's input types; agreement with the reference instead of accuracy",
-        dataset_digest=sha256_json(["random", sha256_file(path), count]),
+        dataset_digest=sha256_json(["random", artifact.sha256, count]),
+        model_sha256=model_digest(path),
     )
     keys = tuple(key_of(base, c.device, backend) for c in devices for backend in c.backends)
 

@@ -210,7 +210,7 @@ def prepare_finished(base: PreparedModel, say: Say, inference_s: float | None = 
     Args:
         inference_s: how long one inference of a reference may take; None: the usual limit.
     """
-    model = with_graph_facts(replace(base, model_sha256=base.artifact.sha256))
+    model = with_graph_facts(replace(base, model_sha256=base.model_sha256 or base.artifact.sha256))
     say("asking the references", 0, 1)
     with References(inference_s) as references:
         model = references.add_reference(model)

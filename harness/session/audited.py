@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,12 +104,17 @@ def _resolve(
     """Each target as the file or the variants that it names; wrong ones are refused before anything is built."""
     from harness.core.errors import UserInputError
     from harness.variants.recipe import select_recipes
+    from harness.workloads.finished import is_finished
     from harness.workloads.registry import get_workload, workload_names
 
     resolved: list[Path | _Variants] = []
     for target in targets:
         name, colon, rest = target.rpartition(":")
-        if Path(target).exists() or (not colon and Path(target).suffix.lower() in _MODEL_SUFFIXES):
+        if (
+            Path(target).exists()
+            or is_finished(Path(target))
+            or (not colon and Path(target).suffix.lower() in _MODEL_SUFFIXES)
+        ):
             resolved.append(Path(target))
         elif colon:
             workload = get_workload(name, data=data, metric=metric)
@@ -139,19 +144,24 @@ def _audit_file(path: Path, recipe: Recipe | None) -> Audited:
     from harness.core.files import sha256_file
     from harness.tflite.graph import model_io, read_graph
     from harness.variants.audit.audit import audit_file
+    from harness.workloads.finished import finished_model
 
+    target, model = path, finished_model(path)
+    path = model.path
     report = audit_file(path, recipe)
     known: dict[str, Any] = {"recipe": recipe.name if recipe else None}
     if report.kind == "tflite":
         inputs, outputs = model_io(read_graph(path))
+        sha256 = sha256_file(path)
+        report = replace(report, target=str(target), findings=[*model.findings(sha256), *report.findings])
         known |= {
-            "artifact_sha256": sha256_file(path),
+            "artifact_sha256": sha256,
             "size_bytes": path.stat().st_size,
             "input_dtype": inputs[0].dtype if inputs else None,
             "output_dtype": outputs[0].dtype if outputs else None,
             "total_nodes": len(report.ops),
         }
-    return Audited(name=str(path), reports=[report], known=known)
+    return Audited(name=str(target), reports=[report], known=known)
 
 
 def _build(variants: _Variants, data_dir: str | None, seed: int, say: Say) -> list[tuple[Artifact, dict[str, Any]]]:

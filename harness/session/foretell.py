@@ -12,13 +12,13 @@ from harness.boards.predict import predict
 from harness.boards.profile.model import Profile
 from harness.boards.resolve import get_profiles
 from harness.core.errors import UserInputError, unknown_name
-from harness.core.formats import has_tflite_name
 from harness.predict.prediction import Prediction
 from harness.prepare.prepared import Say
 from harness.tflite.graph import Graph, read_graph
 from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.recipe import select_recipes
 from harness.workloads.datasets import DataSource
+from harness.workloads.finished import finished_model, names_file
 from harness.workloads.registry import get_workload
 
 
@@ -119,14 +119,14 @@ def _backends(profile: Profile, wanted: Sequence[str]) -> list[str]:
 
 def _is_finished(target: str) -> bool:
     """Whether an argument names a .tflite, and not what is to be built."""
-    return Path(target).is_file() and Path(target).suffix not in (".keras", ".h5", ".hdf5") or has_tflite_name(target)
+    return names_file(target) and Path(target).suffix not in (".keras", ".h5", ".hdf5")
 
 
 def _models(target: str, given: Given, say: Say) -> list[CheckedModel]:
     """The models of one argument."""
     workload, colon, recipes = target.rpartition(":")
     if _is_finished(target):
-        graph = read_graph(Path(target))
+        graph = read_graph(finished_model(Path(target)).path)
         return [CheckedModel(name=target, graph=graph, size_bytes=graph.size_bytes)]
     if not colon or Path(target).exists():
         hint = "a finished .tflite, or WORKLOAD:RECIPE such as mnist-cnn:ptq-int8-io"

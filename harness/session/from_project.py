@@ -101,13 +101,14 @@ def _model(asked: Asked, project: Project) -> list[str]:
 def _targets(project: Project) -> tuple[str, ...]:
     """What `harness check` checks: a finished model as it is, of another one what its recipes make of it."""
     if _is_finished(project):
-        return (str(project.model),)
+        return (str(project.named_model),)
     return tuple(f"{project.path}:{recipe}" for recipe in project.settings.run.recipes)
 
 
 def _measured(asked: Asked, project: Project, words: list[str]) -> list[str]:
     """The model and samples of `harness measure`: those of the project, or its samples for another .tflite."""
     from harness.core.errors import UserInputError
+    from harness.workloads.finished import is_finished
 
     model = asked.params["model"]
     if model is None:
@@ -117,10 +118,10 @@ def _measured(asked: Asked, project: Project, words: list[str]) -> list[str]:
                 where=str(project.path),
                 hint="quantize and run it with `harness run`, or name a .tflite",
             )
-        asked.params["model"] = model = str(project.model)
+        asked.params["model"] = model = str(project.named_model)
     elif not _is_model(model, project):
         words = words[1:]
-    if asked.params.get("data") or project.data is None or not has_tflite_name(model):
+    if asked.params.get("data") or project.data is None or not is_finished(Path(model)):
         return [w for w in words if w.startswith("model")]
     asked.params["data"] = _samples(Path(model), project)
     if not asked.params.get("metric"):

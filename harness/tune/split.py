@@ -114,6 +114,7 @@ def half_of(workload: Workload, split: Split, half: Half) -> Workload:
             digest=digest(source),
             x_test=dataset.x_test[rows],
             y_test=None if dataset.y_test is None else dataset.y_test[rows],
+            y_test_of={name: labels[rows] for name, labels in dataset.y_test_of.items()},
             sequences=None if dataset.sequences is None else dataset.sequences[rows],
         )
 

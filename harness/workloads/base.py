@@ -100,6 +100,8 @@ class Workload:
         output, output_name: the position and the name of the output that `metric` judges, of several; positions are those of the
             model that is built, or of the finished .tflite.
         further: what other outputs are judged by; their labels are `Dataset.y_test_of` (and `y_train_of`).
+        output_names: what the model's outputs are called, in its order, where a converter calls them otherwise; empty: as the
+            .tflite says.
         left_out: positions of outputs of which nothing is to be said, on purpose.
         metric_text: what the user asked for by `--metric`, so that a build worker finds the same.
         load_dataset: reads the data from a source (option, cache, bundled digits); never downloads.
@@ -135,6 +137,7 @@ class Workload:
     metric: Metric | None = None
     output: int = 0
     output_name: str = ""
+    output_names: tuple[str, ...] = ()
     further: tuple[OutputMetric, ...] = ()
     left_out: tuple[int, ...] = ()
     metric_text: str | None = None

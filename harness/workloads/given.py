@@ -24,7 +24,7 @@ def _names(path: Path) -> tuple[str, ...]:
     if path.name != FILE_NAME:
         return str(path), workload_name(path), workload_name(split_signature(path)[0])
     try:
-        model = load_project(path).model
+        model = load_project(path).named_model
     except (HarnessError, OSError):  # it is gone or broken by now, so that the name is all there is
         return ()
     return (workload_name(model),)

@@ -33,6 +33,11 @@ class InputKeys:
         """What the evaluated samples are called: `x_test`, or `x`; of a file without any, `x`."""
         return "x_test" if "x_test" in self.parts else _WHOLE
 
+    @property
+    def labels(self) -> str:
+        """What the labels of the evaluated samples are called: `y_test`, or `y`."""
+        return "y_test" if "x_test" in self.parts else "y"
+
 
 def array_of(base: str, name: str) -> str:
     """What an array beside the samples of an input is called: `scale` of the one input, `scale_NAME` of one of several."""

@@ -68,6 +68,21 @@ def asked_metrics(text: str | None) -> tuple[Asked, ...]:
     return tuple(found)
 
 
+def asked_text(output: str, metric: str, where: str | None = None) -> str:
+    """What asks for one output's metric, as `asked_metrics` reads it.
+
+    Args:
+        where: the output's name stands there.
+
+    Raises:
+        UserInputError: the output's name has a character that parts such texts.
+    """
+    if _BETWEEN in output or "=" in output:
+        what = f"the output's name '{output}' has a '{_BETWEEN}' or a '='"
+        raise UserInputError(what, where=where, hint="name it by its position, counted from 0")
+    return f"{output}={metric}"
+
+
 def joined(texts: Sequence[str]) -> str | None:
     """Several `--metric` as the one text that `asked_metrics` reads; None for none."""
     return f"{_BETWEEN} ".join(texts) if texts else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,14 @@ from harness.core.errors import UserInputError
 from harness.core.files import exists
 from harness.project.project import load_project
 from harness.workloads.base import METRIC_OF_TASK, Workload
+from harness.workloads.finished import is_finished
+from harness.workloads.metrics.base import Ends
+from harness.workloads.metrics.registry import get_metric
+from harness.workloads.outputs import NONE, asked_text, joined, output_name, position_of
 
 if TYPE_CHECKING:
     from harness.project.project import Project
+    from harness.project.settings import OutputScore
 
 
 #: a word for what a model does -> the metric that is usual for it
@@ -28,7 +34,7 @@ def project_workload(path: Path, data: Path | None = None, metric: str | None = 
     Raises:
         UserInputError: the file is wrong, or what it names is missing or does not fit together.
     """
-    from harness.workloads.user import user_workload
+    from harness.workloads.user import model_ends, user_workload
 
     project = load_project(path)
     if not exists(project.model):
@@ -37,33 +43,79 @@ def project_workload(path: Path, data: Path | None = None, metric: str | None = 
             where=str(project.path),
             hint="paths start from the project file",
         )
-    model = project.model
-    if project.settings.model.signature is not None:
-        if not model.is_dir():
-            what = f"model.signature: {model.name} is no SavedModel folder, and only those are read by signature"
-            raise UserInputError(what, where=str(project.path), hint="leave the key out")
-        model = model.with_name(f"{model.name}#{project.settings.model.signature}")
-    return user_workload(model, data or project.data, metric or metric_of(project), project=project)
+    if project.settings.model.signature is not None and not (project.model.is_dir() or is_finished(project.model)):
+        what = f"model.signature: {project.model.name} is no SavedModel folder and no .tflite: it has no signatures"
+        raise UserInputError(what, where=project.where("model", "signature"), hint="leave the key out")
+    if project.settings.score.outputs:
+        _check_outputs(project, model_ends(project.named_model).outputs)
+    return user_workload(project.named_model, data or project.data, metric or metric_of(project), project=project)
 
 
 def metric_of(project: Project) -> str | None:
-    """The metric that a project names, by itself or by its task; None: what output and labels ask for.
+    """The metrics that a project names, by themselves or by their tasks, as `--metric` takes them; None: what outputs and labels
+    ask for.
 
     Raises:
-        UserInputError: a task that no metric is known for, or one that another metric belongs to.
+        UserInputError: an unknown metric, a task that no metric is known for, or one that another metric belongs to; names the
+            line.
     """
     score = project.settings.score
-    if score.task is None or score.task == "none":
-        if score.task == "none" and score.metric is not None:
-            what = f"score.metric: task 'none' is judged by no metric, and '{score.metric}' is one"
-            raise UserInputError(what, where=str(project.path), hint="leave one of the two out")
-        return score.metric
+    if score.task == NONE and score.outputs:
+        what = f"score.task: '{NONE}' leaves all labels aside, and [score.outputs.{next(iter(score.outputs))}] asks for some"
+        raise UserInputError(what, where=project.where("score", "task"), hint="leave one of the two out")
+    main = _metric(score, project, ("score",))
+    # A task of none drops the labels when the data are read, so that there is nothing to leave out.
+    found = [] if main is None or score.task == NONE else [main]
+    for name, one in score.outputs.items():
+        metric = _metric(one, project, ("score", "outputs", name))
+        if metric is not None:
+            found.append(asked_text(name, metric, project.where("score", "outputs", name)))
+    return joined(found)
+
+
+def _metric(score: OutputScore, project: Project, key: tuple[str, ...]) -> str | None:
+    """The metric of one table; `none` where its output is left out, None where labels and output decide.
+
+    Raises:
+        UserInputError: as `metric_of`.
+    """
+    at = ".".join(key)
+    if score.task == NONE or score.metric == NONE:
+        if score.metric not in (None, NONE):
+            what = f"{at}.metric: task '{NONE}' is judged by no metric, and '{score.metric}' is one"
+            raise UserInputError(what, where=project.where(*key, "metric"), hint="leave one of the two out")
+        return NONE
     if score.metric is not None:
+        try:
+            get_metric(score.metric)
+        except UserInputError as error:
+            where = project.where(*key, "metric")
+            raise UserInputError(f"{at}.metric: {error.what}", where=where, hint=error.hint) from error
         return score.metric
-    if score.task not in TASKS:
-        known = ", ".join([*TASKS, "none"])
-        what = f"score.task: no metric is usual for the task '{score.task}'"
-        raise UserInputError(
-            what, where=str(project.path), hint=f"name the metric by score.metric, or a task of {known}"
-        )
-    return TASKS[score.task]
+    if score.task is not None and score.task not in TASKS:
+        known = ", ".join([*TASKS, NONE])
+        what = f"{at}.task: no metric is usual for the task '{score.task}'"
+        hint = f"name the metric by {at}.metric, or a task of {known}"
+        raise UserInputError(what, where=project.where(*key, "task"), hint=hint)
+    return None if score.task is None else TASKS[score.task]
+
+
+def _check_outputs(project: Project, outputs: Sequence[Ends]) -> None:
+    """Refuses a table for an output that is not there, or two for one.
+
+    Raises:
+        UserInputError: names the line, and the outputs that there are.
+    """
+    known = ", ".join(output_name(outputs, position) for position in range(len(outputs)))
+    taken: dict[int, str] = {}
+    for name in project.settings.score.outputs:
+        where = project.where("score", "outputs", name)
+        try:
+            position = position_of(outputs, name)
+        except UserInputError as error:
+            hint = f"the model has {known}"
+            raise UserInputError(f"score.outputs.{name}: {error.what}", where=where, hint=hint) from error
+        if position in taken:
+            what = f"score.outputs.{name}: is the output of [score.outputs.{taken[position]}], too"
+            raise UserInputError(what, where=where, hint="leave one of the two out")
+        taken[position] = name

@@ -79,8 +79,9 @@ def _in_its_place(name: str) -> Workload | None:
 
 
 def _looks_like_path(text: str) -> bool:
-    folder = text.partition("#")[0]
-    return "/" in text or Path(text).suffix.lower() in MODEL_SUFFIXES or Path(folder, "saved_model.pb").is_file()
+    named = text.partition("#")[0]
+    suffixes = (Path(text).suffix.lower(), Path(named).suffix.lower())
+    return "/" in text or not set(suffixes).isdisjoint(MODEL_SUFFIXES) or Path(named, "saved_model.pb").is_file()
 
 
 @functools.cache

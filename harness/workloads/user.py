@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.core.files import exists, short_name
-from harness.core.formats import has_tflite_name
+from harness.core.files import exists
 from harness.core.tensor import TensorIo
 from harness.project.settings import DataSettings, PreprocessingSettings
 from harness.workloads.base import Schedule, Workload
 from harness.workloads.checks.inputs import refuse_open_inputs
 from harness.workloads.checks.outputs import model_outputs, units_and_places
+from harness.workloads.finished import finished_model, is_finished, model_stem, plain_name
 from harness.workloads.input_names import ModelInput, graph_inputs
 from harness.workloads.keras.signature import split_signature
 from harness.workloads.metrics.base import Ends
@@ -74,7 +74,7 @@ def model_ends(path: Path) -> ModelEnds:
     Raises:
         UserInputError: missing, damaged or unsafe file, or an input that no samples can be given for.
     """
-    if has_tflite_name(path):
+    if is_finished(path):
         return _tflite_ends(path)
     from harness.workloads.keras.file import is_qat, read_keras_file
     from harness.workloads.keras.graph import keras_ends
@@ -134,7 +134,7 @@ def _keras_output(output: KerasOutput, input_shape: tuple[int, ...] | None) -> E
 def _tflite_ends(path: Path) -> ModelEnds:
     from harness.tflite.graph import read_graph
 
-    graph = read_graph(path)
+    graph = replace(read_graph(finished_model(path).path), source=str(path))
     if not graph.inputs or not graph.outputs:
         what = (
             f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected one of each at least"
@@ -158,7 +158,7 @@ def user_workload(
     """A workload made of the user's model and samples.
 
     Args:
-        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE`.
+        path: .keras, .h5, .tflite, a SavedModel folder, or `FOLDER#SIGNATURE` or `FILE.tflite#SIGNATURE`.
         data: an .npz (see `Samples`), or whatever `import_data` makes one of; a .tflite does without, then its inputs are random.
         metric_name: what it is judged by; None: what output and labels ask for.
         project: says how the samples become the model's; None: the usual ways.
@@ -189,9 +189,11 @@ def user_workload(
         samples: Samples | RandomInputs = RandomInputs(io=inputs)
         judged = Judged()
     else:
-        data = imported(data.expanduser().absolute(), ends, project)
-        Samples(path=data, ends=ends, metric=None).check_shapes()
-        judged = chosen_metrics(data, ends.outputs, metric_name, ends.several)
+        given = data.expanduser().absolute()
+        data = imported(given, ends, project)
+        with _told_of(given, data):
+            Samples(path=data, ends=ends, metric=None).check_shapes()
+            judged = chosen_metrics(data, ends.outputs, metric_name, ends.several)
         samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
     build_model = None
     if ends.kind == "keras":
@@ -204,6 +206,7 @@ def user_workload(
         metric=judged.metric,
         output=judged.output,
         output_name=output_name(ends.outputs, judged.output) if len(ends.outputs) > 1 else "",
+        output_names=tuple(output_name(ends.outputs, place) for place in range(len(ends.outputs))),
         further=judged.further,
         left_out=judged.left_out,
         metric_text=metric_name,
@@ -218,6 +221,17 @@ def user_workload(
         state=samples.state if isinstance(samples, Samples) else "sample",
         keras_major=ends.keras_major,
     )
+
+
+@contextlib.contextmanager
+def _told_of(given: Path, data: Path) -> Iterator[None]:
+    """Says of the user's own file what is wrong with the samples that were made of it."""
+    try:
+        yield
+    except UserInputError as error:
+        if error.where is None or str(data) not in error.where:
+            raise
+        raise UserInputError(error.what, where=error.where.replace(str(data), str(given)), hint=error.hint) from error
 
 
 def _refuse_random(io: TensorIo, name: str, path: Path) -> None:
@@ -251,7 +265,7 @@ def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Impo
         project.refuse_foreign()
     return import_data(
         data,
-        Wanted(input=ends.input, finished=ends.kind == "tflite", several=ends.several),
+        Wanted(input=ends.input, finished=ends.kind == "tflite", several=ends.several, outputs=ends.outputs),
         settings.data if settings is not None and settings.data is not None else DataSettings(path=str(data)),
         settings.preprocessing if settings is not None else PreprocessingSettings(),
         labels=settings is None or settings.score.task != "none",
@@ -259,8 +273,10 @@ def import_samples(data: Path, ends: ModelEnds, project: Project | None) -> Impo
 
 
 def workload_name(path: Path) -> str:
-    """The file's stem in the characters of a test id; a published workload's name is never taken."""
+    """The file's stem, and the signature that is named behind it, in the characters of a test id; a published workload's name is
+    never taken.
+    """
     from harness.workloads.registry import workload_names
 
-    stem = short_name(re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model")
+    stem = plain_name(model_stem(path))
     return f"user-{stem}" if stem in workload_names() else stem

@@ -60,6 +60,14 @@ def test_tables_say_which_score_is_of_which_output(measured):
     assert frame["output"].tolist() == ["shares", "scores"] and frame["metric_unit"].tolist() == [None, "V"]
 
 
+def test_the_page_shows_every_output(measured):
+    record, objects, _ = measured
+    page = (objects.root.parent / record.run / "index.html").read_text()
+    rmse = f"<small>scores {record.output_scores[1]['score']:.4g} V</small>"
+    assert page.count(rmse) == 2, "in the matrix and among the cells"
+    assert "Upper figure: shares: accuracy; scores: RMSE (V, lower is better)" in page
+
+
 def test_a_verdict_names_the_output_that_got_worse(measured):
     record, objects, _ = measured
     stored = objects.get_arrays(record.outputs_object)

@@ -16,6 +16,7 @@ SLOW_FIXTURES = {
     "audit_models": "TensorFlow",
     "built": "TensorFlow",
     "keras3_builds": "TensorFlow",
+    "kind_models": "TensorFlow",
     "keras3_models": "TensorFlow",
     "keras2_copies": "TensorFlow",
     "keras2_inputs": "TensorFlow",

@@ -49,12 +49,22 @@ def save(folder: Path) -> None:
         def probabilities(self, pixels):
             return {"shares": tf.nn.softmax(tf.matmul(tf.cast(pixels, tf.float32) / 255.0, self.weights))}
 
+        @tf.function(input_signature=[tf.TensorSpec([None, 6], tf.float32, name="x")])
+        def several(self, x):
+            values = tf.matmul(x / 255.0, self.weights)
+            return {"shares": tf.nn.softmax(values), "mean": tf.reduce_mean(values, axis=1, keepdims=True)}
+
         @tf.function(input_signature=[tf.TensorSpec([None, 6]), tf.TensorSpec([None, 6])])
         def both(self, a, b):
-            return {"sum": a + b}
+            return {"sum": a + b, "shares": tf.nn.softmax(tf.matmul((a - b) / 255.0, self.weights))}
 
     net = Net()
-    named = {"logits": net.logits, "probabilities": net.probabilities, "both": net.both}
+    named = {
+        "logits": net.logits,
+        "probabilities": net.probabilities,
+        "several": net.several,
+        "both": net.both,
+    }
     tf.saved_model.save(net, str(folder / "model"), signatures=named)
 
 

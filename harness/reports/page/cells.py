@@ -15,6 +15,7 @@ from harness.reports.scores import (
     delta_text,
     lower_is_better,
     main_head,
+    output_records,
     score_interval_of,
     score_of,
     score_text,
@@ -101,6 +102,12 @@ class PageCell:
     @property
     def score(self) -> str:
         return clean(value_text(self.record, score_of(self.record))) or clean(score_text(self.record))
+
+    @property
+    def other_scores(self) -> str:
+        """The further outputs' scores by their names; empty where one output is judged."""
+        others = output_records(self.record)[1:]
+        return clean("; ".join(f"{name} {value_text(one, score_of(one))}" for name, one in others))
 
     @property
     def delta(self) -> str:

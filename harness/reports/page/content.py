@@ -307,7 +307,7 @@ def _matrices(report: Report, cells: Sequence[PageCell]) -> tuple[Matrix, ...]:
                 Matrix(
                     title=one_line(summary.title),
                     workload=one_line(summary.workload),
-                    score_head=one_line(summary.main_head),
+                    score_head=one_line(summary.score_head),
                     columns=columns,
                     rows=tuple(rows),
                     notes=tuple(f"{one_line(note, _LINE).rstrip('.')}." for note in notes if note),

@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -146,17 +146,22 @@ def _look_up(
 
 
 def artifact_from_file(path: str | os.PathLike[str]) -> Artifact:
-    """A finished .tflite as an artifact: the file itself, under the recipe name `as-is`. No TensorFlow.
+    """A finished .tflite as an artifact: the file, or that of the signature named behind it, under the recipe name `as-is`. No
+    TensorFlow.
 
     Raises:
-        UserInputError: the file is missing, is no .tflite, or is truncated or corrupt.
+        UserInputError: the file is missing, is no .tflite, or is truncated or corrupt, or has no such signature.
     """
     from harness.variants.audit.audit import audit_tflite
+    from harness.workloads.finished import finished_model
 
-    path = Path(path).expanduser().absolute()
+    model = finished_model(Path(path))
+    path = model.path
     facts = describe_file(path)
     audit = audit_tflite(path).to_json()
     manifest = {**facts, "recipe": AS_IS, "audit": {"version": audit["version"], "findings": audit["findings"]}}
+    if model.source_sha256 is not None:
+        manifest["cut_out"] = [asdict(finding) for finding in model.findings(facts["sha256"])]
     return Artifact(
         key=facts["sha256"],
         workload=path.stem,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserInputError
@@ -43,7 +44,13 @@ def refuse_misfit(graph: Graph, dataset: Dataset, workload: Workload) -> None:
 
 
 def graph_findings(
-    graph: Graph, *, judged: Collection[int], left_out: Collection[int] = (), everything: bool = False, where: str
+    graph: Graph,
+    *,
+    judged: Collection[int],
+    left_out: Collection[int] = (),
+    everything: bool = False,
+    where: str,
+    names: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Finding]:
     """`outputs-not-judged` and `signatures-not-run`.
 
@@ -51,9 +58,13 @@ def graph_findings(
         judged: the positions of the outputs that have labels and a metric.
         left_out: those that nothing is to be said of, on purpose.
         everything: one metric judges all outputs together.
+        names: what outputs are called by their positions; the others as the file calls them.
     """
     found = []
-    shown = [f"'{output.name}' {list(output.shape or ())}" for output in output_ends(graph)]
+    shown = [
+        f"'{names.get(place, output.name)}' {list(output.shape or ())}"
+        for place, output in enumerate(output_ends(graph))
+    ]
     others = [shown[i] for i in range(len(shown)) if i not in judged and i not in left_out]
     if judged and others and not everything:
         ours = ", ".join(shown[i] for i in sorted(judged))

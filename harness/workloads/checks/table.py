@@ -130,7 +130,7 @@ TABLE: tuple[Misreading, ...] = (
         what="a model with several signatures, of which only the first subgraph's runs",
         sign="signatures that lead to different subgraphs",
         alarms=_NEVER,
-        fix="export each signature as a model of its own",
+        fix="name the one that is meant behind the file: model.tflite#NAME, or [model] signature in harness.toml",
         said="only the first of several signatures is run",
     ),
     Misreading(

@@ -91,7 +91,7 @@ def read_keras_file(path: Path) -> KerasFile:
 
 def _require_batch(signature: Signature, where: str) -> None:
     """Refuses a function of a bare sample, or of several at once: its first axis would be taken for that of the samples."""
-    for tensor in (*signature.inputs, signature.output):
+    for tensor in (*signature.inputs, *signature.outputs):
         if tensor.shape is not None and tensor.shape[:1] not in ((-1,), (1,)):
             shape = ", ".join("any" if size == -1 else str(size) for size in tensor.shape)
             raise UserInputError(

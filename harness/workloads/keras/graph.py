@@ -9,7 +9,7 @@ from typing import Any, Literal
 from harness.core.errors import UserInputError
 from harness.workloads.keras.file import KerasFile
 from harness.workloads.keras.shapes import Shape, shape_behind
-from harness.workloads.keras.signature import Signature
+from harness.workloads.keras.signature import Output, Signature
 
 _MODELS = ("Sequential", "Functional", "Model")
 _SQUASHING: dict[str | None, Literal["softmax", "sigmoid"]] = {"softmax": "softmax", "sigmoid": "sigmoid"}
@@ -86,19 +86,17 @@ def keras_ends(file: KerasFile) -> KerasEnds:
 
 
 def _signature_ends(signature: Signature) -> KerasEnds:
-    result = signature.output.shape
-    output = None if result is None else result[1:]
-    one = KerasOutput(
-        name=signature.output.name,
-        shape=output,
-        units=output[-1] if output and output[-1] != -1 else None,
-        squashed_by=signature.squashed_by,
-    )
     inputs = tuple(
         KerasInput(name=source.name, dtype=source.dtype, shape=None if source.shape is None else source.shape[1:])
         for source in signature.inputs
     )
-    return KerasEnds(inputs=inputs, outputs=(one,))
+    return KerasEnds(inputs=inputs, outputs=tuple(_signature_output(output) for output in signature.outputs))
+
+
+def _signature_output(output: Output) -> KerasOutput:
+    shape = None if output.shape is None else output.shape[1:]
+    units = shape[-1] if shape and shape[-1] != -1 else None
+    return KerasOutput(name=output.name, shape=shape, units=units, squashed_by=output.squashed_by)
 
 
 def _ends(model: dict[str, Any], where: str) -> KerasEnds:

@@ -54,23 +54,33 @@ class Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signature:
-    """One function of a SavedModel, with one output.
+class Output(Tensor):
+    """One output of a signature.
 
     Attributes:
-        inputs: by name, which has no order.
         squashed_by: softmax or sigmoid, where it is the last thing that changes the output's values.
     """
 
-    name: str
-    inputs: tuple[Tensor, ...]
-    output: Tensor
     squashed_by: Literal["softmax", "sigmoid"] | None
 
     @property
     def squashed(self) -> bool:
-        """Whether the output's values are shares."""
+        """Whether its values are shares."""
         return self.squashed_by is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """One function of a SavedModel.
+
+    Attributes:
+        inputs: at least one, in the order of their names.
+        outputs: at least one, in the order of their names: the file has none of its own.
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Output, ...]
 
 
 def split_signature(path: Path) -> tuple[Path, str | None]:
@@ -88,7 +98,7 @@ def read_signature(folder: Path, name: str | None) -> Signature:
         name: None for the only one, or `serving_default` of several.
 
     Raises:
-        UserInputError: no SavedModel, a damaged one, no such signature, no input, several outputs, types that are no numbers, or
+        UserInputError: no SavedModel, a damaged one, no such signature, no input or output, types that are no numbers, or
             ops that run code or touch files.
     """
     where = str(folder)
@@ -109,20 +119,28 @@ def read_signature(folder: Path, name: str | None) -> Signature:
     inputs, outputs = signatures[name]
     if not inputs:
         raise UserInputError(f"signature '{name}' has no input", where=where, hint="export a function of samples")
-    if len(outputs) != 1:
-        names = ", ".join(end.name for end, _ in outputs)
-        hint = "export a signature of one output; `harness measure` runs a .tflite with several"
-        raise UserInputError(
-            f"signature '{name}' has {len(outputs)} outputs ({names}), expected one", where=where, hint=hint
-        )
     for source, _ in inputs:
         if source.dtype not in FED_AS:
             of = f"input '{source.name}'" if len(inputs) > 1 else "values"
             what = f"signature '{name}' takes {of} of type {source.dtype}, to which no samples are converted"
             raise UserInputError(what, where=where, hint="export a signature that takes numbers")
-    ((result, tensor),) = outputs
-    sources = tuple(sorted((source for source, _ in inputs), key=lambda source: source.name))
-    return Signature(name=name, inputs=sources, output=result, squashed_by=_squashed_by(graph, tensor))
+    if not outputs:
+        raise UserInputError(f"signature '{name}' has no output", where=where, hint="export one that gives something")
+    for result, _ in outputs:
+        if result.dtype not in (*FED_AS, "bool"):
+            what = (
+                f"signature '{name}' gives '{result.name}' of type {result.dtype}, and no values that could be judged"
+            )
+            raise UserInputError(what, where=where, hint="export a signature that gives numbers")
+    found = [
+        Output(name=one.name, dtype=one.dtype, shape=one.shape, squashed_by=_squashed_by(graph, tensor))
+        for one, tensor in outputs
+    ]
+    return Signature(
+        name=name,
+        inputs=tuple(sorted((source for source, _ in inputs), key=lambda source: source.name)),
+        outputs=tuple(sorted(found, key=lambda one: one.name)),
+    )
 
 
 @dataclass(frozen=True)

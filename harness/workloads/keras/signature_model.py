@@ -1,4 +1,4 @@
-"""A SavedModel's signature in the form of a Keras model that is called and converted: one output, no layers."""
+"""A SavedModel's signature in the form of a Keras model that is called and converted, without layers."""
 
 from __future__ import annotations
 
@@ -47,8 +47,11 @@ class SignatureModel:
             self.inputs.append(tf.TensorSpec([None, *sizes], FED_AS[source.dtype], name=source.name))
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """The output of the signature; `x` is of the type of `inputs`, a list of them where there are several."""
+        """The output of the signature, of several a list in the signature's order; `x` is of the type of `inputs`, a list of them
+        where there are several.
+        """
         given = x if isinstance(x, list | tuple) else [x]
         sources = zip(self._signature.inputs, given, strict=True)
-        fed = {source.name: self._tf.cast(values, source.dtype) for source, values in sources}
-        return self._function(**fed)[self._signature.output.name]
+        found = self._function(**{source.name: self._tf.cast(values, source.dtype) for source, values in sources})
+        outputs = [found[output.name] for output in self._signature.outputs]
+        return outputs[0] if len(outputs) == 1 else outputs

@@ -20,13 +20,15 @@ from harness.core.errors import UserInputError
 from harness.core.files import exists
 from harness.workloads.arrays import flat
 from harness.workloads.input_names import ModelInput
+from harness.workloads.metrics.base import Ends
 from harness.workloads.sources.arrays import found_arrays, several_arrays
 from harness.workloads.sources.parts import Found
 
 _NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 _RETURNS = (
     "a function returns (x, y), or ((x_train, y_train), (x_test, y_test)), or a dict of arrays called x_train, y_train, "
-    "x_test, y_test or x, y; of a model with several inputs each x is a dict of one array per input"
+    "x_test, y_test or x, y; of a model with several inputs each x is a dict of one array per input, and of one with several "
+    "outputs each y is a dict of labels by output"
 )
 
 
@@ -35,12 +37,13 @@ def is_function(path: Path) -> bool:
     return _NAME.fullmatch(path.name) is not None and not exists(path)
 
 
-def call_function(path: Path, several: Sequence[ModelInput] = ()) -> Found:
+def call_function(path: Path, several: Sequence[ModelInput] = (), outputs: Sequence[Ends] = ()) -> Found:
     """The arrays that a function returns.
 
     Args:
         path: `FOLDER/module:function`; the module is FOLDER/module.py.
         several: the inputs of a model with more than one.
+        outputs: the model's.
 
     Raises:
         UserInputError: no such module or function, it raised, or what it returned is no arrays.
@@ -60,7 +63,11 @@ def call_function(path: Path, several: Sequence[ModelInput] = ()) -> Found:
         raise UserInputError(f"raised {_words(error)}", where=where, hint=_RETURNS) from None
     arrays = {key: _array(value, key, where) for key, value in flat(_named(returned, where)).items()}
     known = {key: array for key, array in arrays.items() if array is not None}
-    found = several_arrays(known, where, several) if several else found_arrays(known, where, others=[])
+    found = (
+        several_arrays(known, where, several, outputs)
+        if several
+        else found_arrays(known, where, others=[], outputs=outputs)
+    )
     found.what = f"{module}:{name}"
     return found
 

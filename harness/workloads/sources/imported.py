@@ -157,7 +157,9 @@ def told_of_source(path: Path) -> Iterator[None]:
 
 def _rules(wanted: Wanted) -> Any:
     several = [[one.name, asdict(one.io), *one.aliases] for one in wanted.several]
-    return [wanted.input and asdict(wanted.input), wanted.finished, *([several] if several else [])]
+    names = [output.name for output in wanted.outputs] if len(wanted.outputs) > 1 else []
+    more = [*([several] if several else []), *([{"outputs": names}] if names else [])]
+    return [wanted.input and asdict(wanted.input), wanted.finished, *more]
 
 
 def _state(path: Path) -> list[Any]:
@@ -177,7 +179,7 @@ def _place(key: str, path: Path) -> Path:
 
 def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, wanted: Wanted) -> Found:
     if function.is_function(path):
-        return function.call_function(path, wanted.several)
+        return function.call_function(path, wanted.several, wanted.outputs)
     if wanted.several and not is_plain_npz(path):
         raise _one_input_only(path, wanted)
     if path.is_dir():
@@ -188,7 +190,7 @@ def _read(path: Path, data: DataSettings, preprocessing: PreprocessingSettings, 
         raise UserInputError(
             "is a single sample", where=str(path), hint="give the folder that holds one folder of samples per class"
         )
-    return arrays.read_npz(path, wanted.several)
+    return arrays.read_npz(path, wanted.several, wanted.outputs)
 
 
 def _one_input_only(path: Path, wanted: Wanted) -> UserInputError:
@@ -222,7 +224,7 @@ def _parts(
     """Disjoint parts, whether they were made here, and what to say of them."""
     if found.whole is not None:
         test = data.test if data.test is not None else (1.0 if wanted.finished else 0.2)
-        made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.y))
+        made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.labels))
         found.evidence.setdefault("data.test", f"one set of {len(found.whole.x):,} samples, split by content")
         return made, len(made) > 1, []
     if "test" not in found.parts:
@@ -236,7 +238,7 @@ def _parts(
     notes = [f"{dropped:,} samples that stand in the test part, too, left out of the others"] if dropped else []
     if "train" in parts and "calibration" not in parts and not wanted.finished:
         train = parts["train"]
-        parts = {**parts, **cut_calibration(train, data.calibration, _strata(train.y))}
+        parts = {**parts, **cut_calibration(train, data.calibration, _strata(train.labels))}
     return {name: parts[name] for name in PARTS if name in parts}, False, notes
 
 
@@ -256,6 +258,7 @@ def _content(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of the .npz, and what is to be said of their values."""
     content: dict[str, np.ndarray] = {f"y_{name}": part.y for name, part in parts.items() if part.y is not None}
+    content |= {f"y_{name}_{output}": of for name, part in parts.items() for output, of in part.y_of.items()}
     seen: dict[str, str] = {}
     for name, settings in _by_input(preprocessing, wanted, where).items():
         scale, offset = found.scaling.get(name, (1.0, 0.0))

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.core.tensor import TensorIo
 from harness.workloads.input_names import ModelInput
+from harness.workloads.metrics.base import Ends
 from harness.workloads.rows import Arrays
 
 PartName = Literal["train", "calibration", "test"]
@@ -30,11 +31,13 @@ class Wanted:
         input: its one input, -1 where any size fits; None where the file does not say, and where there are several.
         several: the inputs of a model with more than one.
         finished: a .tflite, on which nothing is trained.
+        outputs: the model's, which say what labels there can be.
     """
 
     input: TensorIo | None = None
     finished: bool = False
     several: tuple[ModelInput, ...] = ()
+    outputs: tuple[Ends, ...] = ()
 
     @property
     def sample_shape(self) -> tuple[int, ...] | None:
@@ -47,16 +50,23 @@ class Part:
 
     Attributes:
         x: [N, ...], as they are stored; of several inputs such rows of each.
-        y: labels [N, ...]; None where there are none.
+        y: labels [N, ...] of the first output; None where there are none.
         places: where each sample stands, for messages: file names, rows.
         keys: a hash of each sample as it was before it was made fit for a model, so that parts are the same for every model;
             None: that of `x`.
+        y_of: labels [N, ...] of outputs that the source names.
     """
 
     x: Arrays
     y: np.ndarray | None
     places: Sequence[str]
     keys: Sequence[bytes] | None = None
+    y_of: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Those of the first output that has some."""
+        return self.y if self.y is not None else next(iter(self.y_of.values()), None)
 
     def rows(self, which: np.ndarray) -> Part:
         """The samples at some positions, in that order."""
@@ -65,6 +75,7 @@ class Part:
             y=None if self.y is None else self.y[which],
             places=[self.places[position] for position in which],
             keys=None if self.keys is None else [self.keys[position] for position in which],
+            y_of={name: labels[which] for name, labels in self.y_of.items()},
         )
 
 

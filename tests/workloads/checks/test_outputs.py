@@ -132,3 +132,10 @@ def test_signatures_that_are_not_run_are_told():
     assert finding.what == "of the signatures only 'serve' is run, and not 'train'"
     same = read_graph(models.with_signatures(models.classifier(), subgraphs=1))
     assert graph_findings(same, judged=[0], where="w") == []
+
+
+def test_outputs_are_called_as_the_user_knows_them():
+    """A converter calls a Keras model's outputs `output_0`, `output_1`; labels are given by the layers' names."""
+    graph = read_graph(models.classifier("two"))
+    (finding,) = graph_findings(graph, judged=[0], where="w", names={0: "kind", 1: "place"})
+    assert finding.what == "the score is that of output 'kind' [4]; 'place' [4] is not judged"

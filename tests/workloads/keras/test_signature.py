@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UserInputError
+from harness.run.plan import ModelRequest, prepare_requests
 from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.recipe import parse_recipe
 from harness.workloads.datasets import DataSource
@@ -15,6 +16,7 @@ from harness.workloads.keras.env import worker_environment
 from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.signature import read_signature, split_signature
 from harness.workloads.user import model_ends, user_workload
+from tests.support.signature_models import samples, scores
 
 
 def run(verb, folder):
@@ -34,9 +36,15 @@ def signatures(make_once):
 def test_ends_are_read_without_tensorflow(signatures):
     logits = read_signature(signatures / "model", "logits")
     assert (logits.inputs[0].name, logits.inputs[0].dtype, logits.inputs[0].shape) == ("x", "float32", (-1, 6))
-    assert (logits.output.name, logits.output.shape, logits.squashed) == ("scores", (-1, 3), False)
+    (scores,) = logits.outputs
+    assert (scores.name, scores.shape, scores.squashed) == ("scores", (-1, 3), False)
     shares = read_signature(signatures / "model", "probabilities")
-    assert (shares.inputs[0].dtype, shares.squashed) == ("uint8", True)
+    assert (shares.inputs[0].dtype, shares.outputs[0].squashed) == ("uint8", True)
+    several = model_ends(signatures / "model#several")
+    assert [(one.name, one.units, one.squashed_by) for one in several.outputs] == [
+        ("mean", 1, None),
+        ("shares", 3, "softmax"),
+    ]
     ends = model_ends(signatures / "model#probabilities")
     assert (ends.outputs[0].units, ends.is_logits(0), ends.signature) == (3, False, "probabilities")
 
@@ -44,10 +52,10 @@ def test_ends_are_read_without_tensorflow(signatures):
 @pytest.mark.slow
 def test_which_signature_is_meant_must_be_clear(signatures):
     with pytest.raises(
-        UserInputError, match="has the signatures both, logits, probabilities, and none is 'serving_default'"
+        UserInputError, match="has the signatures both, logits, probabilities, several, and none is 'serving_default'"
     ):
         read_signature(signatures / "model", None)
-    with pytest.raises(UserInputError, match="has no signature 'other'.*it has both, logits, probabilities"):
+    with pytest.raises(UserInputError, match="has no signature 'other'.*it has both, logits, probabilities, several"):
         read_signature(signatures / "model", "other")
     both = read_signature(signatures / "model", "both")
     assert [(one.name, one.shape) for one in both.inputs] == [("a", (-1, 6)), ("b", (-1, 6))]
@@ -82,6 +90,39 @@ def test_a_signature_is_built_and_what_trains_is_refused(signatures, tmp_path):
     assert refused.path is None and "is a graph without layers: nothing of it can be trained" in refused.refused
 
 
+@pytest.mark.slow
+def test_several_outputs_of_a_signature_are_built_and_judged_by_name(signatures, tmp_path):
+    x = samples().astype(np.uint8).repeat(5, axis=0)
+    truth = scores(x.astype(np.float32))
+    labels = {"y_test_mean": truth.mean(axis=1, keepdims=True), "y_test_shares": truth.argmax(axis=1)}
+    np.savez(tmp_path / "s.npz", x_test=x, **labels)
+    workload = user_workload(signatures / "model#several", tmp_path / "s.npz", "mean=rmse")
+    (model,) = prepare_requests([ModelRequest(workload=workload, recipe="ptq-float32", seed=0)], DataSource())
+    assert (model.output_name, [one.name for one in model.further]) == ("mean", ["shares"])
+    outputs = model.reference.outputs
+    order = model.sample_ids
+    np.testing.assert_allclose(outputs[model.output], truth.mean(axis=1, keepdims=True)[order], atol=1e-4)
+    np.testing.assert_array_equal(outputs[model.further[0].output].argmax(axis=1), truth.argmax(axis=1)[order])
+
+
+@pytest.mark.slow
+def test_several_inputs_and_several_outputs_of_a_signature_are_told_apart(signatures, tmp_path):
+    a = samples().repeat(5, axis=0)
+    b = np.roll(a, 3, axis=0) / 2
+    classes = scores(a - b).argmax(axis=1)
+    np.savez(tmp_path / "s.npz", x_test_b=b, x_test_a=a, y_test_sum=a + b, y_test_shares=classes)
+    workload = user_workload(signatures / "model#both", tmp_path / "s.npz", "sum=rmse")
+    requests = [ModelRequest(workload=workload, recipe=name, seed=0) for name in ("ptq-float32", "ptq-int8-io")]
+    plain, quantized = prepare_requests(requests, DataSource())
+    assert {plain.output_name, *(one.name for one in plain.further)} == {"sum", "shares"}
+    places = {plain.output_name: plain.output} | {one.name: one.output for one in plain.further}
+    order = plain.sample_ids
+    np.testing.assert_allclose(plain.reference.outputs[places["sum"]], (a + b)[order], rtol=1e-5)
+    np.testing.assert_array_equal(plain.reference.outputs[places["shares"]].argmax(axis=1), classes[order])
+    assert [one.dtype for one in quantized.artifact.inputs] == ["int8", "int8"]
+    assert (quantized.output_name, len(quantized.artifact.outputs)) == (plain.output_name, 2)
+
+
 def field(number, value):
     """A field of a protobuf message: bytes or a number under 128."""
     if isinstance(value, int):
@@ -105,7 +146,7 @@ def saved(folder, op, dtype=1, shape=None):
 
 def test_a_graph_that_computes_is_read(tmp_path):
     signature = read_signature(saved(tmp_path / "m", b"Softmax"), None)
-    assert (signature.name, signature.squashed, signature.inputs[0].shape) == ("serve", True, None)
+    assert (signature.name, signature.outputs[0].squashed, signature.inputs[0].shape) == ("serve", True, None)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +166,21 @@ def test_texts_are_no_samples(tmp_path):
 def test_a_function_without_an_axis_of_samples_is_refused(tmp_path, shape, words):
     folder = saved(tmp_path / "m", b"Identity", shape=shape)
     if words is None:
-        assert read_keras_file(folder).signature.input.shape == shape
+        assert read_keras_file(folder).signature.inputs[0].shape == shape
         return
     with pytest.raises(UserInputError, match="expected an open batch") as caught:
         read_keras_file(folder)
     assert words in caught.value.what and "signature 'serve': 'x'" in caught.value.what
+
+
+def test_texts_are_no_outputs(tmp_path):
+    folder = saved(tmp_path / "m", b"Identity")
+    data = (folder / "saved_model.pb").read_bytes()
+    # The last type in the file is that of the signature's output.
+    place = data.rindex(bytes([2 << 3, 1]))
+    (folder / "saved_model.pb").write_bytes(data[: place + 1] + bytes([7]) + data[place + 2 :])
+    with pytest.raises(UserInputError, match="signature 'serve' gives 'y' of type string"):
+        read_signature(folder, None)
 
 
 def test_damaged_files_are_told(tmp_path):
