@@ -238,6 +238,9 @@ typedef struct {
 /* SOFTMAX along the last dimension; the output has scale 1/256 and zero point -128. */
 void kn_softmax(const kn_softmax_params *params, const int8_t *input, int8_t *output);
 
+/* The same to int16 (softmax_8_16.c): the output has scale 1/65536 and zero point -32768. */
+void kn_softmax_8_16(const kn_softmax_params *params, const int8_t *input, int16_t *output);
+
 /* ---- shape.c ------------------------------------------------------------------------------------------------- */
 
 /* CONCATENATION of `inputs` tensors: input i is outer rows of inner_sizes[i] elements. tables may be NULL (the inputs

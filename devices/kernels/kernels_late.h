@@ -1,5 +1,5 @@
-/* Kernels of indices, of integers that are no quantized numbers, and of conversions between types; the conventions of
- * kernels.h hold. Included by kernels.h.
+/* Kernels of indices, of integers that are no quantized numbers, of conversions between types, and the rarest 8-bit
+ * ones; the conventions of kernels.h hold. Included by kernels.h.
  *
  * An int64 is two words, the lower first, at a multiple of 4.
  */
@@ -7,6 +7,7 @@
 #define KERNELS_KERNELS_LATE_H
 
 #include "kernels.h"
+#include "kernels_more.h"
 
 /* ---- take.c -------------------------------------------------------------------------------------------------- */
 
@@ -64,5 +65,27 @@ typedef struct {
  * output may be the buffer of an input that is not repeated. */
 int32_t kn_integers(const kn_integers_params *params, const kn_broadcast *broadcast, const int32_t *input1,
                     const int32_t *input2, int32_t *output);
+
+/* ---- div.c ----------------------------------------------------------------------------------------------------- */
+
+/* DIV: input1 / input2. `multiplier` and `shift` are input1 scale / (input2 scale * output scale). Always rounds twice.
+ * Returns 0, or 1 where a divisor's real value was 0: the quotient is activation_min there. The output may be the
+ * buffer of an input that is not repeated. */
+int32_t kn_div(const kn_mul_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
+               int8_t *output);
+
+/* ---- unpack_4.c ------------------------------------------------------------------------------------------------ */
+
+/* Blocks of 32 weights of 4 bits, 16 bytes each, to int8: byte i of a block holds weight i in its lower half and weight
+ * i + 16 in its upper one. Both are at multiples of 4. For cores that store the lowest byte of a word first. */
+void kn_unpack_4(int32_t blocks, const uint32_t *packed, uint32_t *weights);
+
+/* ---- svdf_8.c -------------------------------------------------------------------------------------------------- */
+
+/* SVDF as TensorFlow Lite Micro has it too: time weights and memory are int8, the memory's real 0 is state_zero_point.
+ */
+void kn_svdf_8(const kn_svdf_params *params, int32_t state_zero_point, const int8_t *input,
+               const int8_t *feature_weights, const int8_t *time_weights, const int32_t *bias, int8_t *state,
+               int8_t *output);
 
 #endif

@@ -130,6 +130,11 @@ def mul_multiplier(scale1: float, scale2: float, output_scale: float) -> Multipl
     return quantize_multiplier(float(_f32(scale1) * _f32(scale2) / _f32(output_scale)))
 
 
+def div_multiplier(scale1: float, scale2: float, output_scale: float) -> Multiplier:
+    """Of DIV: product and ratio in float32."""
+    return quantize_multiplier(float(_f32(scale1) / (_f32(scale2) * _f32(output_scale))))
+
+
 def relu_multiplier(input_scale: float, output_scale: float) -> Multiplier:
     """Of RELU, RELU6 and RELU_N1_TO_1 as ops of their own: the ratio in float32."""
     return quantize_multiplier(float(_f32(input_scale) / _f32(output_scale)))

@@ -14,6 +14,7 @@ from harness.tflite.plan import make_plan
 from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import struct
+from tests.support.late_cases import PLAN_ONLY_GENERATORS
 from tests.support.lstm_models import lstm_plan
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
@@ -45,7 +46,7 @@ def flip_sign(kernels: PlanKernels) -> None:
 
 
 def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
-    """FILL, ASSIGN, SVDF and LSTM, each as a plan of one node: what the planner makes of them belongs together."""
+    """FILL, ASSIGN, SVDF of both memories and LSTM, each as a plan of one node; the planner makes them together."""
     fill = PlanBuilder()
     count = int(rng.integers(1, 50))
     fill.node("FILL", place := fill.arena(count), count, int(rng.integers(-128, 128)))
@@ -54,10 +55,16 @@ def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
     assign.node("ASSIGN", source := assign.arena(count), target := assign.arena(count), count)
     assign.input(source, "int8", count)
     assign.output(target, "int8", count)
+    return fill.build(), assign.build(), svdf_plan(rng), svdf_plan(rng, np.int8), lstm_plan(rng)
+
+
+def svdf_plan(rng: np.random.Generator, memory_dtype: type = np.int16) -> bytes:
+    """SVDF as a plan of one node."""
+    item = np.dtype(memory_dtype).itemsize
     svdf = PlanBuilder()
     batches, inputs, units, rank, memory = (int(n) for n in rng.integers(1, 5, 5))
     filters = units * rank
-    source, state = svdf.arena(batches * inputs), svdf.arena(2 * batches * filters * memory)
+    source, state = svdf.arena(batches * inputs), svdf.arena(item * batches * filters * memory)
     target = svdf.arena(batches * units)
     params = struct(
         "kn_svdf_params",
@@ -74,18 +81,19 @@ def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
         shift2=int(rng.integers(-16, 0)),
     )
     svdf.node(
-        "SVDF",
+        "SVDF" if item == 2 else "SVDF_8",
         source,
         state,
         svdf.constant(rng.integers(-127, 128, (filters, inputs)).astype(np.int8)),
-        svdf.constant(rng.integers(-32767, 32768, (filters, memory)).astype(np.int16)),
+        svdf.constant(rng.integers(-127, 128, (filters, memory)).astype(memory_dtype)),
         svdf.constant(rng.integers(-(2**20), 2**20, units).astype(np.int32)) if rng.random() < 0.7 else NONE,
         target,
         params,
+        *([] if item == 2 else [int(rng.integers(-128, 128))]),
     )
     svdf.input(source, "int8", batches * inputs)
     svdf.output(target, "int8", batches * units)
-    return fill.build(), assign.build(), svdf.build(), lstm_plan(rng)
+    return svdf.build()
 
 
 def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GENERATORS)) -> dict[str, list[bytes]]:
@@ -109,7 +117,7 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
             keep(plan)
     # Ops without a kernel test of their own: plans that the planner makes.
     covered = {op for op, made in found.items() if made}
-    for name in all_generators():
+    for name in (*all_generators(), *PLAN_ONLY_GENERATORS):
         for case in make_wide_cases(name, 4 * cases, seed=3):
             with contextlib.suppress(UnsupportedError):
                 plan = make_plan(case.model)

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.support.kernel_cases import Case, index_tensor
+from tests.support.int4_models import twins
+from tests.support.kernel_cases import Case, Generator, index_tensor, stored
+from tests.support.kernel_cases_conv import conv_case, depthwise_case, fully_connected_case
 from tests.support.more_cases import arg_extreme, pair_of
 from tests.support.op_models import Op, Tensor, activation_code
-from tests.support.wide_cases import RANGES, WideGenerator, pick_scale, plan_case, values_of
+from tests.support.wide_cases import RANGES, WideGenerator, activation, pick_scale, plan_case, values_of
 
 _MOVED = ("int8", "uint8", "int16", "int32")
 _DIVISIONS = ("DIV", "FLOOR_DIV", "FLOOR_MOD")
@@ -118,6 +120,50 @@ def arg_max_64(rng: np.random.Generator) -> Case:
     return arg_extreme(rng, str(rng.choice(["ARG_MAX", "ARG_MIN"])), "int64")
 
 
+def div_8(rng: np.random.Generator, dtype: str = "uint8") -> Case:
+    """DIV of uint8, the only 8-bit one of the reference: the kernel sees int8 values. No divisor is a real 0, and no
+    dividend so small beside it that the reference shifts a number by more than 31, which C leaves undefined.
+    """
+    values, zero_points = pair_of(rng, "int8"), [int(n) for n in rng.integers(-128, 128, 3)]
+    far = -100 if zero_points[0] > 0 else 100
+    values[0][abs(values[0] - np.int16(zero_points[0])) < 8] = far
+    values[1][values[1] == zero_points[1]] = zero_points[1] - 1 if zero_points[1] > -128 else 0
+    flip = 128 if dtype == "uint8" else 0
+    scales = [pick_scale(rng, 1e-3, 0.5) for _ in range(2)]
+    shape = np.broadcast_shapes(*(one.shape for one in values))
+    target = scales[0] / scales[1] / float(rng.uniform(8, 200))
+    inputs = [activation(v.shape, s, dtype, z + flip) for v, s, z in zip(values, scales, zero_points, strict=False)]
+    options = {"FusedActivationFunction": activation_code(str(rng.choice(["NONE", "NONE", "RELU", "RELU6"])))}
+    return plan_case(
+        Op(name="DIV", options_table="DivOptions", options=options),
+        inputs,
+        activation(shape, target, dtype, zero_points[2] + flip),
+        [stored(one, dtype) for one in values],
+        f"{[one.shape for one in values]} {scales} to {target}",
+    )
+
+
+def softmax_8_16(rng: np.random.Generator) -> Case:
+    shape = (*_sizes(rng, int(rng.integers(0, 3))), int(rng.integers(1, 60)))
+    values, scale = values_of(rng, shape, "int8"), pick_scale(rng, 1e-3, 0.5)
+    beta = float(rng.uniform(0.3, 2))
+    return plan_case(
+        Op(name="SOFTMAX", options_table="SoftmaxOptions", options={"Beta": beta}),
+        [activation(shape, scale, "int8", int(rng.integers(-128, 128)))],
+        activation(shape, 1 / 65536, "int16", -32768),
+        [values],
+        f"{shape} {scale} beta {beta}",
+    )
+
+
+def _of_int4(rng: np.random.Generator, make: Generator) -> Case:
+    """A case of int8 with weights of 4 bits."""
+    case = make(rng)
+    while case.dtype != "int8":
+        case = make(rng)
+    return replace(case, model=twins(case.model).int4)
+
+
 def reshaped_indices(rng: np.random.Generator) -> Case:
     """A move of int32 and int64 tensors: TRANSPOSE."""
     shape = _sizes(rng, int(rng.integers(2, 5)))
@@ -133,5 +179,14 @@ def reshaped_indices(rng: np.random.Generator) -> Case:
 
 
 LATE_GENERATORS: dict[str, WideGenerator] = {
-    function.__name__: function for function in (take, take_nd, integers, cast_any, arg_max_64, reshaped_indices)
+    function.__name__: function
+    for function in (take, take_nd, integers, cast_any, arg_max_64, div_8, softmax_8_16, reshaped_indices)
+}
+
+#: models that the reference does not run, for their plans
+PLAN_ONLY_GENERATORS: dict[str, WideGenerator] = {
+    "div_int8": lambda rng: div_8(rng, "int8"),
+    "conv_4": lambda rng: _of_int4(rng, conv_case),
+    "depthwise_4": lambda rng: _of_int4(rng, depthwise_case),
+    "fully_connected_4": lambda rng: _of_int4(rng, fully_connected_case),
 }

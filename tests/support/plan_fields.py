@@ -96,6 +96,10 @@ _RECORDS = {
     "MUL_16": "plan_mul",
     "MAXIMUM_16": "plan_pair",
     "MINIMUM_16": "plan_pair",
+    "DIV": "plan_mul",
+    "CONV_2D_4": "plan_conv_4",
+    "DEPTHWISE_CONV_2D_4": "plan_conv_4",
+    "SOFTMAX_8_16": "plan_softmax",
 }
 
 

@@ -291,7 +291,9 @@ WIDE_GENERATORS: dict[str, WideGenerator] = {
 
 def make_wide_cases(name: str, count: int, *, seed: int = 0) -> list[Case]:
     """The same cases on every machine."""
-    generators = all_generators()
+    from tests.support.late_cases import PLAN_ONLY_GENERATORS
+
+    generators = {**all_generators(), **PLAN_ONLY_GENERATORS}
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
     return [generators[name](rng) for _ in range(count)]
 

@@ -113,7 +113,13 @@ enum plan_op {
     PLAN_TAKE = 64,     /* GATHER, GATHER_ND by computed indices */
     PLAN_CAST = 65,     /* CAST between types of any two sizes */
     PLAN_INTEGERS = 66, /* ADD, SUB, MUL, MAXIMUM, MINIMUM, DIV, FLOOR_DIV, FLOOR_MOD of int32 */
-    PLAN_OPS = 67
+    PLAN_DIV = 67,      /* of 8 bits */
+    PLAN_SOFTMAX_8_16 = 68,
+    PLAN_SVDF_8 = 69,    /* with a memory of 8 bits */
+    PLAN_CONV_2D_4 = 70, /* these three: weights of 4 bits */
+    PLAN_DEPTHWISE_CONV_2D_4 = 71,
+    PLAN_FULLY_CONNECTED_4 = 72,
+    PLAN_OPS = 73
 };
 
 /* Ops from this one on are checked and run by the files named *_more.c. */

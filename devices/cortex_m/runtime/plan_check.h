@@ -93,6 +93,8 @@ void plan_check_conv(plan_checker *check, const uint32_t *record);
 void plan_check_transpose_conv(plan_checker *check, const uint32_t *record);
 void plan_check_conv_16(plan_checker *check, const uint32_t *record);
 void plan_check_fully_connected(plan_checker *check, const uint32_t *record);
+void plan_check_conv_4(plan_checker *check, const uint32_t *record);
+void plan_check_fully_connected_4(plan_checker *check, const uint32_t *record);
 void plan_check_pool(plan_checker *check, const uint32_t *record, uint32_t bytes);
 
 /* The relations between the fields of a node, and its operands. Fields are in their ranges. */
@@ -101,6 +103,9 @@ void plan_check_node(plan_checker *check, const uint32_t *record);
 /* ---- plan_check_more.c: the same for the ops from PLAN_FIRST_MORE on ---- */
 
 void plan_check_more(plan_checker *check, const uint32_t *record);
+
+/* SVDF with a memory of items of `bytes`. */
+void plan_check_svdf(plan_checker *check, const plan_svdf *node, uint32_t bytes);
 
 /* ---- plan_check_late.c: the ops from PLAN_FIRST_LATE on ---- */
 

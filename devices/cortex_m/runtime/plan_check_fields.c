@@ -93,7 +93,7 @@ static const char *const layouts[PLAN_FIRST_MORE] = {
     LAYOUT(PLAN_ADD_16, BROADCAST_WORDS "y0me0me0meLHf"),
     LAYOUT(PLAN_SUB_16, BROADCAST_WORDS "y0me0me0meLHf"),
     LAYOUT(PLAN_LEAKY_RELU_16, "..c00me.e"),
-    LAYOUT(PLAN_REQUANTIZE, "..c..zzme..f"),
+    LAYOUT(PLAN_REQUANTIZE, "..c...zme..f"),
 };
 
 #define MORE_LAYOUT(op, words) [op - PLAN_FIRST_MORE] = PLAN_HAS(op) ? words : ""

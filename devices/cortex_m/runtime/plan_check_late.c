@@ -3,11 +3,19 @@
 
 #define LAYOUT(op, words) [op - PLAN_FIRST_LATE] = PLAN_HAS(op) ? words : ""
 
+#define CONV_4_WORDS ".........fwwwwppoozlhfccccwwccccc"
+
 /* As the tables of plan_check_fields.c. */
 static const char *const layouts[PLAN_OPS - PLAN_FIRST_LATE] = {
     LAYOUT(PLAN_TAKE, "...cccrddddddc."),
     LAYOUT(PLAN_CAST, "..c.."),
     LAYOUT(PLAN_INTEGERS, "...rdddddddddddddddddd..."),
+    LAYOUT(PLAN_DIV, "...rddddddddddddddddddoozmelhf"),
+    LAYOUT(PLAN_SOFTMAX_8_16, "..cqmuv"),
+    LAYOUT(PLAN_SVDF_8, "......cccccozmemez"),
+    LAYOUT(PLAN_CONV_2D_4, CONV_4_WORDS),
+    LAYOUT(PLAN_DEPTHWISE_CONV_2D_4, CONV_4_WORDS),
+    LAYOUT(PLAN_FULLY_CONNECTED_4, ".........fcccoozlhfc"),
 };
 
 const char *plan_late_layout(uint32_t op)
@@ -60,6 +68,13 @@ static void check_integers(plan_checker *check, const plan_integers *node)
     plan_require(check, node->params.low <= node->params.high, "a range of integers ends before it begins");
 }
 
+static void check_softmax_8_16(plan_checker *check, const plan_softmax *node)
+{
+    const uint32_t count = plan_times((uint32_t)node->params.rows, (uint32_t)node->params.depth);
+    plan_check_output(check, node->output, plan_times(count, 2), 2);
+    plan_check_input(check, node->input, count, 1, PLAN_APART);
+}
+
 #define CHECK(op, call)                                                                                                \
     case op:                                                                                                           \
         if (PLAN_HAS(op))                                                                                              \
@@ -73,6 +88,11 @@ void plan_check_late(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_TAKE, check_take(check, node));
         CHECK(PLAN_CAST, check_cast(check, node));
         CHECK(PLAN_INTEGERS, check_integers(check, node));
+        CHECK(PLAN_SOFTMAX_8_16, check_softmax_8_16(check, node));
+        CHECK(PLAN_SVDF_8, plan_check_svdf(check, node, 1));
+        CHECK(PLAN_CONV_2D_4, plan_check_conv_4(check, record));
+        CHECK(PLAN_DEPTHWISE_CONV_2D_4, plan_check_conv_4(check, record));
+        CHECK(PLAN_FULLY_CONNECTED_4, plan_check_fully_connected_4(check, record));
     default:
         break;
     }

@@ -91,18 +91,18 @@ static void check_softmax_16(plan_checker *check, const plan_softmax_16 *node)
 }
 
 /* The state is written besides the output, as scratch memory is. */
-static void check_svdf(plan_checker *check, const plan_svdf *node)
+void plan_check_svdf(plan_checker *check, const plan_svdf *node, uint32_t bytes)
 {
     const kn_svdf_params *const p = &node->params;
     const uint32_t batches = (uint32_t)p->batches, filters = (uint32_t)p->filters, units = filters / (uint32_t)p->rank;
-    const uint32_t time = plan_times(plan_times(filters, (uint32_t)p->memory), 2);
+    const uint32_t time = plan_times(plan_times(filters, (uint32_t)p->memory), bytes);
     plan_require(check, units > 0 && filters % (uint32_t)p->rank == 0,
                  "the filters of SVDF are no multiple of its rank");
     plan_check_output(check, node->output, plan_times(batches, units), 1);
     plan_check_scratch(check, node->state, plan_times(batches, time));
     plan_check_input(check, node->input, plan_times(batches, (uint32_t)p->inputs), 1, PLAN_APART);
     plan_check_input(check, node->feature_weights, plan_times(filters, (uint32_t)p->inputs), 1, PLAN_APART);
-    plan_check_input(check, node->time_weights, time, 2, PLAN_APART);
+    plan_check_input(check, node->time_weights, time, bytes, PLAN_APART);
     if (node->bias != PLAN_NONE)
         plan_check_input(check, node->bias, plan_times(units, 4), 4, PLAN_APART);
 }
@@ -141,7 +141,7 @@ void plan_check_more(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_SOFTMAX_16, check_softmax_16(check, node));
         CHECK(PLAN_FILL, plan_check_output(check, ((const plan_fill *)node)->output,
                                            (uint32_t)((const plan_fill *)node)->count, 1));
-        CHECK(PLAN_SVDF, check_svdf(check, node));
+        CHECK(PLAN_SVDF, plan_check_svdf(check, node, 2));
         CHECK(PLAN_LSTM, check_lstm(check, node));
     default:
         if (PLAN_HAS_LATE)

@@ -137,7 +137,12 @@ static void check_requantize(plan_checker *check, const plan_requantize *node)
         return;
     }
     const int32_t high = node->output_bytes == 1 ? INT8_MAX : node->output_bytes == 2 ? INT16_MAX : INT32_MAX;
-    plan_require(check, node->input_bytes == 1 || p->input_zero_point == 0, "a zero point of REQUANTIZE is not 0");
+    /* SOFTMAX of 8 bits to 16 has its zero at the lowest value. */
+    const int32_t most = node->input_bytes == 1 ? INT8_MAX : INT16_MAX;
+    plan_require(check,
+                 node->input_bytes == 4 ? p->input_zero_point == 0
+                                        : p->input_zero_point >= -most - 1 && p->input_zero_point <= most,
+                 "a zero point of REQUANTIZE is not one of its input");
     plan_require(check, node->output_bytes == 1 || p->output_zero_point == 0, "a zero point of REQUANTIZE is not 0");
     plan_require(check,
                  p->activation_min <= p->activation_max && p->activation_min >= -high - 1 && p->activation_max <= high,
@@ -172,6 +177,7 @@ static void check_rarer(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_MUL_16, check_pair(check, node, 2));
         CHECK(PLAN_MAXIMUM_16, check_pair(check, node, 2));
         CHECK(PLAN_MINIMUM_16, check_pair(check, node, 2));
+        CHECK(PLAN_DIV, check_pair(check, node, 1));
     case PLAN_INTEGERS:
         if (PLAN_HAS(PLAN_INTEGERS)) {
             check_pair(check, node, 4);

@@ -24,9 +24,30 @@ typedef struct {
     uint32_t item_bytes; /* of an activation */
     uint32_t bias_bytes;
     int32_t most_shift;
+    uint32_t at_once; /* output channels that are unpacked at a time, of weights of 4 bits; 0: they have 8 */
 } storage;
 
-static const storage eight_bits = {1, 4, 30};
+static const storage eight_bits = {1, 4, 30, 0};
+
+/* Weights of 4 bits, and the memory that they are unpacked into (plan_late.h). `outputs`: of one channel. */
+static void check_packed(plan_checker *check, const plan_weighted *at, uint32_t at_once, uint32_t weights,
+                         uint32_t channels, uint32_t outputs)
+{
+    const uint32_t taps = weights / channels;
+    const uint32_t run = plan_times(at_once, taps), last = plan_times(channels % at_once, taps);
+    uint32_t scratch = PLAN_INT4_BLOCKS(run) * 32u;
+    plan_require(check, weights != PLAN_TOO_MANY && at_once <= channels,
+                 "more channels of 4-bit weights are unpacked than there are");
+    if (check->why)
+        return;
+    if (at_once < channels && outputs > 1)
+        scratch += (plan_times(outputs, at_once) + 3u) & ~3u;
+    plan_require(check, at->scratch != PLAN_NONE && at->scratch_bytes >= scratch,
+                 "there is too little scratch memory for weights of 4 bits");
+    plan_check_input(check, at->weights,
+                     plan_times(channels / at_once, PLAN_INT4_BLOCKS(run) * 16u) + PLAN_INT4_BLOCKS(last) * 16u, 4,
+                     PLAN_APART);
+}
 
 /* What CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and FULLY_CONNECTED have in common, given the elements of their
  * tensors. */
@@ -39,7 +60,10 @@ static void check_weighted(plan_checker *check, const plan_weighted *at, const s
     plan_check_output(check, at->output, plan_times(output, item), item);
     plan_check_scratch(check, at->scratch, at->scratch_bytes);
     plan_check_input(check, at->input, plan_times(input, item), item, PLAN_APART);
-    plan_check_input(check, at->weights, weights, 1, PLAN_APART);
+    if (PLAN_HAS_INT4 && stored->at_once > 0)
+        check_packed(check, at, stored->at_once, weights, (uint32_t)channels, output / (uint32_t)channels);
+    else
+        plan_check_input(check, at->weights, weights, 1, PLAN_APART);
     if (at->bias != PLAN_NONE)
         plan_check_input(check, at->bias, bias_bytes, 4, PLAN_APART);
     if (at->folded != PLAN_NONE)
@@ -105,20 +129,45 @@ void plan_check_conv_16(plan_checker *check, const uint32_t *record)
 {
     const plan_conv_16 *const node = (const plan_conv_16 *)(const void *)record;
     const uint32_t op = record[0] & 0xFFFFu;
-    const storage stored = {2, node->wide ? 8 : 4, node->wide ? 7 : 30};
+    const storage stored = {2, node->wide ? 8 : 4, node->wide ? 7 : 30, 0};
     if (op == PLAN_TRANSPOSE_CONV_16)
         check_transpose_conv(check, &node->at, &stored, &node->shape);
     else
         check_conv(check, op == PLAN_DEPTHWISE_CONV_2D_16, &node->at, &stored, &node->params, &node->shape);
 }
 
-void plan_check_fully_connected(plan_checker *check, const uint32_t *record)
+static void check_fully_connected(plan_checker *check, const plan_fully_connected *node, const storage *stored)
 {
-    const plan_fully_connected *const node = (const plan_fully_connected *)(const void *)record;
     const kn_fully_connected_params *const p = &node->params;
-    check_weighted(check, &node->at, &eight_bits, plan_times((uint32_t)p->batches, (uint32_t)p->inputs),
+    check_weighted(check, &node->at, stored, plan_times((uint32_t)p->batches, (uint32_t)p->inputs),
                    plan_times((uint32_t)p->outputs, (uint32_t)p->inputs), p->outputs,
                    plan_times((uint32_t)p->batches, (uint32_t)p->outputs));
+}
+
+void plan_check_fully_connected(plan_checker *check, const uint32_t *record)
+{
+    check_fully_connected(check, (const plan_fully_connected *)(const void *)record, &eight_bits);
+}
+
+void plan_check_conv_4(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv_4 *const node = (const plan_conv_4 *)(const void *)record;
+    const kn_conv_shape *const s = &node->conv.shape;
+    const int depthwise = (record[0] & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D_4;
+    const storage stored = {1, 4, 30, (uint32_t)node->at_once};
+    if (!PLAN_HAS_INT4) /* so that the functions below have one caller less where there are none */
+        return;
+    plan_require(check, node->at_once == s->output_channels || (!depthwise && s->filter_channels == s->input_channels),
+                 "channels that belong together are unpacked apart");
+    check_conv(check, depthwise, &node->conv.at, &stored, &node->conv.params, s);
+}
+
+void plan_check_fully_connected_4(plan_checker *check, const uint32_t *record)
+{
+    const plan_fully_connected_4 *const node = (const plan_fully_connected_4 *)(const void *)record;
+    const storage stored = {1, 4, 30, (uint32_t)node->at_once};
+    if (PLAN_HAS_INT4)
+        check_fully_connected(check, &node->dense, &stored);
 }
 
 void plan_check_pool(plan_checker *check, const uint32_t *record, uint32_t bytes)

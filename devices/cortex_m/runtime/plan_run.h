@@ -33,4 +33,7 @@ void plan_run_more(plan_memory *memory, const uint32_t *record);
 void plan_run_late(plan_memory *memory, const uint32_t *record);
 const char *plan_failure(const uint32_t *record);
 
+/* plan_run_int4.c: ops with weights of 4 bits. */
+void plan_run_int4(const plan_memory *memory, const uint32_t *record);
+
 #endif

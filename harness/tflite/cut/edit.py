@@ -53,7 +53,7 @@ class Editor:
             name=name.encode(),
             shape=np.array(shape, np.int32),
             type=schema.type_code(dtype),
-            buffer=0 if data is None else self.buffer(_packed(data, dtype)),
+            buffer=0 if data is None else self.buffer(packed_bytes(data, dtype)),
         )
         if len(scales):
             zeros = np.zeros(len(scales), np.int64) if not len(zero_points) else np.asarray(zero_points, np.int64)
@@ -144,7 +144,7 @@ class Editor:
         return self.tree
 
 
-def _packed(data: np.ndarray, dtype: str) -> bytes:
+def packed_bytes(data: np.ndarray, dtype: str) -> bytes:
     """Constants as stored: little endian, row-major, small types from the lowest bits up."""
     bits = _PACKED_BITS.get(dtype)
     if bits is None:

@@ -59,5 +59,10 @@ def fully_connected_cost(kernels: KernelSet, batches: int, inputs: int, outputs:
     return batches * outputs * (6 * inputs + 40)
 
 
+def unpack_cost(kernels: KernelSet, weights: int) -> float:
+    """Of the unpacking of so many weights of 4 bits."""
+    return -(-weights // 32) * (62 if kernels == "portable" else 50)
+
+
 def _pixels(shape: Fields) -> int:
     return shape["batches"] * shape["output_height"] * shape["output_width"]

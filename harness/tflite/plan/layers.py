@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.tflite.plan.base import KernelSet
-from harness.tflite.plan.cost import conv_2d_cost, depthwise_conv_2d_cost, fully_connected_cost
+from harness.tflite.plan.cost import conv_2d_cost, depthwise_conv_2d_cost, fully_connected_cost, unpack_cost
+from harness.tflite.plan.int4 import Packing, choose_packing, pack
 from harness.tflite.plan.scratch import conv_2d_scratch, depthwise_conv_2d_scratch
 from harness.tflite.plan.values import Value
 
@@ -34,9 +35,34 @@ class Layer:
 
     @property
     def op(self) -> str:
-        if self.dense:
-            return "FULLY_CONNECTED"
-        return "DEPTHWISE_CONV_2D" if self.depthwise else "CONV_2D"
+        """The record's name."""
+        plain = "FULLY_CONNECTED" if self.dense else "DEPTHWISE_CONV_2D" if self.depthwise else "CONV_2D"
+        return f"{plain}_4" if self.weights.is_int4 else plain
+
+    @property
+    def packing(self) -> Packing | None:
+        """How weights of 4 bits are unpacked; None where they have 8."""
+        if not self.weights.is_int4:
+            return None
+        shape, channels = self.shape, self.shape["output_channels"]
+        grouped = shape["filter_channels"] != shape["input_channels"]
+        pixels = shape["batches"] * shape["output_height"] * shape["output_width"]
+        return choose_packing(
+            channels,
+            self.weights.elements // channels,
+            1 if self.depthwise else pixels,
+            whole=self.depthwise or (grouped and not self.dense),
+        )
+
+    @property
+    def stored_weights(self) -> np.ndarray:
+        """As the plan has them."""
+        assert self.weights.data is not None
+        packing = self.packing
+        if packing is None:
+            return self.weights.data
+        taps = self.weights.elements // self.shape["output_channels"]
+        return pack(self.weights.data, packing.at_once * taps)
 
     @property
     def axis(self) -> int:
@@ -45,10 +71,12 @@ class Layer:
 
     def fields(self) -> dict[str, int]:
         """The words of the record behind the operands."""
+        packed = {} if self.packing is None else {"at_once": self.packing.at_once}
         if not self.dense:
-            return {**self.params, **self.shape}
+            return {**self.params, **self.shape, **packed}
         batches, inputs, outputs = self._matrix
         return {
+            **packed,
             "batches": batches,
             "inputs": inputs,
             "outputs": outputs,
@@ -56,25 +84,36 @@ class Layer:
         }
 
     def scratch_bytes(self, kernels: KernelSet) -> int:
+        unpacked = 0 if self.packing is None else self.packing.scratch_bytes
         if self.dense:
-            return 0
+            return unpacked
         if self.depthwise:
-            return depthwise_conv_2d_scratch(kernels, self.shape)
-        return conv_2d_scratch(kernels, self.params, self.shape)
+            return unpacked + depthwise_conv_2d_scratch(kernels, self.shape)
+        return unpacked + conv_2d_scratch(kernels, self.params, self.shape)
 
     def cost(self, kernels: KernelSet) -> float:
         """Instructions, estimated."""
+        unpacking = unpack_cost(kernels, self.weights.elements) if self.weights.is_int4 else 0.0
         if self.dense:
-            return fully_connected_cost(kernels, *self._matrix)
+            return unpacking + fully_connected_cost(kernels, *self._matrix)
         if self.depthwise:
-            return depthwise_conv_2d_cost(kernels, self.shape)
-        return conv_2d_cost(kernels, self.params, self.shape)
+            return unpacking + depthwise_conv_2d_cost(kernels, self.shape)
+        return unpacking + conv_2d_cost(kernels, self.params, self.shape)
 
     @property
     def _matrix(self) -> tuple[int, int, int]:
         shape = self.shape
         inputs = shape["filter_height"] * shape["filter_width"] * shape["input_channels"]
         return shape["batches"], inputs, shape["output_channels"]
+
+
+def dense_layer(weights: Value, batches: int, params: dict[str, int]) -> Layer:
+    """FULLY_CONNECTED as such: weights [outputs, inputs], and the fields that a convolution has too."""
+    outputs, inputs = weights.shape
+    shape = dict.fromkeys(("input_height", "input_width", "filter_height", "filter_width"), 1)
+    shape |= {"output_height": 1, "output_width": 1, "batches": batches, "output_channels": outputs}
+    shape |= {"input_channels": inputs, "filter_channels": inputs}
+    return Layer(depthwise=False, weights=weights, params=params, shape=shape, dense=True)
 
 
 def lower_layer(kernels: KernelSet, layer: Layer) -> Layer:

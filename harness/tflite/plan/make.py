@@ -42,6 +42,7 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     "ADD": ops_simple.add_or_sub,
     "SUB": ops_simple.add_or_sub,
     "MUL": ops_simple.mul,
+    "DIV": ops_simple.div,
     "MAXIMUM": ops_simple.maximum_or_minimum,
     "MINIMUM": ops_simple.maximum_or_minimum,
     "RELU": ops_simple.relu,

@@ -172,6 +172,16 @@ def mul(rule: NodeRule) -> None:
     )
 
 
+def div(rule: NodeRule) -> None:
+    first, second, target, walk = _pair(rule)
+    if second.data is not None and (second.data == second.zero_point).any():
+        raise UnsupportedError("it divides by a constant 0", hint="the model is damaged")
+    scale = qp.div_multiplier(first.scale, second.scale, target.scale)
+    params = {"input1_offset": -first.zero_point, "input2_offset": -second.zero_point}
+    params |= {"output_offset": target.zero_point, "multiplier": scale.multiplier, "shift": scale.shift}
+    _emit_pair(rule, first, second, target, walk, {**params, **limits(rule, target), "rounding": 0})
+
+
 def maximum_or_minimum(rule: NodeRule) -> None:
     first, second, target, walk = _pair(rule)
     if not (first.same_quantization(target) and second.same_quantization(target)):
@@ -278,19 +288,24 @@ def logistic_or_tanh(rule: NodeRule) -> None:
 
 def softmax(rule: NodeRule) -> None:
     source, target = _unary(rule)
-    if not source.shape or source.shape[-1] > _DEEPEST_SOFTMAX:
-        raise UnsupportedError(
-            f"over {source.shape[-1] if source.shape else 0} values",
-            hint=f"the kernel takes 1 to {_DEEPEST_SOFTMAX}: end the model at the logits",
-        )
     if (np.float32(target.scale), target.zero_point) != (np.float32(1 / 256), -128):
         raise UnsupportedError(
             f"its output has scale {target.scale:g} and int8 zero point {target.zero_point}",
             hint="the kernel writes shares of 1/256 from -128 on: convert again",
         )
+    emit_softmax(rule, "SOFTMAX", source, target)
+
+
+def emit_softmax(rule: NodeRule, op: str, source: Value, target: Value) -> None:
+    """A node of kn_softmax_params."""
+    if not source.shape or source.shape[-1] > _DEEPEST_SOFTMAX:
+        raise UnsupportedError(
+            f"over {source.shape[-1] if source.shape else 0} values",
+            hint=f"the kernel takes 1 to {_DEEPEST_SOFTMAX}: end the model at the logits",
+        )
     made = qp.softmax_params(source.scale, rule.option("beta", 0.0))
     rule.emit(
-        "SOFTMAX",
+        op,
         target,
         {"input": operand_of(source)},
         {

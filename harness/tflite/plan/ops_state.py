@@ -10,13 +10,14 @@ from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.ops_more import int8_activation, int8_target
 from harness.tflite.plan.rule import NodeRule
-from harness.tflite.plan.values import Value, check_moved, operand_of
+from harness.tflite.plan.values import Buffer, Value, check_moved, check_quantization, operand_of
 
 
 def svdf(rule: NodeRule) -> None:
-    """SVDF (input, feature weights, time weights, bias, state), activations int8, time weights and state int16."""
+    """SVDF (input, feature weights, time weights, bias, state), activations int8, time weights and state int16, or both int8."""
     source = int8_activation(rule, 0)
-    feature, time = _weights(rule, 1, "int8"), _weights(rule, 2, "int16")
+    small = rule.input(2).dtype == "int8"  # as TensorFlow Lite Micro has it; its memory has a zero point
+    feature, time = _weights(rule, 1, "int8"), _weights(rule, 2, "int8" if small else "int16")
     rank = int(rule.option("rank", 0))
     if (
         len(source.shape) != 2
@@ -35,12 +36,12 @@ def svdf(rule: NodeRule) -> None:
     bias = rule.optional(3)
     if bias is not None and (bias.data is None or bias.dtype != "int32" or bias.elements != filters // rank):
         raise UnsupportedError(f"its bias is {bias.dtype} {list(bias.shape)}", hint="it takes int32 constants")
-    state, kept = rule.state(4, "int16", (batches, memory * filters))
+    state, kept = _memory(rule, small, (batches, memory * filters))
     target = int8_target(rule, (batches, filters // rank))
     first = qp.mul_multiplier(source.scale, feature.scale, state.scale)
     second = qp.mul_multiplier(state.scale, time.scale, target.scale)
     rule.emit(
-        "SVDF",
+        "SVDF_8" if small else "SVDF",
         target,
         {
             "input": operand_of(source),
@@ -61,8 +62,18 @@ def svdf(rule: NodeRule) -> None:
             "shift1": first.shift,
             "multiplier2": second.multiplier,
             "shift2": second.shift,
+            **({"state_zero_point": state.zero_point} if small else {}),
         },
     )
+
+
+def _memory(rule: NodeRule, small: bool, shape: tuple[int, int]) -> tuple[Value, Buffer]:
+    """The variable tensor, and its memory, which holds real zeros at first."""
+    if not small:
+        return rule.state(4, "int16", shape)
+    state = rule.variable_tensor(4, "int8", shape)
+    check_quantization(state)
+    return state, rule.state_of(4, state.size_bytes, state.zero_point)
 
 
 def _weights(rule: NodeRule, position: int, dtype: str) -> Value:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
-from harness.tflite.plan.layers import Layer, lower_layer
+from harness.tflite.plan.layers import Layer, dense_layer, lower_layer
 from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Frame, Operand, Value, check_quantization, operand_of
 
@@ -45,6 +45,7 @@ def _convolution(rule: NodeRule, *, depthwise: bool) -> None:
     layer = lower_layer(rule.kernels, Layer(depthwise=depthwise, weights=made.weights, params=params, shape=made.shape))
     channels, legacy = made.shape["output_channels"], source.dtype == "uint8"
     operands, scales = _weighted_operands(rule, source, layer.weights, target, channels, layer.axis, legacy=legacy)
+    operands["weights"] = layer.stored_weights
     rule.emit(layer.op, target, operands, {**scales, **layer.fields()}, scratch_bytes=layer.scratch_bytes(rule.kernels))
 
 
@@ -118,18 +119,9 @@ def fully_connected(rule: NodeRule) -> None:
     target = rule.target((*source.shape[:-1], outputs) if keep else (batches, outputs))
     _check_pair(source, target)
     operands, scales = _weighted_operands(rule, source, weights, target, outputs, 0, legacy=len(weights.scales) == 1)
-    rule.emit(
-        "FULLY_CONNECTED",
-        target,
-        operands,
-        {
-            **scales,
-            "batches": batches,
-            "inputs": inputs,
-            "outputs": outputs,
-            **_offsets(rule, source, weights, target, free_zero_point=True),
-        },
-    )
+    layer = dense_layer(weights, batches, _offsets(rule, source, weights, target, free_zero_point=True))
+    operands["weights"] = layer.stored_weights
+    rule.emit(layer.op, target, operands, {**scales, **layer.fields()}, scratch_bytes=layer.scratch_bytes(rule.kernels))
 
 
 def place_window(rule: NodeRule, size: int, filter_size: int, stride: int, dilation: int = 1) -> qp.Window:

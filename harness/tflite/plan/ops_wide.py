@@ -7,6 +7,7 @@ The reference adds such products up in 64 bits where the biases are int64, and i
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -236,6 +237,8 @@ def quantize(rule: NodeRule) -> None:
         check_shape(value)
         if value.dtype in EIGHT_BITS:
             check_quantization(value)
+        elif value is source and value.dtype == "int16" and value.zero_points == (-32768,):
+            check_wide(replace(value, zero_points=(0,)))  # SOFTMAX of int8 to int16
         else:
             check_wide(value, ("int16", "int32"))
     scale = qp.requantize_multiplier(source.scale, target.scale)

@@ -11,7 +11,7 @@ from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import Broadcast, broadcast
 from harness.tflite.plan.ops_more import extreme, select
-from harness.tflite.plan.ops_simple import check_pooled, emit_mean, pool_places, reduced_shape
+from harness.tflite.plan.ops_simple import check_pooled, emit_mean, emit_softmax, pool_places, reduced_shape
 from harness.tflite.plan.ops_wide import range_of
 from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Value, check_wide, operand_of
@@ -162,6 +162,9 @@ def logistic_or_tanh(rule: NodeRule) -> None:
 
 
 def softmax(rule: NodeRule) -> None:
+    if rule.input(0).dtype == "int8":
+        _softmax_from_8_bits(rule)
+        return
     source, target = _unary(rule)
     depth = source.shape[-1] if source.shape else 0
     if not 1 <= depth <= _MOST_15_BITS:
@@ -182,6 +185,19 @@ def softmax(rule: NodeRule) -> None:
             "shift": scale.shift,
         },
     )
+
+
+def _softmax_from_8_bits(rule: NodeRule) -> None:
+    source = rule.activation(0)
+    target = rule.target(source.shape)
+    # The converter writes 1 / 65535; the runtimes write shares of 1 / 65536 and take what is near.
+    near = len(target.scales) == 1 and abs(target.scale * 65536 - 1) <= 0.001
+    if (target.dtype, target.zero_points) != ("int16", (-32768,)) or not near:
+        raise UnsupportedError(
+            f"its output is {target.dtype} of scale {target.scales} and zero point {target.zero_points}",
+            hint="an int8 input has an int8 output, or an int16 one of scale 1/65536 and zero point -32768",
+        )
+    emit_softmax(rule, "SOFTMAX_8_16", source, target)
 
 
 def _check_unit(target: Value) -> None:

@@ -50,3 +50,17 @@ def words_of(*parts: str) -> tuple[Word, ...]:
         else:
             made.append(Word(name=name, kind="int"))
     return tuple(made)
+
+
+#: what the records of ops with weights have in common: at the front, and the whole of them
+WEIGHTED = "@input @weights @bias @folded @multipliers @shifts @scratch @output scratch_bytes per_channel"
+CONV = (
+    WEIGHTED,
+    "stride_height stride_width dilation_height dilation_width pad_top pad_left input_offset weights_offset "
+    "output_offset activation_min activation_max rounding batches input_height input_width input_channels filter_height "
+    "filter_width filter_channels output_height output_width output_channels",
+)
+DENSE = (
+    WEIGHTED,
+    "batches inputs outputs input_offset weights_offset output_offset activation_min activation_max rounding",
+)

@@ -78,11 +78,11 @@ class NodeRule:
         check_wide(value, (dtype,))
         return value, self.state_of(position, value.size_bytes)
 
-    def state_of(self, position: int, size_bytes: int) -> Buffer:
-        """Memory that keeps its values, all zeros at first, by the variable tensor that it is named after."""
+    def state_of(self, position: int, size_bytes: int, value: int = 0) -> Buffer:
+        """Memory that keeps its values, bytes of `value` at first, by the variable tensor that it is named after."""
         tensor = self._graph.input_at(self.node, position)
         assert tensor is not None
-        return self._lowering.state(tensor, size_bytes, 0)
+        return self._lowering.state(tensor, size_bytes, value)
 
     def variable_tensor(self, position: int, dtype: str, shape: Sequence[int]) -> Value:
         """A variable tensor of this node as it is declared.

@@ -54,6 +54,8 @@ class Value:
     Either `buffer` or `data` is set. 8-bit values and zero points are those of int8: a uint8 tensor has its sign bits
     flipped and its zero points lowered by 128 (`dtype` remembers that it was one).
 
+    `is_int4`: the .tflite has 4 bits for each of these int8 values.
+
     `frame`: the memory holds less than `shape` says; only convolutions read such a value. `height` and `width` are what both
     sides add.
     """
@@ -67,6 +69,7 @@ class Value:
     buffer: Buffer | None = None
     data: np.ndarray | None = None
     frame: Frame | None = None
+    is_int4: bool = False
 
     @property
     def elements(self) -> int:
@@ -161,7 +164,7 @@ def int8_zero_points(tensor: Tensor) -> tuple[int, ...]:
 
 
 def declared(tensor: Tensor) -> Value:
-    """A tensor as the .tflite declares it, dynamic dimensions as 1; int4 as int8, for that is how a plan stores its values."""
+    """A tensor as the .tflite declares it, dynamic dimensions as 1; int4 as int8, for that is how kernels see its values."""
     return Value(
         name=tensor.name,
         dtype="int8" if tensor.dtype == "int4" else tensor.dtype,
@@ -169,6 +172,7 @@ def declared(tensor: Tensor) -> Value:
         scales=tensor.scales,
         zero_points=int8_zero_points(tensor),
         quantized_dimension=tensor.quantized_dimension,
+        is_int4=tensor.dtype == "int4",
     )
 
 

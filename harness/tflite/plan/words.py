@@ -9,21 +9,14 @@ import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.tflite.plan.record import MAX_RANK, Record, words_of
+from harness.tflite.plan.record import CONV, DENSE, MAX_RANK, WEIGHTED, Record, words_of
 from harness.tflite.plan.words_late import LATE_RECORDS
 
 MAX_CONCATENATION_INPUTS = 32
 NONE = 0xFFFFFFFF
 CONSTANT = 0x80000000
 
-_WEIGHTED = "@input @weights @bias @folded @multipliers @shifts @scratch @output scratch_bytes per_channel"
-_CONV = (
-    _WEIGHTED,
-    "stride_height stride_width dilation_height dilation_width pad_top pad_left input_offset weights_offset "
-    "output_offset activation_min activation_max rounding batches input_height input_width input_channels filter_height "
-    "filter_width filter_channels output_height output_width output_channels",
-)
-_CONV_16 = (f"{_WEIGHTED} wide", _CONV[1])
+_CONV_16 = (f"{WEIGHTED} wide", CONV[1])
 _UNARY = "@input @output"
 _COUNTED = "@input @output count"
 _POOL = (
@@ -41,14 +34,11 @@ _MEAN = (_UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multi
 _MUL = (_PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding")
 
 RECORDS: dict[str, Record] = {
-    "CONV_2D": Record(number=1, words=words_of(*_CONV)),
-    "DEPTHWISE_CONV_2D": Record(number=2, words=words_of(*_CONV)),
+    "CONV_2D": Record(number=1, words=words_of(*CONV)),
+    "DEPTHWISE_CONV_2D": Record(number=2, words=words_of(*CONV)),
     "FULLY_CONNECTED": Record(
         number=3,
-        words=words_of(
-            _WEIGHTED,
-            "batches inputs outputs input_offset weights_offset output_offset activation_min activation_max rounding",
-        ),
+        words=words_of(*DENSE),
     ),
     "MAX_POOL_2D": Record(number=4, words=words_of(*_POOL)),
     "AVERAGE_POOL_2D": Record(number=5, words=words_of(*_POOL)),
@@ -89,7 +79,7 @@ RECORDS: dict[str, Record] = {
     "FLIP_SIGN": Record(number=24, words=words_of(_COUNTED)),
     "CONV_2D_16": Record(number=25, words=words_of(*_CONV_16)),
     "DEPTHWISE_CONV_2D_16": Record(number=26, words=words_of(*_CONV_16)),
-    "TRANSPOSE_CONV": Record(number=27, words=words_of(*_CONV)),
+    "TRANSPOSE_CONV": Record(number=27, words=words_of(*CONV)),
     "TRANSPOSE_CONV_16": Record(number=28, words=words_of(*_CONV_16)),
     "ADD_16": Record(number=29, words=words_of(*_SUM)),
     "SUB_16": Record(number=30, words=words_of(*_SUM)),

@@ -66,6 +66,22 @@ def test_a_division_by_0_ends_that_inference_and_the_smallest_number_wraps(op: s
     assert plan_runtime.run([values, np.array([2, 2, -1, -5], np.int32)])[0].tolist() == expected[op]
 
 
+def test_a_quotient_of_8_bits_is_the_nearest_one_however_small_and_by_0_there_is_none(
+    plan_runtime: HostRuntime,
+) -> None:
+    """Where the dividend is small the reference shifts a number by more than 31, and gives anything."""
+    source, divisor = activation((4,), 0.1, "int8", 2), activation((4,), 0.05, "int8", -100)
+    model = build_model(
+        Op(name="DIV", options_table="DivOptions"), [source, divisor], activation((4,), 0.1, "int8", 63)
+    )
+    plan_runtime.load(make_plan(model).data)
+    values, divisors = np.array([2, 3, 1, -128], np.int8), np.array([127, 127, 100, -128], np.int8)
+    exact = np.minimum((values - 2.0) / ((divisors + 100.0) * 0.05) + 63, 127)
+    assert np.abs(plan_runtime.run([values, divisors])[0] - exact).max() <= 0.51
+    with pytest.raises(PlanRefusedError, match="a division by 0"):
+        plan_runtime.run([values, np.full(4, -100, np.int8)])
+
+
 def test_floats_that_no_integer_holds_become_the_nearest_one(plan_runtime: HostRuntime) -> None:
     values = np.array([np.nan, np.inf, -np.inf, -1e30, 1e30, 0.99, -0.99, -3.7], np.float32)
     for dtype in ("int8", "uint8", "int16", "int32", "int64"):

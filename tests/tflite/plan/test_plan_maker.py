@@ -76,6 +76,10 @@ def test_the_records_are_those_of_the_header() -> None:
         "MUL_16": "mul",
         "MAXIMUM_16": "pair",
         "MINIMUM_16": "pair",
+        "DIV": "mul",
+        "CONV_2D_4": "conv_4",
+        "DEPTHWISE_CONV_2D_4": "conv_4",
+        "SOFTMAX_8_16": "softmax",
     }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")

@@ -15,7 +15,7 @@ from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.kernel_cases import Case
 from tests.support.lstm_models import lstm
 from tests.support.plan_runtime import HostRuntime
-from tests.support.svdf_models import running_sum, svdf
+from tests.support.svdf_models import running_sum, svdf, svdf_8_outputs
 
 _CASES, _STEPS = 60, 9
 
@@ -45,6 +45,20 @@ def test_it_gives_the_same_bytes_at_every_step(
         if not (first.tobytes() == expected.tobytes() == _sequence(plan_runtime, case).tobytes()):
             problems.append(case.text)
     assert not problems, f"{len(problems)} of {len(cases)}: {problems[:5]}"
+
+
+def test_svdf_with_a_memory_of_8_bits_is_its_definition(plan_runtime: HostRuntime) -> None:
+    """As TensorFlow Lite Micro defines it; the host runtimes have no such kernel."""
+    rng, differ = np.random.default_rng(8), 0
+    for _ in range(int(os.environ.get("HARNESS_KERNEL_CASES", _CASES))):
+        case = svdf(rng, _STEPS, "int8")
+        plan_runtime.load(make_plan(case.model).data)
+        first, expected = _sequence(plan_runtime, case), svdf_8_outputs(case.model, case.inputs[0])
+        assert first.tolist() == expected.tolist(), case.text
+        differ += first.tobytes() != _sequence(plan_runtime, case).tobytes()
+        plan_runtime.reset()
+        assert _sequence(plan_runtime, case).tolist() == expected.tolist()
+    assert differ > 20
 
 
 @pytest.mark.parametrize("op", _MAKERS)
