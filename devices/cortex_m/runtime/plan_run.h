@@ -9,6 +9,7 @@
 typedef struct {
     const uint8_t *plan; /* NULL where none is loaded */
     uint8_t *arena;
+    const uint8_t *sure;    /* the plan, where none of its nodes can lack an answer */
     const uint32_t *failed; /* the first node of this inference that had no answer; NULL mostly */
 } plan_memory;
 

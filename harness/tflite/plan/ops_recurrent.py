@@ -26,6 +26,10 @@ _MORE = {
     **dict.fromkeys((16, 17), "a projection"),
     **dict.fromkeys((20, 21, 22, 23), "layer normalization"),
 }
+_PLAIN = (
+    "build it of keras.layers.LSTM, which has none of these, or run it on a Linux board: neither this runtime nor "
+    "TensorFlow Lite Micro has such an LSTM"
+)
 _HIDDEN_STATE, _CELL_STATE = 18, 19
 _HIDDEN = 4
 #: a gate's sum is in Q3.12, what its function makes of it in Q0.15
@@ -37,7 +41,7 @@ def lstm(rule: NodeRule) -> None:
     """One step per sequence position inside the kernel; the state lasts until a reset."""
     for position, what in _MORE.items():
         if rule.optional(position) is not None:
-            raise UnsupportedError(f"an LSTM with {what}", hint="build it of the plain LSTM layer")
+            raise UnsupportedError(f"an LSTM with {what}", hint=_PLAIN)
     if rule.option("fused_activation_function", "TANH") != "TANH":
         raise UnsupportedError("an activation that is not tanh", hint="build it of the plain LSTM layer")
     source = int8_activation(rule, 0)

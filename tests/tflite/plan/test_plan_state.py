@@ -10,6 +10,7 @@ import os
 import numpy as np
 import pytest
 
+from harness.tflite.cut.tree import read_tree, write_tree
 from harness.tflite.plan import check, dump, make_plan, read_plan
 from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.kernel_cases import Case
@@ -45,6 +46,19 @@ def test_it_gives_the_same_bytes_at_every_step(
         if not (first.tobytes() == expected.tobytes() == _sequence(plan_runtime, case).tobytes()):
             problems.append(case.text)
     assert not problems, f"{len(problems)} of {len(cases)}: {problems[:5]}"
+
+
+@pytest.mark.parametrize(
+    ("place", "what"), [(9, "peephole connections"), (16, "a projection"), (20, "layer normalization")]
+)
+def test_an_lstm_that_no_microcontroller_runtime_has_is_refused_with_what_to_do(place: int, what: str) -> None:
+    tree = read_tree(lstm(np.random.default_rng(1), 2).model)
+    node = tree.rows("subgraphs")[0].rows("operators")[0]
+    inputs = np.array(node.indices("inputs"), np.int32)
+    inputs[place] = inputs[1]
+    node["inputs"] = inputs
+    reason = str(check(write_tree(tree))[0])
+    assert f"an LSTM with {what}" in reason and "keras.layers.LSTM" in reason and "Linux board" in reason
 
 
 def test_svdf_with_a_memory_of_8_bits_is_its_definition(plan_runtime: HostRuntime) -> None:
