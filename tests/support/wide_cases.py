@@ -291,15 +291,23 @@ WIDE_GENERATORS: dict[str, WideGenerator] = {
 
 def make_wide_cases(name: str, count: int, *, seed: int = 0) -> list[Case]:
     """The same cases on every machine."""
-    generators = all_generators()
+    generators = every_generator()
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
     return [generators[name](rng) for _ in range(count)]
 
 
 def all_generators() -> dict[str, WideGenerator]:
-    """Those of this file, more_cases.py, more_cases_16.py and late_cases.py: single ops that go through the plan runtime only."""
+    """Single ops that go through the plan runtime only, and that tflite-runtime 2.14.0 has."""
+    from tests.support.cases_16 import REFERENCE_16
     from tests.support.late_cases import LATE_GENERATORS
     from tests.support.more_cases import MORE_GENERATORS
     from tests.support.more_cases_16 import MORE_GENERATORS_16
 
-    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **LATE_GENERATORS}
+    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **LATE_GENERATORS, **REFERENCE_16}
+
+
+def every_generator() -> dict[str, WideGenerator]:
+    """Those, and what only LiteRT or TensorFlow Lite Micro has."""
+    from tests.support.cases_16 import LITERT_16, MICRO_16
+
+    return {**all_generators(), **LITERT_16, **MICRO_16}

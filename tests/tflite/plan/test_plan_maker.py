@@ -76,6 +76,9 @@ def test_the_records_are_those_of_the_header() -> None:
         "MUL_16": "mul",
         "MAXIMUM_16": "pair",
         "MINIMUM_16": "pair",
+        "RESIZE_BILINEAR_16": "resize_bilinear",
+        "BATCH_MATMUL_16": "batch_matmul",
+        "PRELU_16": "prelu",
     }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")
