@@ -43,6 +43,14 @@ def int8_target(rule: NodeRule, shape: Sequence[int]) -> Value:
     return target
 
 
+def bool_target(rule: NodeRule, shape: Sequence[int]) -> Value:
+    """An output of bytes of 0 and 1."""
+    target = rule.target(shape)
+    if target.dtype != "bool":
+        raise UnsupportedError(f"its output is {target.dtype}, not bool", hint="the model is damaged")
+    return target
+
+
 def by_table(rule: NodeRule) -> None:
     """ABS, NEG, EXP, LOG, ELU, SQRT, RSQRT."""
     source = int8_activation(rule, 0)
@@ -108,7 +116,7 @@ def compare(rule: NodeRule) -> None:
     if first.dtype != second.dtype:
         raise UnsupportedError(f"its inputs are {first.dtype} and {second.dtype}", hint="both must be of one type")
     walk = broadcast(first.shape, second.shape)
-    target = rule.target(walk.shape)
+    target = bool_target(rule, walk.shape)
     scales = [qp.quantize_multiplier(float(np.float32(one.scale))) for one in (first, second)]
     rule.emit(
         "COMPARE",

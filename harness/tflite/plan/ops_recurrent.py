@@ -16,7 +16,7 @@ from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.ops_more import int8_activation, int8_target
 from harness.tflite.plan.rule import NodeRule
-from harness.tflite.plan.values import Buffer, Operand, Value, operand_of
+from harness.tflite.plan.values import Buffer, Operand, Value, check_moved, operand_of
 
 #: places of the gates' tensors in the order of kn_lstm: forget, cell, output, input
 _INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = (2, 3, 4, 1), (6, 7, 8, 5), (13, 14, 15, 12)
@@ -139,6 +139,7 @@ def read_state(rule: NodeRule, dtype: str, sequences: Sequences) -> tuple[Value,
     """Hidden state (of `dtype`) and cell state as declared, and their one memory: 16 bits each, less their zero points."""
     shape = (sequences.batches, sequences.units)
     hidden = rule.variable_tensor(_HIDDEN_STATE, dtype, shape)
+    check_moved(hidden)
     cell = rule.variable_tensor(_CELL_STATE, "int16", shape)
     if cell.zero_point:
         raise UnsupportedError("a cell state whose zero point is not 0", hint="convert again")
@@ -152,6 +153,8 @@ def _weights(rule: NodeRule, position: int, shape: tuple[int, int]) -> Value:
             f"its input {position} is {found.dtype} {list(found.shape)}",
             hint=f"it takes constants of int8 {list(shape)} of one scale: use a recipe such as ptq-int8-io",
         )
+    if not found.scale > 0:
+        raise UnsupportedError(f"a scale of {found.scale:g} of its weights", hint="the model is damaged")
     if any(found.zero_points):
         raise UnsupportedError("its weights have a zero point that is not 0", hint="quantize weights symmetrically")
     return found

@@ -15,7 +15,7 @@ from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
 from harness.tflite.plan.ops_convert import widen_fields
-from harness.tflite.plan.ops_more import emit_matmul, int8_activation, int8_target
+from harness.tflite.plan.ops_more import bool_target, emit_matmul, int8_activation, int8_target
 from harness.tflite.plan.ops_wide_more import wide_target
 from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import ITEM_BYTES, Value, check_quantization, operand_of
@@ -27,7 +27,7 @@ _HOLDS = {"EQUAL": 2, "NOT_EQUAL": 5, "GREATER": 4, "GREATER_EQUAL": 6, "LESS": 
 def compare(rule: NodeRule) -> None:
     first, second = rule.wide(0), rule.wide(1)
     walk = broadcast(first.shape, second.shape)
-    target = rule.target(walk.shape)
+    target = bool_target(rule, walk.shape)
     if not first.same_quantization(second):
         raise UnsupportedError(
             f"its inputs have scales {first.scale:g} and {second.scale:g}",

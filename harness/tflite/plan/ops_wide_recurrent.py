@@ -14,7 +14,7 @@ from harness.tflite.plan.ops_more import MOST_WIDE_SHIFT
 from harness.tflite.plan.ops_recurrent import cell_fields, has_input_gate, read_gates, read_sequences, read_state
 from harness.tflite.plan.ops_wide_more import wide_target
 from harness.tflite.plan.rule import NodeRule
-from harness.tflite.plan.values import Value, check_wide, operand_of
+from harness.tflite.plan.values import Value, operand_of
 from harness.tflite.quantized_tables import sigmoid_16_table
 
 _GATES = 4
@@ -28,7 +28,6 @@ def lstm(rule: NodeRule) -> None:
     if not has_input_gate(rule):
         raise UnsupportedError("int16 activations without an input gate", hint="build it of the plain LSTM layer")
     hidden, cell, state = read_state(rule, "int16", sequences)
-    check_wide(hidden)
     target = wide_target(rule, (*source.shape[:2], sequences.units))
     if hidden.scale != target.scale:
         raise UnsupportedError(
