@@ -82,7 +82,7 @@ def squared_difference_16(rng: np.random.Generator) -> Case:
 
 
 def _function(rng: np.random.Generator, op: str, scale: float, target: float, least: int) -> Case:
-    values = np.maximum(values_of(rng, (2, int(rng.integers(1, 300)))), least).astype(np.int16)
+    values = np.maximum(values_of(rng, (int(rng.integers(1, 3)), int(rng.integers(1, 300)))), least).astype(np.int16)
     return plan_case(
         Op(name=op),
         [activation(values.shape, scale)],
