@@ -11,7 +11,7 @@ from tests.support import more_cases
 from tests.support.kernel_cases import Case, index_tensor
 from tests.support.more_cases import pair_of
 from tests.support.op_models import Op, Tensor
-from tests.support.wide_cases import WideGenerator, activation, pick_scale, plan_case, values_of
+from tests.support.wide_cases import WideGenerator, activation, dense, pick_scale, plan_case, values_of, window
 
 
 def resize_bilinear_16(rng: np.random.Generator) -> Case:
@@ -148,10 +148,15 @@ def sum_16(rng: np.random.Generator) -> Case:
     )
 
 
+def bias_32_16(rng: np.random.Generator) -> Case:
+    """Biases of int32 beside 16-bit activations; LiteRT 2.3 reads them as int64."""
+    return dense(rng, "int32") if rng.random() < 0.5 else window(rng, False, "int32")
+
+
 def _by_name(*functions: WideGenerator) -> dict[str, WideGenerator]:
     return {function.__name__: function for function in functions}
 
 
-REFERENCE_16 = _by_name(resize_bilinear_16, batch_matmul_16, compare_16, padv2_16, squared_difference)
+REFERENCE_16 = _by_name(bias_32_16, resize_bilinear_16, batch_matmul_16, compare_16, padv2_16, squared_difference)
 LITERT_16 = _by_name(batch_matmul_16x8, neg_16, log_16, rsqrt_16, sqrt_16)
 MICRO_16 = _by_name(prelu_16, sum_16, squared_difference_16)

@@ -325,8 +325,11 @@ def _operands(
         )
     if offset is not None:
         in_64_bits = offset.dtype == "int64"
-    else:  # what tflite-runtime 2.14 and TFLite Micro do without biases
-        in_64_bits = rule.node.op != "TRANSPOSE_CONV" and rule.option("quantized_bias_type", "") != "INT32"
+    else:  # what tflite-runtime 2.14 does without biases, and TFLite Micro where 2.14 refuses: in CONV_2D, DEPTHWISE_CONV_2D
+        in_64_bits = (
+            rule.node.op not in ("TRANSPOSE_CONV", "FULLY_CONNECTED")
+            and rule.option("quantized_bias_type", "") != "INT32"
+        )
     if wide and in_64_bits and int(shifts.max()) > MOST_WIDE_SHIFT:
         raise UnsupportedError(f"a ratio of scales of 2^{int(shifts.max())}", hint=WIDE_SHIFT_HINT)
     assert weights.data is not None
