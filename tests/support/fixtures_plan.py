@@ -15,7 +15,7 @@ from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import struct
 from tests.support.lstm_models import lstm_16_plan, lstm_plan
-from tests.support.micro_runtime import MicroRuntime, make_environment
+from tests.support.micro_runtime import MicroRuntime
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import LIBRARY, HostRuntime, build_runtime
@@ -38,9 +38,9 @@ def plan_runtime(plan_library: Path) -> HostRuntime:
 
 
 @pytest.fixture(scope="session")
-def micro_runtime(make_once: MakeOnce) -> Iterator[MicroRuntime]:
+def micro_runtime() -> Iterator[MicroRuntime]:
     """A third oracle, for what the other two do not have."""
-    runtime = MicroRuntime(make_once("tflite-micro", make_environment))
+    runtime = MicroRuntime()
     yield runtime
     runtime.close()
 

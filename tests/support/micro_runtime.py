@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from filelock import FileLock
+
+from harness.core import paths
+from harness.core.files import sha256_json
 from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.places import SUPPORT
 
@@ -14,11 +18,21 @@ REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "numpy==2.2.6", "flatbuffer
 _WORKER = SUPPORT / "micro_worker.py"
 
 
-def make_environment(folder: Path) -> None:
-    """
+def ensure_environment() -> Path:
+    """Its Python; made once on this machine, beside the environments of the other runtimes.
+
     Raises:
         RuntimeError: the last lines of virtualenv or pip.
     """
+    folder = paths.cache_dir() / "envs" / f"tests-tflite-micro-{sha256_json([REQUIREMENTS, sys.version])[:10]}"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            _make(folder)
+            (folder / "made").touch()
+    return folder / "env" / "bin" / "python"
+
+
+def _make(folder: Path) -> None:
     _run([sys.executable, "-m", "virtualenv", "--quiet", str(folder / "env")])
     install = ["-m", "pip", "install", "--quiet", "--no-input", "--only-binary=:all:", "--no-deps", *REQUIREMENTS]
     _run([str(folder / "env" / "bin" / "python"), *install])
@@ -33,6 +47,6 @@ def _run(command: list[str]) -> None:
 class MicroRuntime(ReferenceRuntime):
     """As the other runtimes' processes, in an environment of its own."""
 
-    def __init__(self, environment: Path) -> None:
-        command = [str(environment / "env" / "bin" / "python"), "-u", str(_WORKER)]
+    def __init__(self) -> None:
+        command = [str(ensure_environment()), "-u", str(_WORKER)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
