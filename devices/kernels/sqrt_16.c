@@ -1,7 +1,7 @@
 /* SQRT of 16-bit activations.
  *
- * LiteRT multiplies by the input scale, takes the root and divides by the output scale in float32, and drops what is
- * behind the point. The same three roundings are made here on mantissas of 24 bits, without floats. */
+ * LiteRT multiplies by the input scale, takes the root and divides by the output scale in single precision, and drops
+ * what is behind the point. The same three roundings are made here on mantissas of 24 bits, in integers. */
 #include "kernels.h"
 
 /* The upper 24 bits of value / 2^bits, rounded half to even. */
