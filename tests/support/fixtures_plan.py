@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,12 @@ from harness.tflite.plan import make_plan
 from tests.support.fixtures_session import MakeOnce
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import struct
-from tests.support.late_cases import PLAN_ONLY_GENERATORS
-from tests.support.lstm_models import lstm_plan
+from tests.support.lstm_models import lstm_16_plan, lstm_plan
+from tests.support.micro_runtime import MicroRuntime
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import LIBRARY, HostRuntime, build_runtime
-from tests.support.wide_cases import all_generators, make_wide_cases
+from tests.support.wide_cases import every_generator, make_wide_cases
 
 #: the first op of plan_more.h
 _RARER = 33
@@ -37,6 +37,14 @@ def plan_runtime(plan_library: Path) -> HostRuntime:
     return HostRuntime(plan_library)
 
 
+@pytest.fixture(scope="session")
+def micro_runtime() -> Iterator[MicroRuntime]:
+    """A third oracle, for what the other two do not have."""
+    runtime = MicroRuntime()
+    yield runtime
+    runtime.close()
+
+
 def flip_sign(kernels: PlanKernels) -> None:
     """The one op that no case of the kernel tests calls by itself."""
     values = np.arange(37, dtype=np.uint8)
@@ -46,7 +54,7 @@ def flip_sign(kernels: PlanKernels) -> None:
 
 
 def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
-    """FILL, ASSIGN, SVDF of both memories and LSTM, each as a plan of one node; the planner makes them together."""
+    """FILL, ASSIGN, SVDF of both memories, LSTM and LSTM_16, each as a plan of one node: what the planner makes of them belongs together."""
     fill = PlanBuilder()
     count = int(rng.integers(1, 50))
     fill.node("FILL", place := fill.arena(count), count, int(rng.integers(-128, 128)))
@@ -55,7 +63,7 @@ def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
     assign.node("ASSIGN", source := assign.arena(count), target := assign.arena(count), count)
     assign.input(source, "int8", count)
     assign.output(target, "int8", count)
-    return fill.build(), assign.build(), svdf_plan(rng), svdf_plan(rng, np.int8), lstm_plan(rng)
+    return fill.build(), assign.build(), svdf_plan(rng), svdf_plan(rng, np.int8), lstm_plan(rng), lstm_16_plan(rng)
 
 
 def svdf_plan(rng: np.random.Generator, memory_dtype: type = np.int16) -> bytes:
@@ -117,7 +125,7 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
             keep(plan)
     # Ops without a kernel test of their own: plans that the planner makes.
     covered = {op for op, made in found.items() if made}
-    for name in (*all_generators(), *PLAN_ONLY_GENERATORS):
+    for name in every_generator():
         for case in make_wide_cases(name, 4 * cases, seed=3):
             with contextlib.suppress(UnsupportedError):
                 plan = make_plan(case.model)

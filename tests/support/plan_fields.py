@@ -13,7 +13,7 @@ from tests.support.plan_runtime import RUNTIME, HostRuntime, PlanRefusedError
 
 #: ops by the fields of their records
 COUNTED = ("COPY", "LOOKUP", "RESCALE", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE", "DEQUANTIZE", "FLIP_SIGN")
-COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE", "LOOKUP_16", "SIGMOID_16", "QUANTIZE_16", "DEQUANTIZE_16")
+COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE", "LOOKUP_16", "SIGMOID_16", "QUANTIZE_16", "DEQUANTIZE_16", "SQRT_16")
 ONE_INPUT = (
     "MAX_POOL_2D",
     "AVERAGE_POOL_2D",
@@ -30,6 +30,7 @@ ONE_INPUT = (
     "AVERAGE_POOL_2D_16",
     "MEAN_16",
     "SOFTMAX_16",
+    "RESIZE_BILINEAR_16",
     *COUNTED,
     *COUNTED_16,
 )
@@ -100,6 +101,9 @@ _RECORDS = {
     "CONV_2D_4": "plan_conv_4",
     "DEPTHWISE_CONV_2D_4": "plan_conv_4",
     "SOFTMAX_8_16": "plan_softmax",
+    "RESIZE_BILINEAR_16": "plan_resize_bilinear",
+    "BATCH_MATMUL_16": "plan_batch_matmul",
+    "PRELU_16": "plan_prelu",
 }
 
 

@@ -109,6 +109,14 @@ enum plan_op {
     PLAN_QUANTIZE_16 = 53,   /* float32 to int16 */
     PLAN_DEQUANTIZE_16 = 54, /* int16 to float32 */
     PLAN_LSTM = 55,          /* UNIDIRECTIONAL_SEQUENCE_LSTM */
+    /* Of 16-bit activations; SQUARED_DIFFERENCE of int8 too. */
+    PLAN_RESIZE_BILINEAR_16 = 56,
+    PLAN_BATCH_MATMUL_16 = 57,
+    PLAN_COMPARE_16 = 58,
+    PLAN_PRELU_16 = 59,
+    PLAN_SQUARED_DIFFERENCE = 60,
+    PLAN_SQRT_16 = 61,
+    PLAN_LSTM_16 = 62,
     /* plan_late.h: */
     PLAN_TAKE = 64,     /* GATHER, GATHER_ND by computed indices */
     PLAN_CAST = 65,     /* CAST between types of any two sizes */
@@ -136,7 +144,7 @@ enum plan_op {
 /* Which ops a build has, bit n for op n, and bit n of the second number for op 64 + n: all of them, unless the compiler
  * is told those of some models. */
 #ifndef PLAN_BUILT_OPS
-#define PLAN_BUILT_OPS (((uint64_t)1 << 56) - 2u)
+#define PLAN_BUILT_OPS (((uint64_t)1 << 63) - 2u)
 #ifndef PLAN_BUILT_LATE_OPS
 #define PLAN_BUILT_LATE_OPS (((uint64_t)1 << (PLAN_OPS - PLAN_FIRST_LATE)) - 1u)
 #endif

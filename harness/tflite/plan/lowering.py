@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, UnsupportedError
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.base import KernelSet, Unsupported
 from harness.tflite.plan.fold import fold
-from harness.tflite.plan.reasons import refuse_arithmetic, refuse_op, refuse_type
+from harness.tflite.plan.reasons import refuse_arithmetic, refuse_op, refuse_type, refuse_wide
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import (
     EIGHT_BITS,
@@ -138,10 +138,7 @@ class Lowering:
         refuse_arithmetic(self.graph, node)
         lower = (self._wide_rules if wide else self._rules).get(node.op)
         if lower is None and wide:
-            raise UnsupportedError(
-                "int16 activations (16x8 quantization) of an op that has no such kernel here",
-                hint=f"these have: {', '.join(sorted(self._wide_rules))}; or use a recipe such as ptq-int8-io",
-            )
+            refuse_wide(node.op, self._wide_rules)
         if lower is None:
             raise UnsupportedError("this runtime has no such op", hint=f"it has: {', '.join(sorted(self._rules))}")
         lower(rule)

@@ -22,7 +22,10 @@ from harness.tflite.plan import (
     ops_state,
     ops_weighted,
     ops_wide,
+    ops_wide_functions,
     ops_wide_more,
+    ops_wide_pairs,
+    ops_wide_recurrent,
 )
 from harness.tflite.plan.arena import plan_arena
 from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsupported
@@ -75,6 +78,7 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     **ops_convert.RULES,
     **ops_state.RULES,
     **ops_recurrent.RULES,
+    "SQUARED_DIFFERENCE": ops_wide_pairs.squared_difference,
 }
 RULES |= {op: ops_index.or_integers(RULES.get(op)) for op in ops_index.OPERATIONS}
 
@@ -91,7 +95,10 @@ WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {
     "DEQUANTIZE": ops_wide.dequantize,
     **ops_wide_more.RULES,
     **ops_rearrange.RULES,
-    "CAST": ops_convert.cast,
+    **ops_convert.RULES,
+    **ops_wide_functions.RULES,
+    **ops_wide_pairs.RULES,
+    **ops_wide_recurrent.RULES,
     **ops_state.VARIABLE_RULES,
     **{
         op: RULES[op]
@@ -103,7 +110,6 @@ WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {
             "PACK",
             "UNPACK",
             "PAD",
-            "PADV2",
             "TRANSPOSE",
             "SLICE",
             "STRIDED_SLICE",

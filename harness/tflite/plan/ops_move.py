@@ -100,7 +100,7 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
             tables.append(qp.concatenation_table(source.scale, source.zero_point, target.scale, target.zero_point))
         else:
             raise UnsupportedError(
-                "its int8 inputs and output differ in scale or zero point",
+                f"its {source.dtype} inputs and output differ in scale or zero point",
                 hint="the converter makes them equal: convert again",
             )
     rule.emit(
@@ -117,6 +117,21 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
 
 def pad(rule: NodeRule) -> None:
     """PAD, PADV2."""
+    source, before, after, target = read_padding(rule)
+    value = 0 if is_plain(target) else target.zero_point
+    if rule.optional(2) is not None:
+        if source.dtype not in EIGHT_BITS:
+            raise UnsupportedError(f"PADV2 of {source.dtype}", hint="pad with zeros")
+        value = int(padding_constant(rule, target))
+    frame = _frame(rule, source, before, after) if target.zero_points[:1] == (value,) else None
+    if frame is not None:
+        rule.alias(source, replace(target, frame=frame))
+        return
+    rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, value))
+
+
+def read_padding(rule: NodeRule) -> tuple[Value, list[int], list[int], Value]:
+    """What is padded, how many elements come before and after it in each dimension, and the output."""
     source, flat = rule.moved(0), rule.integers(1, "paddings")
     rank = len(source.shape)
     if len(flat) != 2 * rank or min(flat, default=0) < 0 or max(flat, default=0) > 32767:
@@ -125,21 +140,17 @@ def pad(rule: NodeRule) -> None:
     target = rule.target([low + size + high for low, size, high in zip(before, source.shape, after, strict=True)])
     if not is_same(source, target):
         raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
-    value = 0 if is_plain(target) else target.zero_point
-    if rule.optional(2) is not None:
-        if source.dtype not in EIGHT_BITS:
-            raise UnsupportedError(f"PADV2 of {source.dtype}", hint="pad with zeros")
-        constant = rule.activation(2)
-        if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
-            raise UnsupportedError(
-                "its padding value is not one constant of the output's scale", hint="pad with a constant"
-            )
-        value = int(constant.data.reshape(-1)[0])
-    frame = _frame(rule, source, before, after) if target.zero_points[:1] == (value,) else None
-    if frame is not None:
-        rule.alias(source, replace(target, frame=frame))
-        return
-    rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, value))
+    return source, before, after, target
+
+
+def padding_constant(rule: NodeRule, target: Value) -> np.generic:
+    """What a PADV2 pads with: one stored value of the output's type and scale."""
+    constant = rule.moved(2)
+    if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
+        raise UnsupportedError(
+            "its padding value is not one constant of the output's scale", hint="pad with a constant"
+        )
+    return constant.data.reshape(-1)[0]
 
 
 def pad_fields(

@@ -15,6 +15,7 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
+from harness.tflite.plan.ops_more import MOST_WIDE_SHIFT, WIDE_SHIFT_HINT
 from harness.tflite.plan.ops_weighted import MOST_15_BITS, Convolution, checked_weights, read_convolution
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import EIGHT_BITS, Operand, Value, check_quantization, check_wide, operand_of
@@ -22,8 +23,6 @@ from harness.tflite.plan.values import EIGHT_BITS, Operand, Value, check_quantiz
 _INT16_MIN, _INT16_MAX = -32768, 32767
 _RANGES = {"int8": (-128, 127), "int16": (_INT16_MIN, _INT16_MAX), "int32": (-(2**31), 2**31 - 1)}
 _ITEM_BYTES = {"int8": 1, "uint8": 1, "int16": 2, "int32": 4}
-#: kn_requantize_wide
-_MOST_WIDE_SHIFT = 7
 
 
 def conv_2d(rule: NodeRule) -> None:
@@ -329,12 +328,13 @@ def _operands(
         )
     if offset is not None:
         in_64_bits = offset.dtype == "int64"
-    else:  # what tflite-runtime 2.14 and TFLite Micro do without biases
-        in_64_bits = rule.node.op != "TRANSPOSE_CONV" and rule.option("quantized_bias_type", "") != "INT32"
-    if wide and in_64_bits and int(shifts.max()) > _MOST_WIDE_SHIFT:
-        raise UnsupportedError(
-            f"a ratio of scales of 2^{int(shifts.max())}", hint="the output scale is too small; calibrate on more data"
+    else:  # what tflite-runtime 2.14 does without biases, and TFLite Micro where 2.14 refuses: in CONV_2D, DEPTHWISE_CONV_2D
+        in_64_bits = (
+            rule.node.op not in ("TRANSPOSE_CONV", "FULLY_CONNECTED")
+            and rule.option("quantized_bias_type", "") != "INT32"
         )
+    if wide and in_64_bits and int(shifts.max()) > MOST_WIDE_SHIFT:
+        raise UnsupportedError(f"a ratio of scales of 2^{int(shifts.max())}", hint=WIDE_SHIFT_HINT)
     assert weights.data is not None
     operands: dict[str, Operand] = {
         "input": operand_of(source),

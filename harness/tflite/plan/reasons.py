@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from harness.core.errors import UnsupportedError
 from harness.tflite.arithmetic import WEIGHTED_OPS, node_arithmetic
@@ -18,6 +19,16 @@ _STATE = {
     "UNIDIRECTIONAL_SEQUENCE_RNN",
     "BIDIRECTIONAL_SEQUENCE_LSTM",
     "BIDIRECTIONAL_SEQUENCE_RNN",
+}
+#: ops that neither tflite-runtime 2.14, LiteRT 2.3 nor TensorFlow Lite Micro has for int16 (docs/internals/kernels.md)
+_NOWHERE_16 = {
+    "ARG_MAX",
+    "ARG_MIN",
+    "ELU",
+    "HARD_SWISH",
+    "L2_NORMALIZATION",
+    "RELU_N1_TO_1",
+    "SVDF",
 }
 _SMALL_TYPES = {"int4", "uint4", "int2"}
 
@@ -78,6 +89,23 @@ def refuse_arithmetic(graph: Graph, node: Node) -> None:
             raise UnsupportedError(f"{describe(tensor)} has {tensor.details} quantization", hint=_INT8_RECIPES)
     if kind == "float" and node.op not in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
         raise UnsupportedError("float arithmetic", hint=_INT8_RECIPES)
+
+
+def refuse_wide(op: str, known: Iterable[str]) -> NoReturn:
+    """A node with activations of more than 8 bits, whose op is none of `known`.
+
+    Raises:
+        UnsupportedError: always.
+    """
+    if op in _NOWHERE_16:
+        raise UnsupportedError(
+            "int16 activations (16x8 quantization), for which no TensorFlow Lite runtime has a kernel of this op",
+            hint="put a QUANTIZE to int8 before it and one back behind it, or use a recipe such as ptq-int8-io",
+        )
+    raise UnsupportedError(
+        "int16 activations (16x8 quantization) of an op that has no such kernel here",
+        hint=f"these have: {', '.join(sorted(known))}; or use a recipe such as ptq-int8-io",
+    )
 
 
 def refuse_type(tensor: Tensor, role: str, allowed: Sequence[str]) -> None:

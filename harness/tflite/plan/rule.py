@@ -113,6 +113,8 @@ class NodeRule:
         """The output is the handle of a variable: a name, no memory."""
         index = self.node.outputs[0]
         handle = declared(self._graph.tensors[index])
+        if handle.dtype != "resource":
+            raise UnsupportedError(f"its output is {handle.dtype}, not a handle", hint="the model is damaged")
         self._lowering.set_value(index, replace(handle, buffer=Buffer(name=handle.name, size_bytes=0)))
 
     def assign(self, kept: Buffer, source: Value) -> None:

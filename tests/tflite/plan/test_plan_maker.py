@@ -80,6 +80,9 @@ def test_the_records_are_those_of_the_header() -> None:
         "CONV_2D_4": "conv_4",
         "DEPTHWISE_CONV_2D_4": "conv_4",
         "SOFTMAX_8_16": "softmax",
+        "RESIZE_BILINEAR_16": "resize_bilinear",
+        "BATCH_MATMUL_16": "batch_matmul",
+        "PRELU_16": "prelu",
     }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")
