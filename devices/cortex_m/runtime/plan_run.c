@@ -241,7 +241,7 @@ uint64_t rt_ops(void)
 
 uint64_t rt_late_ops(void)
 {
-    return PLAN_BUILT_LATE_OPS;
+    return PLAN_LATE_OPS;
 }
 
 int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)

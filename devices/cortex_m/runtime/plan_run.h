@@ -33,4 +33,7 @@ void plan_run_more(plan_memory *memory, const uint32_t *record);
 void plan_run_late(plan_memory *memory, const uint32_t *record);
 const char *plan_failure(const uint32_t *record);
 
+/* plan_run_float.c: one node of the ops from PLAN_FIRST_FLOAT on. */
+void plan_run_float(const plan_memory *memory, const void *node);
+
 #endif

@@ -125,21 +125,34 @@ def pad(rule: NodeRule) -> None:
     target = rule.target([low + size + high for low, size, high in zip(before, source.shape, after, strict=True)])
     if not is_same(source, target):
         raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
-    value = 0 if is_plain(target) else target.zero_point
-    if rule.optional(2) is not None:
-        if source.dtype not in EIGHT_BITS:
-            raise UnsupportedError(f"PADV2 of {source.dtype}", hint="pad with zeros")
-        constant = rule.activation(2)
-        if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
-            raise UnsupportedError(
-                "its padding value is not one constant of the output's scale", hint="pad with a constant"
-            )
-        value = int(constant.data.reshape(-1)[0])
-    frame = _frame(rule, source, before, after) if target.zero_points[:1] == (value,) else None
+    zero = zero_byte(target)
+    value = zero if rule.optional(2) is None else _padding(rule, target)
+    frame = _frame(rule, source, before, after) if value == zero else None
     if frame is not None:
         rule.alias(source, replace(target, frame=frame))
         return
     rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, value))
+
+
+def zero_byte(value: Value) -> int:
+    """The byte that the real number 0 is made of."""
+    return 0 if value.dtype == "float32" or is_plain(value) else value.zero_point
+
+
+def _padding(rule: NodeRule, target: Value) -> int:
+    """The byte that PADV2's constant is made of."""
+    if target.dtype == "int16":
+        raise UnsupportedError("PADV2 of 16-bit activations", hint="pad with zeros")
+    constant = rule.moved(2)
+    if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
+        raise UnsupportedError(
+            "its padding value is not one constant of the output's scale", hint="pad with a constant"
+        )
+    content = set(constant.data.tobytes())
+    if len(content) != 1:
+        raise UnsupportedError(f"PADV2 of {target.dtype} with {constant.data.reshape(-1)[0]:g}", hint="pad with zeros")
+    byte = content.pop()
+    return byte - 256 if byte > 127 else byte
 
 
 def pad_fields(
@@ -171,7 +184,7 @@ def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence
         or before[3]
         or after[3]
         or source.is_constant
-        or source.dtype not in EIGHT_BITS
+        or source.dtype not in (*EIGHT_BITS, "float32")
     ):
         return None
     for node in readers:

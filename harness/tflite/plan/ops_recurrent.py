@@ -18,15 +18,15 @@ from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Buffer, Value, operand_of
 
 #: places of the gates' tensors in the order of kn_lstm: forget, cell, output, input
-_INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = (2, 3, 4, 1), (6, 7, 8, 5), (13, 14, 15, 12)
-_INPUT_GATE_WEIGHTS = 1
+INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIASES = (2, 3, 4, 1), (6, 7, 8, 5), (13, 14, 15, 12)
+INPUT_GATE_WEIGHTS = 1
 #: what kernels with more parts than the plain one take
 _MORE = {
     **dict.fromkeys((9, 10, 11), "peephole connections"),
     **dict.fromkeys((16, 17), "a projection"),
     **dict.fromkeys((20, 21, 22, 23), "layer normalization"),
 }
-_HIDDEN_STATE, _CELL_STATE = 18, 19
+HIDDEN_STATE, CELL_STATE = 18, 19
 _HIDDEN = 4
 #: a gate's sum is in Q3.12, what its function makes of it in Q0.15
 _GATE_STEP, _UNIT_STEP = 2.0**-12, 2.0**-15
@@ -35,23 +35,15 @@ _MOST_INTEGER_BITS = 6
 
 def lstm(rule: NodeRule) -> None:
     """One step per sequence position inside the kernel; the state lasts until a reset."""
-    for position, what in _MORE.items():
-        if rule.optional(position) is not None:
-            raise UnsupportedError(f"an LSTM with {what}", hint="build it of the plain LSTM layer")
-    if rule.option("fused_activation_function", "TANH") != "TANH":
-        raise UnsupportedError("an activation that is not tanh", hint="build it of the plain LSTM layer")
+    refuse_more_than_plain(rule)
     source = int8_activation(rule, 0)
-    if len(source.shape) != 3:
-        raise UnsupportedError(f"its input has the shape {list(source.shape)}", hint="it takes three dimensions")
-    time_major = bool(rule.option("time_major", False))
-    batches, steps = source.shape[:2][:: -1 if time_major else 1]
-    inputs = source.shape[2]
-    units = _units(rule)
-    gates = 4 if rule.optional(_INPUT_GATE_WEIGHTS) is not None else 3
+    batches, steps, inputs, time_major = sequence_shape(rule, source)
+    units = recurrent_units(rule)
+    gates = 4 if rule.optional(INPUT_GATE_WEIGHTS) is not None else 3
     hidden, cell, state = _state(rule, batches, units)
     target = int8_target(rule, (*source.shape[:2], units))
-    input_weights = [_weights(rule, place, (units, inputs)) for place in _INPUT_WEIGHTS[:gates]]
-    recurrent = [_weights(rule, place, (units, units)) for place in _RECURRENT_WEIGHTS[:gates]]
+    input_weights = [_weights(rule, place, (units, inputs)) for place in INPUT_WEIGHTS[:gates]]
+    recurrent = [_weights(rule, place, (units, units)) for place in RECURRENT_WEIGHTS[:gates]]
     multipliers, shifts = qp.split_multipliers(
         [
             scaled
@@ -69,7 +61,7 @@ def lstm(rule: NodeRule) -> None:
             "state": state,
             "input_weights": np.stack([_int8(one) for one in input_weights]),
             "recurrent_weights": np.stack([_int8(one) for one in recurrent]),
-            "bias": np.stack([_bias(rule, place, units) for place in _BIASES[:gates]]),
+            "bias": np.stack([_bias(rule, place, units) for place in BIASES[:gates]]),
             "multipliers": multipliers,
             "shifts": shifts,
         },
@@ -91,8 +83,27 @@ def lstm(rule: NodeRule) -> None:
     )
 
 
-def _units(rule: NodeRule) -> int:
-    shape = rule.input(_RECURRENT_WEIGHTS[0]).shape
+def refuse_more_than_plain(rule: NodeRule) -> None:
+    """Refuses an LSTM with parts that the kernels do not have."""
+    for position, what in _MORE.items():
+        if rule.optional(position) is not None:
+            raise UnsupportedError(f"an LSTM with {what}", hint="build it of the plain LSTM layer")
+    if rule.option("fused_activation_function", "TANH") != "TANH":
+        raise UnsupportedError("an activation that is not tanh", hint="build it of the plain LSTM layer")
+
+
+def sequence_shape(rule: NodeRule, source: Value) -> tuple[int, int, int, bool]:
+    """Batches, steps and inputs of a sequence, and whether its first dimension counts steps."""
+    if len(source.shape) != 3:
+        raise UnsupportedError(f"its input has the shape {list(source.shape)}", hint="it takes three dimensions")
+    time_major = bool(rule.option("time_major", False))
+    batches, steps = source.shape[:2][:: -1 if time_major else 1]
+    return batches, steps, source.shape[2], time_major
+
+
+def recurrent_units(rule: NodeRule) -> int:
+    """Units of an LSTM by its recurrent weights."""
+    shape = rule.input(RECURRENT_WEIGHTS[0]).shape
     if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 1:
         raise UnsupportedError(f"recurrent weights of the shape {list(shape)}", hint="the model is damaged")
     return shape[0]
@@ -100,11 +111,11 @@ def _units(rule: NodeRule) -> int:
 
 def _state(rule: NodeRule, batches: int, units: int) -> tuple[Value, Value, Buffer]:
     """Hidden and cell state as declared, and their one memory, in which both are 16 bits less their zero points."""
-    hidden = rule.variable_tensor(_HIDDEN_STATE, "int8", (batches, units))
-    cell = rule.variable_tensor(_CELL_STATE, "int16", (batches, units))
+    hidden = rule.variable_tensor(HIDDEN_STATE, "int8", (batches, units))
+    cell = rule.variable_tensor(CELL_STATE, "int16", (batches, units))
     if cell.zero_point:
         raise UnsupportedError("a cell state whose zero point is not 0", hint="convert again")
-    return hidden, cell, rule.state_of(_CELL_STATE, 2 * cell.size_bytes)
+    return hidden, cell, rule.state_of(CELL_STATE, 2 * cell.size_bytes)
 
 
 def _weights(rule: NodeRule, position: int, shape: tuple[int, int]) -> Value:
