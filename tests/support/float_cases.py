@@ -516,7 +516,7 @@ def resize_bilinear(rng: np.random.Generator) -> FloatCase:
 def move(rng: np.random.Generator) -> FloatCase:
     """Ops that move values, which take float32 as bytes."""
     x = real(rng, tuple(int(n) for n in rng.integers(2, 5, 3)))
-    kind = str(rng.choice(["TRANSPOSE", "PAD", "CONCATENATION", "STRIDED_SLICE"]))
+    kind = str(rng.choice(["TRANSPOSE", "PAD", "CONCATENATION", "STRIDED_SLICE", "SELECT_V2", "GATHER"]))
     inputs, values = [tensor(x.shape)], [x]
     options: tuple[str, dict] = ("TransposeOptions", {})
     if kind == "TRANSPOSE":
@@ -528,6 +528,17 @@ def move(rng: np.random.Generator) -> FloatCase:
     elif kind == "CONCATENATION":
         inputs, values, value = [*inputs, tensor(x.shape)], [x, -x], np.concatenate([x, -x], 1)
         options = ("ConcatenationOptions", {"Axis": 1})
+    elif kind == "SELECT_V2":
+        mask = rng.random(x.shape) < 0.5
+        inputs, values, value = (
+            [tensor(x.shape, "bool"), *inputs, tensor(x.shape)],
+            [mask, x, -x],
+            np.where(mask, x, -x),
+        )
+        options = ("SelectV2Options", {})
+    elif kind == "GATHER":
+        picked = rng.integers(0, x.shape[1], 4).astype(np.int32)
+        inputs, value, options = [*inputs, index_tensor(picked)], x[:, picked], ("GatherOptions", {"Axis": 1})
     else:
         steps = rng.choice([1, 2, -1], 3).astype(np.int32)
         ends = np.where(steps > 0, x.shape, -np.array(x.shape) - 1).astype(np.int32)
