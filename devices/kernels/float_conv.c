@@ -18,8 +18,10 @@ typedef struct {
     int32_t input, weights; /* where the first one begins */
 } stretches;
 
-/* Adds the products of a row of stretches with a whole block of filters. */
-static void add_block(float *sums, const stretches *at, const float *input, const float *weights, int32_t filter_size)
+/* Adds the products of a row of stretches with a whole block of filters. Inlined, its pointers would not stay in
+ * registers. */
+static __attribute__((noinline)) void add_block(float *sums, const stretches *at, const float *input,
+                                                const float *weights, int32_t filter_size)
 {
     const int32_t length = at->length, input_gap = at->input_run - length, gap = at->weights_run - length;
     const float *w0 = weights, *w1 = w0 + filter_size, *w2 = w1 + filter_size, *w3 = w2 + filter_size;
