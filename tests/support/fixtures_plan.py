@@ -12,6 +12,8 @@ import pytest
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan import make_plan
 from tests.support.fixtures_session import MakeOnce
+from tests.support.float_cases import FLOAT_GENERATORS, OF_ONE_OP, make_float_cases
+from tests.support.float_state import float_state_plans
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import struct
 from tests.support.lstm_models import lstm_16_plan, lstm_plan
@@ -54,7 +56,7 @@ def flip_sign(kernels: PlanKernels) -> None:
 
 
 def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
-    """FILL, ASSIGN, SVDF of both memories, LSTM and LSTM_16, each as a plan of one node: what the planner makes of them belongs together."""
+    """FILL, ASSIGN, SVDF of both memories, LSTM and LSTM_16, each as a plan of one node: the planner makes them together."""
     fill = PlanBuilder()
     count = int(rng.integers(1, 50))
     fill.node("FILL", place := fill.arena(count), count, int(rng.integers(-128, 128)))
@@ -131,6 +133,14 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
                 plan = make_plan(case.model)
                 if len(plan.ops) == 1 and plan.ops[0].op not in covered:
                     keep(plan.data)
+    for name in FLOAT_GENERATORS:
+        for one in make_float_cases(name, cases // 3 if name in OF_ONE_OP else 2 * cases, seed=3):
+            plan = make_plan(one.case.model)
+            if len(plan.ops) == 1 and plan.ops[0].op not in covered:
+                keep(plan.data)
+    for case in range(cases):
+        for plan in float_state_plans(np.random.default_rng(case)):
+            keep(plan)
     return found
 
 

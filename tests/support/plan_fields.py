@@ -47,9 +47,7 @@ def refusal(runtime: HostRuntime, plan: bytes, **options: int) -> PlanRefusedErr
 def field_word(op: str, name: str) -> int:
     """The word of a record that holds a field, read from plan.h and kernels.h; `dims+1` is the second of an array."""
     name, _plus, offset = name.partition("+")
-    headers = (
-        (RUNTIME / "plan.h").read_text() + (RUNTIME / "plan_more.h").read_text() + (RUNTIME / "plan_late.h").read_text()
-    )
+    headers = "".join((RUNTIME / name).read_text() for name in ("plan.h", "plan_more.h", "plan_late.h", "plan_float.h"))
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     records = {match[2]: match[1] for match in re.finditer(r"typedef struct \{([^}]*)\} (\w+);", text)}
     words = _flatten(records, records[_RECORDS.get(op, f"plan_{op.lower()}")])
@@ -104,6 +102,12 @@ _RECORDS = {
     "RESIZE_BILINEAR_16": "plan_resize_bilinear",
     "BATCH_MATMUL_16": "plan_batch_matmul",
     "PRELU_16": "plan_prelu",
+    "FLOAT_CONV_2D": "plan_conv",
+    "FLOAT_DEPTHWISE_CONV_2D": "plan_conv",
+    "FLOAT_TRANSPOSE_CONV": "plan_conv",
+    "FLOAT_MAX_POOL_2D": "plan_pool",
+    "FLOAT_AVERAGE_POOL_2D": "plan_pool",
+    "FLOAT_ARG_MAX": "plan_arg_max",
 }
 
 

@@ -56,6 +56,20 @@ static const field_range more_ranges[] = {
     {'E', -149, 104, "an exponent is not in -149..104"},
 };
 
+/* Of the float32 ops. */
+#define FLOATS(text) (PLAN_HAS_FLOATS ? text : "")
+
+static const field_range float_ranges[] = {
+    {'2', 0, 0, FLOATS("a word that float32 ops have no use for is not 0")},
+    {'3', -1, -1, FLOATS("an operand that float32 ops have no use for is there")},
+    {'4', 0, KN_REDUCTIONS - 1, FLOATS("a reduction is none of the kernels'")},
+    {'5', 0, KN_PAIRINGS - 1, FLOATS("an op on pairs is none of the kernels'")},
+    {'6', 0, KN_FUNCTIONS - 1, FLOATS("a function is none of the kernels'")},
+    {'8', 1, 1, FLOATS("a dilation of TRANSPOSE_CONV is not 1")},
+    {'9', 0, KN_LESS_EQUAL, FLOATS("a comparison is not in 0..5")},
+    {'V', 3, 4, FLOATS("an LSTM has not 3 or 4 gates")},
+};
+
 /* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
  * of its own. */
 #define CONV_WORDS ".........fwwwwppoozlhfccccwwcccc"
@@ -138,6 +152,8 @@ static const char *const more_layouts[PLAN_LSTM_16 + 1 - PLAN_FIRST_MORE] = {
 
 static const char *layout_of(uint32_t op)
 {
+    if (PLAN_HAS_FLOATS && op >= PLAN_FIRST_FLOAT)
+        return plan_float_layout(op);
     if (PLAN_HAS_LATE && op >= PLAN_FIRST_LATE)
         return plan_late_layout(op);
     return PLAN_HAS_MORE && op >= PLAN_FIRST_MORE ? more_layouts[op - PLAN_FIRST_MORE] : layouts[op];
@@ -146,6 +162,10 @@ static const char *layout_of(uint32_t op)
 static const field_range *range_of(char letter)
 {
     const field_range *range = ranges;
+    if (PLAN_HAS_FLOATS)
+        for (uint32_t i = 0; i < sizeof float_ranges / sizeof *float_ranges; ++i)
+            if (float_ranges[i].letter == letter)
+                return &float_ranges[i];
     if (PLAN_HAS_MORE)
         for (uint32_t i = 0; i < sizeof more_ranges / sizeof *more_ranges; ++i)
             if (more_ranges[i].letter == letter)

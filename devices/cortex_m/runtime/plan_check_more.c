@@ -14,12 +14,13 @@ static void check_reduce(plan_checker *check, const plan_reduce *node)
     plan_check_input(check, node->input, plan_times(plan_elements(check, p->rank, p->dims), bytes), bytes, PLAN_APART);
 }
 
-static void check_arg_max(plan_checker *check, const plan_arg_max *node)
+void plan_check_arg_max(plan_checker *check, const uint32_t *record, uint32_t bytes)
 {
+    const plan_arg_max *const node = (const plan_arg_max *)(const void *)record;
     const kn_arg_params *const p = &node->params;
     const uint32_t kept = plan_times((uint32_t)p->outer, (uint32_t)p->inner);
     plan_check_output(check, node->output, plan_times(kept, 4), 4);
-    plan_check_input(check, node->input, plan_times(kept, (uint32_t)p->size), 1, PLAN_APART);
+    plan_check_input(check, node->input, plan_times(plan_times(kept, (uint32_t)p->size), bytes), bytes, PLAN_APART);
 }
 
 static void check_select(plan_checker *check, const plan_select *node)
@@ -50,8 +51,7 @@ static void check_resize_bilinear(plan_checker *check, const plan_resize_bilinea
     check_parts(check, node->columns, node->column_parts, s->output_width, s->input_width);
 }
 
-/* Bytes from the first to the last one that the matrices of one input take: `first` to the last matrix's first one. */
-static uint32_t matrices(uint32_t first, int32_t size1, int32_t stride1, int32_t size2, int32_t stride2)
+uint32_t plan_matrices(uint32_t first, int32_t size1, int32_t stride1, int32_t size2, int32_t stride2)
 {
     const int32_t dims[] = {size1, size2}, strides[] = {stride1, stride2};
     const uint32_t one = plan_extent(2, dims, strides);
@@ -64,9 +64,9 @@ static void check_batch_matmul(plan_checker *check, const plan_batch_matmul *nod
     const kn_matmul_params *const p = &node->params;
     const uint32_t cells = plan_times(plan_times((uint32_t)p->rows, (uint32_t)p->columns), bytes);
     const uint32_t items1 =
-        matrices(plan_extent(b->rank, b->dims, b->strides1), p->rows, p->row_stride1, p->depth, p->depth_stride1);
-    const uint32_t items2 =
-        matrices(plan_extent(b->rank, b->dims, b->strides2), p->columns, p->column_stride2, p->depth, p->depth_stride2);
+        plan_matrices(plan_extent(b->rank, b->dims, b->strides1), p->rows, p->row_stride1, p->depth, p->depth_stride1);
+    const uint32_t items2 = plan_matrices(plan_extent(b->rank, b->dims, b->strides2), p->columns, p->column_stride2,
+                                          p->depth, p->depth_stride2);
     plan_check_output(check, node->at.output, plan_times(plan_elements(check, b->rank, b->dims), cells), bytes);
     plan_check_input(check, node->at.input1, plan_times(items1, bytes), bytes, PLAN_APART);
     plan_check_input(check, node->at.input2, plan_times(items2, bytes), bytes, PLAN_APART);
@@ -147,7 +147,7 @@ void plan_check_more(plan_checker *check, const uint32_t *record)
     const void *const node = record;
     switch (record[0] & 0xFFFFu) {
         CHECK(PLAN_REDUCE, check_reduce(check, node));
-        CHECK(PLAN_ARG_MAX, check_arg_max(check, node));
+        CHECK(PLAN_ARG_MAX, plan_check_arg_max(check, record, 1));
         CHECK(PLAN_SELECT, check_select(check, node));
         CHECK(PLAN_RESIZE_BILINEAR, check_resize_bilinear(check, node, 1));
         CHECK(PLAN_BATCH_MATMUL, check_batch_matmul(check, node, 1));
@@ -161,7 +161,9 @@ void plan_check_more(plan_checker *check, const uint32_t *record)
         CHECK(PLAN_BATCH_MATMUL_16, check_batch_matmul(check, node, 2));
         CHECK(PLAN_LSTM_16, check_lstm_16(check, node));
     default:
-        if (PLAN_HAS_LATE)
+        if (PLAN_HAS_FLOATS && (record[0] & 0xFFFFu) >= PLAN_FIRST_FLOAT)
+            plan_check_float(check, record);
+        else if (PLAN_HAS_LATE)
             plan_check_late(check, record);
         break;
     }

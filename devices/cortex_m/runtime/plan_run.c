@@ -241,7 +241,7 @@ uint64_t rt_ops(void)
 
 uint64_t rt_late_ops(void)
 {
-    return PLAN_BUILT_LATE_OPS;
+    return PLAN_LATE_OPS;
 }
 
 static const uint32_t *first_node(void)

@@ -37,4 +37,7 @@ const char *plan_failure(const uint32_t *record);
 /* plan_run_int4.c: ops with weights of 4 bits. */
 void plan_run_int4(const plan_memory *memory, const uint32_t *record);
 
+/* plan_run_float.c: one node of the ops from PLAN_FIRST_FLOAT on. */
+void plan_run_float(const plan_memory *memory, const void *node);
+
 #endif

@@ -98,7 +98,9 @@ static void run_unary(plan_memory *memory, uint32_t op, const void *node)
         PLAN_RUN(PLAN_SOFTMAX_16, kn_softmax_16(&softmax->params, plan_at(memory, softmax->exp_table),
                                                 plan_at(memory, softmax->reciprocal_table), input, output));
     default:
-        if (PLAN_HAS_LATE)
+        if (PLAN_HAS_FLOATS && op >= PLAN_FIRST_FLOAT)
+            plan_run_float(memory, node);
+        else if (PLAN_HAS_LATE)
             plan_run_late(memory, node);
         break;
     }

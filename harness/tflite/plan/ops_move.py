@@ -118,12 +118,9 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
 def pad(rule: NodeRule) -> None:
     """PAD, PADV2."""
     source, before, after, target = read_padding(rule)
-    value = 0 if is_plain(target) else target.zero_point
-    if rule.optional(2) is not None:
-        if source.dtype not in EIGHT_BITS:
-            raise UnsupportedError(f"PADV2 of {source.dtype}", hint="pad with zeros")
-        value = int(padding_constant(rule, target))
-    frame = _frame(rule, source, before, after) if target.zero_points[:1] == (value,) else None
+    zero = zero_byte(target)
+    value = zero if rule.optional(2) is None else _padding_byte(rule, target)
+    frame = _frame(rule, source, before, after) if value == zero else None
     if frame is not None:
         rule.alias(source, replace(target, frame=frame))
         return
@@ -151,6 +148,22 @@ def padding_constant(rule: NodeRule, target: Value) -> np.generic:
             "its padding value is not one constant of the output's scale", hint="pad with a constant"
         )
     return constant.data.reshape(-1)[0]
+
+
+def zero_byte(value: Value) -> int:
+    """The byte that the real number 0 is made of."""
+    return 0 if value.dtype == "float32" or is_plain(value) else value.zero_point
+
+
+def _padding_byte(rule: NodeRule, target: Value) -> int:
+    """The byte that PADV2's constant is made of."""
+    constant = padding_constant(rule, target)
+    if target.dtype in EIGHT_BITS:
+        return int(constant)
+    content = np.frombuffer(constant.tobytes(), np.int8)
+    if np.unique(content).size != 1:
+        raise UnsupportedError(f"PADV2 of {target.dtype} with {constant:g}", hint="pad with zeros")
+    return int(content[0])
 
 
 def pad_fields(
@@ -182,7 +195,7 @@ def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence
         or before[3]
         or after[3]
         or source.is_constant
-        or source.dtype not in EIGHT_BITS
+        or source.dtype not in (*EIGHT_BITS, "float32")
     ):
         return None
     for node in readers:

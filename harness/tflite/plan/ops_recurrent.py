@@ -19,7 +19,7 @@ from harness.tflite.plan.rule import NodeRule
 from harness.tflite.plan.values import Buffer, Operand, Value, check_moved, operand_of
 
 #: places of the gates' tensors in the order of kn_lstm: forget, cell, output, input
-_INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = (2, 3, 4, 1), (6, 7, 8, 5), (13, 14, 15, 12)
+INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIASES = (2, 3, 4, 1), (6, 7, 8, 5), (13, 14, 15, 12)
 _INPUT_GATE_WEIGHTS = 1
 #: what kernels with more parts than the plain one take
 _MORE = {
@@ -31,7 +31,7 @@ _PLAIN = (
     "build it of keras.layers.LSTM, which has none of these, or run it on a Linux board: neither this runtime nor "
     "TensorFlow Lite Micro has such an LSTM"
 )
-_HIDDEN_STATE, _CELL_STATE = 18, 19
+HIDDEN_STATE, CELL_STATE = 18, 19
 _HIDDEN = 4
 #: a gate's sum is in Q3.12, what its function makes of it in Q0.15
 _GATE_STEP, _UNIT_STEP = 2.0**-12, 2.0**-15
@@ -84,12 +84,12 @@ def read_gates(
         rate: the multiplier of a product with weights: of the input (False), or of the hidden state (True).
     """
     units = sequences.units
-    seen = [_weights(rule, place, (units, sequences.inputs)) for place in _INPUT_WEIGHTS[:gates]]
-    kept = [_weights(rule, place, (units, units)) for place in _RECURRENT_WEIGHTS[:gates]]
+    seen = [_weights(rule, place, (units, sequences.inputs)) for place in INPUT_WEIGHTS[:gates]]
+    kept = [_weights(rule, place, (units, units)) for place in RECURRENT_WEIGHTS[:gates]]
     multipliers, shifts = qp.split_multipliers(
         [made for one, other in zip(seen, kept, strict=True) for made in (rate(False, one), rate(True, other))]
     )
-    bias = np.stack([_bias(rule, place, units, bias_dtype) for place in _BIASES[:gates]])
+    bias = np.stack([_bias(rule, place, units, bias_dtype) for place in BIASES[:gates]])
     return {
         "input_weights": np.stack([_int8(one) for one in seen]),
         "recurrent_weights": np.stack([_int8(one) for one in kept]),
@@ -133,7 +133,8 @@ def lstm(rule: NodeRule) -> None:
 
 
 def _units(rule: NodeRule) -> int:
-    shape = rule.input(_RECURRENT_WEIGHTS[0]).shape
+    """Units of an LSTM by its recurrent weights."""
+    shape = rule.input(RECURRENT_WEIGHTS[0]).shape
     if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 1:
         raise UnsupportedError(f"recurrent weights of the shape {list(shape)}", hint="the model is damaged")
     return shape[0]
@@ -142,12 +143,12 @@ def _units(rule: NodeRule) -> int:
 def read_state(rule: NodeRule, dtype: str, sequences: Sequences) -> tuple[Value, Value, Buffer]:
     """Hidden state (of `dtype`) and cell state as declared, and their one memory: 16 bits each, less their zero points."""
     shape = (sequences.batches, sequences.units)
-    hidden = rule.variable_tensor(_HIDDEN_STATE, dtype, shape)
+    hidden = rule.variable_tensor(HIDDEN_STATE, dtype, shape)
     check_moved(hidden)
-    cell = rule.variable_tensor(_CELL_STATE, "int16", shape)
+    cell = rule.variable_tensor(CELL_STATE, "int16", shape)
     if cell.zero_point:
         raise UnsupportedError("a cell state whose zero point is not 0", hint="convert again")
-    return hidden, cell, rule.state_of(_CELL_STATE, 2 * cell.size_bytes)
+    return hidden, cell, rule.state_of(CELL_STATE, 2 * cell.size_bytes)
 
 
 def _weights(rule: NodeRule, position: int, shape: tuple[int, int]) -> Value:

@@ -7,7 +7,8 @@ The reference adds such products up in 64 bits where the biases are int64, and i
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,23 +80,12 @@ def transpose_conv(rule: NodeRule) -> None:
     """TRANSPOSE_CONV (output shape, weights, input, bias)."""
     wide = rule.input(2).dtype == "int16"
     source = rule.wide(2) if wide else rule.activation(2)
-    asked, weights = _output_shape(rule), checked_weights(rule, source.dtype if not wide else "int8")
+    asked, weights = transposed_output(rule), checked_weights(rule, source.dtype if not wide else "int8")
     if source.dtype == "uint8":
         raise UnsupportedError("a uint8 TRANSPOSE_CONV", hint="convert to int8")
-    if len(source.shape) != 4 or len(weights.shape) != 4 or len(asked) != 4 or weights.shape[3] != source.shape[3]:
-        raise UnsupportedError(
-            f"weights of shape {list(weights.shape)} and an output of {asked} do not fit an input of {list(source.shape)}"
-        )
+    places = transposed_places(rule, source, weights, asked)
     if any(weights.zero_points):
         raise UnsupportedError("its weights have a zero point that is not 0", hint="quantize weights symmetrically")
-    strides, padding = (rule.option("stride_h", 0), rule.option("stride_w", 0)), rule.option("padding", "SAME")
-    if min(strides) < 1 or max(*strides, *weights.shape[1:3]) > MOST_15_BITS or padding not in ("SAME", "VALID"):
-        raise UnsupportedError(f"strides {list(strides)}, a filter of {list(weights.shape[1:3])}, padding {padding}")
-    if asked[0] != source.shape[0] or asked[3] != weights.shape[0] or min(asked) < 1:
-        raise UnsupportedError(f"an output of {asked} from an input of {list(source.shape)}")
-    pads = [
-        _transposed_pad(padding, asked[1 + i], source.shape[1 + i], weights.shape[1 + i], strides[i]) for i in (0, 1)
-    ]
     target = rule.target(asked)
     (check_wide if wide else check_quantization)(target)
     operands, scales = _operands(rule, source, weights, target, asked[3], 0, bias=3, wide=wide)
@@ -116,13 +106,49 @@ def transpose_conv(rule: NodeRule) -> None:
         operands,
         {
             **scales,
+            **places.params,
+            **ending,
+            **places.shape,
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransposedPlaces:
+    """Where a TRANSPOSE_CONV spreads its input: fields of kn_conv_params (places only) and of kn_conv_shape."""
+
+    params: dict[str, int]
+    shape: dict[str, int]
+
+
+def transposed_places(rule: NodeRule, source: Value, weights: Value, asked: Sequence[int]) -> TransposedPlaces:
+    """Strides, paddings and shapes of a TRANSPOSE_CONV, checked against each other.
+
+    Raises:
+        UnsupportedError: shapes that do not fit, or numbers that the kernels do not hold.
+    """
+    if len(source.shape) != 4 or len(weights.shape) != 4 or len(asked) != 4 or weights.shape[3] != source.shape[3]:
+        raise UnsupportedError(
+            f"weights of shape {list(weights.shape)} and an output of {asked} do not fit an input of {list(source.shape)}"
+        )
+    strides, padding = (rule.option("stride_h", 0), rule.option("stride_w", 0)), rule.option("padding", "SAME")
+    if min(strides) < 1 or max(*strides, *weights.shape[1:3]) > MOST_15_BITS or padding not in ("SAME", "VALID"):
+        raise UnsupportedError(f"strides {list(strides)}, a filter of {list(weights.shape[1:3])}, padding {padding}")
+    if asked[0] != source.shape[0] or asked[3] != weights.shape[0] or min(asked) < 1:
+        raise UnsupportedError(f"an output of {asked} from an input of {list(source.shape)}")
+    pads = [
+        _transposed_pad(padding, asked[1 + i], source.shape[1 + i], weights.shape[1 + i], strides[i]) for i in (0, 1)
+    ]
+    return TransposedPlaces(
+        params={
             "stride_height": strides[0],
             "stride_width": strides[1],
             "dilation_height": 1,
             "dilation_width": 1,
             "pad_top": pads[0],
             "pad_left": pads[1],
-            **ending,
+        },
+        shape={
             "batches": source.shape[0],
             "input_height": source.shape[1],
             "input_width": source.shape[2],
@@ -137,7 +163,7 @@ def transpose_conv(rule: NodeRule) -> None:
     )
 
 
-def _output_shape(rule: NodeRule) -> list[int]:
+def transposed_output(rule: NodeRule) -> list[int]:
     """The constant that says it; or, where that is an input of the model, what the output is declared as."""
     found = rule.input(0)
     if found.data is not None:

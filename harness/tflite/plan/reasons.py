@@ -11,7 +11,8 @@ from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.values import describe
 from harness.tflite.post_process import POST_PROCESS
 
-_INT8_RECIPES = "a microcontroller with this runtime runs int8 models: use a recipe such as ptq-int8-io"
+_OTHERWISE = "for int8 kernels, which every build has, use a recipe such as ptq-int8-io"
+_INT8_RECIPES = "a microcontroller with this runtime runs int8 and float32 models: use a recipe such as ptq-int8-io"
 _CONTROL_FLOW = {"IF", "WHILE", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
 _STATE = {
     "LSTM",
@@ -63,18 +64,16 @@ def refuse_op(node: Node) -> None:
 
 
 def refuse_arithmetic(graph: Graph, node: Node) -> None:
-    """Nodes that compute in something else than 8-bit integers.
+    """Nodes that compute in something that no kernel set does.
 
     Raises:
-        UnsupportedError: float, hybrid, 16-bit, 4-bit and sparse.
+        UnsupportedError: hybrid, 4-bit and sparse.
     """
     positions = WEIGHTED_OPS.get(node.op)
     weights = graph.input_at(node, positions[1]) if positions else None
     kind = node_arithmetic(graph, node)
     if kind == "hybrid" and weights is not None:
         raise UnsupportedError(f"hybrid: float activations with {weights.dtype} weights", hint=_INT8_RECIPES)
-    if kind == "weight-only":
-        raise UnsupportedError("float arithmetic on weights that are only stored smaller", hint=_INT8_RECIPES)
     for tensor in (*graph.node_inputs(node), *graph.node_outputs(node)):
         if tensor.is_sparse:
             raise UnsupportedError(
@@ -87,8 +86,15 @@ def refuse_arithmetic(graph: Graph, node: Node) -> None:
             )
         if tensor.details is not None:
             raise UnsupportedError(f"{describe(tensor)} has {tensor.details} quantization", hint=_INT8_RECIPES)
-    if kind == "float" and node.op not in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
-        raise UnsupportedError("float arithmetic", hint=_INT8_RECIPES)
+
+
+def refuse_floats(graph: Graph, node: Node) -> UnsupportedError:
+    """What a node on floats is told where the firmware has no float kernels."""
+    smaller = node_arithmetic(graph, node) == "weight-only"
+    return UnsupportedError(
+        f"float arithmetic{' on weights that are only stored smaller' if smaller else ''}, and this build has no float kernels",
+        hint=f"cores with a floating-point unit have them, in a firmware with all ops or those of this model; {_OTHERWISE}",
+    )
 
 
 def refuse_wide(op: str, known: Iterable[str]) -> NoReturn:

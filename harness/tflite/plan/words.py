@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.tflite.plan.record import CONV, DENSE, MAX_RANK, WEIGHTED, Record, words_of
+from harness.tflite.plan.words_float import FLOAT_RECORDS
 from harness.tflite.plan.words_late import LATE_RECORDS
 
 MAX_CONCATENATION_INPUTS = 32
@@ -142,6 +143,7 @@ RECORDS: dict[str, Record] = {
         ),
     ),
     **LATE_RECORDS,
+    **FLOAT_RECORDS,
     "LSTM": Record(
         number=55,
         words=words_of(
