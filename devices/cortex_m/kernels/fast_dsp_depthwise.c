@@ -78,9 +78,8 @@ static void make_group(group *g, const depthwise *d, int32_t first, const int32_
 }
 
 /* A window of any size: `rows` rows of `columns` taps. */
-static __attribute__((optimize("O2"), noinline)) four_sums add_window(const depthwise *d, const group *g,
-                                                                      const int8_t *row, const int32_t *factors,
-                                                                      int32_t rows, int32_t columns)
+static __attribute__((noinline)) four_sums add_window(const depthwise *d, const group *g, const int8_t *row,
+                                                      const int32_t *factors, int32_t rows, int32_t columns)
 {
     const int32_t offset = d->input_pair, step = d->step;
     const int repeated = d->shape->filter_channels != 1;
