@@ -14,7 +14,7 @@ from tests.support.kernels_abi import Kernels, struct
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import NO_NODE, RUN_FAILED, HostRuntime, PlanRefusedError
-from tests.support.wide_cases import all_generators, make_wide_cases
+from tests.support.wide_cases import every_generator, make_wide_cases
 
 _CASES = 60
 
@@ -34,7 +34,7 @@ def test_the_random_cases_reach_every_op(plan_library: Path) -> None:
     for name in GENERATORS:
         make_cases(name, 1)[0].run(kernels)
     flip_sign(kernels)
-    for name in all_generators():
+    for name in every_generator():
         for case in make_wide_cases(name, 3):
             plan = make_plan(case.model).data
             seen.add(plan[int.from_bytes(plan[20:24], "little")])
