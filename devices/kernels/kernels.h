@@ -301,5 +301,6 @@ void kn_flip_sign(int32_t count, const uint8_t *input, uint8_t *output);
 #include "kernels_16.h"
 #include "kernels_late.h"
 #include "kernels_more.h"
+#include "kernels_float.h"
 
 #endif

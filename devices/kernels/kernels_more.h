@@ -74,6 +74,20 @@ typedef struct {
 void kn_prelu(const kn_prelu_params *params, const kn_broadcast *broadcast, const int8_t *input1, const int8_t *input2,
               int8_t *output);
 
+/* ---- squared_difference.c -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int32_t item_bytes; /* 1 or 2: int8 or int16; with 2 all offsets are 0 */
+    int32_t input1_offset, input1_multiplier,
+        input1_shift; /* scale of each input / twice the larger one; shifts <= 0 */
+    int32_t input2_offset, input2_multiplier, input2_shift;
+    int32_t output_offset, output_multiplier, output_shift;
+} kn_squared_params;
+
+/* SQUARED_DIFFERENCE. Always rounds twice. The output may be the buffer of an input that is not repeated. */
+void kn_squared_difference(const kn_squared_params *params, const kn_broadcast *broadcast, const void *inputs1,
+                           const void *inputs2, void *outputs);
+
 /* ---- matmul.c ------------------------------------------------------------------------------------------------ */
 
 typedef struct {

@@ -24,14 +24,14 @@ static int32_t sigmoid(const uint16_t *table, int32_t size, int32_t step_bits, i
     return (table[index] << step_bits) + part * (table[index + 1] - table[index]);
 }
 
-static int16_t logistic(const uint16_t *table, int32_t x)
+int16_t kn_logistic_16(const uint16_t *table, int32_t x)
 {
     const int32_t found = sigmoid(table, x < 0 ? -x : x, 9, 0x7FFF << 10);
     return (int16_t)((x >= 0 ? found + (1 << 9) : (1 << 25) - found + (1 << 9) - 1) >> 10);
 }
 
 /* 2 * sigmoid(2 x) - 1 */
-static int16_t hyperbolic_tangent(const uint16_t *table, int32_t x)
+int16_t kn_tanh_16(const uint16_t *table, int32_t x)
 {
     const int32_t found = sigmoid(table, x < 0 ? -x : x, 8, 0xFFFF << 8);
     return (int16_t)((x >= 0 ? found - (1 << 23) + (1 << 7) : (1 << 23) - found + (1 << 7) - 1) >> 8);
@@ -44,7 +44,7 @@ void kn_sigmoid_16(const kn_sigmoid_params *params, const uint16_t table[KN_SIGM
     const int64_t half = shift > 0 ? (int64_t)1 << (shift - 1) : 0;
     for (int32_t i = 0; i < count; ++i) {
         const int32_t x = (int32_t)(((int64_t)input[i] * params->multiplier + half) >> shift);
-        output[i] = params->tanh ? hyperbolic_tangent(table, x) : logistic(table, x);
+        output[i] = params->tanh ? kn_tanh_16(table, x) : kn_logistic_16(table, x);
     }
 }
 

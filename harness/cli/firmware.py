@@ -97,7 +97,8 @@ def _ops_of(models: tuple[str, ...], board: McuBoard, tflite_micro: bool) -> lis
             hint="leave one of the two out",
         )
     kernels = cast(KernelSet, KERNEL_NAMES[CORE_KERNELS.get(board.core, 1)])
-    ops = {op.op for model in models for op in make_plan(finished_model(Path(model)).path, kernels).ops}
+    plans = [make_plan(finished_model(Path(model)).path, kernels, floats=board.has_float_unit) for model in models]
+    ops = {op.op for plan in plans for op in plan.ops}
     return sorted(ops, key=lambda op: RECORDS[op].number)
 
 

@@ -53,7 +53,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class AddParams:
-    """ADD and SUB: both inputs are scaled to twice the larger input scale, with `left_shift` spare bits."""
+    """ADD, SUB and SQUARED_DIFFERENCE: both inputs are scaled to twice the larger input scale, with `left_shift` spare bits."""
 
     left_shift: int
     input1: Multiplier
@@ -174,6 +174,23 @@ def add_params(scale1: float, scale2: float, output_scale: float, left_shift: in
     if any(real >= 1.0 or one.shift > 0 for real, one in zip(reals, made, strict=True)):
         raise UnsupportedError(
             f"ADD or SUB with input scales {float(scale1):g} and {float(scale2):g} and output scale {float(output_scale):g}",
+            hint="the output scale is too small against the inputs'; calibrate on more data",
+        )
+    return AddParams(left_shift=left_shift, input1=made[0], input2=made[1], output=made[2])
+
+
+def squared_difference_params(scale1: float, scale2: float, output_scale: float, left_shift: int) -> AddParams:
+    """Of SQUARED_DIFFERENCE; `left_shift` is 7 for 8-bit activations and 0 for those of 16 bits.
+
+    Raises:
+        UnsupportedError: the output scale is so small that a difference of some steps is beyond it, and a product wraps.
+    """
+    twice_larger = 2.0 * max(_f64(scale1), _f64(scale2))
+    ratio = twice_larger * twice_larger / ((1 << 2 * left_shift) * _f64(output_scale))
+    made = [quantize_multiplier(real) for real in (_f64(scale1) / twice_larger, _f64(scale2) / twice_larger, ratio)]
+    if any(one.shift > 0 for one in made):
+        raise UnsupportedError(
+            f"input scales {float(scale1):g} and {float(scale2):g} and output scale {float(output_scale):g}",
             hint="the output scale is too small against the inputs'; calibrate on more data",
         )
     return AddParams(left_shift=left_shift, input1=made[0], input2=made[1], output=made[2])

@@ -16,6 +16,7 @@ from harness.emulation.mcu.elf import load_bytes
 from harness.emulation.mcu.firmware import build_firmware
 from harness.emulation.mcu.machine import McuMachine
 from harness.tflite.plan.words import RECORDS
+from harness.tflite.plan.words_float import FIRST_FLOAT, FLOAT_RECORDS
 from tests.support.fixtures_firmware import MCU_BOARDS
 from tests.support.mcu_client import McuClient
 
@@ -50,12 +51,24 @@ def test_the_firmware_with_all_ops_fits_the_limit_on_the_m4():
 
 
 def test_a_firmware_of_some_ops_has_just_these_and_says_so():
-    made = build_firmware("mps2-an386", ops=["FULLY_CONNECTED"])
+    made = build_firmware("mps2-an386", ops=["FULLY_CONNECTED", "FLOAT_SOFTMAX"])
     assert made.code_bytes < build_firmware("mps2-an386").code_bytes - 8_000
     with McuMachine(made) as machine, McuClient.connect(machine.host, machine.port) as client:
-        assert client.hello().ops == 1 << RECORDS["FULLY_CONNECTED"].number
+        hello = client.hello()
+        assert hello.ops == 1 << RECORDS["FULLY_CONNECTED"].number | 1 << RECORDS["FLOAT_SOFTMAX"].number
     with pytest.raises(UserInputError, match="FULLY_CONECTED"):
         build_firmware("mps2-an386", ops=["FULLY_CONECTED"])
+
+
+def test_float_kernels_are_there_where_the_core_has_the_unit():
+    everything = (1 << len(FLOAT_RECORDS)) - 1
+    for board, floats in (("mps2-an386", everything), ("mps2-an385", 0)):
+        with McuMachine(build_firmware(board)) as machine, McuClient.connect(machine.host, machine.port) as client:
+            assert client.hello().ops >> FIRST_FLOAT == floats
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", str(build_firmware("microbit").elf)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "kn_float" not in symbols and "kn_conv_2d" in symbols
 
 
 def test_there_is_no_heap_and_no_stdio():

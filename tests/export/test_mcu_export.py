@@ -85,6 +85,19 @@ def test_a_users_own_program_gets_the_bits_and_the_counts_that_were_measured(mcu
     assert (folder / "tiny-example.elf").is_file()
 
 
+def test_a_float_model_is_exported_with_its_kernels(mcu_run, prepare_mcu, tmp_path: Path):
+    """Writing it runs the library under QEMU: the same bits and the same counts, or an error."""
+    (record,) = mcu_run(prepare_mcu(tiny_model.float_mlp(), samples=4))
+    assert record.outcome == "ok", record.reason
+    made = export(ship(record, ObjectStore(tmp_path / "results")), tmp_path / "tiny", name="tiny")
+    manifest = json.loads((made.folder / "export.json").read_text())
+    assert manifest["ops"] == ["FLOAT_CONV_2D", "FLOAT_SOFTMAX"]
+    kernels = {path.name for path in (made.folder / "src").glob("*.c")}
+    assert {"float_conv.c", "float_reduce.c", "float_math.c", "plan_run_float.c"} <= kernels
+    assert not {"float_pairs.c", "float_recurrent.c", "conv.c", "svdf.c"} & kernels
+    assert any("to the bit" in line for line in made.lines)
+
+
 def _example_line(readme: str) -> str:
     return next(line.strip() for line in readme.splitlines() if "example/main.c" in line and line.startswith("    arm"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,16 @@ import pytest
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan import make_plan
 from tests.support.fixtures_session import MakeOnce
+from tests.support.float_cases import FLOAT_GENERATORS, OF_ONE_OP, make_float_cases
+from tests.support.float_state import float_state_plans
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import struct
-from tests.support.late_cases import PLAN_ONLY_GENERATORS
-from tests.support.lstm_models import lstm_plan
+from tests.support.lstm_models import lstm_16_plan, lstm_plan
+from tests.support.micro_runtime import MicroRuntime
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import LIBRARY, HostRuntime, build_runtime
-from tests.support.wide_cases import all_generators, make_wide_cases
+from tests.support.wide_cases import every_generator, make_wide_cases
 
 #: the first op of plan_more.h
 _RARER = 33
@@ -37,6 +39,14 @@ def plan_runtime(plan_library: Path) -> HostRuntime:
     return HostRuntime(plan_library)
 
 
+@pytest.fixture(scope="session")
+def micro_runtime() -> Iterator[MicroRuntime]:
+    """A third oracle, for what the other two do not have."""
+    runtime = MicroRuntime()
+    yield runtime
+    runtime.close()
+
+
 def flip_sign(kernels: PlanKernels) -> None:
     """The one op that no case of the kernel tests calls by itself."""
     values = np.arange(37, dtype=np.uint8)
@@ -46,7 +56,7 @@ def flip_sign(kernels: PlanKernels) -> None:
 
 
 def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
-    """FILL, ASSIGN, SVDF of both memories and LSTM, each as a plan of one node; the planner makes them together."""
+    """FILL, ASSIGN, SVDF of both memories, LSTM and LSTM_16, each as a plan of one node: the planner makes them together."""
     fill = PlanBuilder()
     count = int(rng.integers(1, 50))
     fill.node("FILL", place := fill.arena(count), count, int(rng.integers(-128, 128)))
@@ -55,7 +65,7 @@ def state_plans(rng: np.random.Generator) -> tuple[bytes, ...]:
     assign.node("ASSIGN", source := assign.arena(count), target := assign.arena(count), count)
     assign.input(source, "int8", count)
     assign.output(target, "int8", count)
-    return fill.build(), assign.build(), svdf_plan(rng), svdf_plan(rng, np.int8), lstm_plan(rng)
+    return fill.build(), assign.build(), svdf_plan(rng), svdf_plan(rng, np.int8), lstm_plan(rng), lstm_16_plan(rng)
 
 
 def svdf_plan(rng: np.random.Generator, memory_dtype: type = np.int16) -> bytes:
@@ -117,12 +127,20 @@ def valid_plans(library: Path, cases: int, generators: Iterable[str] = tuple(GEN
             keep(plan)
     # Ops without a kernel test of their own: plans that the planner makes.
     covered = {op for op, made in found.items() if made}
-    for name in (*all_generators(), *PLAN_ONLY_GENERATORS):
+    for name in every_generator():
         for case in make_wide_cases(name, 4 * cases, seed=3):
             with contextlib.suppress(UnsupportedError):
                 plan = make_plan(case.model)
                 if len(plan.ops) == 1 and plan.ops[0].op not in covered:
                     keep(plan.data)
+    for name in FLOAT_GENERATORS:
+        for one in make_float_cases(name, cases // 3 if name in OF_ONE_OP else 2 * cases, seed=3):
+            plan = make_plan(one.case.model)
+            if len(plan.ops) == 1 and plan.ops[0].op not in covered:
+                keep(plan.data)
+    for case in range(cases):
+        for plan in float_state_plans(np.random.default_rng(case)):
+            keep(plan)
     return found
 
 

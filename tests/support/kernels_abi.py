@@ -62,7 +62,7 @@ def struct(name: str, **values: Any) -> ctypes.Structure:
         elif isinstance(value, np.ndarray):
             setattr(made, field, value.ctypes.data_as(field_type))
         else:
-            setattr(made, field, int(value))
+            setattr(made, field, float(value) if field_type is ctypes.c_float else int(value))
     return made
 
 
@@ -94,6 +94,8 @@ def _fields(declaration: str) -> list[tuple[str, Any]]:
     if pointer:
         kind = ctypes.POINTER({"int8_t": ctypes.c_int8, "int32_t": ctypes.c_int32}[pointer[1]])
         return [(name.strip().removeprefix("*"), kind) for name in pointer[2].split(",")]
+    if declaration.startswith("float "):
+        return [(name.strip(), ctypes.c_float) for name in declaration.removeprefix("float ").split(",")]
     names = declaration.removeprefix("int32_t ")
     if names == declaration:
         raise ValueError(f"kernels.h: a field that the tests cannot read: {declaration}")

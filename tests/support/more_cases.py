@@ -221,14 +221,14 @@ def select(rng: np.random.Generator, dtype: str = "int8") -> Case:
     )
 
 
-def resize_bilinear(rng: np.random.Generator) -> Case:
+def resize_bilinear(rng: np.random.Generator, dtype: str = "int8") -> Case:
     shape, size = _shape(rng, 4, 7), rng.integers(1, 13, 2)
     align = bool(rng.random() < 0.3)
     half = bool(rng.random() < 0.5) and not align
     options = {"AlignCorners": align, "HalfPixelCenters": half}
     op = Op(name="RESIZE_BILINEAR", options_table="ResizeBilinearOptions", options=options)
     target = (shape[0], int(size[0]), int(size[1]), shape[3])
-    return move(rng, op, values_of(rng, shape, "int8"), [size], target, f"{shape} to {size} {options}")
+    return move(rng, op, values_of(rng, shape, dtype), [size], target, f"{shape} to {size} {options}")
 
 
 def prelu(rng: np.random.Generator) -> Case:
@@ -248,21 +248,28 @@ def prelu(rng: np.random.Generator) -> Case:
     )
 
 
-def batch_matmul(rng: np.random.Generator) -> Case:
+def batch_matmul(rng: np.random.Generator, dtypes: tuple[str, str] = ("int8", "int8")) -> Case:
     rows, depth, columns = (int(n) for n in rng.integers(1, 9, 3))
     batches = _shape(rng, int(rng.integers(0, 3)), 4)
     turned = [bool(rng.random() < 0.4) for _ in range(2)]
     shapes = [(depth, rows) if turned[0] else (rows, depth), (columns, depth) if turned[1] else (depth, columns)]
     # With AdjX and batches that repeat, 2.14 is wrong; LiteRT 2.3 agrees with the kernel there too.
     other = batches if turned[0] else tuple(1 if rng.random() < 0.3 else n for n in batches)
-    values = [values_of(rng, (*batches, *shapes[0]), "int8"), values_of(rng, (*other, *shapes[1]), "int8")]
+    values = [values_of(rng, (*batches, *shapes[0]), dtypes[0]), values_of(rng, (*other, *shapes[1]), dtypes[1])]
     scales = [pick_scale(rng, 1e-3, 0.1) for _ in range(2)]
-    target = scales[0] * scales[1] * 64 * float(np.sqrt(depth)) * float(rng.uniform(0.5, 2))
+    wide = dtypes[0] == "int16"
+    target = (
+        scales[0]
+        * scales[1]
+        * (64 if dtypes[1] == "int8" else 16384)
+        * float(np.sqrt(depth))
+        * float(rng.uniform(0.5, 2))
+    )
     options = {"AdjX": turned[0], "AdjY": turned[1]}
     return plan_case(
         Op(name="BATCH_MATMUL", options_table="BatchMatMulOptions", options=options),
-        [activation(v.shape, s, "int8", _zero(rng)) for v, s in zip(values, scales, strict=True)],
-        activation((*batches, rows, columns), target, "int8", _zero(rng)),
+        [activation(v.shape, s, v.dtype.name, 0 if wide else _zero(rng)) for v, s in zip(values, scales, strict=True)],
+        activation((*batches, rows, columns), target, dtypes[0], 0 if wide else _zero(rng)),
         values,
         f"{[one.shape for one in values]} {options}",
     )

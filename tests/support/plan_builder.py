@@ -19,9 +19,12 @@ TYPES = {"int8": 0, "uint8": 1, "float32": 2, "int16": 3, "int32": 4, "int64": 5
 
 
 def read_ops() -> dict[str, int]:
-    """`CONV_2D` -> 1, ... as plan.h numbers them."""
-    body = (RUNTIME / "plan.h").read_text().split("enum plan_op {")[1].split("}")[0]
-    return {name: int(number) for name, number in re.findall(r"PLAN_(\w+) = (\d+)", body) if name != "OPS"}
+    """`CONV_2D` -> 1, ... as plan.h and plan_float.h number them."""
+    found = {}
+    for header, start in (("plan.h", "enum plan_op {"), ("plan_float.h", "enum plan_float_op {")):
+        body = (RUNTIME / header).read_text().split(start)[1].split("}")[0]
+        found.update({name: int(number) for name, number in re.findall(r"PLAN_(\w+) = (\d+)", body)})
+    return {name: number for name, number in found.items() if name not in ("OPS", "FLOAT_END")}
 
 
 OPS = read_ops()

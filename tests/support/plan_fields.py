@@ -13,7 +13,7 @@ from tests.support.plan_runtime import RUNTIME, HostRuntime, PlanRefusedError
 
 #: ops by the fields of their records
 COUNTED = ("COPY", "LOOKUP", "RESCALE", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE", "DEQUANTIZE", "FLIP_SIGN")
-COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE", "LOOKUP_16", "SIGMOID_16", "QUANTIZE_16", "DEQUANTIZE_16")
+COUNTED_16 = ("LEAKY_RELU_16", "REQUANTIZE", "LOOKUP_16", "SIGMOID_16", "QUANTIZE_16", "DEQUANTIZE_16", "SQRT_16")
 ONE_INPUT = (
     "MAX_POOL_2D",
     "AVERAGE_POOL_2D",
@@ -30,6 +30,7 @@ ONE_INPUT = (
     "AVERAGE_POOL_2D_16",
     "MEAN_16",
     "SOFTMAX_16",
+    "RESIZE_BILINEAR_16",
     *COUNTED,
     *COUNTED_16,
 )
@@ -46,9 +47,7 @@ def refusal(runtime: HostRuntime, plan: bytes, **options: int) -> PlanRefusedErr
 def field_word(op: str, name: str) -> int:
     """The word of a record that holds a field, read from plan.h and kernels.h; `dims+1` is the second of an array."""
     name, _plus, offset = name.partition("+")
-    headers = (
-        (RUNTIME / "plan.h").read_text() + (RUNTIME / "plan_more.h").read_text() + (RUNTIME / "plan_late.h").read_text()
-    )
+    headers = "".join((RUNTIME / name).read_text() for name in ("plan.h", "plan_more.h", "plan_late.h", "plan_float.h"))
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     records = {match[2]: match[1] for match in re.finditer(r"typedef struct \{([^}]*)\} (\w+);", text)}
     words = _flatten(records, records[_RECORDS.get(op, f"plan_{op.lower()}")])
@@ -100,6 +99,15 @@ _RECORDS = {
     "CONV_2D_4": "plan_conv_4",
     "DEPTHWISE_CONV_2D_4": "plan_conv_4",
     "SOFTMAX_8_16": "plan_softmax",
+    "RESIZE_BILINEAR_16": "plan_resize_bilinear",
+    "BATCH_MATMUL_16": "plan_batch_matmul",
+    "PRELU_16": "plan_prelu",
+    "FLOAT_CONV_2D": "plan_conv",
+    "FLOAT_DEPTHWISE_CONV_2D": "plan_conv",
+    "FLOAT_TRANSPOSE_CONV": "plan_conv",
+    "FLOAT_MAX_POOL_2D": "plan_pool",
+    "FLOAT_AVERAGE_POOL_2D": "plan_pool",
+    "FLOAT_ARG_MAX": "plan_arg_max",
 }
 
 

@@ -102,7 +102,7 @@ static int one_case(const uint8_t *seed, uint32_t seed_bytes, int after_load)
 
 int main(int argc, char **argv)
 {
-    static uint32_t counts[PLAN_OPS][2];
+    static uint32_t counts[PLAN_FLOAT_END][2];
     if (argc < 4)
         stop("usage: plan_fuzz PLANS CASES SEED [--after-load]");
     const int after_load = argc > 4 && strcmp(argv[4], "--after-load") == 0;
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         const uint32_t op = words[words[5] / 4u] & 0xFFFFu;
         ++counts[op][one_case(seeds[pick].data, seeds[pick].bytes, after_load) ? 0 : 1];
     }
-    for (uint32_t op = 1; op < PLAN_OPS; ++op)
+    for (uint32_t op = 1; op < PLAN_FLOAT_END; ++op)
         if (PLAN_HAS(op))
             printf("%u %u %u\n", op, counts[op][0], counts[op][1]);
     return 0;

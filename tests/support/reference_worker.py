@@ -14,10 +14,9 @@ import sys
 
 import numpy as np
 
-tfl = importlib.import_module(f"{sys.argv[1]}.interpreter")
-
 
 def run_case(model, inputs, steps=0):
+    tfl = importlib.import_module(f"{sys.argv[1]}.interpreter")
     interpreter = tfl.Interpreter(
         model_content=model, num_threads=1, experimental_op_resolver_type=tfl.OpResolverType.BUILTIN_REF
     )
@@ -31,7 +30,7 @@ def run_case(model, inputs, steps=0):
     return np.stack(found) if steps else found[0]
 
 
-def main():
+def main(run):
     frames_out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # the runtime prints on stdout
     frames_in = sys.stdin.buffer
@@ -46,7 +45,7 @@ def main():
             while f"input_{i}_{len(inputs)}" in cases:
                 inputs.append(cases[f"input_{i}_{len(inputs)}"])
             try:
-                results[f"output_{i}"] = run_case(cases[f"model_{i}"].tobytes(), inputs, int(cases["steps"]))
+                results[f"output_{i}"] = run(cases[f"model_{i}"].tobytes(), inputs, int(cases["steps"]))
             except (RuntimeError, ValueError) as error:
                 results[f"error_{i}"] = np.array(str(error))
         body = io.BytesIO()
@@ -56,4 +55,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(run_case)

@@ -28,6 +28,7 @@ SLOW_FIXTURES = {
     "counting_board_image": "an emulated board",
     "emulated_board": "an emulated board",
     "mcu_run": "an emulated core",
+    "micro_runtime": "an environment with TensorFlow Lite Micro",
     "aarch64_standin": "a cross compiler",
     "sanitized_standin": "a sanitized build",
     "server": "a database server",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +65,8 @@ def _output_scale(rng: np.random.Generator, span: float) -> float:
     return float(np.float32(span / 32768 * np.exp(rng.uniform(np.log(0.1), np.log(3)))))
 
 
-def _window(rng: np.random.Generator, depthwise: bool) -> Case:
+def window(rng: np.random.Generator, depthwise: bool, bias: str = "int64") -> Case:
+    """A convolution with a bias of that type; tflite-runtime 2.14 has none without."""
     groups = 1 if depthwise else int(rng.choice([1, 1, 1, 2]))
     inputs = int(rng.integers(1, 7)) * groups
     depth = int(rng.choice([1, 1, 2])) if depthwise else inputs // groups
@@ -78,7 +78,6 @@ def _window(rng: np.random.Generator, depthwise: bool) -> Case:
     places = [qp.window(padding, int(size[i]), int(kernel[i]), int(stride[i]), int(dilation[i])) for i in range(2)]
     source = pick_scale(rng)
     shape = (1, *map(int, kernel), channels) if depthwise else (channels, *map(int, kernel), depth)
-    bias = "int64"  # tflite-runtime 2.14 has no such convolution without
     taps = int(kernel[0] * kernel[1]) * (1 if depthwise else depth)
     parts, span = _parts(rng, shape, 3 if depthwise else 0, source, bias, taps)
     options = {
@@ -104,26 +103,28 @@ def _window(rng: np.random.Generator, depthwise: bool) -> Case:
 
 
 def conv(rng: np.random.Generator) -> Case:
-    return _window(rng, depthwise=False)
+    return window(rng, depthwise=False)
 
 
 def depthwise(rng: np.random.Generator) -> Case:
-    return _window(rng, depthwise=True)
+    return window(rng, depthwise=True)
 
 
 def fully_connected(rng: np.random.Generator) -> Case:
+    return dense(rng, "int64" if rng.random() < 0.6 else None)
+
+
+def dense(rng: np.random.Generator, bias: str | None) -> Case:
     batches, inputs, outputs = (int(n) for n in rng.integers(1, [4, 40, 12]))
     source = pick_scale(rng)
-    parts, span = _parts(rng, (outputs, inputs), 0, source, "int64", inputs)
-    # Weights per channel are beyond tflite-runtime 2.14 here.
-    parts = [replace(one, scales=one.scales[:1], zero_points=(0,)) for one in parts]
+    parts, span = _parts(rng, (outputs, inputs), 0, source, bias, inputs)
     values = values_of(rng, (batches, inputs))
     return plan_case(
         Op(name="FULLY_CONNECTED", options_table="FullyConnectedOptions"),
         [activation(values.shape, source), *parts],
         activation((batches, outputs), _output_scale(rng, span)),
         [values],
-        f"{values.shape} -> {outputs}",
+        f"{values.shape} -> {outputs}, {len(parts[0].scales)} scales, bias {bias}",
     )
 
 
@@ -291,17 +292,24 @@ WIDE_GENERATORS: dict[str, WideGenerator] = {
 
 def make_wide_cases(name: str, count: int, *, seed: int = 0) -> list[Case]:
     """The same cases on every machine."""
-    from tests.support.late_cases import PLAN_ONLY_GENERATORS
-
-    generators = {**all_generators(), **PLAN_ONLY_GENERATORS}
+    generators = every_generator()
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
     return [generators[name](rng) for _ in range(count)]
 
 
 def all_generators() -> dict[str, WideGenerator]:
-    """Those of this file, more_cases.py, more_cases_16.py and late_cases.py: single ops that go through the plan runtime only."""
+    """Single ops that go through the plan runtime only, and that tflite-runtime 2.14.0 has."""
+    from tests.support.cases_16 import REFERENCE_16
     from tests.support.late_cases import LATE_GENERATORS
     from tests.support.more_cases import MORE_GENERATORS
     from tests.support.more_cases_16 import MORE_GENERATORS_16
 
-    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **LATE_GENERATORS}
+    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **LATE_GENERATORS, **REFERENCE_16}
+
+
+def every_generator() -> dict[str, WideGenerator]:
+    """Those, and what tflite-runtime 2.14.0 does not have: LiteRT, TensorFlow Lite Micro or a test's definition is followed."""
+    from tests.support.cases_16 import LITERT_16, MICRO_16
+    from tests.support.late_cases import PLAN_ONLY_GENERATORS
+
+    return {**all_generators(), **LITERT_16, **MICRO_16, **PLAN_ONLY_GENERATORS}

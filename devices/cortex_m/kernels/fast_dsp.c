@@ -57,6 +57,14 @@ __attribute__((optimize("O2"))) uint32_t dsp_finish_channels(const dsp_ending *e
     return dsp_pack(ending->low, ending->high, a, b, c, d);
 }
 
+uint32_t dsp_load_tail(const int8_t *from, int32_t count)
+{
+    uint32_t word = 0;
+    while (count > 0)
+        word = word << 8 | (uint8_t)from[--count];
+    return word;
+}
+
 uint32_t dsp_offset_sum(int32_t input_offset, int32_t weights_offset, const int8_t *input, int32_t taps)
 {
     int32_t sum = 0;

@@ -68,15 +68,7 @@ static inline uint32_t dsp_pack(uint32_t low, uint32_t high, int32_t a, int32_t 
 uint32_t dsp_finish_channels(const dsp_ending *ending, int32_t first, int32_t a, int32_t b, int32_t c, int32_t d);
 
 /* The last 1 to 3 bytes of a run of weights or inputs as a word that is 0 behind them. */
-static inline uint32_t dsp_load_tail(const int8_t *from, int32_t count)
-{
-    uint32_t word = (uint8_t)from[0];
-    if (count > 1)
-        word |= (uint32_t)(uint8_t)from[1] << 8;
-    if (count > 2)
-        word |= (uint32_t)(uint8_t)from[2] << 16;
-    return word;
-}
+uint32_t dsp_load_tail(const int8_t *from, int32_t count);
 
 /* Bytes 0 and 2, and bytes 1 and 3, as pairs of 16 bits. */
 static inline int32_t dsp_even(uint32_t word)

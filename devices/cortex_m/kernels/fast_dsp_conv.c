@@ -93,38 +93,60 @@ typedef struct {
     dsp_ending ending;
 } convolution;
 
-/* Accumulators of `count` channels of four pixels, from the channel on whose folded bias and weights are given:
- * PIXELS words each. */
-static __attribute__((optimize("O2"))) void multiply(int32_t taps, int32_t count, const int32_t *columns,
-                                                     const int8_t *weights, const int32_t *folded, int32_t *sums)
+/* Accumulators of `count` channels of four pixels over `blocks` >= 1 words of taps, from the channel on whose folded
+ * bias and weights are given: PIXELS words each. Rows of weights begin `taps` bytes apart.
+ * 18 instructions a channel beside the blocks. What has no register is read from the stack. */
+static __attribute__((noinline, optimize("O2"))) void multiply_words(int32_t blocks, int32_t taps, int32_t count,
+                                                                     const int32_t *columns, const int8_t *weights,
+                                                                     const int32_t *folded, int32_t *sums)
 {
-    for (; count > 0; --count, sums += PIXELS) {
-        int32_t s0 = *folded++, s1 = s0, s2 = s0, s3 = s0;
-        const int32_t *in = columns;
-        int32_t blocks = taps >> 2;
-        uint32_t word, even;
-        if (blocks)
-            /* Two blocks a turn; the first turn of an odd count begins in the middle. */
-            __asm__ volatile("lsrs %[n], #1\n\t"
-                             "adc %[n], #0\n\t"
-                             "bcs 3f\n"
-                             "2:\n\t" FOUR_TAPS "3:\n\t" FOUR_TAPS "subs %[n], #1\n\t"
-                             "bne 2b"
-                             : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in),
-                               [w] "+r"(weights), [n] "+r"(blocks), [word] "=&r"(word), [even] "=&r"(even)
-                             :
-                             : "r3", "r4", "r5", "r6", "cc", "memory");
-        if (taps & 3) {
-            word = dsp_load_tail(weights, taps & 3);
-            weights += taps & 3;
-            const int32_t evens = dsp_even(word), odds = dsp_odd(word);
-            s0 = __smlad(in[4], odds, __smlad(in[0], evens, s0));
-            s1 = __smlad(in[5], odds, __smlad(in[1], evens, s1));
-            s2 = __smlad(in[6], odds, __smlad(in[2], evens, s2));
-            s3 = __smlad(in[7], odds, __smlad(in[3], evens, s3));
-        }
-        sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
-    }
+    /* Two blocks a turn; where their count is odd, the first turn begins in the middle: the lowest bit. */
+    const int32_t turns = (blocks + 1) / 2 * 2 + (blocks & 1);
+    const int32_t rest = taps - 4 * blocks;
+    const int32_t *const end = folded + count;
+    const uintptr_t place = (uintptr_t)sums - 4 * (uintptr_t)folded; /* sums move on four times as fast */
+    int32_t s0, s1, s2, s3, in, n;
+    uint32_t word, even;
+    __asm__ volatile("1:\n\t"
+                     "ldr %[s0], [%[folded]], #4\n\t"
+                     "ldr %[in], %[columns]\n\t"
+                     "ldr %[n], %[turns]\n\t"
+                     "mov %[s1], %[s0]\n\tmov %[s2], %[s0]\n\tmov %[s3], %[s0]\n\t"
+                     "lsrs %[n], #1\n\t"
+                     "bcs 3f\n"
+                     "2:\n\t" FOUR_TAPS "3:\n\t" FOUR_TAPS "subs %[n], #1\n\t"
+                     "bne 2b\n\t"
+                     "ldr r3, %[place]\n\tldr r4, %[end]\n\tldr r5, %[rest]\n\t"
+                     "add r3, r3, %[folded], lsl #2\n\tadd %[w], r5\n\t"
+                     "cmp %[folded], r4\n\t"
+                     "strd %[s0], %[s1], [r3, #-16]\n\tstrd %[s2], %[s3], [r3, #-8]\n\t"
+                     "bne 1b"
+                     : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [in] "=&r"(in),
+                       [w] "+r"(weights), [n] "=&r"(n), [word] "=&r"(word), [even] "=&r"(even), [folded] "+r"(folded)
+                     : [columns] "m"(columns), [turns] "m"(turns), [place] "m"(place), [end] "m"(end), [rest] "m"(rest)
+                     : "r3", "r4", "r5", "r6", "cc", "memory");
+}
+
+/* The same for two taps and more. A row's last word that is not whole is read with what follows it, where the columns
+ * are 0; only behind the last row of all there is nothing, so `is_last` takes that apart. */
+static void multiply(int32_t taps, int32_t count, const int32_t *columns, const int8_t *weights, const int32_t *folded,
+                     int32_t *sums, int is_last)
+{
+    const int32_t blocks = taps >> 2, rest = taps & 3, beside = count - (is_last && rest);
+    if (beside)
+        multiply_words((taps + 3) >> 2, taps, beside, columns, weights, folded, sums);
+    if (beside == count)
+        return;
+    sums += beside * PIXELS;
+    weights += beside * taps;
+    for (int32_t i = 0; i < PIXELS; ++i)
+        sums[i] = folded[beside];
+    if (blocks)
+        multiply_words(blocks, taps, 1, columns, weights, folded + beside, sums);
+    const uint32_t word = dsp_load_tail(weights + (taps & ~3), rest);
+    columns += blocks * BLOCK_WORDS;
+    for (int32_t i = 0; i < PIXELS; ++i)
+        sums[i] = __smlad(columns[PIXELS + i], dsp_odd(word), __smlad(columns[i], dsp_even(word), sums[i]));
 }
 
 /* dsp_requantize and dsp_pack for four sums of one channel; then one byte for each of four pixels, which lie `way`
@@ -204,7 +226,8 @@ static void multiply_channels(const convolution *conv, const int32_t *columns, c
     int8_t rest[GROUP * PIXELS];
     for (int32_t first = 0; first < channels; first += GROUP, output += GROUP) {
         const int32_t count = channels - first < GROUP ? channels - first : GROUP;
-        multiply(conv->taps, count, columns, conv->weights + first * conv->taps, conv->folded + first, sums);
+        multiply(conv->taps, count, columns, conv->weights + first * conv->taps, conv->folded + first, sums,
+                 first + count == channels);
         if (offset_sums) {
             for (int32_t i = 0; i < count * PIXELS; ++i)
                 sums[i] = kn_wrap_add(sums[i], (int32_t)offset_sums[i % PIXELS]);
@@ -283,7 +306,7 @@ int fast_conv_2d(const kn_conv_params *params, const kn_conv_shape *shape, const
                         shape->filter_height * shape->filter_width * shape->input_channels,
                         dsp_make_ending(scales, shape->output_channels, params->rounding, params->output_offset,
                                         params->activation_min, params->activation_max)};
-    const int wide = scratch_bytes >= wide_bytes(shape);
+    const int wide = conv.taps > 1 && scratch_bytes >= wide_bytes(shape);
     int32_t *const columns = (int32_t *)(void *)scratch;
     int8_t *const bytes =
         scratch + fast_column_bytes(shape, shape->input_channels) * (uint32_t)sizeof(int16_t) * PIXELS;

@@ -78,9 +78,8 @@ static void make_group(group *g, const depthwise *d, int32_t first, const int32_
 }
 
 /* A window of any size: `rows` rows of `columns` taps. */
-static __attribute__((optimize("O2"), noinline)) four_sums add_window(const depthwise *d, const group *g,
-                                                                      const int8_t *row, const int32_t *factors,
-                                                                      int32_t rows, int32_t columns)
+static __attribute__((noinline)) four_sums add_window(const depthwise *d, const group *g, const int8_t *row,
+                                                      const int32_t *factors, int32_t rows, int32_t columns)
 {
     const int32_t offset = d->input_pair, step = d->step;
     const int repeated = d->shape->filter_channels != 1;
@@ -112,23 +111,27 @@ static __attribute__((optimize("O2"), noinline)) four_sums add_window(const dept
 }
 
 #define TAP(address)                                                                                                   \
-    "ldr %[v], [%[in]" address "]\n\tsxtab16 %[e], %[off], %[v]\n\tsxtab16 %[v], %[off], %[v], ror #8\n\t"             \
-    "ldr %[f], [%[w]], #4\n\tsmlabb %[s0], %[e], %[f], %[s0]\n\tsmlatt %[s2], %[e], %[f], %[s2]\n\t"                   \
-    "ldr %[f], [%[w]], #4\n\tsmlabb %[s1], %[v], %[f], %[s1]\n\tsmlatt %[s3], %[v], %[f], %[s3]\n\t"
+    "ldr %[v], [%[in]" address "]\n\tldrd %[f], %[h], [%[w]], #8\n\t"                                                  \
+    "sxtab16 %[e], %[off], %[v]\n\tsxtab16 %[v], %[off], %[v], ror #8\n\t"                                             \
+    "smlabb %[s0], %[e], %[f], %[s0]\n\tsmlatt %[s2], %[e], %[f], %[s2]\n\t"                                           \
+    "smlabb %[s1], %[v], %[h], %[s1]\n\tsmlatt %[s3], %[v], %[h], %[s3]\n\t"
+#define ROWS(taps)                                                                                                     \
+    __asm__ volatile("1:\n\t" taps "add %[in], %[row]\n\tsubs %[n], #1\n\tbne 1b"                                      \
+                     : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(values),                  \
+                       [w] "+r"(factors), [n] "+r"(rows), [v] "=&r"(v), [e] "=&r"(e), [f] "=&r"(f), [h] "=&r"(h)       \
+                     : [step] "r"(step), [row] "r"(row), [off] "r"(offset)                                             \
+                     : "cc", "memory")
 
-/* `rows` rows of three taps, which most filters have. */
+/* `rows` rows of three taps, which most filters have; with `two`, of two taps of three, which they have at an edge. */
 static inline __attribute__((always_inline)) four_sums add_threes(const int32_t *start, int32_t offset,
                                                                   const int8_t *values, int32_t step, int32_t row,
-                                                                  const int32_t *factors, int32_t rows)
+                                                                  const int32_t *factors, int32_t rows, int two)
 {
-    int32_t s0 = start[0], s1 = start[1], s2 = start[2], s3 = start[3], v, e, f;
-    __asm__ volatile("1:\n\t" TAP("") TAP(", %[step]") TAP(", %[step], lsl #1") "add %[in], %[row]\n\t"
-                                                                                "subs %[n], #1\n\t"
-                                                                                "bne 1b"
-                     : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(values), [w] "+r"(factors),
-                       [n] "+r"(rows), [v] "=&r"(v), [e] "=&r"(e), [f] "=&r"(f)
-                     : [step] "r"(step), [row] "r"(row), [off] "r"(offset)
-                     : "cc", "memory");
+    int32_t s0 = start[0], s1 = start[1], s2 = start[2], s3 = start[3], v, e, f, h;
+    if (two)
+        ROWS(TAP("") TAP(", %[step]") "add %[w], #8\n\t");
+    else
+        ROWS(TAP("") TAP(", %[step]") TAP(", %[step], lsl #1"));
     return (four_sums){s0, s1, s2, s3};
 }
 
@@ -150,8 +153,8 @@ static inline __attribute__((always_inline)) uint32_t finish(const depthwise *d,
 }
 
 /* One row of pixels: those whose windows of three columns are inside sideways one way, the others another. */
-static __attribute__((optimize("O2"))) void convolve_row(const depthwise *d, const group *g, const int8_t *row,
-                                                         const int32_t *factors, int32_t rows, int8_t *output)
+static void convolve_row(const depthwise *d, const group *g, const int8_t *row, const int32_t *factors, int32_t rows,
+                         int8_t *output)
 {
     const kn_conv_shape *const shape = d->shape;
     const int32_t stride = d->params->stride_width, dilation = d->params->dilation_width;
@@ -159,12 +162,16 @@ static __attribute__((optimize("O2"))) void convolve_row(const depthwise *d, con
     const int threes = shape->filter_width == 3 && shape->filter_channels == 1 && rows > 0;
     int32_t origin = -d->params->pad_left, first, last;
     for (int32_t x = shape->output_width; x > 0; --x, output += shape->output_channels, origin += stride) {
-        const int8_t *const at = row + origin * channels;
+        const int8_t *at = row + origin * channels;
+        const int left = origin < 0, right = origin >= width - 2 * dilation;
         four_sums s;
-        if (threes && origin >= 0 && origin < width - 2 * dilation) {
-            s = add_threes(g->start, d->input_pair, at + g->first, d->step, d->row, factors, rows);
+        if (threes && !left && !right) {
+            s = add_threes(g->start, d->input_pair, at + g->first, d->step, d->row, factors, rows, 0);
+        } else if (threes && left != right && origin >= -dilation && origin < width - dilation) {
+            at += left ? d->step : 0;
+            s = add_threes(g->start, d->input_pair, at + g->first, d->step, d->row, factors + 2 * left, rows, 1);
         } else {
-            kn_clip_taps_here(origin, shape->filter_width, dilation, width, &first, &last);
+            kn_clip_taps(origin, shape->filter_width, dilation, width, &first, &last);
             s = add_window(d, g, at + first * d->step, factors + 2 * first, rows, last - first);
         }
         fast_store(output, finish(d, g, s));
@@ -178,7 +185,7 @@ static void convolve_group(const depthwise *d, const group *g, const int8_t *ima
     const kn_conv_shape *const shape = d->shape;
     int32_t origin = -params->pad_top, first, last;
     for (int32_t y = shape->output_height; y > 0; --y, origin += params->stride_height) {
-        kn_clip_taps_here(origin, shape->filter_height, params->dilation_height, shape->input_height, &first, &last);
+        kn_clip_taps(origin, shape->filter_height, params->dilation_height, shape->input_height, &first, &last);
         const int32_t at = (origin + first * params->dilation_height) * shape->input_width * shape->input_channels;
         convolve_row(d, g, image + at, d->factors + 2 * first * shape->filter_width, last - first, output + g->first);
         output += shape->output_width * shape->output_channels;

@@ -8,7 +8,10 @@
 
 #include "fast_mve.h"
 
-enum { LANES = 16 };
+enum {
+    LANES = 16,
+    GROUPED = 32 /* rows whose biases are raised at a time, where weights have an offset */
+};
 
 uint32_t fast_kernels(void)
 {
@@ -99,26 +102,79 @@ static inline __attribute__((always_inline)) int32x4_t multiply(int32_t taps, co
     return sums;
 }
 
+/* Whole groups of four rows, each from its folded bias to its four outputs, until the outputs reach `end`: for scales
+ * that are all to the right. Accumulators come by one LDM; the places of multipliers and shifts lie in vectors, which
+ * move on by themselves where each channel has its own (`on` is "!"). `back` leads from the end of a row's last sixteen
+ * bytes to the row four further on. 24 instructions a group beside the loop over taps. */
+#define GROUPS(on)                                                                                                     \
+    "1:\n\t"                                                                                                           \
+    "ldmia %[folded]!, {r0, r2, r4, r6}\n\t"                                                                           \
+    "ldr %[from], %[input]\n\t"                                                                                        \
+    "add %[row1], %[row0], %[taps]\n\tadd %[row2], %[row1], %[taps]\n\tadd %[row3], %[row2], %[taps]\n\t"              \
+    "dlstp.8 lr, %[taps]\n"                                                                                            \
+    "2:\n\t"                                                                                                           \
+    "vldrb.8 %q[values], [%[from]], #16\n\t"                                                                           \
+    "vldrb.8 %q[factors], [%[row0]], #16\n\tvmladava.s8 r0, %q[values], %q[factors]\n\t"                               \
+    "vldrb.8 %q[factors], [%[row1]], #16\n\tvmladava.s8 r2, %q[values], %q[factors]\n\t"                               \
+    "vldrb.8 %q[factors], [%[row2]], #16\n\tvmladava.s8 r4, %q[values], %q[factors]\n\t"                               \
+    "vldrb.8 %q[factors], [%[row3]], #16\n\tvmladava.s8 r6, %q[values], %q[factors]\n\t"                               \
+    "letp lr, 2b\n\t"                                                                                                  \
+    "vmov %q[values][2], %q[values][0], r0, r4\n\tvmov %q[values][3], %q[values][1], r2, r6\n\t"                       \
+    "vldrw.u32 %q[factors], [%q[multipliers], #16]" on "\n\tvqrdmulh.s32 %q[values], %q[values], %q[factors]\n\t"      \
+    "vldrw.u32 %q[factors], [%q[shifts], #16]" on                                                                      \
+    "\n\tvand %q[ties], %q[values], %q[factors]\n\tvshr.s32 %q[ties], %q[ties], #31\n\t"                               \
+    "vqadd.s32 %q[values], %q[values], %q[ties]\n\tvrshl.s32 %q[values], %q[values], %q[factors]\n\t"                  \
+    "add %[row0], %[row0], %[back]\n\t"                                                                                \
+    "vadd.i32 %q[values], %q[values], %q[offset]\n\t"                                                                  \
+    "vmax.s32 %q[values], %q[values], %q[low]\n\tvmin.s32 %q[values], %q[values], %q[high]\n\t"                        \
+    "vstrb.32 %q[values], [%[output]], #4\n\t"                                                                         \
+    "ldr lr, %[end]\n\tcmp %[output], lr\n\tbne 1b"
+#define GROUPS_OPERANDS                                                                                                \
+    : [folded] "+r"(folded), [output] "+r"(output), [row0] "+r"(weights), [row1] "=&r"(row1), [row2] "=&r"(row2),      \
+      [row3] "=&r"(row3), [from] "=&r"(from), [multipliers] "+w"(multipliers), [shifts] "+w"(shifts),                  \
+      [values] "=&w"(values), [factors] "=&w"(factors), [ties] "=&w"(ties)                                             \
+    : [taps] "r"(taps), [back] "r"(back), [input] "m"(input), [end] "m"(end), [offset] "w"(offset), [low] "w"(low),    \
+      [high] "w"(high)                                                                                                 \
+    : "r0", "r2", "r4", "r6", "lr", "cc", "memory"
+
+static __attribute__((noinline, optimize("O2"))) void multiply_groups(const mve_ending *ending, int32_t first,
+                                                                      int32_t count, int32_t taps, const int8_t *input,
+                                                                      const int8_t *weights, const int32_t *folded,
+                                                                      int8_t *output)
+{
+    const int32_t back = 4 * taps - ((taps + LANES - 1) & -LANES);
+    const int8_t *const end = output + count, *from, *row1, *row2, *row3;
+    const uint32x4_t lanes = vaddq_n_u32(vidupq_n_u32(0, 4), 4u * (uint32_t)(first * ending->step) - 16u);
+    uint32x4_t multipliers = vaddq_n_u32(lanes, (uint32_t)(uintptr_t)ending->multipliers);
+    uint32x4_t shifts = vaddq_n_u32(lanes, (uint32_t)(uintptr_t)ending->shifts);
+    const int32x4_t offset = vdupq_n_s32(ending->output_offset), low = vdupq_n_s32(ending->low),
+                    high = vdupq_n_s32(ending->high);
+    int32x4_t values, factors, ties;
+    if (ending->step)
+        __asm__ volatile(GROUPS("!") GROUPS_OPERANDS);
+    else
+        __asm__ volatile(GROUPS("") GROUPS_OPERANDS);
+}
+
 /* output[r] from sum(input * weights[r]) for each of `rows` rows of `taps` bytes; `added` is added to each sum. */
 static __attribute__((optimize("O2"))) void multiply_rows(const mve_ending *ending, int32_t rows, int32_t taps,
                                                           const int8_t *input, const int8_t *weights,
                                                           const int32_t *folded, uint32_t added, int8_t *output)
 {
-    const int32_t *multipliers = ending->multipliers, *shifts = ending->shifts;
-    const int32_t offset = ending->output_offset;
-    const int32x4_t low = vdupq_n_s32(ending->low), high = vdupq_n_s32(ending->high);
     int32_t row = 0;
-    for (; row <= rows - 4 && ending->is_right; row += 4) {
-        const int32x4_t sums = vaddq_s32(
-            multiply(taps, input, weights, weights + taps, weights + 2 * taps, weights + 3 * taps, (int32_t)added),
-            vldrwq_s32(folded + row));
-        const int32x4_t values =
-            vaddq_n_s32(mve_shift_right(vqrdmulhq_s32(sums, vldrwq_s32(multipliers)), vldrwq_s32(shifts)), offset);
-        vstrbq_s32(output + row, vminq_s32(vmaxq_s32(values, low), high));
-        multipliers += 4 * ending->step;
-        shifts += 4 * ending->step;
-        weights += 4 * taps;
+    if (ending->is_right && added == 0 && rows >= 4) {
+        row = rows & ~3;
+        multiply_groups(ending, 0, row, taps, input, weights, folded, output);
     }
+    while (ending->is_right && rows - row >= 4) {
+        int32_t raised[GROUPED];
+        const int32_t count = rows - row < GROUPED ? (rows - row) & ~3 : GROUPED;
+        for (int32_t i = 0; i < count; i += 4)
+            vstrwq_s32(raised + i, vaddq_n_s32(vldrwq_s32(folded + row + i), (int32_t)added));
+        multiply_groups(ending, row, count, taps, input, weights + row * taps, raised, output + row);
+        row += count;
+    }
+    weights += row * taps;
     for (; row < rows; row += 4, weights += 4 * taps) {
         /* Where rows are missing in the last block, its first one stands in: the result is not stored. */
         const int32_t left = rows - row;

@@ -109,6 +109,14 @@ enum plan_op {
     PLAN_QUANTIZE_16 = 53,   /* float32 to int16 */
     PLAN_DEQUANTIZE_16 = 54, /* int16 to float32 */
     PLAN_LSTM = 55,          /* UNIDIRECTIONAL_SEQUENCE_LSTM */
+    /* Of 16-bit activations; SQUARED_DIFFERENCE of int8 too. */
+    PLAN_RESIZE_BILINEAR_16 = 56,
+    PLAN_BATCH_MATMUL_16 = 57,
+    PLAN_COMPARE_16 = 58,
+    PLAN_PRELU_16 = 59,
+    PLAN_SQUARED_DIFFERENCE = 60,
+    PLAN_SQRT_16 = 61,
+    PLAN_LSTM_16 = 62,
     /* plan_late.h: */
     PLAN_TAKE = 64,     /* GATHER, GATHER_ND by computed indices */
     PLAN_CAST = 65,     /* CAST between types of any two sizes */
@@ -124,11 +132,16 @@ enum plan_op {
 
 /* Ops from this one on are checked and run by the files named *_more.c. */
 #define PLAN_FIRST_MORE 33
-#define PLAN_HAS_MORE ((PLAN_BUILT_OPS) >> PLAN_FIRST_MORE || PLAN_HAS_LATE)
+#define PLAN_HAS_MORE ((PLAN_BUILT_OPS) >> PLAN_FIRST_MORE || PLAN_HAS_LATE || PLAN_HAS_FLOATS)
 
 /* From this one on: by the files named *_late.c. */
 #define PLAN_FIRST_LATE 64
-#define PLAN_HAS_LATE ((PLAN_BUILT_LATE_OPS) != 0)
+#define PLAN_HAS_LATE (((PLAN_LATE_OPS) & 0xFFFFu) != 0)
+
+/* From this one on: the float32 ops (plan_float.h), by the files named *_float.c; where the core has the unit. */
+#define PLAN_FIRST_FLOAT 80
+#define PLAN_FLOATS 16
+#define PLAN_HAS_FLOATS ((PLAN_LATE_OPS) >> (PLAN_FIRST_FLOAT - PLAN_FIRST_LATE) != 0)
 
 /* Whether a plan can keep anything from one inference to the next. */
 #define PLAN_HAS_STATE (PLAN_HAS(PLAN_FILL) || PLAN_HAS(PLAN_ASSIGN))
@@ -136,18 +149,22 @@ enum plan_op {
 /* Which ops a build has, bit n for op n, and bit n of the second number for op 64 + n: all of them, unless the compiler
  * is told those of some models. */
 #ifndef PLAN_BUILT_OPS
-#define PLAN_BUILT_OPS (((uint64_t)1 << 56) - 2u)
+#define PLAN_BUILT_OPS (((uint64_t)1 << 63) - 2u)
 #ifndef PLAN_BUILT_LATE_OPS
-#define PLAN_BUILT_LATE_OPS (((uint64_t)1 << (PLAN_OPS - PLAN_FIRST_LATE)) - 1u)
+#define PLAN_BUILT_LATE_OPS                                                                                            \
+    ((((uint64_t)1 << (PLAN_OPS - PLAN_FIRST_LATE)) - 1u) | (((uint64_t)1 << PLAN_FLOATS) - 1u)                        \
+                                                                << (PLAN_FIRST_FLOAT - PLAN_FIRST_LATE))
 #endif
 #endif
 #ifndef PLAN_BUILT_LATE_OPS
 #define PLAN_BUILT_LATE_OPS ((uint64_t)0)
 #endif
 
+/* Without the unit none of the float32 ops, whatever was asked for. */
+#define PLAN_LATE_OPS ((PLAN_BUILT_LATE_OPS) & (KN_FLOATS ? ~(uint64_t)0 : 0xFFFFu))
+
 /* A constant where `op` is one, so that the compiler drops what a build does not have. */
-#define PLAN_HAS(op)                                                                                                   \
-    (((op) < PLAN_FIRST_LATE ? (PLAN_BUILT_OPS) >> ((op) & 63) : (PLAN_BUILT_LATE_OPS) >> ((op) & 63)) & 1u)
+#define PLAN_HAS(op) (((op) < PLAN_FIRST_LATE ? (PLAN_BUILT_OPS) >> ((op) & 63) : (PLAN_LATE_OPS) >> ((op) & 63)) & 1u)
 
 #define PLAN_HAS_CONV_16                                                                                               \
     (PLAN_HAS(PLAN_CONV_2D_16) || PLAN_HAS(PLAN_DEPTHWISE_CONV_2D_16) || PLAN_HAS(PLAN_TRANSPOSE_CONV_16))
@@ -317,5 +334,6 @@ PLAN_WORDS(plan_requantize, 13);
 
 #include "plan_late.h"
 #include "plan_more.h"
+#include "plan_float.h"
 
 #endif

@@ -89,6 +89,9 @@ static void check_io(plan_checker *check)
     }
 }
 
+/* No op from this number on is built. */
+#define END_OF_OPS (PLAN_HAS_FLOATS ? (uint32_t)PLAN_FLOAT_END : PLAN_HAS_LATE ? PLAN_OPS : PLAN_FIRST_LATE)
+
 /* The length is checked against what is left before anything behind the first word is looked at. */
 static int check_nodes(plan_checker *check, rt_error *error)
 {
@@ -103,7 +106,7 @@ static int check_nodes(plan_checker *check, rt_error *error)
             plan_complain(check, "a node does not end inside the nodes of the plan");
             return RT_BAD_MODEL;
         }
-        if (op == 0 || op >= (PLAN_HAS_LATE ? PLAN_OPS : PLAN_FIRST_LATE) || !PLAN_HAS(op)) {
+        if (op == 0 || op >= END_OF_OPS || !PLAN_HAS(op)) {
             plan_complain(check, "this firmware does not have the op");
             return RT_UNSUPPORTED_OP;
         }

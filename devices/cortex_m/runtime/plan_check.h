@@ -92,6 +92,7 @@ void plan_check_table(plan_checker *check, uint32_t operand, uint32_t count, int
 void plan_check_conv(plan_checker *check, const uint32_t *record);
 void plan_check_transpose_conv(plan_checker *check, const uint32_t *record);
 void plan_check_conv_16(plan_checker *check, const uint32_t *record);
+void plan_check_conv_float(plan_checker *check, const uint32_t *record);
 void plan_check_fully_connected(plan_checker *check, const uint32_t *record);
 void plan_check_conv_4(plan_checker *check, const uint32_t *record);
 void plan_check_fully_connected_4(plan_checker *check, const uint32_t *record);
@@ -112,6 +113,17 @@ void plan_check_svdf(plan_checker *check, const plan_svdf *node, uint32_t bytes)
 /* The letters of a record's words (plan_check_fields.c), and the relations between its fields. */
 const char *plan_late_layout(uint32_t op);
 void plan_check_late(plan_checker *check, const uint32_t *record);
+/* ARG_MAX of items of `bytes`. */
+void plan_check_arg_max(plan_checker *check, const uint32_t *record, uint32_t bytes);
+
+/* Elements from the first to the last one that the matrices of one input take: `first` to the last matrix's first one.
+ */
+uint32_t plan_matrices(uint32_t first, int32_t size1, int32_t stride1, int32_t size2, int32_t stride2);
+
+/* ---- plan_check_float.c: the same for the ops from PLAN_FIRST_FLOAT on, and the letters of their fields ---- */
+
+void plan_check_float(plan_checker *check, const uint32_t *record);
+const char *plan_float_layout(uint32_t op);
 
 /* ---- plan_check.c ---- */
 

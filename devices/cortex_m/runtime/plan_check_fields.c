@@ -49,6 +49,25 @@ static const field_range more_ranges[] = {
     {'t', 0, 31, "a right shift is not in 0..31"},
     {'G', 3, 4, "an LSTM has not 3 or 4 gates"},
     {'i', 0, 6, "the integer bits of a cell state are not in 0..6"},
+    {'C', 1, 6, "a comparison is not in 1..6"},
+    {'W', -31, 7, "a shift of 64-bit sums is not in -31..7"},
+    {'R', -31, 0, "a shift is not in -31..0"},
+    {'M', 1 << 23, (1 << 24) - 1, "a mantissa has not 24 bits"},
+    {'E', -149, 104, "an exponent is not in -149..104"},
+};
+
+/* Of the float32 ops. */
+#define FLOATS(text) (PLAN_HAS_FLOATS ? text : "")
+
+static const field_range float_ranges[] = {
+    {'2', 0, 0, FLOATS("a word that float32 ops have no use for is not 0")},
+    {'3', -1, -1, FLOATS("an operand that float32 ops have no use for is there")},
+    {'4', 0, KN_REDUCTIONS - 1, FLOATS("a reduction is none of the kernels'")},
+    {'5', 0, KN_PAIRINGS - 1, FLOATS("an op on pairs is none of the kernels'")},
+    {'6', 0, KN_FUNCTIONS - 1, FLOATS("a function is none of the kernels'")},
+    {'8', 1, 1, FLOATS("a dilation of TRANSPOSE_CONV is not 1")},
+    {'9', 0, KN_LESS_EQUAL, FLOATS("a comparison is not in 0..5")},
+    {'V', 3, 4, FLOATS("an LSTM has not 3 or 4 gates")},
 };
 
 /* The words of each record behind its head, in the order of plan.h. '.' is an operand, or another word without a range
@@ -98,7 +117,7 @@ static const char *const layouts[PLAN_FIRST_MORE] = {
 
 #define MORE_LAYOUT(op, words) [op - PLAN_FIRST_MORE] = PLAN_HAS(op) ? words : ""
 
-static const char *const more_layouts[PLAN_LSTM + 1 - PLAN_FIRST_MORE] = {
+static const char *const more_layouts[PLAN_LSTM_16 + 1 - PLAN_FIRST_MORE] = {
     MORE_LAYOUT(PLAN_REDUCE, "..rddddddffffffbf"),
     MORE_LAYOUT(PLAN_ARG_MAX, "..cccf"),
     MORE_LAYOUT(PLAN_COMPARE, BROADCAST_WORDS "aomeome"),
@@ -122,10 +141,19 @@ static const char *const more_layouts[PLAN_LSTM + 1 - PLAN_FIRST_MORE] = {
     MORE_LAYOUT(PLAN_DEQUANTIZE_16, "..c0."),
     MORE_LAYOUT(PLAN_SVDF, "......cccccozmeme"),
     MORE_LAYOUT(PLAN_LSTM, "........ccccGfozzmeip"),
+    MORE_LAYOUT(PLAN_RESIZE_BILINEAR_16, "......cccccc"),
+    MORE_LAYOUT(PLAN_BATCH_MATMUL_16, BROADCAST_WORDS "cccdddd000mW"),
+    MORE_LAYOUT(PLAN_COMPARE_16, BROADCAST_WORDS "C"),
+    MORE_LAYOUT(PLAN_PRELU_16, BROADCAST_WORDS "000meme"),
+    MORE_LAYOUT(PLAN_SQUARED_DIFFERENCE, BROADCAST_WORDS "bomRomRzme"),
+    MORE_LAYOUT(PLAN_SQRT_16, "..cMEME"),
+    MORE_LAYOUT(PLAN_LSTM_16, ".........ccccfmeip"),
 };
 
 static const char *layout_of(uint32_t op)
 {
+    if (PLAN_HAS_FLOATS && op >= PLAN_FIRST_FLOAT)
+        return plan_float_layout(op);
     if (PLAN_HAS_LATE && op >= PLAN_FIRST_LATE)
         return plan_late_layout(op);
     return PLAN_HAS_MORE && op >= PLAN_FIRST_MORE ? more_layouts[op - PLAN_FIRST_MORE] : layouts[op];
@@ -134,6 +162,10 @@ static const char *layout_of(uint32_t op)
 static const field_range *range_of(char letter)
 {
     const field_range *range = ranges;
+    if (PLAN_HAS_FLOATS)
+        for (uint32_t i = 0; i < sizeof float_ranges / sizeof *float_ranges; ++i)
+            if (float_ranges[i].letter == letter)
+                return &float_ranges[i];
     if (PLAN_HAS_MORE)
         for (uint32_t i = 0; i < sizeof more_ranges / sizeof *more_ranges; ++i)
             if (more_ranges[i].letter == letter)

@@ -7,7 +7,8 @@
 /* Whether any op on two inputs of more than 8 bits is built. */
 #define HAS_WIDE_PAIRS                                                                                                 \
     (PLAN_HAS(PLAN_ADD_16) || PLAN_HAS(PLAN_SUB_16) || PLAN_HAS(PLAN_MUL_16) || PLAN_HAS(PLAN_MAXIMUM_16) ||           \
-     PLAN_HAS(PLAN_MINIMUM_16) || PLAN_HAS(PLAN_INTEGERS))
+     PLAN_HAS(PLAN_MINIMUM_16) || PLAN_HAS(PLAN_COMPARE_16) || PLAN_HAS(PLAN_PRELU_16) ||                              \
+     PLAN_HAS(PLAN_SQUARED_DIFFERENCE) || PLAN_HAS(PLAN_INTEGERS))
 
 /* Pairs of items of `bytes`. */
 static void check_pair(plan_checker *check, const plan_pair *node, uint32_t bytes)
@@ -151,6 +152,23 @@ static void check_requantize(plan_checker *check, const plan_requantize *node)
                 PLAN_APART);
 }
 
+/* Items of two bytes become one byte: nothing can be in place. */
+static void check_compare_16(plan_checker *check, const plan_pair *node)
+{
+    const kn_broadcast *const b = &node->broadcast;
+    plan_check_output(check, node->output, plan_elements(check, b->rank, b->dims), 1);
+    plan_check_input(check, node->input1, plan_times(plan_extent(b->rank, b->dims, b->strides1), 2), 2, PLAN_APART);
+    plan_check_input(check, node->input2, plan_times(plan_extent(b->rank, b->dims, b->strides2), 2), 2, PLAN_APART);
+}
+
+static void check_squared_difference(plan_checker *check, const plan_squared_difference *node)
+{
+    const kn_squared_params *const p = &node->params;
+    plan_require(check, p->item_bytes == 1 || (p->input1_offset | p->input2_offset | p->output_offset) == 0,
+                 "an offset of 16-bit activations is not 0");
+    check_pair(check, &node->at, (uint32_t)p->item_bytes);
+}
+
 static void check_softmax(plan_checker *check, const plan_softmax *node)
 {
     const uint32_t count = plan_times((uint32_t)node->params.rows, (uint32_t)node->params.depth);
@@ -184,6 +202,10 @@ static void check_rarer(plan_checker *check, const uint32_t *record)
             plan_check_late(check, record);
         }
         break;
+        CHECK(PLAN_COMPARE_16, check_compare_16(check, node));
+        CHECK(PLAN_PRELU_16, check_pair(check, node, 2));
+        CHECK(PLAN_SQUARED_DIFFERENCE, check_squared_difference(check, node));
+        CHECK(PLAN_SQRT_16, check_items(check, node, 2, 2, PLAN_IN_PLACE));
         CHECK(PLAN_ASSIGN, check_elementwise(check, node, PLAN_ANY_OVERLAP));
         CHECK(PLAN_QUANTIZE_16, check_float(check, node, 1, 2));
         CHECK(PLAN_DEQUANTIZE_16, check_float(check, node, 0, 2));

@@ -24,10 +24,14 @@ typedef struct {
     uint32_t item_bytes; /* of an activation */
     uint32_t bias_bytes;
     int32_t most_shift;
-    uint32_t at_once; /* output channels that are unpacked at a time, of weights of 4 bits; 0: they have 8 */
+    uint32_t weight_bytes;
+    uint32_t at_once; /* output channels that are unpacked at a time, of weights of 4 bits; 0: they have more */
 } storage;
 
-static const storage eight_bits = {1, 4, 30, 0};
+static const storage eight_bits = {1, 4, 30, 1, 0};
+
+/* Whether anything but the int8 kernels is built. */
+#define HAS_WIDER (PLAN_HAS_CONV_16 || PLAN_HAS_FLOATS)
 
 /* Weights of 4 bits, and the memory that they are unpacked into (plan_late.h). `outputs`: of one channel. */
 static void check_packed(plan_checker *check, const plan_weighted *at, uint32_t at_once, uint32_t weights,
@@ -56,16 +60,19 @@ static void check_weighted(plan_checker *check, const plan_weighted *at, const s
 {
     const uint32_t scales = at->per_channel ? (uint32_t)channels : 1u;
     const uint32_t bias_bytes = plan_times((uint32_t)channels, PLAN_HAS_CONV_16 ? stored->bias_bytes : 4);
-    const uint32_t item = PLAN_HAS_CONV_16 ? stored->item_bytes : 1;
+    const uint32_t item = HAS_WIDER ? stored->item_bytes : 1;
+    const uint32_t weight = PLAN_HAS_FLOATS ? stored->weight_bytes : 1;
     plan_check_output(check, at->output, plan_times(output, item), item);
     plan_check_scratch(check, at->scratch, at->scratch_bytes);
     plan_check_input(check, at->input, plan_times(input, item), item, PLAN_APART);
     if (PLAN_HAS_INT4 && stored->at_once > 0)
         check_packed(check, at, stored->at_once, weights, (uint32_t)channels, output / (uint32_t)channels);
     else
-        plan_check_input(check, at->weights, weights, 1, PLAN_APART);
+        plan_check_input(check, at->weights, plan_bytes(weights, weight), weight, PLAN_APART);
     if (at->bias != PLAN_NONE)
         plan_check_input(check, at->bias, bias_bytes, 4, PLAN_APART);
+    if (PLAN_HAS_FLOATS && weight == 4) /* no scales */
+        return;
     if (at->folded != PLAN_NONE)
         plan_check_input(check, at->folded, bias_bytes, 4, PLAN_APART);
     plan_check_table(check, at->multipliers, scales, 0, INT32_MAX, "a multiplier of a channel is negative");
@@ -129,11 +136,22 @@ void plan_check_conv_16(plan_checker *check, const uint32_t *record)
 {
     const plan_conv_16 *const node = (const plan_conv_16 *)(const void *)record;
     const uint32_t op = record[0] & 0xFFFFu;
-    const storage stored = {2, node->wide ? 8 : 4, node->wide ? 7 : 30, 0};
+    const storage stored = {2, node->wide ? 8 : 4, node->wide ? 7 : 30, 1, 0};
     if (op == PLAN_TRANSPOSE_CONV_16)
         check_transpose_conv(check, &node->at, &stored, &node->shape);
     else
         check_conv(check, op == PLAN_DEPTHWISE_CONV_2D_16, &node->at, &stored, &node->params, &node->shape);
+}
+
+void plan_check_conv_float(plan_checker *check, const uint32_t *record)
+{
+    const plan_conv *const node = (const plan_conv *)(const void *)record;
+    const uint32_t op = record[0] & 0xFFFFu;
+    static const storage floats = {4, 4, 0, 4, 0};
+    if (op == PLAN_FLOAT_TRANSPOSE_CONV)
+        check_transpose_conv(check, &node->at, &floats, &node->shape);
+    else
+        check_conv(check, op == PLAN_FLOAT_DEPTHWISE_CONV_2D, &node->at, &floats, &node->params, &node->shape);
 }
 
 static void check_fully_connected(plan_checker *check, const plan_fully_connected *node, const storage *stored)
@@ -154,7 +172,7 @@ void plan_check_conv_4(plan_checker *check, const uint32_t *record)
     const plan_conv_4 *const node = (const plan_conv_4 *)(const void *)record;
     const kn_conv_shape *const s = &node->conv.shape;
     const int depthwise = (record[0] & 0xFFFFu) == PLAN_DEPTHWISE_CONV_2D_4;
-    const storage stored = {1, 4, 30, (uint32_t)node->at_once};
+    const storage stored = {1, 4, 30, 1, (uint32_t)node->at_once};
     if (!PLAN_HAS_INT4) /* so that the functions below have one caller less where there are none */
         return;
     plan_require(check, node->at_once == s->output_channels || (!depthwise && s->filter_channels == s->input_channels),
@@ -165,7 +183,7 @@ void plan_check_conv_4(plan_checker *check, const uint32_t *record)
 void plan_check_fully_connected_4(plan_checker *check, const uint32_t *record)
 {
     const plan_fully_connected_4 *const node = (const plan_fully_connected_4 *)(const void *)record;
-    const storage stored = {1, 4, 30, (uint32_t)node->at_once};
+    const storage stored = {1, 4, 30, 1, (uint32_t)node->at_once};
     if (PLAN_HAS_INT4)
         check_fully_connected(check, &node->dense, &stored);
 }
@@ -174,7 +192,7 @@ void plan_check_pool(plan_checker *check, const uint32_t *record, uint32_t bytes
 {
     const plan_pool *const node = (const plan_pool *)(const void *)record;
     const kn_pool_params *const p = &node->params;
-    if (!PLAN_HAS(PLAN_MAX_POOL_2D_16) && !PLAN_HAS(PLAN_AVERAGE_POOL_2D_16))
+    if (!PLAN_HAS(PLAN_MAX_POOL_2D_16) && !PLAN_HAS(PLAN_AVERAGE_POOL_2D_16) && !PLAN_HAS_FLOATS)
         bytes = 1;
     check_window(check, p->input_height, p->filter_height, p->stride_height, 1, p->pad_top, p->output_height);
     check_window(check, p->input_width, p->filter_width, p->stride_width, 1, p->pad_left, p->output_width);

@@ -7,6 +7,7 @@
 
 /* Ops that may find at an inference that their inputs have no answer: it ends with RT_RUN_FAILED then. */
 #define PLAN_CAN_FAIL (PLAN_HAS(PLAN_TAKE) || PLAN_HAS(PLAN_INTEGERS) || PLAN_HAS(PLAN_DIV))
+#define PLAN_MAY_FAIL(op) ((op) == PLAN_TAKE || (op) == PLAN_INTEGERS || (op) == PLAN_DIV)
 
 /* Ops with weights of 4 bits. */
 #define PLAN_HAS_INT4                                                                                                  \

@@ -31,17 +31,17 @@ typedef struct {
     uint32_t columns;      /* int32 [output width]; constant */
     uint32_t column_parts; /* int32 [output width]; constant */
     kn_resize_shape shape;
-} plan_resize_bilinear;
+} plan_resize_bilinear; /* and PLAN_RESIZE_BILINEAR_16 */
 
 typedef struct {
     plan_pair at;
     kn_prelu_params params;
-} plan_prelu;
+} plan_prelu; /* and PLAN_PRELU_16 */
 
 typedef struct {
     plan_pair at; /* the broadcast walks over matrices */
     kn_matmul_params params;
-} plan_batch_matmul;
+} plan_batch_matmul; /* and PLAN_BATCH_MATMUL_16 */
 
 typedef struct {
     uint32_t head, input, output;
@@ -91,6 +91,33 @@ typedef struct {
     kn_lstm_params params;
 } plan_lstm;
 
+typedef struct {
+    plan_pair at;
+    int32_t holds; /* 1..6: 1 for less, plus 2 for equal, plus 4 for greater */
+} plan_compare_16;
+
+typedef struct {
+    plan_pair at;
+    kn_squared_params params;
+} plan_squared_difference;
+
+typedef struct {
+    uint32_t head, input, output;
+    int32_t count;
+    kn_sqrt_params params;
+} plan_sqrt_16;
+
+typedef struct {
+    uint32_t head, input;
+    uint32_t state; /* as in plan_lstm */
+    uint32_t input_weights, recurrent_weights;
+    uint32_t bias;                /* int64 [4, units], at a multiple of 4 */
+    uint32_t multipliers, shifts; /* int32 [4, 2]; constant; shifts -31..7 */
+    uint32_t table;               /* uint16 [256] */
+    uint32_t output;
+    kn_lstm_16_params params;
+} plan_lstm_16;
+
 PLAN_WORDS(plan_reduce, 18);
 PLAN_WORDS(plan_arg_max, 7);
 PLAN_WORDS(plan_compare, 30);
@@ -105,5 +132,9 @@ PLAN_WORDS(plan_softmax_16, 9);
 PLAN_WORDS(plan_fill, 4);
 PLAN_WORDS(plan_svdf, 18);
 PLAN_WORDS(plan_lstm, 22);
+PLAN_WORDS(plan_compare_16, 24);
+PLAN_WORDS(plan_squared_difference, 33);
+PLAN_WORDS(plan_sqrt_16, 8);
+PLAN_WORDS(plan_lstm_16, 19);
 
 #endif

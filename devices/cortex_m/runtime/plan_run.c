@@ -241,7 +241,22 @@ uint64_t rt_ops(void)
 
 uint64_t rt_late_ops(void)
 {
-    return PLAN_BUILT_LATE_OPS;
+    return PLAN_LATE_OPS;
+}
+
+static const uint32_t *first_node(void)
+{
+    return (const uint32_t *)(const void *)(model.plan + header()->nodes_offset);
+}
+
+/* Whether an inference of the loaded plan may find that it has no answer. */
+static int may_fail(void)
+{
+    const uint32_t *record = first_node();
+    for (uint32_t left = header()->node_count; left > 0; --left, record += record[0] >> 16)
+        if (PLAN_MAY_FAIL(record[0] & 0xFFFFu))
+            return 1;
+    return 0;
 }
 
 int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t arena_bytes, rt_error *error)
@@ -256,7 +271,8 @@ int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t a
     if (code == RT_OK) {
         model.plan = plan;
         model.arena = arena;
-        model.failed = NULL;
+        if (PLAN_CAN_FAIL)
+            model.sure = may_fail() ? NULL : plan;
         rt_reset(error);
     }
     return code;
@@ -265,6 +281,8 @@ int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t a
 void rt_unload(void)
 {
     model.plan = NULL;
+    if (PLAN_CAN_FAIL)
+        model.sure = NULL;
 }
 
 uint32_t rt_arena_used(void)
@@ -311,11 +329,6 @@ static void run_nodes(const uint32_t *record, uint32_t count)
     }
 }
 
-static const uint32_t *first_node(void)
-{
-    return (const uint32_t *)(const void *)(model.plan + header()->nodes_offset);
-}
-
 /* What a plan keeps between inferences is what its first nodes write. */
 int rt_reset(rt_error *error)
 {
@@ -326,7 +339,7 @@ int rt_reset(rt_error *error)
 }
 
 /* How an inference ended. Its outputs are of no use where a node had no answer; the next inference is as any other. */
-static inline int answer_of(rt_error *error)
+static int answer_of(rt_error *error)
 {
     if (!PLAN_CAN_FAIL || !model.failed)
         return RT_OK;
@@ -338,9 +351,26 @@ static inline int answer_of(rt_error *error)
     return RT_RUN_FAILED;
 }
 
-int rt_invoke(rt_error *error)
+/* Of a plan whose nodes may lack an answer, and of none. Apart, so that the inferences of other plans, whose
+ * instructions are counted, have nothing of it. */
+static int invoke_unsure(rt_error *error)
 {
     if (!model.plan) {
+        error->detail = PLAN_NO_NODE;
+        error->text = "no plan is loaded";
+        return RT_RUN_FAILED;
+    }
+    model.sure = model.plan;
+    rt_invoke(error);
+    model.sure = NULL;
+    return answer_of(error);
+}
+
+int rt_invoke(rt_error *error)
+{
+    if (PLAN_CAN_FAIL && !model.sure)
+        return invoke_unsure(error);
+    if (!PLAN_CAN_FAIL && !model.plan) {
         error->detail = PLAN_NO_NODE;
         error->text = "no plan is loaded";
         return RT_RUN_FAILED;
@@ -353,7 +383,7 @@ int rt_invoke(rt_error *error)
             record += record[0] >> 16;
     }
     run_nodes(record, count);
-    return answer_of(error);
+    return RT_OK;
 }
 
 #if RT_LAYERS

@@ -9,6 +9,7 @@
 typedef struct {
     const uint8_t *plan; /* NULL where none is loaded */
     uint8_t *arena;
+    const uint8_t *sure;    /* the plan, where none of its nodes can lack an answer */
     const uint32_t *failed; /* the first node of this inference that had no answer; NULL mostly */
 } plan_memory;
 
@@ -35,5 +36,8 @@ const char *plan_failure(const uint32_t *record);
 
 /* plan_run_int4.c: ops with weights of 4 bits. */
 void plan_run_int4(const plan_memory *memory, const uint32_t *record);
+
+/* plan_run_float.c: one node of the ops from PLAN_FIRST_FLOAT on. */
+void plan_run_float(const plan_memory *memory, const void *node);
 
 #endif

@@ -32,7 +32,7 @@ typedef struct {
 const char *rt_name(void);
 uint32_t rt_model_kind(void);
 uint32_t rt_plan_version(void); /* 0 where model_kind is not a plan */
-uint32_t rt_kernels(void);      /* 1 portable, 2 DSP, 3 MVE; 0 where the runtime brings its own */
+uint32_t rt_kernels(void);      /* 1 portable, 2 DSP, 3 MVE; 0 where the runtime brings its own. */
 uint64_t rt_ops(void);          /* bit n: op n of plan.h; 0 for another model kind */
 uint64_t rt_late_ops(void);     /* bit n: op 64 + n */
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: how many ops a reason names; `harness check` lists all
 _REASONS = 4
-#: the reference whose kernels the plan runtime equals to the bit (docs/internals/kernels.md)
+#: the reference whose kernels the integer kernels of the plan runtime equal to the bit (docs/internals/kernels.md)
 EXACT_REFERENCE = "tflite-runtime 2.14.0 BUILTIN_REF"
 
 
@@ -52,7 +52,7 @@ def _facts(made: McuModel, board: McuFacts) -> StageFacts:
             "arena_bytes": made.arena_bytes,
             "model_bytes": made.size_bytes,
             "sha256": made.sha256,
-            "exact_reference": EXACT_REFERENCE if board.plans else None,
+            "exact_reference": EXACT_REFERENCE if made.exact else None,
         },
     )
 

@@ -23,6 +23,7 @@ from harness.boards.mcu.worker import McuWorker
 from harness.core.errors import DeviceError, StableDeviceError, TransientDeviceError
 from harness.core.files import sha256_file
 from harness.core.fingerprint import Fingerprint, TimeBasis
+from harness.tflite.plan.words_float import FIRST_FLOAT
 
 if TYPE_CHECKING:
     from harness.links.serial.line import Line
@@ -165,6 +166,7 @@ class McuBoard(Board):
             arena_bytes=hello.arena_bytes,
             model_bytes=hello.model_bytes,
             plan_ops=frozenset(n for n in range(hello.ops.bit_length()) if hello.ops >> n & 1) if plans else None,
+            floats=hello.ops >> FIRST_FLOAT != 0,
         )
 
     def facts_for_prediction(self) -> McuFacts:

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 
 from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
 from harness.boards.mcu.twin import EmulatedLineProfile
+from harness.tflite.arithmetic import node_arithmetic, weights_of
 from harness.tflite.graph import Graph
 from harness.tflite.macs import model_macs
 
 #: instructions per multiply-accumulate, least and most that were seen, by the kernel set
 INSTRUCTIONS_PER_MAC: dict[str, tuple[float, float]] = {"portable": (6.0, 13.0), "dsp": (1.3, 2.8), "mve": (0.35, 1.8)}
+#: of float32 kernels, on cores with the unit: many channels, and few of them
+_FLOAT_PER_MAC = (2.8, 15.0)
 #: WATCH_DEADLINES of the firmware: so many deadlines an inference may take as long as it works
 LONGEST_DEADLINES = 100
 
@@ -44,7 +47,7 @@ def expected_duration(graph: Graph, profile: McuProfile, kernels: int) -> Durati
     Args:
         kernels: kernel set of the board, by its number in docs/internals/serial-protocol.md.
     """
-    link, bounds = profile.link, INSTRUCTIONS_PER_MAC.get(KERNEL_NAMES.get(kernels, ""))
+    link, bounds = profile.link, _bounds(graph, kernels)
     if not isinstance(link, EmulatedLineProfile) or link.board.emulation is None or bounds is None:
         return Duration(finishes=None)
     per_second = 1e9 / 2**link.board.emulation.icount_shift
@@ -64,3 +67,13 @@ def expected_duration(graph: Graph, profile: McuProfile, kernels: int) -> Durati
     longer = f"`deadlines: {{first_invoke_s: {needed_s:.0f}, evaluate_s: {needed_s:.0f}, bench_s: {needed_s:.0f}}}`"
     advice = f"longer deadlines in the profile's `emulation:` block ({longer}), or a smaller model"
     return Duration(finishes=False if certain else None, reason=reason, advice=advice)
+
+
+def _bounds(graph: Graph, kernels: int) -> tuple[float, float] | None:
+    """Instructions per multiply-accumulate, least and most; None: nobody has counted them."""
+    weighted = [node_arithmetic(graph, node) for node in graph.nodes if weights_of(graph, node) is not None]
+    real = [kind in ("float", "weight-only") for kind in weighted]
+    found = [] if real and all(real) else [INSTRUCTIONS_PER_MAC.get(KERNEL_NAMES.get(kernels, ""))]
+    found += [_FLOAT_PER_MAC] if any(real) else []
+    known = [bounds for bounds in found if bounds is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if len(known) == len(found) else None

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from harness.boards.base import NodePlace
-from harness.boards.mcu.profile import KERNEL_NAMES, McuProfile
+from harness.boards.mcu.profile import FLOAT_CORES, KERNEL_NAMES, McuProfile
 from harness.core.errors import UnsupportedError
 from harness.core.files import sha256_bytes, sha256_file, write_bytes_atomic
 from harness.core.paths import cache_dir
 from harness.core.tensor import TensorIo
 from harness.tflite.memory import MemoryEstimate, estimate_memory
+from harness.tflite.plan.words_float import FLOAT_RECORDS
 
 if TYPE_CHECKING:
     from harness.tflite.graph import Graph
@@ -37,6 +38,7 @@ class McuFacts:
         kernels: kernel set of the build, by its number in docs/internals/serial-protocol.md.
         arena_bytes, model_bytes: memory for tensors and for the model; None where nobody has said.
         plan_ops: numbers of the plan's ops that the firmware has; None where nobody has said.
+        floats: the firmware has float kernels.
     """
 
     plans: bool
@@ -44,6 +46,7 @@ class McuFacts:
     arena_bytes: int | None = None
     model_bytes: int | None = None
     plan_ops: frozenset[int] | None = None
+    floats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ class McuModel:
         memory: a lower bound before the push: exact for a plan.
         nodes: one per node of the .tflite.
         plan_nodes: what an inference runs, in order; empty where the board's own runtime plans.
+        exact: its outputs are promised to the bit: a plan of integer kernels alone.
     """
 
     path: Path
@@ -78,6 +82,7 @@ class McuModel:
     memory: MemoryEstimate
     nodes: tuple[NodePlace, ...]
     plan_nodes: tuple[PlanNode, ...] = ()
+    exact: bool = False
 
 
 def profile_facts(profile: McuProfile) -> McuFacts:
@@ -87,6 +92,7 @@ def profile_facts(profile: McuProfile) -> McuFacts:
         kernels=profile.kernels,
         arena_bytes=profile.limits.arena_bytes,
         model_bytes=profile.limits.model_bytes,
+        floats=profile.core in FLOAT_CORES,
     )
 
 
@@ -138,7 +144,7 @@ def _as_it_is(graph: Graph, path: Path) -> McuModel:
 def _planned(graph: Graph, tflite: Path, facts: McuFacts) -> McuModel:
     from harness.tflite.plan import make_plan
 
-    plan = make_plan(tflite, kernels=_kernel_set(facts))
+    plan = make_plan(tflite, kernels=_kernel_set(facts), floats=facts.floats)
     _require_ops(plan, facts)
     sha256 = sha256_bytes(plan.data)
     path = cache_dir() / "plans" / f"{sha256}.plan"
@@ -155,6 +161,7 @@ def _planned(graph: Graph, tflite: Path, facts: McuFacts) -> McuModel:
         memory=MemoryEstimate(file_bytes=len(plan.data), arena_bytes=plan.arena_bytes, complete=True),
         nodes=_nodes(graph, folded=plan.folded_nodes),
         plan_nodes=_plan_nodes(graph, plan),
+        exact=not any(op.op in FLOAT_RECORDS for op in plan.ops),
     )
 
 

@@ -21,6 +21,8 @@ BACKEND = "cpu"
 #: cores that the firmware is built for, and the kernel set that its build chooses (`KERNELS_*`,
 #: docs/internals/serial-protocol.md)
 CORE_KERNELS = {"cortex-m0": 1, "cortex-m3": 1, "cortex-m4": 2, "cortex-m7": 2, "cortex-m33": 2, "cortex-m55": 3}
+#: those whose firmware has float kernels: the ports that came with the harness are of cores with the floating-point unit
+FLOAT_CORES = frozenset({"cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"})
 #: kernel sets by the number that HELLO gives
 KERNEL_NAMES = {1: "portable", 2: "dsp", 3: "mve"}
 

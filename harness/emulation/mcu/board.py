@@ -20,6 +20,7 @@ from harness.core.files import read_regular
 HOST_CORE = "host"
 _FILE = "board.toml"
 _FIELDS = {"core": str, "flags": list, "sources": list, "memory": str, "defines": dict, "emulation": dict}
+_FLOAT_UNIT = frozenset({"-mfloat-abi=hard", "-mfloat-abi=softfp"})
 _EMULATION_FIELDS = {"machine": str, "icount_shift": int}
 
 
@@ -57,6 +58,11 @@ class McuBoard:
     memory: Path | None
     defines: tuple[tuple[str, str], ...]
     emulation: McuEmulation | None
+
+    @property
+    def has_float_unit(self) -> bool:
+        """Whether its flags make the compiler use one: then the firmware has float kernels."""
+        return self.core == HOST_CORE or not _FLOAT_UNIT.isdisjoint(self.flags)
 
 
 def ports_dir() -> Path:

@@ -12,10 +12,11 @@ from functools import partial
 import numpy as np
 
 from harness.core.errors import HarnessError, UnsupportedError
+from harness.tflite.arithmetic import node_arithmetic
 from harness.tflite.graph import Graph, Node, Tensor
 from harness.tflite.plan.base import KernelSet, Unsupported
 from harness.tflite.plan.fold import fold
-from harness.tflite.plan.reasons import refuse_arithmetic, refuse_op, refuse_type
+from harness.tflite.plan.reasons import refuse_arithmetic, refuse_floats, refuse_op, refuse_type, refuse_wide
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import (
     EIGHT_BITS,
@@ -29,6 +30,7 @@ from harness.tflite.plan.values import (
     operand_of,
 )
 from harness.tflite.plan.variables import Variables
+from harness.tflite.plan.words_float import FLOAT_RECORDS
 
 #: op of the .tflite -> what makes steps of it
 Rules = Mapping[str, Callable[[NodeRule], None]]
@@ -44,8 +46,12 @@ class Lowering:
         problems: why it cannot run; the steps are of no use then.
     """
 
-    def __init__(self, graph: Graph, kernels: KernelSet, rules: Rules, wide_rules: Rules) -> None:
-        self.graph, self.kernels, self._rules, self._wide_rules = graph, kernels, rules, wide_rules
+    def __init__(
+        self, graph: Graph, kernels: KernelSet, rules: Rules, wide_rules: Rules, float_rules: Rules, *, floats: bool
+    ) -> None:
+        """`floats`: whether the firmware has float kernels; moves need none."""
+        self.graph, self.kernels, self._floats = graph, kernels, floats
+        self._rules, self._wide_rules, self._float_rules = rules, wide_rules, float_rules
         self.steps: list[Step] = []
         self.inputs: list[Buffer] = []
         self.outputs: list[Buffer] = []
@@ -134,17 +140,29 @@ class Lowering:
             if data is not None:
                 self.set_value(node.outputs[0], replace(target, shape=data.shape, data=np.ascontiguousarray(data)))
                 return
-        wide = is_wide(self.graph, node)
         refuse_arithmetic(self.graph, node)
-        lower = (self._wide_rules if wide else self._rules).get(node.op)
+        lower = self._rule(node)
+        done = len(self.steps)
+        lower(rule)
+        if not self._floats and any(step.op in FLOAT_RECORDS for step in self.steps[done:]):
+            raise refuse_floats(self.graph, node)
+
+    def _rule(self, node: Node) -> Callable[[NodeRule], None]:
+        """The rule of a node's op, for what its activations are."""
+        wide, real = is_wide(self.graph, node), is_real(self.graph, node)
+        rules = self._wide_rules if wide else self._float_rules if real else self._rules
+        lower = rules.get(node.op)
+        if lower is None and real and not self._floats:
+            raise refuse_floats(self.graph, node)
         if lower is None and wide:
+            refuse_wide(node.op, rules)
+        if lower is None and real:
             raise UnsupportedError(
-                "int16 activations (16x8 quantization) of an op that has no such kernel here",
-                hint=f"these have: {', '.join(sorted(self._wide_rules))}; or use a recipe such as ptq-int8-io",
+                "float arithmetic of an op that has no such kernel here", hint=f"these have: {', '.join(sorted(rules))}"
             )
         if lower is None:
-            raise UnsupportedError("this runtime has no such op", hint=f"it has: {', '.join(sorted(self._rules))}")
-        lower(rule)
+            raise UnsupportedError("this runtime has no such op", hint=f"it has: {', '.join(sorted(rules))}")
+        return lower
 
     def _take_input(self, tensor: Tensor) -> None:
         refuse_type(tensor, "the input", _IO_TYPES)
@@ -229,6 +247,11 @@ def is_wide(graph: Graph, node: Node) -> bool:
     tensors = (*graph.node_inputs(node), *graph.node_outputs(node))
     flowing = [one for one in tensors if not one.is_constant and not one.is_variable]
     return any(one.is_quantized and one.dtype in ("int16", "int32") for one in flowing)
+
+
+def is_real(graph: Graph, node: Node) -> bool:
+    """Does the node compute with, or move, float32?"""
+    return node_arithmetic(graph, node) in ("float", "weight-only")
 
 
 def live_nodes(graph: Graph) -> list[Node]:

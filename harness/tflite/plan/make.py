@@ -13,6 +13,8 @@ from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph, model_io, read_graph
 from harness.tflite.plan import (
     ops_convert,
+    ops_float,
+    ops_float_simple,
     ops_index,
     ops_more,
     ops_move,
@@ -22,7 +24,10 @@ from harness.tflite.plan import (
     ops_state,
     ops_weighted,
     ops_wide,
+    ops_wide_functions,
     ops_wide_more,
+    ops_wide_pairs,
+    ops_wide_recurrent,
 )
 from harness.tflite.plan.arena import plan_arena
 from harness.tflite.plan.base import KERNEL_SETS, KernelSet, Plan, PlanOp, Unsupported
@@ -75,11 +80,31 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     **ops_convert.RULES,
     **ops_state.RULES,
     **ops_recurrent.RULES,
+    "SQUARED_DIFFERENCE": ops_wide_pairs.squared_difference,
 }
 RULES |= {op: ops_index.or_integers(RULES.get(op)) for op in ops_index.OPERATIONS}
 
+#: ops that move values of any type
+_MOVES = (
+    "RESHAPE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "CONCATENATION",
+    "PACK",
+    "UNPACK",
+    "PAD",
+    "PADV2",
+    "TRANSPOSE",
+    "SLICE",
+    "STRIDED_SLICE",
+    "SPLIT",
+    "SPLIT_V",
+    "RESIZE_NEAREST_NEIGHBOR",
+)
+
 #: the same for nodes with activations of more than 8 bits
 WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {
+    **{op: RULES[op] for op in _MOVES},
     "CONV_2D": ops_wide.conv_2d,
     "DEPTHWISE_CONV_2D": ops_wide.depthwise_conv_2d,
     "FULLY_CONNECTED": ops_wide.fully_connected,
@@ -91,27 +116,20 @@ WIDE_RULES: dict[str, Callable[[NodeRule], None]] = {
     "DEQUANTIZE": ops_wide.dequantize,
     **ops_wide_more.RULES,
     **ops_rearrange.RULES,
-    "CAST": ops_convert.cast,
+    **ops_convert.RULES,
+    **ops_wide_functions.RULES,
+    **ops_wide_pairs.RULES,
+    **ops_wide_recurrent.RULES,
     **ops_state.VARIABLE_RULES,
-    **{
-        op: RULES[op]
-        for op in (
-            "RESHAPE",
-            "SQUEEZE",
-            "EXPAND_DIMS",
-            "CONCATENATION",
-            "PACK",
-            "UNPACK",
-            "PAD",
-            "PADV2",
-            "TRANSPOSE",
-            "SLICE",
-            "STRIDED_SLICE",
-            "SPLIT",
-            "SPLIT_V",
-            "RESIZE_NEAREST_NEIGHBOR",
-        )
-    },
+}
+
+#: the same for nodes on float32
+FLOAT_RULES: dict[str, Callable[[NodeRule], None]] = {
+    **ops_float.RULES,
+    **ops_float_simple.RULES,
+    **ops_rearrange.RULES,
+    **ops_state.VARIABLE_RULES,
+    **{op: RULES[op] for op in (*_MOVES, "SELECT", "SELECT_V2")},
 }
 
 
@@ -130,19 +148,20 @@ class PlanUnsupported(UnsupportedError):
         self.reasons = tuple(reasons)
 
 
-def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
+def make_plan(model: bytes | Path, kernels: KernelSet = "portable", *, floats: bool = True) -> Plan:
     """Everything that the firmware needs to run a model: the same bytes for the same model, on every machine.
 
     Args:
         model: a .tflite, or its path.
         kernels: of the firmware's build; decides scratch memory and whether the biases of the fast kernels are in.
+        floats: whether the build has float kernels.
 
     Raises:
         PlanUnsupported: the model holds something that the runtime does not run; with all reasons.
         UserInputError: the file cannot be read or is damaged, or there is no such kernel set.
     """
     data, graph = _read(model)
-    lowering = _lower(graph, kernels)
+    lowering = _lower(graph, kernels, floats=floats)
     if lowering.problems:
         raise PlanUnsupported(lowering.problems, where=None if isinstance(model, bytes) else str(model))
     arena = plan_arena(lowering.steps, lowering.inputs, lowering.outputs)
@@ -173,13 +192,13 @@ def make_plan(model: bytes | Path, kernels: KernelSet = "portable") -> Plan:
     )
 
 
-def check(model: bytes | Path) -> list[Unsupported]:
-    """Every reason why the plan runtime cannot run a model; empty when it can.
+def check(model: bytes | Path, *, floats: bool = True) -> list[Unsupported]:
+    """Every reason why the plan runtime cannot run a model; empty when it can. `floats`: whether the build has float kernels.
 
     Raises:
         UserInputError: the file cannot be read or is damaged.
     """
-    return _lower(_read(model)[1], "portable").problems
+    return _lower(_read(model)[1], "portable", floats=floats).problems
 
 
 def _read(model: bytes | Path) -> tuple[bytes, Graph]:
@@ -195,10 +214,10 @@ def _read(model: bytes | Path) -> tuple[bytes, Graph]:
         raise UserInputError(error.what, where=str(model), hint=error.hint) from None
 
 
-def _lower(graph: Graph, kernels: str) -> Lowering:
+def _lower(graph: Graph, kernels: str, *, floats: bool) -> Lowering:
     if kernels not in KERNEL_SETS:
         raise unknown_name("kernel set", kernels, KERNEL_SETS)
-    lowering = Lowering(graph, cast(KernelSet, kernels), RULES, WIDE_RULES)
+    lowering = Lowering(graph, cast(KernelSet, kernels), RULES, WIDE_RULES, FLOAT_RULES, floats=floats)
     lowering.run()
     return lowering
 

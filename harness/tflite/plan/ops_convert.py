@@ -8,7 +8,8 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan import ops_index
-from harness.tflite.plan.ops_more import int8_activation, int8_target
+from harness.tflite.plan.ops_more import int8_activation
+from harness.tflite.plan.ops_move import SAME_HINT, is_same
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import ITEM_BYTES, Value, operand_of
 
@@ -17,11 +18,14 @@ _WIDTHS = {"int8": (1, -128, 127), "int16": (2, -32768, 32767), "int32": (4, -(2
 
 
 def resize_bilinear(rule: NodeRule) -> None:
-    """Of int8. Source: ResizeBilinearInteger of TensorFlow Lite 2.14, 10 bits for positions between pixels."""
-    source, size = int8_activation(rule, 0), rule.integers(1, "size")
+    """Of int8 and int16. Source: ResizeBilinearInteger of TensorFlow Lite 2.14, 10 bits for positions between pixels."""
+    wide = rule.input(0).dtype == "int16"
+    source, size = rule.wide(0) if wide else int8_activation(rule, 0), rule.integers(1, "size")
     if len(source.shape) != 4 or len(size) != 2 or min(size) < 1:
         raise UnsupportedError(f"from {list(source.shape)} to {size}")
-    target = int8_target(rule, (source.shape[0], *size, source.shape[3]))
+    target = rule.target((source.shape[0], *size, source.shape[3]))
+    if not is_same(source, target):
+        raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
     flags = {
         "align_corners": bool(rule.option("align_corners", False)),
         "half_pixel_centers": bool(rule.option("half_pixel_centers", False)),
@@ -30,7 +34,7 @@ def resize_bilinear(rule: NodeRule) -> None:
         bilinear_positions(source.shape[1 + i], size[i], **flags) for i in range(2)
     )
     rule.emit(
-        "RESIZE_BILINEAR",
+        "RESIZE_BILINEAR_16" if wide else "RESIZE_BILINEAR",
         target,
         {
             "input": operand_of(source),
@@ -86,24 +90,24 @@ def _bytes(source: Value) -> int:
 
 
 def _widen(rule: NodeRule, source: Value, target: Value, zero_point: int) -> None:
-    width, low, high = _WIDTHS[target.dtype]
-    rule.emit(
-        "REQUANTIZE",
-        target,
-        {"input": operand_of(source)},
-        {
-            "count": source.elements,
-            "input_bytes": ITEM_BYTES[source.dtype],
-            "output_bytes": width,
-            "input_zero_point": zero_point,
-            "output_zero_point": 0,
-            "multiplier": 1 << 30,
-            "shift": 1,
-            "activation_min": low,
-            "activation_max": high,
-            "rounding": 0,
-        },
-    )
+    rule.emit("REQUANTIZE", target, {"input": operand_of(source)}, widen_fields(source, target.dtype, zero_point))
+
+
+def widen_fields(source: Value, dtype: str, zero_point: int) -> dict[str, int]:
+    """The words of a REQUANTIZE record that makes values of `dtype` of the stored ones less `zero_point`."""
+    width, low, high = _WIDTHS[dtype]
+    return {
+        "count": source.elements,
+        "input_bytes": ITEM_BYTES[source.dtype],
+        "output_bytes": width,
+        "input_zero_point": zero_point,
+        "output_zero_point": 0,
+        "multiplier": 1 << 30,
+        "shift": 1,
+        "activation_min": low,
+        "activation_max": high,
+        "rounding": 0,
+    }
 
 
 RULES: dict[str, Callable[[NodeRule], None]] = {"RESIZE_BILINEAR": resize_bilinear, "CAST": cast}

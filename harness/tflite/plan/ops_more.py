@@ -20,8 +20,11 @@ from harness.tflite.plan.slices import row_strides
 from harness.tflite.plan.values import ITEM_BYTES, Value, check_quantization, operand_of
 from harness.tflite.quantized_tables import TABLE_OPS, Scales, table_8
 
-_COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
+COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 _MOST_NORMALIZED = 32767
+#: kn_requantize_wide
+MOST_WIDE_SHIFT = 7
+WIDE_SHIFT_HINT = "the output scale is too small; calibrate on more data"
 
 
 def int8_activation(rule: NodeRule, position: int) -> Value:
@@ -37,6 +40,14 @@ def int8_target(rule: NodeRule, shape: Sequence[int]) -> Value:
     check_quantization(target)
     if target.dtype != "int8":
         raise UnsupportedError(f"its output is {target.dtype}", hint="convert to int8")
+    return target
+
+
+def bool_target(rule: NodeRule, shape: Sequence[int]) -> Value:
+    """An output of bytes of 0 and 1."""
+    target = rule.target(shape)
+    if target.dtype != "bool":
+        raise UnsupportedError(f"its output is {target.dtype}, not bool", hint="the model is damaged")
     return target
 
 
@@ -105,7 +116,7 @@ def compare(rule: NodeRule) -> None:
     if first.dtype != second.dtype:
         raise UnsupportedError(f"its inputs are {first.dtype} and {second.dtype}", hint="both must be of one type")
     walk = broadcast(first.shape, second.shape)
-    target = rule.target(walk.shape)
+    target = bool_target(rule, walk.shape)
     scales = [qp.quantize_multiplier(float(np.float32(one.scale))) for one in (first, second)]
     rule.emit(
         "COMPARE",
@@ -113,7 +124,7 @@ def compare(rule: NodeRule) -> None:
         {"input1": operand_of(first), "input2": operand_of(second)},
         {
             **walk.fields(),
-            "comparison": _COMPARISONS.index(rule.node.op),
+            "comparison": COMPARISONS.index(rule.node.op),
             "input1_offset": -first.zero_point,
             "input1_multiplier": scales[0].multiplier,
             "input1_shift": scales[0].shift,
@@ -133,10 +144,15 @@ def select(rule: NodeRule) -> None:
     mask = condition.shape
     if rule.node.op == "SELECT" and len(mask) == 1 and len(first.shape) > 1:
         mask = (*mask, *[1] * (len(first.shape) - 1))
-    shape = broadcast(mask, broadcast(first.shape, second.shape).shape).shape
-    target = rule.target(shape)
+    target = rule.target(broadcast(mask, broadcast(first.shape, second.shape).shape).shape)
     if not (is_same(first, target) and is_same(second, target)):
         raise UnsupportedError("its inputs and output differ in scale or zero point", hint=SAME_HINT)
+    emit_select(rule, replace(condition, shape=mask), first, second, target)
+
+
+def emit_select(rule: NodeRule, condition: Value, first: Value, second: Value, target: Value) -> None:
+    """A SELECT of three values whose shapes fit together, moved by bytes."""
+    shape, mask = target.shape, condition.shape
     item = ITEM_BYTES[target.dtype]
     dims = (*shape, item) if item > 1 else shape
     strides = [_strides(one, shape, size) for one, size in ((mask, 1), (first.shape, item), (second.shape, item))]
@@ -208,33 +224,24 @@ def prelu(rule: NodeRule) -> None:
 
 def batch_matmul(rule: NodeRule) -> None:
     first, second = int8_activation(rule, 0), int8_activation(rule, 1)
-    if min(len(first.shape), len(second.shape)) < 2:
-        raise UnsupportedError(f"inputs of shapes {list(first.shape)} and {list(second.shape)}")
-    rows, depth = _turned(first.shape[-2:], bool(rule.option("adj_x", False)))
-    other, columns = _turned(second.shape[-2:], bool(rule.option("adj_y", False)))
-    if depth != other:
-        raise UnsupportedError(f"matrices of {rows} x {depth} and {other} x {columns}")
-    walk = broadcast(first.shape[:-2], second.shape[:-2])
-    target = int8_target(rule, (*walk.shape, rows, columns))
+    emit_matmul(rule, "BATCH_MATMUL", first, second, int8_target)
+
+
+def emit_matmul(
+    rule: NodeRule, op: str, first: Value, second: Value, make_target: Callable[[NodeRule, Sequence[int]], Value]
+) -> None:
+    """BATCH_MATMUL of two values of one type; `make_target` asks for an output of that type and of a shape."""
+    shape, fields = matrix_walk(rule, first, second)
+    target = make_target(rule, shape)
     scale = qp.tensor_multiplier(first.scale, second.scale, target.scale)
-    fields = walk.fields()
-    fields["strides1"] = [step * rows * depth for step in walk.strides1]
-    fields["strides2"] = [step * depth * columns for step in walk.strides2]
-    steps1 = _turned((depth, 1) if not rule.option("adj_x", False) else (rows, 1), bool(rule.option("adj_x", False)))
-    steps2 = _turned((columns, 1) if not rule.option("adj_y", False) else (depth, 1), bool(rule.option("adj_y", False)))
+    if op == "BATCH_MATMUL_16" and scale.shift > MOST_WIDE_SHIFT:
+        raise UnsupportedError(f"a ratio of scales of 2^{scale.shift}", hint=WIDE_SHIFT_HINT)
     rule.emit(
-        "BATCH_MATMUL",
+        op,
         target,
         {"input1": operand_of(first), "input2": operand_of(second)},
         {
             **fields,
-            "rows": rows,
-            "depth": depth,
-            "columns": columns,
-            "row_stride1": steps1[0],
-            "depth_stride1": steps1[1],
-            "depth_stride2": steps2[0],
-            "column_stride2": steps2[1],
             "input1_offset": -first.zero_point,
             "input2_offset": -second.zero_point,
             "output_offset": target.zero_point,
@@ -242,6 +249,38 @@ def batch_matmul(rule: NodeRule) -> None:
             "shift": scale.shift,
         },
     )
+
+
+def matrix_walk(
+    rule: NodeRule, first: Value, second: Value
+) -> tuple[tuple[int, ...], dict[str, int | float | Sequence[int]]]:
+    """The output's shape of a BATCH_MATMUL, and the fields that say how its matrices are walked.
+
+    Raises:
+        UnsupportedError: matrices that do not fit.
+    """
+    if min(len(first.shape), len(second.shape)) < 2:
+        raise UnsupportedError(f"inputs of shapes {list(first.shape)} and {list(second.shape)}")
+    turn1, turn2 = bool(rule.option("adj_x", False)), bool(rule.option("adj_y", False))
+    rows, depth = _turned(first.shape[-2:], turn1)
+    other, columns = _turned(second.shape[-2:], turn2)
+    if depth != other:
+        raise UnsupportedError(f"matrices of {rows} x {depth} and {other} x {columns}")
+    walk = broadcast(first.shape[:-2], second.shape[:-2])
+    steps1 = _turned((rows if turn1 else depth, 1), turn1)
+    steps2 = _turned((depth if turn2 else columns, 1), turn2)
+    return (*walk.shape, rows, columns), {
+        **walk.fields(),
+        "strides1": [step * rows * depth for step in walk.strides1],
+        "strides2": [step * depth * columns for step in walk.strides2],
+        "rows": rows,
+        "depth": depth,
+        "columns": columns,
+        "row_stride1": steps1[0],
+        "depth_stride1": steps1[1],
+        "depth_stride2": steps2[0],
+        "column_stride2": steps2[1],
+    }
 
 
 def _turned(pair: Sequence[int], turn: bool) -> tuple[int, int]:
@@ -262,7 +301,7 @@ def l2_normalization(rule: NodeRule) -> None:
 
 RULES: dict[str, Callable[[NodeRule], None]] = {
     **dict.fromkeys(TABLE_OPS, by_table),
-    **dict.fromkeys(_COMPARISONS, compare),
+    **dict.fromkeys(COMPARISONS, compare),
     "REDUCE_MAX": extreme,
     "REDUCE_MIN": extreme,
     "SUM": sum_,

@@ -100,7 +100,7 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
             tables.append(qp.concatenation_table(source.scale, source.zero_point, target.scale, target.zero_point))
         else:
             raise UnsupportedError(
-                "its int8 inputs and output differ in scale or zero point",
+                f"its {source.dtype} inputs and output differ in scale or zero point",
                 hint="the converter makes them equal: convert again",
             )
     rule.emit(
@@ -117,6 +117,18 @@ def _join(rule: NodeRule, sources: Sequence[Value], shape: Sequence[int], outer:
 
 def pad(rule: NodeRule) -> None:
     """PAD, PADV2."""
+    source, before, after, target = read_padding(rule)
+    zero = zero_byte(target)
+    value = zero if rule.optional(2) is None else _padding_byte(rule, target)
+    frame = _frame(rule, source, before, after) if value == zero else None
+    if frame is not None:
+        rule.alias(source, replace(target, frame=frame))
+        return
+    rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, value))
+
+
+def read_padding(rule: NodeRule) -> tuple[Value, list[int], list[int], Value]:
+    """What is padded, how many elements come before and after it in each dimension, and the output."""
     source, flat = rule.moved(0), rule.integers(1, "paddings")
     rank = len(source.shape)
     if len(flat) != 2 * rank or min(flat, default=0) < 0 or max(flat, default=0) > 32767:
@@ -125,21 +137,33 @@ def pad(rule: NodeRule) -> None:
     target = rule.target([low + size + high for low, size, high in zip(before, source.shape, after, strict=True)])
     if not is_same(source, target):
         raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
-    value = 0 if is_plain(target) else target.zero_point
-    if rule.optional(2) is not None:
-        if source.dtype not in EIGHT_BITS:
-            raise UnsupportedError(f"PADV2 of {source.dtype}", hint="pad with zeros")
-        constant = rule.activation(2)
-        if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
-            raise UnsupportedError(
-                "its padding value is not one constant of the output's scale", hint="pad with a constant"
-            )
-        value = int(constant.data.reshape(-1)[0])
-    frame = _frame(rule, source, before, after) if target.zero_points[:1] == (value,) else None
-    if frame is not None:
-        rule.alias(source, replace(target, frame=frame))
-        return
-    rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, value))
+    return source, before, after, target
+
+
+def padding_constant(rule: NodeRule, target: Value) -> np.generic:
+    """What a PADV2 pads with: one stored value of the output's type and scale."""
+    constant = rule.moved(2)
+    if constant.data is None or constant.elements != 1 or not constant.same_quantization(target):
+        raise UnsupportedError(
+            "its padding value is not one constant of the output's scale", hint="pad with a constant"
+        )
+    return constant.data.reshape(-1)[0]
+
+
+def zero_byte(value: Value) -> int:
+    """The byte that the real number 0 is made of."""
+    return 0 if value.dtype == "float32" or is_plain(value) else value.zero_point
+
+
+def _padding_byte(rule: NodeRule, target: Value) -> int:
+    """The byte that PADV2's constant is made of."""
+    constant = padding_constant(rule, target)
+    if target.dtype in EIGHT_BITS:
+        return int(constant)
+    content = np.frombuffer(constant.tobytes(), np.int8)
+    if np.unique(content).size != 1:
+        raise UnsupportedError(f"PADV2 of {target.dtype} with {constant:g}", hint="pad with zeros")
+    return int(content[0])
 
 
 def pad_fields(
@@ -171,7 +195,7 @@ def _frame(rule: NodeRule, source: Value, before: Sequence[int], after: Sequence
         or before[3]
         or after[3]
         or source.is_constant
-        or source.dtype not in EIGHT_BITS
+        or source.dtype not in (*EIGHT_BITS, "float32")
     ):
         return None
     for node in readers:

@@ -10,10 +10,18 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan import ops_index
-from harness.tflite.plan.ops_move import SAME_HINT, checked_axis, is_same, move_by_view, pad_fields, view_fields
+from harness.tflite.plan.ops_move import (
+    SAME_HINT,
+    checked_axis,
+    is_same,
+    move_by_view,
+    pad_fields,
+    view_fields,
+    zero_byte,
+)
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.slices import View, box
-from harness.tflite.plan.values import ITEM_BYTES, Value, is_plain, operand_of
+from harness.tflite.plan.values import ITEM_BYTES, Value, operand_of
 
 
 def gather(rule: NodeRule) -> None:
@@ -141,7 +149,7 @@ def space_to_batch(rule: NodeRule) -> None:
         shape = tuple(low + size + high for low, size, high in zip(before, source.shape, after, strict=True))
         made = replace(source, shape=shape)
         check_shape(made)
-        fields = pad_fields(source, before, after, 0 if is_plain(source) else source.zero_point)
+        fields = pad_fields(source, before, after, zero_byte(source))
         source = rule.between("PAD", made, {"input": operand_of(source)}, fields)
     n, height, width, c = source.shape
     if height % block[0] or width % block[1]:

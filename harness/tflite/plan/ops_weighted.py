@@ -163,7 +163,7 @@ def checked_weights(rule: NodeRule, dtype: str) -> Value:
             f"its weights are {weights.dtype}, and its input needs {dtype}",
             hint="int8 and int16 inputs take int8 weights, uint8 inputs uint8 weights",
         )
-    if not weights.scales:
+    if not weights.scales and dtype != "float32":
         raise UnsupportedError("its weights have no scale", hint="the model is damaged, or was not quantized")
     if not all(-128 <= zero_point <= 127 for zero_point in weights.zero_points):
         raise UnsupportedError(f"a zero point of its weights is outside {weights.dtype}", hint="the model is damaged")

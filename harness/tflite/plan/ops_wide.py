@@ -7,7 +7,8 @@ The reference adds such products up in 64 bits where the biases are int64, and i
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import broadcast
+from harness.tflite.plan.ops_more import MOST_WIDE_SHIFT, WIDE_SHIFT_HINT
 from harness.tflite.plan.ops_weighted import MOST_15_BITS, Convolution, checked_weights, read_convolution
 from harness.tflite.plan.rule import NodeRule, check_shape
 from harness.tflite.plan.values import EIGHT_BITS, Operand, Value, check_quantization, check_wide, operand_of
@@ -22,8 +24,6 @@ from harness.tflite.plan.values import EIGHT_BITS, Operand, Value, check_quantiz
 _INT16_MIN, _INT16_MAX = -32768, 32767
 _RANGES = {"int8": (-128, 127), "int16": (_INT16_MIN, _INT16_MAX), "int32": (-(2**31), 2**31 - 1)}
 _ITEM_BYTES = {"int8": 1, "uint8": 1, "int16": 2, "int32": 4}
-#: kn_requantize_wide
-_MOST_WIDE_SHIFT = 7
 
 
 def conv_2d(rule: NodeRule) -> None:
@@ -80,23 +80,12 @@ def transpose_conv(rule: NodeRule) -> None:
     """TRANSPOSE_CONV (output shape, weights, input, bias)."""
     wide = rule.input(2).dtype == "int16"
     source = rule.wide(2) if wide else rule.activation(2)
-    asked, weights = _output_shape(rule), checked_weights(rule, source.dtype if not wide else "int8")
+    asked, weights = transposed_output(rule), checked_weights(rule, source.dtype if not wide else "int8")
     if source.dtype == "uint8":
         raise UnsupportedError("a uint8 TRANSPOSE_CONV", hint="convert to int8")
-    if len(source.shape) != 4 or len(weights.shape) != 4 or len(asked) != 4 or weights.shape[3] != source.shape[3]:
-        raise UnsupportedError(
-            f"weights of shape {list(weights.shape)} and an output of {asked} do not fit an input of {list(source.shape)}"
-        )
+    places = transposed_places(rule, source, weights, asked)
     if any(weights.zero_points):
         raise UnsupportedError("its weights have a zero point that is not 0", hint="quantize weights symmetrically")
-    strides, padding = (rule.option("stride_h", 0), rule.option("stride_w", 0)), rule.option("padding", "SAME")
-    if min(strides) < 1 or max(*strides, *weights.shape[1:3]) > MOST_15_BITS or padding not in ("SAME", "VALID"):
-        raise UnsupportedError(f"strides {list(strides)}, a filter of {list(weights.shape[1:3])}, padding {padding}")
-    if asked[0] != source.shape[0] or asked[3] != weights.shape[0] or min(asked) < 1:
-        raise UnsupportedError(f"an output of {asked} from an input of {list(source.shape)}")
-    pads = [
-        _transposed_pad(padding, asked[1 + i], source.shape[1 + i], weights.shape[1 + i], strides[i]) for i in (0, 1)
-    ]
     target = rule.target(asked)
     (check_wide if wide else check_quantization)(target)
     operands, scales = _operands(rule, source, weights, target, asked[3], 0, bias=3, wide=wide)
@@ -117,13 +106,49 @@ def transpose_conv(rule: NodeRule) -> None:
         operands,
         {
             **scales,
+            **places.params,
+            **ending,
+            **places.shape,
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransposedPlaces:
+    """Where a TRANSPOSE_CONV spreads its input: fields of kn_conv_params (places only) and of kn_conv_shape."""
+
+    params: dict[str, int]
+    shape: dict[str, int]
+
+
+def transposed_places(rule: NodeRule, source: Value, weights: Value, asked: Sequence[int]) -> TransposedPlaces:
+    """Strides, paddings and shapes of a TRANSPOSE_CONV, checked against each other.
+
+    Raises:
+        UnsupportedError: shapes that do not fit, or numbers that the kernels do not hold.
+    """
+    if len(source.shape) != 4 or len(weights.shape) != 4 or len(asked) != 4 or weights.shape[3] != source.shape[3]:
+        raise UnsupportedError(
+            f"weights of shape {list(weights.shape)} and an output of {asked} do not fit an input of {list(source.shape)}"
+        )
+    strides, padding = (rule.option("stride_h", 0), rule.option("stride_w", 0)), rule.option("padding", "SAME")
+    if min(strides) < 1 or max(*strides, *weights.shape[1:3]) > MOST_15_BITS or padding not in ("SAME", "VALID"):
+        raise UnsupportedError(f"strides {list(strides)}, a filter of {list(weights.shape[1:3])}, padding {padding}")
+    if asked[0] != source.shape[0] or asked[3] != weights.shape[0] or min(asked) < 1:
+        raise UnsupportedError(f"an output of {asked} from an input of {list(source.shape)}")
+    pads = [
+        _transposed_pad(padding, asked[1 + i], source.shape[1 + i], weights.shape[1 + i], strides[i]) for i in (0, 1)
+    ]
+    return TransposedPlaces(
+        params={
             "stride_height": strides[0],
             "stride_width": strides[1],
             "dilation_height": 1,
             "dilation_width": 1,
             "pad_top": pads[0],
             "pad_left": pads[1],
-            **ending,
+        },
+        shape={
             "batches": source.shape[0],
             "input_height": source.shape[1],
             "input_width": source.shape[2],
@@ -138,7 +163,7 @@ def transpose_conv(rule: NodeRule) -> None:
     )
 
 
-def _output_shape(rule: NodeRule) -> list[int]:
+def transposed_output(rule: NodeRule) -> list[int]:
     """The constant that says it; or, where that is an input of the model, what the output is declared as."""
     found = rule.input(0)
     if found.data is not None:
@@ -329,12 +354,13 @@ def _operands(
         )
     if offset is not None:
         in_64_bits = offset.dtype == "int64"
-    else:  # what tflite-runtime 2.14 and TFLite Micro do without biases
-        in_64_bits = rule.node.op != "TRANSPOSE_CONV" and rule.option("quantized_bias_type", "") != "INT32"
-    if wide and in_64_bits and int(shifts.max()) > _MOST_WIDE_SHIFT:
-        raise UnsupportedError(
-            f"a ratio of scales of 2^{int(shifts.max())}", hint="the output scale is too small; calibrate on more data"
+    else:  # what tflite-runtime 2.14 does without biases, and TFLite Micro where 2.14 refuses: in CONV_2D, DEPTHWISE_CONV_2D
+        in_64_bits = (
+            rule.node.op not in ("TRANSPOSE_CONV", "FULLY_CONNECTED")
+            and rule.option("quantized_bias_type", "") != "INT32"
         )
+    if wide and in_64_bits and int(shifts.max()) > MOST_WIDE_SHIFT:
+        raise UnsupportedError(f"a ratio of scales of 2^{int(shifts.max())}", hint=WIDE_SHIFT_HINT)
     assert weights.data is not None
     operands: dict[str, Operand] = {
         "input": operand_of(source),

@@ -1,4 +1,4 @@
-"""16-bit ops without weights: pooling, MEAN, MUL, MAXIMUM, MINIMUM, RELU, ABS, EXP, LOGISTIC, TANH, SOFTMAX."""
+"""16-bit ops without weights: pooling, MEAN, SUM, PADV2, MUL, MAXIMUM, MINIMUM, RELU, ABS, EXP, LOGISTIC, TANH, SOFTMAX."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite import quantized_params as qp
 from harness.tflite.plan.broadcast import Broadcast, broadcast
-from harness.tflite.plan.ops_more import extreme, select
+from harness.tflite.plan.ops_more import emit_select, extreme, select
+from harness.tflite.plan.ops_move import pad, pad_fields, padding_constant, read_padding
 from harness.tflite.plan.ops_simple import check_pooled, emit_mean, emit_softmax, pool_places, reduced_shape
 from harness.tflite.plan.ops_wide import range_of
 from harness.tflite.plan.rule import NodeRule
@@ -18,11 +19,14 @@ from harness.tflite.plan.values import Value, check_wide, operand_of
 from harness.tflite.quantized_tables import sigmoid_16_params, sigmoid_16_table, softmax_16_tables, table_16
 
 _MOST_15_BITS = 32767
+#: of int16, so that their sum has 32 bits
+_MOST_ADDED = 65535
 #: LOGISTIC, TANH and SOFTMAX of int16
 _UNIT_SCALE = 1 / 32768
 
 
-def _target(rule: NodeRule, shape: Sequence[int]) -> Value:
+def wide_target(rule: NodeRule, shape: Sequence[int]) -> Value:
+    """An int16 output."""
     target = rule.target(shape)
     check_wide(target)
     return target
@@ -30,13 +34,13 @@ def _target(rule: NodeRule, shape: Sequence[int]) -> Value:
 
 def _unary(rule: NodeRule) -> tuple[Value, Value]:
     source = rule.wide(0)
-    return source, _target(rule, source.shape)
+    return source, wide_target(rule, source.shape)
 
 
 def pool(rule: NodeRule) -> None:
     source = rule.wide(0)
     shape, fields = pool_places(rule, source)
-    target = _target(rule, shape)
+    target = wide_target(rule, shape)
     check_pooled(source, target)
     fields |= {**range_of(rule, target, "int16"), "is_uint8": 0}
     rule.emit(f"{rule.node.op}_16", target, {"input": operand_of(source)}, fields)
@@ -45,15 +49,47 @@ def pool(rule: NodeRule) -> None:
 def mean(rule: NodeRule) -> None:
     source = rule.wide(0)
     shape, reduced = reduced_shape(rule, source)
-    target = _target(rule, shape)
+    target = wide_target(rule, shape)
     scale = qp.mean_multiplier(source.scale, target.scale, source.elements // max(target.elements, 1))
     emit_mean(rule, "MEAN_16", source, target, reduced, scale)
+
+
+def sum_(rule: NodeRule) -> None:
+    """MEAN without the division, as TensorFlow Lite Micro has it; LiteRT up to 2.3 adds up in 16 bits."""
+    source = rule.wide(0)
+    shape, reduced = reduced_shape(rule, source)
+    target = wide_target(rule, shape)
+    scale = qp.requantize_multiplier(source.scale, target.scale)
+    added = source.elements // max(target.elements, 1)
+    if added << max(scale.shift, 0) > _MOST_ADDED:
+        raise UnsupportedError(
+            f"{added} values that are added and scaled by {source.scale / target.scale:g}: a sum may leave 32 bits",
+            hint="the output scale is too small: calibrate, or reduce in two steps",
+        )
+    emit_mean(rule, "MEAN_16", source, target, reduced, scale)
+
+
+def padv2(rule: NodeRule) -> None:
+    """PAD, whose kernel knows bytes. A value of two other bytes is chosen by a SELECT behind it."""
+    if rule.input(0).dtype != "int16":
+        pad(rule)
+        return
+    source, before, after, target = read_padding(rule)
+    low, high = np.array([padding_constant(rule, target)], np.int16).view(np.int8).tolist()
+    if low == high:
+        rule.emit("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, low))
+        return
+    padded = rule.between("PAD", target, {"input": operand_of(source)}, pad_fields(source, before, after, 0))
+    inside = np.zeros([size if a or b else 1 for size, a, b in zip(target.shape, before, after, strict=True)], bool)
+    inside[tuple(slice(a, a + size) for a, size in zip(before, source.shape, strict=True))] = True
+    mask = Value(name="inside", dtype="bool", shape=inside.shape, data=inside)
+    emit_select(rule, mask, padded, rule.input(2), target)
 
 
 def _pair(rule: NodeRule) -> tuple[Value, Value, Value, Broadcast]:
     first, second = rule.wide(0), rule.wide(1)
     walk = broadcast(first.shape, second.shape)
-    return first, second, _target(rule, walk.shape), walk
+    return first, second, wide_target(rule, walk.shape), walk
 
 
 def mul(rule: NodeRule) -> None:
@@ -209,6 +245,8 @@ RULES: dict[str, Callable[[NodeRule], None]] = {
     "MAX_POOL_2D": pool,
     "AVERAGE_POOL_2D": pool,
     "MEAN": mean,
+    "SUM": sum_,
+    "PADV2": padv2,
     "MUL": mul,
     "MAXIMUM": maximum_or_minimum,
     "MINIMUM": maximum_or_minimum,

@@ -75,7 +75,8 @@ class NodeRule:
             UnsupportedError: no variable tensor, or another type or shape.
         """
         value = self.variable_tensor(position, dtype, shape)
-        check_wide(value, (dtype,))
+        if dtype != "float32":
+            check_wide(value, (dtype,))
         return value, self.state_of(position, value.size_bytes)
 
     def state_of(self, position: int, size_bytes: int, value: int = 0) -> Buffer:
@@ -97,7 +98,7 @@ class NodeRule:
                 f"its state is {found}", hint=f"it must be a variable tensor, {dtype} {list(shape)}: convert again"
             )
         value = declared(tensor)
-        if len(value.scales) != 1:
+        if len(value.scales) != 1 and dtype != "float32":
             raise UnsupportedError(f"its state has {len(value.scales)} scales", hint="convert again")
         return value
 
@@ -113,6 +114,8 @@ class NodeRule:
         """The output is the handle of a variable: a name, no memory."""
         index = self.node.outputs[0]
         handle = declared(self._graph.tensors[index])
+        if handle.dtype != "resource":
+            raise UnsupportedError(f"its output is {handle.dtype}, not a handle", hint="the model is damaged")
         self._lowering.set_value(index, replace(handle, buffer=Buffer(name=handle.name, size_bytes=0)))
 
     def assign(self, kept: Buffer, source: Value) -> None:
@@ -135,11 +138,28 @@ class NodeRule:
         return found
 
     def moved(self, position: int) -> Value:
-        """An input of 8 or 16 bits that is moved and not computed with."""
+        """An input of 8 or 16 bits, or of float32, that is moved and not computed with."""
         found = self.input(position)
         check_moved(found)
         check_shape(found)
         return found
+
+    def real(self, position: int) -> Value:
+        """A float32 input."""
+        found = self.input(position)
+        if found.dtype != "float32":
+            raise UnsupportedError(
+                f"'{found.name}' is {found.dtype}, and its other tensors are float32", hint="convert again"
+            )
+        check_shape(found)
+        return found
+
+    def real_target(self, shape: Sequence[int], dtype: str = "float32") -> Value:
+        """The first output, of a node on float32 inputs."""
+        target = self.target(shape)
+        if target.dtype != dtype:
+            raise UnsupportedError(f"its output is {target.dtype}", hint=f"from float32 the kernel makes {dtype}")
+        return target
 
     def readers(self) -> tuple[Node, ...] | None:
         """The nodes that read the first output; None when it is an output of the model."""

@@ -234,7 +234,7 @@ def check_wide(value: Value, dtypes: Sequence[str] = ("int16",)) -> None:
 
 
 def check_moved(value: Value) -> None:
-    """Refuses what cannot be moved as it is: an activation that is neither of 8 nor of 16 bits. Indices can.
+    """Refuses what cannot be moved as it is: an activation that is neither of 8 nor of 16 bits, nor of float32. Indices can.
 
     Raises:
         UnsupportedError: with the tensor's name.
@@ -243,7 +243,7 @@ def check_moved(value: Value) -> None:
         return
     if value.dtype == "int16":
         check_wide(value)
-    else:
+    elif value.dtype != "float32":
         check_quantization(value)
 
 

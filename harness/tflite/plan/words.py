@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.tflite.plan.record import CONV, DENSE, MAX_RANK, WEIGHTED, Record, words_of
+from harness.tflite.plan.words_float import FLOAT_RECORDS
 from harness.tflite.plan.words_late import LATE_RECORDS
 
 MAX_CONCATENATION_INPUTS = 32
@@ -32,6 +33,16 @@ _SUM = (
 )
 _MEAN = (_UNARY, "rank dims[] reduced[] input_zero_point output_zero_point multiplier shift rounding")
 _MUL = (_PAIR, "input1_offset input2_offset output_offset multiplier shift activation_min activation_max rounding")
+_BILINEAR = (
+    _UNARY,
+    "@rows @row_parts @columns @column_parts batches input_height input_width output_height output_width channels",
+)
+_PRELU = (_PAIR, "input_offset alpha_offset output_offset multiplier shift alpha_multiplier alpha_shift")
+_MATMUL = (
+    _PAIR,
+    "rows depth columns row_stride1 depth_stride1 depth_stride2 column_stride2 input1_offset input2_offset "
+    "output_offset multiplier shift",
+)
 
 RECORDS: dict[str, Record] = {
     "CONV_2D": Record(number=1, words=words_of(*CONV)),
@@ -107,25 +118,9 @@ RECORDS: dict[str, Record] = {
     "SELECT": Record(
         number=36, words=words_of("@condition @input1 @input2 @output rank dims[] strides0[] strides1[] strides2[]")
     ),
-    "RESIZE_BILINEAR": Record(
-        number=37,
-        words=words_of(
-            _UNARY,
-            "@rows @row_parts @columns @column_parts batches input_height input_width output_height output_width channels",
-        ),
-    ),
-    "PRELU": Record(
-        number=38,
-        words=words_of(_PAIR, "input_offset alpha_offset output_offset multiplier shift alpha_multiplier alpha_shift"),
-    ),
-    "BATCH_MATMUL": Record(
-        number=39,
-        words=words_of(
-            _PAIR,
-            "rows depth columns row_stride1 depth_stride1 depth_stride2 column_stride2 input1_offset input2_offset "
-            "output_offset multiplier shift",
-        ),
-    ),
+    "RESIZE_BILINEAR": Record(number=37, words=words_of(*_BILINEAR)),
+    "PRELU": Record(number=38, words=words_of(*_PRELU)),
+    "BATCH_MATMUL": Record(number=39, words=words_of(*_MATMUL)),
     "L2_NORMALIZATION": Record(number=40, words=words_of(_UNARY, "rows depth zero_point")),
     "MAX_POOL_2D_16": Record(number=41, words=words_of(*_POOL)),
     "AVERAGE_POOL_2D_16": Record(number=42, words=words_of(*_POOL)),
@@ -148,12 +143,36 @@ RECORDS: dict[str, Record] = {
         ),
     ),
     **LATE_RECORDS,
+    **FLOAT_RECORDS,
     "LSTM": Record(
         number=55,
         words=words_of(
             "@input @state @input_weights @recurrent_weights @bias @multipliers @shifts @output batches steps inputs units "
             "gates time_major input_offset state_zero_point hidden_zero_point hidden_multiplier hidden_shift "
             "cell_integer_bits cell_clip"
+        ),
+    ),
+    # of 16-bit activations; SQUARED_DIFFERENCE of int8 too
+    "RESIZE_BILINEAR_16": Record(number=56, words=words_of(*_BILINEAR)),
+    "BATCH_MATMUL_16": Record(number=57, words=words_of(*_MATMUL)),
+    "COMPARE_16": Record(number=58, words=words_of(_PAIR, "holds")),
+    "PRELU_16": Record(number=59, words=words_of(*_PRELU)),
+    "SQUARED_DIFFERENCE": Record(
+        number=60,
+        words=words_of(
+            _PAIR,
+            "item_bytes input1_offset input1_multiplier input1_shift input2_offset input2_multiplier input2_shift "
+            "output_offset output_multiplier output_shift",
+        ),
+    ),
+    "SQRT_16": Record(
+        number=61, words=words_of(_COUNTED, "input_mantissa input_exponent output_mantissa output_exponent")
+    ),
+    "LSTM_16": Record(
+        number=62,
+        words=words_of(
+            "@input @state @input_weights @recurrent_weights @bias @multipliers @shifts @table @output batches steps inputs "
+            "units time_major hidden_multiplier hidden_shift cell_integer_bits cell_clip"
         ),
     ),
 }

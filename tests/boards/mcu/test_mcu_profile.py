@@ -210,10 +210,16 @@ def test_nothing_is_said_of_the_pace_of_a_real_board(devices_dir: Path, tmp_path
 
 
 def test_a_float_model_is_refused_before_the_push_with_every_op(tmp_path: Path):
-    prediction = _predict(tmp_path, tiny_model.float_mlp(), "cortex-m4@qemu")
+    prediction = _predict(tmp_path, tiny_model.float_mlp(), "cortex-m3@qemu")
     assert prediction.loads is False and prediction.right is None and prediction.runtime_assumed
     assert any("FULLY_CONNECTED: float arithmetic" in reason for reason in prediction.reasons)
     assert any("ptq-int8-io" in line for line in prediction.advice)
+
+
+def test_a_float_model_runs_where_the_core_has_a_floating_point_unit(tmp_path: Path):
+    for device in ("cortex-m4@qemu", "cortex-m7@qemu", "cortex-m55@qemu"):
+        prediction = _predict(tmp_path, tiny_model.float_mlp(), device)
+        assert (prediction.loads, prediction.right, prediction.fits) == (True, True, True), device
 
 
 def test_an_int8_model_fits_the_board_with_its_exact_sizes(tmp_path: Path):
@@ -336,7 +342,7 @@ def test_harness_check_needs_no_board(tmp_path: Path, harness_cli):
     shown = harness_cli("check", path, "--device", "cortex-m4@qemu", "--strict")
     assert shown.code == 0 and "plan (assumed)" in shown.out and "yes" in shown.out
     path.write_bytes(tiny_model.float_mlp())
-    shown = harness_cli("check", path, "--device", "cortex-m4@qemu", "--strict")
+    shown = harness_cli("check", path, "--device", "cortex-m3@qemu", "--strict")
     assert shown.code == 1 and "float arithmetic" in shown.out
 
 

@@ -47,6 +47,19 @@ def test_a_cell_is_exact_counted_and_the_same_again(mcu_run, prepare_mcu):
     assert [getattr(record, name) for name in names] == [getattr(again, name) for name in names]
 
 
+def test_a_float_cell_is_judged_counted_layer_by_layer_and_the_same_on_every_core_with_the_unit(mcu_run, prepare_mcu):
+    model = prepare_mcu(tiny_model.float_mlp(), "ptq-float32", samples=8, reference=True)
+    profiles = tuple(mcu_profile(f"cortex-{core}@qemu", samples=8) for core in ("m4", "m55", "m3"))
+    first, other, refused = mcu_run(model, profiles=profiles)
+    for record in (first, other):
+        assert record.outcome == "ok" and record.prediction["loads"], record.reason
+        assert [op["op"] for op in record.ops] == ["FULLY_CONNECTED", "FULLY_CONNECTED", "SOFTMAX"]
+        assert all(op["count"] > 0 for op in record.ops) and record.instructions > sum(op["count"] for op in record.ops)
+    assert first.outputs_object == other.outputs_object
+    assert not [f for f in first.findings if f.code == "not-bit-exact"]
+    assert refused.outcome == "unsupported" and "this build has no float kernels" in refused.reason
+
+
 def test_what_fits_is_predicted_by_the_board_that_runs_it(mcu_run, prepare_mcu):
     """A profile with the limits of another board must not contradict the run, which asks the board."""
     profile = mcu_profile()

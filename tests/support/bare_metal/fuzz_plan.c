@@ -67,7 +67,7 @@ int main(void)
         *(one_case(at + 1, *at, fence, bare_argument(3, 0)) ? &ran : &refused) += 1u;
         at += 1 + *at;
     }
-    bare_number(rt_kernels());
+    bare_number(rt_kernels() & 0xFFu);
     bare_text(" ");
     bare_number(seeds);
     bare_text(" ");

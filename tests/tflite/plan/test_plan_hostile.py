@@ -12,7 +12,10 @@ from harness.core.errors import HarnessError
 from harness.tflite.plan import make_plan, read_plan
 from tests.support import plan_models
 from tests.support.kernel_catalog import GENERATORS, make_cases
+from tests.support.lstm_models import lstm, lstm_16
 from tests.support.plan_runtime import HostRuntime
+from tests.support.svdf_models import svdf
+from tests.support.wide_cases import every_generator, make_wide_cases
 
 _DAMAGED = 1500
 _NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 128, 255, 65536)
@@ -41,6 +44,8 @@ def _damage(model: bytes, rng: np.random.Generator) -> bytes:
 def test_a_damaged_model_is_an_error_or_a_plan_that_the_runtime_takes(runtime: HostRuntime) -> None:
     rng = np.random.default_rng(12)
     models = [case.model for name in GENERATORS for case in make_cases(name, 2, seed=9)]
+    models += [case.model for name in every_generator() for case in make_wide_cases(name, 1, seed=9)]
+    models += [make(np.random.default_rng(seed), 1).model for make in (svdf, lstm, lstm_16) for seed in range(2)]
     models += [case.network.model() for name in plan_models.GENERATORS for case in plan_models.make_networks(name, 2)]
     seen: Counter[str] = Counter()
     for _ in range(_DAMAGED):

@@ -14,6 +14,7 @@ import pytest
 
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan import make_plan
+from tests.support.cases_16 import LITERT_16
 from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.kernel_cases import Case
 from tests.support.kernel_catalog import GENERATORS, make_cases
@@ -30,7 +31,11 @@ _WITH_STATE = {"lstm": lstm, "svdf": svdf}
 _STEPS_APART = {"transpose_conv": 1, "fully_connected": 1, "logistic_16": 3}
 
 
-@pytest.mark.parametrize("name", sorted({*all_generators(), *GENERATORS}))
+#: LiteRT compares in steps of 1/256 of the real value, 2.14 the stored values; and it reads int32 biases as int64
+_ELSEWHERE = {"compare_16", "bias_32_16"}
+
+
+@pytest.mark.parametrize("name", sorted({*all_generators(), *GENERATORS, *LITERT_16} - _ELSEWHERE))
 def test_the_second_oracle_gives_the_same_outputs(
     name: str, plan_library: Path, newer_runtime: ReferenceRuntime
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -16,17 +17,22 @@ from harness.core.errors import UserInputError
 from harness.tflite.graph import read_graph
 from harness.tflite.plan import KERNEL_SETS, Plan, dump, make_plan, read_plan
 from harness.tflite.plan.memory import Block, Placement, Takeover, overlaps
-from harness.tflite.plan.words import MAX_RANK, RECORDS
+from harness.tflite.plan.record import MAX_RANK
+from harness.tflite.plan.words import RECORDS
+from harness.tflite.plan.words_float import FLOAT_RECORDS
 from tests.support import plan_models, tiny_model
 from tests.support.kernel_cases import Quantized, pick_quantized
 from tests.support.kernels_abi import structures
 from tests.support.op_models import Tensor
 from tests.support.places import ROOT
+from tests.support.plan_builder import OPS
 from tests.support.plan_net import Net
 
 _PLAN_H = ROOT / "devices/cortex_m/runtime/plan.h"
 _PLAN_MORE_H = ROOT / "devices/cortex_m/runtime/plan_more.h"
 _PLAN_LATE_H = ROOT / "devices/cortex_m/runtime/plan_late.h"
+_PLAN_FLOAT_H = ROOT / "devices/cortex_m/runtime/plan_float.h"
+_C_TYPES = {ctypes.c_int32: "int32_t", ctypes.c_float: "float"}
 _SHARED = os.environ.get("HARNESS_SHARED")
 _PUBLISHED = [("ad01_int8.tflite", 2_260)] if _SHARED else []
 
@@ -41,12 +47,9 @@ def ops(plan: Plan) -> list[str]:
 
 def test_the_records_are_those_of_the_header() -> None:
     """Names, order and number of the words, from plan.h and kernels.h themselves."""
-    headers = _PLAN_H.read_text() + _PLAN_MORE_H.read_text() + _PLAN_LATE_H.read_text()
+    headers = "".join(path.read_text() for path in (_PLAN_H, _PLAN_MORE_H, _PLAN_LATE_H, _PLAN_FLOAT_H))
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
-    numbers = dict(re.findall(r"PLAN_(\w+) = (\d+)", text.split("enum plan_op")[1].split("}")[0]))
-    assert {name: record.number for name, record in RECORDS.items()} == {
-        k: int(v) for k, v in numbers.items() if k != "OPS"
-    }
+    assert {name: record.number for name, record in RECORDS.items()} == OPS
     structs = {name: body for body, name in re.findall(r"typedef struct \{(.*?)\} (\w+);", text, re.DOTALL)}
     records = {
         "CONV_2D": "conv",
@@ -80,14 +83,25 @@ def test_the_records_are_those_of_the_header() -> None:
         "CONV_2D_4": "conv_4",
         "DEPTHWISE_CONV_2D_4": "conv_4",
         "SOFTMAX_8_16": "softmax",
+        "RESIZE_BILINEAR_16": "resize_bilinear",
+        "BATCH_MATMUL_16": "batch_matmul",
+        "PRELU_16": "prelu",
+        "FLOAT_CONV_2D": "conv",
+        "FLOAT_DEPTHWISE_CONV_2D": "conv",
+        "FLOAT_TRANSPOSE_CONV": "conv",
+        "FLOAT_MAX_POOL_2D": "pool",
+        "FLOAT_AVERAGE_POOL_2D": "pool",
+        "FLOAT_ARG_MAX": "arg_max",
     }
     for name, record in RECORDS.items():
         words = _fields(structs, f"plan_{records.get(name, name.lower())}")
         assert words[0] == ("head", "uint32_t")
         assert [word.name for word in record.words] == [field for field, _ in words[1:]], name
         kinds = {"uint32_t": "operand", "int32_t": "int", "float": "float", "array": "array"}
-        assert [word.kind for word in record.words if word.name != "scratch_bytes"] == [
-            kinds[kind] for field, kind in words[1:] if field != "scratch_bytes"
+        # A size among operands, and the bits of floats in a struct that integer kernels have too.
+        other = {"scratch_bytes", *(("activation_min", "activation_max") if name in FLOAT_RECORDS else ())}
+        assert [word.kind for word in record.words if word.name not in other] == [
+            kinds[kind] for field, kind in words[1:] if field not in other
         ], name
 
 
@@ -101,7 +115,7 @@ def _fields(structs: dict[str, str], name: str) -> list[tuple[str, str]]:
                 found += _fields(structs, kind)
             elif kind.startswith("kn_"):
                 found += [
-                    (inner, "array" if getattr(inner_type, "_length_", 0) == MAX_RANK else "int32_t")
+                    (inner, "array" if getattr(inner_type, "_length_", 0) == MAX_RANK else _C_TYPES[inner_type])
                     for inner, inner_type in structures()[kind]._fields_
                 ]
             else:

@@ -66,7 +66,7 @@ def test_an_output_lies_on_its_input_only_where_the_kernel_allows_it(
         plans[op], op, {"input": 0, "output": 4, "count": 5} if op in COUNTED else {"input": 0, "output": 4}
     )
     # Element by element, each written after it was read, and of one size.
-    in_place = op in ("LEAKY_RELU_16", "LOOKUP_16", "SIGMOID_16") or (
+    in_place = op in ("LEAKY_RELU_16", "LOOKUP_16", "SIGMOID_16", "SQRT_16") or (
         op in COUNTED and op not in ("QUANTIZE", "DEQUANTIZE")
     )
     if not in_place:

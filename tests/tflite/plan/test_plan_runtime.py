@@ -9,12 +9,14 @@ import pytest
 
 from harness.tflite.plan import make_plan
 from tests.support.fixtures_plan import LAYOUTS, flip_sign, state_plans
+from tests.support.float_cases import FLOAT_GENERATORS, make_float_cases
+from tests.support.float_state import float_state_plans
 from tests.support.kernel_catalog import GENERATORS, make_cases
 from tests.support.kernels_abi import Kernels, struct
 from tests.support.plan_builder import NONE, OPS, PlanBuilder
 from tests.support.plan_kernels import PlanKernels
 from tests.support.plan_runtime import NO_NODE, RUN_FAILED, HostRuntime, PlanRefusedError
-from tests.support.wide_cases import all_generators, make_wide_cases
+from tests.support.wide_cases import every_generator, make_wide_cases
 
 _CASES = 60
 
@@ -34,11 +36,15 @@ def test_the_random_cases_reach_every_op(plan_library: Path) -> None:
     for name in GENERATORS:
         make_cases(name, 1)[0].run(kernels)
     flip_sign(kernels)
-    for name in all_generators():
+    for name in every_generator():
         for case in make_wide_cases(name, 3):
             plan = make_plan(case.model).data
             seen.add(plan[int.from_bytes(plan[20:24], "little")])
-    for plan in state_plans(np.random.default_rng(0)):
+    for name in FLOAT_GENERATORS:
+        for one in make_float_cases(name, 3):
+            plan = make_plan(one.case.model).data
+            seen.add(plan[int.from_bytes(plan[20:24], "little")])
+    for plan in (*state_plans(np.random.default_rng(0)), *float_state_plans(np.random.default_rng(0))):
         seen.add(plan[int.from_bytes(plan[20:24], "little")])
     assert seen == set(OPS.values())
 

@@ -147,7 +147,7 @@ def test_it_compiles_without_a_c_library_a_heap_or_large_state(core: str, tmp_pa
     assert all(name.startswith(("__aeabi_", "__gnu_thumb1_case_")) for name in foreign), foreign
     text, data, bss = _sizes(objects)
     assert text <= _CODE_LIMIT
-    assert (data, bss) == (0, 12), "the state is the place of a plan, of its arena, and of a node that had no answer"
+    assert (data, bss) == (0, 16), "the state is the place of a plan, of its arena, and whether its nodes had answers"
 
 
 def test_the_page_of_the_format_numbers_the_ops_as_the_header_does() -> None:

@@ -10,10 +10,11 @@ import os
 import numpy as np
 import pytest
 
+from harness.tflite.cut.tree import read_tree, write_tree
 from harness.tflite.plan import check, dump, make_plan, read_plan
 from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.kernel_cases import Case
-from tests.support.lstm_models import lstm
+from tests.support.lstm_models import lstm, lstm_16
 from tests.support.plan_runtime import HostRuntime
 from tests.support.svdf_models import running_sum, svdf, svdf_8_outputs
 
@@ -21,11 +22,13 @@ _CASES, _STEPS = 60, 9
 
 
 _MAKERS = {"SVDF": svdf, "LSTM": lstm}
+#: and that of test_plan_micro.py
+_ALL_MAKERS = {**_MAKERS, "LSTM_16": lstm_16}
 
 
 def _cases(op: str) -> list[Case]:
     rng = np.random.default_rng(4)
-    return [_MAKERS[op](rng, _STEPS) for _ in range(int(os.environ.get("HARNESS_KERNEL_CASES", _CASES)))]
+    return [_ALL_MAKERS[op](rng, _STEPS) for _ in range(int(os.environ.get("HARNESS_KERNEL_CASES", _CASES)))]
 
 
 def _sequence(runtime: HostRuntime, case: Case) -> np.ndarray:
@@ -47,6 +50,19 @@ def test_it_gives_the_same_bytes_at_every_step(
     assert not problems, f"{len(problems)} of {len(cases)}: {problems[:5]}"
 
 
+@pytest.mark.parametrize(
+    ("place", "what"), [(9, "peephole connections"), (16, "a projection"), (20, "layer normalization")]
+)
+def test_an_lstm_that_no_microcontroller_runtime_has_is_refused_with_what_to_do(place: int, what: str) -> None:
+    tree = read_tree(lstm(np.random.default_rng(1), 2).model)
+    node = tree.rows("subgraphs")[0].rows("operators")[0]
+    inputs = np.array(node.indices("inputs"), np.int32)
+    inputs[place] = inputs[1]
+    node["inputs"] = inputs
+    reason = str(check(write_tree(tree))[0])
+    assert f"an LSTM with {what}" in reason and "keras.layers.LSTM" in reason and "Linux board" in reason
+
+
 def test_svdf_with_a_memory_of_8_bits_is_its_definition(plan_runtime: HostRuntime) -> None:
     """As TensorFlow Lite Micro defines it; the host runtimes have no such kernel."""
     rng, differ = np.random.default_rng(8), 0
@@ -61,7 +77,7 @@ def test_svdf_with_a_memory_of_8_bits_is_its_definition(plan_runtime: HostRuntim
     assert differ > 20
 
 
-@pytest.mark.parametrize("op", _MAKERS)
+@pytest.mark.parametrize("op", _ALL_MAKERS)
 def test_without_a_reset_the_next_sequence_starts_from_the_last_one(op: str, plan_runtime: HostRuntime) -> None:
     """The same inputs twice give other outputs in some of the cases, and the same after a reset in all of them."""
     differ = 0
@@ -71,7 +87,7 @@ def test_without_a_reset_the_next_sequence_starts_from_the_last_one(op: str, pla
     assert differ > 20
 
 
-@pytest.mark.parametrize("op", _MAKERS)
+@pytest.mark.parametrize("op", _ALL_MAKERS)
 def test_the_memory_of_a_state_belongs_to_nothing_else(op: str) -> None:
     for case in _cases(op)[:20]:
         plan = make_plan(case.model)

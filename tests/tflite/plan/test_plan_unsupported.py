@@ -140,7 +140,6 @@ def wrong_shape() -> bytes:
 
 
 CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {
-    "float": (tiny_model.float_mlp, "FULLY_CONNECTED", f"float arithmetic.*{FLOAT}"),
     "hybrid": (hybrid, "FULLY_CONNECTED", f"hybrid: float activations with int8 weights.*{FLOAT}"),
     "16x8": (sixteen_bits, "HARD_SWISH", f"int16 activations.*{FLOAT}"),
     "unknown op": (unknown_op, "FLOOR", "has no such op.*ADD, ARG_MAX"),
@@ -169,6 +168,24 @@ def test_the_reason_names_the_node_and_what_to_do(name: str) -> None:
     assert re.search(text, str(found[0])), found[0]
     with pytest.raises(PlanUnsupported):
         make_plan(make())
+
+
+def test_floats_need_a_build_with_float_kernels_and_moves_do_not() -> None:
+    model = tiny_model.float_mlp()
+    assert check(model) == []
+    reasons = check(model, floats=False)
+    assert [reason.op for reason in reasons] == ["FULLY_CONNECTED", "FULLY_CONNECTED", "SOFTMAX"]
+    assert all(
+        re.search(f"float arithmetic, and this build has no float kernels.*{FLOAT}", str(one)) for one in reasons
+    )
+    with pytest.raises(PlanUnsupported, match="this build has no float kernels"):
+        make_plan(model, floats=False)
+    n = net()
+    source = n.raw(Tensor(shape=(2, 3), dtype="float32"))
+    order = n.raw(Tensor(shape=(2,), dtype="int32", data=np.array([1, 0], np.int32)))
+    target = n.raw(Tensor(shape=(3, 2), dtype="float32"))
+    n.node("TRANSPOSE", [source, order], [target], "TransposeOptions")
+    assert check(n.build([source], [target]), floats=False) == []
 
 
 def test_every_reason_is_given_at_once() -> None:
