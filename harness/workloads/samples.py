@@ -25,7 +25,7 @@ from harness.workloads.outputs import OutputMetric, label_keys
 from harness.workloads.prepare import fitting_shape, is_whole_input, whole_numbers
 from harness.workloads.rows import InputRows, Rows, StoredRows
 from harness.workloads.rows import Samples as AllSamples
-from harness.workloads.sequences import checked_sequences
+from harness.workloads.sequences import SEQUENCE, checked_sequences
 from harness.workloads.sources.imported import Imported, read_about, told_of_source
 from harness.workloads.user_metric import data_words, ends_for
 
@@ -326,8 +326,6 @@ def _named(words: str, name: str) -> str:
     return f"{name}: {words}" if name else words
 
 
-#: the array that says which samples follow each other
-SEQUENCE = "sequence"
 _SCALES = ("scale", "offset")
 _LABELS = ("y_test", "y_train", "y_calibration", "y")
 _KNOWN_KEYS = (

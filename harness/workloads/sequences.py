@@ -6,6 +6,9 @@ import numpy as np
 
 from harness.core.errors import UserInputError
 
+#: the array of an .npz that holds the number of the sequence of each evaluated sample
+SEQUENCE = "sequence"
+
 
 def sequence_order(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
     """An order of samples in which each sequence stays whole and in its own order; the sequences are shuffled.

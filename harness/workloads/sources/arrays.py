@@ -15,6 +15,7 @@ from harness.workloads.input_names import ModelInput
 from harness.workloads.metrics.base import Ends
 from harness.workloads.outputs import label_keys
 from harness.workloads.rows import InputRows
+from harness.workloads.sequences import SEQUENCE
 from harness.workloads.sources.parts import Found, Part, PartName, Places
 
 _OWN_KEYS: tuple[tuple[PartName, str, str], ...] = (
@@ -23,7 +24,7 @@ _OWN_KEYS: tuple[tuple[PartName, str, str], ...] = (
     ("calibration", "x_val", "y_val"),
     ("test", "x_test", "y_test"),
 )
-_KEYS = {key for _, x, y in _OWN_KEYS for key in (x, y)} | {"x", "y", "scale", "offset"}
+_KEYS = {key for _, x, y in _OWN_KEYS for key in (x, y)} | {"x", "y", "scale", "offset", SEQUENCE}
 
 
 def read_npz(path: Path, several: Sequence[ModelInput] = (), outputs: Sequence[Ends] = ()) -> Found:
@@ -100,7 +101,7 @@ def found_arrays(
     Raises:
         UserInputError: names that say nothing, or counts that differ.
     """
-    found = Found(what="arrays", scaling={"": _scaling(arrays, "", where)})
+    found = Found(what="arrays", scaling={"": _scaling(arrays, "", where)}, sequence=arrays.get(SEQUENCE))
     if others:
         found.evidence["data.path"] = f"the arrays {', '.join(sorted(others)[:6])} are left alone"
     labels = _labels_of(list(arrays), "x_test" in arrays, outputs, where)
@@ -135,7 +136,7 @@ def several_arrays(
     split = keys.test in keys.parts and keys.test != "x"
     labels = _labels_of(keys.others, split, outputs, where)
     scaling = {one.name: _scaling(arrays, one.name, where) for one in several}
-    found = Found(what=f"arrays of {len(several)} inputs", scaling=scaling)
+    found = Found(what=f"arrays of {len(several)} inputs", scaling=scaling, sequence=arrays.get(SEQUENCE))
     if split:
         for name, x, y in _OWN_KEYS:
             if x in keys.parts and name not in found.parts:

@@ -24,6 +24,7 @@ from harness.workloads.archive import READ_FAULTS
 from harness.workloads.digest import arrays_digest
 from harness.workloads.input_keys import array_of
 from harness.workloads.rows import by_input, of_input
+from harness.workloads.sequences import SEQUENCE, checked_sequences
 from harness.workloads.sources import arrays, function, images, sound, table
 from harness.workloads.sources.parts import PARTS, Found, Part, PartName, Wanted
 from harness.workloads.sources.split import cut_calibration, split, without_overlap
@@ -31,7 +32,7 @@ from harness.workloads.sources.split import cut_calibration, split, without_over
 #: the member of an .npz that says where its samples came from
 ABOUT = "about.json"
 #: raise it when the same files become other arrays
-_VERSION = 2
+_VERSION = 3
 _MOST_CLASSES = 1000
 
 
@@ -224,6 +225,12 @@ def _parts(
     """Disjoint parts, whether they were made here, and what to say of them."""
     if found.whole is not None:
         test = data.test if data.test is not None else (1.0 if wanted.finished else 0.2)
+        if found.sequence is not None and test < 1:
+            raise UserInputError(
+                "samples that follow each other in sequences cannot be split by their content",
+                where=where,
+                hint=f"name the parts x_train and x_test, with '{SEQUENCE}' for x_test; or test all (data.test = 1)",
+            )
         made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.labels))
         found.evidence.setdefault("data.test", f"one set of {len(found.whole.x):,} samples, split by content")
         return made, len(made) > 1, []
@@ -259,6 +266,8 @@ def _content(
     """The arrays of the .npz, and what is to be said of their values."""
     content: dict[str, np.ndarray] = {f"y_{name}": part.y for name, part in parts.items() if part.y is not None}
     content |= {f"y_{name}_{output}": of for name, part in parts.items() for output, of in part.y_of.items()}
+    if found.sequence is not None:
+        content[SEQUENCE] = checked_sequences(found.sequence, len(parts["test"].x), where, SEQUENCE)
     seen: dict[str, str] = {}
     for name, settings in _by_input(preprocessing, wanted, where).items():
         scale, offset = found.scaling.get(name, (1.0, 0.0))

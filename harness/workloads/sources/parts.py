@@ -89,7 +89,7 @@ class Found:
         classes: names of the classes, in the order of their numbers; empty where labels have none.
         evidence: key of the project file -> what was seen that decides it.
         scaling: of an .npz that brings them, scale and offset by input; the one input's name is empty.
-        keys: further arrays of an .npz, which are handed on.
+        sequence: int [N], the number of the sequence that each tested sample belongs to; None: each stands for itself.
     """
 
     what: str
@@ -98,6 +98,7 @@ class Found:
     classes: tuple[str, ...] = ()
     evidence: dict[str, str] = field(default_factory=dict)
     scaling: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sequence: np.ndarray | None = None
 
     @property
     def any_part(self) -> Part:
