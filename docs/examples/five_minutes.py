@@ -84,7 +84,7 @@ why.to_frame()[["op", "own_db", "sqnr_db", "score_delta_regained", "cost"]]
 # the search did not see prove the result. Give it ten minutes for a network of your own.
 
 # %%
-tuned = harness.tune(device="host-litert", backends="cpu", prefer="size", budget="60s", trials=1, samples=200)
+tuned = harness.tune(device="host-litert", backends="cpu", prefer="size", budget="75s", trials=1, samples=200)
 tuned
 
 # %%

@@ -27,7 +27,9 @@ def compile_stage(
     `failed`. The facts: `compiled`, the figures of a record's field of that name; `nodes`, one entry per node of the model as it
     was built, with `place` (`npu`, `cpu`, `removed`), `compiled_node`, `cycles`, `estimate_ns`, `reason`, `inputs` and `outputs`.
     """
+    from harness.tflite.graph import read_graph
     from harness.tflite.vela.compiler import NothingOnNpu, compile_model
+    from harness.workloads.input_names import same_inputs
 
     assert model.artifact.path is not None
     try:
@@ -40,7 +42,16 @@ def compile_stage(
             if isinstance(error, NothingOnNpu)
             else (),
         )
-    artifact = replace(model.artifact, path=compiled.path, sha256=compiled.sha256, size_bytes=compiled.size_bytes)
+    # In whatever order the compiler left them.
+    places = same_inputs(read_graph(compiled.path), read_graph(model.artifact.path))
+    model = replace(model, inputs=tuple(model.inputs[place] for place in places) if model.inputs else ())
+    artifact = replace(
+        model.artifact,
+        path=compiled.path,
+        sha256=compiled.sha256,
+        size_bytes=compiled.size_bytes,
+        inputs=tuple(model.artifact.inputs[place] for place in places),
+    )
     facts = {"compiled": _figures(compiled), "nodes": _nodes(compiled.nodes, compiled)}
     return Adapted(
         model=replace(model, artifact=artifact), artifact=artifact, stages=(StageFacts(name=VELA, facts=facts),)

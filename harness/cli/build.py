@@ -116,14 +116,14 @@ def _write_json(outcomes: list[BuildOutcome], json_file: str) -> None:
 
     from harness.cli.build_tables import outcomes_json
     from harness.core.errors import UserInputError
-    from harness.core.files import write_json_atomic
+    from harness.core.files import write_named_json
 
     content = outcomes_json(outcomes)
     if json_file == "-":
         echo(json.dumps(content, indent=1, sort_keys=True))
         return
     try:
-        write_json_atomic(Path(json_file), content)
+        write_named_json(Path(json_file), content)
     except OSError as error:
         raise UserInputError(f"cannot be written ({error.strerror})", where=json_file) from error
 

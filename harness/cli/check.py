@@ -123,12 +123,12 @@ def write_json_document(value: Any, json_file: str) -> None:
     import json
 
     from harness.core.errors import UserInputError
-    from harness.core.files import write_json_atomic
+    from harness.core.files import write_named_json
 
     if json_file == "-":
         echo(json.dumps(value, indent=1))
         return
     try:
-        write_json_atomic(Path(json_file), value)
+        write_named_json(Path(json_file), value)
     except OSError as error:
         raise UserInputError(f"cannot be written: {error.strerror or error}", where=json_file) from None

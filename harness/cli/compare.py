@@ -63,9 +63,9 @@ def _write(text: str, output: str | None) -> None:
         return
     from pathlib import Path
 
-    from harness.core.files import write_bytes_atomic
+    from harness.core.files import write_named
     from harness.results.faults import storage_faults
 
     with storage_faults(Path(output), option="--output"):
-        write_bytes_atomic(Path(output), f"{text}\n".encode())
+        write_named(Path(output), f"{text}\n".encode())
     echo(f"written: {output}", err=True)

@@ -166,14 +166,14 @@ def _write_json(rows: list[dict[str, object]], target: str) -> None:
     from pathlib import Path
 
     from harness.core.errors import UserInputError
-    from harness.core.files import write_json_atomic
+    from harness.core.files import write_named_json
 
     value = {"schema": 1, "devices": rows}
     if target == "-":
         echo(json.dumps(value, indent=1))
         return
     try:
-        write_json_atomic(Path(target), value)
+        write_named_json(Path(target), value)
     except OSError as error:
         raise UserInputError(f"the list cannot be written: {error.strerror or error}", where=target) from None
 

@@ -110,12 +110,12 @@ def _write(found: ModelDiff, everything: bool, html: str | None, json_file: str 
     if json_file != "-":
         print_diff(make_console(), found, everything=everything)
     if html:
-        from harness.core.files import write_bytes_atomic
+        from harness.core.files import write_named
         from harness.diff.page import diff_page
         from harness.results.faults import storage_faults
 
         with storage_faults(html, option="--html"):
-            write_bytes_atomic(Path(html), diff_page(found).encode())
+            write_named(Path(html), diff_page(found).encode())
         echo(f"page: {html}", err=True)
     if json_file:
         import json

@@ -141,6 +141,8 @@ def _of_cell(
         "--metric": metric,
     }  # fmt: skip
     given = [name for name, value in foreign.items() if value]
+    if given and Path(target).is_dir():
+        raise UserInputError("is a folder", where=target, hint="name a finished .tflite, or a cell of a run")
     if given:
         raise UserInputError(
             f"{' and '.join(given)} {'are' if len(given) > 1 else 'is'} for model files, and a cell has its own",

@@ -130,12 +130,12 @@ def _target(output: str | None) -> Path | None:
 
 def _write(made: Firmware, target: Path) -> int | None:
     """Writes the file; returns the address of bare bytes."""
-    from harness.core.files import write_bytes_atomic
+    from harness.core.files import write_named
     from harness.emulation.mcu.elf import flat_image
 
     address, data = flat_image(made.elf) if target.suffix == _BIN else (None, made.elf.read_bytes())
     try:
-        write_bytes_atomic(target, data)
+        write_named(target, data)
     except OSError as error:
         raise _no_file(str(target), f"it cannot be written: {error.strerror or error}", "choose another file") from None
     return address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ import click
 from harness import __version__
 from harness.cli.out import echo
 from harness.core.errors import ExitCode, HarnessError
+from harness.core.utf8 import require_text_name
 
 #: command name -> (module of harness.cli that holds a click command or group called `command`, one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -93,6 +95,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `harness` script: runs a command; every end has its exit code, every error one message."""
+    _open_standard_streams()
+    _speak_utf8()
     code = _run()
     try:
         sys.stdout.flush()
@@ -101,13 +105,40 @@ def main() -> None:
     sys.exit(code)
 
 
+def _open_standard_streams() -> None:
+    """Points standard streams that are closed (`>&-`, some daemons) at nothing: the next file that is opened would get their
+    number, and what a library prints would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
 def _silence_stdout() -> None:
     """Points stdout at nothing, so that what is left in its buffer does not fail when the process ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _speak_utf8() -> None:
+    """Names of files are UTF-8 here, whatever the locale says (`LC_ALL=C` of a cron job): Python's UTF-8 mode, which only a new
+    process can enter. What a stream cannot hold (`PYTHONIOENCODING=ascii`) is replaced, and ends nothing.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _run() -> int:
     try:
+        for argument in sys.argv[1:]:
+            require_text_name(argument)
         code = cli.main(standalone_mode=False)
         return int(code) if isinstance(code, int) else ExitCode.DONE
     except click.exceptions.Exit as error:

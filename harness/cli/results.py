@@ -75,7 +75,7 @@ def get_command(sha256: str, output: Path, results: str | None) -> None:
     HASH is its SHA-256, or the unique beginning of it, as verdicts, bisections and records name it.
     """
     from harness.core.errors import UserInputError
-    from harness.core.files import write_bytes_atomic
+    from harness.core.files import write_named
     from harness.core.paths import results_dir
     from harness.results.faults import storage_faults
     from harness.results.history import History
@@ -95,7 +95,7 @@ def get_command(sha256: str, output: Path, results: str | None) -> None:
             what = f"the object of {found[0][:12]} is lost or damaged"
             raise UserInputError(what, where=store.where, hint="`harness results check` names it")
     with storage_faults(output, option="--output"):
-        write_bytes_atomic(output, data)
+        write_named(output, data)
     echo(f"{output}: {len(data):,} bytes, {found[0]}")
 
 

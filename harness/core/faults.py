@@ -8,6 +8,8 @@ from harness.core.errors import HarnessError, UserInputError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+#: something else than what was expected has the name, or a folder above it is a file
+_OTHER = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY})
 _SHOWN = 60
 
 
@@ -24,6 +26,9 @@ def environment_error(error: OSError) -> HarnessError | None:
         )
     if error.errno in _DENIED and where is not None:
         return UserInputError(f"not permitted ({error.strerror})", where=where, hint="check the permissions")
+    if error.errno in _OTHER and where is not None:
+        second = "" if error.filename2 is None else f" ({_shortened(str(error.filename2))})"
+        return UserInputError(f"cannot be used: {error.strerror}{second}", where=where, hint="give another path")
     if error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ELOOP, errno.ESTALE):
         return HarnessError(f"the file system failed: {error.strerror}", where=where)
     return None

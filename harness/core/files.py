@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 CHUNK_BYTES = 1 << 20
+#: names of files that this process has open
+_OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 
 
 _KINDS = (
@@ -90,12 +92,24 @@ def sha256_json(value: Any) -> str:
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 
+def _is_no_file(path: Path) -> bool:
+    """Whether a pipe, a device or the like is there. An open file's number is one too, also where it leads to a file."""
+    if os.path.abspath(path).startswith(_OPEN_FILES):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Opens a temporary file beside `path` that takes its name only if the block ends well.
 
     A reader never sees half a file, also when the process is killed: the rename is atomic, and the bytes are on disk
-    before it. Temporary names start with `.tmp-`, so that a later clean-up can tell them.
+    before it. Temporary names start with `.tmp-`, so that a later clean-up can tell them. Whatever has the name already is
+    replaced; of a place that somebody named, `write_named` is more careful.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
@@ -116,6 +130,23 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` atomically."""
     with atomic_file(path) as file:
         file.write(data)
+
+
+def write_named(path: Path, data: bytes) -> None:
+    """Writes to a place that somebody named: a file atomically; a pipe or a device, such as `/dev/stdout`, is written to.
+
+    A rename would put a file in its place, for root also in that of `/dev/null`.
+    """
+    if _is_no_file(path):
+        with open(path, "wb") as stream:
+            stream.write(data)
+    else:
+        write_bytes_atomic(path, data)
+
+
+def write_named_json(path: Path, value: Any) -> None:
+    """As `write_named`, in the form of `write_json_atomic`."""
+    write_named(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def write_arrays_atomic(path: Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> None:

@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.core.errors import UserInputError
 from harness.diff.score import ScoreDiff, run_score, stored_score
 from harness.diff.side import Side, file_side, stored_side
+from harness.results.layout import store_path
 from harness.results.objects import open_objects
+from harness.results.place import place_of
 from harness.results.store import Store
 from harness.workloads.finished import names_file
 
@@ -35,6 +38,11 @@ def find_sides(
     if all(map(names_file, names)):
         one, two = (file_side(Path(name)) for name in names)
         return one, two
+    no_store = not place_of(home).shared and not store_path(home).is_file()
+    for name in names:
+        if no_store and Path(name).expanduser().is_dir():
+            hint = "name a .tflite, or a cell or recipe of a run whose results lie in --results"
+            raise UserInputError("is a folder, and there are no results to look a recipe up in", where=name, hint=hint)
     with Store.open(home, create=False) as store:
         one, two = (
             file_side(Path(name))

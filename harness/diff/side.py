@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.core.errors import UserInputError, unknown_name
-from harness.core.files import read_regular, sha256_bytes
+from harness.core.files import sha256_bytes
 from harness.reports.answer.models import model_bytes
 from harness.results.cellname import cell_name
 from harness.results.find import find_record
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 from harness.results.store import Store
-from harness.tflite.graph import Graph, read_graph
+from harness.tflite.graph import Graph, read_graph, read_tflite
 from harness.workloads.finished import finished_model
 
 
@@ -54,11 +54,7 @@ def file_side(path: Path) -> Side:
         UserInputError: it cannot be read, or is none.
     """
     model = finished_model(path)
-    try:
-        data = read_regular(model.path)
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=str(path)) from None
-    side = Side(name=str(path), data=data, path=model.path)
+    side = Side(name=str(path), data=read_tflite(model.path), path=model.path)
     side.graph  # noqa: B018 - read now, so that what is no model is said of its name
     return side
 

@@ -14,6 +14,7 @@ from harness.explain.error import SHARES
 from harness.explain.mixing import calibrated_again, mixed_recipes
 from harness.results.record import CellKey
 from harness.variants.artifact import AS_IS
+from harness.variants.mix import SHOWN_BY
 
 #: outcomes of a cell that nobody is sent to
 _BAD = ("wrong", "unsupported", "failed", "undecided")
@@ -247,7 +248,13 @@ def _mixed(e: Explanation, situation: Situation, cause: Cause) -> list[Advice]:
     weights with other ranges, where ranges that training left are to blame."""
     if situation.key is None or situation.recipe == AS_IS:
         return []
-    made = mixed_recipes(e, situation.recipe, cause.name, situation.units)
+    refused = [
+        kind
+        for recipe, kinds in SHOWN_BY.items()
+        if situation.seen.get((recipe, situation.backend)) == "unsupported"
+        for kind in kinds
+    ]
+    made = mixed_recipes(e, situation.recipe, cause.name, situation.units, refused)
     again = calibrated_again(situation.recipe) if cause.name in _OF_RANGES else None
     reasons = {one.recipe: one.why for one in ([again] if again is not None else []) + made}
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.core.errors import UserInputError
@@ -33,7 +33,11 @@ class MixedRecipe:
 
 
 def mixed_recipes(
-    e: Explanation, recipe: str, cause: CauseName, units: Mapping[str, Sequence[str]]
+    e: Explanation,
+    recipe: str,
+    cause: CauseName,
+    units: Mapping[str, Sequence[str]],
+    refused: Collection[LayerKind] = (),
 ) -> list[MixedRecipe]:
     """What to run where few layers lose most, the smaller file first; empty where many do, or where their names are not known.
 
@@ -41,6 +45,7 @@ def mixed_recipes(
         recipe: the one that was explained.
         cause: of the worst layer's own error.
         units: layer -> what leaves int8 with it, itself included; all by the names that recipes have for them.
+        refused: kinds of layers that the device has no kernel for.
     """
     losing = losing_layers(e)
     try:
@@ -56,7 +61,7 @@ def mixed_recipes(
     if cause in _OF_WEIGHTS:  # what the layer writes may stay as it is
         kinds, names = ["float"], layers
     found = []
-    for kind in kinds:
+    for kind in (kind for kind in kinds if kind not in refused):
         changed = mix_of(mix, {**dict(mix.layers), **dict.fromkeys(names, kind)})
         found.append(MixedRecipe(recipe=_named(asked, changed), why=_why(e, losing, len(names) - len(layers), kind)))
     return found

@@ -170,9 +170,20 @@ def explain(target: Target, folder: Path, options: ExplainOptions) -> Explanatio
     situation = _situation(target, graph, host)
     return replace(
         explanation,
-        answer=answer_of(explanation),
+        answer=answer_of(explanation) if found.refused is None else _refused(explanation, found.refused),
         got=tuple(head_of(target, explanation, found, host, problems)),
         advice=tuple(advise(explanation, situation)),
+    )
+
+
+def _refused(e: Explanation, reason: str) -> str:
+    """The answer where the model does not run on the device: what else is known of it comes second."""
+    where = f"{e.device}, backend {e.backend}"
+    known = (
+        f"; {answer_of(e)}" if e.first_wrong is not None or any(layer.alone is not None for layer in e.layers) else ""
+    )
+    return (
+        f"the model does not run on {where}: {reason} (`harness check` says which ops it lacks, and what helps){known}"
     )
 
 

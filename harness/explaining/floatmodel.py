@@ -46,7 +46,7 @@ def given_float(path: Path) -> FloatModel:
     Raises:
         UserInputError: no .tflite, or one that is quantized itself.
     """
-    from harness.tflite.graph import read_graph
+    from harness.tflite.graph import read_graph, read_tflite
     from harness.workloads.finished import finished_model
 
     model = finished_model(path).path
@@ -57,7 +57,7 @@ def given_float(path: Path) -> FloatModel:
             where=str(path),
             hint="give the float32 .tflite",
         )
-    return FloatModel(data=model.read_bytes(), inputs=None, words=path.name)
+    return FloatModel(data=read_tflite(model), inputs=None, words=path.name)
 
 
 def float_of(

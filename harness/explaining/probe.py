@@ -47,6 +47,7 @@ class Found:
 
     Attributes:
         problems: what could not be asked, in words.
+        refused: why the whole model does not run there; None where it does, or was not tried.
         whole, whole_reason: what the whole model's outputs tell, by the rule of `wrong`.
         whole_changed: the model gives other outputs when its inner tensors are outputs too.
         basis: what a time is a time of.
@@ -59,6 +60,7 @@ class Found:
     pieces: list[Piece] = field(default_factory=list)
     ran_on: dict[int, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    refused: str | None = None
     whole_cost: float | None = None
     whole_beside: float | None = None
     whole: Literal["ok", "wrong", "undecided"] | None = None
@@ -124,6 +126,7 @@ class DeviceProbe:
             probe = alone.probe(self.data, few, plan=PLAN, placement=True, layers=True)
         except _REFUSED as error:
             self.found.problems.append(f"the whole model does not run there: {error.what}")
+            self.found.refused = error.what
             return None
         self.found.whole_cost, self.found.cost_unit = cost_of(probe)
         self.found.basis = self.board.time_basis

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.boards.base import BackendSpec
 from harness.core.errors import HarnessError, UserInputError
-from harness.core.files import read_regular, sha256_bytes
+from harness.core.files import sha256_bytes
 from harness.core.printable import one_line
 from harness.core.tensor import TensorIo
 from harness.judge.stored import NotKeptError, recall
@@ -18,7 +18,7 @@ from harness.reports.answer.models import model_bytes
 from harness.results.objects import ObjectStore
 from harness.results.record import CellRecord
 from harness.run.measurement import Measurement
-from harness.tflite.graph import model_io, read_graph
+from harness.tflite.graph import model_io, read_graph, read_tflite
 from harness.tflite.state import keeps_state
 
 #: samples with their outputs that go along, unless asked for otherwise
@@ -151,10 +151,7 @@ def _file(record: CellRecord, objects: ObjectStore, given: Path | None) -> bytes
     """
     name = record.key.text_with_seed
     if given is not None:
-        try:
-            data = read_regular(given.expanduser())
-        except OSError as error:
-            raise UserInputError(f"cannot be read: {error.strerror or error}", where=str(given)) from None
+        data = read_tflite(given.expanduser())
         if sha256_bytes(data) != record.artifact_sha256:
             raise UserInputError(
                 f"is not the file that was measured: its SHA-256 is {sha256_bytes(data)[:12]}, the cell's "

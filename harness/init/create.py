@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import exists, write_bytes_atomic
+from harness.core.utf8 import require_text_name
 from harness.init import choices as choose
 from harness.init.asking import Preparation, ask_model
 from harness.init.choices import Choices
@@ -19,6 +20,7 @@ from harness.project.reading import read_settings
 from harness.project.settings import DataSettings, InputPreprocessing, ModelSettings, PreprocessingSettings, Settings
 from harness.workloads.input_names import ModelInput
 from harness.workloads.keras.signature import split_signature
+from harness.workloads.samples import Samples
 from harness.workloads.sources.arrays import channels_first
 from harness.workloads.sources.imported import Imported, values_key
 from harness.workloads.user import ModelEnds, import_samples, model_ends, user_workload
@@ -64,9 +66,14 @@ def create_project(
         MissingPartError: an extra for the data's format is not installed, or no device can run.
     """
     place = Path(folder or Path.cwd()).absolute() / FILE_NAME
-    if exists(place) and not force:
+    if place.is_dir():
+        raise UserInputError(
+            "is a folder, and the project file has its name", where=str(place), hint="rename the folder"
+        )
+    if os.path.lexists(place) and not force:
         raise UserInputError(f"there is a {FILE_NAME} already", where=str(place), hint="--force replaces it")
     model_path = Path(model).expanduser().absolute()
+    require_text_name(model_path)  # with the working folder, whose project file it would stand in
     file, signature = split_signature(model_path)
     if not exists(file):
         hint = "give a .keras, .h5 or .tflite file, or a SavedModel folder"
@@ -111,6 +118,7 @@ def _looked_at(
     in_front = channels_first(data, ends.input, ends.several)
     draft = _draft(place, model, data, overlap, in_front)
     imported = import_samples(data, ends, draft)
+    Samples(path=imported.path, ends=ends, metric=None).check_shapes()
     _add_data(found, data, place, overlap, imported)
     scored = Choices()
     metric = choose.add_score(scored, imported.path, ends, data.name)

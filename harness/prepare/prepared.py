@@ -22,7 +22,7 @@ from harness.variants.artifact import Artifact
 from harness.workloads.base import Dataset, Workload, stratified_order
 from harness.workloads.checks.model import graph_findings, refuse_misfit
 from harness.workloads.checks.outputs import model_outputs
-from harness.workloads.input_names import names_in_order
+from harness.workloads.input_names import inputs_of
 from harness.workloads.metrics.base import Ends, Metric
 from harness.workloads.outputs import output_name
 from harness.workloads.rows import InputRows
@@ -214,15 +214,13 @@ def prepare_model(
 
 def _input_names(graph: Graph, dataset: Dataset, artifact: Artifact) -> tuple[str, ...]:
     """Which of the dataset's inputs each of the model's is, in the model's order."""
-    if isinstance(dataset.x_test, InputRows):
-        return names_in_order(graph, list(dataset.x_test.of))
-    if len(artifact.inputs) != 1:
+    if not isinstance(dataset.x_test, InputRows) and len(artifact.inputs) != 1:
         raise UserInputError(
             f"the model has {len(artifact.inputs)} inputs and the data has one",
             where=str(artifact.path),
             hint="give one array per input, called like it: x_test_NAME",
         )
-    return ("",)
+    return inputs_of(graph, dataset.x_test)
 
 
 def _main_name(workload: Workload, outputs: Sequence[Ends], main: int) -> str:

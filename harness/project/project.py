@@ -85,7 +85,7 @@ class Project:
 def project_path(start: Path | None = None) -> Path | None:
     """The nearest `harness.toml` in `start` (default: the working folder) or above it; None where there is none.
 
-    Nothing is read, so that it costs every command next to nothing.
+    Nothing is read, so that it costs every command next to nothing; what has the name need not be a file.
     """
     try:
         folder = (start or Path.cwd()).absolute()
@@ -93,7 +93,8 @@ def project_path(start: Path | None = None) -> Path | None:
         return None
     for place in (folder, *folder.parents):
         path = place / FILE_NAME
-        if os.path.isfile(path):
+        # One that cannot be read (a link to nothing, a pipe) is told, or another model would be run. A folder is another thing.
+        if os.path.lexists(path) and not os.path.isdir(path):
             return path
     return None
 

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.files import atomic_file
+from harness.core.files import write_named
 from harness.reports.fields import FIELDS
 from harness.results.codec import plain_json, record_to_json
 from harness.results.faults import storage_faults
@@ -93,11 +93,7 @@ def write_text(path: Path | str, text: str, *, option: str = "--output") -> None
         sys.stdout.write(text)
         return
     with storage_faults(path, option=option):
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        with atomic_file(path) as file:
-            file.write(text.encode("utf-8", errors="backslashreplace"))
+        write_named(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def schema() -> dict[str, Any]:

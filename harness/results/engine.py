@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def database_uri(path: Path, *, read_only: bool) -> str:
     """The file as SQLite takes it."""
     if not read_only:
-        return f"file:{quote(str(path))}?mode=rwc"
+        return f"file:{quote(os.fsencode(path))}?mode=rwc"
     # SQLite cannot make its shared-memory file in a read-only folder; `immutable` does without when nobody writes.
     wal = path.with_name(path.name + "-wal")
     still = not _writable(path) and not (wal.exists() and wal.stat().st_size)
-    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if still else ''}"
+    return f"file:{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if still else ''}"
 
 
 def make_engine(path: Path, *, read_only: bool) -> Engine:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import sha256_json
+from harness.core.formats import HDF5, KERAS, format_of_file
+from harness.core.utf8 import require_text_name
 from harness.prepare.prepared import PreparedModel, Say
 from harness.run.matrix import Plan, choose_devices, key_of, make_plan
 from harness.run.options import RunOptions
@@ -34,12 +36,9 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         UserInputError: when the model or the data cannot be read, or do not fit each other.
     """
     path = Path(options.workloads[0])
+    require_text_name(path)
     if not is_finished(path):
-        raise UserInputError(
-            "`measure` takes a finished .tflite",
-            where=str(path),
-            hint="quantize a float model with `harness run --workload MODEL --data samples.npz`",
-        )
+        raise _no_tflite(path)
     artifact = artifact_from_file(path)
     devices = choose_devices(options)
     several = len(artifact.inputs) > 1
@@ -68,3 +67,12 @@ def measure_plan(options: RunOptions, random_samples: int) -> Plan:
         return [prepare_without_data(path, samples=count, seed=0, base=base, say=say, inference_s=limit_s)]
 
     return Plan(keys=keys, prepare=prepare)
+
+
+def _no_tflite(path: Path) -> UserInputError:
+    """What to say of another file where a finished .tflite is asked for."""
+    found = None if path.is_dir() else format_of_file(path)
+    if found in (None, HDF5, KERAS):
+        hint = f"quantize a float model with `harness run --workload {path} --data samples.npz`"
+        return UserInputError("is no finished .tflite", where=str(path), hint=hint)
+    return UserInputError(f"is {found.words}, expected a finished .tflite", where=str(path), hint=found.hint)

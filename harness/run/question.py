@@ -25,8 +25,8 @@ from harness.workloads.checks.outputs import output_ends
 from harness.workloads.checks.scales import USUAL, Rescaling, sensible, standardising
 from harness.workloads.checks.sets import set_findings, some_rows
 from harness.workloads.checks.table import misread
-from harness.workloads.input_names import names_in_order
-from harness.workloads.rows import Arrays, InputRows, Samples, by_input, changed, of_input
+from harness.workloads.input_names import inputs_of
+from harness.workloads.rows import Arrays, by_input, changed, of_input
 
 #: samples on which a float model is asked about other scales: the more, the smaller a difference of scale they show
 _PROBED, _SMALL_BYTES = 1000, 2 << 20
@@ -57,7 +57,7 @@ class Questions:
         if model.artifact.path is None:
             return tuple(found)
         graph = read_graph(model.artifact.file)
-        for position, source in enumerate(input_names(graph, dataset)):
+        for position, source in enumerate(inputs_of(graph, dataset.x_test)):
             held, where = input_range(graph, position), f"{name}/{model.recipe}"
             where = f"{where}, input '{source}'" if source else where
             if held is not None and (finding := range_finding(self._values[name][source], held, where)) is not None:
@@ -137,7 +137,7 @@ def _others(model: PreparedModel, samples: Arrays) -> Iterator[tuple[str, Rescal
     """What else the samples of each input that takes measurements might be meant to be."""
     assert model.metric is not None
     graph = read_graph(model.artifact.file)
-    for position, name in enumerate(_names(graph, samples)):
+    for position, name in enumerate(inputs_of(graph, samples)):
         if not _is_measured(model, graph, position):
             continue
         rows = by_input(samples)[name][:]
@@ -160,15 +160,6 @@ def may_be_asked(model: PreparedModel) -> bool:
 def _is_measured(model: PreparedModel, graph: Graph, position: int) -> bool:
     """Whether an input takes floats and no quantization says which: then its scale is a question."""
     return model.artifact.inputs[position].dtype.startswith("float") and input_range(graph, position) is None
-
-
-def input_names(graph: Graph, dataset: Dataset) -> tuple[str, ...]:
-    """Which of the dataset's inputs each of a model's is; the empty name for a dataset of one."""
-    return _names(graph, dataset.x_test)
-
-
-def _names(graph: Graph, samples: Samples) -> tuple[str, ...]:
-    return names_in_order(graph, list(samples.of)) if isinstance(samples, InputRows) else ("",)
 
 
 def probed(model: PreparedModel, dataset: Dataset) -> tuple[Arrays, np.ndarray]:
@@ -195,7 +186,7 @@ def float_outputs(
     """
     digest = sha256_json([dataset.digest, "rescaled", name])
     part = replace(dataset, x_test=rows, y_test=None, digest=digest)
-    names = _names(read_graph(model.artifact.file), rows)
+    names = inputs_of(read_graph(model.artifact.file), rows)
     files = sample_files(part, np.arange(len(rows)), model.artifact.inputs, names)
     outputs = references.float_outputs(replace(model, inputs=files), len(rows))
     return None if outputs is None else real_values(outputs[model.output], model.artifact.outputs[model.output])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.formats import has_tflite_name
 from harness.project.project import FILE_NAME, load_project
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _settings(asked: Asked, project: Project) -> list[str]:
 
 
 def _is_finished(project: Project) -> bool:
-    return project.model.suffix.lower() == ".tflite"
+    return has_tflite_name(project.model)
 
 
 def _is_model(text: str, project: Project) -> bool:

@@ -14,8 +14,8 @@ from harness.results.objects import open_objects
 from harness.run.jobs import Watcher
 from harness.run.options import RunOptions
 from harness.session.session import RunResult, run_session
+from harness.studies.asked import studied
 from harness.studies.backends import usual_backends
-from harness.variants.build.requests import make_requests
 from harness.variants.calibration import Calibration, Choice, calibration_part
 from harness.variants.calibration_known import remember
 from harness.variants.recipe import parse_recipe
@@ -93,7 +93,7 @@ def study_calibration(
         raise UserInputError("a study is of one workload or model", hint="such as: harness study calibration mnist-cnn")
     if draws < 1 or any(count < 1 for count in counts):
         raise UserInputError("a study tries numbers of at least 1")
-    request = make_requests(options.workloads, [recipe], [0], options.data_dir, options.data, options.metric)[0]
+    request = studied(options, recipe)
     total = _training_samples(request.workload, options)
     chosen = calibrations(total, counts=counts, draws=draws, choices=choices)
     if len(chosen) == 1:
@@ -117,10 +117,6 @@ def study_calibration(
 def _training_samples(workload: Workload, options: RunOptions) -> int:
     from harness.workloads.datasets import DataSource
 
-    if workload.build_model is None:
-        raise UserInputError(
-            "a finished .tflite is calibrated already", where=workload.name, hint="give the float model it was made of"
-        )
     samples, _ = calibration_part(workload.load_dataset(DataSource.default(options.data_dir)))
     if samples is None:
         raise UserInputError(

@@ -13,6 +13,7 @@ from harness.results.record import CellRecord
 from harness.run.jobs import Watcher
 from harness.run.options import RunOptions
 from harness.session.session import RunResult, run_session
+from harness.studies.asked import studied
 from harness.studies.backends import usual_backends
 
 
@@ -60,6 +61,7 @@ def study_schemes(
             hint="such as: harness study schemes cifar-separable --device host-litert",
         )
     names = tuple(scheme_names(weight_bits, trainings=trainings))
+    studied(options, names[0])
     options = replace(options, recipes=names, backends=options.backends[:1] or usual_backends(options))
     result = run_session(options, results, watcher=watcher, say=say, command=command, planned=planned)
     return study_of(result)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import UserInputError
 from harness.core.files import exists
 from harness.core.located_yaml import load_node
+from harness.reports.answer.limits import refuse_more_than_all
 
 if TYPE_CHECKING:
     from harness.results.record import CellKey, CellRecord
@@ -126,6 +127,8 @@ def check_record(
     _check_placement(record)
     is_accuracy = record.accuracy is not None
     bound = max_score_drop if max_score_drop is not None or not is_accuracy else max_accuracy_drop
+    if is_accuracy and max_score_drop is not None:
+        refuse_more_than_all(max_score_drop)  # it would pass whatever comes: points were meant
     _check_score(record, bound, metric)
     _check_question(record)
 

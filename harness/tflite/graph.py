@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import UserInputError
-from harness.core.files import read_regular
+from harness.core.files import open_regular
+from harness.core.formats import HEAD_BYTES, TFLITE_IDENTIFIER, format_of
+from harness.core.memory import require_memory
 from harness.core.tensor import TensorIo
 from harness.tflite import schema
 from harness.tflite.flatbuffer import Buffer, CorruptBuffer, Table
 from harness.tflite.unpack import unpack_elements
 
-_IDENTIFIER = b"TFL3"
+#: no FlatBuffer is larger: its offsets are signed 32-bit numbers
+_MAX_FLATBUFFER_BYTES = 2**31 - 1
+#: what reading a model takes beside its bytes: one copy, by whoever runs it
+_COPIES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,22 +192,57 @@ def read_graph(source: str | os.PathLike[str] | bytes | memoryview) -> Graph:
         data, where = memoryview(source), None
     else:
         where = str(source)
-        try:
-            data = memoryview(read_regular(Path(source)))
-        except (OSError, ValueError) as error:  # ValueError: a name with a NUL inside
-            raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
-    if len(data) < 8 or bytes(data[4:8]) != _IDENTIFIER:
-        raise UserInputError(
-            "is not a .tflite file: the identifier TFL3 is missing" if len(data) else "is empty",
-            where=where,
-            hint="a .tflite file comes from `harness build`, TFLiteConverter or AI Edge Quantizer",
-        )
+        data = memoryview(read_tflite(Path(source)))
+    require_tflite(data[:HEAD_BYTES], where)
     try:
         return _read_model(Buffer(data), where)
     except CorruptBuffer as error:
         raise UserInputError(
             f"is a truncated or corrupt .tflite file: {error}", where=where, hint="build or download the file again"
         ) from None
+
+
+def require_tflite(beginning: bytes | memoryview, where: str | None) -> None:
+    """Refuses what does not begin as a .tflite does, by the name of what it is instead.
+
+    Args:
+        beginning: of the file, as far as `formats.HEAD_BYTES`.
+        where: its path; None for bytes.
+
+    Raises:
+        UserInputError: it is something else.
+    """
+    if len(beginning) >= 8 and bytes(beginning[4:8]) == TFLITE_IDENTIFIER:
+        return
+    hint = "a .tflite file comes from `harness build`, TFLiteConverter or AI Edge Quantizer"
+    if not len(beginning):
+        raise UserInputError("is empty", where=where, hint=hint)
+    known = format_of(bytes(beginning), where or "")
+    what = "is not a .tflite file: the identifier TFL3 is missing"
+    if known is None:
+        raise UserInputError(what, where=where, hint=hint)
+    raise UserInputError(f"{what}; it is {known.words}", where=where, hint=known.hint)
+
+
+def read_tflite(path: Path) -> bytes:
+    """The bytes of a model that somebody named. What is no .tflite, or too large for one, is not read.
+
+    Raises:
+        UserInputError: it cannot be read, is something else, or would not fit into memory.
+    """
+    where = str(path)
+    try:
+        with open_regular(path) as file:
+            require_tflite(file.read(HEAD_BYTES), where)
+            size_bytes = file.seek(0, os.SEEK_END)
+            if size_bytes > _MAX_FLATBUFFER_BYTES:
+                what = f"has {size_bytes:,} bytes, and a .tflite has at most {_MAX_FLATBUFFER_BYTES:,} here"
+                raise UserInputError(what, where=where, hint="give a smaller model: boards hold megabytes")
+            require_memory(size_bytes * _COPIES, "the model", where=where, hint="give a smaller model")
+            file.seek(0)
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL inside
+        raise UserInputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from harness.judge.stored import finisher
 from harness.prepare.prepared import FLOAT_RECIPE, Say
 from harness.reports.answer.answer import Answer, find_answer
 from harness.reports.answer.evidence import StoredEvidence
+from harness.reports.answer.limits import refuse_more_than_all
 from harness.reports.answer.models import model_bytes
 from harness.results.objects import open_objects
 from harness.results.record import CellRecord, RunInfo
@@ -28,7 +29,7 @@ from harness.tune.split import split_of
 from harness.tune.train import qat_recipes
 from harness.tune.trials import Trials, chosen_device, require_metric, search_source
 from harness.tune.verdict import TuneVerdict, is_searched, judge
-from harness.variants.mix import LayerKind
+from harness.variants.mix import SHOWN_BY, LayerKind
 from harness.workloads.registry import get_workload
 
 #: what a search is held against
@@ -63,7 +64,9 @@ class Search:
             options.workload, data=Path(options.data) if options.data else None, metric=options.metric
         )
         refuse_finished(options.workload, workload.build_model is not None)
-        require_metric(workload)
+        metric = require_metric(workload)
+        if metric.accuracy and options.limits.max_drop is not None:
+            refuse_more_than_all(options.limits.max_drop)
         self._workload = workload
         device = chosen_device(options)
         source = search_source(options, device)
@@ -225,8 +228,7 @@ def _nearest(found: Answer) -> list[str]:
 def _not_run(records: Sequence[CellRecord]) -> frozenset[LayerKind]:
     """The kinds of layers that the device refused wherever it was given them, as on cores without a float kernel."""
     refused: set[LayerKind] = set()
-    shown: dict[str, tuple[LayerKind, ...]] = {FLOAT_RECIPE: ("float", "w8"), "ptq-int16x8": ("int16",)}
-    for recipe, kinds in shown.items():
+    for recipe, kinds in SHOWN_BY.items():
         outcomes = {r.outcome for r in records if r.key.recipe == recipe}
         if outcomes == {"unsupported"}:
             refused.update(kinds)

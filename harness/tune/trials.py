@@ -19,6 +19,7 @@ from harness.tune.options import TuneOptions
 from harness.tune.split import Half, Split, half_of, view_of
 from harness.workloads.base import Workload
 from harness.workloads.datasets import DataSource
+from harness.workloads.metrics.base import Metric
 
 
 @dataclass(kw_only=True)
@@ -137,8 +138,8 @@ def search_source(options: TuneOptions, device: ChosenDevice) -> DataSource:
     return replace(source, samples=most_samples([device], options.samples))
 
 
-def require_metric(workload: Workload) -> None:
-    """A search minimises nothing that is not measured.
+def require_metric(workload: Workload) -> Metric:
+    """What is searched by: a search minimises nothing that is not measured.
 
     Raises:
         UserInputError: the workload has no score.
@@ -149,3 +150,4 @@ def require_metric(workload: Workload) -> None:
             where=workload.model_path or workload.name,
             hint="give x_test and y_test (and x_train, y_train) in the .npz",
         )
+    return workload.metric

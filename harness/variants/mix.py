@@ -20,6 +20,8 @@ Calibration = Literal["minmax", "mse", "percentile"]
 Choice = tuple[str, LayerKind]
 
 KINDS: tuple[LayerKind, ...] = get_args(LayerKind)
+#: recipes of which a device's refusal shows that it has no kernel for a kind of layer
+SHOWN_BY: dict[str, tuple[LayerKind, ...]] = {"ptq-float32": ("float", "w8"), "ptq-int16x8": ("int16",)}
 #: what a layer's name may not hold, because it has a meaning in a recipe's name or in a cell's
 _NO_NAME = re.compile(r"[\s+,=/\[\]*?]")
 _PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)")

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import read_regular, sha256_bytes, short_name, write_bytes_atomic
 from harness.core.finding import Finding
+from harness.core.formats import has_tflite_name
 from harness.core.paths import cache_dir
 from harness.workloads.keras.signature import split_signature
 
@@ -55,7 +56,7 @@ class FinishedModel:
 
 def is_finished(path: Path) -> bool:
     """Whether a path, with or without a signature behind it, is called like a .tflite."""
-    return split_signature(path)[0].suffix.lower() == SUFFIX
+    return has_tflite_name(split_signature(path)[0])
 
 
 def names_file(text: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.core.errors import UserInputError
 from harness.core.tensor import TensorIo
 from harness.tflite.graph import Graph
+from harness.workloads.rows import InputRows, Samples
 
 #: what converters put around the name that an input had
 _PREFIX, _SUFFIX = "serving_default_", ":0"
@@ -95,6 +96,15 @@ def names_in_order(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
         ours, theirs = (", ".join(f"'{name}'" for name in part) for part in ((one.name for one in own), names))
         raise UserInputError(f"the model's inputs are {ours}, and those of the data are {theirs}", where=graph.source)
     return tuple(found)
+
+
+def inputs_of(graph: Graph, samples: Samples) -> tuple[str, ...]:
+    """Which of the samples' inputs each input of a .tflite is, in its order; the empty name for samples of one input.
+
+    Raises:
+        UserInputError: they are not the same inputs.
+    """
+    return names_in_order(graph, list(samples.of)) if isinstance(samples, InputRows) else ("",)
 
 
 def same_inputs(graph: Graph, other: Graph) -> tuple[int, ...]:

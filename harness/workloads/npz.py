@@ -129,6 +129,16 @@ def check_finite(x: np.ndarray, *, path: Path, key: str, first: int = 0) -> None
                 where=str(path),
                 hint="clean the data before it is saved",
             )
+    if x.dtype.kind == "f" and x.dtype.itemsize > 4 and x.size:
+        # Models take float32 at most: as such these would be infinite.
+        bad = np.flatnonzero((np.abs(x) > np.finfo(np.float32).max).reshape(len(x), -1).any(axis=1))
+        if len(bad):
+            raise UserInputError(
+                f"array '{key}' has values beyond float32's range (3.4e38) in {len(bad)} of {len(x)} samples, first in "
+                f"sample {first + bad[0]}",
+                where=str(path),
+                hint="scale the data before they are saved",
+            )
 
 
 def check_labels(y: np.ndarray, *, count: int, path: Path, key: str, classes: int | None = None) -> np.ndarray:

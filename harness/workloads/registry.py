@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness.workloads
 from harness.core.errors import UserInputError, unknown_name
+from harness.core.utf8 import require_text_name
 from harness.project.project import FILE_NAME as PROJECT_FILE
 from harness.workloads.base import Workload
 
@@ -44,6 +45,7 @@ def get_workload(name_or_path: str, *, data: Path | None = None, metric: str | N
 
         return project_workload(Path(name_or_path), data, metric)
     if _looks_like_path(name_or_path):
+        require_text_name(name_or_path)
         from harness.workloads.user import user_workload
 
         return user_workload(Path(name_or_path).expanduser(), data, metric)

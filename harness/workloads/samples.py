@@ -26,7 +26,7 @@ from harness.workloads.prepare import fitting_shape, is_whole_input, whole_numbe
 from harness.workloads.rows import InputRows, Rows, StoredRows
 from harness.workloads.rows import Samples as AllSamples
 from harness.workloads.sequences import checked_sequences
-from harness.workloads.sources.imported import Imported, read_about
+from harness.workloads.sources.imported import Imported, read_about, told_of_source
 from harness.workloads.user_metric import data_words, ends_for
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Samples:
         Raises:
             UserInputError: naming file, key and what was expected.
         """
-        with Archive(self.path) as archive:
+        with told_of_source(self.path), Archive(self.path) as archive:
             return self._load(archive, source)
 
     def check_shapes(self) -> None:
@@ -110,7 +110,7 @@ class Samples:
         Raises:
             UserInputError: naming file, key and what was expected.
         """
-        with Archive(self.path) as archive:
+        with told_of_source(self.path), Archive(self.path) as archive:
             found = self._inputs(archive.keys)
             for part in (found.test, "x_train", "x_calibration"):
                 for name, key in found.parts.get(part, {}).items():

@@ -26,6 +26,7 @@ from harness.workloads.outputs import (
     position_of,
     unlabelled,
 )
+from harness.workloads.sources.imported import class_names, told_of_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,10 @@ def chosen_metrics(data: Path, outputs: Sequence[Ends], asked: str | None, input
             where=str(data),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
-    base = samples.labels
-    judged = judged_outputs(data, outputs, asked, base, samples.others, lambda key: read_arrays(data, [key])[key])
+    with told_of_source(data):
+        judged = judged_outputs(
+            data, outputs, asked, samples.labels, samples.others, lambda key: read_arrays(data, [key])[key]
+        )
     for metric in (judged.metric, *(one.metric for one in judged.further)):
         if inputs and metric is not None and metric.reads_inputs:
             raise UserInputError(
@@ -142,7 +145,7 @@ def metric_for(labels: np.ndarray, ends: Ends, name: str | None, data: Path, key
 
 def ends_for(ends: Ends, data: Path, key: str) -> Ends:
     """The model's output and the place of the labels, as metrics ask for them."""
-    return replace(ends, where=str(data), key=key)
+    return replace(ends, where=str(data), key=key, class_names=class_names(data))
 
 
 def data_words(metric: Metric | None) -> Any:

@@ -13,10 +13,12 @@ from harness.boards.base import BackendSpec
 from harness.boards.mcu.adapt import EXACT_REFERENCE, adapt_for_mcu
 from harness.boards.mcu.model import McuFacts, McuModel
 from harness.core.files import sha256_file
-from harness.prepare.prepared import PreparedModel, with_graph_facts
+from harness.prepare.prepared import InputFile, PreparedModel, with_graph_facts
+from harness.tflite.graph import read_graph
 from harness.variants.build.build import artifact_from_file
 from tests.support.fake_board import FakeBoard
 from tests.support.fixtures_vela import U65
+from tests.support.tiny_model import Node, Tensor, build
 
 PLAIN = BackendSpec(name="cpu")
 COMPILED = BackendSpec(name="npu", delegate_name="ethosu", compiler=U65)
@@ -100,6 +102,20 @@ def test_the_compiler_comes_before_any_board_and_the_compiled_file_travels(board
         ("MAX_POOL_2D", "npu"),
         ("FULLY_CONNECTED", "npu"),
     ]
+
+
+def test_samples_follow_the_inputs_of_the_compiled_file(board, tmp_path, vela_shared):
+    ends = [("b", 0.5), ("a", 0.25), ("out", 0.75)]
+    tensors = [Tensor(name=name, shape=(1, 4, 4, 8), dtype="int8", scale=scale) for name, scale in ends]
+    add = Node(op="ADD", inputs=(0, 1), outputs=(2,), options="AddOptions")
+    (tmp_path / "two.tflite").write_bytes(build(tensors, [add], inputs=(0, 1), outputs=(2,)))
+    files = tuple(InputFile(path=tmp_path, sha256=name, count=1) for name, _ in ends[:2])
+    found = adapt(board, replace(prepared(tmp_path / "two.tflite"), inputs=files), COMPILED)
+    assert isinstance(found, Adapted), found.reason
+    graph = read_graph(found.artifact.file)
+    names = [graph.tensors[index].name for index in graph.inputs]
+    assert sorted(names) == ["a", "b"] == sorted(file.sha256 for file in found.model.inputs)
+    assert [file.sha256 for file in found.model.inputs] == names == [io.name for io in found.artifact.inputs]
 
 
 def test_the_compiler_comes_before_a_microcontroller_too(mcu, vela_model, vela_shared):

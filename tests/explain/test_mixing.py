@@ -64,6 +64,11 @@ def test_only_the_layer_itself_is_taken_out_where_its_weights_are_to_blame():
     )
 
 
+def test_no_kind_is_advised_that_the_device_has_no_kernel_for():
+    found = mixed_recipes(explained(*ONE), "ptq-int8-io", "outlier-channels", UNITS, ("w8", "float"))
+    assert [one.recipe for one in found] == ["mixed[int16=op2+second+third]"]
+
+
 def test_as_many_layers_as_most_of_it_takes_and_no_more_than_three():
     assert [layer.called for layer in losing_layers(explained(0.05, 0.06, 0.01, 0.0, 0.0))] == ["second", "first"]
     assert losing_layers(explained(0.02, 0.02, 0.02, 0.02, 0.02)) == []

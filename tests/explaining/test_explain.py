@@ -21,6 +21,7 @@ from harness.run.options import RunOptions
 from harness.session.session import run_session
 from tests.run.test_checks import STANDIN, small_net
 from tests.support.defect_cases import dense
+from tests.support.odd_models import ODD
 from tests.support.small_quantizer import Style, calibrate, quantize
 
 FEW = ExplainOptions(samples=32, loss_samples=64)
@@ -44,6 +45,12 @@ def explained(tmp_path, model, device, backend, devices_dir=None) -> Explanation
     return explain_model(
         path, run_options=options, backend=backend, options=dataclasses.replace(FEW, save=tmp_path / "proof")
     )
+
+
+def test_a_model_that_does_not_run_there_is_said_so_first(tmp_path):
+    e = explained(tmp_path, ODD["custom"](), "host-litert", "cpu")
+    assert e.answer.startswith("the model does not run on host-litert, backend cpu: ") and "MyOwnOp" in e.answer
+    assert "`harness check` says" in e.answer
 
 
 def test_a_kernel_that_takes_one_scale_for_all_channels_is_named(tmp_path):

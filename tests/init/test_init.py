@@ -135,6 +135,28 @@ def test_a_file_that_is_there_is_not_overwritten(folder):
     assert values(folder)["model"]["path"] == "net.tflite"
 
 
+def test_what_has_the_name_of_the_project_file_and_is_none_is_told(folder):
+    (folder / "net.tflite").write_bytes(models.classifier())
+    (folder / FILE_NAME).symlink_to("nothing")
+    with pytest.raises(UserInputError, match="there is a harness.toml already"):
+        create_project("net.tflite")
+    done = CliRunner().invoke(cli, ["run"])
+    assert isinstance(done.exception, UserInputError) and FILE_NAME in str(done.exception)
+    (folder / FILE_NAME).unlink()
+    (folder / FILE_NAME).mkdir()
+    for force in (False, True):
+        with pytest.raises(UserInputError, match="is a folder, and the project file has its name"):
+            create_project("net.tflite", force=force)
+
+
+def test_samples_of_another_shape_are_refused_also_where_nothing_is_asked(folder):
+    (folder / "net.tflite").write_bytes(models.classifier())
+    np.savez(folder / "s.npz", x_test=np.zeros((40, 5)))
+    with pytest.raises(UserInputError, match=r"samples have shape \[5\], the model takes \[8\]"):
+        create_project("net.tflite", "s.npz", ask=False)
+    assert not (folder / FILE_NAME).exists()
+
+
 def test_nothing_is_written_where_something_is_wrong(folder):
     (folder / "net.tflite").write_bytes(models.classifier())
     np.savez(folder / "s.npz", x_test=np.zeros((40, 5)), y_test=np.zeros(40, int))

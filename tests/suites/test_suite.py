@@ -175,3 +175,9 @@ def test_globs_match_and_brackets_of_recipe_names_are_literal(tmp_path):
 def test_broken_expectations_name_file_and_line(tmp_path, text, words):
     with pytest.raises(UserInputError, match=words):
         load_expectations(write(tmp_path, text))
+
+
+def test_a_drop_of_points_is_no_bound_of_an_accuracy():
+    with pytest.raises(UserInputError, match="a drop of 2 is more than all of a score") as caught:
+        check_record(record(accuracy=0.5), 0.02, max_score_drop=2.0)
+    assert "0.02" in caught.value.hint

@@ -35,6 +35,10 @@ def model(tmp_path):
     return write_h5(tmp_path / "mine.h5", dense_classifier())
 
 
+def _dense(units):
+    return layer("Dense", units=units, activation="softmax")
+
+
 def npz(tmp_path, **arrays):
     np.savez(tmp_path / "samples.npz", **arrays)
     return tmp_path / "samples.npz"
@@ -148,7 +152,10 @@ def test_the_digest_follows_the_samples_and_the_preprocessing(model, tmp_path):
         ({"x": np.full((2, 28, 28), np.nan)}, "'x' has NaN"),
         ({"x": np.full((2, 28, 28), "a")}, "'x' has dtype <U1"),
         ({"x": images(2), "y": [0, 10]}, r"'y' holds the label 10, expected 0\.\.9"),
-        ({"x": images(2), "y": [0.5, 1]}, "'y' has dtype float64"),
+        ({"x": images(2), "y": [0.5, 1]}, r"'y' has dtype float64.*sample 0 has 0\.5"),
+        ({"x": images(2), "y": [1, np.nan]}, "sample 1 has nan"),
+        ({"x": images(2), "y": ["cat", "dog"]}, "'y' has dtype <U3.*number the names"),
+        ({"x": np.full((2, 28, 28), 1e300)}, "'x' has values beyond float32's range .* in 2 of 2 samples"),
         ({"x": images(2), "y": [0, 1, 2]}, "'y' has 3 labels for 2 samples"),
         ({"x": images(2), "y": np.zeros(0, int)}, "'y' is empty"),
         ({"x": images(2), "scale": [1.0, 2.0]}, "'scale' is float64 of shape"),
@@ -159,6 +166,30 @@ def test_samples_that_do_not_fit_are_named(model, tmp_path, arrays, words):
     with pytest.raises(UserInputError, match=words) as error:
         own(model, npz(tmp_path, **arrays)).load_dataset(SOURCE)
     assert "samples.npz" in error.value.where
+
+
+def test_what_is_wrong_with_folders_and_tables_is_told_of_them_and_not_of_the_cache(tmp_path):
+    model = write_h5(tmp_path / "m.h5", sequential(layer("InputLayer", batch_input_shape=[None, 2]), _dense(3)))
+    table = tmp_path / "t.csv"
+    table.write_text("a,b,label\n" + "".join(f"{n},2,{n % 5}\n" for n in range(40)))
+    with pytest.raises(UserInputError, match="holds the label 4, expected 0..2") as caught:
+        own(model, table)
+    assert caught.value.where == str(table)
+
+
+@pytest.mark.parametrize("classes, ok", [((), False), (("a", "b"), False), (("a", "x", "b"), True)])
+def test_names_of_fewer_classes_than_the_model_has_are_no_numbers(tmp_path, monkeypatch, classes, ok):
+    write_h5(tmp_path / "m.h5", sequential(layer("InputLayer", batch_input_shape=[None, 2]), _dense(3)))
+    (tmp_path / "t.csv").write_text("p,q,label\n" + "".join(f"{n},2,{'ab'[n % 2]}\n" for n in range(40)))
+    text = '[model]\npath = "m.h5"\n[data]\npath = "t.csv"\n' + (f"classes = {list(classes)}\n" if classes else "")
+    (tmp_path / "harness.toml").write_text(text)
+    if ok:
+        labels = get_workload(str(tmp_path / "harness.toml")).load_dataset(SOURCE).y_test
+        assert set(labels.tolist()) == {0, 2}
+        return
+    with pytest.raises(UserInputError, match="are of 2 classes \\('a', 'b'\\), and the model has 3") as caught:
+        get_workload(str(tmp_path / "harness.toml"))
+    assert "classes = [...] under [data]" in caught.value.hint and caught.value.where == str(tmp_path / "t.csv")
 
 
 def test_labels_for_one_output_without_sigmoid_are_refused(tmp_path):
@@ -280,8 +311,8 @@ def test_a_model_that_carries_code_is_refused(tmp_path, which, write, name):
 @pytest.mark.parametrize(
     "name, content, words",
     [
-        ("m.h5", b"no hdf5", "is not an HDF5 file"),
-        ("m.keras", b"PK no zip", "not a .keras file that can be read"),
+        ("m.h5", b"no hdf5", "is a text, expected a .keras, .h5 or .tflite model"),
+        ("m.keras", b"PK no zip", "is a text, expected a .keras, .h5 or .tflite model"),
         ("m.h5", b"\x89HDF\r\n\x1a\n cut", "not an .h5 model that can be read"),
     ],
 )

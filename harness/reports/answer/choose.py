@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.core.errors import UserInputError
 from harness.reports.answer.candidate import AS_SMALL, Candidate, as_fast, faster
 from harness.reports.answer.candidates import Exclusion, effort, taken_share
-from harness.reports.answer.limits import USUAL_DROP, Limits
+from harness.reports.answer.limits import USUAL_DROP, Limits, refuse_more_than_all
 from harness.reports.scores import is_share, output_records, score_delta_of, score_of
 from harness.reports.values import duration_text, size_text
 from harness.results.record import CellRecord
@@ -58,11 +57,8 @@ def within(
 
 def _drop(candidate: Candidate, limits: Limits) -> str | None:
     record, drop = candidate.record, candidate.drop
-    if record.accuracy is not None and limits.max_drop is not None and limits.max_drop >= 1:
-        raise UserInputError(
-            f"a drop of {limits.max_drop:g} is more than all of a score that lies in 0 to 1",
-            hint=f"write {limits.max_drop:g}p for points of a hundred, or {limits.max_drop / 100:g}",
-        )
+    if record.accuracy is not None and limits.max_drop is not None:
+        refuse_more_than_all(limits.max_drop)
     if drop is None:
         if limits.max_drop is None:
             return None

@@ -40,6 +40,19 @@ class Limits:
     prefer: Prefer = "speed"
 
 
+def refuse_more_than_all(drop: float) -> None:
+    """Refuses a drop that no accuracy can exceed: points of a hundred were meant.
+
+    Raises:
+        UserInputError: it is 1 or more.
+    """
+    if drop >= 1:
+        raise UserInputError(
+            f"a drop of {drop:g} is more than all of a score that lies in 0 to 1",
+            hint=f"write {drop:g}p for points of a hundred, or {drop / 100:g}",
+        )
+
+
 def parse_drop(text: str) -> float:
     """A drop of the score in its own unit, such as `0.01`; of a share also `1p` or `1 point`, which is .01.
 

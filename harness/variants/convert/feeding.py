@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from harness.tflite.graph import read_graph
-from harness.workloads.input_names import names_in_order
-from harness.workloads.rows import Arrays, InputRows
+from harness.workloads.input_names import inputs_of
+from harness.workloads.rows import Arrays
 
 Sample = np.ndarray | dict[str, np.ndarray]
 """One of `Arrays`, without the batch: the one input's, or each input's by its name."""
@@ -28,9 +28,7 @@ class Feed:
         """
         self._interpreter = interpreter
         self._details: list[dict[str, Any]] = interpreter.get_input_details()
-        self._names: tuple[str, ...] = ("",)
-        if isinstance(samples, InputRows):
-            self._names = names_in_order(read_graph(model), list(samples.of))
+        self._names = inputs_of(read_graph(model), samples)
 
     @property
     def indices(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from harness.variants.mix import Mix
 from harness.variants.qat.summary import layer_names
 from harness.variants.recipe import Conversion
 from harness.variants.refusals import converter_reason
-from harness.workloads.input_names import argument_names, names_in_order
+from harness.workloads.input_names import argument_names, inputs_of
 from harness.workloads.keras.env import has_keras2, import_this_keras
 from harness.workloads.keras.precision import as_called, input_names, typed
 from harness.workloads.rows import Arrays, InputRows
@@ -190,7 +190,6 @@ def _aeq_calibration(quantizer: Any, float_model: bytes, representative: Arrays)
     graph = read_graph(float_model)
     key = next(iter(graph.signatures))
     calls = [graph.input_names[index] for index in graph.inputs]
-    names = names_in_order(graph, list(representative.of)) if isinstance(representative, InputRows) else ("",)
     samples = (sample if isinstance(sample, dict) else {"": sample} for sample in representative)
-    pairs = list(zip(calls, names, strict=True))
+    pairs = list(zip(calls, inputs_of(graph, representative), strict=True))
     return quantizer.calibrate({key: [{call: sample[name][None] for call, name in pairs} for sample in samples]})

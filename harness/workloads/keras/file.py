@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import MissingPartError, UserInputError
+from harness.core.formats import HDF5, KERAS, format_of_file
 from harness.workloads.keras.protobuf import protobuf_fields
 from harness.workloads.keras.safety import check_depth, class_names, drop_training_settings, refuse_code
 from harness.workloads.keras.signature import Signature, read_signature, split_signature
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-#: how Python's pickle protocols 2 to 5 begin
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _MAX_CONFIG_BYTES = 64 << 20
 #: weights with their optimizer state; a .tflite holds at most 2 GiB, and Adam keeps three times the weights
 _MAX_WEIGHTS_BYTES = 8 << 30
@@ -62,6 +60,7 @@ def read_keras_file(path: Path) -> KerasFile:
     folder, named = split_signature(path)
     if folder.is_dir() and (named is not None or not (folder / "keras_metadata.pb").is_file()):
         signature = read_signature(folder, named)
+        _require_batch(signature, where)
         config = {"class_name": "Signature", "config": {"name": signature.name}}
         return KerasFile(path=folder, kind="signature", config=config, keras_major=3, signature=signature)
     if not path.exists():
@@ -72,25 +71,34 @@ def read_keras_file(path: Path) -> KerasFile:
         raise UserInputError("is neither a file nor a folder", where=where, hint="give the path of a saved model")
     if path.is_dir():
         kind, config, version = "saved_model", _saved_model_config(path), "2"
-    elif _starts_with(path, _HDF5_MAGIC):
+    elif (found := format_of_file(path)) is HDF5:
         kind, (config, version) = "h5", _h5_config(path)
-    elif path.suffix.lower() == ".keras":
+    elif found is KERAS or (found is None and path.suffix.lower() == ".keras"):
         kind, (config, version) = "keras", _zip_config(path)
-    elif any(_starts_with(path, magic) for magic in _PICKLES):
-        raise UserInputError(
-            "is a Python pickle, which is never loaded",
-            where=where,
-            hint="save the model with model.save('model.keras')",
-        )
+    elif found is not None:
+        raise UserInputError(f"is {found.words}, expected a .keras, .h5 or .tflite model", where=where, hint=found.hint)
     else:
+        _readable(path)
         hint = "it is truncated, damaged or of another format; save the model again"
-        raise UserInputError("is not an HDF5 file", where=where, hint=hint)
+        raise UserInputError("is neither a .keras nor an .h5 file", where=where, hint=hint)
     if not isinstance(config, dict) or not isinstance(config.get("config"), (dict, list)) or "class_name" not in config:
         raise UserInputError("its model description is not one of a Keras model", where=where)
     check_depth(config, where)
     drop_training_settings(config)
     refuse_code(config, where)
     return KerasFile(path=path, kind=kind, config=config, keras_major=_major(version))
+
+
+def _require_batch(signature: Signature, where: str) -> None:
+    """Refuses a function of a bare sample, or of several at once: its first axis would be taken for that of the samples."""
+    for tensor in (*signature.inputs, *signature.outputs):
+        if tensor.shape is not None and tensor.shape[:1] not in ((-1,), (1,)):
+            shape = ", ".join("any" if size == -1 else str(size) for size in tensor.shape)
+            raise UserInputError(
+                f"signature '{signature.name}': '{tensor.name}' is [{shape}], expected an open batch (or 1) as its first axis",
+                where=where,
+                hint="export a function of [None, ...]: tf.TensorSpec([None, ...]) in its input_signature",
+            )
 
 
 def _major(version: str) -> Literal[2, 3]:
@@ -104,10 +112,10 @@ def is_qat(file: KerasFile) -> bool:
     return any(name.startswith("QuantizeWrapper") for name in class_names(file.config))
 
 
-def _starts_with(path: Path, magic: bytes) -> bool:
+def _readable(path: Path) -> None:
     try:
-        with open(path, "rb") as file:
-            return file.read(len(magic)) == magic
+        with open(path, "rb"):
+            pass
     except OSError as error:
         raise UserInputError(f"cannot be read: {error.strerror}", where=str(path)) from error
 

@@ -95,6 +95,7 @@ class Ends:
         made_by: the op that makes the output's values, a custom one by its own name; None where the model does not say.
         made_at: which of that op's outputs it is.
         together: all outputs of the model in its order, this one among them; empty where only this one is known.
+        class_names: of the labels' numbers, where they were made of names (folders, texts); empty where they are the user's own.
         where: the file of the labels, for errors.
         key: the labels' name in it.
     """
@@ -110,6 +111,7 @@ class Ends:
     made_at: int = 0
     name: str = ""
     together: tuple[Ends, ...] = ()
+    class_names: tuple[str, ...] = ()
     where: str | None = None
     key: str = "labels"
 

@@ -41,6 +41,12 @@ def binary_labels(labels: np.ndarray, ends: Ends) -> np.ndarray:
         UserInputError: other labels, or an output that is none.
     """
     scores_only(ends)
+    if ends.units is not None and ends.units > 2:
+        raise UserInputError(
+            f"the model gives {ends.units} values per sample, and not the probability of one of two classes",
+            where=ends.where,
+            hint="scores of several classes are judged by top1 or f1, several labels per sample by multilabel_f1_macro",
+        )
     numbers = class_numbers(labels, ends, classes=2)
     if not ends.squashed:
         raise UserInputError(

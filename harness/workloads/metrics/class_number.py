@@ -27,6 +27,12 @@ class ClassNumber(Top1):
                 where=ends.where,
                 hint="scores of classes are judged by the metric top1",
             )
+        if ends.squashed:
+            raise UserInputError(
+                "the model gives a probability, and not the class itself",
+                where=ends.where,
+                hint="binary judges one sigmoid; end the model in a comparison where it should answer with the class",
+            )
         return class_numbers(labels, ends, classes=None)
 
     def answers(self, outputs: np.ndarray) -> np.ndarray:

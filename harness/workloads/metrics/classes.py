@@ -9,6 +9,8 @@ from harness.workloads.metrics.base import Ends
 
 #: an answer that nobody gave; never a label
 NO_ANSWER = -1
+#: from here on floats do not tell whole numbers apart
+_NO_NUMBER = 2.0**53
 
 
 def largest(outputs: np.ndarray) -> np.ndarray:
@@ -53,19 +55,52 @@ def class_numbers(labels: np.ndarray, ends: Ends, *, classes: int | None) -> np.
             where=ends.where,
             hint="leave the labels out to measure agreement only, or use the model that answers once per sample",
         )
+    if classes == 1:
+        raise UserInputError(
+            f"array '{ends.key}' is for one value per sample, and the largest of one is always the same",
+            where=ends.where,
+            hint="binary judges one sigmoid, class_number a class, mean_absolute_error a number",
+        )
     if len(flat) == 0:
         raise UserInputError(f"array '{ends.key}' is empty", where=ends.where)
+    if flat.dtype.kind in "uif" and (beyond := np.abs(flat.astype(np.float64)) >= _NO_NUMBER).any():
+        first = int(np.flatnonzero(beyond)[0])
+        what = f"array '{ends.key}' holds {flat[first]:g} for sample {first}, which numbers no class"
+        raise UserInputError(what, where=ends.where)
     if flat.dtype.kind == "b" or (flat.dtype.kind == "f" and is_whole(flat)):
         flat = flat.astype(np.int64)
     if flat.dtype.kind not in "ui":
-        what = f"array '{ends.key}' has dtype {labels.dtype}, expected integer class numbers"
-        raise UserInputError(what, where=ends.where)
+        what, hint = f"array '{ends.key}' has dtype {labels.dtype}, expected integer class numbers", None
+        if flat.dtype.kind == "f":
+            first = int(np.flatnonzero(~(np.isfinite(flat) & (flat == np.round(flat))))[0])
+            what += f"; sample {first} has {flat[first]}"
+        elif flat.dtype.kind in "US":
+            hint = "number the names: np.unique(names, return_inverse=True)[1] counts them as sorted"
+        raise UserInputError(what, where=ends.where, hint=hint)
     low, high = int(flat.min()), int(flat.max())
     if low < 0 or (classes is not None and high >= classes):
         expected = f"0..{classes - 1}" if classes is not None else "0 or more"
         what = f"array '{ends.key}' holds the label {low if low < 0 else high}, expected {expected}"
         raise UserInputError(what, where=ends.where, hint=_label_hint(low, high, classes))
+    if classes is not None and 0 < len(ends.class_names) < classes:
+        _refuse_guessed(ends, classes)
     return flat.astype(np.int64)
+
+
+def _refuse_guessed(ends: Ends, classes: int) -> None:
+    """Names of fewer classes than the model has: which of its numbers each one has would be a guess.
+
+    Raises:
+        UserInputError: always.
+    """
+    shown = ", ".join(f"'{name}'" for name in ends.class_names[:4]) + (", ..." if len(ends.class_names) > 4 else "")
+    raise UserInputError(
+        f"the samples are of {len(ends.class_names)} classes ({shown}), and the model has {classes}: which of them these are "
+        "is not known",
+        where=ends.where,
+        hint=f"name all {classes} in the order of the model's outputs, by classes = [...] under [data] of harness.toml; those "
+        "without samples, too",
+    )
 
 
 def _shape_hint(labels: np.ndarray) -> str:

@@ -23,6 +23,8 @@ from harness.workloads.metrics.summed import jackknife_error, share_interval, st
 
 #: a class that nothing is of: rows that fill an array up
 NOTHING = -1.0
+#: an edge may lie beyond the image, but half of all boxes do not end at twice its size
+_MOST_SHARE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,24 @@ class DetectionMap(Metric):
 
     def checked(self, labels: np.ndarray, ends: Ends) -> np.ndarray:
         self.check_outputs(ends)
-        return checked_boxes(labels, ends)
+        rows = checked_boxes(labels, ends)
+        self._check_units(rows, ends)
+        return rows
+
+    def _check_units(self, rows: np.ndarray, ends: Ends) -> None:
+        """Refuses boxes in pixels for an op that gives shares of the image: none would overlap, which is no mAP of 0.
+
+        Raises:
+            UserInputError: with the range that they lie in.
+        """
+        boxes = rows[rows[..., 4] != NOTHING][:, :4]
+        if float(np.median(boxes.max(axis=1))) > _MOST_SHARE:
+            raise UserInputError(
+                f"array '{ends.key}' has boxes in {boxes.min():.4g}..{boxes.max():.4g}, and {POST_PROCESS} gives shares of the "
+                "image, 0..1",
+                where=ends.where,
+                hint="divide top and bottom by the image's height, left and right by its width",
+            )
 
     def check_outputs(self, ends: Ends) -> None:
         """Refuses outputs that are no boxes, classes, scores and count.

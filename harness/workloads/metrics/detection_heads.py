@@ -45,6 +45,9 @@ class RawHeads(DetectionMap):
         for field in fields(self):
             object.__setattr__(self, field.name, _frozen(getattr(self, field.name)))
 
+    def _check_units(self, rows: np.ndarray, ends: Ends) -> None:
+        """Nothing: a head of one's own may give boxes in any unit, and labels have the same."""
+
     @abstractmethod
     def decoded(self, outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Boxes, float64 [N, A, 4] (top, left, bottom, right), and the score of each class, float64 [N, A, C].

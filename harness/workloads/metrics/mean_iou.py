@@ -55,9 +55,32 @@ class MeanIou(Summed):
                 where=ends.where,
                 hint="scale the label maps to the output's height and width, by the nearest neighbour",
             )
+        self._check_layout(labels, ends)
         # What comes out here may come in again: a built file is asked, too.
         unlabelled = (rows == self.ignore) | ((rows == NO_ANSWER) & (labels.dtype == np.int16))
         return self._class_map(np.where(unlabelled, NO_ANSWER, rows).astype(np.int64), unlabelled, ends)
+
+    def _check_layout(self, labels: np.ndarray, ends: Ends) -> None:
+        """Refuses maps of as many pixels that lie otherwise: rows and columns exchanged, or reshaped.
+
+        Raises:
+            UserInputError: says the two shapes.
+        """
+        if ends.shape is None:
+            return
+        places = ends.shape if ends.numbers else ends.shape[:-1]
+        have, want = (tuple(size for size in shape if size != 1) for shape in (labels.shape[1:], places))
+        if len(have) < 2 or -1 in want or have == want:
+            return  # flat maps lie in no other way
+        exchanged = have == want[::-1]
+        raise UserInputError(
+            f"array '{ends.key}' has maps of {'x'.join(map(str, have))}, and the model gives {'x'.join(map(str, want))}"
+            + (": rows and columns are exchanged" if exchanged else ""),
+            where=ends.where,
+            hint="transpose them, y.swapaxes(1, 2)"
+            if exchanged
+            else "give label maps of the output's height and width",
+        )
 
     def _check_output(self, ends: Ends) -> None:
         if ends.numbers:

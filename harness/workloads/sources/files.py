@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import UserInputError
+from harness.core.utf8 import require_text_name
 from harness.workloads.sources.parts import PART_WORDS, PartName
 
 _MOST_FILES = 1_000_000
@@ -63,6 +64,12 @@ def list_tree(root: Path, suffixes: Sequence[str], wanted: Sequence[str]) -> Tre
             named[part] = folder
     if "test" not in named and "calibration" in named and "train" in named:
         named["test"] = named.pop("calibration")  # `train` and `val` alone: what was held back is what is tested
+    if "test" not in named and folders and len(named) == len(folders) and any(_inside(f, suffixes)[0] for f in folders):
+        raise UserInputError(
+            f"has the part {_names([folder.name for folder in folders])} and no test part",
+            where=str(root),
+            hint="add FOLDER/test/CLASS/FILE, or give the folder of the classes itself, which is then split",
+        )
     if "test" not in named or "train" not in named or len(named) != len(folders):
         listed, classes, more = _listed(root, suffixes)
         found: dict[PartName, Listed] = {}
@@ -127,6 +134,7 @@ def _inside(folder: Path, suffixes: Sequence[str]) -> tuple[list[Path], list[Pat
     for entry in entries:
         if entry.name.startswith((".", "__")):
             continue
+        require_text_name(entry.path)
         if entry.is_dir():
             folders.append(Path(entry.path))
         elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
@@ -147,14 +155,13 @@ def _beside(folder: Path, files: Sequence[Path]) -> UserInputError:
 def _ordered(found: set[str], wanted: Sequence[str], root: Path) -> tuple[tuple[str, ...], str]:
     """The classes in the order of their numbers, and how that is known."""
     if wanted:
-        missing, further = [n for n in wanted if n not in found], sorted(found - set(wanted))
-        if missing or further or len(set(wanted)) != len(wanted):
-            what = f"data.classes names {_names(missing)}, which has no folder" if missing else ""
-            what = what or (
-                f"data.classes lacks the folder {_names(further)}" if further else "data.classes repeats itself"
-            )
+        # A class without a folder has its number all the same: a test set need not have samples of each.
+        further = sorted(found - set(wanted))
+        if further or len(set(wanted)) != len(wanted):
+            what = f"data.classes lacks the folder {_names(further)}" if further else "data.classes repeats itself"
             raise UserInputError(what, where=str(root), hint=f"the folders are {_names(sorted(found))}")
-        return tuple(wanted), "as data.classes says"
+        missing = [name for name in wanted if name not in found]
+        return tuple(wanted), "as data.classes says" + (f"; no folder is called {_names(missing)}" if missing else "")
     if found and all(name.isascii() and name.isdigit() for name in found):
         return tuple(sorted(found, key=lambda name: (int(name), name))), "sorted as numbers"
     return tuple(sorted(found)), "sorted by name"

@@ -5,6 +5,7 @@ It is the user's code and runs as such, because it was named; nothing of what it
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import sys
@@ -55,9 +56,10 @@ def call_function(path: Path, several: Sequence[ModelInput] = (), outputs: Seque
         raise UserInputError(f"the module has no function '{name}'", where=str(_file(path.parent, module)))
     where = f"{_file(path.parent, module)}, {name}()"
     try:
-        returned = function()
-    # Whatever code of the user's raises; it is told with its place.
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is the command's, which may be JSON
+            returned = function()
+    # Whatever code of the user's raises, and sys.exit(), which would end the command as if it were done.
+    except (Exception, SystemExit) as error:
         raise UserInputError(f"raised {_words(error)}", where=where, hint=_RETURNS) from None
     arrays = {key: _array(value, key, where) for key, value in flat(_named(returned, where)).items()}
     known = {key: array for key, array in arrays.items() if array is not None}
@@ -85,7 +87,8 @@ def _imported(folder: Path, module: str) -> Any:
     loaded = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(folder))
     try:
-        spec.loader.exec_module(loaded)
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(loaded)
     except (Exception, SystemExit) as error:
         raise UserInputError(f"does not import: {_words(error)}", where=str(file)) from None
     finally:
@@ -118,6 +121,10 @@ def _named(returned: Any, where: str) -> Mapping[str, Any]:
 def _array(value: Any, key: str, where: str) -> np.ndarray | None:
     if value is None:
         return None
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        count = int(np.ma.getmaskarray(value).sum())
+        what = f"'{key}' masks {count:,} values, and a model takes all"
+        raise UserInputError(what, where=where, hint="fill them, value.filled(...), or leave their samples out")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:

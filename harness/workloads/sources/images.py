@@ -157,6 +157,7 @@ def _open(file: Path, root: Path) -> Any:
             image = Image.open(stream)
             if image.width * image.height > _MAX_PIXELS:
                 raise UserInputError(f"has {image.width * image.height:,} pixels, more than a model takes", where=where)
+            _refuse_several(image, where)
             image.load()
     except UserInputError:
         raise
@@ -173,6 +174,19 @@ def _open(file: Path, root: Path) -> Any:
             hint="save 8-bit images, or give arrays by an .npz",
         )
     return image
+
+
+def _refuse_several(image: Any, where: str) -> None:
+    """Refuses animations and files of several pages, of which only the first would be seen.
+
+    Raises:
+        UserInputError: there is more than one picture.
+    """
+    if image.format == "MPO":  # a camera's JPEG with a preview, or the other eye's view, behind the picture
+        return
+    if (pictures := getattr(image, "n_frames", 1)) > 1:
+        what = f"holds {pictures} pictures (an animation, or pages), expected one"
+        raise UserInputError(what, where=where, hint="save each picture that is a sample as a file of its own")
 
 
 def _pixels(image: Any, frame: _Frame, preprocessing: PreprocessingSettings, place: str, root: Path) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from harness.core import paths
 from harness.core.errors import UserInputError
 from harness.core.files import atomic_file, exists, open_regular, sha256_json, short_name
 from harness.core.tensor import TensorIo
+from harness.core.utf8 import require_text_name
 from harness.project.settings import DataSettings, InputPreprocessing, PreprocessingSettings
 from harness.workloads.archive import READ_FAULTS
 from harness.workloads.digest import arrays_digest
@@ -29,7 +31,7 @@ from harness.workloads.sources.split import cut_calibration, split, without_over
 #: the member of an .npz that says where its samples came from
 ABOUT = "about.json"
 #: raise it when the same files become other arrays
-_VERSION = 1
+_VERSION = 2
 _MOST_CLASSES = 1000
 
 
@@ -80,6 +82,7 @@ def import_data(
         UserInputError: whatever is wrong with the samples.
         MissingPartError: an extra is not installed.
     """
+    require_text_name(path)
     if not function.is_function(path) and not exists(path):
         hint = "expected an .npz, a .csv, a folder of images or sounds per class, or module:function"
         raise UserInputError("no such file or folder", where=str(path), hint=hint)
@@ -98,7 +101,7 @@ def import_data(
             return kept
     found = _read(path, data, preprocessing, wanted)
     parts, was_split, notes = _parts(found, data, wanted, str(path))
-    content, number = _content(found, parts, preprocessing, wanted)
+    content, number = _content(found, parts, preprocessing, wanted, str(path))
     if not labels:
         content = {key: array for key, array in content.items() if not key.startswith("y_")}
     if function.is_function(path):
@@ -133,6 +136,23 @@ def read_about(path: Path) -> Imported | None:
         )
     except (UserInputError, KeyError, TypeError, *READ_FAULTS):
         return None
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """The names that class numbers of an .npz that was made here stand for; none of any other's."""
+    about = read_about(path)
+    return () if about is None else about.classes
+
+
+@contextlib.contextmanager
+def told_of_source(path: Path) -> Iterator[None]:
+    """Errors over an .npz that was made here are told of what the user gave: nobody knows the file in the cache."""
+    try:
+        yield
+    except UserInputError as error:
+        if error.where is not None and str(path) in error.where and (about := read_about(path)) is not None:
+            error.where = error.where.replace(str(path), about.source)
+        raise
 
 
 def _rules(wanted: Wanted) -> Any:
@@ -207,6 +227,13 @@ def _parts(
         made = split(found.whole, test=test, calibration=data.calibration, strata=_strata(found.whole.labels))
         found.evidence.setdefault("data.test", f"one set of {len(found.whole.x):,} samples, split by content")
         return made, len(made) > 1, []
+    if "test" not in found.parts:
+        has = " and ".join(found.parts) or "nothing"
+        raise UserInputError(
+            f"{found.what} has no test part, only {has}",
+            where=where,
+            hint="mark some samples as test, or leave the parts out",
+        )
     parts, dropped = without_overlap(found.parts, overlap=data.overlap, where=where)
     notes = [f"{dropped:,} samples that stand in the test part, too, left out of the others"] if dropped else []
     if "train" in parts and "calibration" not in parts and not wanted.finished:
@@ -227,24 +254,24 @@ def values_key(name: str) -> str:
 
 
 def _content(
-    found: Found, parts: dict[PartName, Part], preprocessing: PreprocessingSettings, wanted: Wanted
+    found: Found, parts: dict[PartName, Part], preprocessing: PreprocessingSettings, wanted: Wanted, where: str
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of the .npz, and what is to be said of their values."""
     content: dict[str, np.ndarray] = {f"y_{name}": part.y for name, part in parts.items() if part.y is not None}
     content |= {f"y_{name}_{output}": of for name, part in parts.items() for output, of in part.y_of.items()}
     seen: dict[str, str] = {}
-    for name, settings in _by_input(found, preprocessing, wanted).items():
+    for name, settings in _by_input(preprocessing, wanted, where).items():
         scale, offset = found.scaling.get(name, (1.0, 0.0))
         scaling = scale * settings.scale, offset * settings.scale + settings.offset
         io = next((one.io for one in wanted.several if one.name == name), wanted.input)
         rows = {array_of(f"x_{key}", name): by_input(part.x)[name][:] for key, part in parts.items()}
-        made, seen[values_key(name)] = _input_content(rows, name, scaling, settings, io, found.what)
+        made, seen[values_key(name)] = _input_content(rows, name, scaling, settings, io, where)
         content |= made
     return content, seen
 
 
 def _by_input(
-    found: Found, preprocessing: PreprocessingSettings, wanted: Wanted
+    preprocessing: PreprocessingSettings, wanted: Wanted, where: str
 ) -> Mapping[str, PreprocessingSettings | InputPreprocessing]:
     """What is done with the samples of each input.
 
@@ -256,15 +283,15 @@ def _by_input(
         if preprocessing.inputs:
             what = f"preprocessing.inputs.{next(iter(preprocessing.inputs))}: the model has one input"
             hint = "write its settings right under [preprocessing]"
-            raise UserInputError(what, where=found.what, hint=hint)
+            raise UserInputError(what, where=where, hint=hint)
         return {"": preprocessing}
     if preprocessing != PreprocessingSettings(inputs=preprocessing.inputs):
         what = f"[preprocessing] does not say for which of the inputs {', '.join(names)} it is"
         hint = f"write a table for each: [preprocessing.inputs.{names[0]}]"
-        raise UserInputError(what, where=found.what, hint=hint)
+        raise UserInputError(what, where=where, hint=hint)
     if strange := [name for name in preprocessing.inputs if name not in names]:
         what = f"preprocessing.inputs.{strange[0]}: the model has no such input"
-        raise UserInputError(what, where=found.what, hint=f"it has {', '.join(names)}")
+        raise UserInputError(what, where=where, hint=f"it has {', '.join(names)}")
     return {name: preprocessing.inputs.get(name, InputPreprocessing()) for name in names}
 
 
@@ -274,7 +301,7 @@ def _input_content(
     scaling: tuple[float, float],
     settings: PreprocessingSettings | InputPreprocessing,
     io: TensorIo | None,
-    what: str,
+    where: str,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The arrays of one input, and what its values are.
 
@@ -288,7 +315,7 @@ def _input_content(
     for key, stored in rows.items():
         x = stored.astype(np.uint8) if stored.dtype.kind == "b" else stored
         low, high = min(low, float(x.min())), max(high, float(x.max()))
-        x = _laid_out(x, settings, f"{what}{of_input(name)}")
+        x = _laid_out(x, settings, f"{where}{of_input(name)}")
         if not plain and io is not None and x.dtype == io.dtype:
             # Values of the input's own integer type would pass as the tensor's own, which these are not.
             x = x.astype(np.float32) * np.float32(scaling[0]) + np.float32(scaling[1])
@@ -302,7 +329,7 @@ def _input_content(
     return content, f"{first.dtype} values from {low:.4g} to {high:.4g}"
 
 
-def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings | InputPreprocessing, what: str) -> np.ndarray:
+def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings | InputPreprocessing, where: str) -> np.ndarray:
     """Samples as the model's NHWC, its colours in the model's order.
 
     Raises:
@@ -314,7 +341,7 @@ def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings | InputPreproc
     if x.ndim not in (3, 4) or (layout in ("nchw", "planes") and x.ndim != 4) or (bgr and x.ndim != 4):
         setting = f'layout = "{layout}"' if layout != "nhwc" else 'channels = "bgr"'
         raise UserInputError(
-            f"preprocessing: {setting} is for images, and the samples are {list(x.shape[1:])}", where=what
+            f"preprocessing: {setting} is for images, and the samples are {list(x.shape[1:])}", where=where
         )
     if layout == "nchw":
         x = x.transpose(0, 2, 3, 1)
@@ -325,7 +352,7 @@ def _laid_out(x: np.ndarray, preprocessing: PreprocessingSettings | InputPreproc
         x = x.reshape(count, channels, height, width).transpose(0, 2, 3, 1)
     if bgr and x.shape[-1] != 3:
         raise UserInputError(
-            f'preprocessing: channels = "bgr" is for 3 colours, and the samples have {x.shape[-1]}', where=what
+            f'preprocessing: channels = "bgr" is for 3 colours, and the samples have {x.shape[-1]}', where=where
         )
     return np.ascontiguousarray(x[..., ::-1] if bgr else x)
 

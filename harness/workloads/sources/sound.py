@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from harness.workloads.sources.parts import Found, Part, Wanted
 
 SUFFIXES = (".wav", ".flac")
 _MAX_FRAMES = 1 << 26
+#: what a float file may pass full scale by (24 dB): beyond that it is on another scale
+_MOST_AMPLITUDE = 16.0
+#: what writers that cannot seek leave as a length: nothing, or all ones, with or without a sign
+_UNKNOWN_BYTES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
 def read_sounds(root: Path, data: DataSettings, preprocessing: PreprocessingSettings, wanted: Wanted) -> Found:
@@ -61,6 +66,8 @@ def read_sounds(root: Path, data: DataSettings, preprocessing: PreprocessingSett
     )
     if set(channels) != {1}:
         words += "; several channels are averaged"
+    if tree.ignored:
+        found.evidence["data.path"] = f"{tree.ignored} files that are no sounds are left alone"
     found.evidence["preprocessing.rate_hz"] = f"{words}: longer sound is cut at its end, shorter filled with silence"
     return found
 
@@ -95,6 +102,28 @@ def _header(file: Path) -> tuple[int, int, int]:
     return _told(file, lambda stream: (lambda i: (i.samplerate, i.channels, i.frames))(soundfile.info(stream)))
 
 
+def _refuse_cut_off(file: Path) -> None:
+    """Refuses a .wav whose samples end before its header says: libsndfile reads what there is and says nothing.
+
+    Raises:
+        UserInputError: it is cut off.
+    """
+    with open_regular(file) as stream:
+        size_bytes = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        if stream.read(4) != b"RIFF" or stream.read(8)[4:] != b"WAVE":
+            return
+        while len(chunk := stream.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                there = size_bytes - stream.tell()
+                if length > there and length not in _UNKNOWN_BYTES:
+                    what = f"is cut off: its header promises {length:,} bytes of sound, and {there:,} are there"
+                    raise UserInputError(what, where=str(file), hint="copy or download it again, or remove it")
+                return
+            stream.seek(length + length % 2, os.SEEK_CUR)  # chunks are padded to even lengths
+
+
 def _told(file: Path, read: Any) -> Any:
     import soundfile
 
@@ -127,6 +156,7 @@ def _wave(file: Path, rate: int) -> tuple[np.ndarray, bytes]:
     """float32 [frames] in -1..1 at a rate, and a hash of what the file holds, at whatever rate."""
     import soundfile
 
+    _refuse_cut_off(file)
     own, _, frames = _header(file)
     if frames > _MAX_FRAMES:
         raise UserInputError(f"has {frames:,} frames, more than a model takes", where=str(file))
@@ -135,6 +165,11 @@ def _wave(file: Path, rate: int) -> tuple[np.ndarray, bytes]:
         raise UserInputError("holds no sound", where=str(file), hint="remove or replace it")
     if not np.isfinite(values).all():
         raise UserInputError("holds values that are no finite numbers", where=str(file), hint="remove or replace it")
+    if (loudest := float(np.abs(values).max())) > _MOST_AMPLITUDE:
+        what = f"holds values as large as {loudest:,.4g}, expected -1 to 1"
+        raise UserInputError(
+            what, where=str(file), hint="divide floats of 16-bit samples by 32768 before they are saved"
+        )
     wave = values.mean(axis=1, dtype=np.float32)
     key = hashlib.blake2b(f"{own} ".encode() + wave.tobytes(), digest_size=16).digest()
     if own != rate:

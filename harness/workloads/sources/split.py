@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,20 +20,27 @@ from harness.workloads.sources.parts import PARTS, Part, PartName
 _SHOWN = 3
 
 
-def keys_of(part: Part) -> Sequence[bytes]:
-    """A hash of each sample, by which two are one."""
-    return contents(part.x) if part.keys is None else part.keys
+def keys_of(part: Part, coarsest: np.dtype[Any] | None = None) -> Sequence[bytes]:
+    """A hash of each sample, by which two are one; `coarsest` as of `contents`."""
+    return contents(part.x, coarsest) if part.keys is None else part.keys
 
 
-def contents(x: Arrays) -> Sequence[bytes]:
-    """A hash of each sample's values, of all its inputs; -0 is 0, and the type counts for nothing."""
-    return whole_samples([_row_contents(rows[:]) for _, rows in sorted(by_input(x).items())])
+def contents(x: Arrays, coarsest: np.dtype[Any] | None = None) -> Sequence[bytes]:
+    """A hash of each sample's values, of all its inputs; -0 is 0, and the type counts for nothing.
+
+    Args:
+        coarsest: floats are rounded to this type first: 0.1 as float64 and as float32 are one where another part is of float32.
+    """
+    return whole_samples([_row_contents(rows[:], coarsest) for _, rows in sorted(by_input(x).items())])
 
 
-def _row_contents(x: np.ndarray) -> list[bytes]:
+def _row_contents(x: np.ndarray, coarsest: np.dtype[Any] | None) -> list[bytes]:
     found = []
     for start in range(0, len(x), 256):
-        block = np.ascontiguousarray(x[start : start + 256].astype(np.float64) + 0.0)
+        rows = x[start : start + 256]
+        if coarsest is not None and rows.dtype.kind == "f":
+            rows = rows.astype(coarsest)
+        block = np.ascontiguousarray(rows.astype(np.float64) + 0.0)
         found += [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in block.reshape(len(block), -1)]
     return found
 
@@ -100,7 +107,10 @@ def without_overlap(
     """
     if overlap == "allow" or len(parts) < 2:
         return parts, 0
-    hashed = {name: keys_of(part) for name, part in parts.items()}
+    types = [rows.dtype for part in parts.values() for rows in by_input(part.x).values()]
+    floats = [dtype for dtype in types if dtype.kind == "f"]
+    coarsest = min(floats, key=lambda dtype: dtype.itemsize, default=None)
+    hashed = {name: keys_of(part, coarsest) for name, part in parts.items()}
     taken: dict[bytes, tuple[PartName, int]] = {}
     twice: list[tuple[PartName, int, PartName, int]] = []
     kept = dict(parts)

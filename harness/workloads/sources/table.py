@@ -31,7 +31,7 @@ def read_table(path: Path, data: DataSettings, wanted: Wanted) -> Found:
     """
     table = _read(path)
     names = [str(name) for name in table.columns]
-    part_column = next((n for n in names if n.lower() in _PART_COLUMNS and _are_parts(table[n])), None)
+    part_column = next((n for n in names if n.lower() in _PART_COLUMNS and _are_parts(table[n], n, data, path)), None)
     candidates = [name for name in names if name != part_column]
     size = _size(wanted)
     label, why = _label(table, candidates, data, size, path)
@@ -141,8 +141,23 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _are_parts(column: Any) -> bool:
-    return {str(value).lower() for value in column.unique()} <= set(PART_WORDS)
+def _are_parts(column: Any, name: str, data: DataSettings, path: Path) -> bool:
+    """Whether a column that is called so says the parts; one of numbers, or one that the project names, is another.
+
+    Raises:
+        UserInputError: it says some parts, and something else.
+    """
+    words = [str(value).strip().lower() for value in column]
+    strange = next((row for row, word in enumerate(words) if word not in PART_WORDS), None)
+    if strange is None:
+        return True
+    if name == data.label or name in data.features or column.dtype.kind in "biuf":
+        return False
+    raise UserInputError(
+        f"row {strange + 2}, column '{name}': found '{str(column.iloc[strange])[:40]}', expected train, calibration or test",
+        where=str(path),
+        hint="correct the cell, or rename the column where it is no part",
+    )
 
 
 def _size(wanted: Wanted) -> int | None:
@@ -202,11 +217,12 @@ def _numbers(column: Any, name: str, path: Path) -> np.ndarray:
     """
     if column.dtype.kind not in "biuf":
         bad = next((row for row, value in enumerate(column) if not _is_number(str(value))), 0)
-        raise UserInputError(
-            f"row {bad + 2}, column '{name}': found '{str(column.iloc[bad])[:40]}', expected a number",
-            where=str(path),
-            hint="leave the column out by features = [...] under [data], or correct the cell",
-        )
+        cell = str(column.iloc[bad])
+        hint = "leave the column out by features = [...] under [data], or correct the cell"
+        if _is_number(cell.replace(",", "")):
+            hint = "write numbers with a point, and without marks between thousands"
+        found = f"found '{cell[:40]}', expected a number"
+        raise UserInputError(f"row {bad + 2}, column '{name}': {found}", where=str(path), hint=hint)
     values = column.to_numpy(np.float64)
     bad_rows = np.flatnonzero(~np.isfinite(values))
     if len(bad_rows):
@@ -251,7 +267,7 @@ def _labels(column: Any, name: str, wanted: Sequence[str], path: Path) -> tuple[
 
 
 def _parts(whole: Part, words: list[str]) -> dict[PartName, Part]:
-    names = [PART_WORDS[word.lower()] for word in words]
+    names = [PART_WORDS[word.strip().lower()] for word in words]
     if "test" not in names:
         names = ["test" if name == "calibration" else name for name in names]
     return {name: whole.rows(np.flatnonzero(np.array(names) == name)) for name in dict.fromkeys(names)}

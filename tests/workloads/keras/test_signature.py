@@ -13,6 +13,7 @@ from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.recipe import parse_recipe
 from harness.workloads.datasets import DataSource
 from harness.workloads.keras.env import worker_environment
+from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.signature import read_signature, split_signature
 from harness.workloads.user import model_ends, user_workload
 from tests.support.signature_models import samples, scores
@@ -130,10 +131,12 @@ def field(number, value):
     return bytes([number << 3 | 2, len(value)]) + value
 
 
-def saved(folder, op, dtype=1):
-    """A SavedModel of one node between an input `x` and an output `y` of the signature `serve`."""
+def saved(folder, op, dtype=1, shape=None):
+    """A SavedModel of one node between an input `x` and an output `y` of the signature `serve`; None: of an unknown rank."""
     node = field(1, b"n") + field(2, op) + field(3, b"x")
     end = field(1, b"n:0") + field(2, dtype)
+    if shape is not None:
+        end += field(3, b"".join(field(2, field(1, size)) for size in shape))
     function = field(1, field(1, b"x") + field(2, end)) + field(2, field(1, b"y") + field(2, end))
     meta = field(2, field(1, node)) + field(5, field(1, b"serve") + field(2, function))
     folder.mkdir()
@@ -167,6 +170,17 @@ def test_texts_are_no_outputs(tmp_path):
     (folder / "saved_model.pb").write_bytes(data[: place + 1] + bytes([7]) + data[place + 2 :])
     with pytest.raises(UserInputError, match="signature 'serve' gives 'y' of type string"):
         read_signature(folder, None)
+
+
+@pytest.mark.parametrize("shape, words", [((4,), "[4]"), ((), "[]"), ((8, 4), "[8, 4]"), ((1, 4), None), (None, None)])
+def test_a_function_without_an_axis_of_samples_is_refused(tmp_path, shape, words):
+    folder = saved(tmp_path / "m", b"Identity", shape=shape)
+    if words is None:
+        assert read_keras_file(folder).signature.inputs[0].shape == shape
+        return
+    with pytest.raises(UserInputError, match="expected an open batch") as caught:
+        read_keras_file(folder)
+    assert words in caught.value.what and "signature 'serve': 'x'" in caught.value.what
 
 
 def test_damaged_files_are_told(tmp_path):

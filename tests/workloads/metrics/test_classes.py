@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
@@ -197,3 +199,53 @@ def test_agreement_is_of_answers_and_needs_more_than_one_class():
     assert TOP1.agreement(a, b) == 0.5 == F1.agreement(a, b)
     assert TOP1.agreement(a[:, :1], b[:, :1]) is None
     assert BINARY.agreement(np.array([[0.1], [0.9]]), np.array([[0.2], [0.3]])) == 0.5
+
+
+@pytest.mark.parametrize(
+    "metric, labels, ends, words",
+    [
+        # The largest of one output is class 0, which labels of 0 alone would make an accuracy of 1.
+        ("top1", [0, 0, 0], Ends(units=1, squashed=True), "the largest of one is always the same"),
+        ("f1", [0, 0, 0], Ends(units=1, squashed=False), "the largest of one is always the same"),
+        ("binary", [0, 1, 1], Ends(units=3, squashed=True), "3 values per sample, and not the probability"),
+        ("f1_positive", [0, 1, 1], Ends(units=3, squashed=True), "3 values per sample, and not the probability"),
+        ("class_number", [0, 1, 1], Ends(units=1, squashed=True), "a probability, and not the class itself"),
+        (
+            "class_number",
+            np.array([1, 2**63], np.uint64),
+            Ends(units=1, squashed=False),
+            "holds 9.22337e\\+18 for sample 1",
+        ),
+        ("top1", [0.0, 1e300], Ends(units=3, squashed=True), "holds 1e\\+300 for sample 1, which numbers no class"),
+    ],
+)
+def test_a_score_of_another_kind_is_refused(metric, labels, ends, words):
+    with pytest.raises(UserInputError, match=words):
+        get_metric(metric).checked(np.array(labels), ends)
+
+
+def test_two_outputs_may_be_the_two_classes_of_a_binary_task():
+    assert BINARY.checked(np.array([0, 1]), Ends(units=2, squashed=True)).tolist() == [0, 1]
+
+
+MAP = Ends(units=3, places=24, squashed=True, shape=(4, 6, 3), key="y_test")
+
+
+@pytest.mark.parametrize(
+    "shape, words",
+    [
+        ((6, 4), "maps of 6x4, and the model gives 4x6: rows and columns are exchanged"),
+        ((8, 3), "maps of 8x3, and the model gives 4x6$"),
+        ((4, 6), None),
+        ((4, 6, 1), None),
+        ((24,), None),
+    ],
+)
+def test_maps_of_classes_that_lie_otherwise_are_refused(shape, words):
+    labels = np.random.default_rng(0).integers(0, 3, (5, *shape))
+    if words is None:
+        assert get_metric("mean_iou").checked(labels, MAP).shape == (5, 24)
+        return
+    with pytest.raises(UserInputError) as caught:
+        get_metric("mean_iou").checked(labels, MAP)
+    assert re.search(words, caught.value.what)

@@ -150,6 +150,7 @@ BOX = [0.1, 0.1, 0.4, 0.4, 1]
         (np.array([[[0.4, 0.1, 0.1, 0.4, 1]]]), "bottom before top or right before left, first in box 0 of image 0"),
         (np.array([[BOX], [[0.1, 0.1, 0.4, 0.4, 1.5]]]), "a class that is no whole number from 0 on, first in box 0 of image 1"),
         (np.array([[[0.1, np.nan, 0.4, 0.4, 1]]]), "NaN or infinite"),
+        (np.array([[[10, 20, 90, 100, 1]], [BOX]]), "boxes in 0.1..100, and .* gives shares of the image"),
         (np.array([[[*BOX, 3]]]), "a sixth number that is neither 0 nor 1"),
         (np.array([[[0, 0, 0, 0, -1]]]), "no box in any image"),
     ],

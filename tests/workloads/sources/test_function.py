@@ -68,9 +68,11 @@ def test_what_a_function_returns_is_read_anew(tmp_path):
         ("def load():\n    return np.array([{}, {}]), y", "'x' is an array of object, expected numbers"),
         ("def load():\n    return np.array(['a', 'b']), y", "'x' is an array of <U1, expected numbers"),
         ("def load():\n    raise KeyError('train')", r"raised KeyError: 'train' \(line 5 of mydata.py\)"),
+        ("def load():\n    return np.ma.masked_less(x, 3), y", "'x' masks [0-9]+ values, and a model takes all"),
         ("import nothing_of_this_name", "does not import: ModuleNotFoundError: .*nothing_of_this_name"),
         ("def load(:", "does not import: SyntaxError"),
         ("import sys; sys.exit(3)", "does not import: SystemExit"),
+        ("import sys\ndef load():\n    sys.exit(0)", "raised SystemExit: 0"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path, body, words):
@@ -139,3 +141,9 @@ def test_pickled_objects_are_refused_before_they_are_read(tmp_path):
 def test_what_there_is_not(tmp_path):
     with pytest.raises(UserInputError, match="no such file or folder"):
         imported(tmp_path / "nothing.npz", (2,))
+
+
+def test_what_a_function_prints_stays_off_stdout(tmp_path, capsys):
+    imported(module(tmp_path, "print('importing')\ndef load():\n    print('loading')\n    return x, y"), (2,))
+    said = capsys.readouterr()
+    assert said.out == "" and "importing" in said.err and "loading" in said.err

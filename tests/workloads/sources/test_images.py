@@ -44,8 +44,8 @@ def test_the_order_of_the_classes_can_be_given(tmp_path):
     assert found.classes == ("dog", "cat")
     x, y = all_rows(arrays, "x"), all_rows(arrays, "y")
     assert sorted(row.tobytes() for row in x[y == 1]) == sorted(row.tobytes() for row in colours(seed=0))
-    with pytest.raises(UserInputError, match="data.classes names 'cow', which has no folder"):
-        imported(root, SHAPE, data={"classes": ["cow", "dog", "cat"]})
+    found, arrays = imported(root, SHAPE, data={"classes": ["cow", "dog", "cat"]})
+    assert found.classes == ("cow", "dog", "cat") and set(all_rows(arrays, "y")) == {1, 2}
     with pytest.raises(UserInputError, match="data.classes lacks the folder 'cat'"):
         imported(root, SHAPE, data={"classes": ["dog"]})
 
@@ -183,3 +183,17 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch, module, extra, file):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingPartError, match=rf"pip install 'tflite-hil-harness\[{extra}\]'"):
         imported(tmp_path / "s", SHAPE)
+
+
+def test_an_animation_is_no_picture(tmp_path):
+    root = image_folder(tmp_path / "pets")
+    first, *others = (Image.fromarray(pixels) for pixels in colours(3, seed=9))
+    first.save(root / "cat" / "moves.gif", save_all=True, append_images=others)
+    with pytest.raises(UserInputError, match="holds 3 pictures .*, expected one"):
+        imported(root, SHAPE)
+
+
+def test_training_images_alone_are_no_test(tmp_path):
+    image_folder(tmp_path / "d" / "train")
+    with pytest.raises(UserInputError, match="has the part 'train' and no test part"):
+        imported(tmp_path / "d", SHAPE)

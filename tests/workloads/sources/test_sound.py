@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from harness.core.errors import UserInputError
 from tests.support.sample_files import imported, write_wave
@@ -71,3 +72,30 @@ def test_what_is_no_sound_is_named(tmp_path):
 def test_a_model_of_spectrograms_is_told_to_compute_them(tmp_path):
     with pytest.raises(UserInputError, match=r"shape \[49, 10, 1\], which is no waveform.*module:function"):
         imported(folder(tmp_path), (49, 10, 1))
+
+
+def test_a_wave_that_is_cut_off_is_told(tmp_path):
+    root = folder(tmp_path)
+    file = root / "low" / "3.wav"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(
+        UserInputError, match="is cut off: its header promises 1,600 bytes of sound, and 1,500 are there"
+    ):
+        imported(root, (800,))
+    for length in (0xFFFFFFFF, 0x7FFFFFFF):  # what a writer that cannot seek leaves behind
+        file.write_bytes(whole[:40] + length.to_bytes(4, "little") + whole[44:])
+        assert sum(imported(root, (800,))[0].counts.values())
+
+
+def test_floats_on_the_scale_of_integers_are_told(tmp_path):
+    root = folder(tmp_path)
+    soundfile.write(root / "low" / "x.wav", (tone(100) * 32767).astype(np.float32), 8000, subtype="FLOAT")
+    with pytest.raises(UserInputError, match="holds values as large as .*, expected -1 to 1"):
+        imported(root, (800,))
+
+
+def test_files_that_are_no_sounds_are_counted(tmp_path):
+    root = folder(tmp_path)
+    (root / "low" / "notes.mp3").write_bytes(b"x")
+    assert imported(root, (800,))[0].evidence["data.path"] == "1 files that are no sounds are left alone"

@@ -86,3 +86,18 @@ def test_a_training_part_that_is_the_test_part_leaves_nothing():
     part = samples(40)
     with pytest.raises(UserInputError, match="all samples of the train part"):
         without_overlap({"train": part, "test": part}, overlap="drop", where="data")
+
+
+@pytest.mark.parametrize("types", [("f4", "f8"), ("f8", "f4"), ("f2", "f4"), ("f8", "f8")])
+def test_a_sample_that_was_rounded_on_the_way_is_the_same_one(types):
+    rng = np.random.default_rng(0)
+    values = rng.random((40, 5))
+    train, test = values[:30].astype(types[0]), np.concatenate([values[:2], rng.random((9, 5))]).astype(types[1])
+    parts = {
+        name: Part(x=x, y=None, places=Places(key=f"x_{name}", total=len(x)))
+        for name, x in (("train", train), ("test", test))
+    }
+    with pytest.raises(UserInputError, match=r"share 2 samples: x_test\[0\] is x_train\[0\]"):
+        without_overlap(parts, overlap="error", where="s.npz")
+    _, dropped = without_overlap(parts | {"test": parts["test"].rows(np.arange(2, 11))}, overlap="error", where="s.npz")
+    assert dropped == 0

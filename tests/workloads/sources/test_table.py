@@ -1,5 +1,7 @@
 """Tables: which column is the label, what a row holds, and which cell is wrong."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -84,11 +86,15 @@ def test_columns_can_be_chosen(tmp_path):
         ("a,b,label\n1,2,0\n3,1,\n", "row 3, column 'label': no label"),
         ("a,b,label\n1,2,0\n3,1,1,7,8\n", "is no table that can be read"),
         ("a,a,label\n1,2,0\n", "has two columns 'a'"),
+        ("a;b;label\n1,5;2;0\n", "found '1,5', expected a number (write numbers with a point"),
+        ('a,b,label\n"1,000.5",2,0\n', "found '1,000.5', expected a number (write numbers with a point"),
+        ("a,b,label,split\n1,2,0,train\n3,1,1,tset\n", "row 3, column 'split': found 'tset', expected train"),
+        ("a,b,label,split\n1,2,0,train\n3,1,1,train\n", "a table of 2 columns has no test part, only train"),
         ("a,b,c\n1,2,3\n4,5,6\n", "does not say which column holds the labels: a, b, c"),
     ],
 )
 def test_what_is_wrong_is_named_with_row_and_column(tmp_path, text, words):
-    with pytest.raises(UserInputError, match=words.replace("[", r"\[")) as caught:
+    with pytest.raises(UserInputError, match=re.escape(words)) as caught:
         imported(table(tmp_path, text), (2,) if "c\n" not in text else None)
     assert str(tmp_path / "t.csv") in str(caught.value)
 
