@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -189,11 +188,9 @@ def user_workload(
         samples: Samples | RandomInputs = RandomInputs(io=inputs)
         judged = Judged()
     else:
-        given = data.expanduser().absolute()
-        data = imported(given, ends, project)
-        with _told_of(given, data):
-            Samples(path=data, ends=ends, metric=None).check_shapes()
-            judged = chosen_metrics(data, ends.outputs, metric_name, ends.several)
+        data = imported(data.expanduser().absolute(), ends, project)
+        Samples(path=data, ends=ends, metric=None).check_shapes()
+        judged = chosen_metrics(data, ends.outputs, metric_name, ends.several)
         samples = Samples(path=data, ends=ends, metric=judged.metric, output=judged.output, further=judged.further)
     build_model = None
     if ends.kind == "keras":
@@ -221,17 +218,6 @@ def user_workload(
         state=samples.state if isinstance(samples, Samples) else "sample",
         keras_major=ends.keras_major,
     )
-
-
-@contextlib.contextmanager
-def _told_of(given: Path, data: Path) -> Iterator[None]:
-    """Says of the user's own file what is wrong with the samples that were made of it."""
-    try:
-        yield
-    except UserInputError as error:
-        if error.where is None or str(data) not in error.where:
-            raise
-        raise UserInputError(error.what, where=error.where.replace(str(data), str(given)), hint=error.hint) from error
 
 
 def _refuse_random(io: TensorIo, name: str, path: Path) -> None:

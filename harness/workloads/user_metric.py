@@ -65,9 +65,10 @@ def chosen_metrics(data: Path, outputs: Sequence[Ends], asked: str | None, input
             where=str(data),
             hint="name the arrays x_train, y_train, x_test, y_test, or x and y",
         )
-    base = samples.labels
     with told_of_source(data):
-        judged = judged_outputs(data, outputs, asked, base, samples.others, lambda key: read_arrays(data, [key])[key])
+        judged = judged_outputs(
+            data, outputs, asked, samples.labels, samples.others, lambda key: read_arrays(data, [key])[key]
+        )
     for metric in (judged.metric, *(one.metric for one in judged.further)):
         if inputs and metric is not None and metric.reads_inputs:
             raise UserInputError(

@@ -162,6 +162,16 @@ def test_texts_are_no_samples(tmp_path):
         read_signature(saved(tmp_path / "m", b"Identity", dtype=7), None)
 
 
+def test_texts_are_no_outputs(tmp_path):
+    folder = saved(tmp_path / "m", b"Identity")
+    data = (folder / "saved_model.pb").read_bytes()
+    # The last type in the file is that of the signature's output.
+    place = data.rindex(bytes([2 << 3, 1]))
+    (folder / "saved_model.pb").write_bytes(data[: place + 1] + bytes([7]) + data[place + 2 :])
+    with pytest.raises(UserInputError, match="signature 'serve' gives 'y' of type string"):
+        read_signature(folder, None)
+
+
 @pytest.mark.parametrize("shape, words", [((4,), "[4]"), ((), "[]"), ((8, 4), "[8, 4]"), ((1, 4), None), (None, None)])
 def test_a_function_without_an_axis_of_samples_is_refused(tmp_path, shape, words):
     folder = saved(tmp_path / "m", b"Identity", shape=shape)
@@ -171,16 +181,6 @@ def test_a_function_without_an_axis_of_samples_is_refused(tmp_path, shape, words
     with pytest.raises(UserInputError, match="expected an open batch") as caught:
         read_keras_file(folder)
     assert words in caught.value.what and "signature 'serve': 'x'" in caught.value.what
-
-
-def test_texts_are_no_outputs(tmp_path):
-    folder = saved(tmp_path / "m", b"Identity")
-    data = (folder / "saved_model.pb").read_bytes()
-    # The last type in the file is that of the signature's output.
-    place = data.rindex(bytes([2 << 3, 1]))
-    (folder / "saved_model.pb").write_bytes(data[: place + 1] + bytes([7]) + data[place + 2 :])
-    with pytest.raises(UserInputError, match="signature 'serve' gives 'y' of type string"):
-        read_signature(folder, None)
 
 
 def test_damaged_files_are_told(tmp_path):
