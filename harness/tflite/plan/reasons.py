@@ -12,7 +12,9 @@ from harness.tflite.plan.values import describe
 from harness.tflite.post_process import POST_PROCESS
 
 _OTHERWISE = "for int8 kernels, which every build has, use a recipe such as ptq-int8-io"
-_INT8_RECIPES = "a microcontroller with this runtime runs int8 and float32 models: use a recipe such as ptq-int8-io"
+_INT8_RECIPES = (
+    "a microcontroller with this runtime runs int8, int16x8 and float32 models: use a recipe such as ptq-int8-io"
+)
 _CONTROL_FLOW = {"IF", "WHILE", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE"}
 _STATE = {
     "LSTM",
