@@ -107,7 +107,7 @@ _RULES = [
     (("LEAKY_RELU_16",), {"input_zero_point": 1}, "of 16-bit activations is not 0"),
     (("REQUANTIZE",), {"input_bytes": 3}, "not 1, 2 or 4 bytes"),
     (("REQUANTIZE",), {"output_bytes": 0}, "not 1, 2 or 4 bytes"),
-    (("REQUANTIZE",), {"input_bytes": 2, "input_zero_point": 5}, "zero point of REQUANTIZE"),
+    (("REQUANTIZE",), {"input_bytes": 2, "input_zero_point": 40000}, "zero point of REQUANTIZE"),
     (("REQUANTIZE",), {"output_bytes": 1, "activation_max": 128}, "range of REQUANTIZE"),
     (("REQUANTIZE",), {"activation_min": 5, "activation_max": 4}, "range of REQUANTIZE"),
     (("FULLY_CONNECTED",), {"inputs": 0x10000, "outputs": 0x10000}, "does not lie inside"),
