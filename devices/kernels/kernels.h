@@ -299,7 +299,7 @@ void kn_dequantize(float scale, int32_t zero_point, int32_t count, const int8_t 
 void kn_flip_sign(int32_t count, const uint8_t *input, uint8_t *output);
 
 #include "kernels_16.h"
-#include "kernels_late.h"
+#include "kernels_rare.h"
 #include "kernels_more.h"
 #include "kernels_float.h"
 

@@ -110,6 +110,6 @@ def _fields(declaration: str) -> list[tuple[str, Any]]:
 def _functions_with_result() -> frozenset[str]:
     text = "".join(
         (KERNELS / name).read_text()
-        for name in ("kernels.h", "kernels_more.h", "kernels_late.h", "kernels_16.h", "prepare.h")
+        for name in ("kernels.h", "kernels_more.h", "kernels_rare.h", "kernels_16.h", "prepare.h")
     )
     return frozenset(_INT_FUNCTIONS.findall(text))

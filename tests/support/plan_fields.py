@@ -47,7 +47,9 @@ def refusal(runtime: HostRuntime, plan: bytes, **options: int) -> PlanRefusedErr
 def field_word(op: str, name: str) -> int:
     """The word of a record that holds a field, read from plan.h and kernels.h; `dims+1` is the second of an array."""
     name, _plus, offset = name.partition("+")
-    headers = "".join((RUNTIME / name).read_text() for name in ("plan.h", "plan_more.h", "plan_late.h", "plan_float.h"))
+    headers = "".join(
+        (RUNTIME / name).read_text() for name in ("plan.h", "plan_more.h", "plan_from_64.h", "plan_float.h")
+    )
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     records = {match[2]: match[1] for match in re.finditer(r"typedef struct \{([^}]*)\} (\w+);", text)}
     words = _flatten(records, records[_RECORDS.get(op, f"plan_{op.lower()}")])

@@ -300,16 +300,16 @@ def make_wide_cases(name: str, count: int, *, seed: int = 0) -> list[Case]:
 def all_generators() -> dict[str, WideGenerator]:
     """Single ops that go through the plan runtime only, and that tflite-runtime 2.14.0 has."""
     from tests.support.cases_16 import REFERENCE_16
-    from tests.support.late_cases import LATE_GENERATORS
+    from tests.support.cases_from_64 import GENERATORS_FROM_64
     from tests.support.more_cases import MORE_GENERATORS
     from tests.support.more_cases_16 import MORE_GENERATORS_16
 
-    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **LATE_GENERATORS, **REFERENCE_16}
+    return {**WIDE_GENERATORS, **MORE_GENERATORS, **MORE_GENERATORS_16, **GENERATORS_FROM_64, **REFERENCE_16}
 
 
 def every_generator() -> dict[str, WideGenerator]:
     """Those, and what tflite-runtime 2.14.0 does not have: LiteRT, TensorFlow Lite Micro or a test's definition is followed."""
     from tests.support.cases_16 import LITERT_16, MICRO_16
-    from tests.support.late_cases import PLAN_ONLY_GENERATORS
+    from tests.support.cases_from_64 import PLAN_ONLY_GENERATORS
 
     return {**all_generators(), **LITERT_16, **MICRO_16, **PLAN_ONLY_GENERATORS}

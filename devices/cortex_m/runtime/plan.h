@@ -117,7 +117,7 @@ enum plan_op {
     PLAN_SQUARED_DIFFERENCE = 60,
     PLAN_SQRT_16 = 61,
     PLAN_LSTM_16 = 62,
-    /* plan_late.h: */
+    /* plan_from_64.h: */
     PLAN_TAKE = 64,     /* GATHER, GATHER_ND by computed indices */
     PLAN_CAST = 65,     /* CAST between types of any two sizes */
     PLAN_INTEGERS = 66, /* ADD, SUB, MUL, MAXIMUM, MINIMUM, DIV, FLOOR_DIV, FLOOR_MOD of int32 */
@@ -134,7 +134,7 @@ enum plan_op {
 #define PLAN_FIRST_MORE 33
 #define PLAN_HAS_MORE ((PLAN_BUILT_OPS) >> PLAN_FIRST_MORE || PLAN_HAS_LATE || PLAN_HAS_FLOATS)
 
-/* From this one on: by the files named *_late.c. */
+/* From this one on: by the files named *_from_64.c. */
 #define PLAN_FIRST_LATE 64
 #define PLAN_HAS_LATE (((PLAN_LATE_OPS) & 0xFFFFu) != 0)
 
@@ -332,7 +332,7 @@ PLAN_WORDS(plan_quantize, 6);
 PLAN_WORDS(plan_conv_16, 34);
 PLAN_WORDS(plan_requantize, 13);
 
-#include "plan_late.h"
+#include "plan_from_64.h"
 #include "plan_more.h"
 #include "plan_float.h"
 

@@ -108,11 +108,11 @@ void plan_check_more(plan_checker *check, const uint32_t *record);
 /* SVDF with a memory of items of `bytes`. */
 void plan_check_svdf(plan_checker *check, const plan_svdf *node, uint32_t bytes);
 
-/* ---- plan_check_late.c: the ops from PLAN_FIRST_LATE on ---- */
+/* ---- plan_check_from_64.c: the ops from PLAN_FIRST_LATE on ---- */
 
 /* The letters of a record's words (plan_check_fields.c), and the relations between its fields. */
-const char *plan_late_layout(uint32_t op);
-void plan_check_late(plan_checker *check, const uint32_t *record);
+const char *plan_layout_from_64(uint32_t op);
+void plan_check_from_64(plan_checker *check, const uint32_t *record);
 /* ARG_MAX of items of `bytes`. */
 void plan_check_arg_max(plan_checker *check, const uint32_t *record, uint32_t bytes);
 

@@ -155,7 +155,7 @@ static const char *layout_of(uint32_t op)
     if (PLAN_HAS_FLOATS && op >= PLAN_FIRST_FLOAT)
         return plan_float_layout(op);
     if (PLAN_HAS_LATE && op >= PLAN_FIRST_LATE)
-        return plan_late_layout(op);
+        return plan_layout_from_64(op);
     return PLAN_HAS_MORE && op >= PLAN_FIRST_MORE ? more_layouts[op - PLAN_FIRST_MORE] : layouts[op];
 }
 

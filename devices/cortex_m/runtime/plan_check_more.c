@@ -164,7 +164,7 @@ void plan_check_more(plan_checker *check, const uint32_t *record)
         if (PLAN_HAS_FLOATS && (record[0] & 0xFFFFu) >= PLAN_FIRST_FLOAT)
             plan_check_float(check, record);
         else if (PLAN_HAS_LATE)
-            plan_check_late(check, record);
+            plan_check_from_64(check, record);
         break;
     }
 }

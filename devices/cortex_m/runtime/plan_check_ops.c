@@ -199,7 +199,7 @@ static void check_rarer(plan_checker *check, const uint32_t *record)
     case PLAN_INTEGERS:
         if (PLAN_HAS(PLAN_INTEGERS)) {
             check_pair(check, node, 4);
-            plan_check_late(check, record);
+            plan_check_from_64(check, record);
         }
         break;
         CHECK(PLAN_COMPARE_16, check_compare_16(check, node));

@@ -33,7 +33,7 @@ static const storage eight_bits = {1, 4, 30, 1, 0};
 /* Whether anything but the int8 kernels is built. */
 #define HAS_WIDER (PLAN_HAS_CONV_16 || PLAN_HAS_FLOATS)
 
-/* Weights of 4 bits, and the memory that they are unpacked into (plan_late.h). `outputs`: of one channel. */
+/* Weights of 4 bits, and the memory that they are unpacked into (plan_from_64.h). `outputs`: of one channel. */
 static void check_packed(plan_checker *check, const plan_weighted *at, uint32_t at_once, uint32_t weights,
                          uint32_t channels, uint32_t outputs)
 {

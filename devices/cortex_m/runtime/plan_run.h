@@ -30,8 +30,8 @@ static inline const void *plan_at(const plan_memory *memory, uint32_t operand)
 /* plan_run_more.c: one node of the ops from PLAN_FIRST_MORE on. */
 void plan_run_more(plan_memory *memory, const uint32_t *record);
 
-/* plan_run_late.c: those from PLAN_FIRST_LATE on, and why a node had no answer. */
-void plan_run_late(plan_memory *memory, const uint32_t *record);
+/* plan_run_from_64.c: those from PLAN_FIRST_LATE on, and why a node had no answer. */
+void plan_run_from_64(plan_memory *memory, const uint32_t *record);
 const char *plan_failure(const uint32_t *record);
 
 /* plan_run_int4.c: ops with weights of 4 bits. */

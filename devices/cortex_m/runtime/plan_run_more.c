@@ -101,7 +101,7 @@ static void run_unary(plan_memory *memory, uint32_t op, const void *node)
         if (PLAN_HAS_FLOATS && op >= PLAN_FIRST_FLOAT)
             plan_run_float(memory, node);
         else if (PLAN_HAS_LATE)
-            plan_run_late(memory, node);
+            plan_run_from_64(memory, node);
         break;
     }
 }

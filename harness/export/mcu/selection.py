@@ -18,7 +18,7 @@ from harness.export.mcu.toolchain import Toolchain
 from harness.tflite.plan.words import RECORDS, ops_defines, ops_mask
 
 #: files that call kernels by the op of a node
-DISPATCH = ("plan_run.c", "plan_run_more.c", "plan_run_float.c", "plan_run_late.c", "plan_run_int4.c")
+DISPATCH = ("plan_run.c", "plan_run_more.c", "plan_run_float.c", "plan_run_from_64.c", "plan_run_int4.c")
 _CHECKER = "plan_check"
 _ENTRY = "library_root"
 #: all that a program calls of the library, which is where the linker begins

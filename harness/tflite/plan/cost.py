@@ -45,9 +45,12 @@ def depthwise_conv_2d_cost(kernels: KernelSet, shape: Fields) -> float:
         simple = channels >= 8 and shape["filter_channels"] == 1
         block = 10 * taps + 8 * rows + 65 if simple else 13 * taps + 8 * rows + 480
         return pixels * (75 + -(-channels // 8) * block)
-    tap = 10 if shape["filter_width"] == 3 else 13
-    tap += 9 if shape["filter_channels"] > 1 else 0
-    return -(-channels // 4) * (150 + 8 * taps + pixels * (tap * taps + 10 * rows + 90))
+    simple = shape["filter_channels"] == 1
+    if simple and shape["filter_width"] == 3:
+        window = 8 * taps + 10 * rows + 70
+    else:
+        window = (21 if simple else 27) * taps + 10 * rows + 140
+    return -(-channels // 4) * (150 + 8 * taps + pixels * window)
 
 
 def fully_connected_cost(kernels: KernelSet, batches: int, inputs: int, outputs: int) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.tflite.plan.record import CONV, DENSE, MAX_RANK, WEIGHTED, Record, words_of
 from harness.tflite.plan.words_float import FLOAT_RECORDS
-from harness.tflite.plan.words_late import LATE_RECORDS
+from harness.tflite.plan.words_from_64 import RECORDS_FROM_64
 
 MAX_CONCATENATION_INPUTS = 32
 NONE = 0xFFFFFFFF
@@ -142,7 +142,7 @@ RECORDS: dict[str, Record] = {
             "output_offset multiplier1 shift1 multiplier2 shift2"
         ),
     ),
-    **LATE_RECORDS,
+    **RECORDS_FROM_64,
     **FLOAT_RECORDS,
     "LSTM": Record(
         number=55,

@@ -30,7 +30,7 @@ from tests.support.plan_net import Net
 
 _PLAN_H = ROOT / "devices/cortex_m/runtime/plan.h"
 _PLAN_MORE_H = ROOT / "devices/cortex_m/runtime/plan_more.h"
-_PLAN_LATE_H = ROOT / "devices/cortex_m/runtime/plan_late.h"
+_PLAN_FROM_64_H = ROOT / "devices/cortex_m/runtime/plan_from_64.h"
 _PLAN_FLOAT_H = ROOT / "devices/cortex_m/runtime/plan_float.h"
 _C_TYPES = {ctypes.c_int32: "int32_t", ctypes.c_float: "float"}
 _SHARED = os.environ.get("HARNESS_SHARED")
@@ -47,7 +47,7 @@ def ops(plan: Plan) -> list[str]:
 
 def test_the_records_are_those_of_the_header() -> None:
     """Names, order and number of the words, from plan.h and kernels.h themselves."""
-    headers = "".join(path.read_text() for path in (_PLAN_H, _PLAN_MORE_H, _PLAN_LATE_H, _PLAN_FLOAT_H))
+    headers = "".join(path.read_text() for path in (_PLAN_H, _PLAN_MORE_H, _PLAN_FROM_64_H, _PLAN_FLOAT_H))
     text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     assert {name: record.number for name, record in RECORDS.items()} == OPS
     structs = {name: body for body, name in re.findall(r"typedef struct \{(.*?)\} (\w+);", text, re.DOTALL)}

@@ -1,6 +1,6 @@
 /* The records of the ops from PLAN_FIRST_LATE on. Included by plan.h, whose rules hold here. */
-#ifndef CORTEX_M_PLAN_LATE_H
-#define CORTEX_M_PLAN_LATE_H
+#ifndef CORTEX_M_PLAN_FROM_64_H
+#define CORTEX_M_PLAN_FROM_64_H
 
 #include "plan.h"
 #include "plan_more.h"

@@ -44,7 +44,7 @@ static void run_cast(const plan_memory *memory, const plan_cast *node)
     kn_cast(node->from, node->to, node->count, plan_at(memory, node->input), memory->arena + node->output);
 }
 
-void plan_run_late(plan_memory *memory, const uint32_t *record)
+void plan_run_from_64(plan_memory *memory, const uint32_t *record)
 {
     const void *const node = record;
     switch (record[0] & 0xFFFFu) {

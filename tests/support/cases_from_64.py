@@ -1,4 +1,4 @@
-"""Random models of one op on indices, or of one conversion; the reference runtime says what is right."""
+"""Random models of the ops from number 64 on, and of indices that move; the reference runtime says what is right."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def reshaped_indices(rng: np.random.Generator) -> Case:
     )
 
 
-LATE_GENERATORS: dict[str, WideGenerator] = {
+GENERATORS_FROM_64: dict[str, WideGenerator] = {
     function.__name__: function
     for function in (take, take_nd, integers, cast_any, arg_max_64, div_8, softmax_8_16, reshaped_indices)
 }

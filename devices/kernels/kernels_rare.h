@@ -3,8 +3,8 @@
  *
  * An int64 is two words, the lower first, at a multiple of 4.
  */
-#ifndef KERNELS_KERNELS_LATE_H
-#define KERNELS_KERNELS_LATE_H
+#ifndef KERNELS_KERNELS_RARE_H
+#define KERNELS_KERNELS_RARE_H
 
 #include "kernels.h"
 #include "kernels_more.h"

@@ -18,7 +18,7 @@ static const char *const layouts[PLAN_OPS - PLAN_FIRST_LATE] = {
     LAYOUT(PLAN_FULLY_CONNECTED_4, ".........fcccoozlhfc"),
 };
 
-const char *plan_late_layout(uint32_t op)
+const char *plan_layout_from_64(uint32_t op)
 {
     return layouts[op - PLAN_FIRST_LATE];
 }
@@ -81,7 +81,7 @@ static void check_softmax_8_16(plan_checker *check, const plan_softmax *node)
             call;                                                                                                      \
         break
 
-void plan_check_late(plan_checker *check, const uint32_t *record)
+void plan_check_from_64(plan_checker *check, const uint32_t *record)
 {
     const void *const node = record;
     switch (record[0] & 0xFFFFu) {

@@ -1,4 +1,4 @@
-"""The records of the ops from number 64 on: devices/cortex_m/runtime/plan_late.h in Python."""
+"""The records of the ops from number 64 on: devices/cortex_m/runtime/plan_from_64.h in Python."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from harness.tflite.plan.record import CONV, DENSE, Record, words_of
 _UNARY = "@input @output"
 _PAIR = "@input1 @input2 @output rank dims[] strides1[] strides2[]"
 
-LATE_RECORDS: dict[str, Record] = {
+RECORDS_FROM_64: dict[str, Record] = {
     "TAKE": Record(
         number=64, words=words_of("@input @indices @output batches outer picks depth dims[] inner index_bytes")
     ),

@@ -1,4 +1,4 @@
-"""What the plan runtime refuses of the ops that plan_late.h has, each with its reason."""
+"""What the plan runtime refuses of the ops that plan_from_64.h has, each with its reason."""
 
 from __future__ import annotations
 
