@@ -1,20 +1,20 @@
 """Whole models on emulated Cortex-M cores: exact instructions, arena and code, beside TFLite Micro's figures.
 
-    python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 ...] [--samples 32] [--layers]
+    python benchmarks/bench_mcu.py --models DIR [--cifar FILE.npz] [--core m4 --core m55] [--samples 32] [--layers]
     python benchmarks/bench_mcu.py --models DIR --example
 
 DIR holds any of `ad01_int8.tflite`, `kws_ref_model.tflite`, `pretrainedResnet_quant.tflite`, `vww_96_int8.tflite` (MLPerf Tiny's)
-and `micro_speech_quantized.tflite` (TFLite Micro's), and, for --cifar, `pretrainedResnet.h5`; FILE has x_train, y_train, x_test,
-y_test of CIFAR-10 as uint8 or float. The residual network is then quantized by the harness (recipe ptq-int8-io). Every
-model goes the way of any cell: plan, serial upload, inference on the board, outputs against tflite-runtime's reference
-kernels (0 LSB apart, or the benchmark fails).
+and `micro_speech_quantized.tflite`, `person_detect.tflite` (TFLite Micro's), and, for --cifar, `pretrainedResnet.h5`; FILE has
+x_train, y_train, x_test, y_test of CIFAR-10 as uint8 or float. The residual network is then quantized by the harness (recipe
+ptq-int8-io). Every model goes the way of any cell: plan, serial upload, inference on the board, outputs against
+tflite-runtime's reference kernels (0 LSB apart, or the benchmark fails).
 
 --layers prints below each model what its layers cost. --example prints what each model takes of the flash and RAM of the guide's
 example board (a NUCLEO-F446RE, 512 KB and 128 KB), and ends with 1 where one does not fit.
 
-TFLite Micro on Cortex-M4 (reference kernels, CMSIS-NN; arena), measured apart with its own build: ad 1.95 and 0.58 million
-instructions, 2,260 bytes; ic 107.5 and 29.9 million, 54,340 bytes. Targets on the M4 stand in `KNOWN`; code at most 64 KB with
-all ops. Exit status 1 when one is missed.
+TFLite Micro's figures were measured apart, with its own build: with its reference kernels and with CMSIS-NN, in million
+instructions; on the M55 CMSIS-NN's convolutions and dense layers alone. What is to be reached, and the goal after it, stand in
+`KNOWN`; code is at most 64 KB with all ops. Exit status 1 when something that is to be reached is missed.
 """
 
 from __future__ import annotations
@@ -30,26 +30,81 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.bench_oracles import with_channel_axes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """A count of CMSIS-NN's, what is to be reached, and the goal after it, in million instructions."""
+
+    cmsis_nn_m: float | None
+    target_m: float
+    goal_m: float | None = None
+
+    def told(self, millions: float) -> str:
+        """The count beside these."""
+        beside = f", {millions / self.cmsis_nn_m:.3f} of CMSIS-NN's {self.cmsis_nn_m:g}" if self.cmsis_nn_m else ""
+        goal = f", goal {self.goal_m:g}" if self.goal_m else ""
+        missed = ": MISSED" if millions > self.target_m else ""
+        return f"{millions:.4g} M{beside}, to reach {self.target_m:g}{goal}{missed}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """TFLite Micro's figures for a model on Cortex-M4, and what is to be reached."""
+    """TFLite Micro's figures for a model, and what is to be reached.
+
+    Attributes:
+        reference_m: its reference kernels on the M4, in million instructions.
+        arena_bytes: the most arena on the M4.
+        whole: the whole model on the M4.
+        layers_m55: convolutions and dense layers on the M55.
+        whole_m55: the whole model on the M55.
+    """
 
     reference_m: float
-    cmsis_nn_m: float
     arena_bytes: int
-    target_m: float
+    whole: Reached
+    layers_m55: Reached | None = None
+    whole_m55: Reached | None = None
 
 
+_IC = Known(
+    reference_m=107.5,
+    arena_bytes=50304,
+    whole=Reached(cmsis_nn_m=29.9, target_m=16.6, goal_m=15.5),
+    layers_m55=Reached(cmsis_nn_m=4.40, target_m=4.3),
+    whole_m55=Reached(cmsis_nn_m=None, target_m=4.5, goal_m=4.0),
+)
 KNOWN = {
-    "ad01_int8": Known(reference_m=1.95, cmsis_nn_m=0.58, arena_bytes=768, target_m=0.455),
-    "pretrainedResnet": Known(reference_m=107.5, cmsis_nn_m=29.9, arena_bytes=50304, target_m=16.6),
-    "pretrainedResnet_quant": Known(reference_m=107.5, cmsis_nn_m=29.9, arena_bytes=50304, target_m=16.6),
-    "kws_ref_model": Known(reference_m=43.1, cmsis_nn_m=7.7, arena_bytes=16576, target_m=5.6),
-    "micro_speech_quantized": Known(reference_m=9.31, cmsis_nn_m=1.50, arena_bytes=6600, target_m=1.2),
-    # The same network as person_detect, trained by others: reference kernels and CMSIS-NN were counted on that one.
-    "vww_96_int8": Known(reference_m=95.89, cmsis_nn_m=22.93, arena_bytes=55360, target_m=18.0),
+    "ad01_int8": Known(reference_m=1.95, arena_bytes=768, whole=Reached(cmsis_nn_m=0.58, target_m=0.455, goal_m=0.45)),
+    "pretrainedResnet": _IC,
+    "pretrainedResnet_quant": _IC,
+    "kws_ref_model": Known(
+        reference_m=43.1,
+        arena_bytes=16576,
+        whole=Reached(cmsis_nn_m=7.7, target_m=5.6, goal_m=5.2),
+        layers_m55=Reached(cmsis_nn_m=1.77, target_m=1.75),
+    ),
+    "micro_speech_quantized": Known(
+        reference_m=9.31, arena_bytes=6600, whole=Reached(cmsis_nn_m=1.50, target_m=1.2, goal_m=1.0)
+    ),
+    "person_detect": Known(
+        reference_m=95.89, arena_bytes=55360, whole=Reached(cmsis_nn_m=22.93, target_m=17.0, goal_m=15.0)
+    ),
+    # The same network as person_detect, trained by others: TFLite Micro's counts on the M4 are of that one.
+    "vww_96_int8": Known(
+        reference_m=95.89,
+        arena_bytes=55360,
+        whole=Reached(cmsis_nn_m=22.93, target_m=18.0),
+        layers_m55=Reached(cmsis_nn_m=6.37, target_m=6.3),
+    ),
 }
+#: ADD of this many elements on the M55, which ic has
+ADD_ELEMENTS = 16384
+ADD_M55 = Reached(cmsis_nn_m=0.225, target_m=0.22)
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 CODE_LIMIT_BYTES = 64 << 10
 
 
@@ -72,7 +127,7 @@ def main() -> int:
         for name in KNOWN:
             path = options.models / f"{name}.tflite"
             if path.is_file():
-                cells += run(folder, ["measure", str(path), *wanted])
+                cells += run(folder, ["measure", str(copied(path, folder)), *wanted])
         if options.cifar:
             data = float_images(options.cifar, folder / "cifar10.npz")
             cells += run(
@@ -89,6 +144,13 @@ def main() -> int:
                 ],
             )
     return report(cells, layers=options.layers)
+
+
+def copied(path: Path, folder: Path) -> Path:
+    """The model in a folder, such that tflite-runtime takes it as well (`with_channel_axes`)."""
+    copy = folder / path.name
+    copy.write_bytes(with_channel_axes(path.read_bytes()))
+    return copy
 
 
 def example(models: Path) -> int:
@@ -148,34 +210,49 @@ def run(folder: Path, arguments: list[str]) -> list[dict]:
 def report(cells: list[dict], *, layers: bool = False) -> int:
     """Prints the table; returns the exit status."""
     print(
-        f"{'model':18}{'core':16}{'instructions':>14}{'of TFLM ref':>12}{'of CMSIS-NN':>12}{'arena':>9}{'stack':>7}{'code':>8}"
+        f"{'model':23}{'core':16}{'instructions':>14}{'of TFLM ref':>12}{'arena':>9}{'stack':>7}{'code':>8}"
         f"{'model':>9}  outputs, targets"
     )
     missed = False
     for cell in cells:
         known, on_m4 = KNOWN[cell["workload"]], cell["device"] == "cortex-m4@qemu"
-        name = f"{cell['workload']:18}{cell['device']:16}"
-        if cell["outcome"] != "ok":
+        name = f"{cell['workload']:23}{cell['device']:16}"
+        if cell["outcome"] not in ("ok", "undecided"):
             print(f"{name}{cell['outcome']}: {cell['reason']}")
             missed |= on_m4 or cell["outcome"] != "unsupported"
             continue
-        millions = cell["instructions"] / 1e6
         met = cell["max_lsb_diff"] == 0 and (
-            not on_m4
-            or (
-                millions <= known.target_m
-                and cell["arena_bytes"] <= known.arena_bytes
-                and cell["code_bytes"] <= CODE_LIMIT_BYTES
-            )
+            not on_m4 or (cell["arena_bytes"] <= known.arena_bytes and cell["code_bytes"] <= CODE_LIMIT_BYTES)
         )
-        missed |= not met
         verdict = f"{cell['max_lsb_diff']:g} LSB off, n={cell['reference_samples']}{'' if met else ': MISSED'}"
         memory = (("arena_bytes", 9), ("stack_peak_bytes", 7), ("code_bytes", 8), ("model_bytes", 9))
         sizes = "".join(f"{cell[field]:>{width},}" for field, width in memory)
-        shares = f"{millions / known.reference_m:>12.3f}{millions / known.cmsis_nn_m:>12.3f}"
-        print(f"{name}{cell['instructions']:>14,}{shares}{sizes}  {verdict}")
-        missed |= layers and not print_layers(cell)
+        share = f"{cell['instructions'] / 1e6 / known.reference_m:>12.3f}" if on_m4 else f"{'':12}"
+        print(f"{name}{cell['instructions']:>14,}{share}{sizes}  {verdict}")
+        for what, count, reached in compared(cell, known):
+            print(f"    {what}: {reached.told(count / 1e6)}")
+            met &= count / 1e6 <= reached.target_m
+        missed |= not met or (layers and not print_layers(cell))
     return 1 if missed else 0
+
+
+def compared(cell: dict, known: Known) -> list[tuple[str, int, Reached]]:
+    """What a cell is held against: in words, the count, and what is to be reached."""
+    if cell["device"] == "cortex-m4@qemu":
+        return [("whole", cell["instructions"], known.whole)]
+    if cell["device"] != "cortex-m55@qemu":
+        return []
+    found = []
+    counted = [op for op in cell["ops"] if op.get("count") is not None]
+    if known.layers_m55 is not None:
+        total = sum(op["count"] for op in counted if op["op"] in LAYERS)
+        found.append(("convolutions and dense layers", total, known.layers_m55))
+    if known.whole_m55 is not None:
+        found.append(("whole", cell["instructions"], known.whole_m55))
+    if known is _IC:
+        # The first of its three has the most elements.
+        found.append((f"ADD of {ADD_ELEMENTS:,}", max(op["count"] for op in counted if op["op"] == "ADD"), ADD_M55))
+    return found
 
 
 def print_layers(cell: dict) -> bool:

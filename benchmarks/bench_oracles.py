@@ -99,7 +99,7 @@ class _Oracles:
         cases = []
         for _ in range(_SAMPLES):
             inputs = tuple(_random(rng, io.dtype, io.shape) for io in plan.inputs)
-            model = _with_channel_axes(path.read_bytes())
+            model = with_channel_axes(path.read_bytes())
             cases.append(Case(op="model", text=path.name, model=model, inputs=inputs, run=_no_kernels))
         for case, expected in zip(cases, self._reference_outputs(cases), strict=True):
             if isinstance(expected, str):
@@ -184,7 +184,7 @@ def _random(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> np.
     return rng.integers(info.min, int(info.max) + 1, shape).astype(dtype)
 
 
-def _with_channel_axes(model: bytes) -> bytes:
+def with_channel_axes(model: bytes) -> bytes:
     """A copy in which the biases' `quantized_dimension` is 0: person_detect.tflite has 3 on tensors of one dimension, which
     TFLite Micro does not look at and tflite-runtime refuses."""
     import tflite

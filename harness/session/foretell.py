@@ -17,6 +17,7 @@ from harness.prepare.prepared import Say
 from harness.tflite.graph import Graph, read_graph
 from harness.variants.build.build import BuildRequest, build_artifacts
 from harness.variants.recipe import select_recipes
+from harness.workloads.checks.inputs import refuse_types
 from harness.workloads.datasets import DataSource
 from harness.workloads.finished import finished_model, names_file
 from harness.workloads.registry import get_workload
@@ -127,6 +128,7 @@ def _models(target: str, given: Given, say: Say) -> list[CheckedModel]:
     workload, colon, recipes = target.rpartition(":")
     if _is_finished(target):
         graph = read_graph(finished_model(Path(target)).path)
+        refuse_types(graph)
         return [CheckedModel(name=target, graph=graph, size_bytes=graph.size_bytes)]
     if not colon or Path(target).exists():
         hint = "a finished .tflite, or WORKLOAD:RECIPE such as mnist-cnn:ptq-int8-io"

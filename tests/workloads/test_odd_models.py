@@ -6,7 +6,9 @@ import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.main import cli
 from harness.core.errors import UserInputError
 from harness.tflite.graph import read_graph
 from harness.tflite.support import newest_runtimes, runtime_supports
@@ -44,6 +46,9 @@ def test_what_cannot_be_fed_is_refused_with_its_reason(tmp_path, name):
     with pytest.raises(UserInputError, match=REFUSED[name]) as caught:
         user_workload(written(tmp_path, name), None)
     assert caught.value.where is not None and caught.value.where.startswith(str(tmp_path))
+    # Nothing is foretold of it, either.
+    checked = CliRunner().invoke(cli, ["check", str(tmp_path / f"{name}.tflite"), "--device", "host-litert"])
+    assert checked.exit_code == 1 and re.search(REFUSED[name], str(checked.exception))
 
 
 @pytest.mark.parametrize("name", ["bool", "if"])
