@@ -140,7 +140,7 @@ static float *channels_of(const place *at, enum layer kind, const float *weights
     const kn_conv_shape *const s = at->shape;
     const int32_t per_group = s->output_channels / (s->input_channels / s->filter_channels);
     const int32_t filter_size = s->filter_height * s->filter_width * s->filter_channels;
-    const stretches window = meeting(at);
+    const stretches window = kind == TRANSPOSE ? (stretches){0} : meeting(at);
     const float *image = at->image;
     for (int32_t channel = 0, left = per_group; channel < s->output_channels;) {
         const int32_t channels = left < BLOCK ? left : BLOCK;
@@ -210,13 +210,17 @@ static void walk(const kn_conv_params *params, const kn_conv_shape *shape, enum 
     at.high = kn_float_of(params->activation_max);
     for (int32_t batch = 0; batch < shape->batches; ++batch) {
         for (at.output_y = 0; at.output_y < shape->output_height; ++at.output_y) {
-            at.taps.origin_y = at.output_y * params->stride_height - params->pad_top;
-            kn_clip_taps(at.taps.origin_y, shape->filter_height, params->dilation_height, shape->input_height,
-                         &at.taps.first_y, &at.taps.last_y);
+            if (kind != TRANSPOSE) { /* whose taps lie elsewhere */
+                at.taps.origin_y = at.output_y * params->stride_height - params->pad_top;
+                kn_clip_taps(at.taps.origin_y, shape->filter_height, params->dilation_height, shape->input_height,
+                             &at.taps.first_y, &at.taps.last_y);
+            }
             for (at.output_x = 0; at.output_x < shape->output_width; ++at.output_x) {
-                at.taps.origin_x = at.output_x * params->stride_width - params->pad_left;
-                kn_clip_taps(at.taps.origin_x, shape->filter_width, params->dilation_width, shape->input_width,
-                             &at.taps.first_x, &at.taps.last_x);
+                if (kind != TRANSPOSE) {
+                    at.taps.origin_x = at.output_x * params->stride_width - params->pad_left;
+                    kn_clip_taps(at.taps.origin_x, shape->filter_width, params->dilation_width, shape->input_width,
+                                 &at.taps.first_x, &at.taps.last_x);
+                }
                 output = kind == DEPTHWISE ? depthwise(&at, weights, bias, output)
                                            : channels_of(&at, kind, weights, bias, output);
             }

@@ -21,6 +21,8 @@ void kn_float_reduce(const kn_float_reduce_params *params, const float *input, f
                 /* Kahan's sum: a MEAN over a whole image has an error of its last digit, not of its size. */
                 const float wanted = value - lost, sum = result + wanted;
                 lost = (sum - result) - wanted;
+                if (lost - lost != 0.0f) /* the sum is infinite or no number, and nothing is lost of that */
+                    lost = 0.0f;
                 result = sum;
             } else if (params->reduction == KN_PRODUCT) {
                 result *= value;

@@ -64,7 +64,7 @@ def with_project(command: str, project: Project, **arguments: Any) -> Filled:
     path = None if any(arguments.get(name) for name in _ELSEWHERE) else project_file(project)
     if path is None:
         return Filled(values=arguments)
-    from harness.session.from_project import Asked, take_from
+    from harness.session.from_project import Asked, is_open, take_from
 
     values = dict(arguments)
     for name in ("workloads", "names", "targets", "devices", "backends", "recipes", "runtimes"):
@@ -74,7 +74,7 @@ def with_project(command: str, project: Project, **arguments: Any) -> Filled:
         values["data"] = data_file(values["data"])
     if values.get("model") is not None:
         values["model"] = text(values["model"])
-    given = {name for name, value in values.items() if value not in (None, (), False)}
+    given = {name for name, value in values.items() if not is_open(value)}
     taken = take_from(path, Asked(command=command, params=values, is_given=given.__contains__))
     return Filled(values=values, taken=taken)
 

@@ -26,7 +26,7 @@ from harness.cli.out import echo
     "devices",
     multiple=True,
     metavar="NAME",
-    help="Where to run, such as imx8mp@qemu; may be repeated. Default: this machine's and your own boards that can be tried now.",
+    help="Where to run, such as imx8mp@qemu; repeatable. Default: this machine's and your own boards that can be tried now.",
 )
 @click.option("--no-ask", is_flag=True, help="Do not build the float model to see which values it takes.")
 @click.option("--force", is_flag=True, help="Replace a harness.toml that is there.")

@@ -73,6 +73,8 @@ _BEGINNINGS: tuple[tuple[bytes, Format], ...] = (
     (b"BZh", Format(words="packed by bzip2", hint="unpack it, and give what is inside")),
     (b"\x7fELF", Format(words="a program (ELF)", hint="give the model's file")),
 )
+#: a zip of which the first member says no more
+ZIP = Format(words="a zip archive", hint="unpack it, and give the model that is inside")
 #: piece of the name of a zip's first member -> the format
 _ZIPS: tuple[tuple[bytes, Format], ...] = (
     (b"data.pkl", Format(words="a PyTorch file", hint=_TORCH_HINT)),
@@ -137,7 +139,7 @@ def _zip(beginning: bytes) -> Format:
     first = beginning[30 : 30 + length]
     return next(
         (found for piece, found in _ZIPS if piece in first),
-        Format(words="a zip archive", hint="unpack it, and give the model that is inside"),
+        ZIP,
     )
 
 

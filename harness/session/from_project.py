@@ -148,6 +148,11 @@ def _samples(model: Path, project: Project) -> str:
         ) from error
 
 
+def is_open(value: Any) -> bool:
+    """Whether an option says nothing. A number does: 0 samples are all."""
+    return value is None or value is False or value == ()
+
+
 def _settings(asked: Asked, project: Project) -> list[str]:
     """Puts the settings of `[run]`, and of `[nightly]` before them, where the command line says nothing."""
     settings = project.settings
@@ -156,7 +161,7 @@ def _settings(asked: Asked, project: Project) -> list[str]:
         found |= {name: value for name, value in settings.nightly.model_dump().items() if value}
     words = []
     for name, value in found.items():
-        if name not in asked.params or value in (None, (), False) or asked.is_given(name):
+        if name not in asked.params or is_open(value) or asked.is_given(name):
             continue
         if name in _OF_DEVICES and asked.is_given("devices"):
             continue

@@ -17,7 +17,10 @@ def given_workload(name: str, given: Iterable[str]) -> str:
     Args:
         given: names, paths of models, or paths of project files, as stored with the run.
     """
-    return next((text for text in map(str, given) if name in _names(Path(text))), name)
+    every = {text: _names(Path(text)) for text in map(str, given)}
+    # What is called so itself comes before a signature of a file that is.
+    exact = (text for text, names in every.items() if name in names[:2])
+    return next(exact, next((text for text, names in every.items() if name in names), name))
 
 
 def _names(path: Path) -> tuple[str, ...]:

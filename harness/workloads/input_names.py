@@ -87,7 +87,7 @@ def names_in_order(graph: Graph, names: Sequence[str]) -> tuple[str, ...]:
     own = graph_inputs(graph)
     found: list[str] = []
     for one, index in zip(own, graph.inputs, strict=True):
-        calls = {one.name, *one.aliases, *_calls(graph, index)}
+        calls = {one.name} if one.name in names else {one.name, *one.aliases, *_calls(graph, index)}
         # A name of the model comes before what one was made into for TensorFlow.
         made = {*calls, *(argument_names([call])[0] for call in calls if call)}
         fitting = [name for name in names if name in calls] or [n for n in names if arguments[n] in made]

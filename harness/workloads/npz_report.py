@@ -15,6 +15,7 @@ from harness.workloads.input_keys import InputKeys, input_keys
 from harness.workloads.input_names import ModelInput
 from harness.workloads.metrics.classes import is_whole
 from harness.workloads.npz import check_finite, check_kind, check_labels, file_digest, npz_keys
+from harness.workloads.outputs import is_further
 
 _PAIRS = (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
 
@@ -74,8 +75,7 @@ def _several_lines(path: Path, found: InputKeys) -> list[str]:
             used += arrays.values()
             labels = part.replace("x", "y", 1)
             for key in found.others:
-                further = key.startswith(f"{labels}_") and (labels != "y" or not key.startswith(("y_test", "y_train")))
-                if key == labels or further:
+                if key == labels or is_further(key, labels):
                     lines.append(_labels_line(archive, archive.header(key), headers[0].shape[0]))
                     used.append(key)
     unused = [key for key in found.others if key not in used]

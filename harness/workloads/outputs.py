@@ -12,6 +12,8 @@ from harness.workloads.metrics.base import Ends, Metric
 
 #: what converters put around the name that an output had
 _PREFIX, _SUFFIX = "StatefulPartitionedCall_", ":0"
+#: what labels of whole parts begin with
+_OF_PARTS = ("y_test", "y_train", "y_calibration", "y_val")
 #: stands for a metric where an output is left out on purpose
 NONE = "none"
 #: between what several outputs are judged by, where all of it is one text
@@ -94,7 +96,8 @@ def output_name(outputs: Sequence[Ends], position: int) -> str:
     """
     names = [output.name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for output in outputs]
     name = names[position]
-    return name if name and names.count(name) == 1 else str(position)
+    # Digits alone would be read as another one's position.
+    return name if name and names.count(name) == 1 and not name.isdigit() else str(position)
 
 
 def position_of(outputs: Sequence[Ends], wanted: str, where: str | None = None) -> int:
@@ -133,18 +136,17 @@ def label_keys(keys: Sequence[str], base: str, outputs: Sequence[Ends], where: s
     found = {0: base} if base in keys else {}
     if len(outputs) < 2:
         return found
-    # `y_test` and `y_train` begin with `y_` too.
-    others = [
-        key
-        for key in keys
-        if key.startswith(f"{base}_") and (base != "y" or not key.startswith(("y_test", "y_train", "y_calibration")))
-    ]
-    for key in others:
+    for key in (key for key in keys if is_further(key, base)):
         position = position_of(outputs, key.removeprefix(f"{base}_"), f"{where}, array '{key}'" if where else None)
         if position in found:
             raise UserInputError(f"the arrays '{found[position]}' and '{key}' are labels of one output", where=where)
         found[position] = key
     return dict(sorted(found.items()))
+
+
+def is_further(key: str, base: str) -> bool:
+    """Whether an array is called as labels of a further output: `base_NAME`. Of `y`, those of a part are none: `y_test`, ..."""
+    return key.startswith(f"{base}_") and (base != "y" or not key.startswith(_OF_PARTS))
 
 
 def unlabelled(asked: Sequence[Asked], labelled: Sequence[int], outputs: Sequence[Ends], data: Path, base: str) -> None:

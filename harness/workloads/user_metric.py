@@ -95,13 +95,18 @@ def judged_outputs(
     wanted = asked_metrics(asked)
     places = label_keys(keys, base, outputs, str(data))
     plain = next((one.metric for one in wanted if one.output is None), None)
-    if not places and plain is not None:
+    if not places and plain not in (None, NONE):
         raise UserInputError(f"the metric '{plain}' needs labels, and there is no array '{base}'", where=str(data))
     unlabelled(wanted, list(places), outputs, data, base)
     named = {position_of(outputs, one.output): one.metric for one in wanted if one.output is not None}
     if plain is not None:
-        # A metric without the name of an output is the main one's.
-        named.setdefault(next(position for position in places if named.get(position) != NONE), plain)
+        # A metric without the name of an output is that of the first one with labels that has none of its own.
+        free = [position for position in places if position not in named]
+        if free:
+            named[free[0]] = plain
+        elif plain != NONE:
+            what = f"the metric '{plain}' is no output's: each with labels has one of its own, or is left out"
+            raise UserInputError(what, where=str(data), hint="leave it out, or name its output")
     found = []
     for position, key in places.items():
         name = named.get(position)

@@ -114,6 +114,11 @@ def test_what_is_given_wins(folder, monkeypatch):
         with pytest.raises(harness.UserInputError, match="asked"):
             call()
         assert seen["options"].samples == samples
+    project = folder / "harness.toml"
+    project.write_text(project.read_text().replace("samples = 40", "samples = 0"))  # all
+    with pytest.raises(harness.UserInputError, match="asked"):
+        harness.run(devices="host-tflite")
+    assert seen["options"].samples == 0
     assert seen["options"].devices == ("host-tflite",) and seen["options"].backends == ()
     assert seen["options"].workloads == (str(folder / "harness.toml"),)
 

@@ -58,7 +58,7 @@ def test_what_a_microcontroller_makes_of_both(harness_cli, tmp_path: Path):
     one, two = tmp_path / "float.tflite", tmp_path / "int8.tflite"
     one.write_bytes(tiny_model.float_mlp())
     two.write_bytes(tiny_model.int8_dense())
-    done = harness_cli("diff", one, two, "--device", "cortex-m4", "--json", "-")
+    done = harness_cli("diff", one, two, "--device", "cortex-m0", "--json", "-")
     (backend,) = json.loads(done.out)["placement"]["backends"]
     assert backend["facts"]["loads"] == {"a": "NO", "b": "yes"}
     assert (

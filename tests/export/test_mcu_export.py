@@ -15,7 +15,9 @@ import pytest
 from harness.core.errors import HarnessError, UserInputError
 from harness.core.files import sha256_file
 from harness.core.fingerprint import Fingerprint
+from harness.core.tensor import TensorIo
 from harness.export.export import export
+from harness.export.mcu import library
 from harness.export.mcu.library import library_name
 from harness.export.shipped import ship
 from harness.results.objects import ObjectStore
@@ -100,6 +102,12 @@ def test_a_float_model_is_exported_with_its_kernels(mcu_run, prepare_mcu, tmp_pa
 
 def _example_line(readme: str) -> str:
     return next(line.strip() for line in readme.splitlines() if "example/main.c" in line and line.startswith("    arm"))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64", "float32", "bool"])
+def test_every_type_of_an_input_has_its_word_in_c(dtype: str):
+    found = library._tensor(TensorIo(name="x", dtype=dtype, shape=(1, 3)))
+    assert found["bytes"] == 3 * np.dtype(dtype).itemsize and found["ctype"]
 
 
 def test_what_is_not_what_was_measured_is_not_exported(tmp_path: Path):

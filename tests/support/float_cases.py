@@ -411,12 +411,13 @@ def arg_extreme(rng: np.random.Generator) -> FloatCase:
     largest = bool(rng.random() < 0.5)
     x = np.round(real(rng, shape_of(rng), 2.0))
     axis = int(rng.integers(0, x.ndim))
-    value = (np.argmax if largest else np.argmin)(x, axis=axis).astype(np.int32)
+    dtype, code = ("int32", 2) if rng.random() < 0.5 else ("int64", 4)
+    value = (np.argmax if largest else np.argmin)(x, axis=axis).astype(dtype)
     words = "ArgMax" if largest else "ArgMin"
     return made(
-        Op(name="ARG_MAX" if largest else "ARG_MIN", options_table=f"{words}Options", options={"OutputType": 2}),
+        Op(name="ARG_MAX" if largest else "ARG_MIN", options_table=f"{words}Options", options={"OutputType": code}),
         [tensor(x.shape), index_tensor(np.array([axis], np.int32))],
-        tensor(value.shape, "int32"),
+        tensor(value.shape, dtype),
         [x],
         value,
         np.zeros(value.shape),

@@ -172,14 +172,15 @@ def copy(folder):
 
 def copied(path, left):
     from harness.core.errors import UnsupportedError
-    from harness.workloads.keras.keras2_copy import difference, make_copy, outputs_of
+    from harness.workloads.keras.keras2_copy import _ANSWERS, _PROBED, difference, make_copy, outputs_of
+    from harness.workloads.rows import find_samples, read_samples
 
     try:
         model = make_copy(path, left)
     except UnsupportedError as error:
         return error.what
-    probe = np.load(left / "probe.npz")
-    return difference(outputs_of(model, probe["x"]), probe["y"])
+    samples = read_samples(find_samples(left, _PROBED))
+    return difference(outputs_of(model, samples), np.load(left / _ANSWERS))
 
 
 if __name__ == "__main__":

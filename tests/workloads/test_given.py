@@ -16,4 +16,6 @@ def test_a_model_goes_by_its_file_and_a_project_by_its_own(tmp_path):
     assert given_workload("user-sensor-cnn", given) == "sensor-cnn.h5"  # a published name is never taken
     assert given_workload("our-model", given) == str(project)
     assert given_workload("other", given) == "other"
+    assert given_workload("m", ("m.tflite#a", "m.tflite")) == "m.tflite"
+    assert given_workload("m", ("m.tflite#a",)) == "m.tflite#a"
     assert f"--workload {project} " in reproduction(key(workload="our-model"), {"workloads": given})

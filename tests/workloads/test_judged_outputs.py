@@ -36,6 +36,8 @@ def test_names_of_outputs_are_those_a_reader_knows():
     with pytest.raises(UserInputError, match="unknown output 'angel'.*the model has kind, angle, 2"):
         position_of(OUTPUTS, "angel")
     assert output_name((ANGLE, ANGLE), 1) == "1"
+    digits = tuple(Ends(name=f"StatefulPartitionedCall{end}:0", units=1, squashed=False) for end in ("_1", ""))
+    assert position_of(digits, "1") == 1 and output_name(digits, 0) == "0"
 
 
 def test_a_converter_may_order_outputs_otherwise_than_the_model():
@@ -57,7 +59,7 @@ def test_what_is_asked_for_each_output():
 def test_labels_are_found_by_the_outputs_name_or_its_position():
     assert label_keys(["y_test", "y_test_angle", "x_test"], "y_test", OUTPUTS) == {0: "y_test", 1: "y_test_angle"}
     assert label_keys(["y_test_2", "y_test_kind"], "y_test", OUTPUTS) == {0: "y_test_kind", 2: "y_test_2"}
-    assert label_keys(["y", "y_test", "y_train", "y_angle"], "y", OUTPUTS) == {0: "y", 1: "y_angle"}
+    assert label_keys(["y", "y_test", "y_train", "y_val", "y_angle"], "y", OUTPUTS) == {0: "y", 1: "y_angle"}
     assert label_keys(["y_test", "y_test_more"], "y_test", (KIND,)) == {0: "y_test"}
     with pytest.raises(UserInputError, match="unknown output 'angel'"):
         label_keys(["y_test_angel"], "y_test", OUTPUTS)
@@ -79,6 +81,9 @@ def test_metrics_are_taken_by_the_outputs_name_and_one_without_is_the_main_ones(
     assert (found.further[0].metric.name, found.further[0].metric.unit) == ("rmse", "rad")
     left = judged("kind=none; rmse", y_test=CLASSES, y_test_angle=NUMBERS)
     assert (left.metric.name, left.output, left.left_out) == ("rmse", 1, (0,))
+    other = judged("rmse; kind=f1", y_test=CLASSES, y_test_angle=NUMBERS)
+    assert (other.metric.name, other.further[0].metric.name) == ("f1", "rmse")
+    assert judged("none").metric is None
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,7 @@ def test_metrics_are_taken_by_the_outputs_name_and_one_without_is_the_main_ones(
         ("rmse", {}, "needs labels, and there is no array 'y_test'"),
         ("angle=top1", {"y_test": CLASSES, "y_test_angle": NUMBERS}, "array 'y_test_angle'"),
         ("kind=rmse", {"y_test": CLASSES}, "'rmse' does not fit.*1 numbers per sample, the model gives 3.*fit: top1, f1"),
+        ("rmse; kind=none", {"y_test": CLASSES}, "the metric 'rmse' is no output's"),
         ("wrist=rmse", {"y_test": CLASSES}, "unknown output 'wrist'"),
     ],
 )  # fmt: skip

@@ -92,7 +92,7 @@ typedef struct {
 #endif
 
 /* What HELLO tells. Strings are UTF-8 and end in 0; at most SP_STRING_BYTES bytes of each are sent. */
-#define SP_STRING_BYTES 44
+#define SP_STRING_BYTES 42
 typedef struct {
     uint32_t clock_hz, tick_hz;
     uint8_t tick_unit;  /* 1 timer ticks, 2 core cycles */

@@ -72,6 +72,7 @@ static void hello(sp_session *s, const uint8_t *payload, uint32_t length)
     s->gap = 0;
 
     const sp_facts *f = s->config.facts;
+    _Static_assert(76 + 4 * (SP_STRING_BYTES + 1) + 8 <= SP_ANSWER_BYTES, "HELLO lies in the answer");
     uint8_t *at = sp_put16(sp_put16(s->kept, SP_VERSION), session);
     at = sp_put16(sp_put16(at, SP_MAX_PAYLOAD), SP_WINDOW);
     at = sp_put32(sp_put32(at, f->clock_hz), f->tick_hz);

@@ -62,10 +62,7 @@ static void check_header(plan_checker *check, uint32_t plan_bytes)
 
 static uint32_t item_bytes(uint32_t type)
 {
-    return type == PLAN_FLOAT32 || type == PLAN_INT32 ? 4
-           : type == PLAN_INT16                       ? 2
-           : PLAN_HAS_LATE && type == PLAN_INT64      ? 8
-                                                      : 1;
+    return type == PLAN_FLOAT32 || type == PLAN_INT32 ? 4 : type == PLAN_INT16 ? 2 : type == PLAN_INT64 ? 8 : 1;
 }
 
 static void check_io(plan_checker *check)
@@ -73,8 +70,7 @@ static void check_io(plan_checker *check)
     const plan_header *const h = check->header;
     const plan_io *const io = (const plan_io *)(const void *)(check->plan + h->io_offset);
     for (uint32_t i = 0; i < h->input_count + h->output_count; ++i) {
-        plan_require(check, io[i].type < (PLAN_HAS_LATE ? PLAN_TYPES : PLAN_INT64),
-                     "an input or output has an unknown type");
+        plan_require(check, io[i].type < PLAN_TYPES, "an input or output has an unknown type");
         plan_require(check, io[i].elements > 0, "an input or output has no elements");
         plan_require(check, io[i].bytes == plan_times(io[i].elements, item_bytes(io[i].type)),
                      "the bytes of an input or output are not those of its elements");

@@ -48,9 +48,9 @@ static void check_packed(plan_checker *check, const plan_weighted *at, uint32_t 
         scratch += (plan_times(outputs, at_once) + 3u) & ~3u;
     plan_require(check, at->scratch != PLAN_NONE && at->scratch_bytes >= scratch,
                  "there is too little scratch memory for weights of 4 bits");
-    plan_check_input(check, at->weights,
-                     plan_times(channels / at_once, PLAN_INT4_BLOCKS(run) * 16u) + PLAN_INT4_BLOCKS(last) * 16u, 4,
-                     PLAN_APART);
+    const uint32_t whole = plan_times(channels / at_once, PLAN_INT4_BLOCKS(run) * 16u);
+    const uint32_t rest = PLAN_INT4_BLOCKS(last) * 16u;
+    plan_check_input(check, at->weights, whole > PLAN_TOO_MANY - rest ? PLAN_TOO_MANY : whole + rest, 4, PLAN_APART);
 }
 
 /* What CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and FULLY_CONNECTED have in common, given the elements of their

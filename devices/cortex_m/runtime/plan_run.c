@@ -281,8 +281,10 @@ int rt_load(const uint8_t *plan, uint32_t plan_bytes, uint8_t *arena, uint32_t a
 void rt_unload(void)
 {
     model.plan = NULL;
-    if (PLAN_CAN_FAIL)
+    if (PLAN_CAN_FAIL) {
         model.sure = NULL;
+        model.failed = NULL;
+    }
 }
 
 uint32_t rt_arena_used(void)
@@ -335,6 +337,9 @@ int rt_reset(rt_error *error)
     (void)error;
     if (PLAN_HAS_STATE && model.plan)
         run_nodes(first_node(), header()->reset_nodes);
+    /* A first node without an answer is no inference's: the next one is told by its own. */
+    if (PLAN_CAN_FAIL)
+        model.failed = NULL;
     return RT_OK;
 }
 

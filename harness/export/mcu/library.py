@@ -31,6 +31,7 @@ _CTYPES = {
     "uint8": "uint8_t",
     "int16": "int16_t",
     "int32": "int32_t",
+    "int64": "int64_t",
     "float32": "float",
 }
 #: the runtime's functions that are public, and what they are called then; all others get the prefix alone

@@ -10,7 +10,7 @@ import numpy as np
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan.broadcast import broadcast
 from harness.tflite.plan.ops_float import span_of
-from harness.tflite.plan.ops_more import COMPARISONS, matrix_walk
+from harness.tflite.plan.ops_more import COMPARISONS, emit_indices, matrix_walk
 from harness.tflite.plan.ops_move import checked_axis
 from harness.tflite.plan.ops_simple import merge_reduced, reduced_shape
 from harness.tflite.plan.rule import NodeRule
@@ -135,20 +135,17 @@ def _rows(rule: NodeRule, op: str, fields: dict[str, int | float]) -> None:
 
 
 def arg_max(rule: NodeRule) -> None:
-    """ARG_MAX, ARG_MIN; the indices are int32."""
+    """ARG_MAX, ARG_MIN; the kernel's indices are int32, and int64 ones are those, cast."""
     source = rule.real(0)
     axis = checked_axis(rule.integers(1, "axis")[0], len(source.shape))
-    rule.emit(
-        "FLOAT_ARG_MAX",
-        rule.real_target([size for d, size in enumerate(source.shape) if d != axis], "int32"),
-        {"input": operand_of(source)},
-        {
-            "outer": math.prod(source.shape[:axis]),
-            "size": source.shape[axis],
-            "inner": math.prod(source.shape[axis + 1 :]),
-            "smallest": int(rule.node.op == "ARG_MIN"),
-        },
-    )
+    target = rule.target([size for d, size in enumerate(source.shape) if d != axis])
+    fields = {
+        "outer": math.prod(source.shape[:axis]),
+        "size": source.shape[axis],
+        "inner": math.prod(source.shape[axis + 1 :]),
+        "smallest": int(rule.node.op == "ARG_MIN"),
+    }
+    emit_indices(rule, "FLOAT_ARG_MAX", target, source, fields)
 
 
 def batch_matmul(rule: NodeRule) -> None:

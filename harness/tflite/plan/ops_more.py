@@ -96,18 +96,27 @@ def arg_max(rule: NodeRule) -> None:
     source = rule.activation(0)
     axis = checked_axis(rule.integers(1, "axis")[0], len(source.shape))
     target = rule.target([size for d, size in enumerate(source.shape) if d != axis])
-    if target.dtype not in ("int32", "int64"):
-        raise UnsupportedError(f"its output is {target.dtype}", hint="convert with output_type=tf.int32")
     fields = {
         "outer": math.prod(source.shape[:axis]),
         "size": source.shape[axis],
         "inner": math.prod(source.shape[axis + 1 :]),
         "smallest": int(rule.node.op == "ARG_MIN"),
     }
+    emit_indices(rule, "ARG_MAX", target, source, fields)
+
+
+def emit_indices(rule: NodeRule, op: str, target: Value, source: Value, fields: dict[str, int]) -> None:
+    """A kernel that gives int32 indices; int64 ones are those, cast.
+
+    Raises:
+        UnsupportedError: the output is of another type.
+    """
+    if target.dtype not in ("int32", "int64"):
+        raise UnsupportedError(f"its output is {target.dtype}", hint="convert with output_type=tf.int32")
     if target.dtype == "int32":
-        rule.emit("ARG_MAX", target, {"input": operand_of(source)}, fields)
+        rule.emit(op, target, {"input": operand_of(source)}, fields)
         return
-    found = rule.between("ARG_MAX", replace(target, dtype="int32"), {"input": operand_of(source)}, fields)
+    found = rule.between(op, replace(target, dtype="int32"), {"input": operand_of(source)}, fields)
     rule.emit("CAST", target, {"input": operand_of(found)}, cast_fields(found, "int64"))
 
 

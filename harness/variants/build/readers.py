@@ -13,7 +13,7 @@ from harness.workloads.keras.file import read_keras_file
 from harness.workloads.keras.safety import layer_text, objects
 
 #: raise it when loading a Keras 3 model or copying it into Keras 2 gives something else
-READER_VERSION = 1
+READER_VERSION = 2
 _RECURRENT = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from harness.workloads.keras.env import has_keras2, import_this_keras
-from harness.workloads.keras.precision import as_input
-from harness.workloads.rows import Samples, sample_blocks
+from harness.workloads.keras.precision import input_names, typed
+from harness.workloads.rows import InputRows, Samples, sample_blocks
 
 
 def activation_reach(model: Any, samples: Samples) -> np.ndarray:
@@ -30,7 +30,10 @@ def activation_reach(model: Any, samples: Samples) -> np.ndarray:
     probe = keras.Model(model.inputs, outputs or model.outputs)
     found = []
     for block in sample_blocks(samples, 256):
-        answers = probe(as_input(model, block), training=False)
+        # The probe is made of a list of inputs, whatever the model was made of.
+        made = typed(model, block)
+        called = [made.of[name] for name in input_names(model)] if isinstance(made, InputRows) else made
+        answers = probe(called, training=False)
         parts = answers if isinstance(answers, list | tuple) else [answers]
         found.append([np.abs(np.asarray(part)).reshape(len(block), -1).max(axis=1) for part in parts])
     widths = np.concatenate([np.array(part, np.float64) for part in found], axis=1)

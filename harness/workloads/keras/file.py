@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import MissingPartError, UserInputError
-from harness.core.formats import HDF5, KERAS, format_of_file
+from harness.core.formats import HDF5, KERAS, ZIP, format_of_file
 from harness.workloads.keras.protobuf import protobuf_fields
 from harness.workloads.keras.safety import check_depth, class_names, drop_training_settings, refuse_code
 from harness.workloads.keras.signature import Signature, read_signature, split_signature
@@ -73,7 +73,7 @@ def read_keras_file(path: Path) -> KerasFile:
         kind, config, version = "saved_model", _saved_model_config(path), "2"
     elif (found := format_of_file(path)) is HDF5:
         kind, (config, version) = "h5", _h5_config(path)
-    elif found is KERAS or (found is None and path.suffix.lower() == ".keras"):
+    elif found is KERAS or (found in (None, ZIP) and path.suffix.lower() == ".keras"):
         kind, (config, version) = "keras", _zip_config(path)
     elif found is not None:
         raise UserInputError(f"is {found.words}, expected a .keras, .h5 or .tflite model", where=where, hint=found.hint)

@@ -151,7 +151,7 @@ class _Graph:
                 layers=layers,
                 before={key: _inbound(layer) for key, layer in layers.items()},
                 inputs=_layer_names(config["input_layers"]),
-                outputs=_layer_names(config["output_layers"]),
+                outputs=_output_names(config["output_layers"], where),
                 where=where,
             )
         shown = model.get("registered_name") or name
@@ -252,6 +252,22 @@ def _function(layer: dict[str, Any]) -> str | None:
         inner = value.get("config")
         return inner if isinstance(inner, str) else str(value.get("class_name", "")).lower()
     return value
+
+
+def _output_names(value: Any, where: str) -> list[str]:
+    """Names in `output_layers`.
+
+    Raises:
+        UserInputError: a mapping of several outputs, whose order the file and the converter do not share.
+    """
+    if isinstance(value, dict) and len(value) > 1:
+        names = ", ".join(f"'{name}'" for name in value)
+        raise UserInputError(
+            f"the model gives a mapping of outputs, {names}, and a .tflite has them in an order",
+            where=where,
+            hint="make it of a list: keras.Model(inputs, [a, b]); each output is called like its layer",
+        )
+    return _layer_names(value)
 
 
 def _layer_names(value: Any) -> list[str]:

@@ -107,6 +107,8 @@ def outputs_of(model: Any, samples: Arrays) -> np.ndarray:
     model that keeps state would carry it from batch to batch.
     """
     found = model(as_input(model, samples), training=False)
+    if isinstance(found, dict):
+        found = list(found.values())
     if not isinstance(found, list | tuple):
         return np.asarray(found, dtype=np.float32)
     return np.concatenate([np.asarray(one, dtype=np.float32).reshape(len(samples), -1) for one in found], axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,18 +20,20 @@ from harness.workloads.sources.parts import PARTS, Part, PartName
 _SHOWN = 3
 
 
-def keys_of(part: Part, coarsest: np.dtype[Any] | None = None) -> Sequence[bytes]:
+def keys_of(part: Part, coarsest: Mapping[str, np.dtype[Any]] | None = None) -> Sequence[bytes]:
     """A hash of each sample, by which two are one; `coarsest` as of `contents`."""
     return contents(part.x, coarsest) if part.keys is None else part.keys
 
 
-def contents(x: Arrays, coarsest: np.dtype[Any] | None = None) -> Sequence[bytes]:
+def contents(x: Arrays, coarsest: Mapping[str, np.dtype[Any]] | None = None) -> Sequence[bytes]:
     """A hash of each sample's values, of all its inputs; -0 is 0, and the type counts for nothing.
 
     Args:
-        coarsest: floats are rounded to this type first: 0.1 as float64 and as float32 are one where another part is of float32.
+        coarsest: input -> type to which its floats are rounded first: 0.1 as float64 and as float32 are one where another part
+            is of float32.
     """
-    return whole_samples([_row_contents(rows[:], coarsest) for _, rows in sorted(by_input(x).items())])
+    of = coarsest or {}
+    return whole_samples([_row_contents(rows[:], of.get(name)) for name, rows in sorted(by_input(x).items())])
 
 
 def _row_contents(x: np.ndarray, coarsest: np.dtype[Any] | None) -> list[bytes]:
@@ -107,9 +109,11 @@ def without_overlap(
     """
     if overlap == "allow" or len(parts) < 2:
         return parts, 0
-    types = [rows.dtype for part in parts.values() for rows in by_input(part.x).values()]
-    floats = [dtype for dtype in types if dtype.kind == "f"]
-    coarsest = min(floats, key=lambda dtype: dtype.itemsize, default=None)
+    coarsest: dict[str, np.dtype[Any]] = {}
+    for part in parts.values():
+        for name, rows in by_input(part.x).items():
+            if rows.dtype.kind == "f" and (name not in coarsest or rows.dtype.itemsize < coarsest[name].itemsize):
+                coarsest[name] = rows.dtype
     hashed = {name: keys_of(part, coarsest) for name, part in parts.items()}
     taken: dict[bytes, tuple[PartName, int]] = {}
     twice: list[tuple[PartName, int, PartName, int]] = []

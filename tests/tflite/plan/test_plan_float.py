@@ -14,8 +14,10 @@ import pytest
 
 from harness.tflite.plan import make_plan
 from tests.support.fixtures_kernels import ReferenceRuntime
-from tests.support.float_cases import FLOAT_GENERATORS, FloatCase, make_float_cases
+from tests.support.float_cases import FLOAT_GENERATORS, FloatCase, make_float_cases, tensor
 from tests.support.float_state import lstm, svdf
+from tests.support.kernel_cases import index_tensor
+from tests.support.op_models import Op, build_model
 from tests.support.plan_runtime import HostRuntime
 
 QUICK_CASES = 40
@@ -55,6 +57,20 @@ def test_random_models_of_one_op_are_within_their_bound(
         elif reference is not None and not beyond(_looser(one, name), reference) <= 1:
             problems.append(f"{one.case.text}: the reference is at {beyond(one, reference):.2f} of the bound")
     assert not problems, f"{len(problems)} of {len(cases)}: " + "; ".join(problems[:4])
+
+
+@pytest.mark.parametrize("values", [[np.inf, 1, 1], [1, -np.inf, 2], [3e38, 3e38, 1], [np.nan, 1, 2]])
+@pytest.mark.parametrize("op", ["SUM", "MEAN"])
+def test_a_sum_that_is_infinite_or_no_number_stays_so(op: str, values: list[float], plan_library: Path) -> None:
+    row = np.array([values], np.float32)
+    model = build_model(
+        Op(name=op, options_table="ReducerOptions", options={"KeepDims": True}),
+        [tensor(row.shape), index_tensor(np.array([1], np.int32))],
+        tensor((1, 1)),
+    )
+    runtime = HostRuntime(plan_library)
+    runtime.load(make_plan(model).data)
+    np.testing.assert_array_equal(runtime.run([row])[0].ravel(), row.sum(axis=1))
 
 
 @pytest.mark.parametrize("op", ["SVDF", "LSTM"])

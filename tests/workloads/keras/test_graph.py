@@ -24,6 +24,16 @@ def functional(layers, last, first="x"):
     return {"class_name": "Functional", "config": config}
 
 
+def test_a_mapping_of_several_outputs_has_no_order_and_is_refused(tmp_path):
+    model = functional([node("InputLayer", "x", batch_shape=[None, 4]), node("Dense", "a", "x", units=2),
+                        node("Dense", "b", "x", units=2)], "b")  # fmt: skip
+    model["config"]["output_layers"] = {"b": ["b", 0, 0], "a": ["a", 0, 0]}
+    with pytest.raises(UserInputError, match="a mapping of outputs, 'b', 'a'"):
+        ends(tmp_path, model)
+    model["config"]["output_layers"] = {"b": ["b", 0, 0]}
+    assert ends(tmp_path, model) == (2, False)
+
+
 def node(class_name, name, *before, **config):
     tensors = [
         {"class_name": "__keras_tensor__", "config": {"shape": None, "keras_history": [b, 0, 0]}} for b in before

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UserInputError
+from harness.workloads.rows import InputRows
 from harness.workloads.sources.parts import Part, Places
 from harness.workloads.sources.split import contents, split, without_overlap
 
@@ -74,6 +75,17 @@ def test_an_overlap_is_dropped_from_the_training_part():
 def test_an_overlap_is_left_where_that_was_chosen():
     parts, dropped = without_overlap(parts_with(5), overlap="allow", where="data")
     assert (dropped, len(parts["train"].x)) == (0, 50)
+
+
+def test_a_coarse_input_does_not_make_samples_of_a_finer_one_equal():
+    coarse = np.zeros((1, 2), np.float16)
+    parts = {
+        name: Part(
+            x=InputRows({"a": coarse, "b": np.array([[value]], np.float32)}), y=None, places=Places(key=name, total=1)
+        )
+        for name, value in (("train", 1.0001), ("test", 1.0002))
+    }
+    assert without_overlap(parts, overlap="error", where="x.npz")[1] == 0
 
 
 def test_no_overlap_is_no_error_and_a_type_is_no_difference():
