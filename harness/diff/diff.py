@@ -69,8 +69,8 @@ class ModelDiff:
 
     @property
     def worse(self) -> bool:
-        """Whether B's score is shown to be worse."""
-        return isinstance(self.score, ScoreDiff) and self.score.worse
+        """Whether B's score is shown to be worse, of any output."""
+        return isinstance(self.score, ScoreDiff) and any(one.worse for one in self.score.every)
 
 
 def diff_models(a: Side, b: Side, *, device: Device | None = None, score: ScoreDiff | str | None = None) -> ModelDiff:

@@ -10,7 +10,7 @@ import numpy as np
 from harness.core.errors import HarnessError, UserInputError
 from harness.diff.side import Side
 from harness.measure.reference import LITERT_FLOAT, References
-from harness.measure.scoring import real_values
+from harness.measure.scoring import answers_of
 from harness.prepare.prepared import PreparedModel, prepare_model
 from harness.results.objects import ObjectStore
 from harness.variants.artifact import AS_IS
@@ -26,6 +26,7 @@ class ScoreDiff:
     """B's score against A's.
 
     Attributes:
+        output: what the output is called that is judged; empty where a model has one.
         title, unit: of the metric.
         ran_on: what gave the answers.
         a, b: scores.
@@ -33,6 +34,7 @@ class ScoreDiff:
         p, test: of the paired test.
         only_a_right, only_b_right: samples; None where answers are not right or wrong.
         worse, better: B's score is, by more than chance explains.
+        further: the same of the other outputs that both are judged by.
     """
 
     title: str
@@ -50,6 +52,13 @@ class ScoreDiff:
     only_b_right: int | None
     worse: bool
     better: bool
+    output: str = ""
+    further: tuple[ScoreDiff, ...] = ()
+
+    @property
+    def every(self) -> tuple[ScoreDiff, ...]:
+        """This one and the further outputs'."""
+        return self, *self.further
 
 
 def stored_score(a: Side, b: Side, objects: ObjectStore) -> ScoreDiff | str:
@@ -58,18 +67,24 @@ def stored_score(a: Side, b: Side, objects: ObjectStore) -> ScoreDiff | str:
     if None in (a.record.score, b.record.score):
         return "a cell without a score: its data has no labels"
     book = AnswerBook(objects)
-    one, two = book.of(a.record), book.of(b.record)
-    if one is None or two is None:
+    ones, twos = book.all_of(a.record), book.all_of(b.record)
+    if not ones or not twos:
         return "the stored answers of a cell cannot be read any more"
     if a.record.key.dataset != b.record.key.dataset:
         return "the two cells were measured on different data"
-    if one.metric.name != two.metric.name:
-        return f"the two cells are judged by different metrics: {one.metric.name}, {two.metric.name}"
-    count = common(one.sample_ids, two.sample_ids)
-    if count == 0 or not np.array_equal(one.labels[:count], two.labels[:count]):
-        return "the two cells have no sample, or no label, in common"
+    pairs = _same_outputs(ones, twos)
+    if not pairs:
+        return "the two cells have no judged output in common"
+    for one, two in pairs:
+        if one.metric.name != two.metric.name:
+            return f"the two cells are judged by different metrics: {one.metric.name}, {two.metric.name}"
+        count = common(one.sample_ids, two.sample_ids)
+        if count == 0 or not np.array_equal(one.labels[:count], two.labels[:count]):
+            return "the two cells have no sample, or no label, in common"
     places = [f"{side.record.key.device}/{side.record.key.backend}" for side in (a, b) if side.record is not None]
-    return compared(one.first(count), two.first(count), " and ".join(dict.fromkeys(places)))
+    return _all_compared(
+        [(one.first(count), two.first(count)) for one, two in pairs], " and ".join(dict.fromkeys(places))
+    )
 
 
 def run_score(a: Side, b: Side, data: Path, metric: str | None, folder: Path) -> ScoreDiff:
@@ -90,15 +105,27 @@ def run_score(a: Side, b: Side, data: Path, metric: str | None, folder: Path) ->
             raise UserInputError(
                 "it has no labels to score by", where=str(data), hint="add y_test to the .npz, or leave --data out"
             )
-        if model.metric != models[0].metric:
+        if [(one.name, one.metric) for one in model.judged] != [(one.name, one.metric) for one in models[0].judged]:
             raise UserInputError(
-                "the models are judged by different metrics",
+                "the models are judged by different metrics or outputs",
                 where=side.name,
-                hint="name one with --metric",
+                hint="name one with --metric, of several outputs as --metric OUTPUT=NAME",
             )
     with References() as references:
         answers = [_answers(references, side, model) for side, model in zip((a, b), models, strict=True)]
-    return compared(answers[0], answers[1], f"this machine, {LITERT_FLOAT.package}")
+    return _all_compared(_same_outputs(*answers), f"this machine, {LITERT_FLOAT.package}")
+
+
+def _same_outputs(a: list[Answers], b: list[Answers]) -> list[tuple[Answers, Answers]]:
+    """The answers of each judged output of both, A's main one first: by name, or the only ones."""
+    if len(a) == len(b) == 1:
+        return [(a[0], b[0])]
+    return [(one, two) for one in a for two in b if one.output == two.output]
+
+
+def _all_compared(pairs: list[tuple[Answers, Answers]], ran_on: str) -> ScoreDiff:
+    first, *rest = (compared(one, two, ran_on) for one, two in pairs)
+    return replace(first, further=tuple(rest))
 
 
 def compared(a: Answers, b: Answers, ran_on: str) -> ScoreDiff:
@@ -108,6 +135,7 @@ def compared(a: Answers, b: Answers, ran_on: str) -> ScoreDiff:
     told = paired.p < ALPHA and paired.delta != 0
     loss = metric.loss_of(paired.delta)
     return ScoreDiff(
+        output=a.output,
         title=metric.title,
         unit=metric.unit,
         ran_on=ran_on,
@@ -126,8 +154,9 @@ def compared(a: Answers, b: Answers, ran_on: str) -> ScoreDiff:
     )
 
 
-def _answers(references: References, side: Side, model: PreparedModel) -> Answers:
-    assert model.labels is not None and model.metric is not None and model.sample_ids is not None
+def _answers(references: References, side: Side, model: PreparedModel) -> list[Answers]:
+    """Of every judged output, the main one first."""
+    assert model.labels is not None and model.sample_ids is not None
     outputs = references.float_outputs(model, len(model.labels))
     if outputs is None:
         raise HarnessError(
@@ -135,12 +164,17 @@ def _answers(references: References, side: Side, model: PreparedModel) -> Answer
             where=side.name,
             hint="`harness check` says why; measure it on a device and compare the cells",
         )
-    return Answers(
-        metric=model.metric,
-        answers=model.metric.answers(real_values(outputs[0], model.artifact.outputs[0])),
-        labels=model.labels,
-        sample_ids=model.sample_ids,
-    )
+    return [
+        Answers(
+            metric=one.metric,
+            answers=answers_of(one.metric, outputs, model.artifact.outputs, one.output),
+            labels=one.labels,
+            sample_ids=model.sample_ids,
+            output=one.name,
+        )
+        for one in model.judged
+        if one.metric is not None and one.labels is not None
+    ]
 
 
 def _prepared(side: Side, data: Path, metric: str | None, path: Path) -> PreparedModel:

@@ -130,10 +130,16 @@ def score_lines(score: ScoreDiff | str | None) -> list[str]:
         return []
     if isinstance(score, str):
         return [f"not compared: {score}"]
+    return [line for one in score.every for line in _lines_of(one)]
+
+
+def _lines_of(score: ScoreDiff) -> list[str]:
+    """Those of one output."""
     unit = f" {score.unit}" if score.unit else ""
     ends = f" [{score.low:+.4f}, {score.high:+.4f}]" if score.low is not None and score.high is not None else ""
+    title = f"{score.output}, {score.title}" if score.output else score.title
     lines = [
-        f"{score.title}: A {score.a:.4f}{unit}, B {score.b:.4f}{unit}, on the same {score.samples:,} samples ({score.ran_on})",
+        f"{title}: A {score.a:.4f}{unit}, B {score.b:.4f}{unit}, on the same {score.samples:,} samples ({score.ran_on})",
         f"B minus A: {score.delta:+.4f}{ends}, {score.test} p = {score.p:.2g}: {_told(score)}",
     ]
     if score.only_a_right is not None:

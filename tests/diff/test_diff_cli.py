@@ -15,7 +15,7 @@ from harness.diff.side import Side, stored_side
 from harness.results.objects import ObjectStore
 from harness.results.store import Store
 from tests.diff.nets import renamed, residual
-from tests.support import tiny_model
+from tests.support import question_models, tiny_model
 from tests.support.answered_store import RUN, answered_store, model_file
 from tests.support.pages import Page
 
@@ -107,6 +107,27 @@ def test_scores_of_two_files_on_the_same_samples(harness_cli, tmp_path: Path, ru
     assert back.code == 0 and "B is better" in back.out
     np.savez(data, x_test=x)
     assert "no labels to score by" in harness_cli("diff", one, two, "--data", data).err
+
+
+def test_each_output_that_both_are_judged_by_has_its_score(harness_cli, tmp_path: Path, runtime_cache):
+    """The second output alone differs, and it alone has labels in the second file of samples."""
+    x = question_models.vectors(200)
+    scores = question_models.scores(x)
+    one, two = tmp_path / "one.tflite", tmp_path / "two.tflite"
+    one.write_bytes(model := question_models.classifier("two"))
+    weights = question_models.WEIGHTS
+    two.write_bytes(model.replace(weights.tobytes(), (weights * np.float32(1.5)).tobytes()))
+    data, asked = tmp_path / "data.npz", ("--metric", "scores=rmse", "--json", "-")
+    np.savez(data, x_test=x, y_test_shares=scores.argmax(1), y_test_scores=scores)
+    both = harness_cli("diff", one, two, "--data", data, *asked)
+    found = json.loads(both.out)["score"]
+    assert (found["output"], found["title"], found["a"], found["b"]) == ("shares", "accuracy", 1.0, 1.0)
+    (further,) = found["further"]
+    assert both.code == 3 and further["output"] == "scores" and further["worse"] and further["a"] < 1e-6 < further["b"]
+    assert "scores, RMSE: A 0.0000" in harness_cli("diff", one, two, "--data", data, "--metric", "scores=rmse").out
+    np.savez(data, x_test=x, y_test_scores=scores)
+    alone = json.loads(harness_cli("diff", one, two, "--data", data, *asked).out)["score"]
+    assert (alone["output"], alone["worse"], alone["further"]) == ("scores", True, [])
 
 
 def _worse(model: bytes) -> bytes:
