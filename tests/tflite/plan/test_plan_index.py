@@ -12,6 +12,7 @@ from tests.support.fixtures_kernels import ReferenceRuntime
 from tests.support.index_models import WORDS, embedding, texts
 from tests.support.kernel_cases import Case
 from tests.support.op_models import Op, Tensor, build_model
+from tests.support.plan_builder import PlanBuilder
 from tests.support.plan_runtime import RUN_FAILED, HostRuntime, PlanRefusedError
 from tests.support.wide_cases import activation
 
@@ -107,3 +108,22 @@ def test_floats_that_no_integer_holds_become_the_nearest_one(plan_runtime: HostR
 def test_what_stays_unsupported_says_why_and_what_to_do(model: bytes, text: str) -> None:
     reasons = check(model)
     assert reasons and re.search(text, str(reasons[0])), reasons
+
+
+def test_an_answer_that_a_reset_lacked_is_forgotten_with_its_plan(plan_runtime: HostRuntime) -> None:
+    """Plans from elsewhere may have any op among the nodes of a reset, here one whose index names nothing."""
+
+    def plan(reset_index: int, **header: int) -> bytes:
+        made = PlanBuilder()
+        row, index = made.constant(np.arange(4, dtype=np.int8)), made.constant(np.array([reset_index], np.int32))
+        target = made.arena(4)
+        # batches, outer, picks, depth, dims, inner, bytes of an index
+        made.node("TAKE", row, index, target, 1, 1, 1, 1, [1, *[0] * 5], 4, 4)
+        result = made.arena(4)
+        made.node("COPY", target, result, 4)
+        made.output(result, "int8", 4)
+        return made.build(**header)
+
+    plan_runtime.load(plan(9, reset_nodes=1))
+    plan_runtime.load(plan(0))
+    assert plan_runtime.run([])[0].tolist() == [0, 1, 2, 3]
