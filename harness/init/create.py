@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import UserInputError
 from harness.core.files import exists, write_bytes_atomic
+from harness.core.formats import has_tflite_name
 from harness.core.utf8 import require_text_name
 from harness.init import choices as choose
 from harness.init.asking import Preparation, ask_model
@@ -271,7 +272,7 @@ def _summary(settings: Settings, imported: Imported | None) -> list[str]:
     if imported is not None:
         lines.append(f"data           {imported.note}")
         lines.append(f"preprocessing  {preprocessing_words(prep)}")
-    finished = settings.model.path.lower().endswith(".tflite")
+    finished = has_tflite_name(settings.model.path)
     agreement = f"agreement with the {'reference runtime' if finished else 'float model'}"
     outputs = ", ".join(f"{name} by {one.metric}" for name, one in settings.score.outputs.items() if one.metric)
     lines.append(f"judged by      {settings.score.metric or outputs or agreement}")

@@ -20,21 +20,42 @@ _WIDTHS = {"int8": (1, -128, 127), "int16": (2, -32768, 32767), "int32": (4, -(2
 def resize_bilinear(rule: NodeRule) -> None:
     """Of int8 and int16. Source: ResizeBilinearInteger of TensorFlow Lite 2.14, 10 bits for positions between pixels."""
     wide = rule.input(0).dtype == "int16"
-    source, size = rule.wide(0) if wide else int8_activation(rule, 0), rule.integers(1, "size")
-    if len(source.shape) != 4 or len(size) != 2 or min(size) < 1:
-        raise UnsupportedError(f"from {list(source.shape)} to {size}")
-    target = rule.target((source.shape[0], *size, source.shape[3]))
+    source = rule.wide(0) if wide else int8_activation(rule, 0)
+    target = rule.target(resized_shape(rule, source))
     if not is_same(source, target):
         raise UnsupportedError("its input and output differ in scale or zero point", hint=SAME_HINT)
+    emit_bilinear(rule, "RESIZE_BILINEAR_16" if wide else "RESIZE_BILINEAR", source, target, bilinear_positions)
+
+
+def resized_shape(rule: NodeRule, source: Value) -> tuple[int, ...]:
+    """The shape of images that a node resizes to the size in its second input.
+
+    Raises:
+        UnsupportedError: they are no images, or the size is none.
+    """
+    size = rule.integers(1, "size")
+    if len(source.shape) != 4 or len(size) != 2 or min(size) < 1:
+        raise UnsupportedError(f"from {list(source.shape)} to {size}")
+    return source.shape[0], *size, source.shape[3]
+
+
+def emit_bilinear(
+    rule: NodeRule, op: str, source: Value, target: Value, positions: Callable[..., tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """A step of RESIZE_BILINEAR.
+
+    Args:
+        positions: as `bilinear_positions`, in the numbers that the kernel of `op` takes.
+    """
     flags = {
         "align_corners": bool(rule.option("align_corners", False)),
         "half_pixel_centers": bool(rule.option("half_pixel_centers", False)),
     }
     (rows, row_parts), (columns, column_parts) = (
-        bilinear_positions(source.shape[1 + i], size[i], **flags) for i in range(2)
+        positions(source.shape[axis], target.shape[axis], **flags) for axis in (1, 2)
     )
     rule.emit(
-        "RESIZE_BILINEAR_16" if wide else "RESIZE_BILINEAR",
+        op,
         target,
         {
             "input": operand_of(source),
@@ -47,8 +68,8 @@ def resize_bilinear(rule: NodeRule) -> None:
             "batches": source.shape[0],
             "input_height": source.shape[1],
             "input_width": source.shape[2],
-            "output_height": size[0],
-            "output_width": size[1],
+            "output_height": target.shape[1],
+            "output_width": target.shape[2],
             "channels": source.shape[3],
         },
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.core.errors import UnsupportedError
 from harness.tflite.plan.broadcast import broadcast
+from harness.tflite.plan.ops_convert import emit_bilinear, resized_shape
 from harness.tflite.plan.ops_float import span_of
 from harness.tflite.plan.ops_more import COMPARISONS, emit_indices, matrix_walk
 from harness.tflite.plan.ops_move import checked_axis
@@ -160,33 +161,8 @@ def batch_matmul(rule: NodeRule) -> None:
 
 
 def resize_bilinear(rule: NodeRule) -> None:
-    source, size = rule.real(0), rule.integers(1, "size")
-    if len(source.shape) != 4 or len(size) != 2 or min(size) < 1:
-        raise UnsupportedError(f"from {list(source.shape)} to {size}")
-    flags = {
-        "align_corners": bool(rule.option("align_corners", False)),
-        "half_pixel_centers": bool(rule.option("half_pixel_centers", False)),
-    }
-    (rows, row_parts), (columns, column_parts) = (_between(source.shape[1 + i], size[i], **flags) for i in range(2))
-    rule.emit(
-        "FLOAT_RESIZE_BILINEAR",
-        rule.real_target((source.shape[0], *size, source.shape[3])),
-        {
-            "input": operand_of(source),
-            "rows": rows,
-            "row_parts": row_parts,
-            "columns": columns,
-            "column_parts": column_parts,
-        },
-        {
-            "batches": source.shape[0],
-            "input_height": source.shape[1],
-            "input_width": source.shape[2],
-            "output_height": size[0],
-            "output_width": size[1],
-            "channels": source.shape[3],
-        },
-    )
+    source = rule.real(0)
+    emit_bilinear(rule, "FLOAT_RESIZE_BILINEAR", source, rule.real_target(resized_shape(rule, source)), _between)
 
 
 def _between(
